@@ -1,0 +1,95 @@
+"""The few AES primitives DESFire needs, and the key as an object whose bytes need not be known.
+
+Source: MF2DL(H)x0 datasheet 9.1 (rev 3.3), NIST SP 800-38B.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+from cryptography.hazmat.primitives.cmac import CMAC
+
+BLOCK: Final = 16
+ZERO_IV: Final = bytes(BLOCK)
+
+
+class CardKey(Protocol):
+    """A 128-bit card key that can be used but need not be readable (it may live in a SAM or an HSM)."""
+
+    def encrypt(self, iv: bytes, data: bytes) -> bytes:
+        """AES-CBC without padding."""
+        ...
+
+    def decrypt(self, iv: bytes, data: bytes) -> bytes:
+        """AES-CBC without padding."""
+        ...
+
+    def cmac(self, data: bytes) -> bytes:
+        """The full 16-byte AES-CMAC."""
+        ...
+
+
+class AesKey:
+    """A `CardKey` held in memory: session keys, laboratory keys and keys inside software cards."""
+
+    __slots__ = ("_algorithm",)
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != BLOCK:
+            raise ValueError(f"an AES-128 key is 16 bytes, not {len(key)}")
+        self._algorithm = AES(key)
+
+    def __repr__(self) -> str:
+        return "AesKey(…)"
+
+    def encrypt(self, iv: bytes, data: bytes) -> bytes:
+        return Cipher(self._algorithm, CBC(iv)).encryptor().update(data)
+
+    def decrypt(self, iv: bytes, data: bytes) -> bytes:
+        return Cipher(self._algorithm, CBC(iv)).decryptor().update(data)
+
+    def encrypt_block(self, block: bytes) -> bytes:
+        """AES-ECB of one block."""
+        return Cipher(self._algorithm, ECB()).encryptor().update(block)  # noqa: S305 one block: no mode to choose
+
+    def cmac(self, data: bytes) -> bytes:
+        mac = CMAC(self._algorithm)
+        mac.update(data)
+        return mac.finalize()
+
+
+def truncate_mac(cmac: bytes) -> bytes:
+    """MACt: bytes 1, 3, ... 15 of the CMAC. The texts number from the right and call them even."""
+    return cmac[1::2]
+
+
+def pad(data: bytes) -> bytes:
+    """ISO 9797-1 method 2, always: a whole number of blocks gains a full block."""
+    return data + b"\x80" + bytes(-(len(data) + 1) % BLOCK)
+
+
+def unpad(data: bytes) -> bytes | None:
+    """Undo `pad`; None when the padding is wrong."""
+    body = data.rstrip(b"\0")
+    if not body or body[-1] != 0x80 or len(data) - len(body) >= BLOCK:
+        return None
+    return body[:-1]
+
+
+def zero_pad(data: bytes) -> bytes:
+    """Zero bytes up to a whole number of blocks, as the transaction MAC input uses."""
+    return data + bytes(-len(data) % BLOCK)
+
+
+def crc32(data: bytes) -> bytes:
+    """CRC-32 without the final inversion, least significant byte first (ChangeKey)."""
+    return (zlib.crc32(data) ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def rotate_left(data: bytes) -> bytes:
+    """Rotate by one byte, as both sides do with each other's random number."""
+    return data[1:] + data[:1]

@@ -1,0 +1,95 @@
+"""EV2 secure messaging: session keys, initialisation vectors, MACs and encryption, for either end.
+
+Pure functions over one small mutable `Session`; the terminal side (`card.py`) and the software card both use them,
+which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9.1-9.3, AN12343 chapter 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, pad, truncate_mac, unpad
+
+MAC_BYTES: Final = 8
+COUNTER_LIMIT: Final = 0xFFFF
+LABEL_ENC: Final = b"\xa5\x5a"
+LABEL_MAC: Final = b"\x5a\xa5"
+
+
+class CommMode(IntEnum):
+    """How a file's content travels inside a session; the value is the file option's low two bits."""
+
+    PLAIN = 0
+    MAC = 1
+    FULL = 3
+
+
+def session_vector(label: bytes, rnd_a: bytes, rnd_b: bytes) -> bytes:
+    """SV1 (label A5 5A) or SV2 (5A A5): the 32 bytes session keys are derived from."""
+    mixed = bytes(a ^ b for a, b in zip(rnd_a[2:8], rnd_b[0:6], strict=True))
+    return label + b"\x00\x01\x00\x80" + rnd_a[0:2] + mixed + rnd_b[6:16] + rnd_a[8:16]
+
+
+@dataclass(slots=True)
+class Session:
+    """An authenticated session: transaction identifier, command counter, and the two session keys.
+
+    `counter` is the number of commands done so far. A command is protected with `counter`, its response with
+    `counter + 1`; whoever executes the command increments in between, plain commands included.
+    """
+
+    key_no: int
+    ti: bytes
+    counter: int
+    enc: AesKey
+    mac: AesKey
+
+    @classmethod
+    def derive(cls, key: CardKey, key_no: int, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0) -> Session:
+        """Session keys from the long-term key and both random numbers; `ti` and `counter` survive NonFirst."""
+        enc = AesKey(key.cmac(session_vector(LABEL_ENC, rnd_a, rnd_b)))
+        mac = AesKey(key.cmac(session_vector(LABEL_MAC, rnd_a, rnd_b)))
+        return cls(key_no, ti, counter, enc, mac)
+
+    def command_mac(self, ins: int, header: bytes, data: bytes) -> bytes:
+        """MACt of a command; `data` as it travels (encrypted in Full mode)."""
+        return self._mac(ins, self.counter, header + data)
+
+    def response_mac(self, data: bytes) -> bytes:
+        """MACt of a successful response, after the counter has been incremented; `data` as it travels."""
+        return self._mac(0, self.counter, data)
+
+    def _mac(self, first: int, counter: int, rest: bytes) -> bytes:
+        return truncate_mac(self.mac.cmac(bytes((first,)) + counter.to_bytes(2, "little") + self.ti + rest))
+
+    def command_iv(self) -> bytes:
+        return self._iv(LABEL_ENC)
+
+    def response_iv(self) -> bytes:
+        """Initialisation vector of the response, after the counter has been incremented."""
+        return self._iv(LABEL_MAC)
+
+    def _iv(self, label: bytes) -> bytes:
+        return self.enc.encrypt(ZERO_IV, label + self.ti + self.counter.to_bytes(2, "little") + bytes(8))
+
+    def encrypt_command(self, plain: bytes) -> bytes:
+        """Empty data is not encrypted at all: there is no padding block then."""
+        return self.enc.encrypt(self.command_iv(), pad(plain)) if plain else b""
+
+    def decrypt_command(self, data: bytes) -> bytes | None:
+        """None when length or padding is wrong."""
+        return self._decrypt(self.command_iv(), data)
+
+    def encrypt_response(self, plain: bytes) -> bytes:
+        return self.enc.encrypt(self.response_iv(), pad(plain)) if plain else b""
+
+    def decrypt_response(self, data: bytes) -> bytes | None:
+        """None when length or padding is wrong."""
+        return self._decrypt(self.response_iv(), data)
+
+    def _decrypt(self, iv: bytes, data: bytes) -> bytes | None:
+        if not data:
+            return b""
+        return None if len(data) % 16 else unpad(self.enc.decrypt(iv, data))

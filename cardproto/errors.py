@@ -1,0 +1,81 @@
+"""Every way a conversation with a card can fail, as one tree.
+
+    CardError
+    ├── TransmissionError      the exchange did not complete; the card may or may not have executed the command
+    │   ├── CardGone           the card left the field or was reset by somebody else
+    │   ├── ReaderGone         the reader was unplugged or failed
+    │   ├── ServiceGone        the operating system's PC/SC service stopped
+    │   └── ExchangeTimeout    the tap's deadline passed while the card was silent
+    ├── StatusError            the card answered with a status word that refuses the command
+    ├── ProtocolError          the card answered something the protocol does not allow
+    │   ├── IntegrityError     a MAC, padding or authentication token does not verify
+    │   └── LimitExceeded      more exchanges or bytes than a tap may take
+    └── FormatError            stored bytes that do not follow the card layout
+
+A refusal of a passenger is never an exception; see `terminal.decision`.
+"""
+
+from __future__ import annotations
+
+
+class CardError(Exception):
+    """Anything that stops a conversation with a card."""
+
+
+class TransmissionError(CardError):
+    """The exchange did not complete: whether the card executed the command is *unknown*."""
+
+
+class CardGone(TransmissionError):
+    """The card left the field, was pulled, or was reset."""
+
+
+class ReaderGone(TransmissionError):
+    """The reader itself is gone."""
+
+
+class ServiceGone(TransmissionError):
+    """The PC/SC service is not there; establish a new context when it is back."""
+
+
+class ExchangeTimeout(TransmissionError):
+    """The card stayed silent past the deadline."""
+
+
+class StatusError(CardError):
+    """The card refused a command.
+
+    `command` names it ("ReadData"), `sw` is the status word (0x91AE), `meaning` its name in the reference.
+    """
+
+    def __init__(self, command: str, sw: int, meaning: str) -> None:
+        super().__init__(f"{command}: card answered {sw:04X} ({meaning})")
+        self.command = command
+        self.sw = sw
+        self.meaning = meaning
+
+
+class ProtocolError(CardError):
+    """The card answered something no card of this kind may answer."""
+
+
+class IntegrityError(ProtocolError):
+    """A MAC, a padding or an authentication token from the card does not verify."""
+
+
+class LimitExceeded(ProtocolError):
+    """The conversation used up its exchanges or bytes: a broken or hostile card."""
+
+
+class FormatError(CardError):
+    """Stored bytes that do not follow the card layout.
+
+    `where` names the file or record, `offset` the byte (or None when the whole is wrong).
+    """
+
+    def __init__(self, where: str, problem: str, offset: int | None = None) -> None:
+        at = "" if offset is None else f" at byte {offset}"
+        super().__init__(f"{where}{at}: {problem}")
+        self.where = where
+        self.offset = offset
+        self.problem = problem

@@ -1,0 +1,1 @@
+"""The resident application: card map, record codecs, snapshot, personalisation."""

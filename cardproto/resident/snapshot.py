@@ -1,0 +1,22 @@
+"""Everything one tap read from a resident card, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cardproto.resident.records.event import Event
+from cardproto.resident.records.rights import Rights
+
+
+@dataclass(frozen=True, slots=True)
+class CardSnapshot:
+    """What the decision may know of the card. `uid` is the real 7-byte UID; it never leaves the terminal in clear."""
+
+    uid: bytes
+    rights: Rights
+    event: Event
+
+    @property
+    def balance_minor(self) -> int:
+        """The purse as the newest event states it; the transaction MAC covers that statement."""
+        return self.event.balance_after_minor

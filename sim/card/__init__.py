@@ -1,0 +1,1 @@
+"""A DESFire card in software: true state, true refusals, true tearing."""

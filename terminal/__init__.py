@@ -1,0 +1,1 @@
+"""One validator or canteen terminal. Read `terminal.tap` first."""

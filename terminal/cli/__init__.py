@@ -1,0 +1,1 @@
+"""Composition root: one file per command; the only place that may import sim."""

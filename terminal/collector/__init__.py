@@ -1,0 +1,1 @@
+"""The receiving end: idempotent on (terminal, seq), signs what it durably holds."""

@@ -1,0 +1,1 @@
+"""Put a write plan on the card and prove it; settle taps whose end is unknown."""

@@ -1,0 +1,1 @@
+"""Pure decisions: (snapshot, policy, context, now) -> Decision. No clock, file, socket or randomness."""

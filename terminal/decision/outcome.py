@@ -1,0 +1,106 @@
+"""What a decision is made of. Refusals are values; nothing here raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from cardproto.resident.records.event import Event
+
+
+class Message(StrEnum):
+    """What the passenger is told; codes are stable, texts are per profile (domain.md §10)."""
+
+    OK_PAID = "ok_paid"
+    OK_PASS = "ok_pass"
+    OK_BENEFIT = "ok_benefit"
+    OK_BENEFIT_UNLIMITED = "ok_benefit_unlimited"
+    OK_TRANSFER = "ok_transfer"
+    OK_CHECKIN = "ok_checkin"
+    OK_CHECKOUT = "ok_checkout"
+    LIMIT_REACHED = "limit_reached"
+    ALREADY_PAID = "already_paid"
+    NO_FUNDS = "no_funds"
+    STOP_LIST = "stop_list"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    BENEFIT_EXPIRED = "benefit_expired"
+    BENEFIT_OUT_OF_SEASON = "benefit_out_of_season"
+    MEDIUM_INACTIVE = "medium_inactive"
+    READ_AGAIN = "read_again"
+    ONE_CARD = "one_card"
+    UNKNOWN_CARD = "unknown_card"
+    SHIFT_CLOSED = "shift_closed"
+    OUT_OF_ORDER = "out_of_order"
+    MEAL_OK = "meal_ok"
+    MEAL_ALREADY = "meal_already"
+    MEAL_NOT_ORDERED = "meal_not_ordered"
+    MEAL_FORBIDDEN = "meal_forbidden"
+    MEAL_LIMIT = "meal_limit"
+    NOT_ON_SITE = "not_on_site"
+    ONLINE_ONLY = "online_only"
+    DISCOUNT_OK = "discount_ok"
+    PERMIT_OK = "permit_ok"
+    PERMIT_NONE = "permit_none"
+
+
+NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date}, {time}, {meal}).
+
+    Dates and times in `values` are already local and in ISO form; the message table formats them per language.
+    """
+
+    message: Message
+    accepted: bool
+    charge_minor: int = 0
+    values: Mapping[str, int | str] = field(default=NO_VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit."""
+
+    event: Event
+    debit_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One step of the trail: a rule of domain.md, what it looked at, what it did."""
+
+    rule: str
+    effect: str
+    inputs: Mapping[str, int | str] = field(default=NO_VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that follows from (snapshot, policy, context, now). No write plan: the card stays as it is."""
+
+    outcome: Outcome
+    write_plan: WritePlan | None
+    facts: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TapContext:
+    """Where and by whom the tap is taken. `sequence` is the journal number the event will carry (T-63).
+
+    `route` and `direction` describe the vehicle's trip (bus); 0 in a canteen.
+    """
+
+    profile: str
+    terminal: int
+    sequence: int
+    shift_open: bool
+    shift: int = 0
+    turn: int = 0
+    route: int = 0
+    direction: int = 0

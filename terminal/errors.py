@@ -1,0 +1,75 @@
+"""Errors that end a command: what happened, what to do, and a distinct exit code.
+
+    TerminalError            1
+    ├── RegionDocumentError  10   region document or deny list invalid or unknown
+    ├── KeyFileError         11   key file missing, malformed, or marked production
+    ├── JournalError         20   base of everything about the journal
+    │   ├── JournalLocked    21   another process writes it
+    │   ├── JournalDamaged   22   the chain or the database is broken
+    │   └── JournalFull      23   no room (disk or stated capacity)
+    ├── ReaderError          30   no such reader, or no PC/SC service or binding
+    ├── CollectorError       40   collector unreachable or refusing
+    ├── PortInUse            41   the collector's port is taken
+    └── ProfileError         50   simulated resident profile unknown or malformed
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TerminalError(Exception):
+    """`what` says what happened in one line, `advice` what the operator should do."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}. {advice}")
+        self.what = what
+        self.advice = advice
+
+
+class RegionDocumentError(TerminalError):
+    """The region document cannot be used; the one in force stays in force."""
+
+    exit_code = 10
+
+
+class KeyFileError(TerminalError):
+    """The key file cannot be used."""
+
+    exit_code = 11
+
+
+class JournalError(TerminalError):
+    """The journal cannot be written: no paid operation may start."""
+
+    exit_code = 20
+
+
+class JournalLocked(JournalError):
+    exit_code = 21
+
+
+class JournalDamaged(JournalError):
+    exit_code = 22
+
+
+class JournalFull(JournalError):
+    exit_code = 23
+
+
+class ReaderError(TerminalError):
+    exit_code = 30
+
+
+class CollectorError(TerminalError):
+    exit_code = 40
+
+
+class PortInUse(CollectorError):
+    exit_code = 41
+
+
+class ProfileError(TerminalError):
+    exit_code = 50

@@ -1,0 +1,1 @@
+"""Append-only, hash-chained journal of everything the terminal did."""

@@ -1,0 +1,1 @@
+"""The data decisions read: region documents, deny lists."""

@@ -1,0 +1,1 @@
+"""Read one resident card into an immutable snapshot: select, authenticate, read."""

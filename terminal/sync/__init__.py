@@ -1,0 +1,1 @@
+"""Store-and-forward: batches to the collector, signed acknowledgements back."""
