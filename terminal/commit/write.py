@@ -1,0 +1,79 @@
+"""Stage 6 of a tap: put the write plan on the card in one atomic transaction and prove it.
+
+Nothing the card executes before CommitTransaction has any effect, so a failure up to there is a definite "not
+committed". Once the commit has been sent, only a verified answer is success; anything else, an error status
+included (it carries no MAC), is *unknown*, never failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.messaging import CommMode
+from cardproto.desfire.transaction_mac import DataCommand, TransactionMac
+from cardproto.errors import CardError
+from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
+from cardproto.resident.records.event import build_event
+from terminal.decision.outcome import WritePlan
+from terminal.journal.journal import Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The card proved the commit; `proof` is its transaction counter and MAC."""
+
+    proof: TransactionMac
+
+
+@dataclass(frozen=True, slots=True)
+class NotCommitted:
+    """The commit was never sent: the card is as it was."""
+
+    cause: CardError
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The commit was sent and no verified answer came."""
+
+    cause: CardError
+
+
+CommitResult = Committed | NotCommitted | Unknown
+
+
+def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending) -> CommitResult:
+    """Execute `plan`; the journal's flush of `intent` runs meanwhile and must have ended before the commit.
+
+    Raises `JournalError` when the intent could not be stored: the commit is then not sent.
+    """
+    try:
+        if plan.debit_minor:
+            card.debit(FILE_PURSE, plan.debit_minor, CommMode.MAC)
+        card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
+    except CardError as cause:
+        intent.wait()
+        return NotCommitted(cause)
+    intent.wait()
+    try:
+        proof = card.commit_transaction(return_mac=True)
+    except CardError as cause:
+        return Unknown(cause)
+    assert proof is not None, "asked for with return_mac"
+    return Committed(proof)
+
+
+def planned_commands(card: DesfireCard, plan: WritePlan) -> list[DataCommand]:
+    """The transaction's data commands, those already done and those `plan` will add, as the transaction MAC sees them.
+
+    Journaled with the intent, so that the collector can recompute the card's proof even when this terminal dies
+    before it hears the answer.
+    """
+    commands = list(card.data_commands)
+    if plan.debit_minor:
+        commands.append(DataCommand(0xDC, bytes((FILE_PURSE,)) + plan.debit_minor.to_bytes(4, "little"), b""))
+    record = build_event(plan.event)
+    header = bytes((FILE_EVENTS,)) + bytes(3) + len(record).to_bytes(3, "little")
+    commands.append(DataCommand(0x8B, header, record))
+    return commands

@@ -1,0 +1,84 @@
+"""Keys from a TOML file: for development and the simulator only.
+
+    environment = "laboratory"
+    [masters]
+    validate = "32 hexadecimal digits"
+    [purposes]
+    transport = "32 or more hexadecimal digits"
+    school = "..."
+
+A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from cardproto.desfire.crypto import AesKey, CardKey
+from cardproto.desfire.diversify import an10922_aes128
+from terminal.errors import KeyFileError
+
+LABORATORY: Final = "laboratory"
+PSEUDONYM_BYTES: Final = 8
+ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
+
+
+class FileKeys:
+    """A `KeyProvider` over a laboratory key file."""
+
+    def __init__(self, masters: Mapping[str, bytes], purposes: Mapping[str, bytes]) -> None:
+        self._masters = {name: AesKey(key) for name, key in masters.items()}
+        self._purposes = dict(purposes)
+
+    def __repr__(self) -> str:
+        return f"FileKeys(masters={sorted(self._masters)}, purposes={sorted(self._purposes)})"
+
+    def derive(self, key_id: str, diversifier: bytes) -> CardKey:
+        master = self._masters.get(key_id)
+        if master is None:
+            raise KeyFileError(f"the key file holds no master key {key_id!r}", ADVICE)
+        return AesKey(an10922_aes128(master, diversifier))
+
+    def pseudonym(self, purpose: str, resident: bytes) -> bytes:
+        key = self._purposes.get(purpose)
+        if key is None:
+            raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
+        return hmac.digest(key, resident, hashlib.sha256)[:PSEUDONYM_BYTES]
+
+
+def load_file_keys(path: Path) -> FileKeys:
+    """Read `path`; raises `KeyFileError` that never quotes key material."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise KeyFileError(f"no key file {path}", ADVICE) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise KeyFileError(f"key file {path} is not readable TOML ({type(error).__name__})", ADVICE) from None
+    if data.get("environment") != LABORATORY:
+        raise KeyFileError(
+            f"key file {path} is not marked as laboratory keys",
+            "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
+        )
+    return FileKeys(_section(data, "masters", path, exact=16), _section(data, "purposes", path, exact=None))
+
+
+def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:
+    section = data.get(name)
+    if not isinstance(section, dict):
+        raise KeyFileError(f"key file {path} has no [{name}] section", ADVICE)
+    return {str(key): _key(f"{name}.{key}", value, path, exact) for key, value in section.items()}
+
+
+def _key(name: str, value: object, path: Path, exact: int | None) -> bytes:
+    try:
+        key = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        key = b""
+    if len(key) < 16 or (exact is not None and len(key) != exact):
+        raise KeyFileError(f"key file {path}: {name} is not a key of {exact or '16 or more'} bytes in hex", ADVICE)
+    return key
