@@ -47,7 +47,9 @@ class Session:
     mac: AesKey
 
     @classmethod
-    def derive(cls, key: CardKey, key_no: int, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0) -> Session:
+    def derive(
+        cls, key: CardKey, key_no: int, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0
+    ) -> Session:
         """Session keys from the long-term key and both random numbers; `ti` and `counter` survive NonFirst."""
         enc = AesKey(key.cmac(session_vector(LABEL_ENC, rnd_a, rnd_b)))
         mac = AesKey(key.cmac(session_vector(LABEL_MAC, rnd_a, rnd_b)))

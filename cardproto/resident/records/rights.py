@@ -65,7 +65,11 @@ CONCESSION_SCHEMA: Final[Any] = Layout(
     "code" / Int8ub, "parameter" / Int8ub, "valid_from" / Int16ub, "valid_to" / Int16ub
 )
 CONTRACT_SCHEMA: Final[Any] = Layout(
-    "product" / Int16ub, "valid_from" / Int16ub, "valid_to" / Int16ub, "trips" / Int8ub, "reserved" / Const(b"\0")
+    "product" / Int16ub,
+    "valid_from" / Int16ub,
+    "valid_to" / Int16ub,
+    "trips" / Int8ub,
+    "reserved" / Const(b"\0"),
 )
 SCHEMA: Final[Any] = Layout(
     "version" / Int8ub,
@@ -196,7 +200,9 @@ def parse_rights_with_schema(data: bytes) -> Rights:
         revision=raw.revision,
         blocked=bool(raw.flags & FLAG_BLOCKED),
         inactive=bool(raw.flags & FLAG_INACTIVE),
-        concessions=tuple(_concession(c.code, c.parameter, c.valid_from, c.valid_to) for c in raw.concessions),
+        concessions=tuple(
+            _concession(c.code, c.parameter, c.valid_from, c.valid_to) for c in raw.concessions
+        ),
         contracts=tuple(_contract(c.product, c.valid_from, c.valid_to, c.trips, 0) for c in raw.contracts),
         credential_digest=raw.credential_digest,
     )

@@ -1,0 +1,93 @@
+"""The transaction MAC: the card's own proof of what one committed transaction did. Datasheet 10.3.
+
+The terminal logs the data commands, the collector rebuilds the input (TMI) and checks the card's value (TMV)
+with a key no terminal has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from cardproto.desfire.commands import (
+    INS_COMMIT_READER_ID,
+    INS_CREDIT,
+    INS_DEBIT,
+    INS_GET_VALUE,
+    INS_LIMITED_CREDIT,
+)
+from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, truncate_mac, zero_pad
+
+READER_ID_BYTES: Final = 16
+TMV_BYTES: Final = 8
+CONTENT_BYTES: Final = 12
+"""What the transaction MAC file holds: counter (4) and value (8)."""
+
+_LABEL_MAC: Final = b"\x5a\x00\x01\x00\x80"
+_LABEL_ENC: Final = b"\xa5\x00\x01\x00\x80"
+_UNSPLIT: Final = frozenset((INS_GET_VALUE, INS_CREDIT, INS_DEBIT, INS_LIMITED_CREDIT, INS_COMMIT_READER_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class DataCommand:
+    """One command as the transaction MAC sees it: INS used, header, and the *plain* data of either way.
+
+    Lengths and counts of 0 ("all") are already replaced by what the card gave. CommitReaderID has the
+    reader id as header and the card's answer as data.
+    """
+
+    ins: int
+    header: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionMac:
+    """The card's answer to a commit: how many it has made, and its MAC over the newest."""
+
+    counter: int
+    value: bytes
+
+    @classmethod
+    def parse(cls, content: bytes) -> TransactionMac:
+        """From exactly 12 bytes (commit answer or file content); raises `ValueError` otherwise."""
+        if len(content) != CONTENT_BYTES:
+            raise ValueError(f"transaction MAC of {len(content)} bytes, expected {CONTENT_BYTES}")
+        return cls(int.from_bytes(content[:4], "little"), content[4:])
+
+
+def tmi(commands: Iterable[DataCommand]) -> bytes:
+    """The transaction MAC input of these commands, in the order they were executed."""
+    return b"".join(map(_contribution, commands))
+
+
+def _contribution(command: DataCommand) -> bytes:
+    head = bytes((command.ins,)) + command.header
+    if command.ins in _UNSPLIT:
+        return zero_pad(head + command.data)
+    return zero_pad(head) + zero_pad(command.data)
+
+
+def session_tm_keys(tmk: CardKey, tmc_after: int, uid: bytes) -> tuple[AesKey, AesKey]:
+    """(SesTMMACKey, SesTMENCKey) for the transaction that sets the counter to `tmc_after`; `uid` is real."""
+    rest = tmc_after.to_bytes(4, "little") + uid
+    return AesKey(tmk.cmac(_LABEL_MAC + rest)), AesKey(tmk.cmac(_LABEL_ENC + rest))
+
+
+def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) -> bytes:
+    """The 8-byte TMV a genuine card gives for `tmi`."""
+    mac_key, _ = session_tm_keys(tmk, tmc_after, uid)
+    return truncate_mac(mac_key.cmac(tmi))
+
+
+def encrypt_reader_id(tmk: CardKey, uid: bytes, tmc_after: int, previous: bytes) -> bytes:
+    """EncTMRI, CommitReaderID's answer: the *previous* reader's id under SesTMENCKey, zero IV, unpadded."""
+    _, enc_key = session_tm_keys(tmk, tmc_after, uid)
+    return enc_key.encrypt(ZERO_IV, previous)
+
+
+def decrypt_reader_id(tmk: CardKey, uid: bytes, tmc_after: int, answer: bytes) -> bytes:
+    """The reader id committed by the transaction before this one."""
+    _, enc_key = session_tm_keys(tmk, tmc_after, uid)
+    return enc_key.decrypt(ZERO_IV, answer)
