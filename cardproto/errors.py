@@ -1,7 +1,7 @@
 """Every way a conversation with a card can fail, as one tree.
 
     CardError
-    ├── TransmissionError      the exchange did not complete; the card may or may not have executed the command
+    ├── TransmissionError      the exchange did not complete; whether the card executed it is unknown
     │   ├── CardGone           the card left the field or was reset by somebody else
     │   ├── ReaderGone         the reader was unplugged or failed
     │   ├── ServiceGone        the operating system's PC/SC service stopped
@@ -10,7 +10,8 @@
     ├── ProtocolError          the card answered something the protocol does not allow
     │   ├── IntegrityError     a MAC, padding or authentication token does not verify
     │   └── LimitExceeded      more exchanges or bytes than a tap may take
-    └── FormatError            stored bytes that do not follow the card layout
+    ├── FormatError            stored bytes that do not follow the card layout
+    └── NotAuthenticated       a protected command was asked for without a session; nothing was sent
 
 A refusal of a passenger is never an exception; see `terminal.decision`.
 """
@@ -79,3 +80,7 @@ class FormatError(CardError):
         self.where = where
         self.offset = offset
         self.problem = problem
+
+
+class NotAuthenticated(CardError):
+    """A protected command without a session (an earlier error ended it, too); nothing was sent."""

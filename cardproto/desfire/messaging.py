@@ -1,7 +1,7 @@
 """EV2 secure messaging: session keys, initialisation vectors, MACs and encryption, for either end.
 
-Pure functions over one small mutable `Session`; the terminal side (`card.py`) and the software card both use them,
-which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9.1-9.3, AN12343 chapter 7.
+Pure functions over one small mutable `Session`; the terminal side (`secure.py`) and the software card both
+use them, which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9.1-9.3, AN12343.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Session:
     def derive(
         cls, key: CardKey, key_no: int, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0
     ) -> Session:
-        """Session keys from the long-term key and both random numbers; `ti` and `counter` survive NonFirst."""
+        """Session keys from the long-term key and both random numbers; NonFirst keeps `ti`, `counter`."""
         enc = AesKey(key.cmac(session_vector(LABEL_ENC, rnd_a, rnd_b)))
         mac = AesKey(key.cmac(session_vector(LABEL_MAC, rnd_a, rnd_b)))
         return cls(key_no, ti, counter, enc, mac)
@@ -59,9 +59,9 @@ class Session:
         """MACt of a command; `data` as it travels (encrypted in Full mode)."""
         return self._mac(ins, self.counter, header + data)
 
-    def response_mac(self, data: bytes) -> bytes:
+    def response_mac(self, data: bytes, status: int = 0) -> bytes:
         """MACt of a successful response, after the counter has been incremented; `data` as it travels."""
-        return self._mac(0, self.counter, data)
+        return self._mac(status, self.counter, data)
 
     def _mac(self, first: int, counter: int, rest: bytes) -> bytes:
         return truncate_mac(self.mac.cmac(bytes((first,)) + counter.to_bytes(2, "little") + self.ti + rest))

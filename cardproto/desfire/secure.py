@@ -1,0 +1,204 @@
+"""The terminal's end of an EV2 conversation: select, authenticate, and one protected command at a time.
+
+Rules held here and nowhere else (datasheet 9, reference section 5):
+- a command is protected with the session counter, its answer with the counter after it; plain ones count too;
+- any error, from the card or about its answer, ends the session and forgets the pending transaction;
+- an answer is used only after its MAC, padding and length have been verified.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Final, NoReturn
+
+from cardproto.channel import CardChannel, NativeAnswer
+from cardproto.desfire.commands import (
+    INS_ADDITIONAL_FRAME,
+    INS_AUTHENTICATE_EV2_FIRST,
+    INS_AUTHENTICATE_EV2_NON_FIRST,
+    INS_SELECT_APPLICATION,
+    command_name,
+)
+from cardproto.desfire.crypto import BLOCK, ZERO_IV, CardKey, rotate_left
+from cardproto.desfire.messaging import COUNTER_LIMIT, MAC_BYTES, CommMode, Session
+from cardproto.desfire.status import raise_status
+from cardproto.desfire.transaction_mac import DataCommand
+from cardproto.errors import CardError, IntegrityError, NotAuthenticated, ProtocolError
+
+AID_BYTES: Final = 3
+_OK: Final = 0x00
+_MORE: Final = 0xAF
+_FIRST_PROOF_BYTES: Final = 32
+
+
+class SecureConversation:
+    """Session and protected exchange over one channel; the commands themselves are in the subclasses.
+
+    `session` is None until authenticated and again after any error. `data_commands` are those of
+    the running transaction as the transaction MAC counts them; the list is *replaced*, never emptied, when the
+    transaction ends, so a caller may keep it.
+    """
+
+    def __init__(self, channel: CardChannel) -> None:
+        self.channel = channel
+        self.session: Session | None = None
+        self.data_commands: list[DataCommand] = []
+
+    def select_application(self, aid: bytes) -> None:
+        """Select by AID, most significant byte first (it travels reversed); ends session and transaction.
+
+        Raises `StatusError`: 91A0 when there is no such application, a word outside 91xx when no DESFire.
+        """
+        if len(aid) != AID_BYTES:
+            raise ValueError(f"an AID is {AID_BYTES} bytes, not {len(aid)}")
+        self.drop_session()
+        status, answer = self.channel.native(INS_SELECT_APPLICATION, aid[::-1])
+        if status != _OK:
+            raise_status(INS_SELECT_APPLICATION, status)
+        if answer:
+            raise ProtocolError(f"SelectApplication: {len(answer)} bytes in an answer that has none")
+
+    def authenticate_ev2_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
+        """Begin a session with AES key `key_no`; `rnd_a` are 16 fresh random bytes.
+
+        Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
+        prove that it has the key, `ProtocolError` for LRP, which is refused.
+        """
+        self.session = None
+        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, bytes((key_no, 0)), key, rnd_a)
+        proof = self._prove(INS_AUTHENTICATE_EV2_FIRST, key, rnd_a, rnd_b, _FIRST_PROOF_BYTES)
+        ti, returned = proof[:4], proof[4:20]
+        self._check_proof(INS_AUTHENTICATE_EV2_FIRST, returned, rnd_a)
+        self.session = Session.derive(key, key_no, rnd_a, rnd_b, ti)
+
+    def authenticate_ev2_non_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
+        """Change the key inside a session: new session keys, same transaction, identifier and counter."""
+        before = self.session
+        if before is None:
+            raise NotAuthenticated("AuthenticateEV2NonFirst needs a session; use AuthenticateEV2First")
+        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_NON_FIRST, bytes((key_no,)), key, rnd_a)
+        returned = self._prove(INS_AUTHENTICATE_EV2_NON_FIRST, key, rnd_a, rnd_b, BLOCK)
+        self._check_proof(INS_AUTHENTICATE_EV2_NON_FIRST, returned, rnd_a)
+        self.session = Session.derive(key, key_no, rnd_a, rnd_b, before.ti, before.counter)
+
+    def drop_session(self) -> None:
+        """Forget session and running transaction on this side, as the card has done or will do on its own."""
+        self.session = None
+        self.data_commands = []
+
+    def execute(
+        self,
+        ins: int,
+        header: bytes = b"",
+        data: bytes = b"",
+        mode: CommMode | None = None,
+        answer_bytes: int | None = 0,
+        also_accept: int = _OK,
+    ) -> bytes:
+        """One command and its verified plain answer of exactly `answer_bytes` (None: any length).
+
+        `also_accept` is a second status that means success (Read_Sig has one).
+
+        `mode` None is the rule for management commands: MAC in a session, plain without. MAC or Full without a
+        session raise `NotAuthenticated` before anything is sent. Every other error ends the session here.
+        """
+        session = self.session
+        if session is None and mode:
+            raise NotAuthenticated(f"{command_name(ins)} needs an authenticated session")
+        try:
+            if session is None:
+                plain = self._send(ins, header + data, also_accept).data
+            else:
+                chosen = CommMode.MAC if mode is None else mode
+                plain = self._protected(session, ins, header, data, chosen, also_accept)
+            if answer_bytes is not None and len(plain) != answer_bytes:
+                raise ProtocolError(
+                    f"{command_name(ins)}: {len(plain)} bytes answered, {answer_bytes} expected"
+                )
+        except CardError:
+            self.drop_session()
+            raise
+        return plain
+
+    def execute_last(self, ins: int, header: bytes, data: bytes) -> None:
+        """An enciphered command with which the card ends the session: its answer is bare, without a MAC."""
+        session = self.session
+        if session is None:
+            raise NotAuthenticated(f"{command_name(ins)} needs an authenticated session")
+        try:
+            answer = self._send(ins, self._protect(session, ins, header, data, CommMode.FULL), _OK).data
+        finally:
+            self.drop_session()
+        if answer:
+            raise ProtocolError(f"{command_name(ins)}: {len(answer)} bytes in an answer that has none")
+
+    def _protect(self, session: Session, ins: int, header: bytes, data: bytes, mode: CommMode) -> bytes:
+        if session.counter >= COUNTER_LIMIT:
+            raise ProtocolError("the session's command counter is used up; authenticate again")
+        sent = session.encrypt_command(data) if mode is CommMode.FULL else data
+        mac = session.command_mac(ins, header, sent) if mode else b""
+        return header + sent + mac
+
+    def _protected(
+        self, session: Session, ins: int, header: bytes, data: bytes, mode: CommMode, also_accept: int
+    ) -> bytes:
+        status, answer = self._send(ins, self._protect(session, ins, header, data, mode), also_accept)
+        session.counter += 1
+        if not mode:
+            return answer
+        body, mac = answer[:-MAC_BYTES], answer[-MAC_BYTES:]
+        if not compare_digest(session.response_mac(body, status), mac):
+            raise IntegrityError(f"{command_name(ins)}: the answer's MAC does not verify")
+        if mode is not CommMode.FULL:
+            return body
+        plain = session.decrypt_response(body)
+        if plain is None:
+            raise IntegrityError(f"{command_name(ins)}: the answer's padding is wrong")
+        return plain
+
+    def _send(self, ins: int, message: bytes, also_accept: int) -> NativeAnswer:
+        answer = self.channel.native(ins, message)
+        if answer.status not in (_OK, also_accept):
+            raise_status(ins, answer.status)
+        return answer
+
+    def _challenge(self, ins: int, parameters: bytes, key: CardKey, rnd_a: bytes) -> bytes:
+        if len(rnd_a) != BLOCK:
+            raise ValueError(f"RndA is {BLOCK} random bytes, not {len(rnd_a)}")
+        answer = self._auth_frame(ins, ins, parameters, _MORE)
+        if len(answer) != BLOCK:
+            self._fail(
+                ProtocolError(f"{command_name(ins)}: {len(answer)} bytes answered; LRP is not accepted")
+            )
+        return key.decrypt(ZERO_IV, answer)
+
+    def _prove(self, ins: int, key: CardKey, rnd_a: bytes, rnd_b: bytes, expected: int) -> bytes:
+        token = key.encrypt(ZERO_IV, rnd_a + rotate_left(rnd_b))
+        answer = self._auth_frame(ins, INS_ADDITIONAL_FRAME, token, _OK)
+        if len(answer) != expected:
+            self._fail(
+                ProtocolError(f"{command_name(ins)}: {len(answer)} bytes answered, {expected} expected")
+            )
+        return key.decrypt(ZERO_IV, answer)
+
+    def _check_proof(self, ins: int, returned: bytes, rnd_a: bytes) -> None:
+        if not compare_digest(returned, rotate_left(rnd_a)):
+            self._fail(IntegrityError(f"{command_name(ins)}: the card does not prove that it has the key"))
+
+    def _auth_frame(self, named: int, ins: int, data: bytes, expected: int) -> bytes:
+        try:
+            status, answer = self.channel.frame(ins, data)
+            if status not in (_OK, _MORE):
+                raise_status(named, status)
+            if status != expected:
+                raise ProtocolError(
+                    f"{command_name(named)}: status {status:02X} where {expected:02X} belongs"
+                )
+        except CardError:
+            self.drop_session()
+            raise
+        return answer
+
+    def _fail(self, error: CardError) -> NoReturn:
+        self.drop_session()
+        raise error
