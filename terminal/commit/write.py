@@ -21,9 +21,10 @@ from terminal.journal.journal import Pending
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The card proved the commit; `proof` is its transaction counter and MAC."""
+    """The card proved the commit. `proof` is its transaction counter and MAC; None when a later commit by somebody
+    else has replaced them on the card."""
 
-    proof: TransactionMac
+    proof: TransactionMac | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,6 @@ def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending) -> C
         proof = card.commit_transaction(return_mac=True)
     except CardError as cause:
         return Unknown(cause)
-    assert proof is not None, "asked for with return_mac"
     return Committed(proof)
 
 

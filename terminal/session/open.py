@@ -54,13 +54,17 @@ class CardSession:
         return TransactionMac(int.from_bytes(data[:4], "little"), data[4:])
 
 
-def open_session(connection: CardConnection, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_channel(connection: CardConnection) -> CardChannel:
+    """A channel that holds one tap's exchanges and bytes within limits."""
+    return CardChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
+
+
+def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
     """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes.
 
     Raises `NotOurs` when the card is somebody else's, damaged or half-personalised, and `CardError` for anything
     that deserves another try. The terminal asks for its own application and never judges a card by its ATR.
     """
-    channel = CardChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
     uid = channel.read_uid()
     card = DesfireCard(channel)
     try:

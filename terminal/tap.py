@@ -1,0 +1,283 @@
+"""One tap from presentation to outcome. Read this first.
+
+    1 presence   terminal.reader hands over a connected card
+    2 select     find the resident application                           terminal.session
+    3 session    authenticate, read rights and newest event -> snapshot  terminal.session
+    9 recovery   settle an earlier tap of this card whose end is unknown terminal.commit.settle
+    4 decide     decide(snapshot, policy, context, now) -> Decision      terminal.decision
+    5 intent     the journal durably holds what we are about to do       terminal.journal
+    6 commit     one atomic, proven card transaction                     terminal.commit.write
+    7 signal     the passenger sees and hears the result
+    8 outcome    the journal records how it ended
+
+Money moves on the card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
+A tap that ends between "commit sent" and "answer verified" is *unresolved*: the passenger is asked to tap again,
+and stage 9 of the next presentation, here, on another terminal or at the collector, settles it from what the card
+itself says. So nobody is charged twice, and no ride goes unrecorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from cardproto.connection import CardConnection
+from cardproto.errors import CardError, TransmissionError
+from cardproto.resident.records.event import Event, build_event
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.clock import Clock
+from terminal.commit.settle import Settlement, settle, tap_of
+from terminal.commit.write import Committed, CommitResult, NotCommitted, Unknown, planned_commands, write_plan_to_card
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
+from terminal.errors import JournalError
+from terminal.journal import records
+from terminal.journal.journal import Journal
+from terminal.keys.provider import KeyProvider
+from terminal.policy.policy import Policy
+from terminal.session.guard import GuardedConnection
+from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
+from terminal.tap_report import End, TapReport
+
+PURPOSE: Final = {"bus": "transport", "canteen": "school"}
+"""Under which pseudonym a profile knows people (D-01)."""
+
+READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
+UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
+OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Everything one terminal is made of; the composition root (`terminal.cli`) builds it.
+
+    `signal` is what the passenger sees and hears; it must return at once.
+    """
+
+    number: int
+    profile: str
+    policy: Policy
+    keys: KeyProvider
+    journal: Journal
+    clock: Clock
+    random: Randomness
+    signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
+
+
+def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
+    """Serve one presented card, whatever it is and whatever it does; return how it ended.
+
+    Raises `JournalError` only: the journal cannot hold the tap, and the terminal is out of order. Without a durable
+    intent nothing is committed to the card; an outcome that could not be stored leaves its intent open, to be
+    settled when the card comes back.
+    """
+    try:
+        return _Tap(connection, terminal).run()
+    except JournalError:
+        terminal.signal(OUT_OF_ORDER)
+        raise
+
+
+class _Tap:
+    """One tap while its stages run."""
+
+    def __init__(self, connection: CardConnection, terminal: Terminal) -> None:
+        self.t = terminal
+        self.channel = open_channel(GuardedConnection(connection, terminal.clock))
+        self.now = terminal.clock.now().replace(microsecond=0)
+        self.snapshot: CardSnapshot | None = None
+        self.card_ref: bytes | None = None
+
+    def run(self) -> TapReport:
+        try:
+            session = self._open()
+            replay = self._settle_earlier(session)
+            return replay or self._serve(session)
+        except NotOurs as card:
+            return self._write_nothing(UNKNOWN_CARD, operator=card.why)
+        except CardError as error:
+            return self._write_nothing(READ_AGAIN, operator=str(error))
+
+    # stages 2 and 3
+
+    def _open(self) -> CardSession:
+        session = open_session(self.channel, self.t.keys, self.t.policy.document.header.region, self.t.random)
+        self.snapshot = session.snapshot
+        self.card_ref = self.t.keys.pseudonym(PURPOSE[self.t.profile], session.snapshot.rights.pseudonym)
+        return session
+
+    # stage 9, on the next presentation
+
+    def _settle_earlier(self, session: CardSession) -> TapReport | None:
+        """Settle this card's unresolved tap, if any; a report when that is what the passenger came to hear."""
+        assert self.card_ref is not None
+        earlier = self.t.journal.unresolved(self.card_ref)
+        if earlier is None:
+            return None
+        sequence, intent = earlier
+        result = self._settlement(session, sequence, (intent.prev_terminal, intent.prev_sequence))
+        if result is None:
+            return None
+        self._record_end(sequence, result, how="recovered")
+        newest = session.snapshot.event
+        if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence):
+            return None
+        if abs(self.now - newest.at) > timedelta(seconds=self.t.policy.document.guards.retap_s):
+            return None
+        outcome = Outcome(Message(intent.message), accepted=True, values=intent.values)
+        self.t.signal(outcome)
+        return self._report(outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written")
+
+    def _settlement(self, session: CardSession, sequence: int, previous: tuple[int, int]) -> CommitResult | None:
+        """What the card says of tap `sequence`; None when it cannot tell any more."""
+        intended = (self.t.number, sequence)
+        verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
+        if verdict is Settlement.STILL_OPEN:
+            return None
+        if verdict is Settlement.NOT_COMMITTED:
+            return NotCommitted(TransmissionError(verdict.value))
+        newest = tap_of(session.snapshot.event) == intended
+        return Committed(session.last_transaction_mac() if newest else None)
+
+    # stages 4 to 8
+
+    def _serve(self, session: CardSession) -> TapReport:
+        decision = decide(session.snapshot, self.t.policy, self._context(), self.now)
+        plan = decision.write_plan
+        if plan is None:
+            return self._write_nothing(decision.outcome, decision)
+        intent = self.t.journal.begin(self._intent(session, decision, plan), sequence=plan.event.sequence)
+        result = write_plan_to_card(session.card, plan, intent)
+        if isinstance(result, Unknown):
+            result = self._ask_the_card(intent.sequence, session, result)
+        return self._conclude(decision, plan, intent.sequence, result)
+
+    def _ask_the_card(self, sequence: int, session: CardSession, unknown: Unknown) -> CommitResult:
+        """After an unverified commit answer: if the card is still there, it can tell at once what it did."""
+        if isinstance(unknown.cause, TransmissionError):
+            return unknown
+        try:
+            return self._settlement(self._open(), sequence, tap_of(session.snapshot.event)) or unknown
+        except (CardError, NotOurs):
+            return unknown
+
+    def _conclude(self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult) -> TapReport:
+        done = isinstance(result, Committed)
+        outcome = decision.outcome if done else READ_AGAIN
+        self.t.signal(outcome)
+        self._record_end(sequence, result, how="answered")
+        end = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED, Unknown: End.UNRESOLVED}[type(result)]
+        return self._report(
+            outcome,
+            end,
+            decision,
+            sequence=sequence,
+            after=plan.event if done else None,
+            operator="" if isinstance(result, Committed) else str(result.cause),
+        )
+
+    def _record_end(self, sequence: int, result: CommitResult, how: str) -> None:
+        journal, at_ms = self.t.journal, _ms(self.now)
+        match result:
+            case Committed(proof):
+                tmc, tmv = (None, b"") if proof is None else (proof.counter, proof.value)
+                journal.append(records.Committed(at_ms=at_ms, intent=sequence, tmc=tmc, tmv=tmv, how=how))
+            case NotCommitted():
+                journal.append(records.NotCommitted(at_ms=at_ms, intent=sequence, how=how))
+            case Unknown(cause):
+                journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
+
+    def _write_nothing(self, outcome: Outcome, decision: Decision | None = None, operator: str = "") -> TapReport:
+        """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
+        self.t.signal(outcome)
+        shift = self.t.journal.open_shift
+        seen = None if self.snapshot is None else self.snapshot.event
+        self.t.journal.append(
+            records.Refused(
+                at_ms=_ms(self.now),
+                card_ref=self.card_ref,
+                profile=self.t.profile,
+                shift=shift.shift if shift else 0,
+                message=outcome.message,
+                accepted=outcome.accepted,
+                tariff=self.t.policy.label,
+                reasons=_compact(decision),
+                prev_terminal=seen.terminal if seen else 0,
+                prev_sequence=seen.sequence if seen else 0,
+            )
+        )
+        return self._report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
+
+    # what the stages share
+
+    def _context(self) -> TapContext:
+        shift = self.t.journal.open_shift
+        return TapContext(
+            profile=self.t.profile,
+            terminal=self.t.number,
+            sequence=self.t.journal.next_sequence,
+            shift_open=shift is not None,
+            shift=shift.shift if shift else 0,
+            route=shift.route if shift else 0,
+            direction=shift.direction if shift else 0,
+        )
+
+    def _intent(self, session: CardSession, decision: Decision, plan: WritePlan) -> records.Intent:
+        context, seen = self._context(), session.snapshot.event
+        assert self.card_ref is not None, "set when the session was opened"
+        return records.Intent(
+            at_ms=_ms(self.now),
+            card_ref=self.card_ref,
+            profile=self.t.profile,
+            shift=context.shift,
+            turn=context.turn,
+            route=context.route,
+            direction=context.direction,
+            message=decision.outcome.message,
+            charge_minor=decision.outcome.charge_minor,
+            balance_before_minor=session.snapshot.balance_minor,
+            balance_after_minor=plan.event.balance_after_minor,
+            paid_by=plan.event.paid_by,
+            tariff=self.t.policy.label,
+            reasons=_compact(decision),
+            prev_terminal=seen.terminal,
+            prev_sequence=seen.sequence,
+            event=build_event(plan.event),
+            proof=tuple((c.ins, c.header, c.data) for c in planned_commands(session.card, plan)),
+            values=dict(decision.outcome.values),
+        )
+
+    def _report(
+        self,
+        outcome: Outcome,
+        end: End,
+        decision: Decision | None = None,
+        *,
+        sequence: int | None = None,
+        after: Event | None = None,
+        operator: str = "",
+    ) -> TapReport:
+        return TapReport(
+            outcome=outcome,
+            end=end,
+            at=self.now,
+            exchanges=self.channel.exchanges,
+            apdu_bytes=self.channel.apdu_bytes,
+            operator=operator,
+            reasons=decision.facts if decision else (),
+            card_ref=self.card_ref,
+            sequence=sequence,
+            before=self.snapshot,
+            after=after,
+        )
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _compact(decision: Decision | None) -> tuple[str, ...]:
+    """The trail in journal form: `rule:effect`."""
+    return tuple(f"{reason.rule}:{reason.effect}" for reason in decision.facts) if decision else ()
