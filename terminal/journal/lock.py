@@ -1,0 +1,38 @@
+"""One writing process per file, held by the kernel so that it ends with the process, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class FileLock:
+    """An exclusive lock on `PATH.lock`.
+
+    It is a file of its own: closing any other handle of the database file would drop SQLite's own POSIX
+    locks.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle: int | None = handle
+
+    @classmethod
+    def acquire(cls, path: Path) -> FileLock | int:
+        """Return the lock, or the number of the process that holds it (0 if unknown). May raise OSError."""
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(handle, 20).strip()
+            os.close(handle)
+            return int(owner) if owner.isdigit() else 0
+        os.ftruncate(handle, 0)
+        os.write(handle, b"%d\n" % os.getpid())
+        return cls(handle)
+
+    def release(self) -> None:
+        """Harmless when called twice."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

@@ -1,0 +1,65 @@
+"""What is still open: intents whose outcome is unknown, and the shift. A fold over the records, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Intent,
+    NotCommitted,
+    ShiftClosed,
+    ShiftOpened,
+)
+
+
+class OpenRecords:
+    """The state a restart must know without reading the whole journal."""
+
+    def __init__(self) -> None:
+        self._intents: dict[int, Intent] = {}
+        self._by_card: dict[bytes, list[int]] = {}
+        self._shift: tuple[int, ShiftOpened] | None = None
+
+    def apply(self, sequence: int, record: AnyRecord) -> None:
+        """Take in the record of row `sequence`; records that open or close nothing are passed over."""
+        match record:
+            case Intent():
+                self._intents[sequence] = record
+                self._by_card.setdefault(record.card_ref, []).append(sequence)
+            case Committed() | NotCommitted():
+                self._settle(record.intent)
+            case ShiftOpened():
+                self._shift = (sequence, record)
+            case ShiftClosed():
+                self._shift = None
+            case _:
+                pass
+
+    def _settle(self, sequence: int) -> None:
+        intent = self._intents.pop(sequence, None)
+        if intent is None:
+            return
+        waiting = self._by_card[intent.card_ref]
+        waiting.remove(sequence)
+        if not waiting:
+            del self._by_card[intent.card_ref]
+
+    def newest_of(self, card_ref: bytes) -> tuple[int, Intent] | None:
+        """The newest open intent of a card, with its sequence."""
+        waiting = self._by_card.get(card_ref)
+        return (waiting[-1], self._intents[waiting[-1]]) if waiting else None
+
+    def intents(self) -> list[tuple[int, Intent]]:
+        """All open intents, oldest first."""
+        return list(self._intents.items())
+
+    @property
+    def shift(self) -> ShiftOpened | None:
+        return self._shift[1] if self._shift else None
+
+    def all(self) -> Iterable[tuple[int, AnyRecord]]:
+        """Every open record with its sequence: applied in order to an empty fold they give this one."""
+        shift = [self._shift] if self._shift else []
+        return sorted([*self._intents.items(), *shift], key=lambda item: item[0])

@@ -1,0 +1,166 @@
+"""What a journal row says: one small struct per kind of fact, and its exact bytes.
+
+Bytes: one version byte, then a msgpack array `[kind, field, field, …]`. Fields are only ever appended, each
+new one with a default, so that old rows stay readable; the version byte changes only when that is impossible.
+
+No row carries a name, a card number, a UID or a key (domain.md §11). `card_ref` is a keyed pseudonym of the
+card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given by the sequence, never by
+`at_ms`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+RECORD_VERSION: Final = 1
+_VERSION_BYTE: Final = bytes([RECORD_VERSION])
+
+Ending: TypeAlias = Literal["answered", "recovered"]
+"""How an outcome became known: the card answered the commit, or the card told when it came back."""
+
+
+class UnreadableRecord(ValueError):
+    """The bytes are no record this software knows."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """Base of every kind. `at_ms` is the terminal's clock when the fact was known."""
+
+    at_ms: int
+
+
+class Started(Record, frozen=True, array_like=True, tag=1):
+    """The terminal opened this journal. `software` names the program and its version."""
+
+    software: str
+
+
+class ShiftOpened(Record, frozen=True, array_like=True, tag=2):
+    """Taps may be taken (T-60). `operator_ref` is a staff number, never a name."""
+
+    shift: int
+    operator_ref: str
+    profile: str
+    route: int = 0
+    direction: int = 0
+
+
+class ShiftClosed(Record, frozen=True, array_like=True, tag=3):
+    """No more taps. `totals` is what the operator was shown, by name."""
+
+    shift: int
+    totals: dict[str, int]
+
+
+class Intent(Record, frozen=True, array_like=True, tag=4):
+    """The card is about to change: everything the commit will mean, durable *before* it can happen.
+
+    `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
+    `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
+    who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
+    category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so that
+    the collector can recompute the TMV (desfire.md §10) even when this terminal dies before it hears the answer.
+    `values` fill the passenger's message again when the tap is settled later.
+    """
+
+    card_ref: bytes
+    profile: str
+    shift: int
+    turn: int
+    route: int
+    direction: int
+    message: str
+    charge_minor: int
+    balance_before_minor: int
+    balance_after_minor: int
+    paid_by: int
+    tariff: str
+    reasons: tuple[str, ...]
+    prev_terminal: int
+    prev_sequence: int
+    event: bytes
+    proof: tuple[tuple[int, bytes, bytes], ...] = ()
+    values: dict[str, int | str] = {}
+
+
+class Committed(Record, frozen=True, array_like=True, tag=5):
+    """The card holds what the intent in row `intent` said.
+
+    `tmc` is None and `tmv` empty when the card has no transaction MAC, or when it was seen again only after
+    somebody else's commit.
+    """
+
+    intent: int
+    tmc: int | None
+    tmv: bytes
+    how: Ending
+
+
+class NotCommitted(Record, frozen=True, array_like=True, tag=6):
+    """The card was seen again and does not hold what the intent in row `intent` said: nothing was charged."""
+
+    intent: int
+    how: Ending
+
+
+class Unresolved(Record, frozen=True, array_like=True, tag=7):
+    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open."""
+
+    intent: int
+    cause: str
+
+
+class Refused(Record, frozen=True, array_like=True, tag=8):
+    """A tap that wrote nothing: every refusal, and what is accepted without a write (`accepted`, e.g. already
+    paid).
+
+    `card_ref` is None when no resident card could be read; then `prev_*` are 0.
+    """
+
+    card_ref: bytes | None
+    profile: str
+    shift: int
+    message: str
+    accepted: bool
+    tariff: str
+    reasons: tuple[str, ...]
+    prev_terminal: int
+    prev_sequence: int
+
+
+class Fault(Record, frozen=True, array_like=True, tag=9):
+    """Something other than a card went wrong: reader gone, service gone, clock suspect."""
+
+    what: str
+
+
+AnyRecord: TypeAlias = (
+    Started | ShiftOpened | ShiftClosed | Intent | Committed | NotCommitted | Unresolved | Refused | Fault
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(AnyRecord).decode
+
+
+def build_record(record: AnyRecord) -> bytes:
+    """Return the row body of `record`."""
+    return _VERSION_BYTE + _encode(record)
+
+
+def parse_record(body: bytes) -> AnyRecord:
+    """Return the record in a row body; raises `UnreadableRecord` for another version, an unknown kind or
+    wrong types.
+
+    Fields appended by newer software are passed over.
+    """
+    if body[:1] != _VERSION_BYTE:
+        raise UnreadableRecord(
+            f"record version {body[0] if body else 'missing'}, this software reads {RECORD_VERSION}"
+        )
+    try:
+        record: AnyRecord = _decode(memoryview(body)[1:])
+    except msgspec.DecodeError as error:  # ValidationError is one
+        raise UnreadableRecord(str(error)) from error
+    return record
