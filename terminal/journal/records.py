@@ -10,15 +10,12 @@ card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
-
-Ending: TypeAlias = Literal["answered", "recovered"]
-"""How an outcome became known: the card answered the commit, or the card told when it came back."""
 
 
 class UnreadableRecord(ValueError):
@@ -58,11 +55,11 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     """The card is about to change: everything the commit will mean, durable *before* it can happen.
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
-    `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
-    who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
-    category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so that
-    the collector can recompute the TMV (desfire.md §10) even when this terminal dies before it hears the answer.
-    `values` fill the passenger's message again when the tap is settled later.
+    `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody who
+    sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no category
+    codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so that the
+    collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the passenger is told
+    at the next presentation.
     """
 
     card_ref: bytes
@@ -81,28 +78,28 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     prev_terminal: int
     prev_sequence: int
     event: bytes
-    proof: tuple[tuple[int, bytes, bytes], ...] = ()
-    values: dict[str, int | str] = {}
+    proof: tuple[tuple[int, bytes, bytes], ...]
+    values: dict[str, int | str]
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
     """The card holds what the intent in row `intent` said.
 
-    `tmc` is None and `tmv` empty when the card has no transaction MAC, or when it was seen again only after
-    somebody else's commit.
+    `how` is "answered" (the card answered the commit) or "recovered" (it told when it came back). `tmc` is None
+    and `tmv` empty when the card's transaction MAC of that commit is not known.
     """
 
     intent: int
     tmc: int | None
     tmv: bytes
-    how: Ending
+    how: str
 
 
 class NotCommitted(Record, frozen=True, array_like=True, tag=6):
-    """The card was seen again and does not hold what the intent in row `intent` said: nothing was charged."""
+    """The card does not hold what the intent in row `intent` said: nothing was charged. `how` as above."""
 
     intent: int
-    how: Ending
+    how: str
 
 
 class Unresolved(Record, frozen=True, array_like=True, tag=7):
