@@ -42,7 +42,7 @@ class KeySettings:
 
     @classmethod
     def parse(cls, raw: bytes) -> KeySettings:
-        """From exactly KS1 KS2; raises `FormatError` for another length, key sets (bit 4), an unknown type."""
+        """From exactly KS1 KS2; raises `FormatError` for another length, key sets, an unknown type."""
         if len(raw) != 2:
             raise FormatError("key settings", f"{len(raw)} bytes, expected 2")
         first, second = raw

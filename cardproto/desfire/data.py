@@ -75,12 +75,10 @@ class FileContent(SecureConversation):
         header = bytes((file_no,)) + _three(0) + _three(CONTENT_BYTES)
         return TransactionMac.parse(self.execute(INS_READ_DATA, header, b"", mode, CONTENT_BYTES))
 
-    def read_records(
-        self, file_no: int, first: int, count: int, mode: CommMode, record_bytes: int
-    ) -> tuple[bytes, ...]:
-        """`count` records (0: all there are) from number `first`, 0 being the newest; given **oldest first**.
+    def read_records(self, file_no: int, first: int, count: int, mode: CommMode, record_bytes: int) -> bytes:
+        """`count` whole records (0: all there are) from number `first`, 0 being the newest, in one string.
 
-        An empty file answers `StatusError` BE.
+        They stand in it **oldest first**. An empty file answers `StatusError` BE.
         """
         place = bytes((file_no,)) + _three(first)
         expected = count * record_bytes or None
@@ -90,7 +88,7 @@ class FileContent(SecureConversation):
             self.drop_session()
             raise ProtocolError(f"ReadRecords: {len(data)} bytes are no whole records of {record_bytes}")
         self.data_commands.append(DataCommand(INS_READ_RECORDS, place + _three(read), data))
-        return tuple(data[at : at + record_bytes] for at in range(0, len(data), record_bytes))
+        return data
 
     def write_record(self, file_no: int, offset: int, data: bytes, mode: CommMode) -> None:
         """Fill the pending new record; it becomes number 0 at commit. Repeated calls fill the same record."""

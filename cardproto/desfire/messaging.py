@@ -1,7 +1,7 @@
 """EV2 secure messaging: session keys, initialisation vectors, MACs and encryption, for either end.
 
 Pure functions over one small mutable `Session`; the terminal side (`secure.py`) and the software card both
-use them, which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9.1-9.3, AN12343.
+use them, which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9, AN12343.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ _FIRST_PROOF_BYTES: Final = 32
 class SecureConversation:
     """Session and protected exchange over one channel; the commands themselves are in the subclasses.
 
-    `session` is None until authenticated and again after any error. `data_commands` are those of
-    the running transaction as the transaction MAC counts them; the list is *replaced*, never emptied, when the
+    `session` is None until authenticated and again after any error. `data_commands` are those of the running
+    transaction as the transaction MAC counts them; the list is *replaced*, never emptied, when the
     transaction ends, so a caller may keep it.
     """
 
@@ -99,8 +99,8 @@ class SecureConversation:
 
         `also_accept` is a second status that means success (Read_Sig has one).
 
-        `mode` None is the rule for management commands: MAC in a session, plain without. MAC or Full without a
-        session raise `NotAuthenticated` before anything is sent. Every other error ends the session here.
+        `mode` None is the rule for management commands: MAC in a session, plain without. MAC or Full without
+        a session raise `NotAuthenticated` before anything is sent. Every other error ends the session here.
         """
         session = self.session
         if session is None and mode:

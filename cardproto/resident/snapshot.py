@@ -10,7 +10,7 @@ from cardproto.resident.records.rights import Rights
 
 @dataclass(frozen=True, slots=True)
 class CardSnapshot:
-    """What the decision may know of the card. `uid` is the real 7-byte UID; it never leaves the terminal in clear."""
+    """What the decision may know. `uid` is the real 7-byte UID, which never leaves the terminal in clear."""
 
     uid: bytes
     rights: Rights

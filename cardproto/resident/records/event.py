@@ -1,11 +1,11 @@
 """File 02, events: the newest tap together with the running state of the card (32 bytes).
 
-One read and one append carry everything a decision needs: who tapped where, what was charged, the balance after,
-the open journey, the meals of the day and the counters of the open periods. There is no separate counter file
-that could disagree with the log after a torn write.
+One read and one append carry everything a decision needs: who tapped where, what was charged, the balance
+after, the open journey, the meals of the day and the counters of the open periods. There is no separate counter
+file that could disagree with the log after a torn write.
 
-Counters belong to the periods (service day, month, ...) in which `at` lies; the region document names them and
-splits the 56 bits, `counter_layout` says by which split they were written.
+Counters belong to the periods (service day, month, ...) in which `at` lies; the region document names them
+and splits the 56 bits, `counter_layout` says by which split they were written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final
 
-from construct import Bitwise, BitsInteger, ConstructError, Terminated
+from construct import BitsInteger, Bitwise, ConstructError, Terminated
 from construct import Struct as Layout
 
 from cardproto.errors import FormatError
@@ -57,7 +57,7 @@ class PaidBy(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None when no journey is open."""
+    """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None: no open journey."""
 
     kind: EventKind
     at: datetime
@@ -94,7 +94,7 @@ SCHEMA: Final[Any] = Bitwise(
         "counters" / BitsInteger(56),
     )
 )
-"""The record as documented: bits from the most significant down. `parse` and `build` below are its fast twins."""
+"""The record as documented, most significant bit first. `parse_event` and `build_event` are its fast twins."""
 
 EXACT_SCHEMA: Final[Any] = Layout("event" / SCHEMA, Terminated)
 

@@ -1,4 +1,4 @@
-"""File 01, rights: what the issuer says the holder may do (64 bytes, written only by issuing and reload desks)."""
+"""File 01, rights: what the issuer says the holder may do (64 bytes, written by issuing and reload desks)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EPOCH: Final = date(2000, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Concession:
-    """A льгота on the card: category `code` and a `parameter` the region document interprets; days inclusive."""
+    """A льгота on the card: category `code`, a `parameter` for the region document; both days inclusive."""
 
     code: int
     parameter: int
@@ -46,7 +46,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """The whole file. Slots keep their place: None is an empty slot, because events refer to slots by position."""
+    """The whole file. None is an empty slot: slots keep their place because events refer to them by position."""
 
     region: int
     pseudonym: bytes

@@ -1,0 +1,177 @@
+"""The card map of the resident application, version 1: ONE table that everything else follows.
+
+Personalisation creates `FILES`, the terminal reads by them, the simulator's cards come out of
+personalisation, and `docs/card-layout.md` is printed from them (`python -m cardproto.resident.document`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from cardproto.desfire.application import KeySettings
+from cardproto.desfire.files import (
+    NEVER,
+    AccessRights,
+    DataFileSettings,
+    FileSettings,
+    FileType,
+    RecordFileSettings,
+    TransactionMacSettings,
+    ValueFileSettings,
+)
+from cardproto.desfire.messaging import CommMode
+from cardproto.resident.records.event import EVENT_BYTES
+from cardproto.resident.records.rights import RIGHTS_BYTES
+
+LAYOUT_VERSION: Final = 1
+AID: Final = bytes.fromhex("4B5A01")
+"""As written, most significant byte first; native commands send it reversed."""
+DF_NAME: Final = bytes.fromhex("F04B5A484954454C01")
+ISO_DF_ID: Final = 0x4B5A
+
+FILE_RIGHTS: Final = 0x01
+FILE_EVENTS: Final = 0x02
+FILE_PURSE: Final = 0x03
+FILE_CREDENTIAL: Final = 0x04
+FILE_TRANSACTION_MAC: Final = 0x0F
+
+CREDENTIAL_BYTES: Final = 256
+PURSE_LIMIT_MINOR: Final = 1_500_000
+EVENTS_KEPT: Final = 6
+
+
+class KeyNo(IntEnum):
+    """The application's keys, all AES-128 and diversified per card."""
+
+    APPLICATION = 0
+    VALIDATE = 1
+    RELOAD = 2
+    INSPECT = 3
+    ENTITLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CardKeySlot:
+    """Who holds a key and what it opens, in words."""
+
+    number: KeyNo
+    holder: str
+    opens: str
+
+
+KEYS: Final = (
+    CardKeySlot(KeyNo.APPLICATION, "personalisation desk", "creates files, changes keys and file settings"),
+    CardKeySlot(KeyNo.VALIDATE, "validators, canteen terminals", "reads everything, debits, appends events"),
+    CardKeySlot(KeyNo.RELOAD, "reload desks", "credits the purse, changes rights, appends events"),
+    CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights and events"),
+    CardKeySlot(KeyNo.ENTITLE, "entitlement issuers", "writes rights and the credential, appends events"),
+)
+
+KEY_SETTINGS: Final = KeySettings(key_count=len(KEYS), change_key=KeyNo.APPLICATION, free_listing=True)
+"""Only K0 creates, deletes and changes; anybody may list files and settings, which say nothing personal."""
+
+PICC_KEY_VERSION: Final = 1
+KEY_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """One line of the card map."""
+
+    number: int
+    name: str
+    content: str
+    settings: FileSettings
+
+
+def _only(*, read: int = NEVER, write: int = NEVER) -> AccessRights:
+    """An additional access-right set (EV2/EV3): such a set never carries the Change right."""
+    return AccessRights(read=read, write=write)
+
+
+FILES: Final = (
+    CardFile(
+        FILE_RIGHTS,
+        "rights",
+        "region, flags, resident pseudonym, validity, concessions, passes and packs, credential digest",
+        DataFileSettings(
+            FileType.BACKUP,
+            CommMode.MAC,
+            AccessRights(KeyNo.VALIDATE, KeyNo.ENTITLE, KeyNo.RELOAD, KeyNo.APPLICATION),
+            RIGHTS_BYTES,
+            additional=(_only(read=KeyNo.INSPECT), _only(read=KeyNo.ENTITLE)),
+        ),
+    ),
+    CardFile(
+        FILE_EVENTS,
+        "events",
+        "newest tap first, each with the running state: balance, journey, meals, counters",
+        RecordFileSettings(
+            FileType.CYCLIC,
+            CommMode.MAC,
+            AccessRights(KeyNo.INSPECT, NEVER, KeyNo.VALIDATE, KeyNo.APPLICATION),
+            EVENT_BYTES,
+            # One record is the pending slot of a running transaction and cannot be read.
+            max_records=EVENTS_KEPT + 1,
+            additional=(
+                _only(read=KeyNo.RELOAD, write=KeyNo.RELOAD),
+                _only(read=KeyNo.ENTITLE, write=KeyNo.ENTITLE),
+            ),
+        ),
+    ),
+    CardFile(
+        FILE_PURSE,
+        "purse",
+        "kopecks",
+        ValueFileSettings(
+            CommMode.MAC,
+            # Debit needs only Read; Credit needs ReadWrite: a stolen validator takes money, never makes it.
+            AccessRights(KeyNo.VALIDATE, NEVER, KeyNo.RELOAD, KeyNo.APPLICATION),
+            lower=0,
+            upper=PURSE_LIMIT_MINOR,
+        ),
+    ),
+    CardFile(
+        FILE_CREDENTIAL,
+        "credential",
+        "issuer-signed grant (COSE/CWT), zero-filled when there is none",
+        DataFileSettings(
+            FileType.STANDARD,
+            CommMode.FULL,
+            AccessRights(KeyNo.VALIDATE, KeyNo.ENTITLE, NEVER, KeyNo.APPLICATION),
+            CREDENTIAL_BYTES,
+        ),
+    ),
+    CardFile(
+        FILE_TRANSACTION_MAC,
+        "transaction MAC",
+        "TMC and TMV: the card's own proof of the newest transaction; CommitReaderID disabled",
+        TransactionMacSettings(
+            CommMode.MAC, AccessRights(KeyNo.VALIDATE, NEVER, NEVER, KeyNo.APPLICATION), KEY_VERSION
+        ),
+    ),
+)
+
+
+def file(number: int) -> CardFile:
+    """The card map's line for a file number; raises `KeyError` for a number the map does not have."""
+    return _BY_NUMBER[number]
+
+
+_BY_NUMBER: Final = {f.number: f for f in FILES}
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeBudget:
+    """What a tap may spend: exchanges with the card, and command plus answer bytes with status words."""
+
+    exchanges: int
+    apdu_bytes: int
+
+
+PASS_TAP: Final = ExchangeBudget(7, 370)
+"""Select, EV2First (2), read rights, read newest event, append event, commit with TMC and TMV."""
+PURSE_TAP: Final = ExchangeBudget(8, 400)
+"""The same with a debit."""
