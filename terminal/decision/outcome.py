@@ -15,7 +15,7 @@ class Message(StrEnum):
     """What the passenger is told; codes are stable, texts are per profile (domain.md §10)."""
 
     OK_PAID = "ok_paid"
-    OK_PASS = "ok_pass"
+    OK_PASS = "ok_pass"  # noqa: S105 a travel pass
     OK_BENEFIT = "ok_benefit"
     OK_BENEFIT_UNLIMITED = "ok_benefit_unlimited"
     OK_TRANSFER = "ok_transfer"
@@ -50,17 +50,24 @@ class Message(StrEnum):
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
+def _no_values() -> Mapping[str, int | str]:
+    """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
+    return NO_VALUES
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date}, {time}, {meal}).
+    """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date},
+    {time}, {meal}).
 
-    Dates and times in `values` are already local and in ISO form; the message table formats them per language.
+    Dates and times in `values` are already local and in ISO form; the message table formats them per
+    language.
     """
 
     message: Message
     accepted: bool
     charge_minor: int = 0
-    values: Mapping[str, int | str] = field(default=NO_VALUES)
+    values: Mapping[str, int | str] = field(default_factory=_no_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,12 @@ class Reason:
 
     rule: str
     effect: str
-    inputs: Mapping[str, int | str] = field(default=NO_VALUES)
+    inputs: Mapping[str, int | str] = field(default_factory=_no_values)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything that follows from (snapshot, policy, context, now). No write plan: the card stays as it is."""
+    """All that follows from (snapshot, policy, context, now). No write plan: the card stays as it is."""
 
     outcome: Outcome
     write_plan: WritePlan | None

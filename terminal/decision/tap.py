@@ -1,0 +1,179 @@
+"""One tap as the rules see it: the card's running state carried over to the moment of the tap.
+
+The newest event holds counters, meals and journey of *its* periods. Before any rule looks at them they are
+rebased:
+
+- a month counter starts at 0 in another service month (T-14), a day counter and the meals on another service
+  day;
+- a contract's counter starts at 0 when the contract in that slot began after the event, or when its product
+  lapses monthly and the month is another (T-10);
+- the journey's age grows by the time since the event.
+
+Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From
+further ahead one of the two clocks is wrong (O-05): then no journey is open and no second tap is forgiven,
+because both would be free rides for as long as the clocks disagree; trip counters keep what they counted,
+because a month that has "not yet begun" must not refill them; meals of another day are forgotten, because no
+child is turned away over a clock (M-37). The next accepted tap stamps the card with this terminal's time.
+
+Counters written under another layout cannot be read: no counted right is used and the bits stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from cardproto.resident.records.event import Event, EventKind, PaidBy
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.policy.policy import Counter, Policy
+from terminal.policy.schema import Lapse, Period, TripPack
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead."""
+
+    snapshot: CardSnapshot
+    policy: Policy
+    context: TapContext
+    at: datetime
+    local: datetime
+    service_date: date
+    age_s: int | None
+    counters: int
+    counter_layout: int
+    counters_known: bool
+    meals: int
+    journey_age_s: int | None
+    transfers: int
+
+
+class Trail:
+    """The reasons collected on the way to a decision, and what lapsed (shown with the full fare)."""
+
+    __slots__ = ("lapsed", "reasons")
+
+    def __init__(self) -> None:
+        self.reasons: list[Reason] = []
+        self.lapsed: Message | None = None
+
+    def note(self, rule: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+        """Add one step: the rule's id, what it did, what it looked at."""
+        self.reasons.append(Reason(rule, effect, inputs))
+
+    def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
+        """No ride, no meal; the card stays as it is."""
+        return Decision(Outcome(message, accepted=False, values=values), None, tuple(self.reasons))
+
+    def repeat(self, message: Message) -> Decision:
+        """The ride is already paid: come in, nothing is written."""
+        return Decision(Outcome(message, accepted=True), None, tuple(self.reasons))
+
+
+def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: datetime) -> Tap:
+    """Carry the card's running state over to `now` (aware), as the module describes."""
+    event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
+    local, then = at.astimezone(policy.zone), event.at.astimezone(policy.zone)
+    today, event_day = policy.service_date(local), policy.service_date(then)
+    age_s = _age_s(event, at, policy)
+    journey_age_s = _journey_age_s(event, age_s, policy)
+    layout = policy.document.counters.layout
+    known = event.counter_layout in (0, layout)
+    return Tap(
+        snapshot=snapshot,
+        policy=policy,
+        context=context,
+        at=at,
+        local=local,
+        service_date=today,
+        age_s=age_s,
+        counters=_counters(snapshot, policy, event_day, today) if known else event.counters,
+        counter_layout=layout if known else event.counter_layout,
+        counters_known=known,
+        meals=event.meals if event_day == today else 0,
+        journey_age_s=journey_age_s,
+        transfers=0 if journey_age_s is None else event.transfers,
+    )
+
+
+def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
+    age_s = int((at - event.at).total_seconds())
+    if age_s < -policy.document.guards.clock_skew_s:
+        return None
+    return max(age_s, 0)
+
+
+def _journey_age_s(event: Event, age_s: int | None, policy: Policy) -> int | None:
+    transfer = policy.document.transfer
+    if transfer is None or age_s is None or event.journey_age_s is None:
+        return None
+    journey_age_s = event.journey_age_s + age_s
+    return journey_age_s if journey_age_s <= transfer.window_s else None
+
+
+def _counters(snapshot: CardSnapshot, policy: Policy, event_day: date, today: date) -> int:
+    event = snapshot.event
+    if event.counter_layout == 0:
+        return 0
+    counters = event.counters
+    new_month = event_day < today and (event_day.year, event_day.month) != (today.year, today.month)
+    for counter in policy.counters:
+        if counter.period is Period.SERVICE_MONTH:
+            over = new_month
+        elif counter.period is Period.SERVICE_DAY:
+            over = event_day < today
+        else:
+            over = _contract_renewed(counter, snapshot, policy, event_day, new_month)
+        if over:
+            counters = counter.write(counters, 0)
+    return counters
+
+
+def _contract_renewed(
+    counter: Counter, snapshot: CardSnapshot, policy: Policy, event_day: date, new_month: bool
+) -> bool:
+    if counter not in policy.contract_counters:
+        return False
+    contract = snapshot.rights.contracts[policy.contract_counters.index(counter)]
+    if contract is None or contract.valid_from > event_day:
+        return True
+    product = policy.products.get(contract.product)
+    return new_month and isinstance(product, TripPack) and product.lapses is Lapse.MONTHLY
+
+
+def accept(
+    tap: Tap,
+    trail: Trail,
+    outcome: Outcome,
+    kind: EventKind,
+    paid_by: PaidBy,
+    *,
+    counters: int | None = None,
+    meals: int | None = None,
+    journey: tuple[int | None, int] | None = None,
+) -> Decision:
+    """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.
+
+    What is not given stays as rebased; `journey` is (age in seconds, transfers used).
+    """
+    age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
+    context = tap.context
+    event = Event(
+        kind=kind,
+        at=tap.at,
+        terminal=context.terminal,
+        sequence=context.sequence,
+        balance_after_minor=tap.snapshot.balance_minor - outcome.charge_minor,
+        amount_minor=outcome.charge_minor,
+        route=context.route,
+        direction=context.direction,
+        journey_age_s=age_s,
+        transfers=transfers,
+        paid_by=paid_by,
+        counter_layout=tap.counter_layout,
+        meals=tap.meals if meals is None else meals,
+        counters=tap.counters if counters is None else counters,
+    )
+    return Decision(outcome, WritePlan(event, outcome.charge_minor), tuple(trail.reasons))

@@ -1,0 +1,158 @@
+"""The deny list (стоп-лист): keyed hashes of pseudonyms in a sorted file that is searched where it lies.
+
+    magic "RCDL" | version 1 | byte order ">" | key id (4) | count (4) | count entries of 8 bytes, ascending
+
+An entry is HMAC-SHA256(list key, pseudonym) cut to 8 bytes (T-42): whoever finds the file learns nobody's
+pseudonym. All numbers are big-endian, so entries compare as bytes and the file means the same on every
+machine; a file that says otherwise is refused. Memory stays constant however long the list is: pages are
+mapped, not loaded.
+"""
+
+from __future__ import annotations
+
+import hmac
+import mmap
+import os
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Protocol
+
+from terminal.errors import RegionDocumentError
+
+MAGIC: Final = b"RCDL"
+VERSION: Final = 1
+BYTE_ORDER: Final = b">"
+ENTRY_BYTES: Final = 8
+
+_HEADER: Final = struct.Struct(">4sBc4sI")
+_CHUNK_BYTES: Final = ENTRY_BYTES * 8192
+_FETCH: Final = "Fetch the deny list again from the operator."
+
+
+class DenyList(Protocol):
+    """Who is refused everywhere."""
+
+    def contains(self, pseudonym: bytes) -> bool:
+        """Whether the holder of `pseudonym` (8 bytes, as on the card) is on the list."""
+        ...
+
+
+class EmptyDenyList:
+    """Nobody is on it."""
+
+    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
+        return False
+
+
+NOBODY: Final = EmptyDenyList()
+
+
+class DenyListFile:
+    """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Map the list at `path`, built with `key`; its order is checked once, here."""
+        self.path = path
+        self._key = key
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError as error:  # an empty file cannot be mapped
+            raise RegionDocumentError(f"deny list {path} is empty", _FETCH) from error
+        except OSError as error:
+            raise RegionDocumentError(f"deny list {path} cannot be read: {error}", _FETCH) from error
+        try:
+            self._count = _checked_count(self._map, path, key)
+        except RegionDocumentError:
+            self._map.close()
+            raise
+
+    def __len__(self) -> int:
+        return self._count
+
+    def contains(self, pseudonym: bytes) -> bool:
+        """Whether `pseudonym` is on the list: about log2(n) comparisons in the mapped file."""
+        wanted = _entry(self._key, pseudonym)
+        place = bisect_left(range(self._count), wanted, key=self._at)
+        return place < self._count and self._at(place) == wanted
+
+    def close(self) -> None:
+        """Unmap the file; the list is not to be used any more."""
+        self._map.close()
+
+    def _at(self, index: int) -> bytes:
+        start = _HEADER.size + index * ENTRY_BYTES
+        return self._map[start : start + ENTRY_BYTES]
+
+
+def build_deny_list(path: Path, key: bytes, pseudonyms: Iterable[bytes]) -> int:
+    """Write the list of `pseudonyms` to `path` and return its length.
+
+    The old list stays until the new one is whole on disk: a reader sees the one or the other, also after a
+    power cut.
+    """
+    entries = sorted({_entry(key, pseudonym) for pseudonym in pseudonyms})
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(_HEADER.pack(MAGIC, VERSION, BYTE_ORDER, key_id(key), len(entries)))
+            file.writelines(entries)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _fsync_directory(path.parent)
+    except OSError as error:
+        raise RegionDocumentError(
+            f"deny list {path} cannot be written: {error}", "Check the directory's free space and rights."
+        ) from error
+    return len(entries)
+
+
+def key_id(key: bytes) -> bytes:
+    """Four bytes that tell list keys apart without giving them away."""
+    return sha256(b"deny list key id" + key).digest()[:4]
+
+
+def _entry(key: bytes, pseudonym: bytes) -> bytes:
+    return hmac.digest(key, pseudonym, "sha256")[:ENTRY_BYTES]
+
+
+def _checked_count(data: mmap.mmap, path: Path, key: bytes) -> int:
+    if len(data) < _HEADER.size:
+        raise RegionDocumentError(f"deny list {path} is cut off inside its header", _FETCH)
+    magic, version, order, key_name, count = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise RegionDocumentError(f"{path} is not a deny list", "Give the file the operator publishes.")
+    if version != VERSION or order != BYTE_ORDER:
+        raise RegionDocumentError(
+            f"deny list {path} has format {version} and byte order {order!r}",
+            "Update the terminal's software.",
+        )
+    if key_name != key_id(key):
+        raise RegionDocumentError(f"deny list {path} was made with another key", "Install the matching key.")
+    if len(data) != _HEADER.size + count * ENTRY_BYTES:
+        raise RegionDocumentError(f"deny list {path} does not hold the {count} entries it states", _FETCH)
+    _check_order(data, path)
+    return int(count)
+
+
+def _check_order(data: mmap.mmap, path: Path) -> None:
+    """One pass in small pieces: a search in an unsorted list would miss entries in silence."""
+    last = -1
+    for start in range(_HEADER.size, len(data), _CHUNK_BYTES):
+        piece = data[start : start + _CHUNK_BYTES]
+        numbers = struct.unpack(f">{len(piece) // ENTRY_BYTES}Q", piece)
+        if numbers[0] <= last or any(map(int.__ge__, numbers, numbers[1:])):
+            raise RegionDocumentError(f"deny list {path} is not sorted", _FETCH)
+        last = numbers[-1]
+
+
+def _fsync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,90 @@
+"""Region documents: from a TOML file to a checked `RegionDocument`, or one precise error.
+
+A document is read in three steps: TOML, types (`terminal.policy.schema`), meaning (`terminal.policy.checks`).
+It is used only when all three pass.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from terminal.errors import RegionDocumentError
+from terminal.policy.checks import problems
+from terminal.policy.schema import SCHEMA_VERSION, RegionDocument
+
+__all__ = ["DEMO_REGION", "RegionDocument", "load_region", "parse_region", "require_in_force"]
+
+REGIONS: Final = Path(__file__).with_name("regions")
+DEMO_REGION: Final = REGIONS / "demo.toml"
+
+
+def load_region(source: str | Path) -> RegionDocument:
+    """Return the checked document in a TOML file, or the bundled one of that name ("demo").
+
+    Raises `RegionDocumentError` naming the file, the path inside it and what to change.
+    """
+    path = Path(source)
+    if not path.exists() and path.name == str(source) and not path.suffix:
+        path = REGIONS / f"{source}.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        bundled = ", ".join(sorted(file.stem for file in REGIONS.glob("*.toml")))
+        raise RegionDocumentError(
+            f"no region document {source}", f"Give a TOML file or one of the bundled regions: {bundled}."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegionDocumentError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error
+    return parse_region(text, str(path))
+
+
+def parse_region(text: str, name: str) -> RegionDocument:
+    """Return the checked document in TOML `text`; `name` is the file in `RegionDocumentError`s."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
+    _require_known_schema(raw, name)
+    try:
+        document = msgspec.convert(raw, RegionDocument)
+    except msgspec.ValidationError as error:
+        from terminal.policy.explain import explain  # noqa: PLC0415 only needed when something is wrong
+
+        raise explain(error, raw, name) from error
+    found = list(problems(document))
+    if found:
+        first, others = found[0], len(found) - 1
+        more = f" (and {others} more)" if others else ""
+        raise RegionDocumentError(f"{name}: {first.path}: {first.what}{more}", first.advice)
+    return document
+
+
+def require_in_force(document: RegionDocument, now: datetime) -> None:
+    """Raise `RegionDocumentError` unless `now` lies in [valid_from, valid_to) of `document`."""
+    header = document.header
+    if now < header.valid_from:
+        raise RegionDocumentError(
+            f"region document {header.id} version {header.version} is not valid before {header.valid_from}",
+            "Use the version in force, or check the terminal's clock.",
+        )
+    if now >= header.valid_to:
+        raise RegionDocumentError(
+            f"region document {header.id} version {header.version} ended on {header.valid_to}",
+            "Load its successor, or check the terminal's clock.",
+        )
+
+
+def _require_known_schema(raw: dict[str, object], name: str) -> None:
+    """A newer schema may have any keys, so this comes before the types."""
+    header = raw.get("header")
+    schema = header.get("schema") if isinstance(header, dict) else None
+    if isinstance(schema, int) and schema != SCHEMA_VERSION:
+        raise RegionDocumentError(
+            f"{name}: header.schema: schema {schema}, this terminal knows {SCHEMA_VERSION}",
+            "Update the terminal's software, or export the document for its schema.",
+        )

@@ -1,0 +1,78 @@
+"""Turns a type error in a region document into a place in the file and something to do about it."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from terminal.errors import RegionDocumentError
+from terminal.policy.schema import RegionDocument
+
+_PLACE: Final = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+_QUOTED: Final = re.compile(r"[`'](?P<word>[^`']*)[`']")
+_STEP: Final = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]")
+
+
+def explain(error: msgspec.ValidationError, raw: object, name: str) -> RegionDocumentError:
+    """Return the error to raise for document `raw` of file `name`: "file: path: problem" and an advice."""
+    found = _PLACE.match(str(error))
+    assert found is not None, "the pattern matches every text"
+    path, problem = (found["path"] or "").lstrip("."), found["problem"]
+    here, value = _follow(path, raw)
+    return RegionDocumentError(
+        f"{name}: {path or 'top level'}: {_plain(problem)}", _advice(problem, here, value)
+    )
+
+
+def _plain(problem: str) -> str:
+    return problem[:1].lower() + problem[1:].replace("Object", "table")
+
+
+def _advice(problem: str, here: list[inspect.StructType], value: object) -> str:
+    """`here` holds the tables that may stand at the place of the error (several kinds in a union)."""
+    quoted = _QUOTED.search(problem)
+    word = quoted["word"] if quoted else ""
+    if "unknown field" in problem:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        tables = [table for table in here if table.tag == kind] or here
+        return _did_you_mean(word, sorted({field.encode_name for table in tables for field in table.fields}))
+    if "missing required field" in problem:
+        return f"Add the key `{word}`."
+    if problem.startswith("Invalid value") and any(table.tag for table in here):
+        return _did_you_mean(word, sorted(str(table.tag) for table in here))
+    return "Correct the value."
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    hint = f"Did you mean `{close[0]}`? " if close else ""
+    return f"{hint}Known here: {', '.join(known)}."
+
+
+def _follow(path: str, raw: object) -> tuple[list[inspect.StructType], object]:
+    """Return the tables allowed at `path` and the value the author put there."""
+    types: list[Any] = [inspect.type_info(RegionDocument)]
+    value: Any = raw
+    for key, index in _STEP.findall(path):
+        if key == "kind":  # the error is about the tag itself: stay at the table that carries it
+            break
+        types = [step for kind in types for step in _into(kind, key)]
+        try:
+            value = value[key or int(index)]
+        except (KeyError, IndexError, TypeError, ValueError):
+            value = None
+    return [kind for kind in types if isinstance(kind, inspect.StructType)], value
+
+
+def _into(kind: Any, key: str) -> list[Any]:
+    """The types one step below `kind`: of the field `key`, or of the items when `key` is empty."""
+    if isinstance(kind, inspect.StructType):
+        below = [field.type for field in kind.fields if field.encode_name == key]
+    else:
+        items = getattr(kind, "item_type", None)
+        below = [items] if items is not None else list(getattr(kind, "item_types", ()))[:1]
+    return [alternative for entry in below for alternative in getattr(entry, "types", (entry,))]
