@@ -1,0 +1,12 @@
+# Every command is in run.py (`python3 run.py` lists them); set-up happens by itself, never with sudo.
+# ARGS are passed on:  make demo ARGS=--json     make test ARGS="-k torn"
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lock clean setup
+
+help:
+	@$(PYTHON) run.py help
+
+demo test check bench docs lock clean setup:
+	@$(PYTHON) run.py $@ $(ARGS)

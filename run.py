@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Every command of this project, for machines with and without make: the Makefile calls this file.
+
+    python3 run.py demo | test | check | bench | docs | lock | clean | setup   [further arguments]
+
+Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
+happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers with one sentence.
+"""
+
+import os
+import subprocess
+import sys
+
+OLDEST = (3, 11)
+NEWER_PYTHONS = (
+    ["python3.14"],
+    ["python3.13"],
+    ["python3.12"],
+    ["python3.11"],
+    ["uv", "run", "--quiet", "--no-project", "--python", ">=3.11", "python"],
+)
+
+
+def hand_over() -> None:
+    """This Python is too old: run the command with a newer one if there is any, else say what to install."""
+    for python in NEWER_PYTHONS:
+        try:
+            works = subprocess.call([*python, "-c", ""], stderr=subprocess.DEVNULL) == 0
+        except OSError:
+            continue
+        if works:
+            os.execvp(python[0], python + sys.argv)
+    have = ".".join(map(str, sys.version_info[:2]))
+    needed = "Python 3.11 or newer is needed, this is " + have
+    sys.exit(needed + ". Install python3.11 or newer, or uv, and run this again.")
+
+
+if sys.version_info < OLDEST:
+    hand_over()
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from setup_env import PYTHON, ROOT, VENV, lock, prepare, stop
+
+CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",))
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
+
+
+def become(tool: str, *arguments: str) -> NoReturn:
+    """End as `tool` of the environment: its output, its signals and its exit code are ours."""
+    program = str(VENV / "bin" / tool)
+    os.execv(program, [program, *arguments])
+
+
+def demo(*arguments: str) -> None:
+    """Residents tap a bus validator and a canteen terminal; ends by itself."""
+    prepare(development=False)
+    become("terminal", "demo", *arguments)
+
+
+def test(*arguments: str) -> None:
+    """All tests."""
+    prepare(development=True)
+    become("pytest", *arguments)
+
+
+def check() -> None:
+    """Lint, format, types and import rules; details only of what failed."""
+    prepare(development=True)
+    failed = [" ".join(command) for command in CHECKS if not passes(*command)]
+    if failed:
+        stop("check: failed: " + ", ".join(failed))
+    print("check: all passed")
+
+
+def passes(tool: str, *arguments: str) -> bool:
+    print(f"check: {' '.join((tool, *arguments))} ...", end="", flush=True)
+    began = time.monotonic()
+    done = subprocess.run([VENV / "bin" / tool, *arguments], capture_output=True, text=True, check=False)
+    passed = done.returncode == 0
+    print(f" {'passed' if passed else 'FAILED'} ({time.monotonic() - began:.1f} s)")
+    if not passed:
+        print(done.stdout + done.stderr)
+    return passed
+
+
+def bench(*arguments: str) -> None:
+    """What was reached next to each goal, as JSON lines."""
+    prepare(development=True)
+    become("python", "-m", "bench", *arguments)
+
+
+def docs() -> None:
+    """Write docs/card-layout.md again from the card map."""
+    prepare(development=False)
+    text = subprocess.check_output([PYTHON, "-m", "cardproto.resident.document"])
+    CARD_LAYOUT.write_bytes(text)
+    print(f"docs: wrote {CARD_LAYOUT.relative_to(ROOT)}")
+
+
+def clean() -> None:
+    """Remove what the other commands made, the environment included."""
+    for name in (VENV.name, "var", "dist", *CACHES):
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+    for cache in ROOT.rglob("__pycache__"):
+        shutil.rmtree(cache)
+
+
+def setup(*arguments: str) -> None:
+    """Only make the environment; `--retry-readers` builds pyscard again after a failure."""
+    prepare(development=True, retry_readers="--retry-readers" in arguments)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    command.__name__: command for command in (demo, test, check, bench, docs, lock, clean, setup)
+}
+
+
+def usage() -> str:
+    lines = (f"  {name:<6} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
+    return "\n".join(("usage: python3 run.py COMMAND [ARGUMENTS]   or   make COMMAND", *lines))
+
+
+def main() -> None:
+    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("help", [])
+    if name == "help":
+        print(usage())
+        return
+    if name not in COMMANDS:
+        stop(f"run.py: there is no command {name!r}\n{usage()}")
+    os.chdir(ROOT)
+    COMMANDS[name](*arguments)
+
+
+if __name__ == "__main__":
+    main()
