@@ -4,7 +4,7 @@
     python3 run.py demo | test | check | bench | docs | lock | clean | setup   [further arguments]
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
-happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers with one sentence.
+happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.
 """
 
 import os
