@@ -1,1 +1,5 @@
-"""A DESFire card in software: true state, true refusals, true tearing."""
+"""Software cards: a DESFire with the true semantics, and other cards a terminal meets."""
+
+from sim.card.virtual import VirtualCard
+
+__all__ = ["VirtualCard"]

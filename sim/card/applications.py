@@ -1,0 +1,174 @@
+"""The PICC level: selecting, listing, creating and deleting applications, formatting, configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cardproto.desfire.status import Status
+from sim.card.keys import CHANGE_BY_SAME_KEY, CHANGE_FROZEN, ISO_FILE_IDS, require_listing_right
+from sim.card.memory import (
+    APPLICATION_BYTES,
+    FREE_CREATE,
+    KEY_TYPE_AES,
+    PICC_AID,
+    Application,
+    KeySlot,
+)
+from sim.card.refusal import Refusal
+from sim.card.state import Call, CardState
+
+KEY_TYPE_MASK = 0xC0
+KEY_COUNT_MASK = 0x0F
+KS3_PRESENT = 0x10
+MAX_KEYS = 14
+MAX_NAME_BYTES = 16
+CONFIGURE_PICC = 0x00
+CONFIGURE_DEFAULT_KEY = 0x01
+CONFIGURE_ATS = 0x02
+
+
+def select_application(state: CardState, call: Call) -> bytes:
+    """Drops authentication and pending changes, also when the same application is selected again."""
+    aid = call.header + call.data
+    if len(aid) != 3:
+        raise Refusal(Status.LENGTH_ERROR if len(aid) != 6 else Status.PARAMETER_ERROR)
+    if aid not in state.memory.applications:
+        raise Refusal(Status.APPLICATION_NOT_FOUND)
+    state.select(aid)
+    return b""
+
+
+def require_picc_level(state: CardState) -> None:
+    """Some commands exist only before an application is selected."""
+    if state.selected != PICC_AID:
+        raise Refusal(Status.PERMISSION_DENIED)
+
+
+def get_application_ids(state: CardState, call: Call) -> bytes:
+    _nothing_more(call)
+    require_picc_level(state)
+    require_listing_right(state)
+    return b"".join(aid for aid in state.memory.applications if aid != PICC_AID)
+
+
+def get_df_names(state: CardState, call: Call) -> bytes:
+    """One frame per application that has an ISO identity: AID, ISO id (least significant first), DF name."""
+    _nothing_more(call)
+    require_picc_level(state)
+    require_listing_right(state)
+    frames = [
+        app.aid + app.iso_id.to_bytes(2, "little") + app.df_name
+        for app in state.memory.applications.values()
+        if app.iso_id or app.df_name
+    ]
+    call.cuts = tuple(map(len, frames[:-1]))
+    return b"".join(frames)
+
+
+def create_application(state: CardState, call: Call) -> bytes:
+    """AID KS1 KS2 [KS3] [ISO id] [DF name]. AES keys only: other key types are a parameter error here."""
+    require_picc_level(state)
+    if not state.application.key_settings & FREE_CREATE:
+        state.require_master_key()
+    aid, ks1, ks2 = call.header[:3], call.header[3], call.header[4]
+    rest = call.data
+    count = ks2 & KEY_COUNT_MASK
+    if ks2 & KEY_TYPE_MASK != KEY_TYPE_AES or not 1 <= count <= MAX_KEYS:
+        raise Refusal(Status.PARAMETER_ERROR)
+    if ks2 & KS3_PRESENT:
+        rest = _without_ks3(rest)
+    iso_id, name = _iso_identity(rest)
+    changer = ks1 >> 4
+    if changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
+        raise Refusal(Status.PARAMETER_ERROR)
+    _refuse_duplicate(state, aid, iso_id, name)
+    if state.memory.free_bytes() < APPLICATION_BYTES:
+        raise Refusal(Status.OUT_OF_MEMORY)
+    keys = (state.memory.default_key,) * count
+    created = Application(aid, ks1, keys, {}, bool(ks2 & ISO_FILE_IDS), iso_id, name)
+    state.memory = state.memory.with_application(created)
+    return b""
+
+
+def _without_ks3(rest: bytes) -> bytes:
+    if not rest:
+        raise Refusal(Status.LENGTH_ERROR)
+    if rest[0]:
+        raise Refusal(Status.PARAMETER_ERROR)
+    return rest[1:]
+
+
+def _iso_identity(rest: bytes) -> tuple[int, bytes]:
+    if not rest:
+        return 0, b""
+    if len(rest) < 2 or len(rest) > 2 + MAX_NAME_BYTES:
+        raise Refusal(Status.LENGTH_ERROR)
+    return int.from_bytes(rest[:2], "little"), rest[2:]
+
+
+def _refuse_duplicate(state: CardState, aid: bytes, iso_id: int, name: bytes) -> None:
+    for app in state.memory.applications.values():
+        same_iso = iso_id and app.iso_id == iso_id
+        same_name = name and app.df_name == name
+        if app.aid == aid or same_iso or same_name:
+            raise Refusal(Status.DUPLICATE_ERROR)
+
+
+def delete_application(state: CardState, call: Call) -> bytes:
+    """Under the PICC master key, or under its own master key while it is selected."""
+    _nothing_more(call)
+    aid = call.header
+    if aid not in state.memory.applications or aid == PICC_AID:
+        raise Refusal(Status.APPLICATION_NOT_FOUND)
+    if state.selected not in (PICC_AID, aid):
+        raise Refusal(Status.PERMISSION_DENIED)
+    state.require_master_key()
+    state.memory = state.memory.without_application(aid)
+    if state.selected == aid:
+        state.select(PICC_AID)
+    return b""
+
+
+def format_picc(state: CardState, call: Call) -> bytes:
+    """Deletes every application; keys and configuration of the PICC level stay."""
+    _nothing_more(call)
+    require_picc_level(state)
+    if state.memory.format_disabled:
+        raise Refusal(Status.PERMISSION_DENIED)
+    state.require_master_key()
+    state.memory = replace(state.memory, applications={PICC_AID: state.application})
+    return b""
+
+
+def free_memory(state: CardState, call: Call) -> bytes:
+    _nothing_more(call)
+    return state.memory.free_bytes().to_bytes(3, "little")
+
+
+def set_configuration(state: CardState, call: Call) -> bytes:
+    """Options 00 (format off, random UID), 01 (default key) and 02 (ATS); others are a parameter error."""
+    require_picc_level(state)
+    state.require_master_key()
+    option, data = call.header[0], call.data
+    match option, len(data):
+        case 0, 1:
+            flags = data[0]
+            state.memory = replace(
+                state.memory,
+                format_disabled=state.memory.format_disabled or bool(flags & 1),
+                random_uid=state.memory.random_uid or bool(flags & 2),
+            )
+        case 1, 25:
+            state.memory = replace(state.memory, default_key=KeySlot(data[:16], data[24]))
+        case 2, length if 1 <= length <= 20 and data[0] == length:
+            state.memory = replace(state.memory, ats=data)
+        case 0 | 1 | 2, _:
+            raise Refusal(Status.LENGTH_ERROR)
+        case _:
+            raise Refusal(Status.PARAMETER_ERROR)
+    return b""
+
+
+def _nothing_more(call: Call) -> None:
+    if call.data:
+        raise Refusal(Status.LENGTH_ERROR)

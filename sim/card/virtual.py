@@ -1,0 +1,123 @@
+"""`VirtualCard`: a DESFire EV2/EV3 in software, from bytes to bytes.
+
+    transmit ── FF..    pseudo APDU, answered as a reader would
+             ├─ 90 ..   native command in ISO wrapping       -> answer 91 status
+             ├─ 00 ..   ISO 7816-4                           -> answer SW
+             └─ other   native command as it is              -> status answer
+
+How it differs from a chip: keys are AES only, no key sets, no shared applications, no LRP, no legacy
+authentication, no proximity check, no authentication delay, no transaction timer, one logical channel; memory
+is accounted for roughly; a blank card has an AES all-zero PICC master key; the signature is not the maker's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cardproto.apdu import SW
+from cardproto.desfire.status import Status
+from sim.card import commands, iso
+from sim.card.identity import identity_of
+from sim.card.image import Json, image_of
+from sim.card.memory import Memory, blank_memory
+from sim.card.state import CardState, RandomSource
+
+ATR: Final = bytes.fromhex("3B8180018080")
+CLA_READER: Final = 0xFF
+CLA_WRAPPED: Final = 0x90
+CLA_ISO: Final = 0x00
+GET_UID: Final = bytes.fromhex("FFCA0000")
+GET_ATS: Final = bytes.fromhex("FFCA0100")
+UID_BYTES: Final = 7
+
+_OK: Final = SW.OK.to_bytes(2, "big")
+_LENGTH: Final = bytes((0x91, Status.LENGTH_ERROR))
+
+
+class VirtualCard:
+    """One card. Not thread-safe: a card is in one field at a time.
+
+    `uid` is the real 7-byte UID, `rng(n)` must return n bytes; `memory` None makes a blank card.
+    """
+
+    def __init__(
+        self, uid: bytes, rng: RandomSource, *, generation: str = "EV2", memory: Memory | None = None
+    ) -> None:
+        if len(uid) != UID_BYTES:
+            raise ValueError(f"a UID is {UID_BYTES} bytes, not {len(uid)}")
+        self.uid: Final = uid
+        self.atr: Final = ATR
+        self._generation: Final = generation
+        self._rng: Final = rng
+        self._identity: Final = identity_of(uid, generation)
+        self._state = CardState(self._identity, rng, blank_memory() if memory is None else memory)
+        self._shown_uid = self._draw_uid()
+
+    def power_on(self) -> None:
+        """Enter the field: nothing selected, nobody authenticated, nothing pending."""
+        self._state = CardState(self._identity, self._rng, self._state.memory)
+        self._shown_uid = self._draw_uid()
+
+    def power_off(self) -> None:
+        """Leave the field: everything uncommitted is lost."""
+        self.power_on()
+
+    def reset(self) -> None:
+        """As leaving and entering the field."""
+        self.power_on()
+
+    def transmit(self, command: bytes) -> bytes:
+        """Answer any bytes whatsoever; never raises."""
+        if not command:
+            return SW.WRONG_LENGTH.to_bytes(2, "big")
+        cla = command[0]
+        if cla == CLA_WRAPPED and len(command) > 1:
+            return self._wrapped(command)
+        if cla == CLA_READER and len(command) > 1:
+            return self._reader_command(command)
+        if cla == CLA_ISO:
+            return iso.execute(self._state, command)
+        status, answer = commands.execute(self._state, cla, command[1:])
+        return bytes((status,)) + answer
+
+    def image(self) -> dict[str, Json]:
+        """Committed state as JSON values; see `sim.card.image`."""
+        return image_of(self.uid, self._state.memory)
+
+    def clone(self) -> VirtualCard:
+        """An independent card with the same committed state, just powered on. Costs almost nothing."""
+        return VirtualCard(self.uid, self._rng, generation=self._generation, memory=self._state.memory)
+
+    def _wrapped(self, command: bytes) -> bytes:
+        payload = _wrapped_payload(command)
+        if payload is None:
+            self._state.fail()
+            return _LENGTH
+        if command[2] or command[3]:
+            self._state.fail()
+            return SW.WRONG_P1_P2.to_bytes(2, "big")
+        status, answer = commands.execute(self._state, command[1], payload)
+        return answer + bytes((0x91, status))
+
+    def _reader_command(self, command: bytes) -> bytes:
+        match command[:4], len(command):
+            case head, 5 if head == GET_UID:
+                return self._shown_uid + _OK
+            case head, 5 if head == GET_ATS:
+                return self._state.memory.ats + _OK
+            case _:
+                return SW.FUNCTION_NOT_SUPPORTED.to_bytes(2, "big")
+
+    def _draw_uid(self) -> bytes:
+        """What anticollision shows: the UID, or a random 4-byte one starting with 08."""
+        return b"\x08" + self._rng(3) if self._state.memory.random_uid else self.uid
+
+
+def _wrapped_payload(command: bytes) -> bytes | None:
+    """The data of `90 INS P1 P2 [Lc data] 00`; None when the length fields do not fit or Le is not 00."""
+    length = len(command)
+    if length < 5 or command[-1]:
+        return None
+    if length == 5:
+        return b""
+    return command[5:-1] if command[4] and length == 6 + command[4] else None
