@@ -123,7 +123,7 @@ def _by_transfer(tap: Tap, trail: Trail) -> Decision | None:
         trail.note("T-33", "same route and direction: a new trip", {"route": event.route})
         return None
     trail.note("T-30", "free transfer", inputs)
-    ends = tap.local + timedelta(seconds=rule.window_s - tap.journey_age_s)
+    ends = (tap.at + timedelta(seconds=rule.window_s - tap.journey_age_s)).astimezone(tap.policy.zone)
     outcome = Outcome(Message.OK_TRANSFER, accepted=True, values={"time": f"{ends:%H:%M}"})
     journey = (tap.journey_age_s, tap.transfers + 1)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.TRANSFER, journey=journey)
@@ -153,7 +153,7 @@ def _by_concession(tap: Tap, trail: Trail) -> Decision | None:
         elif best is None or concession.price_minor < best[0]:
             best = (concession.price_minor, slot, concession, used)
     if best is None:
-        trail.lapsed = lapsed or trail.lapsed
+        trail.lapsed = trail.lapsed or lapsed
         return None
     _, slot, concession, used = best
     return _use_concession(tap, trail, slot, concession, used)

@@ -29,33 +29,39 @@ def explain(error: msgspec.ValidationError, raw: object, name: str) -> RegionDoc
 
 
 def _plain(problem: str) -> str:
-    return problem[:1].lower() + problem[1:].replace("Object", "table")
+    problem = problem.replace("Object", "table").replace("object", "table")
+    return problem[:1].lower() + problem[1:]
 
 
-def _advice(problem: str, here: list[inspect.StructType], value: object) -> str:
-    """`here` holds the tables that may stand at the place of the error (several kinds in a union)."""
+def _advice(problem: str, here: list[inspect.Type], value: object) -> str:
+    """`here` holds the types that may stand at the place of the error (several in a union)."""
     quoted = _QUOTED.search(problem)
     word = quoted["word"] if quoted else ""
+    tables = [kind for kind in here if isinstance(kind, inspect.StructType)]
     if "unknown field" in problem:
-        kind = value.get("kind") if isinstance(value, dict) else None
-        tables = [table for table in here if table.tag == kind] or here
-        return _did_you_mean(word, sorted({field.encode_name for table in tables for field in table.fields}))
+        tag = value.get("kind") if isinstance(value, dict) else None
+        meant = [table for table in tables if table.tag == tag] or tables
+        return _did_you_mean(word, {field.encode_name for table in meant for field in table.fields})
     if "missing required field" in problem:
         return f"Add the key `{word}`."
-    if problem.startswith("Invalid value") and any(table.tag for table in here):
-        return _did_you_mean(word, sorted(str(table.tag) for table in here))
-    return "Correct the value."
+    choices = {str(table.tag) for table in tables if table.tag}
+    choices |= {
+        str(member.value) for kind in here if isinstance(kind, inspect.EnumType) for member in kind.cls
+    }
+    if "nvalid" in problem and choices:
+        return _did_you_mean(word, choices)
+    return f"Correct the value {value!r}." if isinstance(value, str | int | float) else "Correct the value."
 
 
-def _did_you_mean(word: str, known: list[str]) -> str:
+def _did_you_mean(word: str, known: set[str]) -> str:
     close = get_close_matches(word, known, n=1)
     hint = f"Did you mean `{close[0]}`? " if close else ""
-    return f"{hint}Known here: {', '.join(known)}."
+    return f"{hint}Known here: {', '.join(sorted(known))}."
 
 
-def _follow(path: str, raw: object) -> tuple[list[inspect.StructType], object]:
-    """Return the tables allowed at `path` and the value the author put there."""
-    types: list[Any] = [inspect.type_info(RegionDocument)]
+def _follow(path: str, raw: object) -> tuple[list[inspect.Type], object]:
+    """Return the types allowed at `path` and the value the author put there."""
+    types: list[inspect.Type] = [inspect.type_info(RegionDocument)]
     value: Any = raw
     for key, index in _STEP.findall(path):
         if key == "kind":  # the error is about the tag itself: stay at the table that carries it
@@ -65,10 +71,10 @@ def _follow(path: str, raw: object) -> tuple[list[inspect.StructType], object]:
             value = value[key or int(index)]
         except (KeyError, IndexError, TypeError, ValueError):
             value = None
-    return [kind for kind in types if isinstance(kind, inspect.StructType)], value
+    return types, value
 
 
-def _into(kind: Any, key: str) -> list[Any]:
+def _into(kind: inspect.Type, key: str) -> list[inspect.Type]:
     """The types one step below `kind`: of the field `key`, or of the items when `key` is empty."""
     if isinstance(kind, inspect.StructType):
         below = [field.type for field in kind.fields if field.encode_name == key]

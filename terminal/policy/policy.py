@@ -76,8 +76,6 @@ class Policy:
     ordinary_fare_minor: int
     """What a ride costs with the resident card when no right covers it (T-01)."""
     fare_concessions: Mapping[int, FareConcession]
-    meal_codes: frozenset[int]
-    known_codes: frozenset[int]
     products: Mapping[int, Pass | TripPack]
     counters: tuple[Counter, ...]
     contract_counters: tuple[Counter, ...]
@@ -99,8 +97,6 @@ class Policy:
             tariff=f"{document.header.id}@{document.header.version}",
             ordinary_fare_minor=document.fares.by_medium.transport_card,
             fare_concessions=MappingProxyType(_fare_concessions(document, counters)),
-            meal_codes=frozenset(entitlement.code for entitlement in meals.entitlements),
-            known_codes=frozenset(concession.code for concession in document.concessions),
             products=MappingProxyType({product.id: product for product in document.products}),
             counters=tuple(counters.values()),
             contract_counters=tuple(counters[name] for name in document.counters.contracts),
