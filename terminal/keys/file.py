@@ -6,6 +6,8 @@
     [purposes]
     transport = "32 or more hexadecimal digits"
     school = "..."
+    [lists]
+    deny = "32 or more hexadecimal digits"
 
 A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
 """
@@ -31,9 +33,12 @@ ADVICE: Final = "Give --keys a laboratory key file; its format is documented in 
 class FileKeys:
     """A `KeyProvider` over a laboratory key file."""
 
-    def __init__(self, masters: Mapping[str, bytes], purposes: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, masters: Mapping[str, bytes], purposes: Mapping[str, bytes], lists: Mapping[str, bytes]
+    ) -> None:
         self._masters = {name: AesKey(key) for name, key in masters.items()}
         self._purposes = dict(purposes)
+        self._lists = dict(lists)
 
     def __repr__(self) -> str:
         return f"FileKeys(masters={sorted(self._masters)}, purposes={sorted(self._purposes)})"
@@ -50,6 +55,13 @@ class FileKeys:
             raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
         return hmac.digest(key, resident, hashlib.sha256)[:PSEUDONYM_BYTES]
 
+    def list_key(self, name: str) -> bytes:
+        """The key a list's entries are hashed with; it travels with the list and opens no card."""
+        key = self._lists.get(name)
+        if key is None:
+            raise KeyFileError(f"the key file holds no list key {name!r}", ADVICE)
+        return key
+
 
 def load_file_keys(path: Path) -> FileKeys:
     """Read `path`; raises `KeyFileError` that never quotes key material."""
@@ -64,7 +76,11 @@ def load_file_keys(path: Path) -> FileKeys:
             f"key file {path} is not marked as laboratory keys",
             "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
         )
-    return FileKeys(_section(data, "masters", path, exact=16), _section(data, "purposes", path, exact=None))
+    return FileKeys(
+        _section(data, "masters", path, exact=16),
+        _section(data, "purposes", path, exact=None),
+        _section(data, "lists", path, exact=None),
+    )
 
 
 def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:

@@ -1,0 +1,37 @@
+"""The `terminal` command, assembled: one file per command, heavy imports only inside the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from terminal.cli import card, collector, demo, journal, run, shift, sync
+from terminal.cli.fault import explain
+from terminal.errors import TerminalError
+
+app = typer.Typer(
+    name="terminal",
+    help="Card terminal for resident cards: bus validator, school canteen, and the collector behind them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("sync")(sync.sync)
+app.command("collector")(collector.collector)
+app.add_typer(shift.app, name="shift")
+app.add_typer(card.app, name="card")
+app.add_typer(journal.app, name="journal")
+
+
+def main() -> None:
+    """Run the command; an expected failure is one line on stderr and its own exit code."""
+    try:
+        app()
+    except TerminalError as error:
+        sys.exit(explain(error))
+
+
+if __name__ == "__main__":
+    main()

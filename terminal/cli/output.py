@@ -1,0 +1,62 @@
+"""How commands print: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from terminal.messages import text
+from terminal.tap_report import TapReport
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on one line, flushed, so that a program can follow along."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_totals(title: str, totals: Mapping[str, int]) -> None:
+    """A titled list of numbers."""
+    print(title)
+    for name, value in totals.items():
+        print(f"  {name:<24} {roubles(value) if name.endswith('_minor') else value}")
+
+
+def roubles(minor: int) -> str:
+    """Kopecks as roubles, exactly."""
+    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
+    return f"{sign}{amount // 100}.{amount % 100:02}"
+
+
+def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
+    """One tap for programs: no UID, no pseudonym of the resident, nothing personal."""
+    before, after = report.before, report.after
+    return {
+        "at": report.at.isoformat(),
+        "message": report.outcome.message.value,
+        "text": text(report.outcome.message, language, report.outcome.values),
+        "accepted": report.outcome.accepted,
+        "charge_minor": report.outcome.charge_minor,
+        "end": report.end.value,
+        "card_ref": report.card_ref.hex() if report.card_ref else None,
+        "sequence": report.sequence,
+        "balance_before_minor": before.balance_minor if before else None,
+        "balance_after_minor": after.balance_after_minor if after else (before.balance_minor if before else None),
+        "exchanges": report.exchanges,
+        "apdu_bytes": report.apdu_bytes,
+        "reasons": [reason.rule for reason in report.reasons],
+        "operator": report.operator,
+    }
+
+
+def report_as_line(report: TapReport, language: str) -> str:
+    """One tap for people."""
+    mark = "+" if report.outcome.accepted else "-"
+    shown = text(report.outcome.message, language, report.outcome.values)
+    charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
+    cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
+    note = f"  [{report.operator}]" if report.operator else ""
+    return f"{report.at:%H:%M:%S} {mark} {shown}{charged}  ({report.end.value}; {cost}){note}"
