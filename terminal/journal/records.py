@@ -55,11 +55,11 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     """The card is about to change: everything the commit will mean, durable *before* it can happen.
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
-    `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody who
-    sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no category
-    codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so that the
-    collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the passenger is told
-    at the next presentation.
+    `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
+    who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
+    category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so
+    that the collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the
+    passenger is told at the next presentation.
     """
 
     card_ref: bytes
@@ -85,8 +85,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 class Committed(Record, frozen=True, array_like=True, tag=5):
     """The card holds what the intent in row `intent` said.
 
-    `how` is "answered" (the card answered the commit) or "recovered" (it told when it came back). `tmc` is None
-    and `tmv` empty when the card's transaction MAC of that commit is not known.
+    `how` is "answered" (the card answered the commit) or "recovered" (it told when it came back). `tmc` is
+    None and `tmv` empty when the card's transaction MAC of that commit is not known.
     """
 
     intent: int

@@ -1,0 +1,63 @@
+"""Records as a bus terminal writes them, made of synthetic cards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from terminal.journal.records import AnyRecord, Committed, Intent, Refused
+
+CARD = bytes.fromhex("c0ffee0000000001")
+INTENT = Intent(
+    at_ms=1_770_000_000_000,
+    card_ref=CARD,
+    profile="bus",
+    shift=2,
+    turn=1,
+    route=7,
+    direction=0,
+    message="ok_paid",
+    charge_minor=3_400,
+    balance_before_minor=10_000,
+    balance_after_minor=6_600,
+    paid_by=1,
+    tariff="demo/1",
+    reasons=("T-01:charged",),
+    prev_terminal=900,
+    prev_sequence=12,
+    event=bytes(range(32)),
+    proof=((0xAD, bytes.fromhex("01000000400000"), bytes(64)), (0xDC, bytes.fromhex("03480d0000"), b"")),
+    values={"n": 6_600},
+)
+REFUSED = Refused(
+    at_ms=1_770_000_000_000,
+    card_ref=CARD,
+    profile="bus",
+    shift=2,
+    message="no_funds",
+    accepted=False,
+    tariff="demo/1",
+    reasons=("T-02:no money",),
+    prev_terminal=900,
+    prev_sequence=12,
+)
+
+
+def intent(**changes: Any) -> Intent:
+    return msgspec.structs.replace(INTENT, **changes)
+
+
+def refused(**changes: Any) -> Refused:
+    return msgspec.structs.replace(REFUSED, **changes)
+
+
+def committed(sequence: int, tmc: int | None = 5, tmv: bytes = bytes(8), how: str = "answered") -> Committed:
+    return Committed(at_ms=INTENT.at_ms + 300, intent=sequence, tmc=tmc, tmv=tmv, how=how)
+
+
+def day(taps: int) -> list[AnyRecord]:
+    """`taps` paid rides, as records of a journal that starts empty."""
+    return [
+        record for tap in range(taps) for record in (intent(turn=tap), committed(2 * tap + 1, tmc=tap + 1))
+    ]
