@@ -47,9 +47,11 @@ class AesKey:
         return "AesKey(…)"
 
     def encrypt(self, iv: bytes, data: bytes) -> bytes:
+        _check_blocks(data)
         return Cipher(self._algorithm, CBC(iv)).encryptor().update(data)
 
     def decrypt(self, iv: bytes, data: bytes) -> bytes:
+        _check_blocks(data)
         return Cipher(self._algorithm, CBC(iv)).decryptor().update(data)
 
     def encrypt_block(self, block: bytes) -> bytes:
@@ -60,6 +62,12 @@ class AesKey:
         mac = CMAC(self._algorithm)
         mac.update(data)
         return mac.finalize()
+
+
+def _check_blocks(data: bytes) -> None:
+    # Without this the cipher would quietly keep the incomplete block to itself.
+    if len(data) % BLOCK:
+        raise ValueError(f"{len(data)} bytes are no whole number of AES blocks")
 
 
 def truncate_mac(cmac: bytes) -> bytes:

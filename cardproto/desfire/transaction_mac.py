@@ -81,13 +81,14 @@ def transaction_mac_value(tmk: CardKey, uid: bytes, tmc_after: int, tmi: bytes) 
     return truncate_mac(mac_key.cmac(tmi))
 
 
-def encrypt_reader_id(tmk: CardKey, uid: bytes, tmc_after: int, previous: bytes) -> bytes:
-    """EncTMRI, CommitReaderID's answer: the *previous* reader's id under SesTMENCKey, zero IV, unpadded."""
-    _, enc_key = session_tm_keys(tmk, tmc_after, uid)
-    return enc_key.encrypt(ZERO_IV, previous)
+def encrypt_reader_id(session_enc_key: CardKey, previous: bytes) -> bytes:
+    """EncTMRI, CommitReaderID's answer: the *previous* reader's id under SesTMENCKey, zero IV, unpadded.
+
+    Not the secure messaging's SesAuthENCKey, as a published example has it.
+    """
+    return session_enc_key.encrypt(ZERO_IV, previous)
 
 
-def decrypt_reader_id(tmk: CardKey, uid: bytes, tmc_after: int, answer: bytes) -> bytes:
-    """The reader id committed by the transaction before this one."""
-    _, enc_key = session_tm_keys(tmk, tmc_after, uid)
-    return enc_key.decrypt(ZERO_IV, answer)
+def decrypt_reader_id(session_enc_key: CardKey, answer: bytes) -> bytes:
+    """The reader id that the last transaction with one committed, from this transaction's EncTMRI."""
+    return session_enc_key.decrypt(ZERO_IV, answer)

@@ -1,8 +1,8 @@
 """File 02, events: the newest tap together with the running state of the card (32 bytes).
 
 One read and one append carry everything a decision needs: who tapped where, what was charged, the balance
-after, the open journey, the meals of the day and the counters of the open periods. There is no separate counter
-file that could disagree with the log after a torn write.
+after, the open journey, the meals of the day and the counters of the open periods. There is no separate
+counter file that could disagree with the log after a torn write.
 
 Counters belong to the periods (service day, month, ...) in which `at` lies; the region document names them
 and splits the 56 bits, `counter_layout` says by which split they were written.
@@ -94,10 +94,12 @@ SCHEMA: Final[Any] = Bitwise(
         "counters" / BitsInteger(56),
     )
 )
-"""The record as documented, most significant bit first. `parse_event` and `build_event` are its fast twins."""
+"""As documented, most significant bit first; `parse_event` and `build_event` are its fast twins."""
 
 EXACT_SCHEMA: Final[Any] = Layout("event" / SCHEMA, Terminated)
 
+_KINDS: Final = {int(kind): kind for kind in EventKind}
+_PAYMENTS: Final = {int(payment): payment for payment in PaidBy}
 _FAST: Final = struct.Struct(">BI3sI3s3sH3sBB7s")
 
 
@@ -110,10 +112,11 @@ def parse_event(data: bytes) -> Event:
         raise FormatError(WHERE, f"unknown record version {head >> 4}", 0)
     journey_bits = int.from_bytes(journey, "big")
     age = journey_bits >> 6
-    try:
-        kind, paid_by = EventKind(head & 0x0F), PaidBy(paid >> 4)
-    except ValueError as error:
-        raise FormatError(WHERE, f"unknown code: {error}", 0) from error
+    kind, paid_by = _KINDS.get(head & 0x0F), _PAYMENTS.get(paid >> 4)
+    if kind is None:
+        raise FormatError(WHERE, f"unknown kind of event {head & 0x0F}", 0)
+    if paid_by is None:
+        raise FormatError(WHERE, f"unknown payment {paid >> 4}", 23)
     return Event(
         kind=kind,
         at=datetime.fromtimestamp(at, UTC),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 from construct import Array, Bytes, Const, ConstructError, Int8ub, Int16ub, Terminated
@@ -21,7 +21,7 @@ FLAG_INACTIVE: Final = 0x02
 KNOWN_FLAGS: Final = FLAG_BLOCKED | FLAG_INACTIVE
 WHERE: Final = "file 01 (rights)"
 
-_EPOCH: Final = date(2000, 1, 1)
+_EPOCH: Final = date(2000, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """The whole file. None is an empty slot: slots keep their place because events refer to them by position."""
+    """The whole file. None is an empty slot; slots keep their place because events refer to them by it."""
 
     region: int
     pseudonym: bytes
@@ -94,12 +94,12 @@ _FAST: Final = struct.Struct(">BBH8sHHHH" + "BBHH" * CONCESSION_SLOTS + "HHHBB" 
 
 def days_of(day: date) -> int:
     """Days since 2000-01-01, as cards store dates."""
-    return (day - _EPOCH).days
+    return day.toordinal() - _EPOCH
 
 
 def day_of(days: int) -> date:
     """The date `days` after 2000-01-01."""
-    return _EPOCH + timedelta(days=days)
+    return date.fromordinal(_EPOCH + days)
 
 
 def _concession(code: int, parameter: int, valid_from: int, valid_to: int) -> Concession | None:
@@ -152,6 +152,10 @@ def build_rights(rights: Rights) -> bytes:
         raise FormatError(WHERE, "wrong number of concession or contract slots")
     if len(rights.pseudonym) != 8 or len(rights.credential_digest) != 8:
         raise FormatError(WHERE, "pseudonym and credential digest are 8 bytes each")
+    if any(c is not None and not c.code for c in rights.concessions):
+        raise FormatError(WHERE, "a concession with code 0 would read back as an empty slot", 20)
+    if any(c is not None and not c.product for c in rights.contracts):
+        raise FormatError(WHERE, "a contract with product 0 would read back as an empty slot", 38)
     slots: list[int] = []
     for grant in rights.concessions:
         slots += (
