@@ -69,7 +69,7 @@ def commands_in(document: Path) -> Iterator[list[str]]:
 
 
 def check_command(words: list[str]) -> None:
-    """Walk `words` down the command tree: each name is a command of its group, each option one of the command."""
+    """Walk `words` down the command tree: names are commands of their group, options those of the command."""
     command = typer.main.get_command(APPS[words[0]])
     for word in words[1:]:
         options = {
