@@ -1,0 +1,41 @@
+"""A card that follows a script to the byte and admits nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ScriptedConnection:
+    """Answers the expected commands in order; any other command, or one too many, fails the test."""
+
+    def __init__(self, exchanges: Iterable[tuple[bytes | str, bytes | str]]) -> None:
+        self._exchanges = [(_raw(command), _raw(answer)) for command, answer in exchanges]
+        self.sent: list[bytes] = []
+
+    def transmit(self, command: bytes) -> bytes:
+        at = len(self.sent)
+        self.sent.append(command)
+        assert at < len(self._exchanges), f"one command too many: {command.hex().upper()}"
+        expected, answer = self._exchanges[at]
+        assert command.hex().upper() == expected.hex().upper(), f"exchange {at + 1}"
+        return answer
+
+    def finished(self) -> bool:
+        """Whether the whole script was played."""
+        return len(self.sent) == len(self._exchanges)
+
+
+class AnsweringConnection:
+    """Answers whatever is asked with the given answers in turn, the last one for ever."""
+
+    def __init__(self, *answers: bytes | str) -> None:
+        self._answers = [_raw(answer) for answer in answers]
+        self.sent: list[bytes] = []
+
+    def transmit(self, command: bytes) -> bytes:
+        self.sent.append(command)
+        return self._answers[min(len(self.sent), len(self._answers)) - 1]
+
+
+def _raw(value: bytes | str) -> bytes:
+    return bytes.fromhex(value) if isinstance(value, str) else value
