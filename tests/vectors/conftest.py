@@ -1,4 +1,4 @@
-"""One test per entry of a vector file; `pytest tests/vectors --vectors FILE` runs another file of that schema."""
+"""One test per entry of a vector file; `pytest tests/vectors --vectors FILE` runs another such file."""
 
 from __future__ import annotations
 
