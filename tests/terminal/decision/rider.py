@@ -1,0 +1,111 @@
+"""A resident with a card, tapping: each write plan becomes the card's newest event, as a commit does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event, parse_event
+from cardproto.resident.records.rights import Concession, Contract, Rights
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, TapContext
+from terminal.policy.document import DEMO_REGION, load_region, parse_region
+from terminal.policy.policy import Policy
+
+ZONE = ZoneInfo("Europe/Volgograd")
+DEMO = Policy.of(load_region(DEMO_REGION))
+TODAY = date(2026, 9, 15)
+FIRST, LAST = date(2026, 9, 1), date(2027, 5, 31)
+
+PENSIONER = Concession(1, 0, FIRST, LAST)
+STUDENT = Concession(2, 0, FIRST, LAST)
+MONTH_PASS = Contract(100, FIRST, date(2026, 9, 30), 0)
+SOCIAL_PACK = Contract(145, FIRST, LAST, 45)
+
+
+def local(clock: str, day: date = TODAY) -> datetime:
+    """`clock` ("08:00", "08:00:01") on `day` as the region's people say it."""
+    return datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=ZONE)
+
+
+def demo_with(*changes: tuple[str, str]) -> Policy:
+    """The demo region with pieces of its text replaced; each piece must be there."""
+    text = DEMO_REGION.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, f"{old!r} is not in the demo region"
+        text = text.replace(old, new)
+    return Policy.of(parse_region(text, "changed demo.toml"))
+
+
+def issued(balance_minor: int = 10_000) -> Event:
+    """The record the issuing desk leaves."""
+    return Event(EventKind.ISSUE, local("12:00", date(2026, 9, 1)), 0xDE5C, 1, balance_minor, 0)
+
+
+@dataclass
+class Rider:
+    """One card and how it is tapped. `tap` and `eat` decide and write what is planned."""
+
+    concessions: tuple[Concession, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    balance_minor: int = 10_000
+    policy: Policy = DEMO
+    event: Event | None = None
+    sequence: int = 100
+    blocked: bool = False
+    inactive: bool = False
+    region: int = 34
+    valid_from: date = date(2025, 1, 1)
+    valid_to: date = date(2030, 12, 31)
+
+    @property
+    def snapshot(self) -> CardSnapshot:
+        rights = Rights(
+            region=self.region,
+            pseudonym=b"resident",
+            valid_from=self.valid_from,
+            valid_to=self.valid_to,
+            issued_on=FIRST,
+            revision=1,
+            blocked=self.blocked,
+            inactive=self.inactive,
+            concessions=(*self.concessions, None, None, None)[:3],
+            contracts=(*self.contracts, None, None)[:2],
+        )
+        return CardSnapshot(bytes(7), rights, self.newest)
+
+    @property
+    def newest(self) -> Event:
+        return issued(self.balance_minor) if self.event is None else self.event
+
+    def tap(
+        self, now: datetime, *, route: int = 5, direction: int = 0, terminal: int = 7, shift_open: bool = True
+    ) -> Decision:
+        return self._decide(
+            now, TapContext("bus", terminal, self.sequence, shift_open, 1, 1, route, direction)
+        )
+
+    def eat(self, now: datetime, terminal: int = 70) -> Decision:
+        return self._decide(now, TapContext("canteen", terminal, self.sequence, shift_open=True))
+
+    def _decide(self, now: datetime, context: TapContext) -> Decision:
+        decision = decide(self.snapshot, self.policy, context, now)
+        if decision.write_plan is not None:
+            self.event = parse_event(build_event(decision.write_plan.event))
+            self.sequence += 1
+        return decision
+
+    def rode(self, at: datetime, paid_by: PaidBy = PaidBy.PURSE, **fields: object) -> Rider:
+        """Put a ride paid at `at` on terminal 7, route 5, onto the card."""
+        seen = replace(
+            issued(self.balance_minor), kind=EventKind.RIDE, at=at, terminal=7, route=5, paid_by=paid_by
+        )
+        self.event = replace(seen, **fields)  # type: ignore[arg-type]
+        return self
+
+
+def rules(decision: Decision) -> list[str]:
+    """The ids of the decision's trail, in order."""
+    return [reason.rule for reason in decision.facts]

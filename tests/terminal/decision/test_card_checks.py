@@ -1,0 +1,104 @@
+"""What holds for every card before any fare or meal rule is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Message, TapContext
+from terminal.policy.policy import Policy
+from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, Rider, local, rules
+
+NOW = local("08:00")
+
+
+class Denied:
+    """A deny list with one resident on it."""
+
+    def contains(self, pseudonym: bytes) -> bool:
+        return pseudonym == b"resident"
+
+
+DENIED = replace(DEMO, deny_list=Denied())
+
+
+def test_t_60_no_ride_before_a_shift_is_open() -> None:
+    decision = Rider(contracts=(MONTH_PASS,)).tap(NOW, shift_open=False)
+    assert (decision.outcome.message, decision.outcome.accepted) == (Message.SHIFT_CLOSED, False)
+    assert decision.write_plan is None
+    assert rules(decision) == ["T-60"]
+
+
+def test_k_01_the_inactive_medium_is_refused_even_with_a_pass() -> None:
+    decision = Rider(contracts=(MONTH_PASS,), inactive=True).tap(NOW)
+    assert decision.outcome.message is Message.MEDIUM_INACTIVE
+    assert rules(decision) == ["K-01"]
+
+
+def test_o_02_a_local_block_wins_over_the_grant_on_the_card() -> None:
+    decision = Rider(contracts=(MONTH_PASS,), policy=DENIED).tap(NOW)
+    assert (decision.outcome.message, decision.write_plan) == (Message.STOP_LIST, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"blocked": True}, Message.BLOCKED),
+        ({"region": 65}, Message.UNKNOWN_CARD),
+        ({"valid_to": TODAY}, Message.OK_PAID),
+        ({"valid_to": TODAY - timedelta(days=1)}, Message.EXPIRED),
+        ({"valid_from": TODAY}, Message.OK_PAID),
+        ({"valid_from": TODAY + timedelta(days=1)}, Message.EXPIRED),
+    ],
+)
+def test_a_card_is_taken_only_when_it_is_whole_and_valid(fields: dict[str, object], message: Message) -> None:
+    assert Rider(**fields).tap(NOW).outcome.message is message  # type: ignore[arg-type]
+
+
+def test_the_first_check_that_fails_decides() -> None:
+    """Each row also fails every later check; the message is that of the first."""
+    worst: dict[str, object] = {
+        "blocked": True,
+        "inactive": True,
+        "policy": DENIED,
+        "valid_to": date(2026, 1, 1),
+        "region": 65,
+        "balance_minor": 0,
+    }
+    seen = []
+    for healed in (
+        {},
+        {"blocked": False},
+        {"inactive": False},
+        {"policy": DEMO},
+        {"valid_to": TODAY},
+        {"region": 34},
+    ):
+        worst |= healed
+        seen.append(Rider(**worst).tap(NOW).outcome.message)  # type: ignore[arg-type]
+    assert seen == [
+        Message.BLOCKED,
+        Message.MEDIUM_INACTIVE,
+        Message.STOP_LIST,
+        Message.EXPIRED,
+        Message.UNKNOWN_CARD,
+        Message.NO_FUNDS,
+    ]
+
+
+def test_t_14_the_card_s_last_day_ends_with_the_service_day() -> None:
+    night = TODAY + timedelta(days=1)
+    assert Rider(valid_to=TODAY).tap(local("02:59:59", night)).outcome.message is Message.OK_PAID
+    assert Rider(valid_to=TODAY).tap(local("03:00", night)).outcome.message is Message.EXPIRED
+
+
+def test_a_terminal_of_an_unknown_profile_serves_nobody() -> None:
+    decision = decide(Rider().snapshot, DEMO, TapContext("parking", 7, 1, shift_open=True), NOW)
+    assert (decision.outcome.message, decision.write_plan) == (Message.OUT_OF_ORDER, None)
+
+
+def test_without_a_list_nobody_is_denied() -> None:
+    assert Policy.of(DEMO.document).deny_list.contains(b"resident") is False

@@ -1,0 +1,213 @@
+"""The canteen: M-10, M-11, M-15, M-16, M-19, M-20, M-37, and what must not be told (D-03)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from cardproto.resident.records.rights import Concession
+from terminal.decision.outcome import Decision, Message
+from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, demo_with, issued, local, rules
+
+BREAKFAST, LUNCH, SNACK = local("09:00"), local("12:30"), local("16:00")
+GRADE_3, GRADE_7, SECOND_SHIFT = 0x03, 0x07, 0x20
+
+
+def code(number: int, parameter: int = 0) -> Concession:
+    return Concession(number, parameter, FIRST, LAST)
+
+
+def pupil(*grants: Concession, **fields: object) -> Rider:
+    return Rider(concessions=grants, balance_minor=0, **fields)  # type: ignore[arg-type]
+
+
+def told(decision: Decision) -> tuple[str, str | int | None]:
+    return decision.outcome.message.value, decision.outcome.values.get("meal")
+
+
+def funded(decision: Decision) -> dict[str, int | str]:
+    return next(dict(reason.inputs) for reason in decision.facts if reason.rule == "M-01")
+
+
+def test_m_10_one_free_hot_meal_a_day() -> None:
+    child = pupil(code(10, GRADE_3))
+    decision = child.eat(BREAKFAST)
+    assert told(decision) == ("meal_ok", "breakfast")
+    assert decision.write_plan is not None
+    assert decision.write_plan.debit_minor == 0
+    assert (child.newest.kind, child.newest.paid_by, child.newest.amount_minor) == (
+        EventKind.MEAL,
+        PaidBy.BUDGET,
+        0,
+    )
+    assert (child.newest.meals, child.newest.balance_after_minor) == (0b1, 0)
+    assert funded(decision) == {
+        "meal": "breakfast",
+        "sum_minor": 7109,
+        "federal": 4265,
+        "regional": 2134,
+        "municipal": 710,
+    }
+    assert told(child.eat(LUNCH)) == ("meal_not_ordered", None)
+
+
+@pytest.mark.parametrize("parameter", [SECOND_SHIFT, SECOND_SHIFT | GRADE_3])
+def test_m_15_the_second_shift_has_lunch(parameter: int) -> None:
+    child = pupil(code(10, parameter))
+    assert told(child.eat(BREAKFAST)) == ("meal_not_ordered", None)
+    assert told(child.eat(LUNCH)) == ("meal_ok", "lunch")
+
+
+def test_m_11_two_free_meals_include_the_one_of_m_10() -> None:
+    child = pupil(code(10, GRADE_3), code(11, GRADE_3))
+    assert [told(child.eat(now)) for now in (BREAKFAST, LUNCH, SNACK)] == [
+        ("meal_ok", "breakfast"),
+        ("meal_ok", "lunch"),
+        ("meal_not_ordered", None),
+    ]
+    assert child.newest.meals == 0b11
+
+
+@pytest.mark.parametrize(
+    ("parameter", "day_minor"), [(GRADE_3, 15082), (GRADE_7, 16804), (0, 15082), (0x0B, 16804)]
+)
+def test_m_11_the_day_costs_what_the_grade_says(parameter: int, day_minor: int) -> None:
+    child = pupil(code(11, parameter))
+    served = [funded(child.eat(now)) for now in (BREAKFAST, LUNCH)]
+    assert sum(int(meal["sum_minor"]) for meal in served) == day_minor
+
+
+def test_the_row_of_section_5_2() -> None:
+    """Grade 3, special needs and large family, first shift, 15 September; the buffet is not built yet."""
+    child = pupil(code(10, GRADE_3), code(11, GRADE_3), code(12, GRADE_3))
+    breakfast = child.eat(BREAKFAST)
+    assert (told(breakfast), funded(breakfast)["sum_minor"]) == (("meal_ok", "breakfast"), 7109)
+    assert "municipal" not in funded(breakfast), "the special-needs rate, not that of M-10"
+    assert told(child.eat(BREAKFAST + timedelta(minutes=5))) == ("meal_already", "breakfast")
+    lunch = child.eat(LUNCH)
+    assert (told(lunch), funded(lunch)["sum_minor"]) == (("meal_ok", "lunch"), 7973)
+
+
+def test_m_16_by_default_more_meals_win_then_the_larger_sum_never_both() -> None:
+    assert funded(pupil(code(10, GRADE_3), code(12, GRADE_3)).eat(BREAKFAST))["sum_minor"] == 7802
+    both_ways = [
+        funded(pupil(*grants).eat(BREAKFAST))
+        for grants in ((code(11, GRADE_3), code(12, GRADE_3)), (code(12, GRADE_3), code(11, GRADE_3)))
+    ]
+    assert both_ways[0] == both_ways[1]
+    assert both_ways[0]["sum_minor"] == 7109, "two meals of 150.82 beat one of 78.02"
+
+
+def test_m_16_replace_wins_even_with_fewer_meals() -> None:
+    policy = demo_with(("winner = 11\nloser = 10", "winner = 10\nloser = 11"))
+    child = pupil(code(10, GRADE_3), code(11, GRADE_3), policy=policy)
+    assert funded(child.eat(BREAKFAST))["municipal"] == 710
+    assert told(child.eat(LUNCH)) == ("meal_not_ordered", None)
+
+
+def test_m_16_add_gives_both_in_one_portion() -> None:
+    policy = demo_with(('kind = "replace"', 'kind = "add"'), ("winner = 11\nloser = 10", "codes = [10, 12]"))
+    child = pupil(code(10, GRADE_3), code(12, GRADE_3), policy=policy)
+    both = funded(child.eat(BREAKFAST))
+    assert both == {
+        "meal": "breakfast",
+        "sum_minor": 7109 + 7802,
+        "federal": 4265,
+        "regional": 2134 + 7802,
+        "municipal": 710,
+    }
+    assert told(child.eat(BREAKFAST)) == ("meal_already", "breakfast"), (
+        "still one portion of each kind (M-19)"
+    )
+
+
+def test_m_16_a_lapsed_ground_replaces_nothing() -> None:
+    lapsed = Concession(11, GRADE_3, FIRST, TODAY - timedelta(days=1))
+    assert funded(pupil(code(10, GRADE_3), lapsed).eat(BREAKFAST))["municipal"] == 710
+
+
+def test_m_19_one_portion_of_each_kind_a_day() -> None:
+    child = pupil(code(11, GRADE_3))
+    assert told(child.eat(local("07:30"))) == ("meal_ok", "breakfast")
+    second = child.eat(local("10:29:59"), terminal=71)
+    assert (told(second), second.write_plan, second.outcome.accepted) == (
+        ("meal_already", "breakfast"),
+        None,
+        False,
+    )
+    assert told(child.eat(LUNCH)) == ("meal_ok", "lunch")
+    assert told(child.eat(local("09:00", TODAY + timedelta(days=1)))) == ("meal_ok", "breakfast")
+
+
+def test_m_19_a_bus_ride_in_between_forgets_no_meal() -> None:
+    child = pupil(code(11, GRADE_3))
+    child.event = issued(5000)
+    child.eat(BREAKFAST)
+    child.tap(BREAKFAST + timedelta(minutes=10))
+    assert told(child.eat(BREAKFAST + timedelta(minutes=20))) == ("meal_already", "breakfast")
+    assert child.newest.balance_after_minor == 2600
+
+
+@pytest.mark.parametrize(
+    ("clock", "message"),
+    [
+        ("07:29:59", "meal_not_ordered"),
+        ("07:30:00", "meal_ok"),
+        ("10:29:59", "meal_ok"),
+        ("10:30:00", "meal_not_ordered"),
+        ("11:29:59", "meal_not_ordered"),
+        ("14:59:59", "meal_ok"),
+        ("15:00:00", "meal_not_ordered"),
+    ],
+)
+def test_a_window_includes_its_first_second_and_not_its_end(clock: str, message: str) -> None:
+    assert told(pupil(code(11, GRADE_3)).eat(local(clock)))[0] == message
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        (TODAY, TODAY, "meal_ok"),
+        (date(2025, 9, 1), date(2026, 8, 31), "meal_not_ordered"),
+        (TODAY + timedelta(days=1), LAST, "meal_not_ordered"),
+    ],
+)
+def test_m_20_the_grant_ends_with_its_last_day(first: date, last: date, message: str) -> None:
+    assert told(pupil(Concession(10, GRADE_3, first, last)).eat(BREAKFAST))[0] == message
+
+
+def test_m_12_a_grade_outside_the_grant_gives_nothing() -> None:
+    assert told(pupil(code(12, 0x0A)).eat(BREAKFAST))[0] == "meal_not_ordered"
+    assert told(pupil(code(12, 0x09)).eat(BREAKFAST))[0] == "meal_ok"
+
+
+def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> None:
+    child = pupil(code(10, GRADE_3))
+    child.event = replace(issued(0), at=BREAKFAST + timedelta(days=3), meals=0b111)
+    assert told(child.eat(BREAKFAST)) == ("meal_ok", "breakfast")
+
+
+def test_nobody_else_eats() -> None:
+    assert told(pupil(code(1)).eat(BREAKFAST))[0] == "meal_not_ordered"
+    assert told(pupil().eat(BREAKFAST))[0] == "meal_not_ordered"
+
+
+def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only() -> None:
+    taps = (pupil(code(10, GRADE_3), code(11, GRADE_3)).eat(BREAKFAST), pupil(code(11)).eat(SNACK))
+    for decision in taps:
+        assert any(reason.inputs.get("meals") == 2 for reason in decision.facts)
+        assert "M-11" not in rules(decision)
+        assert all(reason.inputs.get("code") != 11 for reason in decision.facts)
+        assert "M-11" not in "".join(reason.effect for reason in decision.facts)
+
+
+def test_the_same_words_whoever_pays() -> None:
+    """M-38: nothing on the display tells one pupil's ground from another's."""
+    outcomes = {
+        (d.outcome.message, tuple(d.outcome.values.items()))
+        for d in (pupil(code(number, GRADE_3)).eat(BREAKFAST) for number in (10, 11, 12))
+    }
+    assert outcomes == {(Message.MEAL_OK, (("meal", "breakfast"),))}
