@@ -84,7 +84,7 @@ class Atr:
 def parse_atr(raw: bytes) -> Atr:
     """The reset answer in exactly these bytes; raises `FormatError` for a wrong shape, length or check byte.
 
-    The check byte (TCK) makes everything after the first byte xor to zero; answers offering only T=0 have none.
+    The check byte (TCK) makes everything after the first byte xor to zero; a T=0-only answer has none.
     """
     if not 2 <= len(raw) <= MAX_ATR_BYTES:
         raise FormatError(WHERE, f"{len(raw)} bytes; 2 to {MAX_ATR_BYTES} are possible")
