@@ -102,7 +102,7 @@ class Rider:
         seen = replace(
             issued(self.balance_minor), kind=EventKind.RIDE, at=at, terminal=7, route=5, paid_by=paid_by
         )
-        self.event = replace(seen, **fields)  # type: ignore[arg-type]
+        self.event = replace(seen, **fields)
         return self
 
 

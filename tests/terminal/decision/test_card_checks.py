@@ -55,7 +55,7 @@ def test_o_02_a_local_block_wins_over_the_grant_on_the_card() -> None:
     ],
 )
 def test_a_card_is_taken_only_when_it_is_whole_and_valid(fields: dict[str, object], message: Message) -> None:
-    assert Rider(**fields).tap(NOW).outcome.message is message  # type: ignore[arg-type]
+    assert Rider(**fields).tap(NOW).outcome.message is message
 
 
 def test_the_first_check_that_fails_decides() -> None:
@@ -78,7 +78,7 @@ def test_the_first_check_that_fails_decides() -> None:
         {"region": 34},
     ):
         worst |= healed
-        seen.append(Rider(**worst).tap(NOW).outcome.message)  # type: ignore[arg-type]
+        seen.append(Rider(**worst).tap(NOW).outcome.message)
     assert seen == [
         Message.BLOCKED,
         Message.MEDIUM_INACTIVE,

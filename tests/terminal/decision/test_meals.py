@@ -21,7 +21,7 @@ def code(number: int, parameter: int = 0) -> Concession:
 
 
 def pupil(*grants: Concession, **fields: object) -> Rider:
-    return Rider(concessions=grants, balance_minor=0, **fields)  # type: ignore[arg-type]
+    return Rider(concessions=grants, balance_minor=0, **fields)
 
 
 def told(decision: Decision) -> tuple[str, str | int | None]:

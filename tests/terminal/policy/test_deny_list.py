@@ -1,0 +1,116 @@
+"""The deny list file: who is on it, and which files are refused."""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terminal.errors import RegionDocumentError
+from terminal.policy.deny_list import NOBODY, DenyListFile, build_deny_list, key_id
+
+KEY = b"k" * 32
+HEADER_BYTES = 14
+
+
+def pseudonym(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def built(tmp_path: Path, *numbers: int) -> Path:
+    path = tmp_path / "deny.bin"
+    build_deny_list(path, KEY, map(pseudonym, numbers))
+    return path
+
+
+@settings(max_examples=30, deadline=None)
+@given(listed=st.sets(st.integers(0, 2**64 - 1), max_size=50), others=st.sets(st.integers(0, 2**64 - 1)))
+def test_exactly_the_listed_are_found(
+    tmp_path_factory: pytest.TempPathFactory, listed: set[int], others: set[int]
+) -> None:
+    deny = DenyListFile(built(tmp_path_factory.mktemp("deny"), *listed), KEY)
+    assert len(deny) == len(listed)
+    assert all(deny.contains(pseudonym(number)) for number in listed)
+    assert not any(deny.contains(pseudonym(number)) for number in others - listed)
+    deny.close()
+
+
+def test_the_file_holds_keyed_hashes_in_the_documented_form(tmp_path: Path) -> None:
+    """Built here by hand from the description: magic, version, order, key id, count, entries ascending."""
+    hashes = sorted(hmac.new(KEY, pseudonym(n), "sha256").digest()[:8] for n in (1, 2, 3))
+    by_hand = b"RCDL" + b"\x01" + b">" + key_id(KEY) + struct.pack(">I", 3) + b"".join(hashes)
+    assert built(tmp_path, 3, 1, 2).read_bytes() == by_hand
+
+
+def test_a_resident_listed_twice_is_one_entry(tmp_path: Path) -> None:
+    assert len(DenyListFile(built(tmp_path, 5, 5), KEY)) == 1
+
+
+def test_an_empty_list_denies_nobody(tmp_path: Path) -> None:
+    assert not DenyListFile(built(tmp_path), KEY).contains(pseudonym(1))
+    assert not NOBODY.contains(pseudonym(1))
+
+
+def test_a_new_list_replaces_the_old_one_while_that_is_in_use(tmp_path: Path) -> None:
+    old = DenyListFile(built(tmp_path, 1), KEY)
+    new = DenyListFile(built(tmp_path, 2), KEY)
+    assert (old.contains(pseudonym(1)), old.contains(pseudonym(2))) == (True, False)
+    assert (new.contains(pseudonym(1)), new.contains(pseudonym(2))) == (False, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["deny.bin"], "nothing half-made stays behind"
+
+
+def reversed_entries(data: bytes) -> bytes:
+    entries = [data[at : at + 8] for at in range(HEADER_BYTES, len(data), 8)]
+    return data[:HEADER_BYTES] + b"".join(reversed(entries))
+
+
+def doubled_entry(data: bytes) -> bytes:
+    return data[:HEADER_BYTES] + data[HEADER_BYTES : HEADER_BYTES + 8] * 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[:10], "cut off inside its header"),
+        (lambda data: b"XXXX" + data[4:], "not a deny list"),
+        (lambda data: data[:4] + b"\x02" + data[5:], "format 2"),
+        (lambda data: data[:5] + b"<" + data[6:], "byte order"),
+        (lambda data: data[:6] + b"????" + data[10:], "another key"),
+        (lambda data: data[:-1], "does not hold the 3 entries"),
+        (lambda data: data + bytes(8), "does not hold the 3 entries"),
+        (reversed_entries, "not sorted"),
+        (doubled_entry, "not sorted"),
+    ],
+)
+def test_a_list_that_cannot_be_trusted_is_refused_by_name(
+    tmp_path: Path, damage: Callable[[bytes], bytes], says: str
+) -> None:
+    path = built(tmp_path, 1, 2, 3)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RegionDocumentError, match=says) as caught:
+        DenyListFile(path, KEY)
+    assert str(path) in caught.value.what
+    assert caught.value.advice
+
+
+def test_disorder_far_inside_a_long_list_is_found(tmp_path: Path) -> None:
+    path = built(tmp_path, *range(20_000))
+    data = bytearray(path.read_bytes())
+    edge = HEADER_BYTES + 8 * 8192  # where one piece of the check ends and the next begins
+    data[edge - 8 : edge], data[edge : edge + 8] = data[edge : edge + 8], data[edge - 8 : edge]
+    path.write_bytes(data)
+    with pytest.raises(RegionDocumentError, match="not sorted"):
+        DenyListFile(path, KEY)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RegionDocumentError, match=r"nothing\.bin cannot be read"):
+        DenyListFile(tmp_path / "nothing.bin", KEY)
+    with pytest.raises(RegionDocumentError, match="cannot be written"):
+        build_deny_list(tmp_path / "no" / "folder.bin", KEY, [])

@@ -1,0 +1,154 @@
+"""The message table against the domain brief's own rows, and the forms of numbers, dates and sums."""
+
+from __future__ import annotations
+
+import pytest
+
+from terminal.decision.outcome import Message, Outcome
+from terminal.errors import TerminalError
+from terminal.messages import TABLE, Colour, colour, day, money, operator_line, plural_ru, sound, text, trips
+
+# Section 10 of the domain brief, row by row: code | colour | Russian | English.
+ROWS = """
+ok_paid | green | Оплачено. Счастливого пути! | Paid. Have a good trip!
+ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
+ok_benefit | green | Льготный проезд. Осталось поездок: {n} | Concession trip. Trips left: {n}
+ok_benefit_unlimited | green | Льготный проезд | Concession trip
+ok_transfer | green | Пересадка. Бесплатно до {time} | Transfer. Free until {time}
+ok_checkin | green | Вход отмечен. Приложите карту на выходе | Checked in. Tap again when leaving
+ok_checkout | green | Выход отмечен. Списано {sum} | Checked out. Charged {sum}
+limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
+already_paid | yellow | Проезд уже оплачен | Already paid
+no_funds | red | Недостаточно средств | Not enough money
+stop_list | red | Карта в стоп-листе. Погасите задолженность | Card on the stop list. Please settle the debt
+blocked | red | Карта заблокирована | Card blocked
+expired | red | Срок действия карты истёк | Card expired
+benefit_expired | yellow | Срок льготы истёк. Полный тариф | Concession expired. Full fare
+benefit_out_of_season | yellow | Льгота сейчас не действует. Полный тариф | Concession not in season. Full fare
+medium_inactive | red | Активна другая карта (или телефон) | Another card or phone is active
+read_again | yellow | Приложите карту ещё раз | Tap again
+one_card | yellow | Приложите одну карту | Present one card only
+unknown_card | red | Карта не поддерживается | Card not supported
+shift_closed | red | Смена не открыта | Shift not open
+out_of_order | red | Терминал неисправен | Terminal out of order
+meal_ok | green | Приятного аппетита! | Enjoy your meal!
+meal_already | yellow | {meal} уже получен | {meal} already served
+meal_not_ordered | yellow | Питание на сегодня не заказано | No meal ordered today
+meal_forbidden | red | Этот продукт исключён родителями | Not allowed by parents
+meal_limit | red | Дневной лимит исчерпан | Daily limit reached
+not_on_site | yellow | Ученик на домашнем обучении | Pupil is home schooled
+online_only | yellow | Нужна связь, попробуйте позже | Connection needed, try later
+discount_ok | green | Скидка {p} % | Discount {p} %
+permit_ok | green | Разрешение действует до {time} | Permit valid until {time}
+permit_none | red | Разрешения нет | No permit
+"""  # noqa: E501 rows as they stand there
+BRIEF = [tuple(cell.strip() for cell in row.split("|")) for row in ROWS.strip().splitlines()]
+VALUES: dict[str, int | str] = {
+    "n": 44,
+    "date": "2026-12-31",
+    "time": "09:05",
+    "sum_minor": 2400,
+    "meal": "lunch",
+    "p": 15,
+}
+FILLED = [
+    (Message.OK_BENEFIT, "Льготный проезд. Осталось поездок: 44", "Concession trip. Trips left: 44"),
+    (Message.OK_PASS, "Проездной действителен до 31.12.2026", "Pass valid until 31 Dec 2026"),
+    (Message.OK_TRANSFER, "Пересадка. Бесплатно до 09:05", "Transfer. Free until 09:05"),
+    (Message.OK_CHECKOUT, "Выход отмечен. Списано 24,00 ₽", "Checked out. Charged RUB 24.00"),
+    (Message.MEAL_ALREADY, "Обед уже получен", "Lunch already served"),
+    (Message.DISCOUNT_OK, "Скидка 15 %", "Discount 15 %"),
+    (Message.OK_PAID, "Оплачено. Счастливого пути!", "Paid. Have a good trip!"),
+]
+
+
+def test_the_brief_and_the_table_have_the_same_codes() -> None:
+    assert [row[0] for row in BRIEF] == [message.value for message in Message]
+    assert set(TABLE) == set(Message)
+
+
+@pytest.mark.parametrize(("code", "shown", "russian", "english"), BRIEF)
+def test_colour_and_wording_are_those_of_the_brief(code: str, shown: str, russian: str, english: str) -> None:
+    assert TABLE[Message(code)] == (Colour(shown), russian, english)
+
+
+@pytest.mark.parametrize("message", Message)
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_no_message_leaves_a_gap(message: Message, language: str) -> None:
+    assert "{" not in text(message, language, VALUES)
+
+
+@pytest.mark.parametrize(("message", "russian", "english"), FILLED)
+def test_values_take_the_form_of_the_language(message: Message, russian: str, english: str) -> None:
+    assert (text(message, "ru", VALUES), text(message, "en", VALUES)) == (russian, english)
+
+
+def test_a_meal_kind_of_the_region_s_own_shows_its_id() -> None:
+    assert text(Message.MEAL_ALREADY, "en", {"meal": "late_supper"}) == "late_supper already served"
+
+
+def test_colour_never_stands_alone() -> None:
+    beeps = {colour(message): sound(message).beeps for message in Message}
+    assert beeps == {Colour.GREEN: 1, Colour.RED: 3, Colour.YELLOW: 2}
+
+
+@pytest.mark.parametrize(
+    ("count", "russian", "english"),
+    [
+        (0, "0 поездок", "0 trips"),
+        (1, "1 поездка", "1 trip"),
+        (2, "2 поездки", "2 trips"),
+        (4, "4 поездки", "4 trips"),
+        (5, "5 поездок", "5 trips"),
+        (11, "11 поездок", "11 trips"),
+        (12, "12 поездок", "12 trips"),
+        (14, "14 поездок", "14 trips"),
+        (21, "21 поездка", "21 trips"),
+        (22, "22 поездки", "22 trips"),
+        (25, "25 поездок", "25 trips"),
+        (101, "101 поездка", "101 trips"),
+        (111, "111 поездок", "111 trips"),
+        (112, "112 поездок", "112 trips"),
+    ],
+)
+def test_counts_take_the_right_form(count: int, russian: str, english: str) -> None:
+    assert (trips(count, "ru"), trips(count, "en")) == (russian, english)
+
+
+def test_the_rule_serves_any_noun() -> None:
+    assert [plural_ru(n, "рубль", "рубля", "рублей") for n in (1, 3, 13)] == ["рубль", "рубля", "рублей"]
+
+
+@pytest.mark.parametrize(
+    ("sum_minor", "russian", "english"),
+    [
+        (0, "0,00 ₽", "RUB 0.00"),
+        (5, "0,05 ₽", "RUB 0.05"),
+        (2400, "24,00 ₽", "RUB 24.00"),
+        (123456789, "1\N{NO-BREAK SPACE}234\N{NO-BREAK SPACE}567,89 ₽", "RUB 1,234,567.89"),
+        (-150, "-1,50 ₽", "RUB -1.50"),
+    ],
+)
+def test_sums(sum_minor: int, russian: str, english: str) -> None:
+    assert (money(sum_minor, "ru"), money(sum_minor, "en")) == (russian, english)
+
+
+def test_dates() -> None:
+    assert (day("2026-09-01", "ru"), day("2026-09-01", "en")) == ("01.09.2026", "1 Sep 2026")
+
+
+def test_the_operator_sees_code_sum_and_trips() -> None:
+    half = Outcome(Message.OK_BENEFIT, accepted=True, charge_minor=2000, values={"n": 21})
+    assert operator_line(half, "ru") == "ok_benefit · 20,00 ₽ · 21 поездка"
+    assert operator_line(half, "en") == "ok_benefit · RUB 20.00 · 21 trips"
+    assert operator_line(Outcome(Message.NO_FUNDS, accepted=False), "ru") == "no_funds"
+
+
+def test_a_language_without_texts_is_named() -> None:
+    with pytest.raises(TerminalError, match=r"no texts in language 'tt'\. Use ru or en\."):
+        text(Message.OK_PAID, "tt")
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(TerminalError, match="message ok_benefit needs 'n'"):
+        text(Message.OK_BENEFIT, "ru")
