@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from typing import Final
+from typing import Final, Self
 
 from cardproto.apdu import SW
 from cardproto.errors import ExchangeTimeout
@@ -32,6 +33,9 @@ class HostileCard:
 
     def image(self) -> dict[str, Json]:
         return {"uid": self.uid.hex().upper(), "kind": type(self).__name__}
+
+    def clone(self) -> Self:
+        return copy.deepcopy(self)
 
     def transmit(self, command: bytes) -> bytes:
         """The UID is the reader's knowledge; everything else is the card's malice."""

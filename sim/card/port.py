@@ -35,3 +35,7 @@ class SimCard(Protocol):
     def image(self) -> dict[str, Json]:
         """What survives power loss, as JSON values."""
         ...
+
+    def clone(self) -> SimCard:
+        """An independent card in the same committed state."""
+        ...

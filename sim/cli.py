@@ -1,0 +1,77 @@
+"""`sim`: look at the simulator's residents and put their cards into the operating system's PC/SC service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sim.profile import Profile, ProfileFault, load_profile, profile_names
+
+EXIT_PROFILE_FAULT = 50
+
+app = typer.Typer(
+    name="sim",
+    help="Software cards of synthetic residents for the resident-card terminal.",
+    no_args_is_help=True,
+    add_completion=True,
+)
+
+
+@app.callback()
+def sim() -> None:
+    """Software cards of synthetic residents for the resident-card terminal."""
+
+
+@app.command()
+def profiles(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array instead of a table.")] = False,
+) -> None:
+    """List the residents whose cards can be simulated."""
+    found = [load_profile(name) for name in profile_names()]
+    if as_json:
+        print(json.dumps([_summary(profile) for profile in found], ensure_ascii=False))
+        return
+    table = Table()
+    table.add_column("profile", no_wrap=True)
+    for heading in ("по-русски", "in English", "on the card"):
+        table.add_column(heading)
+    for profile in found:
+        table.add_row(profile.name, profile.description.ru, profile.description.en, _on_card(profile))
+    Console().print(table)
+
+
+def _summary(profile: Profile) -> dict[str, object]:
+    return {
+        "name": profile.name,
+        "ru": profile.description.ru,
+        "en": profile.description.en,
+        "kind": profile.card.kind,
+        "purse_minor": profile.card.purse_minor,
+        "concessions": [c.code for c in profile.concessions],
+        "contracts": [c.product for c in profile.contracts],
+    }
+
+
+def _on_card(profile: Profile) -> str:
+    """One line for the table: what a terminal can find there."""
+    if profile.card.kind != "resident" or profile.card.stop_after is not None:
+        return "no resident application in use"
+    parts = [f"purse {profile.card.purse_minor // 100}.{profile.card.purse_minor % 100:02}"]
+    parts += [f"concession {c.code}" for c in profile.concessions]
+    parts += [f"product {c.product}" for c in profile.contracts]
+    flags = {"blocked": profile.card.blocked, "inactive": profile.card.inactive}
+    return ", ".join(parts + [name for name, is_set in flags.items() if is_set])
+
+
+def main() -> None:
+    """Entry point: a fault in a profile becomes one line and exit code 50."""
+    try:
+        app()
+    except ProfileFault as fault:
+        print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
+        sys.exit(EXIT_PROFILE_FAULT)
