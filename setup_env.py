@@ -134,7 +134,10 @@ def add_readers(packages: Path, *, retry: bool) -> bool:
     say("adding real readers: building pyscard")
     command = [*installer(), "--require-hashes", "--no-deps", "-r", str(READERS)]
     with log.open("wb") as output:
-        built = subprocess.run(command, stdout=output, stderr=output, check=False).returncode == 0
+        built = all(
+            subprocess.run(step, stdout=output, stderr=output, check=False).returncode == 0
+            for step in (command, [str(PYTHON), "-c", "import smartcard.scard"])
+        )
     stamp(READERS, packages).write_text(("" if built else NOT_BUILT) + digest(READERS))
     if not built:
         say(f"{failure}. Going on with the simulator")
