@@ -10,10 +10,10 @@ from cardproto.channel import CardChannel
 from cardproto.desfire import commands as ins
 from cardproto.desfire.application import PartVersion
 from cardproto.desfire.card import DesfireCard
-from cardproto.desfire.creation import parse_change
+from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import ZERO_IV, AesKey, crc32, truncate_mac
 from cardproto.desfire.diversify import an10922_aes128, cmac_subkeys
-from cardproto.desfire.files import DataFileSettings, ValueFileSettings
+from cardproto.desfire.files import AccessRights, DataFileSettings, ValueFileSettings
 from cardproto.desfire.messaging import (
     LABEL_ENC,
     LABEL_MAC,
@@ -157,7 +157,8 @@ def run_command(card: DesfireCard, inputs: Fields, expected: Fields, mode: CommM
         case ins.INS_GET_CARD_UID:
             return card.get_card_uid()
         case ins.INS_CHANGE_FILE_SETTINGS:
-            card.change_file_settings(header[0], parse_change(data), mode)
+            change = SettingsChange(CommMode(data[0] & 3), AccessRights.parse(data[1:3]))
+            card.change_file_settings(header[0], change, mode)
         case ins.INS_WRITE_DATA:
             card.write_data(header[0], numbers[0], data, mode)
         case ins.INS_READ_DATA:

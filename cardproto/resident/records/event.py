@@ -77,21 +77,23 @@ class Event:
 
 SCHEMA: Final[Any] = Bitwise(
     Layout(
-        "version" / BitsInteger(4),
-        "kind" / BitsInteger(4),
-        "at" / BitsInteger(32),
-        "terminal" / BitsInteger(24),
-        "sequence" / BitsInteger(32),
-        "balance_after_minor" / BitsInteger(24),
-        "amount_minor" / BitsInteger(24),
-        "direction" / BitsInteger(1),
-        "route" / BitsInteger(15),
-        "journey_age_s" / BitsInteger(18),
-        "transfers" / BitsInteger(6),
-        "paid_by" / BitsInteger(4),
-        "counter_layout" / BitsInteger(4),
-        "meals" / BitsInteger(8),
-        "counters" / BitsInteger(56),
+        "version" / BitsInteger(4) * "record version, 1",
+        "kind" / BitsInteger(4) * "kind of event, see below",
+        "at" / BitsInteger(32) * "UTC, seconds since 1970",
+        "terminal" / BitsInteger(24) * "terminal or desk that wrote it",
+        "sequence" / BitsInteger(32) * "its journal number there",
+        "balance_after_minor" / BitsInteger(24) * "purse after the event, kopecks",
+        "amount_minor" / BitsInteger(24) * "charged or credited, kopecks",
+        "direction" / BitsInteger(1) * "direction of the trip",
+        "route" / BitsInteger(15) * "route, 0 where there is none",
+        "journey_age_s"
+        / BitsInteger(18)
+        * "seconds since the open journey's first tap; all ones: none is open",
+        "transfers" / BitsInteger(6) * "transfers used in the open journey",
+        "paid_by" / BitsInteger(4) * "what covered it, see below",
+        "counter_layout" / BitsInteger(4) * "which split of the region document the counters follow",
+        "meals" / BitsInteger(8) * "meals of the service day, a bit each",
+        "counters" / BitsInteger(56) * "counters of the open periods",
     )
 )
 """As documented, most significant bit first; `parse_event` and `build_event` are its fast twins."""

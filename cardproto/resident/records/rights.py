@@ -62,28 +62,31 @@ class Rights:
 
 
 CONCESSION_SCHEMA: Final[Any] = Layout(
-    "code" / Int8ub, "parameter" / Int8ub, "valid_from" / Int16ub, "valid_to" / Int16ub
+    "code" / Int8ub * "category in the region document; 0: empty slot, all zero",
+    "parameter" / Int8ub * "what the region document makes of it",
+    "valid_from" / Int16ub * "first day",
+    "valid_to" / Int16ub * "last day",
 )
 CONTRACT_SCHEMA: Final[Any] = Layout(
-    "product" / Int16ub,
-    "valid_from" / Int16ub,
-    "valid_to" / Int16ub,
-    "trips" / Int8ub,
-    "reserved" / Const(b"\0"),
+    "product" / Int16ub * "pass or pack in the region document; 0: empty slot, all zero",
+    "valid_from" / Int16ub * "first day",
+    "valid_to" / Int16ub * "last day",
+    "trips" / Int8ub * "trips bought; 0: a pass",
+    "reserved" / Const(b"\0") * "zero",
 )
 SCHEMA: Final[Any] = Layout(
-    "version" / Int8ub,
-    "flags" / Int8ub,
-    "region" / Int16ub,
-    "pseudonym" / Bytes(8),
-    "valid_from" / Int16ub,
-    "valid_to" / Int16ub,
-    "issued_on" / Int16ub,
-    "revision" / Int16ub,
-    "concessions" / Array(CONCESSION_SLOTS, CONCESSION_SCHEMA),
-    "contracts" / Array(CONTRACT_SLOTS, CONTRACT_SCHEMA),
-    "credential_digest" / Bytes(8),
-    "reserved" / Const(bytes(2)),
+    "version" / Int8ub * "format version, 1",
+    "flags" / Int8ub * "01 blocked, 02 inactive; the others are reserved, zero",
+    "region" / Int16ub * "region id, as in key diversification",
+    "pseudonym" / Bytes(8) * "the resident's, meaningless outside the region",
+    "valid_from" / Int16ub * "first day of the card",
+    "valid_to" / Int16ub * "last day of the card",
+    "issued_on" / Int16ub * "day of issue",
+    "revision" / Int16ub * "counts every rewriting of this file",
+    "concessions" / Array(CONCESSION_SLOTS, CONCESSION_SCHEMA) * "concessions A, B, C",
+    "contracts" / Array(CONTRACT_SLOTS, CONTRACT_SCHEMA) * "contracts A, B",
+    "credential_digest" / Bytes(8) * "digest of the credential; zero: there is none",
+    "reserved" / Const(bytes(2)) * "zero",
 )
 """The file as documented; days are counted from 2000-01-01. `parse_rights` is its fast twin."""
 
