@@ -1,16 +1,16 @@
 """Errors that end a command: what happened, what to do, and a distinct exit code.
 
-    TerminalError            1
-    ├── RegionDocumentError  10   region document or deny list invalid or unknown
-    ├── KeyFileError         11   key file missing, malformed, or marked production
-    ├── JournalError         20   base of everything about the journal
-    │   ├── JournalLocked    21   another process writes it
-    │   ├── JournalDamaged   22   the chain or the database is broken
-    │   └── JournalFull      23   no room (disk or stated capacity)
-    ├── ReaderError          30   no such reader, or no PC/SC service or binding
-    ├── CollectorError       40   collector unreachable or refusing
-    ├── PortInUse            41   the collector's port is taken
-    └── ProfileError         50   simulated resident profile unknown or malformed
+TerminalError            1
+├── RegionDocumentError  10   region document or deny list invalid or unknown
+├── KeyFileError         11   key file missing, malformed, or marked production
+├── JournalError         20   base of everything about the journal
+│   ├── JournalLocked    21   another process writes it
+│   ├── JournalDamaged   22   the chain or the database is broken
+│   └── JournalFull      23   no room (disk or stated capacity)
+├── ReaderError          30   no such reader, or no PC/SC service or binding
+├── CollectorError       40   collector unreachable or refusing
+├── PortInUse            41   the collector's port is taken
+└── ProfileError         50   simulated resident profile unknown or malformed
 """
 
 from __future__ import annotations

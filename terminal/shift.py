@@ -8,7 +8,15 @@ from typing import Final
 
 from terminal.errors import JournalError
 from terminal.journal.journal import Journal
-from terminal.journal.records import Committed, Intent, NotCommitted, Refused, ShiftClosed, ShiftOpened, parse_record
+from terminal.journal.records import (
+    Committed,
+    Intent,
+    NotCommitted,
+    Refused,
+    ShiftClosed,
+    ShiftOpened,
+    parse_record,
+)
 
 PAGE_ROWS: Final = 1000
 CLOSE_FIRST: Final = "Close it with `terminal shift close` first."
@@ -38,7 +46,9 @@ def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
     shift = journal.open_shift
     if shift is None:
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
-    closed = ShiftClosed(int(now.timestamp() * 1000), shift=shift.shift, totals=shift_totals(journal, shift.shift))
+    closed = ShiftClosed(
+        int(now.timestamp() * 1000), shift=shift.shift, totals=shift_totals(journal, shift.shift)
+    )
     journal.append(closed)
     return closed
 

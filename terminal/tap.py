@@ -29,7 +29,14 @@ from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock
 from terminal.commit.settle import Settlement, settle, tap_of
-from terminal.commit.write import Committed, CommitResult, NotCommitted, Unknown, planned_commands, write_plan_to_card
+from terminal.commit.write import (
+    CommitResult,
+    Committed,
+    NotCommitted,
+    Unknown,
+    planned_commands,
+    write_plan_to_card,
+)
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
 from terminal.errors import JournalError
@@ -128,9 +135,13 @@ class _Tap:
             return None
         outcome = Outcome(Message(intent.message), accepted=True, values=intent.values)
         self.t.signal(outcome)
-        return self._report(outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written")
+        return self._report(
+            outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written"
+        )
 
-    def _settlement(self, session: CardSession, sequence: int, previous: tuple[int, int]) -> CommitResult | None:
+    def _settlement(
+        self, session: CardSession, sequence: int, previous: tuple[int, int]
+    ) -> CommitResult | None:
         """What the card says of tap `sequence`; None when it cannot tell any more."""
         intended = (self.t.number, sequence)
         verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
@@ -163,12 +174,16 @@ class _Tap:
         except (CardError, NotOurs):
             return unknown
 
-    def _conclude(self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult) -> TapReport:
+    def _conclude(
+        self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult
+    ) -> TapReport:
         done = isinstance(result, Committed)
         outcome = decision.outcome if done else READ_AGAIN
         self.t.signal(outcome)
         self._record_end(sequence, result, how="answered")
-        end = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED, Unknown: End.UNRESOLVED}[type(result)]
+        end = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED, Unknown: End.UNRESOLVED}[
+            type(result)
+        ]
         return self._report(
             outcome,
             end,
@@ -189,7 +204,9 @@ class _Tap:
             case Unknown(cause):
                 journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
 
-    def _write_nothing(self, outcome: Outcome, decision: Decision | None = None, operator: str = "") -> TapReport:
+    def _write_nothing(
+        self, outcome: Outcome, decision: Decision | None = None, operator: str = ""
+    ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
         self.t.signal(outcome)
         shift = self.t.journal.open_shift

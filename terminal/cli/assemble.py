@@ -50,9 +50,9 @@ class Station:
 
 def laboratory_keys() -> Path:
     """The simulator's own key file: what software cards are personalised with unless told otherwise."""
-    from sim.profile import PROFILE_FOLDER
+    from sim.profile import LAB_KEYS
 
-    return PROFILE_FOLDER / "lab_keys.toml"
+    return LAB_KEYS
 
 
 @contextmanager
@@ -61,7 +61,9 @@ def open_journal(state: Path, number: int) -> Iterator[Journal]:
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise JournalError(f"cannot create {state} ({error.strerror})", "Give --state a folder you may write.") from error
+        raise JournalError(
+            f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
+        ) from error
     journal = Journal.open(state / JOURNAL_FILE, number)
     try:
         yield journal

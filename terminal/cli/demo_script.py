@@ -57,11 +57,25 @@ MORNING: Final = (
     Step("07:42:45", FRONT, "not_desfire"),
     Step("07:43:00", FRONT, "month_pass", note="passed back to a friend"),
     Step("08:05:00", TRAM, "adult_purse", note="changes to the tram"),
-    Step("08:06:00", TRAM, "student_half_price", tear=("before", COMMIT_OF_PASS_TAP), note="pulled before the commit"),
+    Step(
+        "08:06:00",
+        TRAM,
+        "student_half_price",
+        tear=("before", COMMIT_OF_PASS_TAP),
+        note="pulled before the commit",
+    ),
     Step("08:06:04", TRAM, "student_half_price", note="taps again"),
-    Step("09:30:00", FRONT, "adult_purse", tear=("after", COMMIT_OF_PURSE_TAP), note="pulled as the commit ran"),
+    Step(
+        "09:30:00", FRONT, "adult_purse", tear=("after", COMMIT_OF_PURSE_TAP), note="pulled as the commit ran"
+    ),
     Step("09:30:05", FRONT, "adult_purse", note="taps again"),
-    Step("09:31:00", FRONT, "social_pack_45", tear=("after", COMMIT_OF_PASS_TAP), note="pulled as the commit ran"),
+    Step(
+        "09:31:00",
+        FRONT,
+        "social_pack_45",
+        tear=("after", COMMIT_OF_PASS_TAP),
+        note="pulled as the commit ran",
+    ),
     Step("09:31:08", REAR, "social_pack_45", note="taps at the other door"),
     Step("09:32:00", FRONT, "adult_purse", note="pays for a companion"),
     Step("09:40:00", CANTEEN, "pupil_grade3"),

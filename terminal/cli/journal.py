@@ -58,7 +58,9 @@ def _existing(state: Path) -> Path:
 
     path = state / JOURNAL_FILE
     if not path.exists():
-        raise JournalError(f"there is no journal in {state}", "Give --state the folder of a terminal that has run.")
+        raise JournalError(
+            f"there is no journal in {state}", "Give --state the folder of a terminal that has run."
+        )
     return path
 
 

@@ -28,17 +28,24 @@ class Language(StrEnum):
 
 
 State = Annotated[
-    Path, typer.Option("--state", help="Folder of this terminal: journal, identity key, collector's public key.")
+    Path,
+    typer.Option("--state", help="Folder of this terminal: journal, identity key, collector's public key."),
 ]
-Number = Annotated[int, typer.Option("--number", min=1, max=0xFFFFFF, help="Terminal number; stands in every record.")]
+Number = Annotated[
+    int, typer.Option("--number", min=1, max=0xFFFFFF, help="Terminal number; stands in every record.")
+]
 Region = Annotated[
     str, typer.Option("--region", help="Region document: a TOML file, or the name of a bundled one.")
 ]
 Keys = Annotated[
     Path | None,
-    typer.Option("--keys", help="Laboratory key file; without it the simulator's own laboratory keys are used."),
+    typer.Option(
+        "--keys", help="Laboratory key file; without it the simulator's own laboratory keys are used."
+    ),
 ]
-DenyList = Annotated[Path | None, typer.Option("--deny-list", help="Deny list file; without it nobody is on it.")]
+DenyList = Annotated[
+    Path | None, typer.Option("--deny-list", help="Deny list file; without it nobody is on it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 Lang = Annotated[Language, typer.Option("--language", help="Language of the passenger's messages.")]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]

@@ -44,7 +44,9 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "card_ref": report.card_ref.hex() if report.card_ref else None,
         "sequence": report.sequence,
         "balance_before_minor": before.balance_minor if before else None,
-        "balance_after_minor": after.balance_after_minor if after else (before.balance_minor if before else None),
+        "balance_after_minor": after.balance_after_minor
+        if after
+        else (before.balance_minor if before else None),
         "exchanges": report.exchanges,
         "apdu_bytes": report.apdu_bytes,
         "reasons": [reason.rule for reason in report.reasons],

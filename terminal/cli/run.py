@@ -30,7 +30,9 @@ def run(
     profile: Annotated[ProfileName, typer.Option(help="What this terminal is.")],
     reader: Annotated[
         str,
-        typer.Option(help="sim:RESIDENT[,RESIDENT…] for software cards, pcsc or pcsc:NAME for a real reader."),
+        typer.Option(
+            help="sim:RESIDENT[,RESIDENT…] for software cards, pcsc or pcsc:NAME for a real reader."
+        ),
     ],
     state: State = DEFAULT_STATE,
     number: Number = 1,
@@ -40,27 +42,43 @@ def run(
     open_shift: Annotated[
         str | None, typer.Option(help="Open a shift with this service card reference if none is open.")
     ] = None,
-    route: Annotated[int, typer.Option(min=0, max=0x7FFF, help="Route, when --open-shift opens one (bus).")] = 0,
+    route: Annotated[
+        int, typer.Option(min=0, max=0x7FFF, help="Route, when --open-shift opens one (bus).")
+    ] = 0,
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction, with --open-shift (bus).")] = 0,
-    taps: Annotated[int | None, typer.Option(min=1, help="Stop after so many taps; default: never (pcsc).")] = None,
-    collector: Annotated[str | None, typer.Option(help="Send records to this collector in the background.")] = None,
+    taps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many taps; default: never (pcsc).")
+    ] = None,
+    collector: Annotated[
+        str | None, typer.Option(help="Send records to this collector in the background.")
+    ] = None,
     language: Lang = Language.RU,
     json: Json = False,
 ) -> None:
     """Serve cards until stopped (Ctrl-C or SIGTERM). Each tap is one line, or one JSON object with --json."""
     from terminal.cli.assemble import Station, open_terminal
     from terminal.cli.serve import reader_for, serve
+    from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
     from terminal.shift import open_shift as begin_shift
 
-    station = Station(number, profile.value, state, region, keys, deny_list)
     clock = SystemClock()
+    station = Station(number, profile.value, state, region, keys, deny_list)
     cards = reader_for(reader, station, clock, taps)
-    with open_terminal(station, clock) as terminal:
+    with (
+        open_terminal(station, clock) as terminal,
+        background_sync(terminal.journal, state, collector, clock) as sync,
+    ):
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
         _greet(terminal, cards.port.name, json)
-        serve(terminal, cards, lambda report: _show(report, language.value, json), collector)
+
+        def show(report: TapReport) -> None:
+            _show(report, language.value, json)
+            if sync is not None:
+                sync.wake()
+
+        serve(terminal, cards, show)
 
 
 def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:
@@ -68,7 +86,9 @@ def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:
         return
     shift = terminal.journal.open_shift
     state = f"shift {shift.shift} open" if shift else "no shift open: taps will be refused, see --open-shift"
-    print(f"terminal {terminal.number} ({terminal.profile}) on {reader_name}: ready, {state}", file=sys.stderr)
+    print(
+        f"terminal {terminal.number} ({terminal.profile}) on {reader_name}: ready, {state}", file=sys.stderr
+    )
 
 
 def _show(report: TapReport, language: str, json: bool) -> None:

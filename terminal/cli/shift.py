@@ -27,7 +27,9 @@ def open_shift(
 
     with open_journal(state, number) as journal:
         opened = begin(journal, SystemClock().now(), operator, profile.value, route, direction)
-    print(f"shift {opened.shift} is open: {opened.profile}, route {opened.route}, direction {opened.direction}")
+    print(
+        f"shift {opened.shift} is open: {opened.profile}, route {opened.route}, direction {opened.direction}"
+    )
 
 
 @app.command("close")

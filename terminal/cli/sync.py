@@ -2,8 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from terminal.cli.options import DEFAULT_COLLECTOR, DEFAULT_STATE, CollectorUrl, Json, Number, State
+
+
+def sync(
+    state: State = DEFAULT_STATE,
+    number: Number = 1,
+    collector: CollectorUrl = DEFAULT_COLLECTOR,
+    keep_hours: Annotated[
+        int, typer.Option(min=0, help="Keep acknowledged records so long before they are deleted (D-06).")
+    ] = 72,
+    json: Json = False,
+) -> None:
+    """Send this terminal's unsent records to the collector; for a terminal that is not running."""
+    from terminal.cli.assemble import open_journal
+    from terminal.cli.output import print_json
+    from terminal.cli.uplink import sync_client
+    from terminal.clock import SystemClock
+
+    clock = SystemClock()
+    with open_journal(state, number) as journal, sync_client(journal, state, collector, clock) as client:
+        with _progress(json) as advance:
+            report = client.sync_once(progress=advance)
+        deleted = journal.purge(keep_hours * 3_600_000, int(clock.now().timestamp() * 1000))
+        journal.checkpoint()
+    if json:
+        print_json(
+            {
+                "uploaded": report.uploaded,
+                "acknowledged_through": report.acknowledged_through,
+                "unsent": report.unsent,
+                "deleted": deleted,
+            }
+        )
+    elif report.problem is None:
+        print(
+            f"{report.uploaded} records sent, acknowledged through {report.acknowledged_through}, {deleted} deleted"
+        )
+    if report.problem is not None:
+        raise report.problem
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar from the first acknowledged record to the newest; nothing for programs."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("sending", total=None)
+        yield lambda through, head: bar.update(task, completed=through, total=head)

@@ -96,5 +96,7 @@ def _key(name: str, value: object, path: Path, exact: int | None) -> bytes:
     except ValueError:
         key = b""
     if len(key) < 16 or (exact is not None and len(key) != exact):
-        raise KeyFileError(f"key file {path}: {name} is not a key of {exact or '16 or more'} bytes in hex", ADVICE)
+        raise KeyFileError(
+            f"key file {path}: {name} is not a key of {exact or '16 or more'} bytes in hex", ADVICE
+        )
     return key

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from terminal.policy.schema import (
     COUNTER_BITS,
-    Add,
     MealEntitlement,
     Meals,
     Medium,
@@ -294,18 +293,8 @@ def _combinations(meals: Meals) -> Iterator[Problem]:
         seen.add(frozenset(pair))
         if isinstance(rule, Replace):
             losers.setdefault(rule.winner, set()).add(rule.loser)
-        elif isinstance(rule, Add):
-            yield from _addable(path, meals, rule)
     if any(_reaches(losers, code, code) for code in losers):
         yield Problem("meals.combine", "the codes replace each other in a circle", "Let one of them win.")
-
-
-def _addable(path: str, meals: Meals, rule: Add) -> Iterator[Problem]:
-    largest = [
-        max((e.day_sum_minor for e in meals.entitlements if e.code == code), default=0) for code in rule.codes
-    ]
-    if sum(largest) > 0xFFFFFF:
-        yield Problem(path, "the sums of both are more than a record can hold", "Lower them or use `max`.")
 
 
 def _reaches(edges: dict[int, set[int]], start: int, goal: int) -> bool:

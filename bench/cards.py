@@ -1,0 +1,75 @@
+"""Software cards and a terminal in memory for the benchmarks."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cardproto.connection import CardConnection
+from sim.card import VirtualCard
+from sim.issue import issue
+from sim.profile import laboratory_masters, load_profile
+from terminal.cli.assemble import laboratory_keys
+from terminal.journal.journal import Journal
+from terminal.keys.file import load_file_keys
+from terminal.policy.document import load_region
+from terminal.policy.policy import Policy
+from terminal.shift import open_shift
+from terminal.tap import Terminal
+
+TODAY = date(2026, 9, 15)
+MORNING = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)
+
+
+class SteppedClock:
+    """Wall time that moves only when told, far enough that no guard window is open."""
+
+    def __init__(self) -> None:
+        self.at = MORNING
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def next_ride(self) -> None:
+        self.at += timedelta(minutes=61)
+
+
+def resident(name: str) -> VirtualCard:
+    card = issue(load_profile(name), laboratory_masters(), 34, TODAY, secrets.token_bytes)
+    assert isinstance(card, VirtualCard)
+    return card
+
+
+def bus(folder: Path, clock: SteppedClock) -> Terminal:
+    """A validator with an open shift; close its journal when done."""
+    journal = Journal.open(folder / "journal.db", 70001)
+    open_shift(journal, clock.now(), "bench", "bus", route=15)
+    keys = load_file_keys(laboratory_keys())
+    return Terminal(70001, "bus", Policy.of(load_region("demo")), keys, journal, clock, secrets.token_bytes)
+
+
+class Tape:
+    """Records exchanges with a card, then answers them again without the card."""
+
+    def __init__(self, card: CardConnection) -> None:
+        self._card = card
+        self.answers: list[bytes] = []
+
+    def transmit(self, command: bytes) -> bytes:
+        answer = self._card.transmit(command)
+        self.answers.append(answer)
+        return answer
+
+
+class Replay:
+    """Gives recorded answers in order, as fast as a list can."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        self._next = iter(answers).__next__
+
+    def transmit(self, command: bytes) -> bytes:  # noqa: ARG002 the recorded answer fits the same command only
+        return self._next()

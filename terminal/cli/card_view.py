@@ -1,0 +1,112 @@
+"""What `terminal card read` shows of a card."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from cardproto.connection import CardConnection
+from cardproto.desfire.messaging import CommMode
+from cardproto.errors import CardError
+from cardproto.resident.layout import FILE_PURSE
+from cardproto.resident.records.event import Event
+from cardproto.resident.records.rights import Rights
+from terminal.cli.output import roubles
+from terminal.errors import ReaderError
+from terminal.keys.provider import KeyProvider
+from terminal.session.open import NotOurs, Randomness, open_channel, open_session
+
+UID_SHOWN: Final = 4
+"""Only the last hexadecimal digits: the whole UID identifies the card everywhere."""
+
+
+def card_content(
+    connection: CardConnection, keys: KeyProvider, region: int, random: Randomness
+) -> dict[str, Any]:
+    """Everything a validator can read, as JSON values; raises `ReaderError` when the card is not ours."""
+    try:
+        session = open_session(open_channel(connection), keys, region, random)
+        purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
+        proof = session.last_transaction_mac()
+        events = session.recent_events()
+    except NotOurs as card:
+        raise ReaderError(
+            f"not a resident card of this region: {card.why}", "Try a card issued with these keys."
+        ) from card
+    except CardError as error:
+        raise ReaderError(
+            f"the card could not be read: {error}", "Leave it on the reader and try again."
+        ) from error
+    snapshot = session.snapshot
+    return {
+        "uid": "…" + snapshot.uid.hex().upper()[-UID_SHOWN:],
+        "rights": _rights(snapshot.rights),
+        "purse_minor": purse_minor,
+        "purse_agrees": purse_minor == snapshot.balance_minor,
+        "transaction_counter": proof.counter,
+        "events": [_event(event) for event in events],
+    }
+
+
+def _rights(rights: Rights) -> dict[str, Any]:
+    return {
+        "region": rights.region,
+        "valid_from": rights.valid_from.isoformat(),
+        "valid_to": rights.valid_to.isoformat(),
+        "revision": rights.revision,
+        "blocked": rights.blocked,
+        "inactive": rights.inactive,
+        "concessions": [
+            {"code": c.code, "from": c.valid_from.isoformat(), "to": c.valid_to.isoformat()}
+            for c in rights.concessions
+            if c is not None
+        ],
+        "contracts": [
+            {
+                "product": c.product,
+                "trips": c.trips,
+                "from": c.valid_from.isoformat(),
+                "to": c.valid_to.isoformat(),
+            }
+            for c in rights.contracts
+            if c is not None
+        ],
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind.name.lower(),
+        "at": event.at.isoformat(),
+        "terminal": event.terminal,
+        "sequence": event.sequence,
+        "amount_minor": event.amount_minor,
+        "balance_after_minor": event.balance_after_minor,
+        "route": event.route,
+        "paid_by": event.paid_by.name.lower(),
+    }
+
+
+def print_content(content: dict[str, Any]) -> None:
+    """The same for people."""
+    console, rights = Console(), content["rights"]
+    console.print(
+        f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}"
+    )
+    flags = [name for name in ("blocked", "inactive") if rights[name]]
+    note = "" if content["purse_agrees"] else " (differs from the newest event!)"
+    console.print(f"purse {roubles(content['purse_minor'])}{note}{', ' if flags else ''}{', '.join(flags)}")
+    for concession in rights["concessions"]:
+        console.print(f"concession {concession['code']}: {concession['from']} to {concession['to']}")
+    for contract in rights["contracts"]:
+        trips = f"{contract['trips']} trips, " if contract["trips"] else ""
+        console.print(f"product {contract['product']}: {trips}{contract['from']} to {contract['to']}")
+    table = Table(title="events, newest first", title_justify="left")
+    for heading in ("at (UTC)", "kind", "terminal", "sequence", "route", "paid by", "amount", "balance"):
+        table.add_column(heading)
+    for e in content["events"]:
+        cells = (e["at"][:19], e["kind"], e["terminal"], e["sequence"], e["route"], e["paid_by"])
+        table.add_row(*map(str, cells), roubles(e["amount_minor"]), roubles(e["balance_after_minor"]))
+    console.print(table)

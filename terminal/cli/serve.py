@@ -1,0 +1,102 @@
+"""Readers by name, and the loop that serves them: presence, taps, background sync, clean stop."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cardproto.connection import CardConnection
+from cardproto.errors import CardError
+from terminal.clock import Clock
+from terminal.errors import ReaderError
+from terminal.journal.records import Fault
+from terminal.reader.port import ReaderPort
+from terminal.reader.presence import Presence
+from terminal.tap import Terminal, take_tap
+from terminal.tap_report import TapReport
+
+if TYPE_CHECKING:
+    from sim.card.port import SimCard
+    from sim.reader import SimReader
+    from terminal.cli.assemble import Station
+
+SIM: Final = "sim:"
+PCSC: Final = "pcsc"
+
+
+@dataclass(frozen=True, slots=True)
+class CardSource:
+    """A reader, and how many taps it will bring (None: until stopped)."""
+
+    port: ReaderPort
+    taps: int | None
+
+
+class CardsInTurn:
+    """A simulated reader onto which the given cards are laid one after the other."""
+
+    def __init__(self, reader: SimReader, cards: Iterable[SimCard]) -> None:
+        self._reader = reader
+        self._cards = deque(cards)
+
+    @property
+    def name(self) -> str:
+        return self._reader.name
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        if self._cards:
+            self._reader.present(self._cards.popleft())
+        return self._reader.wait_for_card(timeout_s)
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        self._reader.remove()
+        return self._reader.wait_for_removal(timeout_s)
+
+    def release(self) -> None:
+        self._reader.release()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> CardSource:
+    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do."""
+    if name == PCSC or name.startswith(PCSC + ":"):
+        from terminal.reader.pcsc import PcscReader
+
+        return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
+    if not name.startswith(SIM):
+        raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
+    from sim.reader import SimReader
+    from terminal.cli.residents import issue_residents
+    from terminal.policy.document import load_region
+
+    region = load_region(station.region)
+    cards = issue_residents(name.removeprefix(SIM).split(","), region, clock.now().date(), station.keys)
+    turns = [cards[i % len(cards)] for i in range(taps or len(cards))]
+    return CardSource(CardsInTurn(SimReader("simulated reader", clock), turns), len(turns))
+
+
+def serve(terminal: Terminal, cards: CardSource, show: Callable[[TapReport], None]) -> None:
+    """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
+
+    A `JournalError` ends the loop: a terminal that cannot record must not sell.
+    """
+
+    def on_card(connection: CardConnection) -> None:
+        show(take_tap(connection, terminal))
+
+    def on_fault(error: CardError) -> None:
+        at_ms = int(terminal.clock.now().timestamp() * 1000)
+        terminal.journal.append(Fault(at_ms, what=f"reader: {type(error).__name__}"))
+
+    presence = Presence(cards.port, on_card, on_fault)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: presence.stop())
+    try:
+        presence.run(max_taps=cards.taps)
+    finally:
+        cards.port.close()
