@@ -111,6 +111,13 @@ def test_t_04_a_fixed_price_does_not_depend_on_the_base() -> None:
     assert rules(decision)[0] == "T-04"
 
 
+def test_t_04_a_fixed_price_above_the_ordinary_fare_costs_the_ordinary_fare() -> None:
+    policy = demo_with(
+        ('kind = "percent_of_base", pays_percent = 50', 'kind = "fixed_price", price_minor = 2401')
+    )
+    assert Rider(concessions=(STUDENT,), policy=policy).tap(NOW).outcome.charge_minor == 2400
+
+
 def test_t_05_a_free_ride_is_recorded_and_costs_nothing() -> None:
     rider = Rider(concessions=(PENSIONER,), balance_minor=0)
     decision = rider.tap(NOW)
@@ -195,6 +202,13 @@ def test_t_10_another_contract_in_the_slot_starts_at_zero() -> None:
     assert counted("pack_a", 45, Rider(contracts=(renewed,))).tap(NOW).outcome.values == {"n": 44}
 
 
+def test_t_10_a_contract_that_began_on_the_day_of_the_event_keeps_its_count() -> None:
+    yesterday = Contract(145, TODAY - timedelta(days=1), LAST, 45)
+    assert (
+        counted("pack_a", 45, Rider(contracts=(yesterday,))).tap(NOW).outcome.message is Message.LIMIT_REACHED
+    )
+
+
 def test_t_10_a_card_cannot_claim_more_trips_than_the_product_has() -> None:
     assert Rider(contracts=(Contract(145, FIRST, LAST, 255),)).tap(NOW).outcome.values == {"n": 44}
     assert Rider(contracts=(Contract(145, FIRST, LAST, 3),)).tap(NOW).outcome.values == {"n": 2}
@@ -258,12 +272,13 @@ def test_codes_and_products_the_document_does_not_know_give_nothing() -> None:
     assert rider.tap(NOW).outcome.message is Message.OK_PAID
 
 
-def test_o_04_counters_of_an_unknown_layout_are_kept_and_cover_no_ride() -> None:
-    rider = Rider(concessions=(STUDENT,), contracts=(SOCIAL_PACK,))
-    rider.event = replace(issued(), counter_layout=9, counters=0x1234567890ABCD)
+@pytest.mark.parametrize("rider", [Rider(concessions=(STUDENT,)), Rider(contracts=(SOCIAL_PACK,))])
+@pytest.mark.parametrize("counters", [0, 0x1234567890ABCD])
+def test_o_04_counters_of_an_unknown_layout_are_kept_and_cover_no_ride(rider: Rider, counters: int) -> None:
+    rider.event = replace(issued(), counter_layout=9, counters=counters)
     decision = rider.tap(NOW)
     assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.LIMIT_REACHED, 2400)
-    assert (rider.newest.counter_layout, rider.newest.counters) == (9, 0x1234567890ABCD)
+    assert (rider.newest.counter_layout, rider.newest.counters) == (9, counters)
 
 
 def test_d_03_a_sensitive_concession_shows_its_effect_only() -> None:

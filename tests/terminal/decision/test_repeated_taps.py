@@ -100,11 +100,11 @@ def test_t_30_only_the_named_media_transfer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "direction", "message"), [(5, 0, "ok_paid"), (5, 1, "ok_transfer"), (9, 0, "ok_transfer")]
+    ("route", "direction", "message"), [(5, 1, "ok_paid"), (5, 0, "ok_transfer"), (9, 1, "ok_transfer")]
 )
 def test_t_33_same_route_and_direction_is_a_new_trip(route: int, direction: int, message: str) -> None:
     rider = Rider()
-    rider.tap(NOW, route=5, direction=0)
+    rider.tap(NOW, route=5, direction=1)
     decision = rider.tap(NOW + later(minutes=30), route=route, direction=direction)
     assert told(decision)[0] == message
     assert ("T-33" in rules(decision)) == (message == "ok_paid")
@@ -200,6 +200,18 @@ def test_o_05_a_small_difference_of_clocks_is_now_a_large_one_forgives_nothing(
     decision = rider.tap(NOW, terminal=8)
     assert told(decision)[0] == message
     assert ("O-05" in rules(decision)) == (message == "ok_paid")
+
+
+def test_o_05_a_clock_slightly_behind_makes_no_negative_age() -> None:
+    rider = Rider().rode(NOW + later(seconds=20), journey_age_s=0)
+    assert told(rider.tap(NOW, route=9, terminal=8)) == ("ok_transfer", 0)
+    assert rider.newest.journey_age_s == 0
+
+
+def test_t_30_a_closed_window_leaves_no_transfers_behind() -> None:
+    rider = Rider(concessions=(PENSIONER,)).rode(NOW, journey_age_s=0, transfers=1)
+    rider.tap(NOW + later(hours=2))
+    assert (rider.newest.journey_age_s, rider.newest.transfers) == (None, 0)
 
 
 def test_o_05_an_event_from_the_future_gives_no_transfer_no_pass_back_and_no_negative_age() -> None:
