@@ -1,0 +1,113 @@
+"""One uploaded batch, from bytes to a signed acknowledgement or a refusal that says what to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from terminal.clock import Clock
+from terminal.collector.enrolment import Enrolment
+from terminal.collector.store import Alarm, AlarmKind, BatchRefused, CollectorStore
+from terminal.errors import CollectorError, KeyFileError
+from terminal.sync.wire import (
+    BATCH_TYPE,
+    MAX_BATCH_RECORDS,
+    Batch,
+    Malformed,
+    Reason,
+    Refusal,
+    Signer,
+    batch_is_genuine,
+    build_ack,
+    encode,
+    parse_batch,
+    row_hashes,
+)
+
+STATUS = {
+    Reason.MALFORMED: 400,
+    Reason.UNKNOWN_TERMINAL: 403,
+    Reason.BAD_SIGNATURE: 403,
+    Reason.GAP: 409,
+    Reason.OTHER_HASH: 409,
+    Reason.TOO_LARGE: 413,
+    Reason.UNAVAILABLE: 503,
+}
+
+
+class Reply(NamedTuple):
+    """HTTP status, body and content type."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, advice: str, wants: int | None = None) -> None:
+        super().__init__(reason)
+        self.reply = refuse(reason, advice, wants)
+
+
+class Intake:
+    """Takes batches of enrolled terminals into the store and signs for what is durably held."""
+
+    def __init__(self, store: CollectorStore, enrolment: Enrolment, signer: Signer, clock: Clock) -> None:
+        self._store = store
+        self._enrolment = enrolment
+        self._signer = signer
+        self._clock = clock
+
+    def take(self, data: bytes) -> Reply:
+        """Never raises for anything a client can send; what looks like an attack leaves an alarm."""
+        try:
+            return self._take(data)
+        except _Refused as refused:
+            return refused.reply
+        except CollectorError as error:
+            return refuse(Reason.UNAVAILABLE, error.advice)
+
+    def _take(self, data: bytes) -> Reply:
+        at_ms = int(self._clock.now().timestamp() * 1000)
+        try:
+            batch = parse_batch(data)
+        except Malformed as error:
+            raise _Refused(Reason.MALFORMED, f"Send a batch of this protocol version: {error}.") from error
+        if len(batch.bodies) > MAX_BATCH_RECORDS:
+            raise _Refused(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+        hashes = row_hashes(batch)
+        key = self._key_of(batch.terminal, at_ms)
+        if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
+            self._store.keep_alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"), at_ms)
+            advice = "Enrol this terminal's present public key, or find out who sends in its name."
+            raise _Refused(Reason.BAD_SIGNATURE, advice)
+        return self._store_and_sign(batch, hashes, at_ms)
+
+    def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
+        try:
+            key = self._enrolment.key_of(terminal)
+            problem = "is not enrolled"
+        except KeyFileError as error:
+            key, problem = None, error.what
+        if key is None:
+            self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem), at_ms)
+            advice = f"Put the public key of terminal {terminal} into the collector's folder of terminals."
+            raise _Refused(Reason.UNKNOWN_TERMINAL, advice)
+        return key
+
+    def _store_and_sign(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Reply:
+        try:
+            head = self._store.receive(batch, hashes, at_ms)
+        except BatchRefused as refused:
+            raise _Refused(
+                refused.reason, f"{refused.alarm.detail}: {refused.advice}", refused.wants
+            ) from refused
+        return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)
+
+
+def refuse(reason: Reason, advice: str, wants: int | None = None) -> Reply:
+    """The reply for a refusal."""
+    body = msgspec.json.encode(Refusal(error=reason, advice=advice, wants=wants))
+    return Reply(STATUS[reason], body, "application/json")

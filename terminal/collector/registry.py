@@ -1,0 +1,87 @@
+"""Which card stands behind a pseudonym, and the key that checks its proofs: the issuing desk's file.
+
+With it the collector recomputes a card's transaction MAC; no terminal has these keys. The file form is for
+the laboratory: it holds raw keys and refuses to be used for anything else.
+
+    {"environment": "laboratory",
+     "cards": [{"card_ref": "…hex…", "uid": "…7 bytes hex…", "transaction_mac_key": "…16 bytes hex…"}]}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cardproto.desfire.crypto import AesKey
+from terminal.errors import KeyFileError
+
+LABORATORY: Final = "laboratory"
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    card_ref: Annotated[str, Meta(pattern="^([0-9a-f]{2})+$")]
+    uid: Annotated[str, Meta(pattern="^[0-9a-f]{14}$")]
+    transaction_mac_key: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    environment: Literal["laboratory"]
+    cards: list[_Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class CardSecret:
+    """One card: its real UID and its diversified transaction MAC key. Neither is ever shown."""
+
+    uid: bytes = field(repr=False)
+    key: AesKey = field(repr=False)
+
+
+class CardRegistry:
+    """Cards by pseudonym; one card may stand under several, one per purpose (D-01)."""
+
+    def __init__(self, cards: Mapping[bytes, CardSecret] | None = None) -> None:
+        self._cards = dict(cards or {})
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def card(self, card_ref: bytes) -> CardSecret | None:
+        return self._cards.get(card_ref)
+
+    @classmethod
+    def load(cls, path: Path) -> CardRegistry:
+        """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
+        try:
+            file = msgspec.json.decode(path.read_bytes(), type=_File)
+        except OSError as error:
+            raise KeyFileError(
+                f"card registry {path}: {error.strerror}", "Check the path and its rights."
+            ) from error
+        except msgspec.DecodeError as error:
+            raise KeyFileError(
+                f"card registry {path}: {error}", "Have the issuing desk write it anew, for the laboratory."
+            ) from error
+        return cls(
+            {
+                bytes.fromhex(entry.card_ref): CardSecret(
+                    bytes.fromhex(entry.uid), AesKey(bytes.fromhex(entry.transaction_mac_key))
+                )
+                for entry in file.cards
+            }
+        )
+
+
+def write_registry(path: Path, cards: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+    """Write the laboratory file for (card_ref, uid, transaction MAC key) of each card, for its owner only."""
+    entries = [_Entry(card_ref.hex(), uid.hex(), key.hex()) for card_ref, uid, key in cards]
+    content = msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries)))
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)

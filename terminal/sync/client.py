@@ -1,0 +1,185 @@
+"""Uploading: the oldest rows first, in signed batches, until the collector has confirmed everything.
+
+Only an acknowledgement that passes every check of `_trusted` moves the mark up to which rows may leave the
+terminal: it is signed by the collector this terminal knows, it is about this terminal, and it names a row
+this journal has, with the very hash it has there. Anything else changes nothing and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from terminal.clock import Clock
+from terminal.errors import CollectorError
+from terminal.journal.chain import Head
+from terminal.journal.journal import Journal
+from terminal.sync.link import WAIT, Answer, CollectorLink
+from terminal.sync.wire import (
+    MAX_BATCH_RECORDS,
+    Ack,
+    Batch,
+    Malformed,
+    Refusal,
+    Signer,
+    ack_is_genuine,
+    build_batch,
+    encode,
+    parse_ack,
+)
+
+_HELD_TEXT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What one run did. `problem` is None when the collector holds every row the journal held at the end."""
+
+    uploaded: int
+    batches: int
+    acknowledged_through: int
+    unsent: int
+    problem: CollectorError | None
+
+
+class SyncClient:
+    """Uploads one journal to one collector. Used by one thread at a time; taps go on meanwhile."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        link: CollectorLink,
+        signer: Signer,
+        collector_key: Ed25519PublicKey,
+        clock: Clock,
+        *,
+        batch_records: int = MAX_BATCH_RECORDS,
+    ) -> None:
+        self._journal = journal
+        self._link = link
+        self._signer = signer
+        self._collector_key = collector_key
+        self._clock = clock
+        self._batch_records = batch_records
+        self._resend_after: int | None = None
+        self._greeted = False
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    def sync_once(
+        self, *, progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> SyncReport:
+        """Upload until nothing is left, something goes wrong, or `stop()`. The first run greets an idle
+        collector too.
+
+        `progress(acknowledged_through, head)` is called after each batch. Raises `JournalError` only.
+        """
+        uploaded = batches = 0
+        problem: CollectorError | None = None
+        while not problem and not stop() and (self._unsent() or not self._greeted):
+            try:
+                uploaded += self._exchange()
+            except CollectorError as error:
+                problem = error
+            batches += 1
+            if progress:
+                progress(self._journal.acknowledged_through, self._journal.head.sequence)
+        return SyncReport(
+            uploaded, batches, self._journal.acknowledged_through, self._journal.unsent, problem
+        )
+
+    def _unsent(self) -> bool:
+        return self._journal.unsent > 0 or self._resend_after is not None
+
+    def _exchange(self) -> int:
+        """Upload one batch and take in its acknowledgement; return how many rows it carried."""
+        batch = self._next_batch()
+        answer = self._link.upload(encode(batch))
+        if answer.status != 200:
+            raise self._refused(answer, batch)
+        try:
+            ack = parse_ack(answer.body)
+        except Malformed as error:
+            raise CollectorError(
+                f"the collector's answer is no acknowledgement: {error}", "Check the collector's address."
+            ) from error
+        self._take(self._trusted(ack), batch)
+        self._greeted = True
+        return len(batch.bodies)
+
+    def _next_batch(self) -> Batch:
+        journal = self._journal
+        after = journal.acknowledged_through
+        if self._resend_after is not None:
+            after = max(self._resend_after, journal.base.sequence)
+        previous_hash = journal.hash_at(after)
+        assert previous_hash is not None, (
+            "rows leave only behind the acknowledged mark, and the mark keeps its hash"
+        )
+        bodies = tuple(row.body for row in journal.rows(after, self._batch_records))
+        previous, at_ms = Head(after, previous_hash), int(self._clock.now().timestamp() * 1000)
+        return build_batch(journal.terminal, previous, bodies, journal.head, at_ms, self._signer)
+
+    def _take(self, ack: Ack, batch: Batch) -> None:
+        journal = self._journal
+        if ack.through > journal.acknowledged_through:
+            journal.acknowledge(ack.through, ack.head_hash, int(self._clock.now().timestamp() * 1000))
+        if ack.through < batch.last:
+            raise CollectorError(f"the collector confirmed row {ack.through} of {batch.last} sent", WAIT)
+        caught_up = ack.through >= journal.acknowledged_through
+        self._resend_after = None if caught_up else ack.through
+
+    def _trusted(self, ack: Ack) -> Ack:
+        """Return `ack` when it may be believed; raises `CollectorError` saying why not."""
+        journal = self._journal
+        if not ack_is_genuine(ack, self._collector_key):
+            raise CollectorError(
+                "an acknowledgement is not signed by the collector this terminal knows",
+                "Check the address and the key.",
+            )
+        if ack.terminal != journal.terminal:
+            raise CollectorError(
+                f"an acknowledgement is for terminal {ack.terminal}",
+                "Somebody replays messages: check the network.",
+            )
+        head = journal.head
+        if ack.through > head.sequence:
+            raise CollectorError(
+                f"the collector holds row {ack.through}, this journal ends at row {head.sequence}",
+                "This journal is an old or cut copy, or two machines share the number: stop taking taps.",
+            )
+        if ack.through >= journal.base.sequence and journal.hash_at(ack.through) != ack.head_hash:
+            raise CollectorError(
+                f"the collector holds another row {ack.through} than this journal",
+                "Two journals were written under one terminal number: keep both and call the operator.",
+            )
+        return ack
+
+    def _refused(self, answer: Answer, batch: Batch) -> CollectorError:
+        """The error for a refusal, after taking its hint: where to go on, or how much to send."""
+        try:
+            refusal = msgspec.json.decode(answer.body, type=Refusal)
+        except msgspec.DecodeError:
+            refusal = Refusal(
+                error=f"status {answer.status}", advice="Check that the address is that of a collector."
+            )
+        if answer.status == 413 and len(batch.bodies) > 1:
+            self._batch_records = len(batch.bodies) // 2
+        if (
+            refusal.wants is not None
+            and self._journal.base.sequence < refusal.wants <= self._journal.head.sequence
+        ):
+            self._resend_after = refusal.wants - 1
+        what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
+        return CollectorError(f"the collector refused rows {batch.first} to {batch.last}: {what}", advice)
+
+
+def _printable(text: str) -> str:
+    """What a stranger sent, fit for one line of our console."""
+    return "".join(character for character in text[:_HELD_TEXT] if character.isprintable())

@@ -1,0 +1,211 @@
+"""What travels between a terminal and the collector, and what each signature covers.
+
+    POST /v1/batches   msgpack `Batch`   → 200 msgpack `Ack`, or 4xx JSON `Refusal`
+
+A batch carries consecutive row bodies only; their hashes follow from `previous_hash`, so the signature over
+the last hash covers every body and its place. An empty batch is a greeting: it states the terminal's head and
+asks for an acknowledgement. Arrays, version first, fields only ever appended (as in
+`terminal.journal.records`).
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import StrEnum
+from functools import reduce
+from hashlib import sha256
+from typing import Annotated, Final, Protocol, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Meta
+
+from terminal.journal.chain import HASH_BYTES, Head, link
+
+WIRE_VERSION: Final = 1
+BATCHES_PATH: Final = "/v1/batches"
+BATCH_TYPE: Final = "application/msgpack"
+MAX_BATCH_RECORDS: Final = 200
+MAX_BODY_BYTES: Final = 4_096
+MAX_BATCH_BYTES: Final = 1 << 20
+
+Number = Annotated[int, Meta(ge=0, lt=1 << 32)]
+Moment = Annotated[int, Meta(ge=0, lt=1 << 63)]
+Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
+
+_BATCH_DOMAIN: Final = b"resident-batch-1"
+_ACK_DOMAIN: Final = b"resident-ack-1"
+_BATCH_HEADER: Final = struct.Struct(">IIIQI32s32s32s")
+_ACK_FIELDS: Final = struct.Struct(">IIQ32s")
+
+
+Message = TypeVar("Message", "Batch", "Ack")
+
+
+class Malformed(ValueError):
+    """The bytes are no message of this protocol version."""
+
+
+class Signer(Protocol):
+    """A private Ed25519 key that can be used but need not be readable."""
+
+    def sign(self, data: bytes, /) -> bytes: ...
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Rows `first` to `last` of one terminal, after that with `previous_hash`; `head_*` is its newest row."""
+
+    version: int
+    terminal: Number
+    first: Annotated[int, Meta(ge=1, lt=1 << 32)]
+    previous_hash: Hash
+    bodies: tuple[Body, ...]
+    head_sequence: Number
+    head_hash: Hash
+    sent_at_ms: Moment
+    signature: Signature
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last row; `first - 1` in a greeting."""
+        return self.first + len(self.bodies) - 1
+
+    @property
+    def previous(self) -> Head:
+        return Head(self.first - 1, self.previous_hash)
+
+    @property
+    def head(self) -> Head:
+        return Head(self.head_sequence, self.head_hash)
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True):
+    """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`."""
+
+    version: int
+    terminal: Number
+    through: Number
+    head_hash: Hash
+    at_ms: Moment
+    signature: Signature
+
+
+class Reason(StrEnum):
+    """Why the collector took nothing."""
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    UNKNOWN_TERMINAL = "unknown_terminal"
+    BAD_SIGNATURE = "bad_signature"
+    GAP = "gap"
+    OTHER_HASH = "other_hash"
+    UNAVAILABLE = "unavailable"
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a refusal. `wants` is the row the collector lacks next; it is a hint and not signed."""
+
+    error: str
+    advice: str
+    wants: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
+
+
+def row_hashes(batch: Batch) -> list[bytes]:
+    """The hash of each row in the batch, in order."""
+    hashes: list[bytes] = []
+    previous = batch.previous_hash
+    for body in batch.bodies:
+        previous = link(previous, body)
+        hashes.append(previous)
+    return hashes
+
+
+def build_batch(
+    terminal: int, previous: Head, bodies: tuple[bytes, ...], head: Head, sent_at_ms: int, signer: Signer
+) -> Batch:
+    """The signed batch of the rows with `bodies` that follow `previous`."""
+    unsigned = Batch(
+        version=WIRE_VERSION,
+        terminal=terminal,
+        first=previous.sequence + 1,
+        previous_hash=previous.hash,
+        bodies=bodies,
+        head_sequence=head.sequence,
+        head_hash=head.hash,
+        sent_at_ms=sent_at_ms,
+        signature=b"",
+    )
+    digest = _batch_digest(unsigned, reduce(link, bodies, previous.hash))
+    return msgspec.structs.replace(unsigned, signature=signer.sign(digest))
+
+
+def batch_is_genuine(batch: Batch, last_hash: bytes, key: Ed25519PublicKey) -> bool:
+    """Whether the terminal with `key` signed this batch; `last_hash` is computed from the bodies received."""
+    return _verifies(key, batch.signature, _batch_digest(batch, last_hash))
+
+
+def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer) -> Ack:
+    """The signed acknowledgement of everything up to `head`."""
+    unsigned = Ack(WIRE_VERSION, terminal, head.sequence, head.hash, at_ms, b"")
+    return msgspec.structs.replace(unsigned, signature=signer.sign(_ack_bytes(unsigned)))
+
+
+def ack_is_genuine(ack: Ack, key: Ed25519PublicKey) -> bool:
+    """Whether the collector with `key` signed this acknowledgement."""
+    return _verifies(key, ack.signature, _ack_bytes(ack))
+
+
+def encode(message: Batch | Ack) -> bytes:
+    return msgspec.msgpack.encode(message)
+
+
+def parse_batch(data: bytes) -> Batch:
+    """Raises `Malformed`."""
+    batch = _parse(data, Batch)
+    if batch.last > batch.head_sequence:
+        raise Malformed(f"rows up to {batch.last}, but a head at {batch.head_sequence}")
+    return batch
+
+
+def parse_ack(data: bytes) -> Ack:
+    """Raises `Malformed`."""
+    return _parse(data, Ack)
+
+
+def _parse(data: bytes, kind: type[Message]) -> Message:
+    try:
+        message = msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Malformed(str(error)) from error
+    if message.version != WIRE_VERSION:
+        raise Malformed(f"wire version {message.version}, this side speaks {WIRE_VERSION}")
+    return message
+
+
+def _batch_digest(batch: Batch, last_hash: bytes) -> bytes:
+    header = _BATCH_HEADER.pack(
+        batch.terminal,
+        batch.first,
+        batch.last,
+        batch.sent_at_ms,
+        batch.head_sequence,
+        batch.previous_hash,
+        last_hash,
+        batch.head_hash,
+    )
+    return sha256(_BATCH_DOMAIN + header).digest()
+
+
+def _ack_bytes(ack: Ack) -> bytes:
+    return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash)
+
+
+def _verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
+    try:
+        key.verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
