@@ -140,7 +140,7 @@ def _rights_file() -> Iterator[str]:
     yield "## File 01, rights"
     yield ""
     yield f"{rights.RIGHTS_BYTES} bytes; numbers most significant byte first; days counted from 2000-01-01,"
-    yield "last days inclusive. A reader refuses reserved bits that are not zero and versions it does not know."
+    yield "last days inclusive. A reader refuses reserved bits that are not zero and unknown versions."
     yield ""
     yield from _byte_table(rights.SCHEMA)
     yield f"One of the {rights.CONCESSION_SLOTS} concessions:"
