@@ -1,7 +1,4 @@
-"""NXP's originality signature: was this UID really burnt into this chip by the maker? AN12343 chapter 8.
-
-Kept apart from the tap: elliptic curves are imported only where they are used.
-"""
+"""NXP's originality signature: was this UID really burnt into this chip by its maker? AN12343, Table 44."""
 
 from __future__ import annotations
 

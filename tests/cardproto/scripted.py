@@ -1,8 +1,10 @@
-"""A card that follows a script to the byte and admits nothing else."""
+"""Connections for tests: a card that follows a script to the byte, one that babbles, one that is tampered with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from cardproto.connection import CardConnection
 
 
 class ScriptedConnection:
@@ -39,3 +41,18 @@ class AnsweringConnection:
 
 def _raw(value: bytes | str) -> bytes:
     return bytes.fromhex(value) if isinstance(value, str) else value
+
+
+class TamperingConnection:
+    """A real card behind somebody who may change one of its answers."""
+
+    def __init__(self, card: CardConnection, at: int, change: Callable[[bytes], bytes]) -> None:
+        self._card = card
+        self._at = at
+        self._change = change
+        self.count = 0
+
+    def transmit(self, command: bytes) -> bytes:
+        answer = self._card.transmit(command)
+        self.count += 1
+        return self._change(answer) if self.count == self._at else answer
