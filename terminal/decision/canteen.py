@@ -81,7 +81,7 @@ def _fits(entitlement: MealEntitlement, concession: Concession) -> bool:
 def _note_grant(grant: _Grant, trail: Trail) -> None:
     meals = len(grant.rule.entitlement.portions)
     if grant.rule.sensitive:
-        trail.note("D-03", "free meals a day", {"meals": meals})
+        trail.note("M-19", "free meals a day", {"meals": meals})
     else:
         trail.note(grant.rule.entitlement.rule, "free meals a day", {"meals": meals, "code": grant.code})
 

@@ -58,7 +58,7 @@ CONTEXTS = st.builds(
     route=st.integers(1, 3),
     direction=st.integers(0, 1),
 )
-BRIEF = settings(max_examples=200)
+BRIEF = settings(max_examples=200, deadline=None)
 
 
 def taps_at(card: CardSnapshot) -> st.SearchStrategy[datetime]:

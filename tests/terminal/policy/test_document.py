@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from terminal import messages
 from terminal.errors import RegionDocumentError
+from terminal.policy import checks
 from terminal.policy.document import DEMO_REGION, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
 
@@ -31,6 +33,10 @@ def test_the_bundled_region_loads_by_name_and_by_path() -> None:
     header = load_region("demo").header
     assert (header.id, header.region, header.time_zone) == ("demo", 34, "Europe/Volgograd")
     assert Policy.of(load_region("demo")).tariff == "demo@1"
+
+
+def test_the_languages_a_document_may_name_are_those_with_texts() -> None:
+    assert checks.LANGUAGES == messages.LANGUAGES
 
 
 def test_t_01_fares_by_medium_as_published() -> None:
