@@ -41,6 +41,7 @@ class Step:
 
 COMMIT_OF_PURSE_TAP: Final = 8
 COMMIT_OF_PASS_TAP: Final = 7
+"""Which exchange is CommitTransaction, counted from the card's first; the reader's own UID answer is apart."""
 
 MORNING: Final = (
     Step("07:40:00", FRONT, "adult_purse"),

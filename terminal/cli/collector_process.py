@@ -1,0 +1,76 @@
+"""A collector as a process of its own, for the demo: started, enrolled with, asked, and ended by its own id."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from terminal.cli.uplink import COLLECTOR_KEY_FILE, IDENTITY_FILE
+from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
+from terminal.errors import CollectorError
+from terminal.sync.identity import load_or_create_key, public_path
+
+START_S: Final = 20.0
+LOG: Final = "collector.log"
+
+
+def enrol(state: Path, number: int, collector: Path) -> None:
+    """Let terminal `number` upload: its public key goes to the collector's folder, which must exist or is made."""
+    identity = state / IDENTITY_FILE
+    load_or_create_key(identity)
+    folder = collector / TERMINALS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(public_path(identity), folder / f"{number}.pub")
+
+
+def trust(state: Path, collector: Path) -> None:
+    """Let the terminal in `state` believe this collector's acknowledgements."""
+    shutil.copyfile(collector / PUBLIC_KEY_FILE, state / COLLECTOR_KEY_FILE)
+
+
+@contextmanager
+def collector_process(folder: Path, registry: Path | None = None) -> Iterator[str]:
+    """A running collector on any free loopback port; yields its address, ends it afterwards."""
+    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0", "--folder", str(folder)]
+    if registry is not None:
+        command += ["--registry", str(registry)]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("wb") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 our own program
+        try:
+            yield _address(process, folder / LOG)
+        finally:
+            process.terminate()
+            process.wait(START_S)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address the collector prints first, once it answers requests."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise CollectorError(f"the collector did not start: {log.read_text('utf-8').strip()}", "See the reason above.")
+    address: dict[str, Any] = msgspec.json.decode(line)
+    return str(address["url"])
+
+
+def report(url: str) -> dict[str, Any]:
+    """The collector's reconciliation; raises `CollectorError`."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{url}/v1/report", timeout=START_S, trust_env=False)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise CollectorError(f"no report from {url}: {error}", "Check that the collector runs.") from error
+    found: dict[str, Any] = answer.json()
+    return found

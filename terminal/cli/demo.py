@@ -1,0 +1,57 @@
+"""`terminal demo`: a morning in a little town, from the first tap to the reconciled collector."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import Json, Lang, Language
+
+if TYPE_CHECKING:
+    from terminal.cli.demo_run import DemoResult
+
+
+def demo(
+    language: Lang = Language.RU,
+    seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep journals and the collector's database in this folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Watch residents tap a bus and a canteen terminal: software cards, real journals, a real collector process.
+
+    The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
+    """
+    from terminal.cli.demo_run import play
+    from terminal.cli.demo_table import print_demo
+    from terminal.cli.output import print_json
+
+    if keep is not None:
+        result = _in(keep, seed, quiet=json)
+    else:
+        with tempfile.TemporaryDirectory(prefix="resident-card-demo-") as folder:
+            result = _in(Path(folder), seed, quiet=json)
+    if json:
+        print_json(result.as_json(language.value))
+    else:
+        print_demo(result, language.value)
+    if not result.balanced:
+        raise typer.Exit(1)
+
+
+def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from terminal.cli.demo_run import play
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("issuing cards", total=None)
+        return play(
+            folder, seed, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+        )

@@ -1,0 +1,115 @@
+"""A little town in memory: terminals on simulated readers, residents with software cards, one virtual clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+from cardproto.resident.layout import AID
+from cardproto.resident.records.rights import parse_rights
+from sim.air import AirModel, VirtualClock
+from sim.card.image import Json
+from sim.card.port import SimCard
+from sim.card.virtual import VirtualCard
+from sim.faults import FaultPlan
+from sim.reader import SimReader
+from terminal.cli.assemble import Station, laboratory_keys, open_terminal
+from terminal.cli.demo_script import Stop
+from terminal.cli.residents import issue_residents, laboratory_deny_list
+from terminal.keys.file import load_file_keys
+from terminal.policy.document import load_region
+from terminal.policy.policy import Policy
+from terminal.shift import open_shift
+from terminal.tap import Terminal, take_tap
+from terminal.tap_report import TapReport
+
+
+@dataclass(frozen=True, slots=True)
+class TownTap:
+    """A tap and what it cost on the air."""
+
+    report: TapReport
+    air_ms: float
+
+
+@dataclass(slots=True)
+class Town:
+    """Everything of one run. `cards` by resident profile, `terminals` and `readers` by number."""
+
+    clock: VirtualClock
+    policy: Policy
+    folder: Path
+    cards: dict[str, SimCard]
+    terminals: dict[int, Terminal]
+    readers: dict[int, SimReader]
+
+    def at(self, day: date, local: str) -> None:
+        """Move the clock forward to a local time of day."""
+        moment = datetime.combine(day, time.fromisoformat(local), self.policy.zone)
+        self.clock.advance((moment - self.clock.now()).total_seconds())
+
+    def tap(self, number: int, resident: str, faults: FaultPlan | None = None) -> TownTap:
+        """Present a resident's card to a terminal and take it away again."""
+        reader = self.readers[number]
+        reader.present(self.cards[resident], faults)
+        connection = reader.wait_for_card(0)
+        assert connection is not None, "a card has just been presented"
+        report = take_tap(connection, self.terminals[number])
+        assert reader.last is not None
+        air_ms = reader.last.air_ms
+        reader.release()
+        reader.remove()
+        return TownTap(report, air_ms)
+
+    def resident_pseudonym(self, card: SimCard) -> bytes | None:
+        """What the issuing desk wrote as the holder's pseudonym; None on a card without our rights file."""
+        rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
+        content = bytes.fromhex(rights) if isinstance(rights, str) else b""
+        return parse_rights(content).pseudonym if any(content) else None
+
+    def purses_minor(self) -> int:
+        """All the money on all the cards, read from their memory and not from what any record says."""
+        cards = (card for card in self.cards.values() if isinstance(card, VirtualCard))
+        return sum(purse_minor(card) for card in cards)
+
+
+def purse_minor(card: VirtualCard) -> int:
+    """The committed content of the purse file; 0 on a card that has none."""
+    value = file_on(card, "03").get("value")
+    return value if isinstance(value, int) else 0
+
+
+def file_on(card: VirtualCard, number: str) -> dict[str, Json]:
+    """One file of the resident application in the card's image; empty when there is none."""
+    value: Json = card.image()
+    for key in ("applications", AID.hex().upper(), "files", number):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+@contextmanager
+def open_town(
+    folder: Path, stops: Iterable[Stop], residents: Iterable[str], day: date, seed: int, region: str = "demo"
+) -> Iterator[Town]:
+    """Issue the cards, open every terminal with a shift, and close all journals at the end."""
+    rng = random.Random(seed)  # noqa: S311 a seeded town plays the same morning again
+    document = load_region(region)
+    policy = Policy.of(document)
+    clock = VirtualClock(datetime.combine(day, time(6), policy.zone).astimezone(UTC))
+    deny_list = laboratory_deny_list(folder / "deny-list", load_file_keys(laboratory_keys()))
+    names = list(dict.fromkeys(residents))
+    cards = dict(zip(names, issue_residents(names, document, day, rng=rng.randbytes), strict=True))
+    with ExitStack() as open_terminals:
+        terminals, readers = {}, {}
+        for stop in stops:
+            station = Station(stop.number, stop.profile, folder / str(stop.number), region, None, deny_list)
+            terminal = open_terminals.enter_context(open_terminal(station, clock))
+            terminal.random = rng.randbytes
+            open_shift(terminal.journal, clock.now(), "demo", stop.profile, stop.route, stop.direction)
+            terminals[stop.number] = terminal
+            readers[stop.number] = SimReader(f"simulated reader of {stop.place}", clock, AirModel())
+        yield Town(clock, policy, folder, cards, terminals, readers)
