@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,6 @@ def test_a_failing_journal_is_remembered_not_fatal(station):
     sync, _, _ = make(station)
     sync.start()
     while sync.failure is None:
-        pass
+        time.sleep(0.001)
     assert "failed" in str(sync.failure)
     assert sync.stop()
