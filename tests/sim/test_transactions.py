@@ -225,6 +225,25 @@ def test_reader_id_alone_makes_a_transaction_and_is_remembered_after_commit_only
     assert previous() == READER.hex().upper()
 
 
+def test_the_commit_reader_id_right_does_not_open_the_file_for_reading() -> None:
+    bench = with_tmac(14)
+    bench.begin(WRITE)
+    assert bench.run(0xAD, bytes((TMAC,)) + le(0) + le(0))[0] == 0xAE
+    bench.begin(READ)
+    assert bench.ok(0xAD, bytes((TMAC,)) + le(0) + le(0)) == bytes(12)
+
+
+def test_reader_id_may_be_required_of_anybody() -> None:
+    bench = with_tmac(14)
+    bench.begin(READ)
+    assert debit(bench, 1) == 0
+    assert commit(bench)[0] == 0x9D
+    bench.begin(READ)
+    assert debit(bench, 1) == 0
+    assert len(bench.ok(0xC8, b"", READER)) == 16
+    assert commit(bench)[0] == 0
+
+
 def test_transaction_limit_stops_data_commands_and_shows_in_selection() -> None:
     bench = with_tmac(15)
     bench.ok(0x5F, bytes((TMAC,)), bytes.fromhex("21F01F") + le(1, 4), FULL)
