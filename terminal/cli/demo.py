@@ -53,5 +53,7 @@ def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task("issuing cards", total=None)
         return play(
-            folder, seed, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+            folder,
+            seed,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )

@@ -10,6 +10,7 @@ from cardproto.errors import CardGone
 from sim.card.hostile import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.faults import endless_frames, replace
+from terminal.keys.file import FileKeys
 from terminal.session.open import MAX_BYTES, MAX_EXCHANGES
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
@@ -19,7 +20,12 @@ UID = bytes.fromhex("04A1B2C3D4E5F6")
 
 
 def hostile_cards() -> list[SimCard]:
-    return [SilentCard(UID), EndlessChainCard(UID), WrongLengthCard(UID), *(RandomBytesCard(n, UID) for n in range(20))]
+    return [
+        SilentCard(UID),
+        EndlessChainCard(UID),
+        WrongLengthCard(UID),
+        *(RandomBytesCard(n, UID) for n in range(20)),
+    ]
 
 
 @pytest.mark.parametrize("card", hostile_cards(), ids=lambda card: type(card).__name__)
@@ -37,7 +43,8 @@ def test_hostile_card_ends_in_a_clear_outcome(town_of: OpenTown, card: SimCard) 
 
 @pytest.mark.parametrize("exchange", range(1, 9))
 @pytest.mark.parametrize(
-    "answer", [b"", b"\x91", b"\x90\x00", b"\x91\x00", b"\x91\xae", b"\x91\xca", b"\x61\x10", b"\x6c\x00", bytes(300)]
+    "answer",
+    [b"", b"\x91", b"\x90\x00", b"\x91\x00", b"\x91\xae", b"\x91\xca", b"\x61\x10", b"\x6c\x00", bytes(300)],
 )
 def test_any_wrong_answer_at_any_exchange(town_of: OpenTown, exchange: int, answer: bytes) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
@@ -52,10 +59,24 @@ def test_any_wrong_answer_at_any_exchange(town_of: OpenTown, exchange: int, answ
             assert first.outcome.accepted, "two charges only for two accepted rides"
 
 
+def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
+    """The card refuses a terminal whose keys are not its own: unknown card, on record, and nothing written."""
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        before = town.cards["adult_purse"].image()
+        terminal = town.terminals[FRONT.number]
+        terminal.keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert report.outcome.message == "unknown_card"
+        assert "91AE" in report.operator
+        assert town.cards["adult_purse"].image() == before
+
+
 @pytest.mark.parametrize("exchange", range(1, 9))
 def test_endless_chaining_at_any_exchange(town_of: OpenTown, exchange: int) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
-        first = town.tap(FRONT.number, "adult_purse", endless_frames(exchange, b"\xaa" * 59 + b"\x91\xaf")).report
+        first = town.tap(
+            FRONT.number, "adult_purse", endless_frames(exchange, b"\xaa" * 59 + b"\x91\xaf")
+        ).report
         assert not first.outcome.accepted
         assert first.exchanges <= MAX_EXCHANGES
         town.clock.advance(5)
@@ -76,7 +97,11 @@ class ScriptedCard:
 
 
 @settings(max_examples=200, deadline=None)
-@given(answers=st.lists(st.binary(max_size=300) | st.binary(max_size=60).map(lambda b: b + b"\x91\x00"), max_size=12))
+@given(
+    answers=st.lists(
+        st.binary(max_size=300) | st.binary(max_size=60).map(lambda b: b + b"\x91\x00"), max_size=12
+    )
+)
 def test_any_bytes_end_in_an_outcome(any_terminal: Terminal, answers: list[bytes]) -> None:
     report = take_tap(ScriptedCard([UID + b"\x90\x00", *answers]), any_terminal)
     assert report.end is End.NOTHING_WRITTEN

@@ -134,7 +134,9 @@ def test_unresolved_tap_survives_a_restart(town_of: OpenTown, writer: Writer) ->
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.resident)
-def test_corrupted_commit_answer_is_settled_while_the_card_is_there(town_of: OpenTown, writer: Writer) -> None:
+def test_corrupted_commit_answer_is_settled_while_the_card_is_there(
+    town_of: OpenTown, writer: Writer
+) -> None:
     """The commit ran but its answer does not verify: the card is asked at once what it did."""
     with town_of(writer.resident, stops=writer.stops) as town:
         report = town.tap(writer.first.number, writer.resident, corrupt(writer.exchanges, 3)).report
@@ -148,7 +150,9 @@ def test_corrupted_commit_answer_is_settled_while_the_card_is_there(town_of: Ope
 def test_silence_at_any_exchange(town_of: OpenTown, exchange: int, executed: bool) -> None:
     with town_of("adult_purse") as town:
         before_minor = town.purses_minor()
-        silent = town.tap(FRONT.number, "adult_purse", silence(exchange, lasts_s=1.5, executed=executed)).report
+        silent = town.tap(
+            FRONT.number, "adult_purse", silence(exchange, lasts_s=1.5, executed=executed)
+        ).report
         assert not silent.outcome.accepted
         town.clock.advance(5)
         again = town.tap(FRONT.number, "adult_purse").report
