@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
 
-EXIT_PROFILE_FAULT = 50
+EXIT_PROFILE_FAULT: Final = 50
 
 app = typer.Typer(
     name="sim",

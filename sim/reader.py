@@ -23,7 +23,8 @@ from sim.field import Clock, Field, Presentation
 class SimReader:
     """One slot. `present`, `remove` and `unplug` may come from any thread, the port methods from one.
 
-    `last` is the presentation handed out last, with its `exchanges`, `apdu_bytes` and `air_ms`.
+    `last` is the presentation handed out last, with its `exchanges`, `apdu_bytes` and `air_ms`. A removal waits for
+    the exchange that is going on, because an exchange has no middle here: use faults to tear one.
     """
 
     def __init__(self, name: str, clock: Clock, air: AirModel | None = None) -> None:
