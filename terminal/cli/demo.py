@@ -26,7 +26,6 @@ def demo(
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """
-    from terminal.cli.demo_run import play
     from terminal.cli.demo_table import print_demo
     from terminal.cli.output import print_json
 

@@ -89,7 +89,8 @@ class Ledger:
     @property
     def written(self) -> set[tuple[int, int]]:
         """Intents whose event the card holds, told by the journals alone: committed, or seen by a later tap."""
-        seen = {(r.prev_terminal, r.prev_sequence) for r in [*self.refused, *self.intents.values()]}
+        taps: list[Intent | Refused] = [*self.refused, *self.intents.values()]
+        seen = {(tap.prev_terminal, tap.prev_sequence) for tap in taps}
         return self.committed | (seen & set(self.intents))
 
 

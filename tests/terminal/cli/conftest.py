@@ -29,6 +29,7 @@ def run(tmp_path: Path) -> Run:
     def run_one(*arguments: object, program: str = "terminal.cli.app") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(arguments, program),
+            check=False,
             cwd=tmp_path,
             env=ENVIRONMENT,
             capture_output=True,
