@@ -90,7 +90,7 @@ def passes(tool: str, *arguments: str) -> bool:
     return passed
 
 
-def output_of(tool: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def output_of(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([VENV / "bin" / tool, *arguments], capture_output=True, text=True, check=False)
 
 
