@@ -213,6 +213,16 @@ def test_air_time_moves_the_clock_and_is_counted(clock: VirtualClock) -> None:
     assert clock.monotonic() == pytest.approx(expected_ms / 1000)
 
 
+def test_a_lost_answer_still_cost_the_command_its_time(clock: VirtualClock) -> None:
+    air = AirModel(106)
+    reader = SimReader("timed", clock, air)
+    reader.present(example().card, tear_after(1))
+    with pytest.raises(CardGone):
+        connected(reader).transmit(SELECT)
+    assert reader.last is not None
+    assert reader.last.air_ms == pytest.approx(air.activation_ms() + air.command_ms(SELECT))
+
+
 def test_a_hasty_holder_takes_the_card_away_in_the_middle(clock: VirtualClock) -> None:
     air = AirModel(106)
     reader = SimReader("timed", clock, air)
