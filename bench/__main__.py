@@ -1,4 +1,4 @@
-"""`make bench`: every budget of the project, measured in this run, one JSON line each. It judges nothing: exit code 0."""
+"""`make bench`: every budget of the project, measured in this run, one JSON line each. It judges nothing."""
 
 from __future__ import annotations
 

@@ -25,21 +25,24 @@ GOAL = 300
 NAME = "exchange through pcscd: plain socket client against our bridge"
 
 
+class NoService(Exception):
+    """There is no PC/SC service to measure."""
+
+
 @contextmanager
-def service() -> Iterator[str | None]:
-    """A running PC/SC service (ours if none runs); yields why there is none, or None."""
+def service() -> Iterator[None]:
+    """A running PC/SC service, ours if none runs; raises `NoService`."""
     daemon = shutil.which("pcscd", path="/usr/sbin:/usr/bin")
     if daemon is None:
-        yield "pcscd is not installed (Debian: pcscd, vsmartcard-vpcd)"
-        return
+        raise NoService("pcscd is not installed (Debian: pcscd, vsmartcard-vpcd)")
     if Path("/run/pcscd/pcscd.comm").exists():
-        yield None
+        yield
         return
     Path("/run/pcscd").mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen([daemon, "--foreground"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(1.0)
-        yield None
+        yield
     finally:
         process.terminate()
         process.wait()
@@ -47,14 +50,11 @@ def service() -> Iterator[str | None]:
 
 def exchanges() -> Iterator[Result]:
     """Both in one run, so that the machine's mood cancels out."""
-    with service() as missing:
-        if missing is None:
-            try:
-                slow, fast = _median_us(False, SLOW_EXCHANGES), _median_us(True, FAST_EXCHANGES)
-            except (VpcdFault, ReaderError) as error:
-                missing = str(error)
-    if missing is not None:
-        yield Result(NAME, float("nan"), "times faster", f">= {GOAL}", None, f"not measured: {missing}")
+    try:
+        with service():
+            slow, fast = _median_us(False, SLOW_EXCHANGES), _median_us(True, FAST_EXCHANGES)
+    except (NoService, VpcdFault, ReaderError) as why:
+        yield Result(NAME, float("nan"), "times faster", f">= {GOAL}", None, f"not measured: {why}")
         return
     yield at_least(
         NAME, slow / fast, "times faster", GOAL, f"{slow / 1000:.1f} ms against {fast / 1000:.3f} ms"

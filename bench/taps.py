@@ -86,7 +86,7 @@ def records() -> Iterator[Result]:
     """The fast parsers against the construct schemas they are proven equal to."""
     card = resident("social_pack_45")
     rights = bytes.fromhex(str(file_on(card, "01")["content"]))
-    event = bytes.fromhex(str(file_on(card, "02")["records"][0]))  # type: ignore[index, call-overload]
+    event = bytes.fromhex(str(file_on(card, "02")["records"][0]))  # type: ignore[index]
     assert parse_event(event) == parse_event_with_schema(event)
     assert parse_rights(rights) == parse_rights_with_schema(rights)
     assert build_event(parse_event(event)) == event
