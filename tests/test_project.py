@@ -209,6 +209,11 @@ def test_a_skip_on_ci_is_a_failure_unless_it_needs_hardware(tmp_path: Path, ci: 
     (tmp_path / "test_skipping.py").write_text(SKIPPING_TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"CI": ci}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert ending in done.stdout.splitlines()[-1]
