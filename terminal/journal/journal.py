@@ -221,9 +221,11 @@ class Journal:
     def purge(self, keep_ms: int, now_ms: int) -> int:
         """Delete the rows acknowledged at least `keep_ms` ago (D-06); return how many left.
 
-        Works in slices, so that a tap never waits for more than one. The numbering goes on where it was.
+        Works in slices, so that a tap never waits for more than one. The numbering goes on where it was. Rows newer
+        than the last note of what is still open stay until the next call.
         """
         before = self._base.sequence
+        self._writer.submit(self._note_open, vital=False).wait()
         while True:
             start = self._base.sequence
             self._writer.submit(
@@ -237,7 +239,8 @@ class Journal:
             (through,) = connection.execute(
                 "SELECT max(through) FROM acknowledgement WHERE at_ms <= ?", (confirmed_until_ms,)
             ).fetchone()
-            last = min(through or 0, self._base.sequence + PURGE_SLICE_ROWS)
+            noted = read_state(connection).checkpoint.sequence
+            last = min(through or 0, noted, self._base.sequence + PURGE_SLICE_ROWS)
             if last <= self._base.sequence:
                 return
             (last_hash,) = connection.execute("SELECT hash FROM row WHERE sequence = ?", (last,)).fetchone()
@@ -253,6 +256,11 @@ class Journal:
         self._writer.submit(self._when_quiet, vital=False).wait()
 
     def _when_quiet(self, connection: sqlite3.Connection) -> None:
+        self._note_open(connection)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _note_open(self, connection: sqlite3.Connection) -> None:
+        """Note the open records, so that neither opening nor purging needs the rows up to here any more."""
         with self._lock:
             if self._assigned != self._durable:
                 return  # a record is waiting: not quiet, and what is open would run ahead of the rows
@@ -264,7 +272,6 @@ class Journal:
                 [(number, build_record(record)) for number, record in still_open],
             )
             connection.execute("UPDATE state SET checkpoint_sequence = ?, checkpoint_hash = ?", head)
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Finish what was begun, note what is still open, leave one file. Harmless when called twice."""

@@ -36,6 +36,15 @@ def reopen(journal: Journal) -> Journal:
     return Journal.open(journal.path, journal.terminal)
 
 
+def copy_of(journal: Journal, tmp_path):
+    """The files as a power cut would leave them, in a folder of their own."""
+    folder = tmp_path / "after power cut"
+    folder.mkdir()
+    for name in ("journal.db", "journal.db-wal"):
+        (folder / name).write_bytes((tmp_path / name).read_bytes())
+    return folder / "journal.db"
+
+
 # Numbering, chain, durability
 
 
@@ -114,11 +123,7 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
         journal.append(record)
     if quiet:
         journal.checkpoint()
-    copy = tmp_path / "after power cut"
-    copy.mkdir()
-    for name in ("journal.db", "journal.db-wal"):
-        (copy / name).write_bytes((tmp_path / name).read_bytes())
-    again = Journal.open(copy / "journal.db", TERMINAL)
+    again = Journal.open(copy_of(journal, tmp_path), TERMINAL)
     assert again.open_intents() == journal.open_intents() == [(2, intent()), (3, intent(card_ref=other))]
     assert again.unresolved(CARD) == (2, intent())
     assert again.open_shift == journal.open_shift
@@ -129,17 +134,17 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
     again.close()
 
 
-def test_open_intents_survive_the_purge_of_their_rows(journal):
+def test_open_intents_survive_the_purge_of_their_rows_and_a_power_cut(journal, tmp_path):
     journal.append(intent())
     journal.append(STARTED)
     journal.acknowledge(*journal.head, at_ms=10)
     assert journal.purge(keep_ms=0, now_ms=10) == 2
-    journal = reopen(journal)
-    assert journal.unresolved(CARD) == (1, intent())
-    journal.append(committed(1))
-    assert journal.open_intents() == []
-    assert verify(journal.path).ok
-    journal.close()
+    again = Journal.open(copy_of(journal, tmp_path), TERMINAL)
+    assert again.unresolved(CARD) == (1, intent())
+    again.append(committed(1))
+    assert again.open_intents() == []
+    assert verify(again.path).ok
+    again.close()
 
 
 # Leaving
