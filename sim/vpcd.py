@@ -81,6 +81,7 @@ class VpcdBridge:
         keep: bool = False,
         quickack: bool = True,
         settle_s: float = SETTLE_S,
+        taken_timeout_s: float = TAKEN_TIMEOUT_S,
         port: int | None = None,
     ) -> None:
         if len(card.atr) not in ATR_BYTES:
@@ -91,6 +92,7 @@ class VpcdBridge:
         self._keep = keep
         self._quickack = quickack
         self._settle_s = settle_s
+        self._taken_timeout_s = taken_timeout_s
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
         self._leaving = threading.Event()
@@ -114,7 +116,7 @@ class VpcdBridge:
         self._wire = self._connect()
         self._thread = threading.Thread(target=self._serve, name=f"vpcd slot {self._slot}", daemon=True)
         self._thread.start()
-        if not self._taken.wait(TAKEN_TIMEOUT_S):
+        if not self._taken.wait(self._taken_timeout_s):
             self._withdraw()
             raise VpcdFault(
                 f"the virtual reader's slot {self._slot} does not take the card",
