@@ -18,6 +18,7 @@ from packaging.version import Version
 
 import run
 import setup_env
+from terminal.cli.assemble import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -143,6 +144,10 @@ def test_a_package_in_two_lock_files_has_one_version() -> None:
 
 
 # set-up
+
+
+def test_records_name_the_version_that_wrote_them() -> None:
+    assert f"{PYPROJECT['project']['name']} {PYPROJECT['project']['version']}" == SOFTWARE
 
 
 def test_an_old_python_can_read_the_launcher() -> None:
