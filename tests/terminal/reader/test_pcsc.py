@@ -224,7 +224,6 @@ def test_any_code_at_any_call_is_one_of_ours_and_the_next_card_is_served(
 @pytest.mark.parametrize(
     ("answer", "command"),
     [
-        (b"", COMMAND),
         (b"\x90", COMMAND),
         (bytes(259), COMMAND),
         (bytes(65535), COMMAND),
@@ -237,6 +236,12 @@ def test_answers_no_card_may_give(
     service.insert(NAME, lambda _: answer)
     with pytest.raises(ProtocolError):
         take_card(reader).transmit(command)
+
+
+def test_an_empty_answer_is_a_pulled_card(service: FakeService, reader: PcscReader) -> None:
+    service.insert(NAME, lambda _: b"")
+    with pytest.raises(CardGone, match="without an answer"):
+        take_card(reader).transmit(COMMAND)
 
 
 @pytest.mark.parametrize(
