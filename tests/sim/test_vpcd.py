@@ -52,8 +52,15 @@ class Driver:
 
     def answer(self) -> bytes:
         """The next answer; b"" when the card has hung up."""
-        head = self.card.recv(2, socket.MSG_WAITALL)
-        return self.card.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL) if head else b""
+        head = self._exactly(2)
+        return self._exactly(int.from_bytes(head, "big")) if head else b""
+
+    def _exactly(self, length: int) -> bytes:
+        """In as many pieces as it takes: a socket with a time-out does not honour MSG_WAITALL."""
+        data = b""
+        while len(data) < length and (piece := self.card.recv(length - len(data))):
+            data += piece
+        return data
 
     def hang_up(self) -> None:
         self.card.close()
