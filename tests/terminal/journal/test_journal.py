@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import pytest
 
@@ -145,6 +148,61 @@ def test_open_intents_survive_the_purge_of_their_rows_and_a_power_cut(journal, t
     assert again.open_intents() == []
     assert verify(again.path).ok
     again.close()
+
+
+@contextmanager
+def held_up(journal):
+    """What is begun inside waits in the queue, in this order, and reaches the disk only afterwards."""
+    holding, release = Event(), Event()
+
+    def hold(_) -> None:
+        holding.set()
+        release.wait(30)
+
+    journal._writer.submit(hold, vital=False)
+    holding.wait()
+    yield
+    release.set()
+
+
+def queued(journal, work) -> Thread:
+    """Start `work` in a thread of its own; return when its first job stands in the queue."""
+    before = journal._writer._jobs.qsize()
+    thread = Thread(target=work)
+    thread.start()
+    while journal._writer._jobs.qsize() == before:
+        time.sleep(0.001)
+    return thread
+
+
+def test_what_is_open_never_runs_ahead_of_the_rows(journal, tmp_path):
+    """A checkpoint between an intent and its outcome in the queue, and the power fails before the outcome."""
+    copies = []
+    with held_up(journal):
+        journal.begin(intent())
+        checkpoint = queued(journal, journal.checkpoint)
+        journal._writer.submit(lambda _: copies.append(copy_of(journal, tmp_path)), vital=False)
+        outcome = journal.begin(committed(1))
+    outcome.wait()
+    checkpoint.join()
+    again = Journal.open(copies[0], TERMINAL)
+    assert (again.head.sequence, again.open_intents()) == (1, [(1, intent())])
+    again.close()
+    assert journal.open_intents() == []
+
+
+def test_a_purge_in_a_busy_moment_leaves_rows_to_the_next(journal):
+    """Rows may leave only when what is open in them was noted, and that waits for a quiet moment."""
+    journal.append(intent())
+    journal.acknowledge(*journal.head, at_ms=0)
+    left: list[int] = []
+    with held_up(journal):
+        purge = queued(journal, lambda: left.append(journal.purge(keep_ms=0, now_ms=0)))
+        pending = journal.begin(STARTED)
+    purge.join()
+    assert left == [0]
+    pending.wait()
+    assert journal.purge(keep_ms=0, now_ms=0) == 1
 
 
 # Leaving

@@ -33,12 +33,16 @@ def make(station, **options):
 
 
 @given(st.integers(), st.floats(0.01, 10), st.floats(0.01, 1_000))
-def test_pauses_grow_up_to_the_cap_and_are_never_equal_for_all(seed, first_s, cap_s):
+def test_pauses_grow_up_to_the_cap(seed, first_s, cap_s):
     backoff = Backoff(random.Random(seed), first_s, cap_s)
     longest = [min(cap_s, first_s * 2**attempt) for attempt in range(40)]
     assert all(limit / 2 <= backoff.next_s() <= limit for limit in longest)
     backoff.reset()
     assert backoff.next_s() <= min(first_s, cap_s)
+
+
+def test_a_fleet_does_not_come_back_at_once():
+    assert len({Backoff(random.Random(seed)).next_s() for seed in range(100)}) == 100
 
 
 def test_rows_leave_by_themselves_and_new_ones_when_woken(station):
