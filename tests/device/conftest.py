@@ -1,9 +1,10 @@
 """Tests over the operating system's real PC/SC service, with Debian's virtual reader driver.
 
-    daemon   session: a running pcscd is used and left alone, else one is started and stopped at the end
-    pcscd    the same for one test; started again if the test before ended it
-    bridge   `bridge(card, slot=0)` puts a software card in and takes it out after the test
-    reader   `reader(slot=0)` opens our PcscReader on that slot and closes it after the test
+    daemon      session: a running pcscd is used and left alone, else one is started and stopped at the end
+    pcscd       the same for one test; started again if the test before ended it
+    our_pcscd   the same for a test that ends it: skipped when it is not ours to end
+    bridge      `bridge(card, slot=0)` puts a software card in and takes it out after the test
+    reader      `reader(slot=0)` opens our PcscReader on that slot and closes it after the test
 
 Everything that is missing skips with its reason; where the variable CI is set a skip is a failure.
 """
@@ -72,6 +73,13 @@ def pcscd(daemon: Daemon) -> Daemon:
     """The service, running."""
     daemon.ensure_running()
     return daemon
+
+
+@pytest.fixture
+def our_pcscd(pcscd: Daemon) -> Daemon:
+    """The service, ours to end; ask for it before anything that would outlive a skip."""
+    pcscd.require_ours()
+    return pcscd
 
 
 @pytest.fixture

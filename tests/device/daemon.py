@@ -54,7 +54,7 @@ class Daemon:
 
     def start(self, *, readers: bool = True) -> None:
         """Start with the two virtual readers, or without any."""
-        self._require_ours()
+        self.require_ours()
         configuration = self._folder / ("readers" if readers else "no-readers")
         configuration.mkdir(exist_ok=True)
         if readers:
@@ -84,7 +84,7 @@ class Daemon:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It is there and answers nothing."""
-        self._require_ours()
+        self.require_ours()
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -93,13 +93,14 @@ class Daemon:
             self._process.send_signal(signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
-        self._require_ours()
+        self.require_ours()
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait()
             self._process = None
 
-    def _require_ours(self) -> None:
+    def require_ours(self) -> None:
+        """Skip the test where the service is not ours to end."""
         if not self.ours:
             pytest.skip("pcscd was running before the tests; they only stop what they started")
 

@@ -29,11 +29,10 @@ def take_card(reader: PcscReader) -> CardConnection:
 
 
 def another_program(slot: int) -> Scard:
-    """That has taken the card in this slot for itself."""
+    """That has seen the card in this slot."""
     scard, seen = Scard(load_binding()), None
     while seen is None or not seen.present:
         seen = scard.wait(reader_name(slot), seen, LONG_S)
-    scard.connect(reader_name(slot))
     return scard
 
 
@@ -99,6 +98,7 @@ def test_a_reader_by_name_and_what_is_said_without_one(pcscd: Daemon) -> None:
 
 def test_without_a_name_the_reader_with_a_card(bridge: PutIn) -> None:
     bridge(EchoCard(), slot=1)
+    another_program(slot=1).close()
     reader = PcscReader.open()
     assert reader.name == reader_name(1)
     reader.close()
@@ -137,11 +137,13 @@ def test_the_card_is_ours_alone_and_reset_when_it_is_let_go(bridge: PutIn, reade
     bridge(card)
     contactless = reader()
     connection = take_card(contactless)
+    other = another_program(slot=0)
     with pytest.raises(ReaderGone, match="another program"):
-        another_program(slot=0)
+        other.connect(reader_name(0))
     connection.transmit(COMMAND)
     contactless.release()
-    another_program(slot=0).close()
+    other.connect(reader_name(0))
+    other.close()
     assert card.log[card.log.index(COMMAND.hex()) :][:3] == [COMMAND.hex(), "off", "on"]
 
 
@@ -150,6 +152,7 @@ def test_a_program_that_keeps_the_card_puts_the_reader_out_of_order_until_it_let
 ) -> None:
     bridge(EchoCard())
     other = another_program(slot=0)
+    other.connect(reader_name(0))
     loop = Loop(reader())
     wait_for(loop.faulty)
     assert "another program" in str(loop.faults[0])

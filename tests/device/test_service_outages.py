@@ -17,13 +17,6 @@ from tests.device.test_real_reader import COMMAND, Loop, open_files, take_card, 
 SHORT_S, LONG_S = 0.05, 30.0
 
 
-@pytest.fixture
-def our_pcscd(pcscd: Daemon) -> Daemon:
-    """For tests that end the service: skipped where it is not ours to end."""
-    pcscd._require_ours()
-    return pcscd
-
-
 def kinds(faults: list[CardError]) -> list[type[CardError]]:
     return [type(fault) for fault in faults]
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -111,10 +112,10 @@ def test_a_card_pulled_at_each_exchange_is_all_or_nothing(
     assert take_card(contactless).transmit(bytes.fromhex("FFCA000000")) == card.uid + b"\x90\x00"
 
 
-def test_the_card_is_gone_with_the_service(pcscd: Daemon, bridge: PutIn, reader: OpenReader) -> None:
+def test_the_card_is_gone_with_the_service(our_pcscd: Daemon, bridge: PutIn, reader: OpenReader) -> None:
     card = bridge(EchoCard())
     connection = take_card(reader())
-    pcscd.stop()
+    our_pcscd.stop()
     with pytest.raises(ServiceGone):
         connection.transmit(COMMAND)
     assert not card.wait_for_conversation(after=0, timeout_s=LONG_S)
@@ -131,18 +132,32 @@ def test_a_slot_can_be_taken_once(bridge: PutIn) -> None:
 # the command
 
 
-def sim_vpcd(*options: str) -> subprocess.Popen[str]:
-    """`sim vpcd` with these options."""
-    command = [sys.executable, "-m", "sim.cli", "vpcd", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
+SimVpcd = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def sim_vpcd() -> Iterator[SimVpcd]:
+    """`sim vpcd` with these options, as a process that does not outlive its test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "sim.cli", "vpcd", *options]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_takes_the_card_out_when_asked_to_end(
-    pcscd: Daemon, reader: OpenReader, tmp_path: Path, number: signal.Signals
+    pcscd: Daemon, reader: OpenReader, sim_vpcd: SimVpcd, tmp_path: Path, number: signal.Signals
 ) -> None:
     image = tmp_path / "card.json"
     process = sim_vpcd(
@@ -165,7 +180,7 @@ def test_the_command_takes_the_card_out_when_asked_to_end(
     assert json.loads(image.read_text()) == paid.image()
 
 
-def test_the_command_taps_so_often_and_ends(pcscd: Daemon, reader: OpenReader) -> None:
+def test_the_command_taps_so_often_and_ends(pcscd: Daemon, reader: OpenReader, sim_vpcd: SimVpcd) -> None:
     process = sim_vpcd("--profile", "month_pass", "--slot", "1", "--taps", "2", "--hold", "0")
     contactless = reader(1)
     for _ in range(2):
@@ -177,8 +192,8 @@ def test_the_command_taps_so_often_and_ends(pcscd: Daemon, reader: OpenReader) -
     assert said == "tap 1 of 2: card in\ntap 2 of 2: card in\n"
 
 
-def test_the_command_says_in_one_line_what_is_missing(pcscd: Daemon) -> None:
-    pcscd.stop()
+def test_the_command_says_in_one_line_what_is_missing(our_pcscd: Daemon, sim_vpcd: SimVpcd) -> None:
+    our_pcscd.stop()
     process = sim_vpcd("--profile", "adult_purse")
     said, complaint = process.communicate(timeout=LONG_S)
     assert (process.returncode, said) == (30, "")
@@ -186,11 +201,11 @@ def test_the_command_says_in_one_line_what_is_missing(pcscd: Daemon) -> None:
     assert complaint.count("\n") == 1
 
 
-def test_the_command_ends_with_the_service(pcscd: Daemon) -> None:
+def test_the_command_ends_with_the_service(our_pcscd: Daemon, sim_vpcd: SimVpcd) -> None:
     process = sim_vpcd("--profile", "adult_purse")
     assert process.stdout is not None
     assert "Ctrl-C" in process.stdout.readline()
-    pcscd.stop()
+    our_pcscd.stop()
     _, complaint = process.communicate(timeout=LONG_S)
     assert (process.returncode, complaint.count("\n")) == (31, 1)
     assert "--keep" in complaint
