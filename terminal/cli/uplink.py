@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal
 from terminal.sync.background import BackgroundSync, Backoff
-from terminal.sync.client import SyncClient
+from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
 
@@ -47,9 +48,27 @@ def background_sync(
         return
     with sync_client(journal, state, url, clock) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
-        sync = BackgroundSync(client, clock, jitter)
+        sync = BackgroundSync(client, clock, jitter, on_report=SyncConsole(journal.terminal))
         sync.start()
         try:
             yield sync
         finally:
             sync.stop()
+
+
+class SyncConsole:
+    """Tells staff on stderr what keeps records from leaving: once when it begins or changes, and when it is over.
+
+    Taps go on meanwhile, so without this line a refused or copied journal would show only at the collector.
+    """
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self._problem: str | None = None
+
+    def __call__(self, report: SyncReport) -> None:
+        problem = None if report.problem is None else str(report.problem)
+        if problem == self._problem:
+            return
+        self._problem = problem
+        print(f"terminal {self._terminal}: sync: {problem or 'works again'}", file=sys.stderr, flush=True)

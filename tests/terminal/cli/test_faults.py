@@ -112,6 +112,18 @@ def test_collector_down_loses_nothing(run: Run, tmp_path: Path) -> None:
     assert rows_in(tmp_path) == before
 
 
+def test_a_serving_terminal_says_once_that_its_records_do_not_leave(run: Run, tmp_path: Path) -> None:
+    load_or_create_key(tmp_path / "other.key")
+    (tmp_path / STATE).mkdir()
+    public_path(tmp_path / "other.key").rename(tmp_path / STATE / "collector.pub")
+    finished = run(*SERVE, "--reader", "sim:adult_purse,month_pass", "--collector", "http://127.0.0.1:9")
+    assert finished.returncode == 0, "taps go on"
+    assert len(finished.stdout.splitlines()) == 2
+    said = [line for line in finished.stderr.splitlines() if "sync" in line]
+    assert len(said) == 1
+    assert "Nothing is lost" in said[0]
+
+
 def test_port_in_use(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         finished = run("collector", "--port", taken.getsockname()[1])
