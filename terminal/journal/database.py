@@ -36,6 +36,15 @@ CREATE TABLE still_open (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE acknowledgement (through INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 """
 
+_SOUND_STATE: Final = """
+SELECT count(*), coalesce(sum(
+    typeof(terminal) = 'integer' AND typeof(base_sequence) = 'integer' AND typeof(base_hash) = 'blob'
+    AND typeof(acknowledged) = 'integer'
+    AND typeof(checkpoint_sequence) = 'integer' AND typeof(checkpoint_hash) = 'blob'
+), 0) FROM state
+"""
+"""(1, 1): there is one line and it holds what SQLite's columns alone do not insist on."""
+
 KEEP_ASIDE: Final = (
     "Move the file aside together with its -wal file, keep both for the auditor, "
     "and go on with a new file under a new terminal number so that no sequence number is used twice."
@@ -134,6 +143,8 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Start the software version that wrote it.",
         )
+    if connection.execute(_SOUND_STATE).fetchone() != (1, 1):
+        raise JournalDamaged(f"the line of state in {path} was taken out or changed", KEEP_ASIDE)
 
 
 @contextmanager

@@ -21,10 +21,12 @@ def load_tail(connection: sqlite3.Connection, state: State, path: Path, open_rec
     head = _check_tail(connection, state, path)
     number = 0
     try:
-        for number, body in connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence"):
+        for number, body in connection.execute(
+            "SELECT sequence, CAST(body AS BLOB) FROM still_open ORDER BY sequence"
+        ):
             open_records.apply(number, parse_record(body))
         since = connection.execute(
-            "SELECT sequence, body FROM row WHERE sequence > ? ORDER BY sequence",
+            "SELECT sequence, CAST(body AS BLOB) FROM row WHERE sequence > ? ORDER BY sequence",
             (state.checkpoint.sequence,),
         )
         for number, body in since:
@@ -39,7 +41,7 @@ def load_tail(connection: sqlite3.Connection, state: State, path: Path, open_rec
 
 def _check_tail(connection: sqlite3.Connection, state: State, path: Path) -> Head:
     """Return the head; raise when the last rows do not follow from one another or a known one is missing."""
-    query = "SELECT sequence, body, hash FROM row ORDER BY sequence DESC LIMIT ?"
+    query = "SELECT sequence, CAST(body AS BLOB), hash FROM row ORDER BY sequence DESC LIMIT ?"
     tail = [Row(*row) for row in connection.execute(query, (TAIL_ROWS,))][::-1]
     head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
     known = max(state.acknowledged, state.checkpoint.sequence, state.base.sequence)

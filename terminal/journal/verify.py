@@ -16,7 +16,8 @@ from terminal.journal.chain import Head, genesis, link
 from terminal.journal.database import connect_reader
 from terminal.journal.reader import Row, State, read_state
 
-_ROWS = "SELECT sequence, body, hash FROM row WHERE sequence > ? ORDER BY sequence"
+# The cast: a column takes text and numbers, too, when somebody puts them there; such a row must fail the chain.
+_ROWS = "SELECT sequence, CAST(body AS BLOB), hash FROM row WHERE sequence > ? ORDER BY sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _verify(connection: sqlite3.Connection) -> Verification:
     try:
         state = read_state(connection)
         previous = start = state.base
-        problem = _base_problem(state)
+        problem = _base_problem(connection, state)
         for row in map(Row._make, connection.execute(_ROWS, (start.sequence,))):
             problem = problem or _row_problem(connection, previous, row)
             if problem:
@@ -70,7 +71,12 @@ def _verify(connection: sqlite3.Connection) -> Verification:
     return Verification(rows, start.sequence + 1 if rows else 0, previous.sequence if rows else 0, problem)
 
 
-def _base_problem(state: State) -> str | None:
+def _base_problem(connection: sqlite3.Connection, state: State) -> str | None:
+    stray = connection.execute(
+        "SELECT sequence FROM row WHERE sequence <= ? ORDER BY sequence", (state.base.sequence,)
+    ).fetchone()
+    if stray is not None:
+        return f"row {stray[0]} does not belong here: the rows held begin after row {state.base.sequence}"
     if state.base.sequence == 0 and state.base != genesis(state.terminal):
         return f"the start was changed: it is not the start of a journal of terminal {state.terminal}"
     return None

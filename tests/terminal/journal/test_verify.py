@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from terminal.errors import JournalError
+from terminal.errors import JournalDamaged, JournalError
 from terminal.journal.chain import link
 from terminal.journal.journal import Journal
 from terminal.journal.verify import Verification, verify
@@ -96,12 +96,40 @@ CHECKPOINT_AT_100 = f"UPDATE state SET checkpoint_sequence = 100, checkpoint_has
             "row 75 is still open",
         ),
         (["PRAGMA user_version = 2"], "journal schema 2"),
+        (["DELETE FROM state"], "the line of state"),
+        (["UPDATE state SET checkpoint_sequence = 'many'"], "the line of state"),
+        (["UPDATE state SET base_hash = 7"], "the line of state"),
+        (["UPDATE row SET body = 'text' WHERE sequence = 77"], "row 77 was changed"),
+        (["UPDATE row SET body = CAST(x'ff' AS TEXT) WHERE sequence = 77"], "row 77 was changed"),
+        (["UPDATE row SET body = 5 WHERE sequence = 77"], "row 77 was changed"),
+        (["UPDATE row SET hash = 5 WHERE sequence = 77"], "row 77 was changed"),
+        (["INSERT INTO row VALUES (-4, x'00', x'00')"], "row -4 does not belong here"),
+        (["INSERT INTO row VALUES (50, x'00', x'00')"], "begin after row 50"),
     ],
 )
 def test_what_was_done_is_named(edit, statements, problem):
     found = edit(*statements)
     assert not found.ok
     assert problem in found.problem
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM state",
+        "UPDATE state SET acknowledged = 'many'",
+        "UPDATE row SET body = 'text' WHERE sequence = 200",
+        "UPDATE row SET body = 5 WHERE sequence = 200",
+    ],
+)
+def test_values_of_another_kind_keep_the_terminal_from_starting(original, tmp_path, statement):
+    path = tmp_path / "journal.db"
+    shutil.copy(original, path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(JournalDamaged, match=r"line of state|row 200 .* was changed"):
+        Journal.open(path, 7)
 
 
 def test_rows_before_the_bad_one_are_counted(edit):
