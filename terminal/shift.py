@@ -41,6 +41,16 @@ def open_shift(
     return opened
 
 
+def require_shift_of(journal: Journal, profile: str) -> None:
+    """Raise `JournalError` when the open shift is one of another kind of terminal: taps would be counted into its
+    totals, and a bus would ride on no route."""
+    shift = journal.open_shift
+    if shift is not None and shift.profile != profile:
+        raise JournalError(
+            f"shift {shift.shift} was opened for profile {shift.profile}, not {profile}", CLOSE_FIRST
+        )
+
+
 def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
     """Close the open shift with its totals; raises `JournalError` when none is open."""
     shift = journal.open_shift

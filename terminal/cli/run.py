@@ -67,6 +67,7 @@ def run(
     from terminal.clock import SystemClock
     from terminal.messages import text
     from terminal.shift import open_shift as begin_shift
+    from terminal.shift import require_shift_of
 
     clock = SystemClock()
     station = Station(number, profile.value, state, region, keys, deny_list)
@@ -82,6 +83,7 @@ def run(
     ):
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
+        require_shift_of(terminal.journal, profile.value)
         _greet(terminal, cards.port.name, json)
 
         def show(report: TapReport) -> None:
@@ -103,7 +105,14 @@ def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:
     if json:
         return
     shift = terminal.journal.open_shift
-    state = f"shift {shift.shift} open" if shift else "no shift open: taps will be refused, see --open-shift"
+    where = (
+        f", route {shift.route}, direction {shift.direction}" if shift and terminal.profile == "bus" else ""
+    )
+    state = (
+        f"shift {shift.shift} open{where}"
+        if shift
+        else "no shift open: taps will be refused, see --open-shift"
+    )
     print(
         f"terminal {terminal.number} ({terminal.profile}) on {reader_name}: ready, {state}", file=sys.stderr
     )

@@ -90,6 +90,17 @@ def test_a_second_process_on_one_journal_is_turned_away(run: Run, start: Start, 
     assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
 
 
+def test_a_canteen_does_not_work_on_the_shift_of_a_bus(run: Run, tmp_path: Path) -> None:
+    assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
+    canteen = ("run", "--profile", "canteen", "--state", STATE, "--reader", "sim:pupil_grade3")
+    for arguments in (canteen, (*canteen, "--open-shift", "18")):
+        finished = run(*arguments)
+        assert finished.returncode == 20
+        assert "terminal shift close" in assert_one_line(finished.stderr)
+    assert run("shift", "close", "--state", STATE).returncode == 0
+    assert run(*canteen, "--open-shift", "18").returncode == 0
+
+
 def test_damaged_journal_stops_the_terminal(run: Run, tmp_path: Path) -> None:
     assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
     with sqlite3.connect(tmp_path / STATE / "journal.db") as connection:
