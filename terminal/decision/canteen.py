@@ -13,7 +13,7 @@ from cardproto.resident.records.rights import Concession
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.policy import MealRule, Policy
-from terminal.policy.schema import MealEntitlement, MealKind, Portion
+from terminal.policy.schema_meals import MealEntitlement, MealKind, Portion
 
 
 @dataclass(frozen=True, slots=True)

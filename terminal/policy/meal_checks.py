@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import MealEntitlement, Meals, RegionDocument, Replace
+from terminal.policy.schema import RegionDocument
+from terminal.policy.schema_meals import MealEntitlement, Meals, Replace
 
 
 def meal_problems(document: RegionDocument) -> Iterator[Problem]:

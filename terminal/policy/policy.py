@@ -11,20 +11,17 @@ from zoneinfo import ZoneInfo
 from terminal.policy.deny_list import NOBODY, DenyList
 from terminal.policy.schema import (
     COUNTER_BITS,
-    Add,
     ConcessionFare,
     FixedPrice,
-    MealEntitlement,
-    MealKind,
     Medium,
     MonthlyTrips,
     Pass,
     PercentOfBase,
     Period,
     RegionDocument,
-    Replace,
     TripPack,
 )
+from terminal.policy.schema_meals import Add, MealEntitlement, MealKind, Replace
 
 
 @dataclass(frozen=True, slots=True)
