@@ -12,7 +12,8 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.policy import MealRule, Policy
+from terminal.policy.meals import MealRule
+from terminal.policy.policy import Policy
 from terminal.policy.schema_meals import MealEntitlement, MealKind, Portion
 
 
@@ -31,7 +32,7 @@ class _Grant:
 
 def decide_meal(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap in the canteen; the card as such has been accepted."""
-    kind = tap.policy.meal_kind_at(tap.local.time())
+    kind = tap.policy.meals.kind_at(tap.local.time())
     if kind is None:
         trail.note("M-15", "nothing is served at this hour", {"time": f"{tap.local:%H:%M}"})
         return trail.refuse(Message.MEAL_NOT_ORDERED)
@@ -54,7 +55,7 @@ def _grants(tap: Tap, trail: Trail) -> list[_Grant]:
     """The meal entitlements of today's concessions, each code once, first slot first."""
     grants: dict[int, _Grant] = {}
     for slot, concession in enumerate(tap.snapshot.rights.concessions):
-        rules = None if concession is None else tap.policy.meal_rules.get(concession.code)
+        rules = None if concession is None else tap.policy.meals.rules.get(concession.code)
         if concession is None or rules is None or concession.code in grants:
             continue
         if not concession.valid_from <= tap.service_date <= concession.valid_to:
@@ -91,11 +92,11 @@ def _combine(grants: list[_Grant], policy: Policy, trail: Trail) -> list[_Grant]
     if len(grants) < 2:
         return grants
     codes = {grant.code for grant in grants}
-    rest = [grant for grant in grants if not policy.replaced_by.get(grant.code, frozenset()) & codes]
+    rest = [grant for grant in grants if not policy.meals.replaced_by.get(grant.code, frozenset()) & codes]
     rest.sort(key=lambda grant: (*grant.size, -grant.code), reverse=True)
     kept: list[_Grant] = []
     for grant in rest:
-        if all(frozenset((grant.code, other.code)) in policy.added for other in kept):
+        if all(frozenset((grant.code, other.code)) in policy.meals.added for other in kept):
             kept.append(grant)
     meals = len({portion.kind for grant in kept for portion in grant.rule.entitlement.portions})
     trail.note(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from terminal.policy.deny_list import NOBODY, DenyList
+from terminal.policy.meals import MealPolicy
 from terminal.policy.schema import (
     COUNTER_BITS,
     ConcessionFare,
@@ -21,7 +22,6 @@ from terminal.policy.schema import (
     RegionDocument,
     TripPack,
 )
-from terminal.policy.schema_meals import Add, MealEntitlement, MealKind, Replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,6 @@ class FareConcession:
 
 
 @dataclass(frozen=True, slots=True)
-class MealRule:
-    """A meal entitlement with what combining needs; `sensitive` ones show only their effect (D-03)."""
-
-    entitlement: MealEntitlement
-    sensitive: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """What `decide` needs of a region. Make one with `Policy.of`; it never changes."""
 
@@ -77,16 +69,12 @@ class Policy:
     counters: tuple[Counter, ...]
     contract_counters: tuple[Counter, ...]
     transfers_by_card: bool
-    meal_kinds: tuple[MealKind, ...]
-    meal_rules: Mapping[int, tuple[MealRule, ...]]
-    replaced_by: Mapping[int, frozenset[int]]
-    added: frozenset[frozenset[int]]
+    meals: MealPolicy
 
     @classmethod
     def of(cls, document: RegionDocument, deny_list: DenyList = NOBODY) -> Policy:
         """Index a checked `document` (see `terminal.policy.document`); without a list nobody is denied."""
         counters = {counter.name: counter for counter in _counters(document)}
-        meals = document.meals
         return cls(
             document=document,
             deny_list=deny_list,
@@ -99,23 +87,13 @@ class Policy:
             contract_counters=tuple(counters[name] for name in document.counters.contracts),
             transfers_by_card=document.transfer is not None
             and Medium.TRANSPORT_CARD in document.transfer.media,
-            meal_kinds=meals.kinds,
-            meal_rules=MappingProxyType(_meal_rules(document)),
-            replaced_by=MappingProxyType(_replaced_by(document)),
-            added=frozenset(frozenset(rule.codes) for rule in meals.combine if isinstance(rule, Add)),
+            meals=MealPolicy.of(document.meals, (c.code for c in document.concessions if c.sensitive)),
         )
 
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         today = local.date()
         return today - timedelta(days=1) if local.hour < self.document.header.service_day_end_hour else today
-
-    def meal_kind_at(self, of_day: time) -> MealKind | None:
-        """The meal served at this local time of day; a window includes its start and not its end."""
-        for kind in self.meal_kinds:
-            if kind.served_from <= of_day < kind.served_until:
-                return kind
-        return None
 
 
 def _counters(document: RegionDocument) -> list[Counter]:
@@ -151,20 +129,3 @@ def _price(fare: ConcessionFare, document: RegionDocument) -> tuple[str, int]:
     if isinstance(fare, FixedPrice):
         return "T-04", min(fare.price_minor, ordinary)
     return "T-05", 0
-
-
-def _meal_rules(document: RegionDocument) -> dict[int, tuple[MealRule, ...]]:
-    sensitive = {concession.code for concession in document.concessions if concession.sensitive}
-    rules: dict[int, tuple[MealRule, ...]] = {}
-    for entitlement in document.meals.entitlements:
-        code = entitlement.code
-        rules[code] = (*rules.get(code, ()), MealRule(entitlement, code in sensitive))
-    return rules
-
-
-def _replaced_by(document: RegionDocument) -> dict[int, frozenset[int]]:
-    winners: dict[int, frozenset[int]] = {}
-    for rule in document.meals.combine:
-        if isinstance(rule, Replace):
-            winners[rule.loser] = winners.get(rule.loser, frozenset()) | {rule.winner}
-    return winners

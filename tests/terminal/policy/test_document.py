@@ -242,6 +242,6 @@ def test_a_region_without_transfer_and_canteen_is_a_region() -> None:
     text = (TEXT[:start] + TEXT[end:]).replace('"transfer", ', "")
     text = text[: text.index("[[meals.kinds]]")]
     policy = Policy.of(parse_region(text, "small.toml"))
-    assert policy.meal_kinds == ()
+    assert policy.meals.kinds == {}
     assert not policy.transfers_by_card
     assert "has no [transfer]" in refused(TEXT[:start] + TEXT[end:]).what
