@@ -9,7 +9,8 @@ from pathlib import Path
 from cardproto.connection import CardConnection
 from sim.card import VirtualCard
 from sim.issue import issue
-from sim.profile import laboratory_masters, load_profile
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
 from terminal.cli.assemble import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.keys.file import load_file_keys
@@ -39,7 +40,7 @@ class SteppedClock:
 
 
 def resident(name: str) -> VirtualCard:
-    card = issue(load_profile(name), laboratory_masters(), 34, TODAY, secrets.token_bytes)
+    card = issue(load_profile(name), load_lab_keys(), 34, TODAY, secrets.token_bytes)
     assert isinstance(card, VirtualCard)
     return card
 

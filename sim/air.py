@@ -78,7 +78,11 @@ class AirModel:
         """One APDU each way plus the card's computing. Pseudo APDUs (CLA FF) never reach the air: 0."""
         if command[:1] == b"\xff":
             return 0.0
-        return self.transfer_ms(len(command)) + compute_ms(command) + self.transfer_ms(len(answer))
+        return self.command_ms(command) + self.transfer_ms(len(answer))
+
+    def command_ms(self, command: bytes) -> float:
+        """From the command's first bit until the card has executed it and could begin to answer."""
+        return self.transfer_ms(len(command)) + compute_ms(command)
 
     def transfer_ms(self, length: int) -> float:
         """One APDU of `length` bytes in one direction, with chaining and one frame delay per frame."""

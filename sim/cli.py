@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from sim import cli_vpcd
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
+from sim.vpcd import VpcdFault
 
-EXIT_PROFILE_FAULT = 50
+EXIT_READER_FAULT: Final = 30
+EXIT_PROFILE_FAULT: Final = 50
 
 app = typer.Typer(
     name="sim",
@@ -20,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
 )
+app.command("vpcd")(cli_vpcd.vpcd)
 
 
 @app.callback()
@@ -69,9 +73,9 @@ def _on_card(profile: Profile) -> str:
 
 
 def main() -> None:
-    """Entry point: a fault in a profile becomes one line and exit code 50."""
+    """Entry point: a fault becomes one line and its exit code, 50 for a profile and 30 for the virtual reader."""
     try:
         app()
-    except ProfileFault as fault:
+    except (ProfileFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
-        sys.exit(EXIT_PROFILE_FAULT)
+        sys.exit(EXIT_PROFILE_FAULT if isinstance(fault, ProfileFault) else EXIT_READER_FAULT)

@@ -103,7 +103,7 @@ class Presentation:
             answer = self._ask_card(command)
             for fault in faults:
                 answer = self._disturbed(fault, answer)
-        self._account(command, answer)
+        self._arrive(command, answer)
         return answer
 
     def _instead_of_card(self, faults: tuple[Fault, ...], command: bytes) -> bytes | None:
@@ -113,6 +113,8 @@ class Presentation:
             if isinstance(fault, TearBefore):
                 raise self._torn(f"pulled before exchange {fault.at}")
             if isinstance(fault, EndlessFrames):
+                if air is not None:
+                    self._spend(air.command_ms(command))
                 return fault.frame
             if isinstance(fault, Silence) and not fault.executed:
                 raise self._silent(fault.lasts_s)
@@ -121,6 +123,8 @@ class Presentation:
         return None
 
     def _ask_card(self, command: bytes) -> bytes:
+        if self._field.air is not None:
+            self._spend(self._field.air.command_ms(command))
         try:
             return self.card.transmit(command)
         except ExchangeTimeout:
@@ -143,9 +147,9 @@ class Presentation:
             case _:
                 return answer
 
-    def _account(self, command: bytes, answer: bytes) -> None:
+    def _arrive(self, command: bytes, answer: bytes) -> None:
         if self._field.air is not None:
-            self._spend(self._field.air.exchange_ms(command, answer))
+            self._spend(self._field.air.transfer_ms(len(answer)))
             if self.leave_when_due():
                 raise CardGone("taken away before the answer arrived")
         self.apdu_bytes += len(command) + len(answer)

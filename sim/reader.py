@@ -10,6 +10,7 @@ a virtual clock such a wait lets its time pass at once and ends. A wait in any o
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from cardproto.errors import CardGone, ReaderGone
@@ -22,7 +23,8 @@ from sim.field import Clock, Field, Presentation
 class SimReader:
     """One slot. `present`, `remove` and `unplug` may come from any thread, the port methods from one.
 
-    `last` is the presentation handed out last, with its `exchanges`, `apdu_bytes` and `air_ms`.
+    `last` is the presentation handed out last, with its `exchanges`, `apdu_bytes` and `air_ms`. A removal waits for
+    the exchange that is going on, because an exchange has no middle here: use faults to tear one.
     """
 
     def __init__(self, name: str, clock: Clock, air: AirModel | None = None) -> None:
@@ -139,10 +141,15 @@ class SimReader:
         if isinstance(clock, VirtualClock) and threading.get_ident() == self._hand:
             clock.advance(min(timeout_s, self._until_due_s(clock)))
             return
-        self._change.wait_for(lambda: done() or self._closed or not self._plugged_in, timeout_s)
+        ends_at_s = time.monotonic() + timeout_s
+        while not done() and not self._closed and self._plugged_in:
+            left_s = ends_at_s - time.monotonic()
+            if left_s <= 0:
+                break
+            self._change.wait(min(left_s, self._until_due_s(clock)))
         self._refuse_when_unplugged()
 
-    def _until_due_s(self, clock: VirtualClock) -> float:
+    def _until_due_s(self, clock: Clock) -> float:
         """How long the holder will still leave the card there."""
         due = None if self._on_top is None else self._on_top.leaves_at_s
         return float("inf") if due is None else max(0.0, due - clock.monotonic())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -104,3 +109,40 @@ def test_nothing_of_this_machine_or_of_a_package_index_is_in_the_repository() ->
             continue
         found = HERE_ONLY.search(path.read_text(encoding="utf-8"))
         assert found is None, f"{named(path)}: {found and found.group()}"
+
+
+@pytest.fixture(scope="module")
+def demo() -> dict[str, Any]:
+    """What the demo says of itself, in the language of the README."""
+    command = [str(Path(sys.executable).parent / "terminal"), "demo", "--json", "--language", "en"]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+
+
+def rubles(amount_minor: int) -> str:
+    return f"{amount_minor // 100}.{amount_minor % 100:02}"
+
+
+def table_row(tap: dict[str, Any]) -> str:
+    """One presentation as a line of the README's table."""
+    at = datetime.fromisoformat(tap["at"]).astimezone(ZoneInfo("Europe/Volgograd"))
+    who = f"{tap['resident']}, {tap['note']}" if tap["note"] else tap["resident"]
+    balances = [tap["balance_before_minor"], tap["balance_after_minor"]]
+    balance = " → ".join(rubles(minor) for minor in dict.fromkeys(balances) if minor is not None)
+    costs = f"{tap['exchanges']} | {tap['apdu_bytes']} | {tap['air_ms']:.0f}"
+    return f"| {at:%H:%M:%S} | {tap['place']} | {who} | {tap['text']} | {balance} | {costs} |"
+
+
+def test_what_the_readme_shows_is_what_the_demo_prints(demo: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r"^\| \d\d:\d\d:\d\d .*$", readme, re.MULTILINE)
+    printed = [table_row(tap) for tap in demo["tap_list"]]
+    assert shown
+    assert [row for row in shown if row not in printed] == []
+
+
+def test_the_totals_in_the_readme_are_those_of_the_demo(demo: dict[str, Any]) -> None:
+    story = " ".join((ROOT / "README.md").read_text().split())
+    assert demo["balanced"]
+    assert f"{demo['taps']} taps have become {demo['journal_records']} journal records" in story
+    assert f"{demo['collector_records']} are at the collector" in story
+    assert f"lost exactly what the records charged: {rubles(demo['spent_minor'])}" in story

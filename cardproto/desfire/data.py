@@ -45,7 +45,7 @@ class FileContent(SecureConversation):
     """Data, value and record files; `mode` is the file's communication mode as the card map says."""
 
     def read_data(self, file_no: int, offset: int, length: int, mode: CommMode) -> bytes:
-        """`length` bytes (0: to the end of the file) of a data file as last committed.
+        """`length` bytes of a data file as last committed; 0: to the end, which must then fit one answer.
 
         Not for the transaction MAC file, which the transaction MAC leaves out: `read_transaction_mac`.
         """

@@ -35,8 +35,10 @@ def read_data(state: CardState, call: Call) -> None:
     file = _find(state, call)
     if not isinstance(file, (DataFile, TransactionMacFile)):
         raise Refusal(Status.PERMISSION_DENIED)
-    if isinstance(file, DataFile):
-        _refuse_when_exhausted(state)
+    if isinstance(file, TransactionMacFile):
+        _admit(state, call, file, file.readers)
+        return
+    _refuse_when_exhausted(state)
     _admit(state, call, file, file.head.rights.read)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from cardproto.desfire.status import Status
 from sim.card.keys import CHANGE_BY_SAME_KEY, CHANGE_FROZEN, ISO_FILE_IDS, require_listing_right
@@ -17,14 +18,11 @@ from sim.card.memory import (
 from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState
 
-KEY_TYPE_MASK = 0xC0
-KEY_COUNT_MASK = 0x0F
-KS3_PRESENT = 0x10
-MAX_KEYS = 14
-MAX_NAME_BYTES = 16
-CONFIGURE_PICC = 0x00
-CONFIGURE_DEFAULT_KEY = 0x01
-CONFIGURE_ATS = 0x02
+KEY_TYPE_MASK: Final = 0xC0
+KEY_COUNT_MASK: Final = 0x0F
+KS3_PRESENT: Final = 0x10
+MAX_KEYS: Final = 14
+MAX_NAME_BYTES: Final = 16
 
 
 def select_application(state: CardState, call: Call) -> bytes:

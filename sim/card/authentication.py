@@ -5,15 +5,17 @@ All four cryptograms are AES-CBC with a zero IV and no padding. The transaction 
 
 from __future__ import annotations
 
+from typing import Final
+
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left
 from cardproto.desfire.messaging import Session
 from cardproto.desfire.status import Status
 from sim.card.refusal import Refusal
 from sim.card.state import CardState, Handshake
 
-CAPABILITY_BYTES = 6
-CARD_CAPABILITIES = bytes(CAPABILITY_BYTES)
-RND_BYTES = 16
+CAPABILITY_BYTES: Final = 6
+CARD_CAPABILITIES: Final = bytes(CAPABILITY_BYTES)
+RND_BYTES: Final = 16
 
 
 def begin_first(state: CardState, payload: bytes) -> bytes:

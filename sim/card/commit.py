@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
 from sim.card.files import TransactionMacFile
@@ -9,8 +11,8 @@ from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState
 from sim.card.transaction import Transaction, encrypted_previous_reader, proved
 
-READER_ID_BYTES = 16
-OPTION_RETURN_MAC = 0x01
+READER_ID_BYTES: Final = 16
+OPTION_RETURN_MAC: Final = 0x01
 
 
 def commit_transaction(state: CardState, call: Call) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
@@ -11,7 +12,7 @@ from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState
 from sim.card.transaction import PendingData, PendingValue
 
-MAX_AMOUNT = 0x7FFFFFFF
+MAX_AMOUNT: Final = 0x7FFFFFFF
 
 
 def number(data: bytes) -> int:

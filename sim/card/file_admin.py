@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cardproto.desfire.crypto import BLOCK
 from cardproto.desfire.status import Status
 from sim.card.data import number
@@ -27,11 +29,11 @@ from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState
 from sim.card.transaction import Transaction
 
-HIGHEST_FILE = 0x1F
-INS_CREATE_BACKUP = 0xCB
-INS_CREATE_CYCLIC = 0xC0
-TMC_UNLIMITED = 0xFFFFFFFF
-MAX_RIGHT_SETS = 7
+HIGHEST_FILE: Final = 0x1F
+INS_CREATE_BACKUP: Final = 0xCB
+INS_CREATE_CYCLIC: Final = 0xC0
+TMC_UNLIMITED: Final = 0xFFFFFFFF
+MAX_RIGHT_SETS: Final = 7
 
 
 def get_file_ids(state: CardState, call: Call) -> bytes:

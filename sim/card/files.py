@@ -157,6 +157,11 @@ class TransactionMacFile:
         """TMC reached TMCLimit: no further transaction may be proved, hence none may run."""
         return self.counter >= self.limit
 
+    @property
+    def readers(self) -> int:
+        """Only the Read nibble: ReadWrite names the key for CommitReaderID here, and opens nothing else."""
+        return 1 << (self.head.rights.sets[0] >> 12) & _GRANTABLE
+
     def content(self) -> bytes:
         """The 12 bytes ReadData shows: TMC, TMV."""
         return self.counter.to_bytes(4, "little") + self.value

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from cardproto.desfire.status import Status
 from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState, Identity
 
-SIGNATURE_BYTES = 56
-UID_BYTES = 7
-EV2_HARDWARE = bytes.fromhex("04010112001A05")
-EV2_SOFTWARE = bytes.fromhex("04010102011A05")
-EV3_HARDWARE = bytes.fromhex("04010133001A05")
-EV3_SOFTWARE = bytes.fromhex("04010103001A05")
-GENERATIONS = {"EV2": (EV2_HARDWARE, EV2_SOFTWARE), "EV3": (EV3_HARDWARE, EV3_SOFTWARE)}
+SIGNATURE_BYTES: Final = 56
+UID_BYTES: Final = 7
+EV2_HARDWARE: Final = bytes.fromhex("04010112001A05")
+EV2_SOFTWARE: Final = bytes.fromhex("04010102011A05")
+EV3_HARDWARE: Final = bytes.fromhex("04010133001A05")
+EV3_SOFTWARE: Final = bytes.fromhex("04010103001A05")
+GENERATIONS: Final = {"EV2": (EV2_HARDWARE, EV2_SOFTWARE), "EV3": (EV3_HARDWARE, EV3_SOFTWARE)}
 
 
 def identity_of(uid: bytes, generation: str) -> Identity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from cardproto.desfire.crypto import crc32
 from cardproto.desfire.status import Status
@@ -18,10 +19,10 @@ from sim.card.memory import (
 from sim.card.refusal import Refusal
 from sim.card.state import Call, CardState
 
-KEY_NUMBER_MASK = 0x3F
-CHANGE_BY_SAME_KEY = 0x0E
-CHANGE_FROZEN = 0x0F
-ISO_FILE_IDS = 0x20
+KEY_NUMBER_MASK: Final = 0x3F
+CHANGE_BY_SAME_KEY: Final = 0x0E
+CHANGE_FROZEN: Final = 0x0F
+ISO_FILE_IDS: Final = 0x20
 
 
 def change_key(state: CardState, call: Call) -> bytes:

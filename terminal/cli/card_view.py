@@ -18,6 +18,7 @@ from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
 from terminal.session.open import NotOurs, Randomness, open_channel, open_session
 
+WIDTH: Final = 110
 UID_SHOWN: Final = 4
 """Only the last hexadecimal digits: the whole UID identifies the card everywhere."""
 
@@ -92,6 +93,8 @@ def _event(event: Event) -> dict[str, Any]:
 def print_content(content: dict[str, Any]) -> None:
     """The same for people."""
     console, rights = Console(), content["rights"]
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     console.print(
         f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}"
     )
@@ -105,7 +108,7 @@ def print_content(content: dict[str, Any]) -> None:
         console.print(f"product {contract['product']}: {trips}{contract['from']} to {contract['to']}")
     table = Table(title="events, newest first", title_justify="left")
     for heading in ("at (UTC)", "kind", "terminal", "sequence", "route", "paid by", "amount", "balance"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for e in content["events"]:
         cells = (e["at"][:19], e["kind"], e["terminal"], e["sequence"], e["route"], e["paid_by"])
         table.add_row(*map(str, cells), roubles(e["amount_minor"]), roubles(e["balance_after_minor"]))

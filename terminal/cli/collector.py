@@ -12,12 +12,18 @@ from terminal.cli.options import Json
 
 def collector(
     folder: Annotated[
-        Path, typer.Option(help="Everything it holds. Put each terminal's terminal.pub there as terminals/NUMBER.pub.")
+        Path,
+        typer.Option(
+            help="Everything it holds. Put each terminal's terminal.pub there as terminals/NUMBER.pub."
+        ),
     ] = Path("var/collector"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8470,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8470,
     registry: Annotated[
-        Path | None, typer.Option(help="Laboratory card registry: lets the report check every card's own proof.")
+        Path | None,
+        typer.Option(help="Laboratory card registry: lets the report check every card's own proof."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -31,6 +37,8 @@ def collector(
         if json:
             print_json({"url": url, "public_key": str(settings.public_key)})
         else:
-            print(f"collector: listening on {url}; terminals need a copy of {settings.public_key}", flush=True)
+            print(
+                f"collector: listening on {url}; terminals need a copy of {settings.public_key}", flush=True
+            )
 
     run(settings, ready)

@@ -38,7 +38,17 @@ def trust(state: Path, collector: Path) -> None:
 @contextmanager
 def collector_process(folder: Path, registry: Path | None = None) -> Iterator[str]:
     """A running collector on any free loopback port; yields its address, ends it afterwards."""
-    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0", "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "terminal.cli.app",
+        "collector",
+        "--json",
+        "--port",
+        "0",
+        "--folder",
+        str(folder),
+    ]
     if registry is not None:
         command += ["--registry", str(registry)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +68,9 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise CollectorError(f"the collector did not start: {log.read_text('utf-8').strip()}", "See the reason above.")
+        raise CollectorError(
+            f"the collector did not start: {log.read_text('utf-8').strip()}", "See the reason above."
+        )
     address: dict[str, Any] = msgspec.json.decode(line)
     return str(address["url"])
 

@@ -26,7 +26,6 @@ def demo(
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """
-    from terminal.cli.demo_run import play
     from terminal.cli.demo_table import print_demo
     from terminal.cli.output import print_json
 
@@ -53,5 +52,7 @@ def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task("issuing cards", total=None)
         return play(
-            folder, seed, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+            folder,
+            seed,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )

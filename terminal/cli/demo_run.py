@@ -156,6 +156,8 @@ def _card_registry(town: Town) -> Path:
         pseudonym = town.resident_pseudonym(card)
         if pseudonym is not None:
             key = masters.for_card(card.uid, region).transaction_mac
-            cards += [(terminal.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()]
+            cards += [
+                (terminal.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
+            ]
     write_registry(path, cards)
     return path

@@ -77,13 +77,15 @@ def _balance(report: TapReport) -> str:
 def _trips(report: TapReport) -> str:
     if report.before is None:
         return ""
-    before = _used(report.before.event)
-    return before if report.after is None else f"{before} → {_used(report.after)}"
+    before, after = _used(report.before.event), _used(report.after or report.before.event)
+    if not before and not after:
+        return ""
+    return str(before) if report.after is None else f"{before} → {after}"
 
 
-def _used(event: Event) -> str:
-    """Trips counted on the card, concession and packs together (their counters share the first three bytes)."""
-    return str(sum((event.counters >> shift) & 0xFF for shift in (48, 40, 32)))
+def _used(event: Event) -> int:
+    """Trips counted on the card, concession and packs together (the counters of the laboratory region)."""
+    return sum((event.counters >> shift) & 0xFF for shift in (48, 40, 32))
 
 
 def _totals(result: DemoResult) -> Table:

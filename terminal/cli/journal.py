@@ -36,13 +36,15 @@ def show(
 @app.command()
 def verify(state: State = DEFAULT_STATE, json: Json = False) -> None:
     """Check every record against the hash chain; names the first that was changed, lost, reordered or cut."""
+    from dataclasses import asdict
+
     from terminal.cli.output import print_json
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
     found = check(_existing(state))
     if json:
-        print_json(found)
+        print_json({"ok": found.ok, **asdict(found)})
     elif found.ok:
         print(f"the journal is sound: {found.rows} records, {found.first} to {found.last}")
     if found.problem is not None:

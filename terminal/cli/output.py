@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import Any
 
 import msgspec
@@ -54,11 +55,13 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
     }
 
 
-def report_as_line(report: TapReport, language: str) -> str:
-    """One tap for people."""
+def report_as_line(report: TapReport, language: str, zone: tzinfo) -> str:
+    """One tap for people, in the region's local time."""
     mark = "+" if report.outcome.accepted else "-"
     shown = text(report.outcome.message, language, report.outcome.values)
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
     note = f"  [{report.operator}]" if report.operator else ""
-    return f"{report.at:%H:%M:%S} {mark} {shown}{charged}  ({report.end.value}; {cost}){note}"
+    return (
+        f"{report.at.astimezone(zone):%H:%M:%S} {mark} {shown}{charged}  ({report.end.value}; {cost}){note}"
+    )

@@ -57,6 +57,7 @@ def run(
 ) -> None:
     """Serve cards until stopped (Ctrl-C or SIGTERM). Each tap is one line, or one JSON object with --json."""
     from terminal.cli.assemble import Station, open_terminal
+    from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.serve import reader_for, serve
     from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
@@ -74,7 +75,10 @@ def run(
         _greet(terminal, cards.port.name, json)
 
         def show(report: TapReport) -> None:
-            _show(report, language.value, json)
+            if json:
+                print_json(report_as_json(report, language.value))
+            else:
+                print(report_as_line(report, language.value, terminal.policy.zone), flush=True)
             if sync is not None:
                 sync.wake()
 
@@ -89,12 +93,3 @@ def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:
     print(
         f"terminal {terminal.number} ({terminal.profile}) on {reader_name}: ready, {state}", file=sys.stderr
     )
-
-
-def _show(report: TapReport, language: str, json: bool) -> None:
-    from terminal.cli.output import print_json, report_as_json, report_as_line
-
-    if json:
-        print_json(report_as_json(report, language))
-    else:
-        print(report_as_line(report, language), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
 from terminal.reader.presence import Presence
-from terminal.tap import Terminal, take_tap
+from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
@@ -90,13 +91,22 @@ def serve(terminal: Terminal, cards: CardSource, show: Callable[[TapReport], Non
         show(take_tap(connection, terminal))
 
     def on_fault(error: CardError) -> None:
-        at_ms = int(terminal.clock.now().timestamp() * 1000)
-        terminal.journal.append(Fault(at_ms, what=f"reader: {type(error).__name__}"))
+        terminal.signal(OUT_OF_ORDER)
+        _note(terminal, f"reader: {type(error).__name__}", str(error))
 
-    presence = Presence(cards.port, on_card, on_fault)
+    def on_ready() -> None:
+        _note(terminal, "reader: works again")
+
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     try:
         presence.run(max_taps=cards.taps)
     finally:
         cards.port.close()
+
+
+def _note(terminal: Terminal, what: str, detail: str = "") -> None:
+    """Into the journal, because an outage belongs into the day's report (T-64), and onto the operator's console."""
+    terminal.journal.append(Fault(int(terminal.clock.now().timestamp() * 1000), what=what))
+    print(f"terminal {terminal.number}: {what}{': ' if detail else ''}{detail}", file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ CREATE TABLE acknowledgement (through INTEGER PRIMARY KEY, at_ms INTEGER NOT NUL
 
 KEEP_ASIDE: Final = (
     "Move the file aside together with its -wal file, keep both for the auditor, "
-    "and go on with a new file under a new terminal number so that no sequence number is used twice"
+    "and go on with a new file under a new terminal number so that no sequence number is used twice."
 )
 
 
@@ -102,7 +102,7 @@ def _create(path: Path, terminal: int) -> None:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the journal file for reading only, beside a running writer or at rest. Raises `JournalError`."""
     if not path.is_file():
-        raise JournalError(f"no journal at {path}", "Check the path; `terminal run` creates the journal")
+        raise JournalError(f"no journal at {path}", "Check the path; `terminal run` creates the journal.")
     # A closed journal on a read-only disk has no -wal and cannot get a -shm; it cannot change either.
     modes = ("mode=ro",) if wal_of(path).exists() else ("mode=ro", "immutable=1")
     for mode in modes:
@@ -132,7 +132,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     if version != SCHEMA_VERSION:
         raise JournalDamaged(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
-            "Start the software version that wrote it",
+            "Start the software version that wrote it.",
         )
 
 
@@ -158,23 +158,24 @@ def journal_error(path: Path, error: sqlite3.Error | JournalError) -> JournalErr
     if code == sqlite3.SQLITE_FULL:
         return JournalFull(
             f"no room on the disk for journal {path}",
-            "Free space or connect the network so that rows can leave",
+            "Free space or connect the network so that rows can leave.",
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalLocked(
-            f"journal {path} is in use by another program", "Close the program that has it open"
+            f"journal {path} is in use by another program", "Close the program that has it open."
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return not_writable(path, str(error))
     return JournalError(
-        f"journal {path} failed: {error}", "Check the disk, then start again; no acknowledged row is lost"
+        f"journal {path} failed: {error}",
+        "Check the disk, then start again; no row once reported as stored is lost.",
     )
 
 
 def not_writable(path: Path, cause: object) -> JournalError:
     return JournalError(
         f"journal {path} cannot be written: {cause}",
-        "Check the directory, its rights, and that the disk is not read-only",
+        "Check the directory, its rights, and that the disk is not read-only.",
     )

@@ -96,7 +96,7 @@ class Journal:
             if state.terminal != terminal:
                 raise JournalError(
                     f"{path} is the journal of terminal {state.terminal}, not {terminal}",
-                    "Give each terminal number a journal file of its own",
+                    "Give each terminal number a journal file of its own.",
                 )
             return cls(path, lock, connection, state, capacity_rows)
         except (sqlite3.Error, JournalError) as error:
@@ -123,11 +123,13 @@ class Journal:
             head = self._assigned
             number = head.sequence + 1
             if sequence is not None and sequence != number:
-                raise JournalError(f"row {sequence} was expected, but {number} is next", "Take the tap again")
+                raise JournalError(
+                    f"row {sequence} was expected, but {number} is next", "Take the tap again."
+                )
             if number - self._base.sequence > self.capacity_rows and not isinstance(record, CLOSING):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity",
-                    "Connect the network so that rows can be sent, acknowledged and purged",
+                    "Connect the network so that rows can be sent, acknowledged and purged.",
                 )
             row = Row(number, body, link(head.hash, body))
             job = self._writer.submit(lambda connection: self._insert(connection, row), vital=True)
@@ -204,7 +206,7 @@ class Journal:
         if self.hash_at(through) != head_hash:
             raise JournalError(
                 f"the acknowledgement of row {through} does not fit the journal",
-                "Check which collector answers",
+                "Check which collector answers.",
             )
         self._writer.submit(
             lambda connection: self._acknowledge(connection, through, at_ms), vital=False
@@ -266,7 +268,7 @@ class Journal:
 
     def close(self) -> None:
         """Finish what was begun, note what is still open, leave one file. Harmless when called twice."""
-        self._writer.stop(self._when_quiet, JournalError("the journal is closed", "Open it again"))
+        self._writer.stop(self._when_quiet, JournalError("the journal is closed", "Open it again."))
         self._reader.close()
         self._connection.close()
         self._file_lock.release()
@@ -285,7 +287,7 @@ def _lock(path: Path) -> FileLock:
         owner = f" (process {lock})" if lock else ""
         raise JournalLocked(
             f"another terminal process{owner} uses {path}",
-            "Stop it, or start this terminal with a journal of its own",
+            "Stop it, or start this terminal with a journal of its own.",
         )
     return lock
 

@@ -12,6 +12,8 @@ from terminal.errors import JournalError
 
 Work = Callable[[sqlite3.Connection], None]
 QUIET_S: Final = 1.0
+MANY_JOBS: Final = 10_000
+"""After so many jobs without a quiet second the first free moment counts as quiet: the WAL stays below 50 MB."""
 
 
 class Job:
@@ -85,19 +87,20 @@ class Writer:
         self._failure = self._failure or reason
 
     def _run(self) -> None:
-        worked = False
+        since_quiet = 0
         try:
             while True:
+                pause_s = QUIET_S if since_quiet < MANY_JOBS else 0.0
                 try:
-                    job = self._jobs.get(timeout=QUIET_S if worked else None)
+                    job = self._jobs.get(timeout=pause_s if since_quiet else None)
                 except Empty:
-                    worked = False
+                    since_quiet = 0
                     self._run_job(Job(self._when_quiet, vital=False))
                     continue
                 if job is None:
                     return
                 self._run_job(job)
-                worked = True
+                since_quiet += 1
         finally:
             self._drain()
 
@@ -106,9 +109,7 @@ class Writer:
         if error is not None:
             job.finish(error)
             return
-        error = JournalError(
-            "the journal writer stopped", "Start the terminal again and report this as a defect"
-        )
+        error = _stopped()
         try:
             job.run(self._connection)
             error = None
@@ -122,12 +123,12 @@ class Writer:
     def _drain(self) -> None:
         """Nobody may wait for ever: whatever is still queued when the thread ends fails."""
         with self._lock:
-            self._fail(
-                JournalError(
-                    "the journal writer stopped", "Start the terminal again and report this as a defect"
-                )
-            )
+            self._fail(_stopped())
             while not self._jobs.empty():
                 job = self._jobs.get()
                 if job is not None:
                     job.finish(self._failure)
+
+
+def _stopped() -> JournalError:
+    return JournalError("the journal writer stopped", "Start the terminal again and report this as a defect.")

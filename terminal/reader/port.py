@@ -21,13 +21,18 @@ class ReaderPort(Protocol):
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         """Block until a card is presented that was not yet handed out; None when `timeout_s` passed first.
 
-        A card already on the reader at the first call counts as presented. The connection is exclusive.
+        A card already on the reader at the first call counts as presented. The connection is exclusive. A card
+        that cannot be woken is presented, too, and says so at its first exchange: its holder must hear of it.
         Raises `ReaderGone` or `ServiceGone`; the caller waits and calls again, and the port re-establishes itself.
         """
         ...
 
     def wait_for_removal(self, timeout_s: float) -> bool:
-        """Block until the card handed out last has left (also when it was swapped quickly); False on time-out."""
+        """Block until the card handed out last has left (also when it was swapped quickly); False on time-out.
+
+        Raises `ReaderGone` or `ServiceGone` when nobody can tell; a card that still lies there when reader or
+        service come back may then be presented again.
+        """
         ...
 
     def release(self) -> None:

@@ -50,8 +50,7 @@ class CardSession:
 
     def last_transaction_mac(self) -> TransactionMac:
         """TMC and TMV of the newest commit: the card's own statement of what it did last (recovery only)."""
-        data = self.card.read_data(FILE_TRANSACTION_MAC, 0, 12, CommMode.MAC)
-        return TransactionMac(int.from_bytes(data[:4], "little"), data[4:])
+        return self.card.read_transaction_mac(FILE_TRANSACTION_MAC, CommMode.MAC)
 
 
 def open_channel(connection: CardConnection) -> CardChannel:

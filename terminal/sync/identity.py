@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -48,15 +49,13 @@ def public_path(path: Path) -> Path:
 
 def write_public_key(path: Path, key: Ed25519PublicKey) -> None:
     """Write `key` to `path`, replacing what is there. Raises `KeyFileError`."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        new = _write_beside(path, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        new.chmod(0o644)
         new.replace(path)
     except OSError as error:
-        raise KeyFileError(
-            f"key file {path}: {error.strerror}", "Check the directory and its rights."
-        ) from error
+        raise _unusable(path, error) from error
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
@@ -85,17 +84,25 @@ def _parse_private(path: Path, content: bytes) -> Ed25519PrivateKey:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Whole or not at all, readable by the owner only; whoever else creates it first wins."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Whole or not at all; whoever else creates it first wins."""
+    new = _write_beside(path, content)
     with suppress(FileExistsError):
         os.link(new, path)
     new.unlink()
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    """A new file in the same directory, on the disk and readable by its owner only."""
+    handle, name = mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+    return Path(name)
+
+
+def _unusable(path: Path, error: OSError) -> KeyFileError:
+    return KeyFileError(f"key file {path}: {error.strerror}", "Check the directory and its rights.")
 
 
 def _not_ed25519(path: Path, side: str) -> KeyFileError:

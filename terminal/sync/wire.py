@@ -31,7 +31,7 @@ MAX_BODY_BYTES: Final = 4_096
 MAX_BATCH_BYTES: Final = 1 << 20
 
 Number = Annotated[int, Meta(ge=0, lt=1 << 32)]
-Moment = Annotated[int, Meta(ge=0, lt=1 << 63)]
+Moment = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]

@@ -114,11 +114,7 @@ def parse_event(data: bytes) -> Event:
         raise FormatError(WHERE, f"unknown record version {head >> 4}", 0)
     journey_bits = int.from_bytes(journey, "big")
     age = journey_bits >> 6
-    kind, paid_by = _KINDS.get(head & 0x0F), _PAYMENTS.get(paid >> 4)
-    if kind is None:
-        raise FormatError(WHERE, f"unknown kind of event {head & 0x0F}", 0)
-    if paid_by is None:
-        raise FormatError(WHERE, f"unknown payment {paid >> 4}", 23)
+    kind, paid_by = _codes(head & 0x0F, paid >> 4)
     return Event(
         kind=kind,
         at=datetime.fromtimestamp(at, UTC),
@@ -141,8 +137,8 @@ def build_event(event: Event) -> bytes:
     """Return the 32 bytes of `event`; raises `FormatError` when a value does not fit its field."""
     if event.at.utcoffset() is None or event.at.microsecond:
         raise FormatError(WHERE, f"time {event.at!r} is not aware UTC in whole seconds", 1)
-    age = NO_JOURNEY if event.journey_age_s is None else event.journey_age_s
-    if not 0 <= age <= NO_JOURNEY or not 0 <= event.transfers < 64:
+    age = event.journey_age_s
+    if (age is not None and not 0 <= age < NO_JOURNEY) or not 0 <= event.transfers < 64:
         raise FormatError(WHERE, f"journey age {age} s or transfers {event.transfers} out of range", 20)
     if not 0 <= event.route <= 0x7FFF or event.direction not in (0, 1):
         raise FormatError(WHERE, f"route {event.route} or direction {event.direction} out of range", 18)
@@ -157,7 +153,7 @@ def build_event(event: Event) -> bytes:
             event.balance_after_minor.to_bytes(3, "big"),
             event.amount_minor.to_bytes(3, "big"),
             event.direction << 15 | event.route,
-            (age << 6 | event.transfers).to_bytes(3, "big"),
+            ((NO_JOURNEY if age is None else age) << 6 | event.transfers).to_bytes(3, "big"),
             event.paid_by << 4 | event.counter_layout,
             event.meals,
             event.counters.to_bytes(7, "big"),
@@ -174,22 +170,29 @@ def parse_event_with_schema(data: bytes) -> Event:
         raise FormatError(WHERE, str(error)) from error
     if raw.version != EVENT_VERSION:
         raise FormatError(WHERE, f"unknown record version {raw.version}", 0)
-    try:
-        return Event(
-            kind=EventKind(raw.kind),
-            at=datetime.fromtimestamp(raw.at, UTC),
-            terminal=raw.terminal,
-            sequence=raw.sequence,
-            balance_after_minor=raw.balance_after_minor,
-            amount_minor=raw.amount_minor,
-            route=raw.route,
-            direction=raw.direction,
-            journey_age_s=None if raw.journey_age_s == NO_JOURNEY else raw.journey_age_s,
-            transfers=raw.transfers,
-            paid_by=PaidBy(raw.paid_by),
-            counter_layout=raw.counter_layout,
-            meals=raw.meals,
-            counters=raw.counters,
-        )
-    except ValueError as error:
-        raise FormatError(WHERE, f"unknown code: {error}", 0) from error
+    kind, paid_by = _codes(raw.kind, raw.paid_by)
+    return Event(
+        kind=kind,
+        at=datetime.fromtimestamp(raw.at, UTC),
+        terminal=raw.terminal,
+        sequence=raw.sequence,
+        balance_after_minor=raw.balance_after_minor,
+        amount_minor=raw.amount_minor,
+        route=raw.route,
+        direction=raw.direction,
+        journey_age_s=None if raw.journey_age_s == NO_JOURNEY else raw.journey_age_s,
+        transfers=raw.transfers,
+        paid_by=paid_by,
+        counter_layout=raw.counter_layout,
+        meals=raw.meals,
+        counters=raw.counters,
+    )
+
+
+def _codes(kind: int, paid_by: int) -> tuple[EventKind, PaidBy]:
+    known_kind, known_payment = _KINDS.get(kind), _PAYMENTS.get(paid_by)
+    if known_kind is None:
+        raise FormatError(WHERE, f"unknown kind of event {kind}", 0)
+    if known_payment is None:
+        raise FormatError(WHERE, f"unknown payment {paid_by}", 23)
+    return known_kind, known_payment

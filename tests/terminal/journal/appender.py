@@ -1,4 +1,4 @@
-"""A terminal that does nothing but append, to be killed: `python -m tests.terminal.journal.appender PATH [MAX]`.
+"""A terminal that only appends, to be killed: `python -m tests.terminal.journal.appender PATH [MAX]`.
 
 Prints the sequence of every record once it is durable. With MAX the operating system refuses to let any file
 grow beyond that many bytes; then it prints the error and ends.

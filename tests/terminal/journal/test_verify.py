@@ -61,7 +61,8 @@ SWAP = [
     "UPDATE row SET sequence = 80 WHERE sequence = 90",
     "UPDATE row SET sequence = 90 WHERE sequence = -1",
 ]
-CHECKPOINT_AT_100 = "UPDATE state SET checkpoint_sequence = 100, checkpoint_hash = (SELECT hash FROM row WHERE sequence = 100)"
+HASH_100 = "(SELECT hash FROM row WHERE sequence = 100)"
+CHECKPOINT_AT_100 = f"UPDATE state SET checkpoint_sequence = 100, checkpoint_hash = {HASH_100}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""`make bench`: every budget of the project, measured in this run, one JSON line each. It judges nothing."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import pcsc, process, taps
+
+SUITE = (taps.exchanges, taps.flushes, taps.cpu, taps.records, process.start, process.memory, pcsc.exchanges)
+
+
+def main(wanted: list[str]) -> None:
+    """Run everything, or the parts whose module or function name contains one of `wanted`."""
+    results = []
+    for part in SUITE:
+        name = f"{part.__module__}.{part.__name__}"
+        if wanted and not any(word in name for word in wanted):
+            continue
+        for result in part():
+            result.print()
+            results.append(result)
+    missed = [result.name for result in results if result.met is False]
+    unmeasured = [result.name for result in results if result.met is None]
+    met = len(results) - len(missed) - len(unmeasured)
+    print(f"{met} goals met, {len(missed)} missed, {len(unmeasured)} not measured", file=sys.stderr)
+
+
+main(sys.argv[1:])

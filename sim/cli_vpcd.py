@@ -1,0 +1,107 @@
+"""`sim vpcd`: puts a resident's card into the system's PC/SC service, for any program that uses it."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from sim.card.port import SimCard
+from sim.issue import issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import LAB_KEYS, load_profile
+from sim.vpcd import VpcdBridge
+
+DEMO_REGION: Final = 34
+LOOK_S: Final = 0.5
+EXIT_SERVICE_ENDED: Final = 31
+
+
+def vpcd(
+    profile: Annotated[str, typer.Option(help="A resident, see `sim profiles`, or a TOML file of your own.")],
+    slot: Annotated[int, typer.Option(min=0, max=1, help="Which of the two virtual readers.")] = 0,
+    taps: Annotated[
+        int | None, typer.Option(min=1, help="Put the card in so many times and end; default: leave it in.")
+    ] = None,
+    hold_s: Annotated[
+        float, typer.Option("--hold", min=0.0, help="Seconds the card stays in after each served tap.")
+    ] = 0.3,
+    keep: Annotated[bool, typer.Option("--keep", help="Put the card in again when pcscd restarts.")] = False,
+    image_out: Annotated[
+        Path | None, typer.Option(help="Write what the card holds in the end, as JSON, to this file.")
+    ] = None,
+    region: Annotated[
+        int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")
+    ] = DEMO_REGION,
+    keys: Annotated[
+        Path, typer.Option(help="Master keys the card is issued with, laboratory only.")
+    ] = LAB_KEYS,
+    issued_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of issue; default: today.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Makes UID and card randomness the same in every run with this number.")
+    ] = None,
+) -> None:
+    """Issue a resident's card and put it into the running PC/SC service. Ctrl-C takes it out.
+
+    Needs the packages pcscd and vsmartcard-vpcd (Debian, Ubuntu).
+    """
+    # Both are the order to take the card out; as an exception it also ends whatever wait is on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    day = issued_on.date() if issued_on else datetime.now(UTC).date()  # noqa: TID251 the desk's calendar
+    card = _issue(profile, keys, region, day, seed)
+    bridge = VpcdBridge(card, slot, keep=keep)
+    try:
+        ended_by_itself = (
+            _leave_in(bridge, profile, card, slot) if taps is None else _tap(bridge, taps, hold_s)
+        )
+    except KeyboardInterrupt:
+        ended_by_itself = False
+    finally:
+        bridge.remove()
+        if image_out is not None:
+            image_out.write_text(json.dumps(card.image(), indent=1) + "\n", "utf-8")
+    if ended_by_itself:
+        print("sim: the PC/SC service has ended. Start it again, or use --keep.", file=sys.stderr)
+        raise typer.Exit(EXIT_SERVICE_ENDED)
+
+
+def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int) -> bool:
+    """Until Ctrl-C; True when the service ended instead."""
+    bridge.present()
+    print(
+        f"{profile} (UID {card.uid.hex().upper()}) is in virtual reader {slot}; Ctrl-C takes it out",
+        flush=True,
+    )
+    while bridge.presented:
+        time.sleep(LOOK_S)
+    return True
+
+
+def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
+    """Tap after tap, each until somebody has talked to the card; True when the service ended before the last."""
+    for number in range(1, taps + 1):
+        bridge.present()
+        print(f"tap {number} of {taps}: card in", flush=True)
+        while not bridge.wait_for_conversation(after=number - 1, timeout_s=LOOK_S):
+            if not bridge.presented:
+                return True
+        time.sleep(hold_s)
+        bridge.remove()
+    return False
+
+
+def _issue(profile: str, keys: Path, region: int, today: date, seed: int | None) -> SimCard:
+    rng: Callable[[int], bytes] = secrets.token_bytes if seed is None else random.Random(seed).randbytes  # noqa: S311 a simulated card, made repeatable on purpose
+    return issue(load_profile(profile), load_lab_keys(keys), region, today, rng)

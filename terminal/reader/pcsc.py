@@ -1,0 +1,259 @@
+"""A real reader, through the operating system's PC/SC service. The only module that knows pyscard, and only its
+plain `scard` binding: the object layer above it costs 30 to 60 microseconds an exchange and brings its own threads.
+
+A reader is watched with SCardGetStatusChange and our own `terminal.reader.presence`. All calls to the service run on
+one `IoThread` per reader, because none of them is sure to return: a caller waits with a deadline, and a reader whose
+call is overdue is out of order (`ReaderGone`) until that call comes back and its card is reset.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from cardproto.connection import CardConnection
+from cardproto.errors import CardGone, ExchangeTimeout, ReaderGone, ServiceGone, TransmissionError
+from terminal.errors import ReaderError
+from terminal.reader.io_thread import Call, IoThread
+from terminal.reader.scard import Scard, Sighting
+
+T = TypeVar("T")
+
+EXCHANGE_TIMEOUT_S: Final = 2.0
+"""No command of ours keeps a card busy for a tenth of it, waiting time extensions included."""
+
+SERVICE_TIMEOUT_S: Final = 3.0
+"""For calls that do not talk to a card, or only wake it."""
+
+OVERDUE_PATIENCE_S: Final = 0.2
+"""How long a caller waits for an overdue call before it hears that the reader is out of order."""
+
+
+class PcscReader:
+    """One reader of the system; a `ReaderPort`.
+
+    `wanted` chooses it by its name or a part of it; an empty one takes the first reader with a card, or else the
+    first listed. The reader found stays the chosen one for as long as it is listed.
+    """
+
+    def __init__(
+        self,
+        wanted: str,
+        binding: Any,
+        *,
+        exchange_timeout_s: float = EXCHANGE_TIMEOUT_S,
+        service_timeout_s: float = SERVICE_TIMEOUT_S,
+    ) -> None:
+        self._wanted = wanted
+        self._scard = Scard(binding)
+        self._thread = IoThread("pcsc")
+        self._overdue: Call[None] | None = None
+        self._exchange_timeout_s = exchange_timeout_s
+        self._service_timeout_s = service_timeout_s
+        self._name: str | None = None
+        self._listed = False
+        self._seen: Sighting | None = None
+        self._served: tuple[int, int] | None = None
+        self._connection: PcscConnection | None = None
+
+    @classmethod
+    def open(cls, wanted: str = "", *, exchange_timeout_s: float = EXCHANGE_TIMEOUT_S) -> PcscReader:
+        """Find the reader now. Raises `ReaderError`: no binding, no service, no such reader, or several."""
+        reader = cls(wanted, load_binding(), exchange_timeout_s=exchange_timeout_s)
+        try:
+            reader._select(0.0)
+        except TransmissionError as error:
+            reader.close()
+            raise _cannot_start(error) from error
+        except ReaderError:
+            reader.close()
+            raise
+        return reader
+
+    @property
+    def name(self) -> str:
+        """As the service lists it, or as it was asked for while it is not there."""
+        return self._name or self._wanted or "any PC/SC reader"
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        """See `ReaderPort`. A card that cannot be woken is handed out, too: its first exchange says why."""
+        deadline = time.monotonic() + timeout_s
+        while not self._fresh():
+            if not self._watch(deadline):
+                return None
+        assert self._seen is not None
+        return self._connect(self._seen)
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        """See `ReaderPort`. Raises `ReaderGone` and `ServiceGone`, too: then there is no telling."""
+        deadline = time.monotonic() + timeout_s
+        while self._still_there():
+            if not self._watch(deadline):
+                return False
+        return True
+
+    def release(self) -> None:
+        """See `ReaderPort`."""
+        connection, self._connection = self._connection, None
+        if connection is None or self._overdue is not None:
+            return
+        call = self._thread.submit(self._scard.disconnect)
+        if not call.wait(self._service_timeout_s):
+            self._overdue = call
+
+    def close(self) -> None:
+        """Disconnect, release the context, end the thread. One that is stuck ends with its call or the process."""
+        self.release()
+        self._thread.submit(self._scard.close)
+        self._thread.close(0.0 if self._overdue is not None else self._service_timeout_s)
+
+    def exchange(self, connection: PcscConnection, command: bytes) -> bytes:
+        """One exchange for a connection this reader handed out."""
+        if connection is not self._connection:
+            raise CardGone(f"{self.name}: the connection was released")
+        try:
+            return self._call(partial(self._scard.transmit, command), self._exchange_timeout_s)
+        except TimeoutError:
+            connection.failure = ExchangeTimeout(
+                f"{self.name}: no answer within {self._exchange_timeout_s} s"
+            )
+            raise connection.failure from None
+
+    def _fresh(self) -> bool:
+        """A card is there that was not handed out."""
+        seen = self._seen
+        return seen is not None and seen.present and seen.presentation != self._served
+
+    def _still_there(self) -> bool:
+        """The card handed out last has not been seen to leave."""
+        seen = self._seen
+        return seen is not None and seen.present and seen.presentation == self._served
+
+    def _connect(self, seen: Sighting) -> PcscConnection:
+        assert self._name is not None
+        failure: CardGone | None = None
+        try:
+            self._call_service(partial(self._scard.connect, self._name), self._service_timeout_s)
+        except CardGone as error:
+            failure = error
+        self._served = seen.presentation
+        self._connection = PcscConnection(self, failure)
+        return self._connection
+
+    def _watch(self, deadline: float) -> bool:
+        """Look at the reader until something changes there; False when the deadline passed without."""
+        left_s = max(0.0, deadline - time.monotonic())
+        before = self._seen
+        try:
+            name = self._name if self._listed else self._select(left_s)
+            assert name is not None
+            wait = partial(self._scard.wait, name, before, left_s)
+            self._seen = self._call_service(wait, left_s + self._service_timeout_s)
+        except ReaderError as error:
+            raise ReaderGone(str(error)) from error
+        return self._seen != before or time.monotonic() < deadline
+
+    def _select(self, timeout_s: float) -> str:
+        """Choose the reader, waiting that long for one to be plugged in when there is none."""
+        names = self._call_service(self._scard.readers, self._service_timeout_s)
+        if not names and timeout_s > 0:
+            self._call_service(
+                partial(self._scard.wait_for_plug, timeout_s), timeout_s + self._service_timeout_s
+            )
+            names = self._call_service(self._scard.readers, self._service_timeout_s)
+        if self._name is None or self._name not in names:
+            self._name = choose(self._wanted, names) if self._wanted or not names else self._first(names)
+        self._listed = True
+        return self._name
+
+    def _first(self, names: Sequence[str]) -> str:
+        with_card = self._call_service(partial(self._scard.readers_with_card, names), self._service_timeout_s)
+        return next(iter(with_card), names[0])
+
+    def _call_service(self, work: Callable[[], T], timeout_s: float) -> T:
+        """A call outside a conversation: when it fails, what we knew of the reader is old."""
+        try:
+            return self._call(work, timeout_s)
+        except TimeoutError:
+            self._listed, self._seen = False, None
+            raise ReaderGone(f"{self.name}: the PC/SC service does not answer") from None
+        except (ReaderGone, ServiceGone):
+            self._listed, self._seen = False, None
+            raise
+
+    def _call(self, work: Callable[[], T], timeout_s: float) -> T:
+        """Do `work` on the thread; `TimeoutError` when it is overdue. Then, once it returns, the card is reset."""
+        if self._overdue is not None and not self._overdue.wait(min(timeout_s, OVERDUE_PATIENCE_S)):
+            raise ReaderGone(f"{self.name} is out of order: an earlier call was never answered")
+        self._overdue = None
+        call = self._thread.submit(work)
+        try:
+            return call.result(timeout_s)
+        except TimeoutError:
+            self._overdue = self._thread.submit(self._scard.disconnect)
+            raise
+
+
+class PcscConnection:
+    """The exclusive connection to a presented card. `failure` is why it cannot be talked to, if so."""
+
+    def __init__(self, reader: PcscReader, failure: TransmissionError | None) -> None:
+        self._reader = reader
+        self.failure = failure
+
+    def transmit(self, command: bytes) -> bytes:
+        """See `CardConnection`. Raises `ExchangeTimeout` for a card that stays silent, from then on every time."""
+        if self.failure is not None:
+            raise self.failure
+        return self._reader.exchange(self, command)
+
+
+def choose(wanted: str, names: Sequence[str]) -> str:
+    """The one reader called `wanted`, or whose name contains it (in any case); raises `ReaderError`."""
+    if not names:
+        raise ReaderError(
+            "no card reader is plugged in", "Plug one in; pcsc_scan shows what the system sees."
+        )
+    found = [name for name in names if name == wanted]
+    found = found or [name for name in names if wanted.casefold() in name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    problem = f"no reader is called {wanted!r}" if not found else f"{wanted!r} fits {len(found)} readers"
+    raise ReaderError(problem, f"Available: {', '.join(repr(name) for name in found or names)}.")
+
+
+def list_readers() -> list[str]:
+    """The readers plugged in, as the service names them. Raises `ReaderError` without binding or service."""
+    scard, thread = Scard(load_binding()), IoThread("pcsc list")
+    try:
+        return thread.submit(scard.readers).result(SERVICE_TIMEOUT_S)
+    except TimeoutError as error:
+        raise _cannot_start(ServiceGone("PC/SC: the service does not answer")) from error
+    except TransmissionError as error:
+        raise _cannot_start(error) from error
+    finally:
+        thread.submit(scard.close)
+        thread.close(SERVICE_TIMEOUT_S)
+
+
+def load_binding() -> Any:
+    """pyscard's plain binding; raises `ReaderError` naming what to install."""
+    try:
+        from smartcard import scard  # noqa: PLC0415 readers are optional
+    except ImportError as error:
+        raise ReaderError(
+            f"real card readers need pyscard ({error})",
+            "Install libpcsclite-dev (Debian, Ubuntu) or pcsc-lite-devel (Fedora), then run "
+            "pip install 'resident-card-terminal[pcsc]' or uv sync --extra pcsc.",
+        ) from error
+    return scard
+
+
+def _cannot_start(error: TransmissionError) -> ReaderError:
+    return ReaderError(
+        str(error),
+        "Install and start the PC/SC service: package pcscd, then systemctl start pcscd "
+        "(without systemd: mkdir -p /run/pcscd; pcscd --foreground).",
+    )

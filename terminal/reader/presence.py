@@ -1,0 +1,196 @@
+"""The presence loop: one card after the other, for months, whatever readers and services do.
+
+    STOPPED ──START──► WAIT_FOR_CARD ──PRESENTED──► PROCESSING ──SERVED──► WAIT_FOR_REMOVAL ──LEFT──► WAIT_FOR_CARD
+    WAIT_FOR_CARD, WAIT_FOR_REMOVAL ──FAULT──► OUT_OF_ORDER ──RETRY──► WAIT_FOR_CARD
+    anywhere ──STOP──► STOPPED
+
+It runs on the thread that calls `run`, over any `ReaderPort`, and starts no thread of its own. It keeps no more than
+its state between taps, so it cannot grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from cardproto.connection import CardConnection
+from cardproto.errors import CardError, ReaderGone, ServiceGone, TransmissionError
+from terminal.reader.port import ReaderPort
+
+HEARTBEAT_S: Final = 0.25
+"""The longest single wait in a reader, and so the longest time until a stop is noticed there."""
+
+PAUSE_S: Final = 1.0
+"""Between two attempts on a reader that is out of order."""
+
+
+class State(Enum):
+    """Where the loop stands."""
+
+    STOPPED = "not running"
+    WAIT_FOR_CARD = "the reader is ready, nobody is there"
+    PROCESSING = "a card is being served"
+    WAIT_FOR_REMOVAL = "the card was served and still lies there"
+    OUT_OF_ORDER = "reader or service failed; trying again after a pause"
+
+
+class Event(Enum):
+    """What moves the loop on."""
+
+    START = "run was called"
+    PRESENTED = "a card was handed over"
+    SERVED = "the handler returned"
+    LEFT = "the card has left, or was swapped for another"
+    FAULT = "reader or service failed"
+    RETRY = "the pause is over"
+    STOP = "stop was called, or enough taps were served"
+
+
+TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
+    (State.STOPPED, Event.START): State.WAIT_FOR_CARD,
+    (State.WAIT_FOR_CARD, Event.PRESENTED): State.PROCESSING,
+    (State.WAIT_FOR_CARD, Event.FAULT): State.OUT_OF_ORDER,
+    (State.WAIT_FOR_CARD, Event.STOP): State.STOPPED,
+    (State.PROCESSING, Event.SERVED): State.WAIT_FOR_REMOVAL,
+    (State.PROCESSING, Event.STOP): State.STOPPED,
+    (State.WAIT_FOR_REMOVAL, Event.LEFT): State.WAIT_FOR_CARD,
+    (State.WAIT_FOR_REMOVAL, Event.FAULT): State.OUT_OF_ORDER,
+    (State.WAIT_FOR_REMOVAL, Event.STOP): State.STOPPED,
+    (State.OUT_OF_ORDER, Event.RETRY): State.WAIT_FOR_CARD,
+    (State.OUT_OF_ORDER, Event.STOP): State.STOPPED,
+}
+
+
+class IllegalTransition(RuntimeError):
+    """A defect of ours: this event has no meaning in this state."""
+
+
+def next_state(state: State, event: Event) -> State:
+    """Where `event` leads from `state`; raises `IllegalTransition` for what the table does not have."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"{event.name} in {state.name}") from None
+
+
+class Presence:
+    """Hands every presented card to `on_card`, once per presentation.
+
+    `on_card` serves the card and returns; the card is reset afterwards, also when the handler raised. A `CardError`
+    it lets out goes to `on_fault` and the loop goes on; any other exception ends `run` and reaches its caller.
+
+    `on_fault` hears of each outage once, not once per attempt, and again when its kind changes; `on_ready` hears
+    when the reader works again. The port stays open: its owner closes it after `run`.
+    """
+
+    def __init__(
+        self,
+        port: ReaderPort,
+        on_card: Callable[[CardConnection], None],
+        on_fault: Callable[[CardError], None],
+        *,
+        on_ready: Callable[[], None] | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self._port = port
+        self._on_card = on_card
+        self._on_fault = on_fault
+        self._on_ready = on_ready
+        self._heartbeat_s = heartbeat_s
+        self._pause_s = pause_s
+        self._state = State.STOPPED
+        self._fault: type[TransmissionError] | None = None
+        self._taps = 0
+        self._max_taps: int | None = None
+        # A SimpleQueue and not an Event: its put may be called from a signal handler that interrupts its own get.
+        self._stop_requests: SimpleQueue[None] = SimpleQueue()
+        self._stopping = False
+
+    @property
+    def state(self) -> State:
+        """Where the loop stands; any thread may look."""
+        return self._state
+
+    def stop(self) -> None:
+        """Make `run` return: at once from a pause, within a heartbeat from a wait, after the running tap.
+
+        Any thread and any signal handler may call it, also before `run`. It is final.
+        """
+        self._stopping = True
+        self._stop_requests.put(None)
+
+    def run(self, max_taps: int | None = None) -> int:
+        """Serve cards until `stop`, or until `max_taps` of them were served; returns how many."""
+        self._taps, self._max_taps = 0, max_taps
+        self._state = next_state(self._state, Event.START)
+        steps: dict[State, Callable[[], Event | None]] = {
+            State.WAIT_FOR_CARD: self._wait_for_card,
+            State.WAIT_FOR_REMOVAL: self._wait_for_removal,
+            State.OUT_OF_ORDER: self._pause,
+        }
+        try:
+            while self._state is not State.STOPPED:
+                event = Event.STOP if self._stopping else steps[self._state]()
+                if event is not None:
+                    self._state = next_state(self._state, event)
+        finally:
+            self._state = State.STOPPED  # also when a handler's exception ends the loop
+        return self._taps
+
+    def _wait_for_card(self) -> Event | None:
+        """Wait and serve. PROCESSING begins and ends here, because the connection lives no longer than that."""
+        try:
+            connection = self._port.wait_for_card(self._heartbeat_s)
+        except TransmissionError as error:
+            return self._failed(error)
+        self._works()
+        if connection is None:
+            return None
+        self._state = next_state(self._state, Event.PRESENTED)
+        self._serve(connection)
+        self._taps += 1
+        return Event.STOP if self._taps == self._max_taps else Event.SERVED
+
+    def _serve(self, connection: CardConnection) -> None:
+        try:
+            self._on_card(connection)
+        except (ReaderGone, ServiceGone) as error:
+            self._report(error)
+        except CardError as error:
+            self._on_fault(error)
+        finally:
+            self._port.release()
+
+    def _wait_for_removal(self) -> Event | None:
+        try:
+            left = self._port.wait_for_removal(self._heartbeat_s)
+        except TransmissionError as error:
+            return self._failed(error)
+        return Event.LEFT if left else None
+
+    def _pause(self) -> Event:
+        try:
+            self._stop_requests.get(timeout=self._pause_s)
+        except Empty:
+            return Event.RETRY
+        return Event.STOP
+
+    def _failed(self, error: TransmissionError) -> Event:
+        self._report(error)
+        return Event.FAULT
+
+    def _report(self, error: TransmissionError) -> None:
+        """An outage of many attempts is one fault."""
+        if type(error) is not self._fault:
+            self._fault = type(error)
+            self._on_fault(error)
+
+    def _works(self) -> None:
+        if self._fault is None:
+            return
+        self._fault = None
+        if self._on_ready is not None:
+            self._on_ready()

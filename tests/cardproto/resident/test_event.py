@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardproto.errors import FormatError
+from cardproto.resident.records.event import (
+    EVENT_BYTES,
+    NO_JOURNEY,
+    Event,
+    EventKind,
+    PaidBy,
+    build_event,
+    parse_event,
+    parse_event_with_schema,
+)
+
+# Written by hand from docs/card-layout.md, not by the encoder.
+RIDE_RAW = (
+    "13"
+    + "68C00F80"
+    + "0186A1"
+    + "0000002A"
+    + "0061A8"
+    + "000BB8"
+    + "8025"
+    + "004B01"
+    + "12"
+    + "05"
+    + "00000000000007"
+)
+RIDE = Event(
+    kind=EventKind.RIDE,
+    at=datetime(2025, 9, 9, 11, 29, 4, tzinfo=UTC),
+    terminal=100001,
+    sequence=42,
+    balance_after_minor=25_000,
+    amount_minor=3_000,
+    route=37,
+    direction=1,
+    journey_age_s=300,
+    transfers=1,
+    paid_by=PaidBy.PURSE,
+    counter_layout=2,
+    meals=5,
+    counters=7,
+)
+
+events = st.builds(
+    Event,
+    kind=st.sampled_from(EventKind),
+    at=st.integers(0, 2**32 - 1).map(lambda at: datetime.fromtimestamp(at, UTC)),
+    terminal=st.integers(0, 2**24 - 1),
+    sequence=st.integers(0, 2**32 - 1),
+    balance_after_minor=st.integers(0, 2**24 - 1),
+    amount_minor=st.integers(0, 2**24 - 1),
+    route=st.integers(0, 0x7FFF),
+    direction=st.integers(0, 1),
+    journey_age_s=st.none() | st.integers(0, NO_JOURNEY - 1),
+    transfers=st.integers(0, 63),
+    paid_by=st.sampled_from(PaidBy),
+    counter_layout=st.integers(0, 15),
+    meals=st.integers(0, 255),
+    counters=st.integers(0, 2**56 - 1),
+)
+
+
+def test_a_record_written_by_hand() -> None:
+    assert RIDE.at.timestamp() == 0x68C00F80
+    assert parse_event(bytes.fromhex(RIDE_RAW)) == RIDE
+    assert build_event(RIDE).hex().upper() == RIDE_RAW
+
+
+@given(events)
+def test_what_was_built_is_parsed_by_both_parsers(event: Event) -> None:
+    raw = build_event(event)
+    assert len(raw) == EVENT_BYTES
+    assert parse_event(raw) == event
+    assert parse_event_with_schema(raw) == event
+
+
+def outcome(parse: Callable[[bytes], Event], raw: bytes) -> Event | tuple[str, int | None]:
+    """The event, or where the parser says the mistake is."""
+    try:
+        return parse(raw)
+    except FormatError as error:
+        return error.where, error.offset
+
+
+plausible = st.binary(min_size=31, max_size=31).map(lambda rest: bytes((0x10 | rest[0] % 9,)) + rest)
+
+
+@given(st.binary(max_size=40) | st.binary(min_size=32, max_size=32) | plausible)
+def test_the_fast_parser_is_the_schema_errors_included(raw: bytes) -> None:
+    slow = outcome(parse_event_with_schema, raw)
+    assert outcome(parse_event, raw) == slow
+    if isinstance(slow, Event):
+        assert build_event(slow) == raw, "every bit of an accepted record has a meaning"
+
+
+@pytest.mark.parametrize("parse", [parse_event, parse_event_with_schema])
+@pytest.mark.parametrize(
+    ("change", "offset"),
+    [
+        ((0, 0x03), 0),
+        ((0, 0x23), 0),
+        ((0, 0x10), 0),
+        ((0, 0x19), 0),
+        ((23, 0xA2), 23),
+        ((23, 0xF2), 23),
+    ],
+)
+def test_unknown_versions_and_codes(parse: object, change: tuple[int, int], offset: int) -> None:
+    raw = bytearray.fromhex(RIDE_RAW)
+    raw[change[0]] = change[1]
+    with pytest.raises(FormatError, match=r"file 02 \(events\)") as error:
+        parse(bytes(raw))
+    assert error.value.offset == offset
+
+
+@pytest.mark.parametrize("parse", [parse_event, parse_event_with_schema])
+@pytest.mark.parametrize(
+    "raw", [b"", bytes.fromhex(RIDE_RAW)[:-1], bytes.fromhex(RIDE_RAW) + b"\0", bytes(32)]
+)
+def test_another_length_or_an_empty_record(parse: object, raw: bytes) -> None:
+    with pytest.raises(FormatError):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": RIDE.at.replace(tzinfo=None)},
+        {"at": datetime(2025, 1, 1, microsecond=1, tzinfo=UTC)},
+        {"at": datetime(1969, 1, 1, tzinfo=UTC)},
+        {"at": datetime(2200, 1, 1, tzinfo=UTC)},
+        {"terminal": 2**24},
+        {"terminal": -1},
+        {"sequence": 2**32},
+        {"balance_after_minor": -1},
+        {"balance_after_minor": 2**24},
+        {"amount_minor": 2**24},
+        {"route": 0x8000},
+        {"direction": 2},
+        {"journey_age_s": NO_JOURNEY},
+        {"journey_age_s": -1},
+        {"transfers": 64},
+        {"counter_layout": 16},
+        {"meals": 256},
+        {"counters": 2**56},
+    ],
+)
+def test_what_does_not_fit_is_not_written(change: dict[str, object]) -> None:
+    with pytest.raises(FormatError):
+        build_event(replace(RIDE, **change))
+
+
+def test_a_time_in_another_zone_is_the_same_time() -> None:
+    local = RIDE.at.astimezone(timezone(timedelta(hours=3)))
+    assert build_event(replace(RIDE, at=local)) == build_event(RIDE)

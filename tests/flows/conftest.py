@@ -1,0 +1,47 @@
+"""A town small enough for one test: two validators of one bus, a canteen with two counters, software cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from terminal.cli.demo_script import DAY, Stop
+from terminal.cli.town import Town, open_town
+from terminal.tap import Terminal
+
+FRONT = Stop(70001, "bus", "front door", route=15)
+REAR = Stop(70002, "bus", "rear door", route=15)
+COUNTER_A = Stop(80001, "canteen", "counter A")
+COUNTER_B = Stop(80002, "canteen", "counter B")
+
+OpenTown = Callable[..., AbstractContextManager[Town]]
+
+
+@pytest.fixture
+def town_of(tmp_path: Path) -> OpenTown:
+    """`with town_of("adult_purse", …) as town:` opens a fresh town with these residents at 09:40."""
+
+    def open_one(
+        *residents: str, at: str = "09:40:00", folder: str = "town", stops: tuple[Stop, ...] = (FRONT, REAR)
+    ) -> AbstractContextManager[Town]:
+        return _town(tmp_path / folder, residents, at, stops)
+
+    return open_one
+
+
+@contextmanager
+def _town(folder: Path, residents: tuple[str, ...], at: str, stops: tuple[Stop, ...]) -> Iterator[Town]:
+    folder.mkdir(parents=True)
+    with open_town(folder, stops, residents, DAY, seed=7) as town:
+        town.at(DAY, at)
+        yield town
+
+
+@pytest.fixture(scope="module")
+def any_terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """One bus terminal with an open shift, for tests whose cards bring nothing."""
+    with _town(tmp_path_factory.mktemp("one") / "town", (), "09:40:00", (FRONT,)) as town:
+        yield town.terminals[FRONT.number]

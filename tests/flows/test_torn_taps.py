@@ -1,0 +1,203 @@
+"""K-03 and design.md §3 stage 9: a card pulled at any exchange is charged once, and its ride is on record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
+from terminal.cli.demo_script import Stop
+from terminal.cli.town import Town, purse_minor
+from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
+from terminal.tap_report import End
+from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, REAR, OpenTown
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A resident whose tap writes the card, and what one tap must take from the purse."""
+
+    resident: str
+    first: Stop
+    other: Stop
+    exchanges: int
+    charge_minor: int
+
+    @property
+    def stops(self) -> tuple[Stop, Stop]:
+        return self.first, self.other
+
+
+WRITERS = (
+    Writer("adult_purse", FRONT, REAR, 8, 2400),
+    Writer("month_pass", FRONT, REAR, 7, 0),
+    Writer("social_pack_45", FRONT, REAR, 7, 0),
+    Writer("free_pensioner", FRONT, REAR, 7, 0),
+    Writer("student_half_price", FRONT, REAR, 8, 2000),
+    Writer("pupil_grade3", COUNTER_A, COUNTER_B, 7, 0),
+    Writer("pupil_two_meals", COUNTER_A, COUNTER_B, 7, 0),
+)
+
+
+def tears(writer: Writer) -> list[FaultPlan]:
+    return [tear(n) for n in range(1, writer.exchanges + 1) for tear in (tear_before, tear_after)]
+
+
+CASES = [
+    pytest.param(writer, plan, moved, id=f"{writer.resident}-{plan.faults[0]}-{'moved' if moved else 'same'}")
+    for writer in WRITERS
+    for plan in tears(writer)
+    for moved in (False, True)
+]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the journals of all terminals say of taps: every intent must have found its end or be open."""
+
+    intents: dict[tuple[int, int], Intent]
+    committed: set[tuple[int, int]]
+    not_committed: set[tuple[int, int]]
+    unresolved: set[tuple[int, int]]
+    refused: list[Refused]
+
+    @classmethod
+    def of(cls, town: Town) -> Ledger:
+        ledger = cls({}, set(), set(), set(), [])
+        for number, terminal in town.terminals.items():
+            for row in terminal.journal.rows(0, 10_000):
+                ledger._take(number, row.sequence, parse_record(row.body))
+        return ledger
+
+    def _take(self, number: int, sequence: int, record: object) -> None:
+        match record:
+            case Intent():
+                self.intents[number, sequence] = record
+            case Committed(intent=intent):
+                assert (number, intent) not in self.committed, "one end for each intent"
+                self.committed.add((number, intent))
+            case NotCommitted(intent=intent):
+                self.not_committed.add((number, intent))
+            case Unresolved(intent=intent):
+                self.unresolved.add((number, intent))
+            case Refused():
+                self.refused.append(record)
+            case _:
+                pass
+
+    @property
+    def written(self) -> set[tuple[int, int]]:
+        """Intents whose event the card holds, told by the journals alone: committed, or seen by a later tap."""
+        taps: list[Intent | Refused] = [*self.refused, *self.intents.values()]
+        seen = {(tap.prev_terminal, tap.prev_sequence) for tap in taps}
+        return self.committed | (seen & set(self.intents))
+
+
+@pytest.mark.parametrize(("writer", "plan", "moved"), CASES)
+def test_torn_tap_is_charged_once_and_recorded(
+    town_of: OpenTown, writer: Writer, plan: FaultPlan, moved: bool
+) -> None:
+    with town_of(writer.resident, stops=writer.stops) as town:
+        before_minor = town.purses_minor()
+        torn = town.tap(writer.first.number, writer.resident, plan).report
+        assert torn.end in (End.NOTHING_WRITTEN, End.NOT_COMMITTED, End.UNRESOLVED)
+        assert not torn.outcome.accepted
+        town.clock.advance(5)
+        again = town.tap((writer.other if moved else writer.first).number, writer.resident).report
+        spent_minor = before_minor - town.purses_minor()
+        ledger = Ledger.of(town)
+        assert spent_minor == writer.charge_minor, "charged exactly once"
+        assert sum(ledger.intents[tap].charge_minor for tap in ledger.written) == spent_minor
+        assert len(ledger.written) == 1, "exactly one ride or meal stands on record"
+        served_elsewhere = moved and torn.end is End.UNRESOLVED and again.end is End.NOTHING_WRITTEN
+        assert again.outcome.accepted or (served_elsewhere and again.outcome.message == "meal_already")
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.resident)
+def test_unresolved_tap_survives_a_restart(town_of: OpenTown, writer: Writer) -> None:
+    with town_of(writer.resident, stops=writer.stops) as town:
+        town.tap(writer.first.number, writer.resident, tear_after(writer.exchanges))
+        journal = town.terminals[writer.first.number].journal
+        (open_sequence, intent), *more = journal.open_intents()
+        assert not more
+        assert intent.charge_minor == writer.charge_minor
+        journal.close()
+        reopened = type(journal).open(journal.path, journal.terminal)
+        town.terminals[writer.first.number].journal = reopened
+        town.clock.advance(5)
+        again = town.tap(writer.first.number, writer.resident).report
+        assert again.end is End.RECOVERED
+        assert again.sequence == open_sequence
+        assert again.outcome.accepted
+        assert not reopened.open_intents()
+        reopened.close()
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda w: w.resident)
+def test_corrupted_commit_answer_is_settled_while_the_card_is_there(
+    town_of: OpenTown, writer: Writer
+) -> None:
+    """The commit ran but its answer does not verify: the card is asked at once what it did."""
+    with town_of(writer.resident, stops=writer.stops) as town:
+        report = town.tap(writer.first.number, writer.resident, corrupt(writer.exchanges, 3)).report
+        assert report.end is End.COMMITTED
+        assert report.outcome.accepted
+        assert len(Ledger.of(town).committed) == 1
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])
+@pytest.mark.parametrize("exchange", range(1, 9))
+def test_silence_at_any_exchange(town_of: OpenTown, exchange: int, executed: bool) -> None:
+    with town_of("adult_purse") as town:
+        before_minor = town.purses_minor()
+        silent = town.tap(
+            FRONT.number, "adult_purse", silence(exchange, lasts_s=1.5, executed=executed)
+        ).report
+        assert not silent.outcome.accepted
+        town.clock.advance(5)
+        again = town.tap(FRONT.number, "adult_purse").report
+        assert again.outcome.accepted
+        assert before_minor - town.purses_minor() == 2400
+
+
+def test_tears_in_a_row_never_add_up(town_of: OpenTown) -> None:
+    """Torn again while being settled, at every exchange: still one charge in the end."""
+    for second in range(1, 7):
+        for tear in (tear_before, tear_after):
+            with town_of("adult_purse", folder=f"{tear.__name__}{second}") as town:
+                before_minor = town.purses_minor()
+                town.tap(FRONT.number, "adult_purse", tear_after(8))
+                town.clock.advance(4)
+                town.tap(FRONT.number, "adult_purse", tear(second))
+                town.clock.advance(4)
+                last = town.tap(FRONT.number, "adult_purse").report
+                assert last.outcome.accepted
+                assert before_minor - town.purses_minor() == 2400
+                assert purse_minor(town.cards["adult_purse"]) == last.before.balance_minor  # type: ignore[arg-type, union-attr]
+
+
+def test_settled_late_is_a_new_ride(town_of: OpenTown) -> None:
+    """Back after the retap window: the first ride stands and is settled, the new one is paid."""
+    with town_of("adult_purse") as town:
+        before_minor = town.purses_minor()
+        town.tap(FRONT.number, "adult_purse", tear_after(8))
+        town.clock.advance(3 * 3600)
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert report.end is End.COMMITTED
+        ledger = Ledger.of(town)
+        assert len(ledger.committed) == 2
+        assert before_minor - town.purses_minor() == 4800
+
+
+def test_card_that_moved_on_settles_from_older_events(town_of: OpenTown) -> None:
+    """Torn here, used elsewhere, back here: the older events the card keeps tell what the torn tap did."""
+    for tear, ends in ((tear_after, "committed"), (tear_before, "not_committed")):
+        with town_of("adult_purse", folder=ends) as town:
+            town.tap(FRONT.number, "adult_purse", tear(8))
+            town.clock.advance(2 * 3600)
+            assert town.tap(REAR.number, "adult_purse").report.end is End.COMMITTED
+            town.clock.advance(2 * 3600)
+            assert town.tap(FRONT.number, "adult_purse").report.end is End.COMMITTED
+            assert not town.terminals[FRONT.number].journal.open_intents()
+            assert len(getattr(Ledger.of(town), ends)) >= 1

@@ -1,0 +1,78 @@
+"""A card torn at any exchange of the issuing desk is either issued or recognisably not, never something else."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from cardproto.channel import CardChannel
+from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.messaging import CommMode
+from cardproto.errors import CardError, CardGone
+from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
+from cardproto.resident.personalise import personalise
+from cardproto.resident.records.event import EVENT_BYTES, parse_event
+from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
+from sim.air import VirtualClock
+from sim.card import VirtualCard
+from sim.faults import NO_FAULTS, FaultPlan, tear_after, tear_before
+from sim.field import Field, Presentation
+from sim.issue import content_of
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
+from tests.sim.bench import UID, Counting
+
+REGION = 34
+KEYS = load_lab_keys().for_card(UID, REGION)
+CONTENT = content_of(load_profile("adult_purse"), UID, REGION, date(2026, 9, 15))
+
+
+class Desk:
+    """The card on the desk's reader, as a connection."""
+
+    def __init__(self, card: VirtualCard, faults: FaultPlan) -> None:
+        clock = VirtualClock(datetime(2026, 9, 15, tzinfo=UTC))
+        self.presentation = Presentation(card, Field(clock, None), faults, None)
+
+    def transmit(self, command: bytes) -> bytes:
+        return self.presentation.exchange(command)
+
+
+def issue_torn(faults: FaultPlan) -> tuple[VirtualCard, int]:
+    """A card and how many exchanges its issue took or lasted."""
+    card = VirtualCard(UID, Counting())
+    desk = Desk(card, faults)
+    channel = CardChannel(desk, max_exchanges=200)
+    if faults == NO_FAULTS:
+        personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
+    else:
+        with pytest.raises(CardGone):
+            personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
+    return card, desk.presentation.exchanges
+
+
+def read(card: VirtualCard) -> tuple[int, int]:
+    """(purse, balance in the newest event), by the validator's key."""
+    desfire = DesfireCard(CardChannel(card))
+    desfire.select_application(AID)
+    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(KEYS.validate), bytes(16))
+    parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
+    event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
+    return desfire.get_value(FILE_PURSE, CommMode.MAC), parse_event(bytes(event)).balance_after_minor
+
+
+def test_torn_at_every_exchange_of_the_desk() -> None:
+    whole, exchanges = issue_torn(NO_FAULTS)
+    assert read(whole) == (50_000, 50_000)
+    for exchange in range(1, exchanges + 1):
+        for tear in (tear_before, tear_after):
+            card, lasted = issue_torn(tear(exchange))
+            assert lasted == exchange
+            if exchange == exchanges and tear is tear_after:
+                assert read(card) == (50_000, 50_000)
+                assert card.image() == whole.image()
+            else:
+                with pytest.raises(CardError):
+                    read(card)

@@ -1,0 +1,211 @@
+"""The terminal's side: everything arrives once, and only a trustworthy acknowledgement lets rows leave."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from terminal.journal.chain import Head
+from terminal.journal.journal import Journal
+from terminal.sync import wire
+from terminal.sync.link import Answer
+from tests.terminal.journal.samples import day, intent
+from tests.terminal.sync.station import Collector, Station, no_answer
+
+
+def test_everything_arrives_in_batches(station, collector):
+    station.append(day(12))
+    seen = []
+    report = station.client.sync_once(progress=lambda through, head: seen.append((through, head)))
+    assert (report.uploaded, report.batches, report.unsent, report.problem) == (24, 3, 0, None)
+    assert report.acknowledged_through == station.journal.acknowledged_through == 24
+    assert seen == [(10, 24), (20, 24), (24, 24)]
+    assert collector.stored(7) == station.rows()
+    assert collector.alarms() == []
+
+
+def test_the_first_run_greets_even_when_there_is_nothing_to_send(station):
+    assert station.client.sync_once().batches == 1
+    assert station.client.sync_once().batches == 0
+    station.append(day(1))
+    assert station.client.sync_once().uploaded == 2
+
+
+def test_a_lost_answer_costs_a_resend_and_nothing_else(station, collector):
+    station.append(day(3))
+    station.wire.alter = no_answer
+    report = station.client.sync_once()
+    assert "the answer was lost" in report.problem.what
+    assert (report.acknowledged_through, report.unsent) == (0, 6)
+    station.wire.alter = lambda answer: answer
+    station.append(day(1))
+    report = station.client.sync_once()
+    assert (report.acknowledged_through, report.problem) == (8, None)
+    assert collector.stored(7) == station.rows()
+    assert collector.alarms() == []
+
+
+def test_stopping_between_batches_loses_nothing(station):
+    station.append(day(25))
+    report = station.client.sync_once(stop=lambda: station.journal.acknowledged_through >= 20)
+    assert (report.acknowledged_through, report.unsent, report.problem) == (20, 30, None)
+    assert station.new_client().sync_once().unsent == 0
+
+
+# What an answer may not do
+
+
+def forged(ack: wire.Ack, key: Ed25519PrivateKey, **changes) -> wire.Ack:
+    changed = msgspec.structs.replace(ack, **changes)
+    return wire.build_ack(changed.terminal, Head(changed.through, changed.head_hash), changed.at_ms, key)
+
+
+HOSTILE = {
+    "a changed field": (
+        lambda ack, key: msgspec.structs.replace(ack, through=5),
+        "not signed by the collector",
+    ),
+    "another key": (
+        lambda ack, key: forged(ack, Ed25519PrivateKey.generate()),
+        "not signed by the collector",
+    ),
+    "another terminal": (lambda ack, key: forged(ack, key, terminal=8), "for terminal 8"),
+    "the future": (lambda ack, key: forged(ack, key, through=99), "holds row 99, this journal ends at row 6"),
+    "another hash": (lambda ack, key: forged(ack, key, head_hash=bytes(32)), "holds another row 6"),
+    "too little": (
+        lambda ack, key: forged(ack, key, through=0, head_hash=bytes(32)),
+        "holds another row 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_acknowledgement_that_cannot_be_trusted_changes_nothing(station, collector, name):
+    alter, reason = HOSTILE[name]
+    station.append(day(3))
+    station.wire.alter = lambda answer: Answer(
+        200, wire.encode(alter(wire.parse_ack(answer.body), collector.key))
+    )
+    report = station.client.sync_once()
+    assert reason in report.problem.what
+    assert report.problem.advice
+    assert station.journal.acknowledged_through == 0
+    assert station.journal.purge(keep_ms=0, now_ms=10**15) == 0
+    station.wire.alter = lambda answer: answer
+    assert station.client.sync_once().unsent == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b""),
+        Answer(200, b"<html>captive portal</html>"),
+        Answer(302, b""),
+        Answer(500, b"\x00"),
+        Answer(403, b'{"error": "no\\u001b[2Jway", "advice": "x"}'),
+        Answer(409, b'{"error": "gap", "advice": "", "wants": 4000000000}'),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.body[:12]!r}",
+)
+def test_a_stranger_that_answers_changes_nothing(station, answer):
+    station.append(day(3))
+    station.wire.alter = lambda _: answer
+    report = station.client.sync_once()
+    assert report.problem.what.isprintable()
+    assert station.journal.acknowledged_through == 0
+    station.wire.alter = lambda answer: answer
+    assert station.client.sync_once().unsent == 0
+
+
+def test_an_old_acknowledgement_replayed_is_reported_and_harmless(station):
+    station.append(day(2))
+    station.client.sync_once()
+    old = station.wire.answers[-1]
+    station.append(day(2))
+    station.wire.alter = lambda _: old
+    report = station.client.sync_once()
+    assert "confirmed row 4 of 8 sent" in report.problem.what
+    assert station.journal.acknowledged_through == 4
+
+
+# When the two sides remember differently
+
+
+def test_a_collector_restored_from_a_backup_gets_what_it_lost(tmp_path, station, collector):
+    station.append(day(20))
+    station.client.sync_once()
+    (tmp_path / "restored").mkdir()
+    restored = Collector(tmp_path / "restored")
+    restored.key = collector.key
+    restored.intake._signer = collector.key
+    restored.enrolment.enrol(7, station.key.public_key())
+    station.wire.intake = restored.intake
+    station.append(day(1))
+
+    report = station.client.sync_once()
+    assert "rows 1 to 40 are missing" in report.problem.advice
+    report = station.client.sync_once()
+    assert (report.problem, report.unsent) == (None, 0)
+    assert restored.stored(7) == station.rows()
+    assert restored.alarms() == [("gap", 7, 1)]
+    restored.store.close()
+
+
+def test_what_was_purged_cannot_be_sent_again_and_is_said(tmp_path, station, collector):
+    station.append(day(5))
+    station.client.sync_once()
+    station.journal.purge(keep_ms=0, now_ms=10**15)
+    collector.store._connection.execute("DELETE FROM record")
+    collector.store._connection.execute("DELETE FROM terminal")
+    station.append(day(1))
+    for _ in range(2):
+        assert "gap" in station.client.sync_once().problem.what
+    assert station.journal.unsent == 2
+
+
+def test_a_cut_journal_is_noticed_by_both_sides(tmp_path, station, collector):
+    station.append(day(2))
+    station.client.sync_once()
+    station.journal.checkpoint()
+    copy = tmp_path / "old copy.db"
+    station.journal.close()
+    copy.write_bytes(station.journal.path.read_bytes())
+    station.journal = Journal.open(station.journal.path, 7)
+    station.append(day(2))
+    station.new_client().sync_once()
+    station.journal.close()
+
+    station.journal = Journal.open(copy, 7)
+    report = station.new_client().sync_once()
+    assert "the collector holds row 8, this journal ends at row 4" in report.problem.what
+    assert "stop taking taps" in report.problem.advice
+    assert collector.alarms() == [("cut_tail", 7, 4)]
+    station.append([intent(turn=99)])
+    report = station.new_client().sync_once()
+    assert "other_hash" in report.problem.what
+    assert ("other_hash", 7, 5) in collector.alarms()
+    assert len(collector.stored(7)) == 8
+
+
+def test_a_collector_that_takes_less_is_given_less(station):
+    station.append(day(4))
+    refusal = msgspec.json.encode(wire.Refusal("too_large", "Send less."))
+    station.wire.alter = lambda answer: Answer(413, refusal)
+    for _ in range(3):
+        station.client.sync_once()
+    station.wire.alter = lambda answer: answer
+    station.client.sync_once()
+    sizes = [len(wire.parse_batch(batch).bodies) for batch in station.wire.batches]
+    assert sizes[:4] == [8, 4, 2, 1]
+    assert station.journal.unsent == 0
+
+
+def test_a_terminal_that_is_not_enrolled_is_told_what_to_do(tmp_path, collector):
+    stranger = Station(tmp_path, collector, terminal=9)
+    (collector.enrolment.directory / "9.pub").unlink()
+    stranger.append(day(1))
+    problem = stranger.client.sync_once().problem
+    assert "unknown_terminal" in problem.what
+    assert "Put the public key of terminal 9" in problem.advice
+    stranger.journal.close()

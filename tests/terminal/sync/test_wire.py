@@ -1,0 +1,100 @@
+"""Messages: any altered byte is noticed, by the parser or by the signature."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terminal.journal.chain import Head, genesis, link
+from terminal.sync import wire
+from terminal.sync.wire import Malformed
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+BODIES = (b"\x01one", b"\x01two", b"\x01three")
+START = genesis(7)
+BATCH = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY)
+ACK = wire.build_ack(7, Head(3, bytes(range(32))), 2_000, KEY)
+
+
+def is_genuine(batch: wire.Batch) -> bool:
+    hashes = wire.row_hashes(batch)
+    last = hashes[-1] if hashes else batch.previous_hash
+    return wire.batch_is_genuine(batch, last, KEY.public_key())
+
+
+def test_a_batch_arrives_as_it_was_sent():
+    batch = wire.parse_batch(wire.encode(BATCH))
+    assert batch == BATCH
+    assert (batch.first, batch.last, batch.bodies) == (1, 3, BODIES)
+    first = link(START.hash, BODIES[0])
+    assert wire.row_hashes(batch) == [first, link(first, BODIES[1]), link(link(first, BODIES[1]), BODIES[2])]
+    assert is_genuine(batch)
+
+
+def test_a_greeting_is_a_batch_without_rows():
+    greeting = wire.build_batch(7, Head(5, bytes(32)), (), Head(5, bytes(32)), 1_000, KEY)
+    assert (greeting.first, greeting.last) == (6, 5)
+    assert is_genuine(wire.parse_batch(wire.encode(greeting)))
+
+
+def test_an_acknowledgement_arrives_as_it_was_sent():
+    ack = wire.parse_ack(wire.encode(ACK))
+    assert (ack.terminal, ack.through, ack.head_hash, ack.at_ms) == (7, 3, bytes(range(32)), 2_000)
+    assert wire.ack_is_genuine(ack, KEY.public_key())
+
+
+@given(st.integers(0, len(wire.encode(BATCH)) - 1), st.integers(1, 255))
+def test_any_changed_byte_of_a_batch_is_noticed(position, change):
+    data = bytearray(wire.encode(BATCH))
+    data[position] ^= change
+    try:
+        batch = wire.parse_batch(bytes(data))
+    except Malformed:
+        return
+    assert not is_genuine(batch)
+
+
+@given(st.integers(0, len(wire.encode(ACK)) - 1), st.integers(1, 255))
+def test_any_changed_byte_of_an_acknowledgement_is_noticed(position, change):
+    data = bytearray(wire.encode(ACK))
+    data[position] ^= change
+    try:
+        ack = wire.parse_ack(bytes(data))
+    except Malformed:
+        return
+    assert not wire.ack_is_genuine(ack, KEY.public_key())
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_malformed(data):
+    for parse in (wire.parse_batch, wire.parse_ack):
+        with pytest.raises(Malformed):
+            parse(data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2},
+        {"first": 0},
+        {"first": 1 << 32},
+        {"head_sequence": 2},
+        {"bodies": (b"",)},
+        {"bodies": (bytes(wire.MAX_BODY_BYTES + 1),)},
+        {"previous_hash": bytes(31)},
+        {"signature": bytes(63)},
+    ],
+    ids=str,
+)
+def test_a_batch_outside_the_limits_is_malformed(changes):
+    with pytest.raises(Malformed):
+        wire.parse_batch(wire.encode(msgspec.structs.replace(BATCH, **changes)))
+
+
+def test_the_two_signatures_cannot_stand_for_each_other():
+    ack = msgspec.structs.replace(ACK, signature=BATCH.signature)
+    assert not wire.ack_is_genuine(ack, KEY.public_key())
+    assert not wire.ack_is_genuine(ACK, Ed25519PrivateKey.generate().public_key())
