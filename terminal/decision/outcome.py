@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import Event
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext, Serving
 
 
 class Message(StrEnum):
@@ -105,6 +106,8 @@ class Decision:
     facts: tuple[Reason, ...]
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    meal: Serving | None = None
+    """The portion that was given, when the decision is about a meal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +162,5 @@ class TapContext:
     """What this terminal already took today from this bank card (T-43)."""
     counts: Mapping[str, int] = field(default_factory=_no_counts)
     """Counters kept by the server: the last known count plus this terminal's own (O-04)."""
+    canteen: CanteenContext = NO_CANTEEN
+    """What a canteen terminal knows besides: the pupil, the meal being served."""
