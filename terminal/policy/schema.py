@@ -15,28 +15,12 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from terminal.policy.schema_base import Fare, Name, Section
+from terminal.policy.schema_base import Medium as Medium
+from terminal.policy.schema_base import Right as Right
 from terminal.policy.schema_meals import Meals
 
 SCHEMA_VERSION: Final = 1
 COUNTER_BITS: Final = 56
-
-
-class Medium(StrEnum):
-    """What the rider pays with (T-01)."""
-
-    TRANSPORT_CARD = "transport_card"
-    BANK_CARD = "bank_card"
-    CASH = "cash"
-
-
-class Right(StrEnum):
-    """What may cover a ride or a meal, in the order a profile states (K-02)."""
-
-    PASS = "pass"  # noqa: S105 a travel pass
-    PACK = "pack"
-    TRANSFER = "transfer"
-    CONCESSION = "concession"
-    PURSE = "purse"
 
 
 class Period(StrEnum):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, time
-from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.schema_base import Fare, Minor, Name, Section
+from terminal.policy.schema_base import Fare, Minor, Name, Section, Weekday
 
 MEAL_BITS: Final = 8
 LAST_GRADE: Final = 11
@@ -111,18 +110,6 @@ class Max(Section, frozen=True, kw_only=True, tag_field="kind", tag="max"):
 
 
 Combination = Replace | Add | Max
-
-
-class Weekday(StrEnum):
-    """Days of the week, in order."""
-
-    MONDAY = "mon"
-    TUESDAY = "tue"
-    WEDNESDAY = "wed"
-    THURSDAY = "thu"
-    FRIDAY = "fri"
-    SATURDAY = "sat"
-    SUNDAY = "sun"
 
 
 class Days(Section, frozen=True, kw_only=True):
