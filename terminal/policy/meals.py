@@ -12,6 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
+from terminal.policy.schema_base import Weekday
 from terminal.policy.schema_meals import (
     LAST_GRADE,
     PARENTS,
@@ -24,7 +25,6 @@ from terminal.policy.schema_meals import (
     Portion,
     Replace,
     School,
-    Weekday,
     Window,
 )
 
