@@ -14,18 +14,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from terminal.journal.canteen_records import CanteenRecord, MealLine
+from terminal.journal.record_base import Record
+
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
 
 
 class UnreadableRecord(ValueError):
     """The bytes are no record this software knows."""
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True):
-    """Base of every kind. `at_ms` is the terminal's clock when the fact was known."""
-
-    at_ms: int
 
 
 class Started(Record, frozen=True, array_like=True, tag=1):
@@ -59,7 +56,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
     category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so
     that the collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the
-    passenger is told at the next presentation.
+    passenger is told at the next presentation. `meal` is the portion, in a canteen.
     """
 
     card_ref: bytes
@@ -80,6 +77,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     event: bytes
     proof: tuple[tuple[int, bytes, bytes], ...]
     values: dict[str, int | str]
+    meal: MealLine | None = None
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -134,7 +132,16 @@ class Fault(Record, frozen=True, array_like=True, tag=9):
 
 
 AnyRecord: TypeAlias = (
-    Started | ShiftOpened | ShiftClosed | Intent | Committed | NotCommitted | Unresolved | Refused | Fault
+    Started
+    | ShiftOpened
+    | ShiftClosed
+    | Intent
+    | Committed
+    | NotCommitted
+    | Unresolved
+    | Refused
+    | Fault
+    | CanteenRecord
 )
 
 _encode = msgspec.msgpack.Encoder().encode
