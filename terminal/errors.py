@@ -2,11 +2,14 @@
 
 TerminalError            1
 ├── RegionDocumentError  10   region document or deny list invalid or unknown
+├── ScenarioFileError    10   scenario file invalid or written for something else
 ├── KeyFileError         11   key file missing, malformed, or marked production
+├── ScenariosDiffer      12   scenarios do not come out as their file says
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
-│   └── JournalFull      23   no room (disk or stated capacity)
+│   ├── JournalFull      23   no room (disk or stated capacity)
+│   └── ChargesDiffer    24   what is recorded does not follow from document, card and place
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
@@ -35,6 +38,18 @@ class RegionDocumentError(TerminalError):
     exit_code = 10
 
 
+class ScenarioFileError(TerminalError):
+    """The scenario file cannot be used."""
+
+    exit_code = 10
+
+
+class ScenariosDiffer(TerminalError):
+    """A scenario does not come out as its file says."""
+
+    exit_code = 12
+
+
 class KeyFileError(TerminalError):
     """The key file cannot be used."""
 
@@ -57,6 +72,12 @@ class JournalDamaged(JournalError):
 
 class JournalFull(JournalError):
     exit_code = 23
+
+
+class ChargesDiffer(JournalError):
+    """A recorded charge does not follow from what is recorded with it."""
+
+    exit_code = 24
 
 
 class ReaderError(TerminalError):
