@@ -46,6 +46,8 @@ class MealGrant:
     issued_on: date
     grade: int = 0
     shift: int = 0
+    blocked: bool = False
+    """Withdrawn by the list: it wins over a card that still carries the ground (O-02)."""
 
 
 @dataclass(frozen=True, slots=True)
