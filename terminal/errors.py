@@ -5,6 +5,7 @@ TerminalError            1
 ├── ScenarioFileError    10   scenario file invalid or written for something else
 ├── KeyFileError         11   key file missing, malformed, or marked production
 ├── ScenariosDiffer      12   scenarios do not come out as their file says
+├── RosterError          13   roster or price list invalid, too old, or of another school
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
@@ -13,7 +14,8 @@ TerminalError            1
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
-└── ProfileError         50   simulated resident profile unknown or malformed
+├── ProfileError         50   simulated resident profile unknown or malformed
+└── CanteenRefused       60   a rule of the canteen stands against what was asked
 """
 
 from __future__ import annotations
@@ -94,3 +96,15 @@ class PortInUse(CollectorError):
 
 class ProfileError(TerminalError):
     exit_code = 50
+
+
+class RosterError(TerminalError):
+    """The roster or price list cannot be used; the one in force stays in force."""
+
+    exit_code = 13
+
+
+class CanteenRefused(TerminalError):
+    """What the canteen's staff asked for is not allowed now; nothing was recorded."""
+
+    exit_code = 60

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from terminal.decision.pupil import PAID, MealGrant, Pupil
+from terminal.decision.pupil import MealGrant, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.meals import MealPolicy, MealRule
-from terminal.policy.schema_meals import BY_SHIFT, MealEntitlement, Portion
+from terminal.policy.schema_meals import BY_SHIFT, PAID, MealEntitlement, Portion
 
 FIRST_SHIFT: Final = 1
 

@@ -24,7 +24,7 @@ from terminal.decision.pupil import (
 )
 from terminal.decision.tap import Trail
 from terminal.policy.meals import MealPolicy, SchoolDay
-from terminal.policy.schema_meals import PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
+from terminal.policy.schema_meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,7 @@ def _paid(
         {"meal": kind.id, "sum_minor": price_minor, PARENTS: price_minor},
     )
     sources = {PARENTS: price_minor}
-    return Serving(
-        pupil.school, pupil.class_id, kind.id, day, sources, "paid", _with_uncertainty(pupil, flags)
-    )
+    return Serving(pupil.school, pupil.class_id, kind.id, day, sources, PAID, _with_uncertainty(pupil, flags))
 
 
 def _account_refuses(

@@ -13,10 +13,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Final
 
-from terminal.policy.schema_meals import PARENTS
+from terminal.policy.schema_meals import PAID, PARENTS
 
-PAID: Final = "paid"
-"""The category of a meal to which the pupil has no entitlement."""
 STALE_ROSTER: Final = "stale_roster"
 EXPIRED_ROSTER: Final = "expired_roster"
 CALENDAR_SILENT: Final = "calendar_silent"

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from terminal.journal.record_base import Record
+from terminal.policy.schema_meals import PAID
 
 
 class MealLine(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +36,11 @@ class MealLine(msgspec.Struct, frozen=True, array_like=True):
     def sum_minor(self) -> int:
         """What the portion costs, from all sources."""
         return sum(self.sources.values())
+
+    @property
+    def entitled(self) -> bool:
+        """Whether any budget pays: such a meal is given even when nothing may be sold (O-06)."""
+        return self.category != PAID
 
 
 class MealServed(Record, frozen=True, array_like=True, tag=20):

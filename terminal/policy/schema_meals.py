@@ -14,6 +14,8 @@ LAST_GRADE: Final = 11
 SHIFTS: Final = (1, 2)
 PARENTS: Final = "parents"
 """The funder that is the pupil's hot-meal account; every other one is a budget."""
+PAID: Final = "paid"
+"""The category of a meal to which the pupil has no entitlement."""
 BY_SHIFT: Final = "by_shift"
 """The kind of a portion that is whatever the pupil's shift is assigned (M-15)."""
 
