@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,31 @@ from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFi
 
 SCENARIOS: Final = Path(__file__).parents[1] / "policy" / "scenarios"
 """The files that come with the terminal, one or more for each bundled region."""
+
+
+def scenario_files(paths: Iterable[Path]) -> list[Path]:
+    """The files of `paths` in order, a folder's `*.toml` by name; raises `ScenarioFileError` when there is none."""
+    files = [file for path in paths for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
+    if not files:
+        listed = ", ".join(map(str, paths)) or "no path given"
+        raise ScenarioFileError(
+            f"no scenario files: {listed}", "Give TOML files or a folder that holds some."
+        )
+    return files
+
+
+def bundled_scenarios(region: str) -> list[Path]:
+    """The files that come with the terminal for the document of this id."""
+    return [path for path in sorted(SCENARIOS.glob("*.toml")) if load_scenarios(path).region == region]
+
+
+def split_reference(text: str) -> tuple[Path, int | None, int | None]:
+    """ "FILE", "FILE#3" or "FILE#3.2": the file, the scenario in it and the tap of that, counted from 1."""
+    path, marked, place = text.partition("#")
+    scenario, dotted, tap = place.partition(".")
+    if (marked and not scenario.isdecimal()) or (dotted and not tap.isdecimal()):
+        raise ScenarioFileError(f"{text!r} names no scenario", "Write FILE, FILE#3 or FILE#3.2.")
+    return Path(path), int(scenario) if marked else None, int(tap) if dotted else None
 
 
 def load_scenarios(path: Path) -> ScenarioFile:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
 from terminal.decision.outcome import Message
@@ -79,7 +79,7 @@ class LastEvent(Section, frozen=True, kw_only=True):
     journey_age_s: Count | None = None
     transfers: Annotated[int, Meta(ge=0, le=63)] = 0
     meals: tuple[Name, ...] = ()
-    counters: dict[Name, Count] = {}
+    counters: dict[Name, Count] = field(default_factory=dict)
 
 
 class Card(Section, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Card(Section, frozen=True, kw_only=True):
     deny_listed: bool = False
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
-    counts: dict[Name, Count] = {}
+    counts: dict[Name, Count] = field(default_factory=dict)
     """Counters the server keeps, by name (O-04)."""
     last: LastEvent | None = None
 
@@ -190,9 +190,9 @@ class Expect(Section, frozen=True, kw_only=True):
     accepted: bool | None = None
     balance_minor: Minor | None = None
     paid_by: Payment | None = None
-    counters: dict[Name, Count] = {}
-    counts: dict[Name, Count] = {}
-    values: dict[Name, int | str] = {}
+    counters: dict[Name, Count] = field(default_factory=dict)
+    counts: dict[Name, Count] = field(default_factory=dict)
+    values: dict[Name, int | str] = field(default_factory=dict)
     meals: tuple[Name, ...] | None = None
     transfers: Count | None = None
     written: bool | None = None
@@ -236,4 +236,4 @@ class ScenarioFile(Section, frozen=True, kw_only=True):
     region: Name
     about: Line
     scenarios: Annotated[tuple[Scenario, ...], Meta(min_length=1)]
-    cards: dict[Name, Card] = {}
+    cards: dict[Name, Card] = field(default_factory=dict)
