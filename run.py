@@ -101,11 +101,12 @@ def bench(*arguments: str) -> None:
 
 
 def docs() -> None:
-    """Write docs/card-layout.md again from the card map."""
+    """Write docs/card-layout.md again from the card map, and docs/schema from the types."""
     prepare(development=False)
     text = subprocess.check_output([PYTHON, "-m", "cardproto.resident.document"])
     CARD_LAYOUT.write_bytes(text)
     print(f"docs: wrote {CARD_LAYOUT.relative_to(ROOT)}")
+    become("terminal", "policy", "schema", "--write", str(ROOT / "docs" / "schema"))
 
 
 def clean() -> None:

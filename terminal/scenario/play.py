@@ -85,6 +85,7 @@ class _Rider:
         self.counts = Counter(card.counts)
         self.denied = card.deny_listed
         self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
+        self.taken: tuple[date | None, int, int] = (None, 0, 0)
         self.at: datetime | None = None
         self.sequence = 0
 
@@ -116,6 +117,7 @@ class _Rider:
         if decision.write_plan is not None:
             self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
         self.counts.update(decision.counted)
+        self._took(decision, self._service_date(at))
         if self.pupil is not None:
             self.pupil.served(decision, self._service_date(at))
         hot_minor = None if self.pupil is None else self.pupil.hot_minor
@@ -123,17 +125,30 @@ class _Rider:
             number, turn, at, context, before, decision, self.card, expect, dict(self.counts), hot_minor
         )
 
+    def _took(self, decision: Decision, day: date) -> None:
+        """What this terminal took from this card today: what T-43 is measured by."""
+        count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
+        accepted = decision.outcome.accepted
+        self.taken = (day, count + accepted, minor + decision.outcome.charge_minor)
+
     def _service_date(self, at: datetime) -> date:
         return self.policy.service_date(at.astimezone(self.policy.zone))
 
     def _context(self, step: TapStep) -> TapContext:
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         canteen = {name: stated.pop(name) for name in CANTEEN_FIELDS if name in stated}
-        context = replace(DEFAULTS, sequence=self.sequence, counts=dict(self.counts), **stated)
-        pupil = None
-        if self.pupil is not None:
-            assert self.at is not None, "set by every tap"
-            pupil = self.pupil.on(self._service_date(self.at))
+        assert self.at is not None, "set by every tap"
+        day = self._service_date(self.at)
+        count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
+        context = replace(
+            DEFAULTS,
+            sequence=self.sequence,
+            counts=dict(self.counts),
+            taken_today=count,
+            taken_today_minor=minor,
+            **stated,
+        )
+        pupil = None if self.pupil is None else self.pupil.on(day)
         return replace(context, canteen=replace(context.canteen, pupil=pupil, **canteen))
 
 

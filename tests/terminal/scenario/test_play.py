@@ -1,0 +1,150 @@
+"""Playing scenarios: the card goes on from tap to tap as a real one would, and desks, lists and pupils move with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cardproto.resident.records.event import EventKind, build_event
+from terminal.decision.decide import decide
+from terminal.scenario.compare import counters_of
+from terminal.scenario.load import card_of, parse_scenarios
+from terminal.scenario.play import play
+from tests.terminal.scenario.story import DEMO, HEADER, PAID, STUDENT, played, result
+
+COUNTED = "last = { at = 2026-09-14T08:00:00, counters = { concession_month = 49 } }"
+ANY = "expect = { message = 'ok_paid', charge_minor = 2400 }"
+
+
+def test_each_tap_finds_the_card_the_tap_before_left() -> None:
+    first, second = played(PAID, f"after_s = 4000, route = 9, {ANY}")
+    assert second.before == first.after
+    assert [tap.after.event.balance_after_minor for tap in (first, second)] == [7600, 5200]
+    assert [tap.context.sequence for tap in (first, second)] == [1, 2]
+    assert decide(second.before, DEMO, second.context, second.at) == second.decision
+
+
+def test_the_same_file_gives_the_same_bytes() -> None:
+    taps = (PAID, f"after_s = 30, route = 9, {ANY}", f"after_s = 9999, {ANY}")
+    once, again = played(*taps), played(*taps)
+    assert [build_event(tap.after.event) for tap in once] == [build_event(tap.after.event) for tap in again]
+
+
+def test_a_refusal_leaves_the_card_as_it_was() -> None:
+    (tap,) = played("at = 2026-09-15T08:00:00, expect = { message = 'no_funds' }", card="card = {}")
+    assert tap.after == tap.before
+    assert tap.decision.write_plan is None
+
+
+def test_the_terminal_of_the_scenario_holds_for_its_taps_and_a_tap_may_say_otherwise() -> None:
+    taps = played(
+        f"at = 2026-09-15T08:00:00, {ANY}",
+        f"after_s = 5, mode = 'tram', route = 3, {ANY}",
+        more="terminal = { route = 15, direction = 1, mode = 'bus', terminal = 77 }",
+    )
+    assert [(t.context.route, t.context.direction, t.context.mode, t.context.terminal) for t in taps] == [
+        (15, 1, "bus", 77),
+        (3, 1, "tram", 77),
+    ]
+
+
+def test_a_repeated_tap_follows_clock_and_weekdays_from_its_own_moment() -> None:
+    taps = played(
+        "at = 2026-09-18T17:30:00, repeat = { times = 4, clock = [17:30:00, 07:30:00], weekdays = ['mon', 'fri'] }, "
+        "expect = { message = 'ok_benefit', charge_minor = 2000 }",
+        card=STUDENT,
+    )
+    assert [f"{tap.at:%d %H:%M}" for tap in taps] == ["18 17:30", "21 07:30", "21 17:30", "25 07:30"]
+    assert [(tap.tap, tap.turn) for tap in taps] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+    assert counters_of(taps[-1], DEMO)["concession_month"] == 4
+
+
+def test_the_last_event_states_what_the_card_has_counted() -> None:
+    (tap,) = played(
+        "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",
+        card=STUDENT.replace("balance_minor", f"{COUNTED}, balance_minor"),
+    )
+    assert tap.decision.outcome.values["n"] == 0
+    assert counters_of(tap, DEMO)["concession_month"] == 50
+
+
+def test_an_open_journey_may_stand_on_the_card() -> None:
+    last = "last = { at = 2026-09-15T07:50:00, route = 4, paid_by = 'purse', journey_age_s = 600, transfers = 0 }"
+    (tap,) = played(PAID, card=f"card = {{ balance_minor = 100, {last} }}")
+    assert tap.decision.outcome.message == "ok_transfer"
+    assert tap.after.event.journey_age_s == 1200
+
+
+def test_meals_of_the_day_may_stand_on_the_card() -> None:
+    pupil = "concessions = [{ code = 11, grade = 3, valid_from = 2026-09-01, valid_to = 2027-05-31 }]"
+    told = result(
+        "at = 2026-09-15T09:40:00, expect = { message = 'meal_already', meals = ['breakfast'] }",
+        "at = 2026-09-15T12:40:00, expect = { message = 'meal_ok', meals = ['breakfast', 'lunch'] }",
+        card=f"card = {{ {pupil}, last = {{ at = 2026-09-15T08:40:00, event = 'meal', meals = ['breakfast'] }} }}",
+        more="terminal = { profile = 'canteen' }",
+    )
+    assert told.ok, told.misses
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [("blocked", "blocked"), ("inactive", "medium_inactive"), ("deny_listed", "stop_list")],
+)
+def test_a_card_may_be_out_of_use(flag: str, message: str) -> None:
+    (tap,) = played(PAID, card=f"card = {{ {flag} = true }}")
+    assert tap.decision.outcome.message == message
+
+
+def test_the_desk_reloads_and_the_running_state_goes_on() -> None:
+    first, second = played(
+        "at = 2026-09-15T08:00:00, route = 1, expect = { message = 'ok_benefit' }",
+        "at = 2026-09-15T08:30:00, route = 2, expect = { message = 'ok_transfer' }, "
+        "desk = { at = 2026-09-15T08:10:00, reload_minor = 5000 }",
+        card=STUDENT,
+    )
+    desk = second.before.event
+    assert (desk.kind, desk.amount_minor) == (EventKind.RELOAD, 5000)
+    assert desk.balance_after_minor == first.after.event.balance_after_minor + 5000
+    assert desk.journey_age_s == 600
+    assert second.decision.outcome.message == "ok_transfer"
+    assert counters_of(second, DEMO)["concession_month"] == 1
+
+
+PACK = "{ product = 145, valid_from = 2026-09-01, valid_to = 2026-12-31, trips = 2 }"
+
+
+@pytest.mark.parametrize(
+    ("sold", "left"),
+    [
+        (PACK.replace("trips = 2", "trips = 5"), 3),  # more trips on the same contract: goes on counting
+        (PACK.replace("2026-09-01", "2026-09-15"), 1),  # a contract of its own: begins at 0
+    ],
+)
+def test_the_desk_sells_a_contract(sold: str, left: int) -> None:
+    first, second = played(
+        "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",
+        "at = 2026-09-15T09:30:00, expect = { message = 'ok_benefit' }, "
+        f"desk = {{ at = 2026-09-15T09:00:00, contracts = [{sold}] }}",
+        card=f"card = {{ contracts = [{PACK}] }}",
+    )
+    assert first.decision.outcome.values["n"] == 1
+    assert second.decision.outcome.values["n"] == left
+
+
+def test_the_desk_blocks_and_unblocks() -> None:
+    told = result(
+        "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
+        "desk = { at = 2026-09-15T07:00:00, blocked = true }",
+        "after_s = 60, expect = { message = 'stop_list' }, "
+        "desk = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = true }",
+        "after_s = 60, expect = { message = 'ok_paid', charge_minor = 2400 }, "
+        "desk = { at = 2026-09-15T08:01:30, deny_listed = false }",
+    )
+    assert told.ok, told.misses
+
+
+def test_a_named_card_may_serve_several_scenarios() -> None:
+    scenario = '[[scenarios]]\nname = "{}"\nrider = "adult"\ncard = "purse"\ntaps = [{{ {} }}]\n'
+    both = scenario.format("one", PAID) + scenario.format("two", PAID)
+    file = parse_scenarios(f"{HEADER}[cards.purse]\nbalance_minor = 2400\n{both}", "shared.toml")
+    assert [card_of(file, one).balance_minor for one in file.scenarios] == [2400, 2400]
+    assert [play(file, number, DEMO)[0].decision.outcome.message for number in (1, 2)] == ["ok_paid"] * 2
