@@ -6,6 +6,7 @@ TerminalError            1
 ├── KeyFileError         11   key file missing, malformed, or marked production
 ├── ScenariosDiffer      12   scenarios do not come out as their file says
 ├── RosterError          13   roster or price list invalid, too old, or of another school
+├── FeedError            14   GTFS feed unreadable, or not to be charged by
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
@@ -108,3 +109,9 @@ class CanteenRefused(TerminalError):
     """What the canteen's staff asked for is not allowed now; nothing was recorded."""
 
     exit_code = 60
+
+
+class FeedError(TerminalError):
+    """The feed cannot be imported; what was imported before stays as it is."""
+
+    exit_code = 14

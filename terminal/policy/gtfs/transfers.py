@@ -1,0 +1,84 @@
+"""Which transfer rules apply between a journey and the leg that follows it.
+
+The specification: filter by both leg groups, then by the time limit; of the rules with different transfer counts the
+smallest that still covers this transfer. A limit of a rule from a group to itself runs from the first leg of the run,
+any other from the leg before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from terminal.policy.gtfs.index import Index, Prices, TransferRule
+from terminal.policy.gtfs.state import Journey, Ride
+from terminal.policy.gtfs.tables import LimitType, TransferType
+
+
+class Transfer(NamedTuple):
+    """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
+
+    rule: TransferRule
+    amount_minor: int
+    number: int
+
+
+def transfers_to(
+    index: Index, prices: Prices, journey: Journey, ride: Ride, group: int, longest_change_s: int
+) -> list[Transfer]:
+    """Every way to transfer from `journey` to a leg of `group`, as the rider can pay for it."""
+    rules = index.transfers_between(journey.group, group)
+    if not rules:
+        return []
+    goes_on = journey.run > 0 and _run_goes_on(index, journey.group, group)
+    found = []
+    for rule in rules:
+        repeated = goes_on and rule.repeats
+        number = journey.run + 1 if repeated else 1
+        if rule.most is not None and rule.most < number:
+            continue
+        if not _in_time(rule, journey, ride, longest_change_s, repeated=repeated):
+            continue
+        price = None if rule.product is None else prices[rule.product]
+        if price is None and rule.product is not None:
+            continue
+        found.append(Transfer(rule, 0 if price is None else price.amount_minor, number))
+    return found if len(found) < 2 else _smallest_count(found)
+
+
+def total_with(transfer: Transfer, journey: Journey, leg_minor: int) -> int:
+    """What the journey costs with one more leg of `leg_minor`: S + BC, or S + BC + C; AB alone for two legs."""
+    kind = transfer.rule.kind
+    if kind is TransferType.FROM_TRANSFER_AND_TO:
+        return journey.total_minor + transfer.amount_minor + leg_minor
+    if kind is TransferType.TRANSFER_ONLY and journey.transfers == 0:
+        return transfer.amount_minor
+    return journey.total_minor + transfer.amount_minor
+
+
+def _run_goes_on(index: Index, before: int, group: int) -> bool:
+    """Whether the rules of this transfer are those of the last one, which led to `before`."""
+    last = before if before in index.listed_to else 0
+    return index.transfer_key(before, group) == (last, last)
+
+
+def _in_time(
+    rule: TransferRule, journey: Journey, ride: Ride, longest_change_s: int, *, repeated: bool
+) -> bool:
+    if ride.departed < journey.departed:
+        return False
+    if rule.limit_s is None:
+        return ride.departed - journey.arrived <= longest_change_s
+    if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.DEPARTURE_TO_DEPARTURE):
+        since = journey.run_departed if repeated else journey.departed
+    else:
+        since = journey.run_arrived if repeated else journey.arrived
+    until: int | None = ride.departed
+    if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.ARRIVAL_TO_ARRIVAL):
+        until = ride.arrived
+    return until is not None and until - since <= rule.limit_s
+
+
+def _smallest_count(found: list[Transfer]) -> list[Transfer]:
+    counts = [transfer.rule.most for transfer in found if transfer.rule.most is not None]
+    smallest = min(counts, default=None)
+    return [transfer for transfer in found if transfer.rule.most == smallest]
