@@ -46,7 +46,8 @@ class Header(Section, frozen=True, kw_only=True):
 class RosterHeader(Header, frozen=True, kw_only=True):
     """`grades_on` is the day the grades are true of; after it pupils move up by themselves (M-20).
 
-    `through` names, for each terminal number, the last journal row the balances already include.
+    `through` names, for each terminal number, the last journal row the balances already include; of a terminal it
+    does not name they include none.
     """
 
     kind: Literal["roster"]

@@ -5,7 +5,7 @@ Each answers with the reason against it, or None when it may be done.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from terminal.decision.outcome import Reason
 from terminal.policy.meals import MealPolicy
@@ -51,3 +51,10 @@ def against_single_issue(operator: str, confirmed_by: str) -> Reason | None:
     if confirmed_by and confirmed_by != operator:
         return None
     return Reason("M-35", "a second person has to confirm")
+
+
+def against_not_collected(now: time, served_until: time) -> Reason | None:
+    """M-32: an order is not collected only when its serving is over; both are local times of day."""
+    if now >= served_until:
+        return None
+    return Reason("M-32", "still being served", {"until": served_until.isoformat(timespec="minutes")})
