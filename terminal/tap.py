@@ -39,6 +39,7 @@ from terminal.commit.write import (
 )
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
+from terminal.decision.trail import compact, stated
 from terminal.errors import JournalError
 from terminal.journal import records
 from terminal.journal.journal import Journal
@@ -155,11 +156,14 @@ class _Tap:
     # stages 4 to 8
 
     def _serve(self, session: CardSession) -> TapReport:
-        decision = decide(session.snapshot, self.t.policy, self._context(), self.now)
+        context = self._context()
+        decision = decide(session.snapshot, self.t.policy, context, self.now)
         plan = decision.write_plan
         if plan is None:
             return self._write_nothing(decision.outcome, decision)
-        intent = self.t.journal.begin(self._intent(session, decision, plan), sequence=plan.event.sequence)
+        intent = self.t.journal.begin(
+            self._intent(session, context, decision, plan), sequence=plan.event.sequence
+        )
         result = write_plan_to_card(session.card, plan, intent)
         if isinstance(result, Unknown):
             result = self._ask_the_card(intent.sequence, session, result)
@@ -220,9 +224,10 @@ class _Tap:
                 message=outcome.message,
                 accepted=outcome.accepted,
                 tariff=self.t.policy.tariff,
-                reasons=_compact(decision),
+                reasons=compact(decision.facts) if decision else (),
                 prev_terminal=seen.terminal if seen else 0,
                 prev_sequence=seen.sequence if seen else 0,
+                flags=decision.flags if decision else (),
             )
         )
         return self._report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
@@ -241,8 +246,10 @@ class _Tap:
             direction=shift.direction if shift else 0,
         )
 
-    def _intent(self, session: CardSession, decision: Decision, plan: WritePlan) -> records.Intent:
-        context, seen = self._context(), session.snapshot.event
+    def _intent(
+        self, session: CardSession, context: TapContext, decision: Decision, plan: WritePlan
+    ) -> records.Intent:
+        seen = session.snapshot.event
         assert self.card_ref is not None, "set when the session was opened"
         return records.Intent(
             at_ms=_ms(self.now),
@@ -258,12 +265,15 @@ class _Tap:
             balance_after_minor=plan.event.balance_after_minor,
             paid_by=plan.event.paid_by,
             tariff=self.t.policy.tariff,
-            reasons=_compact(decision),
+            reasons=compact(decision.facts),
             prev_terminal=seen.terminal,
             prev_sequence=seen.sequence,
             event=build_event(plan.event),
             proof=tuple((c.ins, c.header, c.data) for c in planned_commands(session.card, plan)),
             values=dict(decision.outcome.values),
+            context=stated(context),
+            flags=decision.flags,
+            counted=decision.counted,
         )
 
     def _report(
@@ -293,8 +303,3 @@ class _Tap:
 
 def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-def _compact(decision: Decision | None) -> tuple[str, ...]:
-    """The trail in journal form: `rule:effect`."""
-    return tuple(f"{reason.rule}:{reason.effect}" for reason in decision.facts) if decision else ()

@@ -53,10 +53,13 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
-    who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
-    category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so
-    that the collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the
-    passenger is told at the next presentation. `meal` is the portion, in a canteen.
+    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
+    ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
+    order as (INS, header, plain data), so that the collector can recompute the card's TMV (desfire.md §10).
+    `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
+    canteen. `context` is what else the terminal knew (`terminal.decision.trail`): with `proof` and the region
+    document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
+    those who read it later; `counted` are the server's counters it adds one to (O-04).
     """
 
     card_ref: bytes
@@ -78,6 +81,11 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     proof: tuple[tuple[int, bytes, bytes], ...]
     values: dict[str, int | str]
     meal: MealLine | None = None
+    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
+        default_factory=dict
+    )
+    flags: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -123,6 +131,7 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     reasons: tuple[str, ...]
     prev_terminal: int
     prev_sequence: int
+    flags: tuple[str, ...] = ()
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
