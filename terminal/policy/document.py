@@ -16,8 +16,16 @@ import msgspec
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
 from terminal.policy.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
-__all__ = ["DEMO_REGION", "RegionDocument", "load_region", "parse_region", "require_in_force"]
+__all__ = [
+    "DEMO_REGION",
+    "RegionDocument",
+    "load_region",
+    "parse_region",
+    "require_in_force",
+    "require_successor",
+]
 
 REGIONS: Final = Path(__file__).with_name("regions")
 DEMO_REGION: Final = REGIONS / "demo.toml"
@@ -49,7 +57,7 @@ def parse_region(text: str, name: str) -> RegionDocument:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
-    _require_known_schema(raw, name)
+    raw = upgraded(raw, _known_schema(raw, name))
     try:
         document = msgspec.convert(raw, RegionDocument)
     except msgspec.ValidationError as error:
@@ -79,12 +87,31 @@ def require_in_force(document: RegionDocument, now: datetime) -> None:
         )
 
 
-def _require_known_schema(raw: dict[str, object], name: str) -> None:
+def require_successor(document: RegionDocument, present: RegionDocument) -> None:
+    """Raise `RegionDocumentError` unless `document` may replace `present` on a terminal (O-01).
+
+    It has to be a later version of the same tariff for the same region: an older one never comes back by itself.
+    """
+    new, old = document.header, present.header
+    if (new.id, new.region) != (old.id, old.region):
+        raise RegionDocumentError(
+            f"region document {new.id} of region {new.region} cannot replace {old.id} of region {old.region}",
+            "Give the document of this terminal's region, or set the terminal up anew.",
+        )
+    if new.version <= old.version:
+        raise RegionDocumentError(
+            f"region document {new.id} version {new.version} is not newer than version {old.version} in force",
+            "Publish it under a higher version.",
+        )
+
+
+def _known_schema(raw: dict[str, object], name: str) -> int:
     """A newer schema may have any keys, so this comes before the types."""
     header = raw.get("header")
     schema = header.get("schema") if isinstance(header, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA_VERSION:
-        raise RegionDocumentError(
-            f"{name}: header.schema: schema {schema}, this terminal knows {SCHEMA_VERSION}",
-            "Update the terminal's software, or export the document for its schema.",
-        )
+    if not isinstance(schema, int) or OLDEST_SCHEMA <= schema <= SCHEMA_VERSION:
+        return schema if isinstance(schema, int) else SCHEMA_VERSION
+    raise RegionDocumentError(
+        f"{name}: header.schema: schema {schema}, this terminal knows {OLDEST_SCHEMA} to {SCHEMA_VERSION}",
+        "Update the terminal's software, or export the document for its schema.",
+    )

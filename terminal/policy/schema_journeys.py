@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
 from terminal.policy.schema_base import Code, Fare, Medium, Mode, Name, Right, Section
 from terminal.policy.schema_rights import Scope, Trips
 
-MOST_TRANSFERS = 62
-"""The card counts 63 of them, and the last value means "that many or more"."""
+MOST_TRANSFERS: Final = 62
+"""The card counts to 63, and that means "so many or more"."""
+MARK_M: Final = 100
+"""The card keeps a place on the route to this many metres (T-07)."""
 
 
 class SameRoute(StrEnum):
@@ -71,7 +73,7 @@ class Guards(Section, frozen=True, kw_only=True):
 
     `retap_s`: another validator on the same route (a torn tap repeated at the next door).
     `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
-    (O-05).
+    (O-05). `inspection_s`: how long ago a ride on this vehicle may have begun for an inspector (T-70).
     """
 
     repeat_s: Annotated[int, Meta(ge=0, le=60)] = 2
@@ -79,6 +81,7 @@ class Guards(Section, frozen=True, kw_only=True):
     passback_s: Annotated[int, Meta(ge=0, le=3600)] = 300
     passback_rights: tuple[Right, ...] = (Right.PASS,)
     clock_skew_s: Annotated[int, Meta(ge=0, le=300)] = 30
+    inspection_s: Annotated[int, Meta(ge=60, le=24 * 3600)] = 2 * 3600
 
 
 class CheckIn(Section, frozen=True, kw_only=True):
