@@ -12,15 +12,16 @@ from typing import Final
 
 import msgspec
 
-from terminal.canteen.facts import Known
+from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import BY_CARD, Ledger
-from terminal.canteen.lines import compact, line_of, ms
+from terminal.canteen.lines import line_of, ms
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.decision.outcome import Outcome, Reason
 from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
+from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.journal import Journal
@@ -135,9 +136,13 @@ class CanteenDesk:
     def context(self, card_ref: bytes, now: datetime) -> CanteenContext:
         """What to tell the decision on a tap of this card; a lent one stands for its borrower (M-35)."""
         self.follow()
-        holder = self.ledger.holder_of(card_ref, self.day_of(now).isoformat())
+        day = self.day_of(now)
+        holder = self.ledger.holder_of(card_ref, day.isoformat())
         pupil = self.pupil(holder, now)
-        if pupil is not None and holder != card_ref:
+        if pupil is None:
+            served, annulled = masks(holder, day, self.ledger, self.policy)
+            pupil = Pupil(holder, self.school, served=served, annulled=annulled, listed=False)
+        elif holder != card_ref:
             pupil = replace(pupil, cards_since=None)  # a spare card may be older than the one that was lost
         return CanteenContext(
             school=self.school,

@@ -29,7 +29,7 @@ class Known:
         if listed is None:
             return None
         header = self.roster.header
-        served, annulled = self._masks(ref, day)
+        served, annulled = masks(ref, day, self.ledger, self.policy)
         spent_hot_minor, spent_buffet_minor = spent_today(ref, day.isoformat(), self.ledger)
         return Pupil(
             ref=ref,
@@ -75,18 +75,19 @@ class Known:
         balance_minor = balance(stated_minor, ref, self.ledger, (self.terminal, through))
         return Account(balance_minor, uncertain=self.left > through)
 
-    def _masks(self, ref: bytes, day: date) -> tuple[int, int]:
-        """The kinds served on `day` and the kinds annulled, as bits; what was served again is served."""
-        served = annulled = 0
-        for meal in self.ledger.meals_of(ref):
-            kind = self.policy.meals.kinds.get(meal.line.kind)
-            if kind is None or meal.day != day.isoformat():
-                continue
-            if meal.row in self.ledger.annulments:
-                annulled |= 1 << kind.bit
-            else:
-                served |= 1 << kind.bit
-        return served, annulled
+
+def masks(ref: bytes, day: date, ledger: Ledger, policy: Policy) -> tuple[int, int]:
+    """The kinds served on `day` and the kinds annulled, as bits; what was served again is served."""
+    served = annulled = 0
+    for meal in ledger.meals_of(ref):
+        kind = policy.meals.kinds.get(meal.line.kind)
+        if kind is None or meal.day != day.isoformat():
+            continue
+        if meal.row in ledger.annulments:
+            annulled |= 1 << kind.bit
+        else:
+            served |= 1 << kind.bit
+    return served, annulled
 
 
 def _grant(grant: Grant) -> MealGrant:

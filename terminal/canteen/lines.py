@@ -1,8 +1,7 @@
-"""From what was decided to what is written down: a portion, and the trail in journal form."""
+"""From what was decided to what is written down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from terminal.decision.outcome import Reason
@@ -23,11 +22,6 @@ def line_of(meal: Serving, roster: int) -> MealLine:
         flags=meal.flags,
         roster=roster,
     )
-
-
-def compact(facts: Iterable[Reason]) -> tuple[str, ...]:
-    """The trail in journal form: `rule:effect`, without what the rule looked at."""
-    return tuple(f"{reason.rule}:{reason.effect}" for reason in facts)
 
 
 def ms(at: datetime) -> int:

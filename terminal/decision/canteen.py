@@ -99,7 +99,7 @@ def _shift_on_card(tap: Tap) -> int:
 
 
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
-    if tap.context.canteen.school and tap.context.canteen.pupil is None:
+    if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
         meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
     outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING

@@ -96,6 +96,8 @@ class Pupil:
     absent: bool = False
     cards_since: date | None = None
     age: Age = Age.FRESH
+    listed: bool = True
+    """The roster has an entry; without one only the masks are known here, and the card says the rest."""
 
     @property
     def spent_minor(self) -> int:
@@ -108,8 +110,8 @@ class CanteenContext:
     """What a canteen terminal adds to a tap.
 
     `serving` is the meal being served: a kind, "by_shift" for each pupil's assigned one (M-30 stream), empty
-    for the one the clock says. `pupil` is None for a card the roster does not know. `paid_stopped`: the
-    journal takes no more (O-06).
+    for the one the clock says. `pupil` is None where nothing but the card is known. `paid_stopped`: the journal
+    takes no more (O-06).
     """
 
     school: str = ""
