@@ -13,11 +13,8 @@ from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, State
 
 if TYPE_CHECKING:
     from terminal.decision.recompute import RecordedTap
-    from terminal.journal.reader import JournalReader, Row
     from terminal.journal.records import Intent
     from terminal.policy.policy import Policy
-
-PAGE_ROWS = 1000
 
 
 def recompute(
@@ -86,17 +83,10 @@ def _taps(state: Path) -> Iterator[tuple[int, Intent, RecordedTap]]:
 
     reader = JournalReader(existing_journal(state))
     terminal = reader.state().terminal
-    for row in _rows(reader):
+    for row in reader.all_rows():
         record = row.record
         if isinstance(record, Intent):
             yield row.sequence, record, recorded_tap(terminal, row.sequence, record)
-
-
-def _rows(reader: JournalReader) -> Iterator[Row]:
-    after = 0
-    while rows := reader.rows(after, PAGE_ROWS):
-        yield from rows
-        after = rows[-1].sequence
 
 
 def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:

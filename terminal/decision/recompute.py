@@ -67,12 +67,12 @@ def recompute(tap: RecordedTap, policy: Policy) -> list[Deviation]:
     """
     if ROSTER in tap.known:
         raise CannotRecompute("decided with a school roster")
-    decision = decide(_snapshot(tap.proof), policy, restore(tap.context, tap.known), tap.at)
+    decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known), tap.at)
     return list(_deviations(tap, decision))
 
 
-def _snapshot(proof: tuple[Command, ...]) -> CardSnapshot:
-    """The card as it was read, from the transaction's first commands."""
+def snapshot_of(proof: tuple[Command, ...]) -> CardSnapshot:
+    """The card as it was read, from the transaction's first commands; raises `CannotRecompute`."""
     try:
         rights = parse_rights(_read(proof, INS_READ_DATA, FILE_RIGHTS, "rights"))
         return CardSnapshot(NO_UID, rights, parse_event(_read(proof, INS_READ_RECORDS, FILE_EVENTS, "event")))
