@@ -31,7 +31,9 @@ def show(
         if json:
             print_json({"sequence": row.sequence, "kind": type(record).__name__, **_fields(record)})
         else:
-            fields = " ".join(f"{k}={v}" for k, v in _fields(record).items() if v not in ("", (), [], {}, None))
+            fields = " ".join(
+                f"{k}={v}" for k, v in _fields(record).items() if v not in ("", (), [], {}, None)
+            )
             print(f"{row.sequence:>7} {type(record).__name__:<12} {fields}")
 
 
