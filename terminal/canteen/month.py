@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from terminal.canteen.ledger import Ledger
+from terminal.canteen.roster import Roster
 
 
 @dataclass(slots=True)
@@ -49,12 +50,18 @@ class MonthTable:
         return not self.left
 
 
-def month_table(ledger: Ledger, school: str, month: date, left: Mapping[int, int]) -> MonthTable:
-    """Return the table of `school` for the month `month` lies in; `left` as in `MonthTable`."""
+def month_table(
+    ledger: Ledger, school: str, month: date, left: Mapping[int, int], roster: Roster | None = None
+) -> MonthTable:
+    """Return the table of `school` for the month `month` lies in; `left` as in `MonthTable`.
+
+    With a `roster` every pupil of it has a line, else those with a record.
+    """
     prefix = f"{month:%Y-%m}-"
     meals = [m for m in ledger.meals.values() if m.day.startswith(prefix) and m.line.school == school]
     twice = ledger.duplicates(m for m in ledger.meals.values() if m.day.startswith(prefix))
-    lines: dict[bytes, PupilMonth] = {}
+    listed = {} if roster is None else roster.pupils
+    lines = {ref: PupilMonth(pupil.class_id, pupil.ref) for ref, pupil in listed.items()}
     counts: Counter[tuple[str, str, str]] = Counter()
     sources: Counter[str] = Counter()
     for meal in ledger.standing(meals):

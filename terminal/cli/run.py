@@ -46,6 +46,9 @@ def run(
         int, typer.Option(min=0, max=0x7FFF, help="Route, when --open-shift opens one (bus).")
     ] = 0,
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction, with --open-shift (bus).")] = 0,
+    serving: Annotated[
+        str, typer.Option(help="Canteen: the meal served, or by_shift for each pupil's own (M-30).")
+    ] = "",
     taps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many taps; default: never (pcsc).")
     ] = None,
@@ -64,7 +67,7 @@ def run(
     from terminal.shift import open_shift as begin_shift
 
     clock = SystemClock()
-    station = Station(number, profile.value, state, region, keys, deny_list)
+    station = Station(number, profile.value, state, region, keys, deny_list, serving)
     cards = reader_for(reader, station, clock, taps)
     with (
         open_terminal(station, clock) as terminal,
