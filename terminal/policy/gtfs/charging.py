@@ -5,8 +5,8 @@ stays open while something may still change its price: a tap-off, or a leg that 
 out anew from the settled journey and the difference is taken, so every tap ends at the sum the specification gives,
 whatever was taken before.
 
-Of several offers the rider gets the one that is cheapest now, a transfer before a new journey where both cost the
-same. Where the end of the ride is unknown, the dearest of what it may turn out to be is taken.
+Of several products and transfer rules the rider gets what is cheapest now, of equal ones the first in the feed. Where
+the end of the ride is unknown, the dearest of what it may turn out to be is taken.
 """
 
 from __future__ import annotations
@@ -168,17 +168,17 @@ def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> 
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
 
 
-def _cheapest(journey: Journey | None, rule: LegRule, price_minor: int, ways: Sequence[Transfer]) -> Option:
-    best: Option | None = None
-    if journey is not None:
-        for transfer in ways:
-            total = total_with(transfer, journey, price_minor)
-            due = total - journey.paid_minor
-            if best is None or due < best.due_minor:
-                best = Option(due, total, rule, price_minor, transfer)
-    if best is None or price_minor < best.due_minor:
+def _cheapest(
+    journey: Journey | None, rule: LegRule, price_minor: int, transfers: Sequence[Transfer]
+) -> Option:
+    """A transfer that some rule describes is charged by that rule, even where it is a surcharge."""
+    if journey is None or not transfers:
         return Option(price_minor, price_minor, rule, price_minor, None)
-    return best
+    total_minor, transfer = min(
+        ((total_with(transfer, journey, price_minor), transfer) for transfer in transfers),
+        key=lambda found: found[0],
+    )
+    return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
 
 
 def _charged(fares: Fares, journey: Journey | None, ride: Ride, option: Option, steps: list[Step]) -> Charged:
@@ -251,7 +251,7 @@ def _reasons(fares: Fares, journey: Journey | None, option: Option) -> list[Step
             "to": index.groups[rule.group],
             "type": int(transfer.rule.kind),
             "transfer_minor": transfer.amount_minor,
-            "total_minor": option.total_minor,
+            "due_minor": option.due_minor,
             "transfer_rule": transfer.rule.row + 1,
         }
         steps.append(Step("G-02", "transfer", inputs))

@@ -6,7 +6,8 @@ areas without stops, ...) is told as a warning, because an author may have meant
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,13 +35,13 @@ class Imported:
 
 
 class FeedRefused(FeedError):
-    """A feed with mistakes: `problems` holds them all, the message the first."""
+    """A feed with mistakes: `problems` holds each once, the message the first."""
 
-    def __init__(self, name: str, problems: tuple[FeedProblem, ...]) -> None:
-        first, others = problems[0], len(problems) - 1
-        more = f" (and {others} more)" if others else ""
+    def __init__(self, name: str, problems: Iterable[FeedProblem]) -> None:
+        self.problems = each_once(problems)
+        first, others = self.problems[0], len(self.problems) - 1
+        more = f" ({others} more follow)" if others else ""
         super().__init__(f"{name}: {first}{more}", first.advice)
-        self.problems = problems
 
 
 def import_feed(path: Path) -> Imported:
@@ -54,16 +55,28 @@ def import_feed(path: Path) -> Imported:
     for spec in FILES.values():
         reading.read(spec)
     if reading.problems:
-        raise FeedRefused(feed.name, tuple(reading.problems))
+        raise FeedRefused(feed.name, reading.problems)
     tables = _tables(reading)
-    problems = tuple(
+    problems = [
         reading.at(found.table, found.row, found.column, found.what, found.advice)
         for found in tables_problems(tables)
-    )
+    ]
     if problems:
         raise FeedRefused(feed.name, problems)
-    return Imported(
-        feed.name, _without_trip_services(tables), (*reading.warnings, *_warnings(reading, tables))
+    warnings = each_once((*reading.warnings, *_warnings(reading, tables)))
+    return Imported(feed.name, _without_trip_services(tables), warnings)
+
+
+def each_once(problems: Iterable[FeedProblem]) -> tuple[FeedProblem, ...]:
+    """The same thing in many rows is told once, with its first row and how often it is there."""
+    rows: dict[tuple[str, str | None, str], list[FeedProblem]] = {}
+    for problem in problems:
+        rows.setdefault((problem.file, problem.column, problem.what), []).append(problem)
+    return tuple(
+        found[0]
+        if len(found) == 1
+        else dataclasses.replace(found[0], what=f"{found[0].what} (in {len(found)} rows)")
+        for found in rows.values()
     )
 
 
@@ -73,8 +86,8 @@ def _require_files(feed: Feed) -> None:
         return
     v1 = "fare_attributes.txt" in feed and "fare_products.txt" in missing
     what = "has GTFS-Fares v1 only" if v1 else "is not in the feed"
-    problems = tuple(FeedProblem(file, what, NOT_V2 if v1 else f"Add {file}.") for file in missing)
-    raise FeedRefused(feed.name, problems)
+    advice = NOT_V2 if v1 else "Add it."
+    raise FeedRefused(feed.name, [FeedProblem(file, what, advice) for file in missing])
 
 
 class _Reading:
@@ -152,9 +165,11 @@ def _missing_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
 def _idle_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
     """Columns that have no effect, as a warning each."""
     known = {column.name for column in spec.columns}
-    for name in content.header:
+    for place, name in enumerate(content.header):
         if name in spec.drafts:
-            what, advice = "is of a draft, not of the standard: ignored", "Say it in the region document."
+            filled = sum(place < len(cells) and bool(cells[place].strip()) for _, cells in content.rows)
+            what = f"is of a draft, not of the standard: ignored in {filled} rows"
+            advice = "Say it in the region document where fares depend on it."
         elif name and name not in known | spec.unused:
             close = get_close_matches(name, known, n=1)
             what = "is not a column of the standard: ignored"

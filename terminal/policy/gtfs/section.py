@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, field
@@ -17,6 +17,8 @@ from msgspec import Meta, field
 from terminal.errors import RegionDocumentError
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
 from terminal.policy.schema_base import Code, Fare, Section
+
+LONGEST_CHANGE_S: Final = 7200
 
 
 class Destination(StrEnum):
@@ -68,7 +70,7 @@ class GtfsFares(Section, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
     tables: GtfsTables | None = None
     unknown_fare: Refuse | Fallback = Refuse()
-    longest_change_s: Annotated[int, Meta(ge=0, le=24 * 3600)] = 7200
+    longest_change_s: Annotated[int, Meta(ge=0, le=24 * 3600)] = LONGEST_CHANGE_S
     ordinary_category: str | None = None
     concessions: tuple[ConcessionCategory, ...] = ()
     media: MediaIds = MediaIds()
