@@ -9,7 +9,7 @@ from typing import Final
 
 from terminal.policy.fare_book import MEDIA, times_of
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
+from terminal.policy.schema import NO_BUS, RegionDocument
 from terminal.policy.schema_base import Mode
 from terminal.policy.schema_fares import (
     AnyFareRule,
@@ -27,6 +27,7 @@ OTHER_ROUTE: Final = 0
 
 def fare_problems(document: RegionDocument) -> Iterator[Problem]:
     """Everything wrong with zones, timeframes and fares, in reading order."""
+    yield from _no_fares(document)
     yield from unique("zones", (zone.number for zone in document.zones), key="number")
     yield from unique("zones", (zone.name for zone in document.zones), key="name")
     yield from unique("timeframes", (timeframe.id for timeframe in document.timeframes), key="id")
@@ -39,6 +40,26 @@ def fare_problems(document: RegionDocument) -> Iterator[Problem]:
     yield from _steps(document)
     for path, table in tables(document):
         yield from _table(path, table, document, times)
+
+
+def _no_fares(document: RegionDocument) -> Iterator[Problem]:
+    """A document may state no fares at all, but then nothing in it may hang on them."""
+    if document.fares.source is not FareSource.NONE:
+        return
+    hang_on = (
+        any(concession.fare is not None for concession in document.concessions),
+        document.products,
+        document.transfers,
+        document.zones,
+        document.timeframes,
+        document.checkin,
+        document.caps,
+        document.grace,
+        document.profiles.bus != NO_BUS,
+    )
+    if any(hang_on):
+        what = "rules of rides but no fares"
+        yield Problem("fares", what, "Add a [fares] table, or leave everything about rides out.")
 
 
 def tables(document: RegionDocument) -> list[tuple[str, FareTable]]:

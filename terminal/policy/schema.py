@@ -16,9 +16,10 @@ from msgspec import Meta
 
 from terminal.policy.schema_base import Medium, Name, Right, Section
 from terminal.policy.schema_counters import Counters
-from terminal.policy.schema_fares import Fares, Timeframe, Zone
+from terminal.policy.schema_fares import NO_FARES, Fares, Timeframe, Zone
 from terminal.policy.schema_journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
 from terminal.policy.schema_meals import Meals
+from terminal.policy.schema_receipts import Receipts
 from terminal.policy.schema_rights import Concession, Grace, Product, TripCalendar
 
 SCHEMA_VERSION: Final = 2
@@ -58,11 +59,14 @@ class Profile(Section, frozen=True, kw_only=True):
     stop_lists: bool = True
 
 
-class Profiles(Section, frozen=True, kw_only=True):
-    """One entry per kind of terminal."""
+NO_BUS: Final = Profile(media=(Medium.TRANSPORT_CARD,), rights=(Right.PURSE,))
 
-    bus: Profile
+
+class Profiles(Section, frozen=True, kw_only=True):
+    """One entry per kind of terminal; a document without [fares] may leave the bus out."""
+
     canteen: Profile
+    bus: Profile = NO_BUS
 
 
 class Messages(Section, frozen=True, kw_only=True):
@@ -84,10 +88,10 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     """Everything regional. Build one with `terminal.policy.document`, which also checks its meaning."""
 
     header: Header
-    fares: Fares
     profiles: Profiles
     counters: Counters
     messages: Messages
+    fares: Fares = NO_FARES
     zones: tuple[Zone, ...] = ()
     timeframes: tuple[Timeframe, ...] = ()
     concessions: tuple[Concession, ...] = ()
@@ -101,3 +105,4 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     bank: BankTaps = BankTaps()
     meals: Meals = Meals()
     ages: Ages = Ages()
+    receipts: Receipts | None = None

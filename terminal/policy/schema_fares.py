@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, time
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -121,6 +121,7 @@ class FareSource(StrEnum):
 
     DOCUMENT = "document"
     GTFS = "gtfs"
+    NONE = "none"
 
 
 class Fares(FareTable, frozen=True, kw_only=True):
@@ -129,3 +130,7 @@ class Fares(FareTable, frozen=True, kw_only=True):
     steps: tuple[FareStep, ...] = ()
     transfer: Name | None = None
     source: FareSource = FareSource.DOCUMENT
+
+
+NO_FARES: Final = Fares(base_minor=1, source=FareSource.NONE)
+"""A document without [fares], as a school authority's: no fare is known, so every ride is refused."""
