@@ -11,6 +11,7 @@ from terminal.policy.fare_checks import fare_problems
 from terminal.policy.journey_checks import journey_problems
 from terminal.policy.meal_checks import meal_problems
 from terminal.policy.problem import Problem, unique
+from terminal.policy.receipt_checks import receipt_problems
 from terminal.policy.right_checks import right_problems
 from terminal.policy.schema import Profile, RegionDocument
 from terminal.policy.schema_base import Medium, Right
@@ -29,6 +30,7 @@ def problems(document: RegionDocument) -> Iterator[Problem]:
     yield from right_problems(document)
     yield from journey_problems(document)
     yield from meal_problems(document)
+    yield from receipt_problems(document)
     if document.ages.stale_h < document.ages.fresh_h:
         yield Problem(
             "ages.stale_h", "data would be too old before it is stale", "Make it at least `fresh_h`."
