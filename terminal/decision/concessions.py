@@ -46,10 +46,12 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
     choices: list[Choice] = []
     for slot, grant, concession in held:
         awake, message = _awake(tap, ride, slot, grant, concession, trail)
-        price_minor = concession.price.of(quote) if awake else None
         lapsed = lapsed or message
-        if price_minor is not None:
+        price_minor = concession.price.of(quote)
+        if awake and price_minor is not None:
             choices.append(Choice(slot, concession, price_minor))
+        elif awake:
+            trail.note(concession.price.rule, "the fare of this ride is not known", {"slot": slot})
     for choice in sorted(choices, key=lambda choice: choice.price_minor):
         if not used_up(choice.concession.limits, tap, ride, trail):
             return choice
