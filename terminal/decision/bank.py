@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from terminal.decision.cover import ride_of
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.fare_book import MEDIA, Quote
 from terminal.policy.policy import Policy
 from terminal.policy.schema import UnknownFare
 from terminal.policy.schema_base import Medium
-from terminal.policy.scopes import Ride
 
 BANK: Final = MEDIA.index(Medium.BANK_CARD)
 DEFERRED: Final = "deferred"
@@ -78,11 +78,8 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
 
 
 def _fare(policy: Policy, context: TapContext, local: datetime) -> Quote | None:
-    here, there = context.mark_m, context.to_mark_m
-    length_m = None if here is None or there is None else abs(there - here)
-    ride = Ride(context.mode, context.route, context.zone, context.to_zone, length_m)
     dearest = policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
-    return policy.ordinary_fare(ride, local, medium=BANK, dearest=dearest)
+    return policy.ordinary_fare(ride_of(context), local, medium=BANK, dearest=dearest)
 
 
 def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trail: Trail) -> bool:

@@ -50,7 +50,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
 
 def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
-    ride = ride_of(tap)
+    ride = ride_of(tap.context)
     check_in = checks_in(tap, ride)
     if check_in is not None:
         ride = to_terminus(tap, ride)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cardproto.resident.records.event import PaidBy
-from terminal.decision.outcome import NO_VALUES, Message
-from terminal.decision.tap import Tap
+from terminal.decision.outcome import NO_VALUES, Message, TapContext
 from terminal.policy.journeys import Transfer
 from terminal.policy.scopes import Ride
 
@@ -42,9 +41,8 @@ class Cover:
     counted: tuple[str, ...] = ()
 
 
-def ride_of(tap: Tap) -> Ride:
+def ride_of(context: TapContext) -> Ride:
     """Where this ride goes, as far as the vehicle and the rider told."""
-    context = tap.context
     here, there = context.mark_m, context.to_mark_m
     length_m = None if here is None or there is None else abs(there - here)
     return Ride(context.mode, context.route, context.zone, context.to_zone, length_m)
