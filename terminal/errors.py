@@ -16,7 +16,8 @@ TerminalError            1
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── ProfileError         50   simulated resident profile unknown or malformed
-└── CanteenRefused       60   a rule of the canteen stands against what was asked
+├── CanteenRefused       60   a rule of the canteen stands against what was asked
+└── ReceiptError         61   a receipt or ticket could not be handed over
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ class CollectorError(TerminalError):
 
 class PortInUse(CollectorError):
     exit_code = 41
+
+
+class ReceiptError(TerminalError):
+    """A receipt request or a ticket could not be handed over; the sale itself stands in the journal."""
+
+    exit_code = 61
 
 
 class ProfileError(TerminalError):

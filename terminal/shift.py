@@ -9,6 +9,7 @@ from typing import Final
 from terminal.errors import JournalError
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
+    CashSale,
     Committed,
     Intent,
     NotCommitted,
@@ -54,7 +55,7 @@ def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
 
 
 def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
-    """Taps, accepted, sum charged, refusals by reason, taps whose end is unknown, and rows not yet sent.
+    """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
 
     A shift's number is its first row, so nothing before it is read.
     """
@@ -74,6 +75,9 @@ def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
                     totals[f"message_{intent.message}"] += 1
                 case NotCommitted(intent=sequence):
                     intents.pop(sequence, None)
+                case CashSale(shift=number) as sale if number == shift:
+                    totals["cash_sales"] += 1
+                    totals["cash_minor"] += sale.sum_minor
                 case Refused(shift=number) as refused if number == shift:
                     totals["taps"] += 1
                     totals["accepted"] += refused.accepted

@@ -19,8 +19,10 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.pupil import Pupil
 from terminal.decision.trail import ROSTER, Fact, compact, restore
 from terminal.policy.policy import Policy
 
@@ -56,19 +58,43 @@ class Deviation:
     recomputed: object
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedCash:
+    """What a record holds of one cash sale."""
+
+    at: datetime
+    context: TapContext
+    known: Mapping[str, Fact]
+    persons: int
+    sum_minor: int
+    reasons: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
 class CannotRecompute(Exception):
     """The record does not hold all a decision needs; the text says what is missing."""
 
 
-def recompute(tap: RecordedTap, policy: Policy) -> list[Deviation]:
+def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> list[Deviation]:
     """Decide `tap` again under `policy`; return where the record deviates, nothing when it follows.
 
-    Raises `CannotRecompute`.
+    `pupil` is what the roster said, where one was asked. Raises `CannotRecompute`.
     """
-    if ROSTER in tap.known:
-        raise CannotRecompute("decided with a school roster")
-    decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known), tap.at)
+    if ROSTER in tap.known and pupil is None:
+        raise CannotRecompute("decided with a school roster that is not at hand")
+    decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known, pupil), tap.at)
     return list(_deviations(tap, decision))
+
+
+def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
+    """Price `sale` again under `policy`; return where the record deviates."""
+    decision = decide_cash(policy, restore(sale.context, sale.known), sale.persons, sale.at)
+    pairs = (
+        ("sum_minor", sale.sum_minor, decision.sum_minor),
+        ("reasons", sale.reasons, compact(decision.facts)),
+        ("flags", sale.flags, decision.flags),
+    )
+    return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
 def snapshot_of(proof: tuple[Command, ...]) -> CardSnapshot:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Final, TypeAlias
 
 from terminal.decision.outcome import Reason, TapContext
-from terminal.decision.pupil import CanteenContext
+from terminal.decision.pupil import CanteenContext, Pupil
 
 Fact: TypeAlias = bool | int | str | tuple[int, ...] | dict[str, int]
 """What a journal holds of one thing a terminal knew."""
@@ -23,7 +23,10 @@ STATED_APART: Final = frozenset(
 UNTOLD: Final = "code"
 """What a step looked at and records do not tell: the category (D-03)."""
 ROSTER: Final = "by_roster"
-"""Stands for the pupil: who that is, and which grounds he has, is in no record."""
+"""Stands for the pupil of a roster: which grounds he has is in no record."""
+SERVED: Final = "served_here"
+ANNULLED: Final = "annulled_here"
+PUPIL: Final = frozenset({ROSTER, SERVED, ANNULLED})
 
 
 def compact(facts: Iterable[Reason]) -> tuple[str, ...]:
@@ -34,17 +37,33 @@ def compact(facts: Iterable[Reason]) -> tuple[str, ...]:
 def stated(context: TapContext) -> dict[str, Fact]:
     """What of `context` differs from what a terminal assumes, without what records state apart."""
     known = _differing(context, STATED_APART) | _differing(context.canteen, frozenset({"pupil"}))
-    if context.canteen.pupil is not None:
+    pupil = context.canteen.pupil
+    if pupil is not None and pupil.listed:
         known[ROSTER] = True
+    elif pupil is not None:
+        known |= {SERVED: pupil.served, ANNULLED: pupil.annulled}
     return known
 
 
-def restore(context: TapContext, known: Mapping[str, Fact]) -> TapContext:
-    """`context` with what `stated` told; the pupil of a roster cannot come back."""
+def restore(context: TapContext, known: Mapping[str, Fact], pupil: Pupil | None = None) -> TapContext:
+    """`context` with what `stated` told; the pupil of a roster comes back only as `pupil` given to it."""
     in_canteen = {field.name for field in fields(CanteenContext)}
     canteen: dict[str, Any] = {name: known[name] for name in known.keys() & in_canteen}
-    here: dict[str, Any] = {name: known[name] for name in known.keys() - in_canteen - {ROSTER}}
-    return replace(context, canteen=replace(context.canteen, **canteen), **here)
+    here: dict[str, Any] = {name: known[name] for name in known.keys() - in_canteen - PUPIL}
+    if SERVED in known:
+        pupil = _unlisted(known)
+    restored = replace(context.canteen, **canteen)
+    if pupil is not None:
+        restored = replace(restored, pupil=pupil)
+    return replace(context, canteen=restored, **here)
+
+
+def _unlisted(known: Mapping[str, Fact]) -> Pupil:
+    """A pupil no roster lists: this terminal knows what it has served."""
+    served, annulled, school = (known.get(name, 0) for name in (SERVED, ANNULLED, "school"))
+    assert isinstance(served, int)
+    assert isinstance(annulled, int)
+    return Pupil(b"", str(school or ""), served=served, annulled=annulled, listed=False)
 
 
 def _compact(reason: Reason) -> str:

@@ -1,7 +1,8 @@
 """Day and shift reports that add up: every line is a count and a sum of records, the last line is all of them.
 
 A day is a service day (T-14). Money counts only where the card's commit is known; taps of unknown end stand in a
-column of their own until they are settled (T-66).
+column of their own until they are settled (T-66). Cash sales are counted like taps; `cash` is their part of the
+sum.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from terminal.export.product import product_name
 from terminal.export.taps import End, Tap, taps
 from terminal.export.tides import decimal
-from terminal.journal.records import AnyRecord, Intent, ShiftClosed, ShiftOpened
+from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "riders", "amount")
@@ -30,10 +31,13 @@ SHIFT_FIELDS: Final = (
     "refused",
     "not_committed",
     "unresolved",
+    "cash_sales",
+    "cash",
     "amount",
     "refusals",
 )
 TOTAL: Final = "total"
+COUNTED: Final = ("taps", "accepted", "refused", "not_committed", "unresolved", "cash_sales")
 
 
 @dataclass(slots=True)
@@ -60,8 +64,8 @@ class DayReport:
     def take(self, tap: Tap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
-        line = self._lines.setdefault((day, tap.terminal, tap.record.profile, _what(tap, policy)), Line())
-        line.add(Line(1, _riders(tap), tap.charge_minor))
+        line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), Line())
+        line.add(Line(1, tap.riders, tap.charge_minor))
 
     def rows(self) -> list[dict[str, str]]:
         """The lines in order, and their total last."""
@@ -85,6 +89,8 @@ class Shift:
     not_committed: int = 0
     unresolved: int = 0
     amount_minor: int = 0
+    cash_sales: int = 0
+    cash_minor: int = 0
     refusals: dict[str, int] | None = None
 
 
@@ -109,8 +115,8 @@ def shift_report(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> list[S
 
 def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
     """The shifts as rows, and their total last."""
-    rows, numbers = [], dict.fromkeys(("taps", "accepted", "refused", "not_committed", "unresolved"), 0)
-    amount_minor = 0
+    rows, numbers = [], dict.fromkeys(COUNTED, 0)
+    amount_minor = cash_minor = 0
     for shift in shifts:
         refusals = shift.refusals or {}
         counted = {
@@ -119,10 +125,12 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
             "refused": sum(refusals.values()),
             "not_committed": shift.not_committed,
             "unresolved": shift.unresolved,
+            "cash_sales": shift.cash_sales,
         }
         for name, count in counted.items():
             numbers[name] += count
         amount_minor += shift.amount_minor
+        cash_minor += shift.cash_minor
         rows.append(
             {
                 "terminal": str(shift.terminal),
@@ -132,12 +140,13 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
                 "opened_at": _local(shift.opened.at_ms, zone).isoformat(),
                 "closed_at": _local(shift.closed.at_ms, zone).isoformat() if shift.closed else "",
                 **{name: str(count) for name, count in counted.items()},
+                "cash": decimal(shift.cash_minor),
                 "amount": decimal(shift.amount_minor),
                 "refusals": " ".join(f"{message}={count}" for message, count in sorted(refusals.items())),
             }
         )
     total = dict.fromkeys(SHIFT_FIELDS, "") | {name: str(count) for name, count in numbers.items()}
-    return [*rows, total | {"terminal": TOTAL, "amount": decimal(amount_minor)}]
+    return [*rows, total | {"terminal": TOTAL, "cash": decimal(cash_minor), "amount": decimal(amount_minor)}]
 
 
 def _count(shift: Shift, tap: Tap) -> None:
@@ -146,24 +155,22 @@ def _count(shift: Shift, tap: Tap) -> None:
     shift.not_committed += tap.end is End.NOT_COMMITTED
     shift.unresolved += tap.end is End.OPEN
     shift.amount_minor += tap.charge_minor
-    if tap.end is End.NOTHING_WRITTEN and not tap.accepted and shift.refusals is not None:
+    if isinstance(tap.record, CashSale):
+        shift.cash_minor += tap.charge_minor
+        shift.cash_sales += 1
+    if isinstance(tap.record, Refused) and not tap.accepted and shift.refusals is not None:
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
 
 
 def _what(tap: Tap, policy: Policy | None) -> str:
     """In which line a tap stands."""
+    if isinstance(tap.record, CashSale):
+        return "Cash ticket"
     if isinstance(tap.record, Intent) and tap.end is End.COMMITTED:
         return product_name(tap.record, policy) if tap.record.profile == "bus" else tap.record.message
-    if tap.end is End.NOTHING_WRITTEN:
+    if isinstance(tap.record, Refused):
         return tap.record.message if tap.accepted else f"refused: {tap.record.message}"
     return {End.NOT_COMMITTED: "not committed", End.OPEN: "end unknown"}[tap.end]
-
-
-def _riders(tap: Tap) -> int:
-    if not isinstance(tap.record, Intent) or tap.end is not End.COMMITTED:
-        return 0
-    companions = tap.record.context.get("companions", 0)
-    return 1 + companions if isinstance(companions, int) else 1
 
 
 def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Taps with their ends: what the rows of one journal say, one item for each card presented."""
+"""Taps with their ends, and cash sales: what the rows of one journal come to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused
+from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Refused
 
 
 class End(StrEnum):
@@ -16,39 +16,62 @@ class End(StrEnum):
     NOT_COMMITTED = "not_committed"
     OPEN = "open"
     NOTHING_WRITTEN = "nothing_written"
+    SOLD = "sold"
+    """For cash: no card was involved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One card presented to `terminal`; `sequence` is its row."""
+    """One card presented to `terminal`, or one cash sale there; `sequence` is its row."""
 
     terminal: int
     sequence: int
-    record: Intent | Refused
+    record: Intent | Refused | CashSale
     end: End
 
     @property
     def charge_minor(self) -> int:
-        """What the card was charged: nothing unless the commit is known."""
-        return (
-            self.record.charge_minor if isinstance(self.record, Intent) and self.end is End.COMMITTED else 0
-        )
+        """What was taken: from a card nothing unless its commit is known."""
+        if isinstance(self.record, CashSale):
+            return self.record.sum_minor
+        if isinstance(self.record, Intent) and self.end is End.COMMITTED:
+            return self.record.charge_minor
+        return 0
+
+    @property
+    def profile(self) -> str:
+        """On which kind of terminal."""
+        return "bus" if isinstance(self.record, CashSale) else self.record.profile
+
+    @property
+    def riders(self) -> int:
+        """How many persons rode on it, as far as is known."""
+        if isinstance(self.record, CashSale):
+            return self.record.persons
+        if not isinstance(self.record, Intent) or self.end is not End.COMMITTED:
+            return 0
+        companions = self.record.context.get("companions", 0)
+        return 1 + companions if isinstance(companions, int) else 1
 
     @property
     def accepted(self) -> bool:
         """Whether the rider rode, as far as is known."""
         if isinstance(self.record, Refused):
             return self.record.accepted
-        return self.end is End.COMMITTED
+        return self.end in (End.COMMITTED, End.SOLD)
 
 
 def taps(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> Iterator[Tap]:
-    """The taps among `rows` (sequence and record, in order), each when its end is known; open ones come last."""
+    """The taps and cash sales among `rows` (sequence and record, in order), each when its end is known; open ones
+    come last.
+    """
     waiting: dict[int, Intent] = {}
     for sequence, record in rows:
         match record:
             case Intent():
                 waiting[sequence] = record
+            case CashSale():
+                yield Tap(terminal, sequence, record, End.SOLD)
             case Refused():
                 yield Tap(terminal, sequence, record, End.NOTHING_WRITTEN)
             case Committed(intent=number) if number in waiting:

@@ -140,6 +140,26 @@ class Fault(Record, frozen=True, array_like=True, tag=9):
     what: str
 
 
+class CashSale(Record, frozen=True, array_like=True, tag=10):
+    """Rides sold for cash on the driver's terminal; the row's number is the ticket's (T-53).
+
+    `context` as in an intent: what the terminal knew of the ride, for the fare to be found again.
+    """
+
+    shift: int
+    turn: int
+    route: int
+    direction: int
+    persons: int
+    sum_minor: int
+    tariff: str
+    reasons: tuple[str, ...] = ()
+    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
+        default_factory=dict
+    )
+    flags: tuple[str, ...] = ()
+
+
 AnyRecord: TypeAlias = (
     Started
     | ShiftOpened
@@ -150,6 +170,7 @@ AnyRecord: TypeAlias = (
     | Unresolved
     | Refused
     | Fault
+    | CashSale
     | CanteenRecord
 )
 

@@ -43,7 +43,7 @@ def test_every_charge_follows_from_what_is_recorded_with_it(run: Run, bus: Path)
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout) == {"recomputed": WRITTEN_IN_BUS, "differ": 0, "not_possible": 0}
     canteen = run("journal", "recompute", "--state", bus.with_name(str(COUNTER_A.number)))
-    assert canteen.stdout == "1 taps decided again: 0 differ, 0 could not be decided again\n"
+    assert canteen.stdout == "1 charges decided again: 0 differ, 0 could not be decided again\n"
 
 
 def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Path) -> None:
@@ -64,5 +64,5 @@ def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Pa
     assert f"{WRITTEN_IN_BUS} could not be decided again" in told.stdout
     both = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml", "--region", "demo")
     assert both.stdout.endswith(
-        f"{WRITTEN_IN_BUS} taps decided again: 0 differ, 0 could not be decided again\n"
+        f"{WRITTEN_IN_BUS} charges decided again: 0 differ, 0 could not be decided again\n"
     )
