@@ -26,9 +26,9 @@ def problems(document: RegionDocument) -> Iterator[Problem]:
     yield from _messages(document)
     yield from _profiles(document)
     yield from fare_problems(document)
-    yield from counters_problems(document)
     yield from right_problems(document)
     yield from journey_problems(document)
+    yield from counters_problems(document)
     yield from meal_problems(document)
     yield from receipt_problems(document)
     if document.ages.stale_h < document.ages.fresh_h:
