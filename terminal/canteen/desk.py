@@ -117,9 +117,13 @@ class CanteenDesk:
     # What a decision may know
 
     def follow(self) -> None:
-        """Take in the journal's new rows."""
-        if self.journal is not None:
+        """Take in the journal's new rows; one that cannot be read has stopped, and what is known stays known (O-06)."""
+        if self.journal is None or self._broken:
+            return
+        try:
             self.ledger.follow(self.journal)
+        except JournalError:
+            self._broken = True
 
     def known(self) -> Known | None:
         """Where facts on pupils come from; None while there is no roster."""
@@ -167,7 +171,7 @@ class CanteenDesk:
         except JournalError:
             self._broken = True
             raise
-        self.ledger.follow(self.journal)
+        self.follow()
         return sequence
 
     def serve_without_journal(

@@ -132,7 +132,8 @@ def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) 
     if kind is None:
         trail.note("M-15", "nothing is served at this hour", {"serving": batch.serving or "by the clock"})
         return Refusal(Message.MEAL_NOT_ORDERED)
-    if batch.how is How.PRE_ORDER and kind.id not in pupil.orders:
+    eaten = pupil.served >> kind.bit & 1
+    if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note("M-32", "not ordered, or the order is done with", {"meal": kind.id})
         return Refusal(Message.MEAL_NOT_ORDERED)
     day, meals = desk.day_of(batch.now), desk.policy.meals

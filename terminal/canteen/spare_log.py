@@ -58,7 +58,7 @@ class SpareLog:
     def meals(self) -> list[SpareMeal]:
         """Every meal in it, in order; a last line that a power cut left unfinished is not one.
 
-        Raises `JournalDamaged` when a line does not follow from the one before.
+        Raises `JournalDamaged` when a line does not follow from the one before, `JournalError` when it cannot be read.
         """
         return [spare for _, spare in self._lines()]
 
@@ -75,6 +75,10 @@ class SpareLog:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise JournalError(
+                f"the spare log {self._path} cannot be read ({error.strerror})", "Note the meals on paper."
+            ) from error
         found: list[tuple[bytes, SpareMeal]] = []
         head = _START
         for number, line in enumerate(content.split(b"\n")[:-1], 1):
