@@ -138,7 +138,7 @@ def settle(fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) ->
                     fares.index, prices, journey, ride, rule.group, fares.longest_change_s
                 )
             option = _cheapest(journey, rule, price.amount_minor, ways.get(rule.group, ()))
-            if best is None or option.due_minor < best.due_minor:
+            if best is None or (option.due_minor, rule.row) < (best.due_minor, best.rule.row):
                 best = option
         if best is not None and (worst is None or best.due_minor > worst.due_minor):
             worst = best
