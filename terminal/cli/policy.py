@@ -51,11 +51,13 @@ def run(
     """Play scenarios under a region document. Ends with code 12 when one does not come out as its file says."""
     from terminal.cli.policy_view import Tally
     from terminal.scenario.result import run as play_all
+    from terminal.scenario.result import run_sales
 
     policy, tally = _policy(doc), Tally(json)
     for path, file in _files(policy, scenarios):
         with _in_file(path):
             tally.take(path, play_all(file, policy), policy)
+            tally.take_sales(path, run_sales(file, policy))
     tally.conclude()
 
 

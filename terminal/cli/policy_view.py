@@ -11,9 +11,10 @@ from terminal.cli.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
 from terminal.policy.policy import Policy
 from terminal.policy.schema import RegionDocument
+from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
 from terminal.scenario.play import play
-from terminal.scenario.result import Miss, Result, as_builtins
+from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
 from terminal.scenario.words import place, step, told
 
@@ -45,7 +46,7 @@ class Tally:
 
     def __init__(self, json: bool) -> None:
         self._json = json
-        self.scenarios = self.taps = self.differing = 0
+        self.scenarios = self.taps = self.sales = self.differing = self.differing_sales = 0
 
     def take(self, path: Path, results: Sequence[Result], policy: Policy) -> None:
         """Print one file's results."""
@@ -58,13 +59,32 @@ class Tally:
             elif not result.ok:
                 _show_misses(path, result, policy)
 
+    def take_sales(self, path: Path, results: Sequence[SaleResult]) -> None:
+        """Print one file's sales."""
+        self.sales += len(results)
+        for result in results:
+            self.differing_sales += not result.ok
+            if self._json:
+                print_json(_sale_as_builtins(path, result))
+            elif not result.ok:
+                case = result.case
+                print(
+                    f"{path} sale {result.number}: product {case.product} for {case.month:%Y-%m} on {case.on}"
+                )
+                for difference in result.differences:
+                    print(f"    {_told(difference)}")
+
     def conclude(self) -> None:
         """Print the totals; raises `ScenariosDiffer` when any scenario did not come out as written."""
         if not self._json:
-            print(f"{self.scenarios} scenarios, {self.taps} taps: {self.differing} differ")
-        if self.differing:
+            counted = f"{self.scenarios} scenarios, {self.taps} taps"
+            sales = f", {self.sales} sales" if self.sales else ""
+            print(f"{counted}{sales}: {self.differing + self.differing_sales} differ")
+        if self.differing or self.differing_sales:
+            what = "scenarios and sales" if self.sales else "scenarios"
             raise ScenariosDiffer(
-                f"{self.differing} of {self.scenarios} scenarios do not come out as written",
+                f"{self.differing + self.differing_sales} of {self.scenarios + self.sales} {what} do not come out as "
+                "written",
                 "Correct the document or the expectation; `terminal policy explain` tells why.",
             )
 
@@ -123,9 +143,15 @@ def _show_misses(path: Path, result: Result, policy: Policy) -> None:
         more = f" (and {len(others)} times more)" if others else ""
         print(f"  tap {miss.played.tap}, {place(miss.played, policy)}{more}")
         for difference in miss.differences:
-            print(f"    {difference.what}: expected {difference.expected}, got {difference.got}")
+            print(f"    {_told(difference)}")
         for reason in miss.played.decision.facts:
             print(f"      {step(reason, 'en')}")
+    for difference in result.total:
+        print(f"  {_told(difference)}")
+
+
+def _told(difference: Difference) -> str:
+    return f"{difference.what}: expected {difference.expected}, got {difference.got}"
 
 
 def _as_builtins(path: Path, result: Result, policy: Policy) -> dict[str, Any]:
@@ -136,13 +162,30 @@ def _as_builtins(path: Path, result: Result, policy: Policy) -> dict[str, Any]:
         "rider": result.rider,
         "ok": result.ok,
         "differences": [_miss(miss) for miss in result.misses],
+        "total": _differences(result.total),
         "taps": [as_builtins(played, policy) for played in result.played],
     }
 
 
 def _miss(miss: Miss) -> dict[str, Any]:
-    listed = [{"what": d.what, "expected": d.expected, "got": d.got} for d in miss.differences]
+    listed = _differences(miss.differences)
     return {"tap": miss.played.tap, "turn": miss.played.turn, "differences": listed}
+
+
+def _differences(found: Sequence[Difference]) -> list[dict[str, Any]]:
+    return [{"what": one.what, "expected": one.expected, "got": one.got} for one in found]
+
+
+def _sale_as_builtins(path: Path, result: SaleResult) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "sale": result.number,
+        "product": result.case.product,
+        "month": result.case.month,
+        "on": result.case.on,
+        "ok": result.ok,
+        "differences": _differences(result.differences),
+    }
 
 
 def _change(change: Change) -> dict[str, Any]:

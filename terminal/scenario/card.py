@@ -26,6 +26,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.outcome import TapContext
 from terminal.decision.tap import rebase
 from terminal.errors import ScenarioFileError
+from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Bought, Card, Desk, Grant, LastEvent
 
@@ -44,7 +45,7 @@ def new_card(card: Card, policy: Policy) -> CardSnapshot:
         pseudonym=PSEUDONYM,
         valid_from=card.valid_from,
         valid_to=card.valid_to,
-        issued_on=card.valid_from,
+        issued_on=card.issued_on or card.valid_from,
         revision=1,
         blocked=card.blocked,
         inactive=card.inactive,
@@ -52,6 +53,13 @@ def new_card(card: Card, policy: Policy) -> CardSnapshot:
         contracts=_slots(map(_contract, card.contracts), CONTRACT_SLOTS),
     )
     return _as_stored(rights, _last_event(card, policy))
+
+
+def listed(card: Card) -> GrantTable:
+    """What the terminal's own list says of the holder (O-02)."""
+    if card.listed is None:
+        return GrantTable(())
+    return GrantTable([(PSEUDONYM, card.listed.issued_on, map(_concession, card.listed.concessions))])
 
 
 def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy) -> CardSnapshot:
@@ -81,6 +89,7 @@ def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy
             old is None or (old.product, old.valid_from) != (new.product, new.valid_from)
         ):
             counters = counter.write(counters, 0)
+    counters = _with_counters(counters, desk.counters, policy)
     written = replace(
         event,
         kind=EventKind.RELOAD if desk.reload_minor else EventKind.RIGHTS_CHANGE,
@@ -122,7 +131,7 @@ def meal_mask(meals: Iterable[str], policy: Policy) -> int:
 
 def _last_event(card: Card, policy: Policy) -> Event:
     if card.last is None:
-        noon = datetime.combine(card.valid_from, time(12), policy.zone)
+        noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
         return Event(EventKind.ISSUE, noon, DESK, 1, card.balance_minor, 0)
     last: LastEvent = card.last
     return Event(
@@ -139,13 +148,12 @@ def _last_event(card: Card, policy: Policy) -> Event:
         paid_by=PaidBy[last.paid_by.upper()],
         counter_layout=policy.document.counters.layout,
         meals=meal_mask(last.meals, policy),
-        counters=_counters(last.counters, policy),
+        counters=_with_counters(0, last.counters, policy),
     )
 
 
-def _counters(values: dict[str, int], policy: Policy) -> int:
+def _with_counters(counters: int, values: dict[str, int], policy: Policy) -> int:
     slots = {counter.name: counter for counter in policy.counters}
-    counters = 0
     for name, value in values.items():
         slot = slots[_known(name, slots, "counter")]
         if value > slot.mask:

@@ -9,7 +9,7 @@ from terminal.errors import ScenarioFileError
 from terminal.policy.policy import Policy
 from terminal.scenario.card import meal_mask
 from terminal.scenario.play import Played
-from terminal.scenario.schema import Expect
+from terminal.scenario.schema import Expect, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +34,40 @@ def differences(played: Played, policy: Policy) -> list[Difference]:
 
 def counters_of(played: Played, policy: Policy) -> dict[str, int]:
     """The card's counters after the tap, by name."""
+    if played.after is None:
+        return {}
     return {counter.name: counter.read(played.after.event.counters) for counter in policy.counters}
 
 
 def paid_by(played: Played) -> str:
     """What covered the tap, "nothing" where the card was not written."""
-    return played.after.event.paid_by.name.lower() if played.decision.write_plan else "nothing"
+    plan = played.decision.write_plan
+    return "nothing" if plan is None else plan.event.paid_by.name.lower()
+
+
+def balance_minor(played: Played) -> int | None:
+    """The purse after the tap; None without a resident card."""
+    return None if played.after is None else played.after.event.balance_after_minor
 
 
 def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Difference]:
-    decision, event = played.decision, played.after.event
+    decision, event = played.decision, None if played.after is None else played.after.event
     outcome, meal = decision.outcome, decision.meal
     pairs: list[tuple[str, object, object]] = [
         ("message", expect.message.value, outcome.message.value),
         ("charge_minor", expect.charge_minor, outcome.charge_minor),
         ("accepted", expect.accepted, outcome.accepted),
-        ("balance_minor", expect.balance_minor, event.balance_after_minor),
+        ("balance_minor", expect.balance_minor, balance_minor(played)),
         ("paid_by", expect.paid_by, paid_by(played)),
-        ("transfers", expect.transfers, event.transfers),
+        ("transfers", expect.transfers, None if event is None else event.transfers),
         ("written", expect.written, decision.write_plan is not None),
         ("sources", expect.sources, None if meal is None else dict(meal.sources)),
+        ("meal_minor", expect.meal_minor, None if meal is None else meal.sum_minor),
         ("hot_minor", expect.hot_minor, played.hot_minor),
     ]
     if expect.meals is not None:
         mask = meal_mask(expect.meals, policy)
-        pairs.append(("meals", _names(mask, policy), _names(event.meals, policy)))
+        pairs.append(("meals", _names(mask, policy), _names(0 if event is None else event.meals, policy)))
     for what, expected, got in pairs:
         if expected is not None and expected != got:
             yield Difference(what, expected, got)
@@ -70,6 +79,23 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
         yield Difference("reasons", list(expect.reasons), rules)
     if not set(expect.flags) <= set(decision.flags):
         yield Difference("flags", list(expect.flags), list(decision.flags))
+
+
+def total_differences(scenario: Scenario, played: Sequence[Played]) -> list[Difference]:
+    """In what all taps together differ from what the scenario expects."""
+    expected = scenario.total
+    if expected is None:
+        return []
+    meals = [tap.decision.meal for tap in played if tap.decision.meal is not None]
+    pairs = (
+        (
+            "total.charge_minor",
+            expected.charge_minor,
+            sum(tap.decision.outcome.charge_minor for tap in played),
+        ),
+        ("total.meals_minor", expected.meals_minor, sum(meal.sum_minor for meal in meals)),
+    )
+    return [Difference(what, wanted, got) for what, wanted, got in pairs if wanted not in (None, got)]
 
 
 def _named(

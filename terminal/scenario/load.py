@@ -80,8 +80,8 @@ def parse_scenarios(text: str, name: str) -> ScenarioFile:
     return scenarios
 
 
-def card_of(file: ScenarioFile, scenario: Scenario) -> Card:
-    """The card of one of the file's scenarios."""
+def card_of(file: ScenarioFile, scenario: Scenario) -> Card | None:
+    """The resident card of one of the file's scenarios, if it has one."""
     return file.cards[scenario.card] if isinstance(scenario.card, str) else scenario.card
 
 
@@ -89,6 +89,13 @@ def _problems(file: ScenarioFile) -> Iterator[Problem]:
     yield from unique("scenarios", (scenario.name for scenario in file.scenarios), key="name")
     for index, scenario in enumerate(file.scenarios):
         at = f"scenarios[{index}]"
+        media = [
+            medium for medium in (scenario.card, scenario.bank_card, scenario.cash) if medium is not None
+        ]
+        if len(media) != 1:
+            yield Problem(
+                at, "needs one of `card`, `bank_card` and `cash`", "State what the rider pays with."
+            )
         if isinstance(scenario.card, str) and scenario.card not in file.cards:
             known = ", ".join(file.cards) or "none in this file"
             yield Problem(f"{at}.card", f"unknown card {scenario.card!r}", f"Known: {known}.")

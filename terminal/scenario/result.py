@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from terminal.decision.sale import may_sell
 from terminal.errors import ScenarioFileError
 from terminal.policy.policy import Policy
-from terminal.scenario.compare import Difference, counters_of, differences, paid_by
+from terminal.scenario.compare import (
+    Difference,
+    balance_minor,
+    counters_of,
+    differences,
+    paid_by,
+    total_differences,
+)
 from terminal.scenario.play import Played, play
-from terminal.scenario.schema import ScenarioFile
+from terminal.scenario.schema import SaleCase, ScenarioFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +37,25 @@ class Result:
     rider: str
     played: tuple[Played, ...]
     misses: tuple[Miss, ...]
+    total: tuple[Difference, ...] = ()
+    """In what all taps together differ."""
 
     @property
     def ok(self) -> bool:
-        return not self.misses
+        return not self.misses and not self.total
+
+
+@dataclass(frozen=True, slots=True)
+class SaleResult:
+    """One of the file's sales. `number` counts from 1 as in the file."""
+
+    number: int
+    case: SaleCase
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
 
 
 def run(file: ScenarioFile, policy: Policy) -> list[Result]:
@@ -43,6 +66,25 @@ def run(file: ScenarioFile, policy: Policy) -> list[Result]:
     """
     require_region(file, policy)
     return [_result(file, number, policy) for number in range(1, len(file.scenarios) + 1)]
+
+
+def run_sales(file: ScenarioFile, policy: Policy) -> list[SaleResult]:
+    """Ask for every sale of `file` under `policy`; raises `ScenarioFileError` for a product it does not have."""
+    require_region(file, policy)
+    return [_sale(number, case, policy) for number, case in enumerate(file.sales, start=1)]
+
+
+def _sale(number: int, case: SaleCase, policy: Policy) -> SaleResult:
+    try:
+        sale = may_sell(policy, case.product, case.month, case.on)
+    except KeyError as error:
+        known = ", ".join(str(product.id) for product in policy.document.products) or "none"
+        raise ScenarioFileError(
+            f"sales[{number - 1}].product: the document has no product {case.product}", f"It has: {known}."
+        ) from error
+    pairs = (("sold", case.sold, sale.allowed), ("price_minor", case.price_minor, sale.price_minor))
+    found = [Difference(what, wanted, got) for what, wanted, got in pairs if wanted not in (None, got)]
+    return SaleResult(number, case, tuple(found))
 
 
 def require_region(file: ScenarioFile, policy: Policy) -> None:
@@ -62,7 +104,7 @@ def place_of(number: int, played: Played) -> str:
 
 def as_builtins(played: Played, policy: Policy) -> dict[str, Any]:
     """One tap for programs."""
-    outcome, event = played.decision.outcome, played.after.event
+    outcome = played.decision.outcome
     return {
         "tap": played.tap,
         "turn": played.turn,
@@ -70,7 +112,7 @@ def as_builtins(played: Played, policy: Policy) -> dict[str, Any]:
         "message": outcome.message.value,
         "accepted": outcome.accepted,
         "charge_minor": outcome.charge_minor,
-        "balance_minor": event.balance_after_minor,
+        "balance_minor": balance_minor(played),
         "paid_by": paid_by(played),
         "counters": counters_of(played, policy),
         "values": dict(outcome.values),
@@ -94,7 +136,8 @@ def _result(file: ScenarioFile, number: int, policy: Policy) -> Result:
             raise ScenarioFileError(f"{place_of(number, tap)}: {error.what}", error.advice) from error
         if found:
             misses.append(Miss(tap, tuple(found)))
-    return Result(number, scenario.name, scenario.rider, tuple(played), tuple(misses))
+    total = tuple(total_differences(scenario, played))
+    return Result(number, scenario.name, scenario.rider, tuple(played), tuple(misses), total)
 
 
 def _require_in_force(number: int, played: Played, policy: Policy) -> None:

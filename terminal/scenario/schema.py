@@ -82,12 +82,23 @@ class LastEvent(Section, frozen=True, kw_only=True):
     counters: dict[Name, Count] = field(default_factory=dict)
 
 
+class Listed(Section, frozen=True, kw_only=True):
+    """What the terminal's own list says of the holder (O-02): it counts when issued after the card."""
+
+    issued_on: date
+    concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
+
+
 class Card(Section, frozen=True, kw_only=True):
-    """A resident card. Without `last` it comes fresh from the issuing desk, with every counter at 0."""
+    """A resident card. Without `last` it comes fresh from the issuing desk, with every counter at 0.
+
+    It was issued on `issued_on`, else on its first day; the issue date decides between card and list (O-02).
+    """
 
     balance_minor: Minor = 0
     valid_from: date = LONG_AGO
     valid_to: date = NEVER_ENDS
+    issued_on: date | None = None
     region: int | None = None
     """Whose card it is; without it the region of the document."""
     blocked: bool = False
@@ -98,6 +109,20 @@ class Card(Section, frozen=True, kw_only=True):
     counts: dict[Name, Count] = field(default_factory=dict)
     """Counters the server keeps, by name (O-04)."""
     last: LastEvent | None = None
+    listed: Listed | None = None
+
+
+class BankCard(Section, frozen=True, kw_only=True):
+    """A bank card as one tap knows it (T-40)."""
+
+    expires_on: date = NEVER_ENDS
+    readable: bool = True
+    authenticated: bool = True
+    stop_listed: bool = False
+
+
+class Cash(Section, frozen=True):
+    """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
 
 
 class Pupil(Section, frozen=True, kw_only=True):
@@ -163,6 +188,8 @@ class Desk(Section, frozen=True, kw_only=True):
     reload_minor: Minor = 0
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] | None = None
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] | None = None
+    counters: dict[Name, Count] = field(default_factory=dict)
+    """Counters the desk set, such as a debt that was paid."""
     blocked: bool | None = None
     deny_listed: bool | None = None
 
@@ -200,6 +227,8 @@ class Expect(Section, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     sources: dict[Name, Count] | None = None
     """Who pays the portion, and how much each (M-01)."""
+    meal_minor: Count | None = None
+    """What the portion costs, from all sources."""
     hot_minor: int | None = None
     """The parents' hot-meal account after it."""
 
@@ -216,24 +245,48 @@ class TapStep(Where, frozen=True, kw_only=True):
     note: Line | None = None
 
 
+class Total(Section, frozen=True, kw_only=True):
+    """What all taps of a scenario come to: paid by the rider, and served from all sources."""
+
+    charge_minor: Count | None = None
+    meals_minor: Count | None = None
+
+
 class Scenario(Section, frozen=True, kw_only=True):
-    """One rider's story. `card` is written here or names one of the file's `cards`."""
+    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, or a bank card,
+    or pays in cash.
+    """
 
     name: Line
     rider: Line
     taps: Annotated[tuple[TapStep, ...], Meta(min_length=1)]
-    card: Card | Name
+    card: Card | Name | None = None
+    bank_card: BankCard | None = None
+    cash: Cash | None = None
+    total: Total | None = None
     pupil: Pupil | None = None
     terminal: Where = Where()
     rules: tuple[str, ...] = ()
     """Which rules it was written for, by their ids; for the reader."""
 
 
+class SaleCase(Section, frozen=True, kw_only=True):
+    """T-16: whether a product for the month of `month` is sold on the service day `on`, and at which price."""
+
+    product: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    month: date
+    on: date
+    sold: bool
+    price_minor: Minor | None = None
+    note: Line | None = None
+
+
 class ScenarioFile(Section, frozen=True, kw_only=True):
-    """A file of scenarios. `region` is the id of the region document they were written for."""
+    """A file of scenarios and sales. `region` is the id of the region document they were written for."""
 
     schema: int
     region: Name
     about: Line
     scenarios: Annotated[tuple[Scenario, ...], Meta(min_length=1)]
     cards: dict[Name, Card] = field(default_factory=dict)
+    sales: tuple[SaleCase, ...] = ()

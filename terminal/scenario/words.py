@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from terminal.decision.outcome import Reason
 from terminal.messages import money, text
 from terminal.policy.policy import Policy
+from terminal.scenario.compare import balance_minor
 from terminal.scenario.effects import EFFECTS
 from terminal.scenario.play import Played
 from terminal.scenario.rules import INPUTS, RULES
@@ -14,14 +15,15 @@ from terminal.scenario.rules import INPUTS, RULES
 
 def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
     """The tap in lines: where and when, each step of the trail, and what the passenger was told."""
-    outcome, event = played.decision.outcome, played.after.event
+    outcome, left_minor = played.decision.outcome, balance_minor(played)
     yield f"{played.tap}{_turn(played)}. {place(played, policy)}"
     for number, reason in enumerate(played.decision.facts, start=1):
         yield f"   {number}) {step(reason, language)}"
     shown = text(outcome.message, language, outcome.values)
     sums = {"ru": ("списано", "на карте"), "en": ("charged", "balance")}[language]
     charged = f" · {sums[0]} {money(outcome.charge_minor, language)}" if outcome.charge_minor else ""
-    yield f"   → {shown}{charged} · {sums[1]} {money(event.balance_after_minor, language)}"
+    left = "" if left_minor is None else f" · {sums[1]} {money(left_minor, language)}"
+    yield f"   → {shown}{charged}{left}"
 
 
 def place(played: Played, policy: Policy) -> str:

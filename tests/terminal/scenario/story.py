@@ -21,9 +21,12 @@ PAID = "at = 2026-09-15T08:00:00, expect = { message = 'ok_paid', charge_minor =
 
 def story(*taps: str, card: str = PURSE, more: str = "") -> ScenarioFile:
     """A file of one scenario whose taps are the insides of inline tables."""
+    return parse_scenarios(HEADER + story_text(*taps, card=card, more=more), "story.toml")
+
+
+def story_text(*taps: str, card: str = PURSE, more: str = "") -> str:
     listed = ",\n".join(f"{{ {tap} }}" for tap in taps)
-    scenario = f'[[scenarios]]\nname = "one"\nrider = "adult"\n{card}\n{more}\ntaps = [\n{listed}\n]\n'
-    return parse_scenarios(HEADER + scenario, "story.toml")
+    return f'[[scenarios]]\nname = "one"\nrider = "adult"\n{card}\n{more}\ntaps = [\n{listed}\n]\n'
 
 
 def played(*taps: str, card: str = PURSE, more: str = "", policy: Policy = DEMO) -> list[Played]:

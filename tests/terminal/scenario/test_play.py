@@ -6,11 +6,15 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, build_event
 from terminal.decision.decide import decide
+from terminal.errors import ScenarioFileError
+from terminal.policy.document import load_region
+from terminal.policy.policy import Policy
 from terminal.scenario.compare import counters_of
 from terminal.scenario.load import card_of, parse_scenarios
 from terminal.scenario.play import play
 from tests.terminal.scenario.story import DEMO, HEADER, PAID, STUDENT, played, result
 
+VOLGOGRAD = Policy.of(load_region("volgograd"))
 COUNTED = "last = { at = 2026-09-14T08:00:00, counters = { concession_month = 49 } }"
 ANY = "expect = { message = 'ok_paid', charge_minor = 2400 }"
 
@@ -146,5 +150,59 @@ def test_a_named_card_may_serve_several_scenarios() -> None:
     scenario = '[[scenarios]]\nname = "{}"\nrider = "adult"\ncard = "purse"\ntaps = [{{ {} }}]\n'
     both = scenario.format("one", PAID) + scenario.format("two", PAID)
     file = parse_scenarios(f"{HEADER}[cards.purse]\nbalance_minor = 2400\n{both}", "shared.toml")
-    assert [card_of(file, one).balance_minor for one in file.scenarios] == [2400, 2400]
+    cards = [card_of(file, one) for one in file.scenarios]
+    assert [card and card.balance_minor for card in cards] == [2400, 2400]
     assert [play(file, number, DEMO)[0].decision.outcome.message for number in (1, 2)] == ["ok_paid"] * 2
+
+
+@pytest.mark.parametrize(
+    ("card", "message", "charge_minor"),
+    [
+        ("bank_card = {}", "ok_paid", 3000),
+        ("bank_card = { stop_listed = true }", "stop_list", 0),
+        ("bank_card = { expires_on = 2026-09-14 }", "expired", 0),
+        ("bank_card = { readable = false }", "read_again", 0),
+        ("bank_card = { authenticated = false }", "unknown_card", 0),
+        ("cash = {}", "ok_paid", 3200),
+    ],
+)
+def test_a_rider_may_have_a_bank_card_or_cash(card: str, message: str, charge_minor: int) -> None:
+    (tap,) = played(f"at = 2026-09-15T08:00:00, route = 2, {ANY}", card=card, policy=VOLGOGRAD)
+    assert (tap.decision.outcome.message, tap.decision.outcome.charge_minor) == (message, charge_minor)
+    assert (tap.before, tap.after, counters_of(tap, VOLGOGRAD)) == (None, None, {})
+
+
+def test_t_43_the_player_counts_what_was_taken_from_a_bank_card_today() -> None:
+    taps = [f"at = 2026-09-15T0{hour}:00:00, stop_list_age_s = 90000, {ANY}" for hour in (5, 6, 7, 8)]
+    next_day = f"at = 2026-09-16T05:00:00, stop_list_age_s = 90000, {ANY}"
+    found = played(*taps, next_day, card="bank_card = {}", policy=VOLGOGRAD)
+    assert [tap.decision.outcome.message.value for tap in found] == ["ok_paid"] * 3 + [
+        "online_only",
+        "ok_paid",
+    ]
+
+
+def test_o_02_the_terminals_list_counts_when_it_is_newer_than_the_card() -> None:
+    grant = "{ code = 1, valid_from = 2026-09-10, valid_to = 2027-09-10 }"
+    listed = f"listed = {{ issued_on = 2026-09-10, concessions = [{grant}] }}"
+    newer = played(PAID, card=f"card = {{ issued_on = 2026-09-01, {listed} }}")
+    older = played(PAID, card=f"card = {{ issued_on = 2026-09-11, {listed} }}")
+    assert [taps[0].decision.outcome.message.value for taps in (newer, older)] == [
+        "ok_benefit_unlimited",
+        "no_funds",
+    ]
+
+
+def test_a_desk_needs_a_resident_card() -> None:
+    with pytest.raises(ScenarioFileError, match=r"scenarios\[0\].taps\[0\]: desk: there is no resident card"):
+        played(f"{PAID}, desk = {{ at = 2026-09-15T07:00:00 }}", card="bank_card = {}")
+
+
+def test_a_desk_may_set_a_counter() -> None:
+    first, second = played(
+        "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",
+        "after_s = 9000, expect = { message = 'ok_benefit' }, "
+        "desk = { at = 2026-09-15T09:00:00, counters = { concession_month = 30 } }",
+        card=STUDENT,
+    )
+    assert [counters_of(tap, DEMO)["concession_month"] for tap in (first, second)] == [1, 31]

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from terminal.errors import ScenarioFileError
+from terminal.policy.document import REGIONS as REGIONS_FOLDER
 from terminal.policy.document import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.impact import document_changes, impacts
-from terminal.scenario.load import bundled_scenarios, load_scenarios
-from terminal.scenario.result import run
+from terminal.scenario.load import SCENARIOS, bundled_scenarios, load_scenarios, parse_scenarios
+from terminal.scenario.result import run, run_sales
 from terminal.scenario.words import told
-from tests.terminal.scenario.story import DEMO, STUDENT, demo_with, played, result, story
+from tests.terminal.scenario.story import (
+    DEMO,
+    HEADER,
+    PAID,
+    STUDENT,
+    demo_with,
+    played,
+    result,
+    story,
+    story_text,
+)
 
 AT = "at = 2026-09-15T08:00:00"
 RIGHT = {
@@ -124,15 +136,49 @@ def test_a_decision_is_told_step_by_step(language: str, rule: str, end: str) -> 
     assert end in lines[-1]
 
 
-@pytest.mark.parametrize("region", ["demo"])
+def test_silence_about_totals_and_each_total_that_differs() -> None:
+    two = f"{AT}, expect = {{ message = 'ok_paid', charge_minor = 2400 }}"
+    assert result(two, more="total = { charge_minor = 2400, meals_minor = 0 }").ok
+    told_wrong = result(two, more="total = { charge_minor = 2500 }")
+    assert not told_wrong.ok
+    assert [(one.what, one.expected, one.got) for one in told_wrong.total] == [
+        ("total.charge_minor", 2500, 2400)
+    ]
+
+
+VOLGOGRAD = Policy.of(load_region("volgograd"))
+IN_VOLGOGRAD = HEADER.replace("demo", "volgograd")
+SALE = "[[sales]]\nproduct = 145\nmonth = 2026-10-01\non = 2026-10-05\nsold = {}\nprice_minor = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("sold", "price", "differ"),
+    [("true", 45000, []), ("false", 45000, ["sold"]), ("true", 1, ["price_minor"])],
+)
+def test_t_16_sales_are_compared(sold: str, price: int, differ: list[str]) -> None:
+    text = IN_VOLGOGRAD + SALE.format(sold, price) + story_text(PAID)
+    (found,) = run_sales(parse_scenarios(text, "sales.toml"), VOLGOGRAD)
+    assert [one.what for one in found.differences] == differ
+
+
+def test_a_sale_of_nothing_names_its_place() -> None:
+    text = IN_VOLGOGRAD + SALE.format("true", 1).replace("145", "9999") + story_text(PAID)
+    with pytest.raises(ScenarioFileError, match=r"sales\[0\].product: the document has no product 9999"):
+        run_sales(parse_scenarios(text, "sales.toml"), VOLGOGRAD)
+
+
+REGIONS = sorted(path.stem for path in REGIONS_FOLDER.glob("*.toml"))
+
+
+@pytest.mark.parametrize("region", REGIONS)
 def test_the_scenarios_that_come_with_a_region_come_out_as_written(region: str) -> None:
     policy = Policy.of(load_region(region))
-    files = bundled_scenarios(region)
-    assert files
-    missed = [
-        (path.name, result.name, result.misses)
-        for path in files
-        for result in run(load_scenarios(path), policy)
-        if not result.ok
-    ]
-    assert missed == []
+    files = [load_scenarios(path) for path in bundled_scenarios(region)]
+    assert files, "a region document comes with scenarios"
+    results = [result for file in files for result in run(file, policy)]
+    assert [(one.name, one.misses, one.total) for one in results if not one.ok] == []
+    assert [sale for file in files for sale in run_sales(file, policy) if not sale.ok] == []
+
+
+def test_no_scenario_file_is_left_without_its_region() -> None:
+    assert {load_scenarios(path).region for path in SCENARIOS.glob("*.toml")} <= set(REGIONS)

@@ -71,6 +71,16 @@ ONE = f'[[scenarios]]\nname = "one"\nrider = "adult"\n{PURSE}\n'
             "Known: none in this file",
         ),
         (
+            HEADER + ONE.replace(PURSE, "") + f"taps = [{{ {PAID} }}]",
+            "f.toml: scenarios[0]: needs one of `card`, `bank_card` and `cash`",
+            "State what the rider pays with",
+        ),
+        (
+            HEADER + ONE + f"cash = {{}}\ntaps = [{{ {PAID} }}]",
+            "f.toml: scenarios[0]: needs one of `card`, `bank_card` and `cash`",
+            "State what the rider pays with",
+        ),
+        (
             HEADER + (ONE + f"taps = [{{ {PAID} }}]\n") * 2,
             "f.toml: scenarios[1].name: one is already used by [0]",
             "Give each its own",
