@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from terminal.decision.cover import ride_of
+from terminal.decision.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
-from terminal.policy.fare_book import MEDIA, Quote
+from terminal.policy.fare_book import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.schema import UnknownFare
 from terminal.policy.schema_base import Medium
 
 BANK: Final = MEDIA.index(Medium.BANK_CARD)
@@ -46,7 +45,7 @@ def decide_bank(
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    quote = _fare(policy, context, local)
+    quote = single_fare(policy, context, local, BANK)
     if quote is None:
         trail.note(
             "T-01", "no fare is known for this ride: not carried for nothing", {"route": context.route}
@@ -75,11 +74,6 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
         trail.note("T-41", "an earlier charge is unpaid")
         return Message.STOP_LIST
     return None
-
-
-def _fare(policy: Policy, context: TapContext, local: datetime) -> Quote | None:
-    dearest = policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
-    return policy.ordinary_fare(ride_of(context), local, medium=BANK, dearest=dearest)
 
 
 def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trail: Trail) -> bool:

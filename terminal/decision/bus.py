@@ -11,21 +11,23 @@ the count or on the same route (T-33), opens the next one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import PaidBy
-from terminal.decision.checkin import check_out, checks_in, is_check_out, to_terminus
+from terminal.decision.checkin import check_out, checks_in, held_minor, is_check_out, to_terminus
 from terminal.decision.concessions import by_concession
 from terminal.decision.contracts import by_pack, by_pass, by_plan
 from terminal.decision.cover import Cover, ride_of
+from terminal.decision.feed import by_feed, feed_quote, forgotten
 from terminal.decision.grace import owes_too_much, unpaid
 from terminal.decision.guards import already_paid, as_companion
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.payment import settle
 from terminal.decision.tap import Tap, Trail
 from terminal.decision.transfers import by_transfer
-from terminal.policy.fare_book import Quote
+from terminal.policy.fare_book import TRANSPORT_CARD, Quote
 from terminal.policy.schema import UnknownFare
 from terminal.policy.schema_base import Right
 from terminal.policy.scopes import Ride
@@ -51,6 +53,8 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
 def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
     ride = ride_of(tap.context)
+    if tap.policy.gtfs is not None:
+        return ride, feed_quote(tap.policy.gtfs, tap.context, tap.local, TRANSPORT_CARD)
     check_in = checks_in(tap, ride)
     if check_in is not None:
         ride = to_terminus(tap, ride)
@@ -62,8 +66,13 @@ def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
 
 
 def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
+    feed = tap.policy.gtfs
     for right in tap.policy.document.profiles.bus.rights:
+        if right is Right.PURSE and feed is not None:
+            return by_feed(tap, feed, held_minor(tap), trail)
         cover = RIGHTS[right](tap, ride, quote, trail)
+        if cover is not None and feed is not None:
+            return replace(cover, counters=forgotten(tap, feed, cover.counters), journey=(None, 0))
         if cover is not None:
             return cover
     return None

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from terminal.decision.fare import single_fare
 from terminal.decision.outcome import Message, Reason, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.fare_book import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.schema import UnknownFare
 from terminal.policy.schema_base import Medium
-from terminal.policy.scopes import Ride
 
 CASH: Final = MEDIA.index(Medium.CASH)
 POSITION_MANUAL: Final = "position=manual"
@@ -38,11 +37,7 @@ def decide_cash(policy: Policy, context: TapContext, persons: int, now: datetime
         trail.note("T-60", "no sale before a shift is open")
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    here, there = context.mark_m, context.to_mark_m
-    length_m = None if here is None or there is None else abs(there - here)
-    ride = Ride(context.mode, context.route, context.zone, context.to_zone, length_m)
-    dearest = policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
-    quote = policy.ordinary_fare(ride, local, medium=CASH, dearest=dearest)
+    quote = single_fare(policy, context, local, CASH)
     if quote is None:
         trail.note(
             "T-01", "no fare is known for this ride: not carried for nothing", {"route": context.route}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cardproto.resident.records.event import EventKind, PaidBy
+from cardproto.resident.records.event import EventKind
 from terminal.decision.caps import capped
-from terminal.decision.cover import CONCESSION_SLOTS, Cover
+from terminal.decision.cover import CONCESSION_SLOTS, Cover, ride_of
+from terminal.decision.feed import end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.fare_book import Quote
 from terminal.policy.journeys import CheckInRule
 from terminal.policy.schema_journeys import MARK_M
 from terminal.policy.scopes import Ride, inside
@@ -68,23 +68,22 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     """Charge the ride that ends here, never more than was held for it."""
     rule = tap.policy.check_in
     assert rule is not None, "is_check_out said so"
-    held, ride = held_minor(tap), _ride(tap, rule)
-    quote = _quote(tap, ride)
-    price_minor, code = _price(tap, quote, held)
-    known = quote is not None and not quote.assumed
-    trail.note(
-        "T-07",
-        "the ride's own price" if known else "the place is not known: all that was held",
-        {"held_minor": held, "price_minor": min(price_minor, held)},
-    )
+    held = held_minor(tap)
+    if tap.policy.gtfs is not None:
+        ride, code = ride_of(tap.context), None
+        due_minor, counters, journey = end_of_ride(tap, tap.policy.gtfs, held, trail)
+    else:
+        ride, counters, journey = _ride(tap, rule), tap.counters, None
+        due_minor, code = _due(tap, ride, held)
+    trail.note("T-07", "charged for the ride", {"held_minor": held, "price_minor": due_minor})
     paid_by = tap.snapshot.event.paid_by
-    cover = Cover(paid_by, Message.OK_CHECKOUT, tap.counters, code=code)
-    due_minor, counters = capped(tap, ride, cover, min(price_minor, held), tap.counters, trail)
-    counters = release(rule, counters)
+    cover = Cover(paid_by, Message.OK_CHECKOUT, counters, code=code)
+    due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
     outcome = Outcome(
         Message.OK_CHECKOUT, accepted=True, charge_minor=due_minor, values={"sum_minor": due_minor}
     )
-    return accept(tap, trail, outcome, EventKind.CHECK_OUT, paid_by, counters=counters)
+    counters = release(rule, counters)
+    return accept(tap, trail, outcome, EventKind.CHECK_OUT, paid_by, counters=counters, journey=journey)
 
 
 def release(rule: CheckInRule, counters: int) -> int:
@@ -109,21 +108,18 @@ def _ride(tap: Tap, rule: CheckInRule) -> Ride:
     return Ride(context.mode, context.route, zone, context.zone, length_m)
 
 
-def _quote(tap: Tap, ride: Ride) -> Quote | None:
-    """By the fares of the time of boarding."""
+def _due(tap: Tap, ride: Ride, held: int) -> tuple[int, int | None]:
+    """What the right used at check-in makes of the fare at the time of boarding, and its concession code.
+
+    Everything held where the fare is not known.
+    """
     boarded = tap.snapshot.event.at.astimezone(tap.policy.zone)
-    return tap.policy.ordinary_fare(ride, boarded, dearest=False)
-
-
-def _price(tap: Tap, quote: Quote | None, held: int) -> tuple[int, int | None]:
-    """What the right used at check-in makes of the fare; everything held where the fare is not known."""
+    quote = tap.policy.ordinary_fare(ride, boarded, dearest=False)
     paid_by = tap.snapshot.event.paid_by
+    price_minor, code = (None if quote is None else quote.fare_minor), None
     if paid_by in CONCESSION_SLOTS:
         grant = tap.concessions[CONCESSION_SLOTS.index(paid_by)]
         concession = None if grant is None else tap.policy.concessions.get(grant.code)
-        if concession is not None:
-            price_minor = concession.price.of(quote)
-            return (held if price_minor is None else price_minor), concession.code
-    if quote is None or paid_by is not PaidBy.PURSE:
-        return held, None
-    return quote.fare_minor, None
+        price_minor = None if concession is None else concession.price.of(quote)
+        code = None if concession is None else concession.code
+    return (held if price_minor is None else min(price_minor, held)), code

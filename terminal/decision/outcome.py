@@ -132,6 +132,7 @@ class TapContext:
     direction: int = 0
     mode: str = "bus"
     stop: int = 0
+    to_stop: int = 0
     zone: int = 0
     to_zone: int = 0
     terminus_zone: int = 0

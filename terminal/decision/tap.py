@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from cardproto.resident.records.event import Event, EventKind, PaidBy
+from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
@@ -101,7 +101,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: dat
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
     transfer = _open_transfer(event, policy, known=known)
-    journey_age_s = _journey_age_s(event, age_s, transfer)
+    journey_age_s = _journey_age_s(event, age_s, transfer, policy)
     concessions, listed = _concessions(snapshot, policy)
     return Tap(
         snapshot=snapshot,
@@ -142,8 +142,12 @@ def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | N
     return policy.transfer_by_number.get(remembered.read(event.counters))
 
 
-def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None) -> int | None:
-    if transfer is None or age_s is None or event.journey_age_s is None:
+def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, policy: Policy) -> int | None:
+    if age_s is None or event.journey_age_s is None:
+        return None
+    if policy.gtfs is not None:  # the feed's own rules say how long a journey lasts
+        return min(event.journey_age_s + age_s, NO_JOURNEY - 1)
+    if transfer is None:
         return None
     journey_age_s = event.journey_age_s + age_s
     return journey_age_s if journey_age_s <= transfer.window_s else None

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from terminal.policy.counter_checks import counters_problems
 from terminal.policy.fare_checks import fare_problems
+from terminal.policy.gtfs.section import Destination
+from terminal.policy.gtfs.section_checks import section_problems
 from terminal.policy.journey_checks import journey_problems
 from terminal.policy.meal_checks import meal_problems
 from terminal.policy.problem import Problem, unique
@@ -15,6 +17,8 @@ from terminal.policy.receipt_checks import receipt_problems
 from terminal.policy.right_checks import right_problems
 from terminal.policy.schema import Profile, RegionDocument
 from terminal.policy.schema_base import Medium, Right
+from terminal.policy.schema_counters import COUNTER_BITS
+from terminal.policy.schema_fares import FareSource
 
 CURRENCIES: Final = ("RUB",)
 LANGUAGES: Final = ("ru", "en")
@@ -26,6 +30,7 @@ def problems(document: RegionDocument) -> Iterator[Problem]:
     yield from _messages(document)
     yield from _profiles(document)
     yield from fare_problems(document)
+    yield from _feed(document)
     yield from right_problems(document)
     yield from journey_problems(document)
     yield from counters_problems(document)
@@ -82,6 +87,25 @@ def _profiles(document: RegionDocument) -> Iterator[Problem]:
         )
     if canteen.rights != (Right.CONCESSION,):
         yield Problem("profiles.canteen.rights", "a canteen serves by concession", 'Use ["concession"].')
+
+
+def _feed(document: RegionDocument) -> Iterator[Problem]:
+    section, fares = document.gtfs, document.fares
+    if section is None:
+        if fares.source is FareSource.GTFS:
+            yield Problem("fares.source", "the document has no [gtfs]", "Import a feed, or state fares here.")
+        return
+    if fares.source is not FareSource.GTFS:
+        yield Problem("gtfs", "no fare is looked up in it", 'Write source = "gtfs" in [fares].')
+    if fares.by_medium or fares.rules or fares.steps or document.transfers:
+        what = "the feed and the document both state fares or transfers"
+        yield Problem("fares", what, "Leave `by_medium`, `rules`, `steps` and [[transfers]] out.")
+    if section.destination is Destination.DEAREST and document.checkin is None:
+        what = "riders tap off, but nothing keeps what is held for them"
+        yield Problem("gtfs.destination", what, "Add [checkin] (T-07).")
+    header = document.header
+    free_bits = COUNTER_BITS - sum(slot.bits for slot in document.counters.slots)
+    yield from section_problems(section, header.currency, header.time_zone, free_bits)
 
 
 def _media(name: str, profile: Profile) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ import msgspec
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
+from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.schema import SCHEMA_VERSION, RegionDocument
 from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
@@ -64,12 +65,24 @@ def parse_region(text: str, name: str) -> RegionDocument:
         from terminal.policy.explain import explain  # noqa: PLC0415 only needed when something is wrong
 
         raise explain(error, raw, name) from error
+    document = _with_feed(document, name)
     found = list(problems(document))
     if found:
         first, others = found[0], len(found) - 1
         more = f" (and {others} more)" if others else ""
         raise RegionDocumentError(f"{name}: {first.path}: {first.what}{more}", first.advice)
     return document
+
+
+def _with_feed(document: RegionDocument, name: str) -> RegionDocument:
+    """`document` with the tables of its feed, which lie beside it."""
+    if document.gtfs is None:
+        return document
+    try:
+        section = section_with_tables(document.gtfs, Path(name).parent)
+    except RegionDocumentError as error:
+        raise RegionDocumentError(f"{name}: {error.what}", error.advice) from error
+    return msgspec.structs.replace(document, gtfs=section)
 
 
 def require_in_force(document: RegionDocument, now: datetime) -> None:

@@ -108,7 +108,7 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
     rules = [one for table in (document.fares, *document.fares.steps) for one in table.rules]
     distances = [one.longest_m for one in rules if isinstance(one, DistanceFares)]
     zoned = any(isinstance(one, ZoneFares) for one in rules)
-    if not distances and not zoned:
+    if not distances and not zoned and document.gtfs is None:
         advice = "Give fares by zone or distance, or remove [checkin]."
         yield Problem("checkin", "every ride costs the same, so a second tap corrects nothing", advice)
     kept = (Period.KEPT,)

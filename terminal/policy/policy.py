@@ -12,6 +12,7 @@ from terminal.policy.card_counters import CardCounters, Counter
 from terminal.policy.deny_list import NOBODY, DenyList
 from terminal.policy.fare_book import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
+from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
 from terminal.policy.journeys import (
     CheckInRule,
     FareCap,
@@ -45,6 +46,8 @@ class Policy:
     card: CardCounters
     """What the card counts, as the document splits its bits."""
     fares: FareBook
+    gtfs: GtfsFareIndex | None
+    """The feed the fares come from, where they do."""
     concessions: Mapping[int, FareConcession]
     products: Mapping[int, RideProduct]
     transfers: tuple[Transfer, ...]
@@ -80,6 +83,7 @@ class Policy:
             tariff=f"{document.header.id}@{document.header.version}",
             card=counters,
             fares=FareBook.of(document.fares, zones, timeframes),
+            gtfs=None if document.gtfs is None else GtfsFareIndex.of(document.gtfs),
             concessions=concessions_of(document, counters, zones),
             products=products_of(document, counters, zones),
             transfers=transfers,

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from terminal.policy.gtfs.section import GtfsFares
 from terminal.policy.schema_base import Medium, Name, Right, Section
 from terminal.policy.schema_counters import Counters
 from terminal.policy.schema_fares import NO_FARES, Fares, Timeframe, Zone
@@ -92,6 +93,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     counters: Counters
     messages: Messages
     fares: Fares = NO_FARES
+    gtfs: GtfsFares | None = None
     zones: tuple[Zone, ...] = ()
     timeframes: tuple[Timeframe, ...] = ()
     concessions: tuple[Concession, ...] = ()
