@@ -79,3 +79,7 @@ def main() -> None:
     except (ProfileFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
         sys.exit(EXIT_PROFILE_FAULT if isinstance(fault, ProfileFault) else EXIT_READER_FAULT)
+
+
+if __name__ == "__main__":
+    main()
