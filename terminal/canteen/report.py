@@ -166,10 +166,10 @@ def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now:
         buffet_minor=buffet_minor,
         products=_products(sold),
         uncertain=_uncertain(rows, [*served, *sold]),
-        duplicates=tuple(
-            _finding(meal, "duplicate_entitlement") for meal in rows.meals if meal.row in rows.twice
+        duplicates=_findings(
+            "duplicate_entitlement", (meal for meal in rows.meals if meal.row in rows.twice)
         ),
-        annulled=tuple(_finding(row, "annulled") for row in annulled),
+        annulled=_findings("annulled", annulled),
         control=Control(
             records=len(made),
             records_minor=_sum(made),
@@ -254,17 +254,21 @@ def _products(sold: list[Sale]) -> tuple[ProductSold, ...]:
 def _uncertain(rows: _Day, counted: list[Meal | Sale]) -> tuple[Finding, ...]:
     """Taps of unknown end, which are in no sum, and records made on what was old or missing, which are."""
     open_taps = (
-        _finding(meal, "unresolved_tap")
+        meal
         for meal in rows.ledger.uncertain.values()
         if meal.day == rows.day and meal.line.school == rows.school
     )
-    flagged = (_finding(row, "flagged") for row in counted if _flags(row))
-    return tuple(sorted((*open_taps, *flagged), key=lambda finding: finding.row))
+    flagged = (row for row in counted if _flags(row))
+    return _findings("unresolved_tap", open_taps) + _findings("flagged", flagged)
 
 
 def _flags(row: Meal | Sale) -> tuple[str, ...]:
     return row.line.flags if isinstance(row, Meal) else row.sale.flags
 
 
-def _finding(row: Meal | Sale, what: str) -> Finding:
-    return Finding(row.row, row.pupil.hex(), what, sum_minor(row), _flags(row))
+def _findings(what: str, rows: Iterable[Meal | Sale]) -> tuple[Finding, ...]:
+    """By row, so that it does not matter in which order terminals were read."""
+    return tuple(
+        Finding(row.row, row.pupil.hex(), what, sum_minor(row), _flags(row))
+        for row in sorted(rows, key=lambda row: row.row)
+    )

@@ -40,6 +40,7 @@ from tests.terminal.journal.samples import intent
 
 DAYS = ("2026-09-15", "2026-09-16", "2026-09-30")
 SOURCES = ("federal", "regional", "municipal", "parents")
+BRIEF = settings(max_examples=100, deadline=None)
 Rows = list[tuple[tuple[int, int], AnyRecord]]
 
 lines = st.builds(
@@ -129,6 +130,7 @@ def by_hand(rows: Rows, days: tuple[str, ...]) -> Counter[str]:
     return sums
 
 
+@BRIEF
 @given(scripts)
 def test_m_40_a_days_report_equals_its_records(
     script: list[tuple[int, int, int, tuple[str, object]]],
@@ -143,6 +145,7 @@ def test_m_40_a_days_report_equals_its_records(
         assert sum(product.sum_minor for product in report.products) == report.buffet_minor
 
 
+@BRIEF
 @given(scripts)
 def test_m_40_the_days_of_a_month_add_up_to_its_table(
     script: list[tuple[int, int, int, tuple[str, object]]],
@@ -158,6 +161,7 @@ def test_m_40_the_days_of_a_month_add_up_to_its_table(
     assert table.buffet_minor == sum(report.buffet_minor for report in reports)
 
 
+@BRIEF
 @given(scripts)
 def test_m_40_it_does_not_matter_whose_rows_come_first(
     script: list[tuple[int, int, int, tuple[str, object]]],
@@ -176,6 +180,7 @@ def test_m_40_it_does_not_matter_whose_rows_come_first(
         )
 
 
+@BRIEF
 @given(scripts)
 def test_m_03_an_account_moves_by_what_stands_and_by_nothing_else(
     script: list[tuple[int, int, int, tuple[str, object]]],

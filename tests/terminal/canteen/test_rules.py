@@ -348,6 +348,15 @@ def test_m_32_uncollected_orders_charge_nobody_and_claim_nothing(canteen: OpenCa
     assert sum(group.not_collected for group in school.report().groups) == 1
 
 
+def test_m_32_tomorrows_order_is_not_todays(canteen: OpenCanteen) -> None:
+    tomorrow = order("lunch", TODAY + timedelta(days=1), "2026-09-14T10:00")
+    school = canteen(child(1, grade=7, class_id="7b", orders=(tomorrow,), **PAYING))
+    assert school.told(1, serving="lunch", at="12:00", how=How.PRE_ORDER) == ["meal_not_ordered"]
+    assert mark_not_collected(school.desk, "lunch", CASHIER, school.at("15:00")) == []
+    school.day += timedelta(days=1)
+    assert school.told(1, serving="lunch", at="12:00", how=How.PRE_ORDER) == ["meal_ok"]
+
+
 def test_m_32_where_paid_meals_need_an_order_entitled_ones_do_not(canteen: OpenCanteen) -> None:
     policy = region_with(("school_days_before = 1", "school_days_before = 1\npaid_needs_order = true"))
     school = canteen(child(1, 10), child(2, grade=7, class_id="7b", **PAYING), policy=policy)
@@ -613,6 +622,19 @@ def test_balances_are_those_of_the_roster_moved_by_rows_it_does_not_include(cant
     assert (school.hot_minor(1), school.buffet_minor(1)) == (2198, 6500)
     annul(desk, ref(1), CASHIER, school.at("10:01"))
     assert school.buffet_minor(1) == 10_000
+
+
+def test_balances_are_uncertain_once_rows_they_do_not_include_have_left(canteen: OpenCanteen) -> None:
+    school = canteen(child(1, grade=7, class_id="7b", **PAYING))
+    school.give(1, serving="breakfast")
+    journal = school.desk.journal
+    assert journal is not None
+    journal.acknowledge(*journal.head, at_ms=0)
+    assert journal.purge(0, 1) == journal.base.sequence
+    given, *_ = school.give(1, serving="lunch", at="12:00")
+    assert given.meal is not None
+    assert given.meal.flags == ("balance_uncertain",)
+    assert school.sell(1, bun=1).decision.flags == ("balance_uncertain",)
 
 
 def test_datetimes_of_other_zones_mean_the_same_moment(canteen: OpenCanteen) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.errors import JournalFull
 from terminal.journal import canteen_records as canteen
-from terminal.journal.records import RECORD_VERSION, Intent, build_record, parse_record
+from terminal.journal.journal import Journal
+from terminal.journal.records import RECORD_VERSION, Intent, Started, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, intent
 
 INT = st.integers(0, 2**32)
@@ -90,3 +94,26 @@ def test_tags_are_those_of_the_first_day():
         "CardLent": 26,
         "RosterLoaded": 27,
     }
+
+
+@pytest.mark.parametrize(("category", "taken"), [("10", True), ("meals_2", True), ("paid", False)])
+def test_o_06_a_full_journal_takes_entitled_meals_only(tmp_path: Path, category: str, taken: bool) -> None:
+    line = canteen.MealLine("s", "3a", "lunch", "2026-09-15", {"federal": 5}, category)
+    records = [
+        canteen.MealServed(1, b"pupil", 1, "class_list", "o", line, "t"),
+        intent(profile="canteen", meal=line),
+        canteen.Annulment(1, b"pupil", 1, "2026-09-15", "o", 1, 0),
+    ]
+    journal = Journal.open(tmp_path / "journal.db", 7, capacity_rows=1)
+    try:
+        journal.append(Started(at_ms=0, software="test"))
+        assert journal.full
+        for record in records[:2]:
+            if taken:
+                journal.append(record)
+            else:
+                with pytest.raises(JournalFull):
+                    journal.append(record)
+        assert journal.append(records[2]) == journal.next_sequence - 1, "what undoes is always taken"
+    finally:
+        journal.close()
