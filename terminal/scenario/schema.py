@@ -152,33 +152,60 @@ class Where(Section, frozen=True, kw_only=True):
     """The terminal and what it knows. In a scenario's `terminal` it holds for all taps; a tap may say otherwise."""
 
     profile: Literal["bus", "canteen"] | None = None
+    """What the terminal is; bus unless said otherwise."""
     terminal: Terminal | None = None
+    """Its number; 1 unless said otherwise. Taps at different doors need different numbers."""
     mode: Mode | None = None
+    """What is ridden; a bus unless said otherwise."""
     route: Annotated[int, Meta(ge=0, le=0x7FFF)] | None = None
+    """The route's number; 1 unless said otherwise."""
     direction: Annotated[int, Meta(ge=0, le=1)] | None = None
     stop: Count | None = None
+    """The stop boarded at, for fares from a GTFS feed."""
+    to_stop: Count | None = None
+    """The stop ridden to, where the rider said so."""
     zone: Zone | None = None
+    """The number of the zone boarded in; 0: nobody knows."""
     to_zone: Zone | None = None
+    """The number of the zone ridden to, where the rider said so."""
     terminus_zone: Zone | None = None
+    """The number of the zone where the vehicle's trip ends."""
     mark_m: Metres | None = None
+    """The place on the route: metres beyond the city boundary, 0 inside the city."""
     to_mark_m: Metres | None = None
+    """The place ridden to, where the rider said so."""
     terminus_mark_m: Metres | None = None
+    """The place where the vehicle's trip ends."""
     position_manual: bool | None = None
+    """The driver entered the place by hand (T-61)."""
     companions: Count | None = None
+    """Further persons counted with this tap (T-20, T-34)."""
     inspection: bool | None = None
+    """An inspector asks (T-70)."""
     misuse: bool | None = None
+    """The inspector reports a card in the wrong hands (T-71)."""
     vehicle: tuple[Terminal, ...] | None = None
+    """The terminals of this vehicle, for the inspector."""
     shift_open: bool | None = None
+    """Whether a shift is open (T-60); yes unless said otherwise."""
     reader_ok: bool | None = None
+    """What the latest self-test found (T-64)."""
     clock_suspect: bool | None = None
+    """The clock jumped (O-05)."""
     clock_confirmed: bool | None = None
+    """A service card has confirmed the clock since."""
     data_age_s: Count | None = None
+    """How old the terminal's lists and grants are (O-03)."""
     stop_list_age_s: Count | None = None
+    """How old its list of bank cards is (T-43)."""
     school: str | None = None
+    """Whose canteen it is."""
     serving: Name | None = None
     """The meal the cashier serves, "by_shift" for each pupil's own; without it the one of the hour."""
     day_closed: bool | None = None
+    """The canteen has closed its day."""
     paid_stopped: bool | None = None
+    """The journal takes no more records, so nothing is sold (O-06)."""
 
 
 class Desk(Section, frozen=True, kw_only=True):
