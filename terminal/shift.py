@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from terminal.errors import JournalError
+from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
     CashSale,
@@ -82,6 +83,16 @@ def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
                     totals["taps"] += 1
                     totals["accepted"] += refused.accepted
                     totals[f"message_{refused.message}"] += 1
+                case MealServed(shift=number) if number == shift:
+                    totals["meals_without_card"] += 1
+                case BuffetSale(shift=number) as sold if number == shift:
+                    totals["buffet_sales"] += 1
+                    totals["buffet_minor"] += sold.sum_minor
+                case Annulment(shift=number) if number == shift:
+                    totals["annulled"] += 1
+                case IssueRefused(shift=number) as refusal if number == shift:
+                    totals["refused_without_card"] += 1
+                    totals[f"message_{refusal.message}"] += 1
                 case _:
                     pass
         after = rows[-1].sequence

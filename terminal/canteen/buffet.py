@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import ms
@@ -14,6 +15,8 @@ from terminal.decision.pupil import BasketLine, Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import BuffetSale, SaleLine
+
+BUFFET: Final = "buffet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def sell(desk: CanteenDesk, ref: bytes, counts: Mapping[str, int], operator: str
     trail = Trail()
     decision = decide_sale(pupil, basket, trail, paid_stopped=desk.paid_stopped)
     if not decision.outcome.accepted:
-        desk.note_refusal(ref, decision.outcome, trail, now)
+        desk.note_refusal(ref, BUFFET, operator, decision.outcome, trail, now)
         return Sold(decision)
     return Sold(decision, desk.append(_record(desk, pupil, basket, decision, operator, now)))
 

@@ -23,12 +23,11 @@ from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull
-from terminal.journal.canteen_records import MealServed
+from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.journal.journal import Journal
-from terminal.journal.records import AnyRecord, Refused
+from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
 
-PROFILE: Final = "canteen"
 SPARED: Final = "from_spare_log"
 """Flag of a meal that was first written into the spare log (O-06)."""
 SPARE_ROWS: Final = 1 << 62
@@ -191,21 +190,21 @@ class CanteenDesk:
             return Reason("O-06", "no disk takes it: note it on paper")
         return Reason("O-06", "written into the spare log")
 
-    def note_refusal(self, ref: bytes, outcome: Outcome, trail: Trail, now: datetime) -> None:
+    def note_refusal(
+        self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
+    ) -> None:
         """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
             return
-        refused = Refused(
+        refused = IssueRefused(
             at_ms=ms(now),
-            card_ref=ref,
-            profile=PROFILE,
+            pupil=ref,
             shift=self.shift,
+            how=how,
+            operator=operator,
             message=outcome.message,
-            accepted=False,
             tariff=self.policy.tariff,
             reasons=compact(trail.reasons),
-            prev_terminal=0,
-            prev_sequence=0,
         )
         try:
             self.append(refused)

@@ -93,7 +93,7 @@ def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
     if isinstance(meal, Refusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
         outcome = Outcome(meal.message, accepted=False, values=values)
-        desk.note_refusal(ref, outcome, trail, batch.now)
+        desk.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
         return Issued(ref, outcome, tuple(trail.reasons))
     return _write(desk, ref, meal, batch, trail)
 

@@ -155,6 +155,18 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
     pupils: int
 
 
+class IssueRefused(Record, frozen=True, array_like=True, tag=28):
+    """A pupil of a list or at the buffet was refused; `how` as in `MealServed`, or "buffet". Of a tap see `Refused`."""
+
+    pupil: bytes
+    shift: int
+    how: str
+    operator: str
+    message: str
+    tariff: str
+    reasons: tuple[str, ...]
+
+
 CanteenRecord: TypeAlias = (
     MealServed
     | BuffetSale
@@ -164,4 +176,5 @@ CanteenRecord: TypeAlias = (
     | DayClosed
     | CardLent
     | RosterLoaded
+    | IssueRefused
 )

@@ -11,7 +11,7 @@ from terminal.canteen.corrections import annul, correct_attendance, lend_card, m
 from terminal.canteen.issuing import Batch, How, issue, pupils_of
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import Annulment, BuffetSale, MealServed, NotCollected
+from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed, NotCollected
 from terminal.journal.records import parse_record
 from terminal.policy.document import REGIONS, parse_region
 from terminal.policy.policy import Policy
@@ -593,6 +593,30 @@ def test_t_60_nothing_is_served_without_a_shift(canteen: OpenCanteen) -> None:
     close_shift(school.desk.journal, school.at("08:00"))
     assert school.told(1, serving="breakfast") == ["shift_closed"]
     assert school.sell(1, bun=1).decision.outcome.message == "shift_closed"
+
+
+def test_t_66_a_shift_counts_what_was_done_without_cards(canteen: OpenCanteen) -> None:
+    school = canteen(child(1, 10, **PAYING), child(2), child(3, 10))
+    school.give(1, 2, 3, serving="breakfast")
+    annul(school.desk, ref(3), CASHIER, school.at("09:01"))
+    school.sell(1, bun=1)
+    school.sell(1, nut_bar=2)
+    assert school.desk.journal is not None
+    totals = close_shift(school.desk.journal, school.at("17:00")).totals
+    assert {name: count for name, count in totals.items() if name not in ("unsent_rows", "unresolved")} == {
+        "taps": 0,
+        "accepted": 0,
+        "charged_minor": 0,
+        "meals_without_card": 2,
+        "annulled": 1,
+        "buffet_sales": 1,
+        "buffet_minor": 3500,
+        "refused_without_card": 2,
+        "message_meal_not_ordered": 1,
+        "message_no_funds": 1,
+    }
+    refused = [record for record in records(school) if isinstance(record, IssueRefused)]
+    assert [(record.how, record.pupil) for record in refused] == [("class_list", ref(2)), ("buffet", ref(1))]
 
 
 def test_lists_and_sales_of_nonsense_are_refused(canteen: OpenCanteen) -> None:

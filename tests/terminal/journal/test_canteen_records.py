@@ -32,6 +32,7 @@ ANY = st.one_of(
     st.builds(canteen.DayClosed, INT, TEXT, TEXT, st.dictionaries(TEXT, INT, max_size=4)),
     st.builds(canteen.CardLent, INT, REF, REF, TEXT, TEXT, TEXT),
     st.builds(canteen.RosterLoaded, INT, TEXT, INT, INT, INT),
+    st.builds(canteen.IssueRefused, INT, REF, INT, TEXT, TEXT, TEXT, TEXT, FLAGS),
     MEAL.map(lambda meal: intent(profile="canteen", meal=meal)),
 )
 
@@ -93,6 +94,7 @@ def test_tags_are_those_of_the_first_day():
         "DayClosed": 25,
         "CardLent": 26,
         "RosterLoaded": 27,
+        "IssueRefused": 28,
     }
 
 
