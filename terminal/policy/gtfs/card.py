@@ -198,8 +198,8 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
 
 def longest_limit_s(index: Index, longest_change_s: int) -> int:
     """The longest time any rule can look back."""
-    rules = (rule for found in index.transfer_rules.values() for rule in found)
-    return max([longest_change_s, *(rule.limit_s for rule in rules if rule.limit_s is not None)])
+    limits = (rule.limit_s for rule in index.every_transfer_rule if rule.limit_s is not None)
+    return max([longest_change_s, *limits])
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +215,14 @@ class _Needs:
 
     @classmethod
     def of(cls, index: Index) -> _Needs:
-        rules = [rule for found in index.transfer_rules.values() for rule in found]
+        rules = list(index.every_transfer_rule)
         repeating = [rule for rule in rules if rule.repeats]
         counts = [rule.most for rule in repeating if rule.most is not None]
         total = any(rule.kind is TransferType.TRANSFER_ONLY for rule in rules)
         return cls(
             run=max(counts, default=0) + any(rule.most is None for rule in repeating),
             # while all rules are those of one run, its first leg is all they look back to
-            departed=bool(repeating) and len(index.transfer_rules) > 1,
+            departed=bool(repeating) and sum(map(len, index.transfer_rules.values())) > 1,
             arrived=any(rule.limit_s is None or rule.limit_type in ARRIVAL_LIMITS for rule in rules),
             run_arrived=any(rule.limit_type in ARRIVAL_LIMITS for rule in repeating),
             total=total,

@@ -11,18 +11,18 @@ the end of the ride is unknown, the dearest of what it may turn out to be is tak
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from terminal.policy.gtfs.fares import Fares
-from terminal.policy.gtfs.index import LegRule, Prices, Rider
+from terminal.policy.gtfs.index import NO_GROUP, LegRule, Prices, Rider
 from terminal.policy.gtfs.joins import joined, may_join
-from terminal.policy.gtfs.matching import Leg, UnknownPlace, possible_rules, ride_of, stop_number
+from terminal.policy.gtfs.matching import Leg, Turns, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
-from terminal.policy.gtfs.transfers import Transfer, total_with, transfers_to
+from terminal.policy.gtfs.transfers import Transfer, applicable, total_with
 
 
 class Step(NamedTuple):
@@ -103,7 +103,7 @@ def alight(
     except UnknownPlace as unknown:
         return UnknownFare((Step("G-07", str(unknown), {}),))
     arrived = max(int(at.timestamp()), ride.seen)
-    ended = replace(ride, end=end, arrived=arrived, seen=arrived)
+    ended = ride._replace(end=end, arrived=arrived, seen=arrived)
     option = settle(fares, prices, journey, ended)
     if option is None:
         option = settle(fares, prices, journey, ride)
@@ -112,37 +112,81 @@ def alight(
         stays = Step(
             "G-07", "no fare to this stop: what was taken stays", {"charged_minor": ride.charged_minor}
         )
-        return Charged(0, State(_follow(journey, replace(ended, arrived=arrived), option)), (stays,))
+        return Charged(0, State(_follow(journey, ended, option)), (stays,))
     steps = _reasons(fares, journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Step("G-05", "corrected at the tap-off", {"reserved_minor": ride.charged_minor}))
-    ended = replace(ended, charged_minor=ride.charged_minor + charge)
+    ended = ended._replace(charged_minor=ride.charged_minor + charge)
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
 
 
 def settle(fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> Option | None:
-    """The option by which `ride` is charged after `journey`: cheapest of each turn, dearest of all turns.
-
-    None: nobody knows.
+    """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
+    dearest. None: nobody knows.
     """
+    index, turns = fares.index, Turns(fares.index, ride)
+    transfers = _Transfers(fares, prices, journey, ride)
+    if ride.end:
+        return _dearest(turns.of(turns.bundles()[0]), prices, transfers, None)
     worst: Option | None = None
-    ways: dict[int, list[Transfer]] = {}
-    for rules in possible_rules(fares.index, ride):
+    surcharge = 0 if journey is None else max(index.dearest_transfer(journey.group, prices), 0)
+    for dearest_minor, bundle in index.dearest_first(ride.network, ride.origin, prices):
+        if worst is not None and worst.due_minor >= dearest_minor + surcharge:
+            break  # no further end can be dearer
+        worst = _dearest(turns.of(bundle), prices, transfers, worst)
+    return worst
+
+
+def _dearest(
+    turns: Iterable[Sequence[LegRule]], prices: Prices, transfers: _Transfers, worst: Option | None
+) -> Option | None:
+    """The dearest of `turns` and `worst`, each turn at its cheapest."""
+    for rules in turns:
         best: Option | None = None
         for rule in rules:
-            price = prices[rule.product]
+            price = prices.of[rule.product]
             if price is None:
                 continue
-            if journey is not None and rule.group not in ways:
-                ways[rule.group] = transfers_to(
-                    fares.index, prices, journey, ride, rule.group, fares.longest_change_s
-                )
-            option = _cheapest(journey, rule, price.amount_minor, ways.get(rule.group, ()))
+            option = transfers.cheapest(rule, price.amount_minor)
             if best is None or (option.due_minor, rule.row) < (best.due_minor, best.rule.row):
                 best = option
         if best is not None and (worst is None or best.due_minor > worst.due_minor):
             worst = best
     return worst
+
+
+class _Transfers:
+    """Transfers from a journey to a ride, looked up once for each group the ride may be of."""
+
+    __slots__ = ("_fares", "_found", "_journey", "_onward", "_prices", "_ride")
+
+    def __init__(self, fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> None:
+        self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
+        self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
+        self._found: dict[int, list[Transfer]] = {}
+
+    def cheapest(self, rule: LegRule, price_minor: int) -> Option:
+        """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
+        found = self._to(rule.group) if self._onward else None
+        journey = self._journey
+        if journey is None or not found:
+            return Option(price_minor, price_minor, rule, price_minor, None)
+        total_minor, transfer = min(
+            ((total_with(transfer, journey, price_minor), transfer) for transfer in found),
+            key=lambda pair: pair[0],
+        )
+        return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
+
+    def _to(self, group: int) -> list[Transfer] | None:
+        rules = self._onward.get(self._fares.index.to_key(group))
+        if rules is None or group == NO_GROUP or self._journey is None:
+            return None
+        found = self._found.get(group)
+        if found is None:
+            found = self._found[group] = applicable(
+                rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
+            )
+        return found
 
 
 def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Journey | None:
@@ -168,23 +212,10 @@ def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> 
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
 
 
-def _cheapest(
-    journey: Journey | None, rule: LegRule, price_minor: int, transfers: Sequence[Transfer]
-) -> Option:
-    """A transfer that some rule describes is charged by that rule, even where it is a surcharge."""
-    if journey is None or not transfers:
-        return Option(price_minor, price_minor, rule, price_minor, None)
-    total_minor, transfer = min(
-        ((total_with(transfer, journey, price_minor), transfer) for transfer in transfers),
-        key=lambda found: found[0],
-    )
-    return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
-
-
 def _charged(fares: Fares, journey: Journey | None, ride: Ride, option: Option, steps: list[Step]) -> Charged:
     """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
     charge = max(option.due_minor - ride.charged_minor, 0)
-    ride = replace(ride, charged_minor=ride.charged_minor + charge)
+    ride = ride._replace(charged_minor=ride.charged_minor + charge)
     if option.due_minor < ride.charged_minor:
         credit = ride.charged_minor - option.due_minor
         steps.append(
@@ -219,16 +250,15 @@ def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
     )
     if journey is None or option.transfer is None:
         return settled
-    settled = replace(
-        settled, paid_minor=journey.paid_minor + ride.charged_minor, transfers=journey.transfers + 1
-    )
     transfer = option.transfer
+    settled = settled._replace(
+        paid_minor=journey.paid_minor + ride.charged_minor, transfers=journey.transfers + 1
+    )
     if not transfer.rule.repeats:
         return settled
-    first = journey.run_departed, journey.run_arrived
-    if transfer.number == 1:
-        first = journey.departed, journey.arrived
-    return replace(settled, run=transfer.number, run_departed=first[0], run_arrived=first[1])
+    return settled._replace(
+        run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
+    )
 
 
 def _reasons(fares: Fares, journey: Journey | None, option: Option) -> list[Step]:

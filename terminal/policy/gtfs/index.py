@@ -4,7 +4,7 @@ group), prices under (rider, medium). A lookup costs the same for ten rules and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -58,7 +58,18 @@ class Price(NamedTuple):
 
 JoinRule = tuple[int, int] | None
 """Numbers of the stops where the legs end and begin; None: both are of one station."""
-Prices = tuple[Price | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prices:
+    """What each product, by its number, costs one kind of rider with one medium; None: not for him."""
+
+    of: tuple[Price | None, ...]
+
+
+Bundle = tuple[LegRule, ...]
+REMEMBERED: Final = 1024
+"""How many starts are remembered with their ends in the order of prices: some hundred bytes each."""
 _Buckets = Mapping[int, tuple[LegRule, ...]]
 
 
@@ -73,7 +84,10 @@ class Index:
     leg_rules: _Buckets
     onward: Mapping[int, Keys]
     """Of every (network, from area): the keys of `to_area_id` some rule has there."""
-    transfer_rules: Mapping[tuple[int, int], tuple[TransferRule, ...]]
+    transfer_rules: Mapping[int, Mapping[int, tuple[TransferRule, ...]]]
+    """By the group before, then by the group after; NO_GROUP where the cell is blank."""
+    transfer_products: Mapping[int, tuple[int, ...]]
+    """By the group before: every product some transfer costs."""
     listed_from: frozenset[int]
     listed_to: frozenset[int]
     join_rules: Mapping[tuple[int, int], tuple[JoinRule, ...]]
@@ -82,7 +96,8 @@ class Index:
     _by_product: tuple[tuple[tuple[int, FareProduct], ...], ...]
     _stride: int
     _prices: dict[tuple[Rider, str | None], Prices] = field(default_factory=dict)
-    _reachable: dict[tuple[int, int], tuple[tuple[LegRule, ...], ...]] = field(default_factory=dict)
+    _onward: dict[tuple[int, int], tuple[Bundle, ...]] = field(default_factory=dict)
+    _dearest: dict[tuple[int, int, Prices], tuple[tuple[int, Bundle], ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
         """Every leg rule a leg of `network` from and to these keys may follow, whatever the time."""
@@ -97,14 +112,35 @@ class Index:
                         found += bucket
         return found
 
-    def rules_onward(self, network: int, origin: int) -> tuple[tuple[LegRule, ...], ...]:
+    def rules_onward(self, network: int, origin: int) -> tuple[Bundle, ...]:
         """For every end a leg may have that some rule speaks of, the rules it may follow; equal ones once."""
-        known = self._reachable.get((network, origin))
+        known = self._onward.get((network, origin))
         if known is None:
-            known = self._reachable[network, origin] = self._rules_onward(network, origin)
+            known = self._onward[network, origin] = self._rules_onward(network, origin)
         return known
 
-    def _rules_onward(self, network: int, origin: int) -> tuple[tuple[LegRule, ...], ...]:
+    def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[tuple[int, Bundle], ...]:
+        """The same with the dearest price of each, in falling order; what cannot be paid for is left out."""
+        known = self._dearest.get((network, origin, prices))
+        if known is None:
+            if len(self._dearest) == REMEMBERED:
+                self._dearest.clear()
+            priced = (
+                (
+                    max(
+                        (price.amount_minor for rule in rules if (price := prices.of[rule.product])),
+                        default=None,
+                    ),
+                    rules,
+                )
+                for rules in self.rules_onward(network, origin)
+            )
+            payable = [(dearest, rules) for dearest, rules in priced if dearest is not None]
+            known = tuple(sorted(payable, key=lambda pair: pair[0], reverse=True))
+            self._dearest[network, origin, prices] = known
+        return known
+
+    def _rules_onward(self, network: int, origin: int) -> tuple[Bundle, ...]:
         from_keys, wide = self.places.origins[origin].keys, self.tables.uses_rule_priority
         ends = {
             to_key
@@ -112,43 +148,54 @@ class Index:
             for from_key in from_keys
             for to_key in self.onward.get(network_key * self._stride + from_key, ())
         }
-        different: dict[frozenset[LegRule], tuple[LegRule, ...]] = {}
+        different: dict[frozenset[LegRule], Bundle] = {}
         for to_key in sorted(ends):
             to_keys = (to_key, BLANK) if wide and to_key != BLANK else (to_key,)
             rules = tuple(self.rules_between(network, from_keys, to_keys))
             different.setdefault(frozenset(rule._replace(row=0) for rule in rules), rules)
         return tuple(different.values())
 
-    def transfers_between(self, from_group: int, to_group: int) -> tuple[TransferRule, ...]:
-        """The transfer rules of these groups; a blank cell stands for every group its column does not list."""
-        if NO_GROUP in (from_group, to_group):
-            return ()
-        return self.transfer_rules.get(self.transfer_key(from_group, to_group), ())
+    def transfers_from(self, group: int) -> Mapping[int, tuple[TransferRule, ...]]:
+        """The transfer rules after a leg of `group`, under `to_key` of the group that follows."""
+        if group == NO_GROUP:
+            return {}
+        return self.transfer_rules.get(group if group in self.listed_from else NO_GROUP, {})
 
-    def transfer_key(self, from_group: int, to_group: int) -> tuple[int, int]:
-        """Under which groups a transfer's rules stand."""
-        return (
-            from_group if from_group in self.listed_from else NO_GROUP,
-            to_group if to_group in self.listed_to else NO_GROUP,
-        )
+    def dearest_transfer(self, group: int, prices: Prices) -> int:
+        """What a transfer after a leg of `group` can cost beyond the leg that follows, at most."""
+        products = self.transfer_products.get(group if group in self.listed_from else NO_GROUP, ())
+        return max((price.amount_minor for product in products if (price := prices.of[product])), default=0)
+
+    def to_key(self, group: int) -> int:
+        """Where rules to `group` stand: a blank cell stands for every group its column does not list."""
+        return group if group in self.listed_to else NO_GROUP
 
     def prices_of(self, rider: Rider, medium: str | None) -> Prices:
         """What each product costs this rider with this medium: the cheapest row that holds, None without one."""
         known = self._prices.get((rider, medium))
         if known is None:
-            known = self._prices[rider, medium] = tuple(
-                min(
-                    (
-                        Price(row.amount_minor, index)
-                        for index, row in rows
-                        if (row.rider_category_id is None or row.rider_category_id in rider)
-                        and (row.fare_media_id is None or row.fare_media_id == medium)
-                    ),
-                    default=None,
+            known = self._prices[rider, medium] = Prices(
+                tuple(
+                    min(
+                        (
+                            Price(row.amount_minor, index)
+                            for index, row in rows
+                            if (row.rider_category_id is None or row.rider_category_id in rider)
+                            and (row.fare_media_id is None or row.fare_media_id == medium)
+                        ),
+                        default=None,
+                    )
+                    for rows in self._by_product
                 )
-                for rows in self._by_product
             )
         return known
+
+    @property
+    def every_transfer_rule(self) -> Iterator[TransferRule]:
+        """All of them, in no order."""
+        return (
+            rule for onward in self.transfer_rules.values() for rules in onward.values() for rule in rules
+        )
 
     def rows_of(self, product: int) -> tuple[tuple[int, FareProduct], ...]:
         """Every price of a product with its row."""
@@ -170,6 +217,7 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
         groups[r.from_leg_group_id] for r in tables.fare_transfer_rules if r.from_leg_group_id
     )
     listed_to = frozenset(groups[r.to_leg_group_id] for r in tables.fare_transfer_rules if r.to_leg_group_id)
+    transfers = _transfer_rules(tables, products, groups)
     return Index(
         tables=tables,
         places=places,
@@ -177,7 +225,13 @@ def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Ind
         groups=("", *groups),
         leg_rules=leg_rules,
         onward=_onward(leg_rules, stride),
-        transfer_rules=_transfer_rules(tables, products, groups),
+        transfer_rules=transfers,
+        transfer_products={
+            group: tuple(
+                {rule.product for rules in onward.values() for rule in rules if rule.product is not None}
+            )
+            for group, onward in transfers.items()
+        },
         listed_from=listed_from,
         listed_to=listed_to,
         join_rules=_join_rules(tables, places),
@@ -232,26 +286,23 @@ def _onward(buckets: Iterable[int], stride: int) -> dict[int, Keys]:
 
 def _transfer_rules(
     tables: GtfsTables, products: Mapping[str, int], groups: Mapping[str, int]
-) -> dict[tuple[int, int], tuple[TransferRule, ...]]:
-    found: dict[tuple[int, int], list[TransferRule]] = {}
+) -> dict[int, dict[int, tuple[TransferRule, ...]]]:
+    found: dict[int, dict[int, tuple[TransferRule, ...]]] = {}
     for row, rule in enumerate(tables.fare_transfer_rules):
         count = rule.transfer_count
-        key = (
-            groups.get(rule.from_leg_group_id or "", NO_GROUP),
-            groups.get(rule.to_leg_group_id or "", NO_GROUP),
+        onward = found.setdefault(groups.get(rule.from_leg_group_id or "", NO_GROUP), {})
+        to_key = groups.get(rule.to_leg_group_id or "", NO_GROUP)
+        indexed = TransferRule(
+            kind=rule.fare_transfer_type,
+            product=None if rule.fare_product_id is None else products[rule.fare_product_id],
+            most=None if count == UNLIMITED else count,
+            limit_s=rule.duration_limit,
+            limit_type=rule.duration_limit_type,
+            repeats=rule.from_leg_group_id == rule.to_leg_group_id,
+            row=row,
         )
-        found.setdefault(key, []).append(
-            TransferRule(
-                kind=rule.fare_transfer_type,
-                product=None if rule.fare_product_id is None else products[rule.fare_product_id],
-                most=None if count == UNLIMITED else count,
-                limit_s=rule.duration_limit,
-                limit_type=rule.duration_limit_type,
-                repeats=rule.from_leg_group_id == rule.to_leg_group_id,
-                row=row,
-            )
-        )
-    return {key: tuple(rules) for key, rules in found.items()}
+        onward[to_key] = (*onward.get(to_key, ()), indexed)
+    return found
 
 
 def _join_rules(tables: GtfsTables, places: Places) -> dict[tuple[int, int], tuple[JoinRule, ...]]:

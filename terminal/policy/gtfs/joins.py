@@ -7,8 +7,6 @@ where the rider stands. Where riders tap off, a leg without a tap-off is not joi
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from terminal.policy.gtfs.index import Index, JoinRule
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.state import Ride
@@ -38,8 +36,7 @@ def joined(
         return None
     keys = index.places.network_keys
     same = ride.network != MIXED and keys[ride.network] == keys[following.network]
-    return replace(
-        ride,
+    return ride._replace(
         network=ride.network if same else MIXED,
         last_network=following.network,
         seen=following.departed,

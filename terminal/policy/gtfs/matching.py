@@ -7,7 +7,7 @@ readings are built into the keys of `places`; what is left here are times of day
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -51,7 +51,8 @@ def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
 
     Nothing found: the fare is unknown. Raises `UnknownPlace`.
     """
-    matched = dict.fromkeys(rule for rules in possible_rules(index, ride_of(index, leg)) for rule in rules)
+    turns = Turns(index, ride_of(index, leg))
+    matched = {rule for bundle in turns.bundles() for rules in turns.of(bundle) for rule in rules}
     return tuple(
         PricedProduct(
             fare_product_id=row.fare_product_id,
@@ -92,27 +93,44 @@ def stop_number(index: Index, stop: str) -> int:
     return number
 
 
-def possible_rules(index: Index, ride: Ride) -> Iterator[Sequence[LegRule]]:
-    """For everything the ride may turn out to be, the rules it follows then; never an empty set.
+class Turns:
+    """The turns a ride may take: for each, the rules it then follows.
 
-    A ride with a known end and arrival turns out in one way. Where the end is unknown there is one way for each end
-    some rule speaks of, and where the arrival is unknown one for each timeframe it may fall into.
+    A ride with a known end and arrival takes one. Where the end is unknown there is one for each end some rule speaks
+    of, and where the arrival is unknown one for each timeframe it may fall into.
     """
-    places = index.places
-    origin, end = places.origins[ride.origin], places.stops[ride.end]
-    bundles: Iterable[Sequence[LegRule]]
-    if ride.end:
-        bundles = (index.rules_between(ride.network, origin.keys, end.to_keys),)
-    else:
-        bundles = index.rules_onward(ride.network, ride.origin)
-    if len(index.timeframes) == 1:
-        yield from (_first(rules) for rules in bundles if rules)
-        return
-    departing = _Clock(index, ride.departed, origin.zone)
-    arriving = None if ride.arrived is None or not ride.end else _Clock(index, ride.arrived, end.zone)
-    for bundle in bundles:
-        rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
-        if arriving is not None:
+
+    __slots__ = ("_arriving", "_departing", "_index", "_ride")
+
+    def __init__(self, index: Index, ride: Ride) -> None:
+        self._index, self._ride = index, ride
+        self._departing = self._arriving = None
+        if len(index.timeframes) > 1:
+            places = index.places
+            self._departing = _Clock(index, ride.departed, places.origins[ride.origin].zone)
+            if ride.arrived is not None and ride.end:
+                self._arriving = _Clock(index, ride.arrived, places.stops[ride.end].zone)
+
+    def bundles(self) -> Sequence[Sequence[LegRule]]:
+        """The rules by places alone, for every end the ride may have."""
+        ride, places = self._ride, self._index.places
+        if not ride.end:
+            return self._index.rules_onward(ride.network, ride.origin)
+        from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
+        return (self._index.rules_between(ride.network, from_keys, to_keys),)
+
+    def of(self, bundle: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
+        """The turns of one bundle, as the time decides; none of them is empty."""
+        departing, arriving = self._departing, self._arriving
+        if departing is None:
+            rules: Sequence[LegRule] = bundle
+        else:
+            rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
+        if not rules:
+            return
+        if len(rules) == 1 and arriving is None:
+            yield rules
+        elif arriving is not None:
             rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
             if rules:
                 yield _first(rules)

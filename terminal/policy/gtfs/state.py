@@ -6,11 +6,10 @@ All times are whole seconds since 1970, UTC. Groups, products, networks, origins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Journey:
+class Journey(NamedTuple):
     """The legs that are settled. `group` and `product` are the last one's.
 
     `total_minor` is what the specification makes them cost, `paid_minor` what was taken: more, where a later leg
@@ -31,8 +30,7 @@ class Journey:
     run: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ride:
+class Ride(NamedTuple):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 
     `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nobody saw the
@@ -49,8 +47,7 @@ class Ride:
     charged_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A journey and the ride that follows it; either may be missing."""
 
     journey: Journey | None = None

@@ -7,9 +7,10 @@ any other from the leg before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from terminal.policy.gtfs.index import Index, Prices, TransferRule
+from terminal.policy.gtfs.index import Prices, TransferRule
 from terminal.policy.gtfs.state import Journey, Ride
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
@@ -22,23 +23,21 @@ class Transfer(NamedTuple):
     number: int
 
 
-def transfers_to(
-    index: Index, prices: Prices, journey: Journey, ride: Ride, group: int, longest_change_s: int
+def applicable(
+    rules: Sequence[TransferRule], prices: Prices, journey: Journey, ride: Ride, longest_change_s: int
 ) -> list[Transfer]:
-    """Every way to transfer from `journey` to a leg of `group`, as the rider can pay for it."""
-    rules = index.transfers_between(journey.group, group)
-    if not rules:
-        return []
-    goes_on = journey.run > 0 and _run_goes_on(index, journey.group, group)
+    """Those of `rules`, which are for the groups of `journey` and `ride`, that apply and the rider can pay for."""
     found = []
     for rule in rules:
-        repeated = goes_on and rule.repeats
+        # two transfers in a row by rules that repeat are always by the same ones: a blank cell never stands beside
+        # a listed group
+        repeated = rule.repeats and journey.run > 0
         number = journey.run + 1 if repeated else 1
         if rule.most is not None and rule.most < number:
             continue
         if not _in_time(rule, journey, ride, longest_change_s, repeated=repeated):
             continue
-        price = None if rule.product is None else prices[rule.product]
+        price = None if rule.product is None else prices.of[rule.product]
         if price is None and rule.product is not None:
             continue
         found.append(Transfer(rule, 0 if price is None else price.amount_minor, number))
@@ -53,12 +52,6 @@ def total_with(transfer: Transfer, journey: Journey, leg_minor: int) -> int:
     if kind is TransferType.TRANSFER_ONLY and journey.transfers == 0:
         return transfer.amount_minor
     return journey.total_minor + transfer.amount_minor
-
-
-def _run_goes_on(index: Index, before: int, group: int) -> bool:
-    """Whether the rules of this transfer are those of the last one, which led to `before`."""
-    last = before if before in index.listed_to else 0
-    return index.transfer_key(before, group) == (last, last)
 
 
 def _in_time(

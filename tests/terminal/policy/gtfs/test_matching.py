@@ -324,7 +324,7 @@ def test_the_price_of_a_product_by_rider_and_medium(
     tmp_path: Path, rider: tuple[str, ...], medium: str, minor: int
 ) -> None:
     """Case of nigiri's HSL feed; its area sets are a draft, so three zones are one product here."""
-    (price,) = fares(tmp_path, **HELSINKI).index.prices_of(rider, medium)
+    (price,) = fares(tmp_path, **HELSINKI).index.prices_of(rider, medium).of
     assert price is not None
     assert price.amount_minor == minor
 
@@ -342,8 +342,12 @@ def test_a_product_for_other_media_or_riders_cannot_be_bought(tmp_path: Path) ->
         """,
         fare_leg_rules="fare_product_id\npupils_only\ncard_only\nanybody\n",
     ).index
-    assert [price and price.amount_minor for price in index.prices_of((), None)] == [None, None, 300]
-    assert [price and price.amount_minor for price in index.prices_of(("pupil",), "card")] == [100, 200, 300]
+    assert [price and price.amount_minor for price in index.prices_of((), None).of] == [None, None, 300]
+    assert [price and price.amount_minor for price in index.prices_of(("pupil",), "card").of] == [
+        100,
+        200,
+        300,
+    ]
 
 
 def test_what_is_offered_is_named(tmp_path: Path) -> None:

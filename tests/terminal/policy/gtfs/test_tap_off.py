@@ -46,6 +46,39 @@ def test_only_what_can_be_reached_from_here_counts(tmp_path: Path) -> None:
     assert Rider(fares(tmp_path, **ZONES)).on("10:00", "C").paid == [200]
 
 
+def test_priorities_count_for_every_end_that_can_be_reached(tmp_path: Path) -> None:
+    """Area 3 would cost 9.00, but a rule for any area comes first everywhere but in area 2."""
+    prices = fares(
+        tmp_path,
+        areas=ZONES["areas"],
+        stop_areas=ZONES["stop_areas"],
+        fare_products="fare_product_id,amount,currency\nlow,2.00,EUR\nmid,3.00,EUR\nhigh,9.00,EUR\n",
+        fare_leg_rules="from_area_id,to_area_id,fare_product_id,rule_priority\n1,,low,5\n1,2,mid,7\n1,3,high,1\n",
+    )
+    assert Rider(prices).on("10:00", "A").paid == [300]
+    assert Rider(prices).ride("10:00", "A", "10:20", "C") == 200
+
+
+def test_the_dearest_end_is_found_whatever_transfers_add_or_spare(tmp_path: Path) -> None:
+    """The dear ride is a free transfer, the cheap one a transfer with a surcharge, the middle one no transfer."""
+    rules = """
+        leg_group_id,from_area_id,to_area_id,fare_product_id
+        cheap,1,1,z1
+        middle,1,2,z2
+        dear,1,3,z3
+    """
+    head = HEAD.strip() + ",fare_product_id\n"
+    prices = fares(
+        tmp_path,
+        **{**ZONES, "fare_leg_rules": rules, "fare_products": ZONES["fare_products"] + "more,2.50,EUR\n"},
+        fare_transfer_rules=head + "cheap,cheap,-1,,,1,more\ncheap,dear,,,,0,\n",
+    )
+    rider = Rider(prices)
+    rider.ride("10:00", "A", "10:10", "A")
+    assert rider.on("10:20", "A").paid[-1] == 450, "2.50 + 2.00 for a ride to area 1"
+    assert rider.off("10:30", "B").paid[-1] == -150
+
+
 def test_who_says_how_far_he_goes_pays_that(tmp_path: Path) -> None:
     rider = Rider(fares(tmp_path, **ZONES)).on("10:00", "A", to="B")
     assert (rider.paid, rider.rules) == ([300], ["G-01"])

@@ -237,17 +237,20 @@ def test_after_another_group_the_run_starts_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit_type", "third"),
-    [(0, 500), (1, 0), (2, 0), (3, 0)],
+    ("limit_type", "third", "late"),
+    [(0, 500, 500), (1, 0, 500), (2, 0, 500), (3, 0, 500)],
     ids=["departure to arrival", "departure to departure", "arrival to departure", "arrival to arrival"],
 )
-def test_the_four_limits(tmp_path: Path, limit_type: int, third: int) -> None:
-    """Legs 10:00-10:20, 10:30-10:40 and 10:50-11:10 under a limit of an hour: only departure to arrival is over."""
+def test_the_four_limits(tmp_path: Path, limit_type: int, third: int, late: int) -> None:
+    """An hour after 10:00-10:20 and 10:50-11:00: a third leg 11:00-11:10, or one at 11:21 that only the second leg
+    would still be near enough for."""
     taps_off = GtfsFares(destination=Destination.DEAREST)
-    rider = Rider(city(tmp_path, "A=5.00 B=5.00 C=5.00", RUN.format(type=limit_type), section=taps_off))
-    assert rider.ride("10:00", "A", "10:20", "B", "A") == 500
-    assert rider.ride("10:30", "B", "10:40", "C", "A") == 0
-    assert rider.ride("10:50", "C", "11:10", "D", "A") == third
+    prices = city(tmp_path, "A=5.00 B=5.00 C=5.00", RUN.format(type=limit_type), section=taps_off)
+    for clock, until, fare in (("11:00", "11:10", third), ("11:21", "11:22", late)):
+        rider = Rider(prices)
+        assert rider.ride("10:00", "A", "10:20", "B", "A") == 500
+        assert rider.ride("10:50", "B", "11:00", "C", "A") == 0
+        assert rider.ride(clock, "C", until, "D", "A") == fare
 
 
 @pytest.mark.parametrize(
