@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from cardproto.resident.records.rights import Concession
 from terminal.decision.cover import CONCESSION_SLOTS, Cover
-from terminal.decision.limits import use, used_up
+from terminal.decision.limits import Claims, claims, use, used_up
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fare_book import Quote
@@ -15,21 +16,23 @@ from terminal.policy.ride_rights import FareConcession
 from terminal.policy.scopes import Ride, inside
 
 HOUR_S: Final = 3600
+CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The concession to use, from which slot, at which price."""
+    """The concession to use, from which slot, at which price, and the limits that count the ride."""
 
     slot: int
     concession: FareConcession
     price_minor: int
+    claims: Claims
 
 
 def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
     """The cheapest concession that holds today and has rides left; the first slot where prices are equal."""
     choice = cheapest(tap, ride, quote, trail)
-    return None if choice is None else _cover(tap, ride, choice, trail)
+    return None if choice is None else _cover(tap, choice, trail)
 
 
 def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
@@ -43,18 +46,19 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
     if not held or _too_old(tap, trail):
         return None
     lapsed: Message | None = None
-    choices: list[Choice] = []
+    choices: list[tuple[int, int, FareConcession]] = []
     for slot, grant, concession in held:
         awake, message = _awake(tap, ride, slot, grant, concession, trail)
         lapsed = lapsed or message
         price_minor = concession.price.of(quote)
         if awake and price_minor is not None:
-            choices.append(Choice(slot, concession, price_minor))
+            choices.append((price_minor, slot, concession))
         elif awake:
             trail.note(concession.price.rule, "the fare of this ride is not known", {"slot": slot})
-    for choice in sorted(choices, key=lambda choice: choice.price_minor):
-        if not used_up(choice.concession.limits, tap, ride, trail):
-            return choice
+    for price_minor, slot, concession in sorted(choices, key=CHEAPEST_FIRST):
+        counting = claims(concession.limits, tap, ride)
+        if not used_up(counting, trail):
+            return Choice(slot, concession, price_minor, counting)
         lapsed = Message.LIMIT_REACHED
     trail.lapsed = trail.lapsed or lapsed
     return None
@@ -88,7 +92,7 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
     return True
 
 
-def _cover(tap: Tap, ride: Ride, choice: Choice, trail: Trail) -> Cover:
+def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
     concession = choice.concession
     inputs = {"price_minor": choice.price_minor}
     if concession.told is not None:
@@ -96,7 +100,7 @@ def _cover(tap: Tap, ride: Ride, choice: Choice, trail: Trail) -> Cover:
     if tap.listed:
         trail.note("O-02", "the terminal's list is newer than the card")
     trail.note(concession.price.rule, "concession", inputs)
-    used = use(concession.limits, tap, ride, trail)
+    used = use(choice.claims, tap, trail)
     counters, companions = used.counters, 0
     if concession.companions is not None and tap.counters_known:
         companions = min(tap.context.companions, concession.companions.most)

@@ -7,7 +7,7 @@ from typing import Final
 
 from cardproto.resident.records.rights import Contract
 from terminal.decision.cover import CONTRACT_SLOTS, Cover
-from terminal.decision.limits import use, used_up
+from terminal.decision.limits import claims, use, used_up
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fare_book import Quote
@@ -27,10 +27,11 @@ def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         if held is None:
             continue
         until, counters = held
-        if used_up(product.limits, tap, ride, trail):
+        counting = claims(product.limits, tap, ride)
+        if used_up(counting, trail):
             trail.lapsed = Message.LIMIT_REACHED
             continue
-        used = use(product.limits, tap, ride, trail)
+        used = use(counting, tap, trail)
         if product.length_s is not None:
             counter = tap.policy.card.contracts[slot]
             counters = counter.write(used.counters, counter.read(counters))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from terminal.policy.card_counters import CardCounters, Counter
@@ -28,6 +29,8 @@ from terminal.policy.ride_rights import FareConcession, RideProduct, concessions
 from terminal.policy.schema import RegionDocument
 from terminal.policy.scopes import Ride, WeekTimes
 
+ONE_DAY: Final = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -41,6 +44,7 @@ class Policy:
     grants: GrantList
     """Concessions the terminal knows of itself, by pseudonym (O-02)."""
     zone: ZoneInfo
+    service_day_end_hour: int
     tariff: str
     """Which document decided ("demo@1"), as the journal records it."""
     card: CardCounters
@@ -80,6 +84,7 @@ class Policy:
             bank_stop_list=bank_stop_list,
             grants=grants,
             zone=ZoneInfo(document.header.time_zone),
+            service_day_end_hour=document.header.service_day_end_hour,
             tariff=f"{document.header.id}@{document.header.version}",
             card=counters,
             fares=FareBook.of(document.fares, zones, timeframes),
@@ -113,11 +118,12 @@ class Policy:
 
         `dearest`: where a place is not known, the most it can be.
         """
-        sheet = self.fares.on(self.service_date(local).toordinal())
+        sheets = self.fares.sheets
+        sheet = sheets[0] if len(sheets) == 1 else self.fares.on(self.service_date(local).toordinal())
         at = (local.weekday(), local.hour * 3600 + local.minute * 60 + local.second)
         return sheet.quote(ride, at, medium, dearest=dearest)
 
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         today = local.date()
-        return today - timedelta(days=1) if local.hour < self.document.header.service_day_end_hour else today
+        return today - ONE_DAY if local.hour < self.service_day_end_hour else today

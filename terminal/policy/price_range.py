@@ -73,7 +73,7 @@ def prices(document: RegionDocument) -> set[int]:
 
 
 def _ordinary_and_concession(document: RegionDocument) -> Iterator[int]:
-    concessions = [price_of(c.fare) for c in document.concessions if c.fare is not None]
+    concessions = {price_of(c.fare) for c in document.concessions if c.fare is not None}
     for table in _tables(document):
         for fare, base in table_fares(table):
             yield fare
