@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from terminal.decision.outcome import Reason
 from terminal.messages import money, text
@@ -11,6 +12,9 @@ from terminal.scenario.compare import balance_minor
 from terminal.scenario.effects import EFFECTS
 from terminal.scenario.play import Played
 from terminal.scenario.rules import INPUTS, RULES
+
+FUNDED_BY: Final = "M-01"
+"""The rule whose steps name each funder with his sum."""
 
 
 def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
@@ -41,13 +45,22 @@ def step(reason: Reason, language: str) -> str:
     titles = RULES.get(reason.rule)
     title = f" ({titles[0 if russian else 1]})" if titles else ""
     effect = EFFECTS.get(reason.effect, reason.effect) if russian else reason.effect
-    inputs = ", ".join(_input(name, value, language) for name, value in reason.inputs.items())
+    funded = reason.rule == FUNDED_BY
+    inputs = ", ".join(
+        _input(
+            f"{name.removesuffix('_minor')}_minor" if funded and isinstance(value, int) else name,
+            value,
+            language,
+        )
+        for name, value in reason.inputs.items()
+    )
     return f"{reason.rule}{title}: {effect}{f' [{inputs}]' if inputs else ''}"
 
 
 def _input(name: str, value: int | str, language: str) -> str:
     russian = language == "ru"
-    label = INPUTS.get(name, name) if russian else name.removesuffix("_minor").removesuffix("_s")
+    bare = name.removesuffix("_minor").removesuffix("_s")
+    label = INPUTS.get(name, bare) if russian else bare
     if name.endswith("_minor") and isinstance(value, int):
         return f"{label} {money(value, language)}"
     if name.endswith("_s") and isinstance(value, int):

@@ -81,5 +81,8 @@ def test_the_reference_is_that_of_the_types() -> None:
 
 
 def test_every_rule_id_the_guide_names_is_one() -> None:
-    named = set(re.findall(r"\b[KTMO]-\d\d\b", TEXT[: TEXT.index(BEGIN)])) - {"M-40", "T-50"}  # of reports and receipts, which decide nothing
+    named = set(re.findall(r"\b[KTMO]-\d\d\b", TEXT[: TEXT.index(BEGIN)])) - {
+        "M-40",
+        "T-50",
+    }  # of reports and receipts, which decide nothing
     assert named <= set(RULES)
