@@ -88,7 +88,7 @@ class CanteenStore:
     def _replace(self, name: str, content: bytes) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace_file(self.folder / name, content)
+            replace_file(self.folder / name, content)
         except OSError as error:
             raise RosterError(
                 f"{self.folder / name} cannot be written ({error.strerror})",
@@ -118,7 +118,7 @@ def _read(path: Path) -> bytes | None:
         raise RosterError(f"{path} cannot be read ({error.strerror})", "Check its rights.") from error
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Durably: after a power cut there is the old file or the new one, readable by its owner only."""
     draft = path.with_name(path.name + ".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,10 +1,11 @@
-"""`terminal canteen …`: what a school's staff does besides taps, on a terminal that is not running.
+"""`terminal canteen …`: what a school's staff does besides taps, while the terminal serves cards or at rest.
 
 Pupils are named by their reference, 16 hexadecimal digits, as `terminal canteen roster show` lists them.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -94,27 +95,21 @@ def load_roster(
 ) -> None:
     """Check a roster and put it in force; an older one than that in force is refused (O-01)."""
     from terminal.canteen.lines import ms
-    from terminal.cli.assemble import open_journal
     from terminal.cli.canteen_desk import store_of
     from terminal.cli.canteen_view import show_roster
-    from terminal.clock import SystemClock
     from terminal.journal.canteen_records import RosterLoaded
 
-    now, station = SystemClock().now(), _station(state, number, region, keys)
-    provider = station.load_keys()
-    policy = station.load_policy(provider, now)
-    with open_journal(state, number) as journal:
-        roster = store_of(station, provider).install_roster(file, policy, now)
-        journal.append(
-            RosterLoaded(
-                at_ms=ms(now),
-                school=roster.header.school,
-                roster=roster.header.sequence,
-                through=roster.header.through.get(str(number), 0),
-                pupils=len(roster.pupils),
-            )
-        )
-    show_roster(roster, "is in force", json)
+    station = _station(state, number, region, keys)
+
+    def work(desk: CanteenDesk, now: datetime) -> None:
+        roster = store_of(station, station.load_keys()).install_roster(file, desk.policy, now)
+        desk.roster = roster
+        header = roster.header
+        through = header.through.get(str(desk.terminal), 0)
+        desk.append(RosterLoaded(ms(now), header.school, header.sequence, through, len(roster.pupils)))
+        show_roster(roster, "is in force", json)
+
+    _with_desk(station, work)
 
 
 @roster_app.command("show")
@@ -144,12 +139,17 @@ def load_prices(
 ) -> None:
     """Check a price list and put it in force."""
     from terminal.cli.canteen_desk import store_of
-    from terminal.clock import SystemClock
 
-    now, station = SystemClock().now(), _station(state, number, region, keys)
-    provider = station.load_keys()
-    prices = store_of(station, provider).install_price_list(file, station.load_policy(provider, now), now)
-    print(f"price list {prices.header.sequence} of {prices.header.school}: {len(prices.products)} products")
+    station = _station(state, number, region, keys)
+
+    def work(desk: CanteenDesk, now: datetime) -> None:
+        prices = store_of(station, station.load_keys()).install_price_list(file, desk.policy, now)
+        desk.price_list = prices
+        print(
+            f"price list {prices.header.sequence} of {prices.header.school}: {len(prices.products)} products"
+        )
+
+    _with_desk(station, work)
 
 
 @app.command()
@@ -324,13 +324,38 @@ def _station(state: Path, number: int, region: str, keys: Path | None) -> Statio
 def _with_desk(
     station: Station, work: Callable[[CanteenDesk, datetime], None], *, without_journal: bool = False
 ) -> None:
-    """Do `work` at the counter of `station`, now."""
+    """Do `work` at the counter of `station`, now: here, or in the process that is serving cards there."""
     from terminal.cli.canteen_desk import open_desk
+    from terminal.cli.canteen_line import counter_here
     from terminal.clock import SystemClock
+    from terminal.errors import JournalLocked
 
+    counter = counter_here()
+    if counter is not None:
+        work(counter.desk, counter.clock.now())
+        return
     clock = SystemClock()
-    with open_desk(station, clock, without_journal=without_journal) as desk:
-        work(desk, clock.now())
+    try:
+        with open_desk(station, clock, without_journal=without_journal) as desk:
+            work(desk, clock.now())
+    except JournalLocked:
+        if not _ask_the_running_one(station.state):
+            raise
+
+
+def _ask_the_running_one(state: Path) -> bool:
+    """Pass this command on to the terminal that is running in `state`; False when none takes it."""
+    from terminal.cli.canteen_line import ask
+
+    words = sys.argv[sys.argv.index("canteen") + 1 :]
+    answer = ask(state, [str(Path(word).resolve()) if Path(word).is_file() else word for word in words])
+    if answer is None:
+        return False
+    sys.stdout.write(answer.stdout)
+    sys.stderr.write(answer.stderr)
+    if answer.code:
+        raise typer.Exit(answer.code)
+    return True
 
 
 def _ref(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,7 +96,14 @@ def run(
             if sync is not None:
                 sync.wake()
 
-        serve(terminal, cards, show)
+        if terminal.canteen is None:
+            serve(terminal, cards, show)
+            return
+        from terminal.cli.canteen_line import Counter, open_line
+
+        counter = Counter(terminal.canteen, clock, Lock())
+        with open_line(state, counter):
+            serve(terminal, cards, show, counter.turn)
 
 
 def _say_nothing(_outcome: Outcome) -> None:

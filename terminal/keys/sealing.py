@@ -46,7 +46,7 @@ class StorageKeys:
         except (InvalidTag, ValueError) as error:
             raise KeyFileError(
                 f"what was sealed for {purpose!r} does not open with this key",
-                "Use the key file of this terminal, or load the data again.",
+                "Use the key file of this terminal, or remove what was sealed and load it again.",
             ) from error
 
     def _cipher(self, purpose: str) -> AESGCM:

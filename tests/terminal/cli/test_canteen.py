@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
+from terminal.cli.assemble import Station, open_terminal
+from terminal.cli.canteen_line import Counter, ask, open_line
+from terminal.clock import SystemClock
 from terminal.errors import CanteenRefused, JournalError, RosterError
 from tests.terminal.cli.inside import Run, Told, runner
 
@@ -212,3 +219,71 @@ def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, 
     report = json.loads(school("canteen", "report", "--json").stdout)
     assert [row["flags"] for row in report["uncertain"]] == [["from_spare_log"]]
     assert sum(report["sources"].values()) == 2 * 7109
+
+
+# while the terminal serves cards
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Counter]:
+    """The terminal of `school`, running: it holds its journal and takes commands between taps."""
+    station = Station(1, "canteen", folder / "var/terminal", "demo")
+    with open_terminal(station, SystemClock()) as terminal:
+        assert terminal.canteen is not None
+        counter = Counter(terminal.canteen, SystemClock(), Lock())
+        with open_line(station.state, counter):
+            yield counter
+
+
+def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> None:
+    with serving(tmp_path) as counter:
+        issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
+        assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
+        tapped = counter.desk.context(bytes.fromhex(ANNA), counter.clock.now()).pupil
+        assert tapped is not None
+        assert tapped.served == 1, "a tap knows at once"
+        assert school("canteen", "annul", ANNA, *AT).returncode == 0
+        refused = school("canteen", "annul", ANNA, *AT)
+        assert (refused.returncode, refused.stderr) == (
+            CanteenRefused.exit_code,
+            "terminal: this pupil has no meal or sale here. Check the reference.\n",
+        )
+        assert school("canteen", "report", "--json").returncode == 0
+        newer = json.loads((tmp_path / "roster.json").read_bytes())
+        newer["header"]["sequence"] = 2
+        (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
+        assert school("canteen", "roster", "load", "newer.json").returncode == 0
+        assert counter.desk.roster_sequence == 2, "in force for the next tap"
+        assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea").returncode == 60
+        assert school("canteen", "close", *AT).returncode == 0
+    assert not (tmp_path / "var/terminal/canteen/counter.json").exists()
+    assert school("canteen", "annul", ANNA, *AT).returncode == CanteenRefused.exit_code
+
+
+def test_a_command_waits_for_the_tap_that_is_being_served(school: Run, tmp_path: Path) -> None:
+    with serving(tmp_path) as counter, ThreadPoolExecutor(1) as staff:
+        with counter.turn:
+            asked = staff.submit(ask, tmp_path / "var/terminal", ["roster", "show"])
+            with pytest.raises(TimeoutError):
+                asked.result(0.2)
+        answer = asked.result(20)
+        assert answer is not None
+        assert ANNA in answer.stdout
+
+
+def test_the_line_answers_only_whom_it_knows(school: Run, tmp_path: Path) -> None:
+    state = tmp_path / "var/terminal"
+    assert ask(state, ["roster", "show"]) is None, "nobody serves there"
+    with serving(tmp_path):
+        path = state / "canteen/counter.json"
+        assert path.stat().st_mode & 0o077 == 0
+        known = path.read_text()
+        path.write_text(json.dumps(json.loads(known) | {"token": "guess"}))
+        assert ask(state, ["roster", "show"]) is None
+        path.write_text(known)
+        wrong = ask(state, ["no-such-command"])
+        assert wrong is not None
+        assert (wrong.code, "No such command" in wrong.stderr) == (2, True)
+        assert ask(state, ["roster", "show"]) is not None
+    path.write_text(known)
+    assert ask(state, ["roster", "show"]) is None, "a file left behind by a terminal that was killed"
