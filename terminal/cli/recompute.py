@@ -48,7 +48,7 @@ def recompute(
     reader = JournalReader(existing_journal(state))
     replay = _replay(state, reader, next(iter(policies.values())), keys) if roster else None
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
-    for sequence, found in _again(reader, policies, replay):
+    for sequence, found in charges_again(reader, policies, replay):
         if isinstance(found, str):
             counts["not_possible"] += 1
             _tell(json, sequence, {"not_possible": found})
@@ -71,7 +71,7 @@ def recompute(
         )
 
 
-def _again(
+def charges_again(
     reader: JournalReader, policies: Mapping[str, Policy], replay: Replay | None
 ) -> Iterator[tuple[int, list[Deviation] | str]]:
     """For every row that charges somebody: where it deviates, or why it could not be decided again."""

@@ -24,10 +24,13 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.decision.pupil import Pupil
 from terminal.decision.trail import ROSTER, Fact, compact, restore
+from terminal.policy.grants import NO_GRANTS
 from terminal.policy.policy import Policy
 
 INS_READ_DATA: Final = 0xAD
 INS_READ_RECORDS: Final = 0xAB
+LISTED: Final = "O-02:the terminal's list is newer than the card"
+"""How the trail of a ride says that the grants were not the card's."""
 NO_UID: Final = bytes(7)
 
 Command = tuple[int, bytes, bytes]
@@ -82,6 +85,8 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     """
     if ROSTER in tap.known and pupil is None:
         raise CannotRecompute("decided with a school roster that is not at hand")
+    if LISTED in tap.reasons and policy.grants is NO_GRANTS:
+        raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
     decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known, pupil), tap.at)
     return list(_deviations(tap, decision))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,8 @@ from terminal.decision.recompute import (
 )
 from terminal.decision.trail import STATED_APART, compact, restore, stated
 from terminal.journal.records import Intent, build_record, parse_record
+from terminal.policy.grants import GrantTable
+from terminal.policy.policy import Policy
 from tests.terminal.decision.rider import DEMO, PENSIONER, SOCIAL_PACK, STUDENT, Rider, demo_with, local
 
 NOW = local("08:00")
@@ -39,10 +42,10 @@ def proof_of(rider: Rider) -> tuple[Command, ...]:
     return (INS_READ_DATA, b"\x01" + bytes(6), rights), (INS_READ_RECORDS, b"\x02" + bytes(6), event)
 
 
-def recorded(rider: Rider, context: TapContext | None = None) -> RecordedTap:
+def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = DEMO) -> RecordedTap:
     """The tap as the journal would hold it, through the record's own bytes."""
     context = context or TapContext("bus", 7, rider.sequence, shift_open=True, shift=1, turn=1, route=5)
-    decision = decide(rider.snapshot, DEMO, context, NOW)
+    decision = decide(rider.snapshot, policy, context, NOW)
     assert decision.write_plan is not None
     intent = Intent(
         at_ms=int(NOW.timestamp() * 1000),
@@ -178,3 +181,12 @@ def test_no_rule_looks_at_the_uid() -> None:
     other = replace(rider.snapshot, uid=b"\x04another")
     context = TapContext("bus", 7, 1, shift_open=True)
     assert decide(other, DEMO, context, NOW) == decide(rider.snapshot, DEMO, context, NOW)
+
+
+def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
+    newer = GrantTable([(b"resident", date(2026, 9, 10), (PENSIONER,))])
+    policy = replace(DEMO, grants=newer)
+    tap = recorded(Rider(), policy=policy)
+    assert recompute(tap, policy) == []
+    with pytest.raises(CannotRecompute, match="own list of grants"):
+        recompute(tap, DEMO)
