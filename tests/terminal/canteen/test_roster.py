@@ -229,3 +229,10 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     store = CanteenStore(tmp_path / "file" / "canteen", 80001, StorageKeys({"roster": bytes(32)}))
     with pytest.raises(RosterError, match="cannot be"):
         store.install_roster(written(tmp_path, roster_document()), POLICY, NOW)
+
+
+def test_the_roster_in_the_documentation_can_be_loaded(store: CanteenStore, tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "canteen.md").read_text(encoding="utf-8")
+    (tmp_path / "roster.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    roster = store.install_roster(tmp_path / "roster.toml", POLICY, NOW)
+    assert [len(pupil.orders) for pupil in roster.pupils.values()] == [1]
