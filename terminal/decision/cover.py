@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cardproto.resident.records.event import PaidBy
+from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message, TapContext
 from terminal.policy.journeys import Transfer
 from terminal.policy.scopes import Ride
 
 CONTRACT_SLOTS: Final = (PaidBy.CONTRACT_A, PaidBy.CONTRACT_B)
+RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
 CONCESSION_SLOTS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
 
 

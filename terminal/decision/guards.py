@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, Cover
+from terminal.decision.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fare_book import Quote
@@ -16,7 +16,7 @@ RIGHT_OF = {RidePass: Right.PASS, RidePack: Right.PACK, RidePlan: Right.PLAN}
 def already_paid(tap: Tap, trail: Trail) -> bool:
     """Whether this tap belongs to the ride of the newest event, whichever way one looks at it."""
     event = tap.snapshot.event
-    if event.kind not in (EventKind.RIDE, EventKind.CHECK_IN) or tap.age_s is None:
+    if event.kind not in RIDES or tap.age_s is None:
         return False
     found = _again(tap, tap.age_s)
     if found is None:
@@ -27,16 +27,16 @@ def already_paid(tap: Tap, trail: Trail) -> bool:
 
 
 def _again(tap: Tap, age_s: int) -> tuple[str, str] | None:
-    """The rule by which this tap is no new ride. The first seconds after a check-in are no check-out."""
+    """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
     event, context, guards = tap.snapshot.event, tap.context, tap.policy.document.guards
-    same_terminal, checked_in = event.terminal == context.terminal, event.kind is EventKind.CHECK_IN
+    same_terminal, two_taps = event.terminal == context.terminal, event.kind is not EventKind.RIDE
     if same_terminal and age_s <= guards.repeat_s:
         return "T-35", "same card on the same terminal: ignored"
     if event.route != context.route:
         return None
-    if age_s <= guards.retap_s and (checked_in or not same_terminal):
+    if age_s <= guards.retap_s and (two_taps or not same_terminal):
         return "K-03", "paid at a validator of this route: not charged again"
-    if checked_in or age_s > guards.passback_s or _companions_left(tap) is not None:
+    if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
         return None
     if _right_of(tap, event.paid_by) not in guards.passback_rights:
         return None

@@ -22,7 +22,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     owed_minor, counters = _owed(tap, counters, trail)
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters)
-    due_minor = cover.price_minor * (1 + cover.companions)
+    due_minor, flags = cover.price_minor * (1 + cover.companions), len(trail.flags)
     rule = checks_in(tap, ride) if cover.by_fare and due_minor and not tap.context.companions else None
     if rule is not None:
         held, _ = capped(tap, ride, cover, due_minor, counters, Trail())
@@ -38,6 +38,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
         due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
         charge_minor = owed_minor + due_minor + others_minor
         if charge_minor and not _enough(tap, charge_minor, trail):
+            del trail.flags[flags:]  # nothing is charged, so nothing was capped
             return None
         outcome = Outcome(cover.message, accepted=True, charge_minor=charge_minor, values=cover.values)
         kind = EventKind.RIDE

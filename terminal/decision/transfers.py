@@ -5,16 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from cardproto.resident.records.event import EventKind, PaidBy
+from cardproto.resident.records.event import PaidBy
 from terminal.decision.concessions import cheapest
-from terminal.decision.cover import Cover
+from terminal.decision.cover import RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fare_book import Quote
 from terminal.policy.journeys import Transfer
 from terminal.policy.scopes import Ride
 
-RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
 MANY: Final = 63
 """The largest count of transfers a card holds: that many or more."""
 

@@ -55,7 +55,7 @@ def lowest_fare(table: FareTable) -> int | None:
 def highest_fare(document: RegionDocument) -> int:
     """The most an ordinary ride costs with the transport card; 0 where the document has no fares."""
     if document.gtfs is not None and document.gtfs.tables is not None:
-        return max((product.amount_minor for product in document.gtfs.tables.fare_products), default=0)
+        return dearest_ride_minor(document.gtfs.tables)
     return max((fare for table in _tables(document) for fare, _ in table_fares(table)), default=0)
 
 

@@ -110,7 +110,7 @@ def _concession(path: str, concession: Concession, document: RegionDocument) -> 
         yield Problem(f"{path}.fare", "no profile uses it, so it can never apply", advice)
     if isinstance(concession.fare, AmountOff):
         yield from _amount_off(f"{path}.fare.amount_minor", concession.fare, document)
-    yield from season_problems(f"{path}.season", concession.season)
+    yield from season_problems(f"{path}.season", concession.season, document)
     yield from scope_problems(f"{path}.scope", concession.scope, document)
     yield from _limit_problems(f"{path}.limits", concession.limits, document)
     if concession.companions is not None:
@@ -191,6 +191,6 @@ def _grace(document: RegionDocument) -> Iterator[Problem]:
             yield unknown(f"grace.concessions[{index}]", "concession with a fare", code, with_fare)
     if not grace.concessions:
         yield Problem("grace.concessions", "nobody is taken along", "Name a concession or remove [grace].")
-    yield from season_problems("grace.season", grace.season)
+    yield from season_problems("grace.season", grace.season, document)
     yield from scope_problems("grace.scope", grace.scope, document)
     yield from counter_problems("grace.counter", grace.counter, document, (Period.KEPT,), grace.trips)

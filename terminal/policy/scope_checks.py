@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Final
 
 from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.schema import RegionDocument
 from terminal.policy.schema_counters import CounterSlot, Period
 from terminal.policy.schema_rights import Scope, Season
+from terminal.policy.scopes import YearlySeason
 
 DATED: Final = (
     Period.SERVICE_DAY,
@@ -19,6 +21,7 @@ DATED: Final = (
     Period.YEAR,
 )
 LEAP_YEAR: Final = 2024
+DAYS_OF_A_YEAR: Final = 366
 
 
 def scope_problems(path: str, scope: tuple[Scope, ...], document: RegionDocument) -> Iterator[Problem]:
@@ -39,17 +42,35 @@ def scope_problems(path: str, scope: tuple[Scope, ...], document: RegionDocument
         yield from unique(f"{at}.routes", one.routes)
 
 
-def season_problems(path: str, season: Season | None) -> Iterator[Problem]:
-    """Days that no year has."""
+def season_problems(path: str, season: Season | None, document: RegionDocument) -> Iterator[Problem]:
+    """Days that no year has, and a season the document never sees."""
     if season is None:
         return
+    wrong = list(_no_such_days(path, season))
+    yield from wrong
+    first, end = document.header.valid_from.date(), document.header.valid_to.date()
+    if not wrong and not _sees(document, YearlySeason.of(season)):
+        what = f"no day from {first} to {end} is in it, so it never holds"
+        yield Problem(path, what, "Correct the season, or the dates of the document.")
+
+
+def _no_such_days(path: str, season: Season) -> Iterator[Problem]:
     for key, day in (("first", season.first), ("last", season.last)):
         month, number = map(int, day.split("-"))
         last = monthrange(LEAP_YEAR, month)[1]
         if number > last:
-            yield Problem(
-                f"{path}.{key}", f"no year has a day {day}", f"Use {month:02d}-{last} at the latest."
-            )
+            advice = f"Use {month:02d}-{last} at the latest."
+            yield Problem(f"{path}.{key}", f"no year has a day {day}", advice)
+
+
+def _sees(document: RegionDocument, season: YearlySeason) -> bool:
+    """Whether some day of the document is in `season`; of leap days only those it really has."""
+    first, end = document.header.valid_from.date(), document.header.valid_to.date()
+    days = (end - first).days
+    near = range(min(days, DAYS_OF_A_YEAR) + 1)
+    if any(season.holds(first + timedelta(days=n)) for n in near):
+        return True
+    return days > DAYS_OF_A_YEAR and any(season.holds(first + timedelta(days=n)) for n in range(days + 1))
 
 
 def slots_of(document: RegionDocument) -> Mapping[str, CounterSlot]:

@@ -224,6 +224,13 @@ def test_companions_and_refused_rides_count_on_no_cap() -> None:
     assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
 
 
+def test_a_ride_that_is_refused_is_not_capped() -> None:
+    rider = Rider(policy=clam_card(), balance_minor=600)
+    assert rides(rider.policy, "aa", "aa", rider=rider) == [250, 250]
+    refused = rider.tap(local("12:00"), route=9, zone=1, to_zone=1)
+    assert (told(refused), refused.flags) == (("no_funds", 0), ())
+
+
 def test_the_cap_of_a_day_ends_with_the_service_day() -> None:
     def charges(last: datetime) -> int:
         rider = Rider(policy=clam_card(), balance_minor=100_000)

@@ -147,6 +147,25 @@ def test_t_07_which_second_tap_is_the_check_out(seconds: int, where: dict[str, o
     assert told(leave(rider, NOW + timedelta(seconds=seconds), 12_000, **where))[0] == message
 
 
+@pytest.mark.parametrize(
+    ("seconds", "where", "message"),
+    [
+        (2, {}, "already_paid"),
+        (60, {"terminal": 8}, "already_paid"),
+        (61, {}, "ok_checkin"),
+        (30, {"route": 6}, "ok_checkin"),
+    ],
+)
+def test_t_35_a_check_out_tapped_twice_is_no_new_ride(
+    seconds: int, where: dict[str, object], message: str
+) -> None:
+    rider = Rider(policy=belgorod(), balance_minor=50_000)
+    board(rider)
+    left = NOW + 30 * MIN
+    leave(rider, left, 12_000)
+    assert told(leave(rider, left + timedelta(seconds=seconds), 12_000, **where))[0] == message
+
+
 def test_t_07_a_check_out_at_an_unknown_place_costs_all_that_was_held() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     board(rider)

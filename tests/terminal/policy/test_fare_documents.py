@@ -372,6 +372,13 @@ def test_what_is_wrong_is_named_with_its_place_and_a_way_out(
     assert "\n" not in str(error)
 
 
+def test_a_season_the_document_never_sees_is_refused() -> None:
+    summer = text_of(concession("season = { first = '09-01', last = '05-31' }"))
+    summer = summer.replace("valid_from = 2025-01-01", "valid_from = 2026-06-02")
+    error = refused(summer.replace("valid_to = 2030-01-01", "valid_to = 2026-08-31"))
+    assert error.what.startswith("region.toml: concessions[0].season: no day from 2026-06-02 to 2026-08-31")
+
+
 def test_a_gap_is_named_with_its_first_hour() -> None:
     text = text_of(timeframe("p"), flat("x", "except_when = 'p'"), fares=NO_DEFAULT)
     assert "no fare for mode bus, routes not named, all zones, from Monday 07:00" in str(refused(text))
