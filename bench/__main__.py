@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import fares, pcsc, process, taps
+from bench import fares, gtfs, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -17,6 +17,9 @@ SUITE = (
     fares.decisions,
     fares.loading,
     fares.memory,
+    gtfs.importing,
+    gtfs.deciding,
+    gtfs.memory,
 )
 
 

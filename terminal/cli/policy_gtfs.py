@@ -35,10 +35,17 @@ def import_gtfs(
     json: Json = False,
 ) -> None:
     """Check the fares of a GTFS feed and write them for a region document. Lists what is ignored."""
-    from terminal.cli.output import print_json
-    from terminal.policy.gtfs.importer import import_feed
+    import sys
 
-    imported = import_feed(feed)
+    from terminal.cli.output import print_json
+    from terminal.policy.gtfs.importer import FeedRefused, import_feed
+
+    try:
+        imported = import_feed(feed)
+    except FeedRefused as refused:
+        for problem in refused.problems[1:]:
+            print(f"also wrong: {problem}. {problem.advice}", file=sys.stderr)
+        raise
     digest = None if out is None else _write(out, imported)
     if json:
         print_json(_as_json(imported, out, digest))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminal.policy.fare_book import Quote
+from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.ride_rights import price_of
 from terminal.policy.schema import RegionDocument
 from terminal.policy.schema_base import Medium

@@ -199,7 +199,7 @@ def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Jour
         return None
     if not ride.end and fares.destination is Destination.DEAREST:
         steps.append(
-            Step("G-09", "no tap-off seen: what was taken stays", {"charged_minor": ride.charged_minor})
+            Step("G-06", "no tap-off seen: what was taken stays", {"charged_minor": ride.charged_minor})
         )
     return _follow(journey, ride, option)
 
@@ -220,7 +220,7 @@ def _charged(fares: Fares, journey: Journey | None, ride: Ride, option: Option, 
         credit = ride.charged_minor - option.due_minor
         steps.append(
             Step(
-                "G-06",
+                "G-09",
                 "more is paid than the journey costs: counts for what follows",
                 {"credit_minor": credit},
             )

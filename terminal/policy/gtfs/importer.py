@@ -40,7 +40,7 @@ class FeedRefused(FeedError):
     def __init__(self, name: str, problems: Iterable[FeedProblem]) -> None:
         self.problems = each_once(problems)
         first, others = self.problems[0], len(self.problems) - 1
-        more = f" ({others} more follow)" if others else ""
+        more = f" (and {others} more)" if others else ""
         super().__init__(f"{name}: {first}{more}", first.advice)
 
 

@@ -315,3 +315,17 @@ def _join_rules(tables: GtfsTables, places: Places) -> dict[tuple[int, int], tup
             stops = (places.numbers[rule.from_stop_id], places.numbers[rule.to_stop_id])
         found.setdefault(key, []).append(stops)
     return {key: tuple(rules) for key, rules in found.items()}
+
+
+def dearest_ride_minor(tables: GtfsTables) -> int:
+    """The most one tap can take: the dearest product for a leg, and the dearest for the transfer to it."""
+    amounts = {product.fare_product_id: 0 for product in tables.fare_products}
+    for product in tables.fare_products:
+        amounts[product.fare_product_id] = max(amounts[product.fare_product_id], product.amount_minor)
+    legs = (amounts[rule.fare_product_id] for rule in tables.fare_leg_rules)
+    transfers = (
+        amounts[rule.fare_product_id]
+        for rule in tables.fare_transfer_rules
+        if rule.fare_product_id is not None
+    )
+    return max(legs, default=0) + max(transfers, default=0)

@@ -69,6 +69,8 @@ class TransferType(IntEnum):
 
 
 class Stop(Row, frozen=True):
+    """A stop, a station, or a location inside one; its time zone is its station's."""
+
     stop_id: Id
     location_type: LocationType = LocationType.PLATFORM
     parent_station: Id | None = None
@@ -76,26 +78,36 @@ class Stop(Row, frozen=True):
 
 
 class Route(Row, frozen=True):
+    """A route; `network_id` only where networks have no files of their own."""
+
     route_id: Id
     network_id: Id | None = None
 
 
 class Network(Row, frozen=True):
+    """A group of routes that fares depend on."""
+
     network_id: Id
     network_name: str | None = None
 
 
 class RouteNetwork(Row, frozen=True):
+    """The network of a route."""
+
     network_id: Id
     route_id: Id
 
 
 class Area(Row, frozen=True):
+    """A group of stops that fares depend on."""
+
     area_id: Id
     area_name: str | None = None
 
 
 class StopArea(Row, frozen=True):
+    """A stop in an area; a station brings its platforms along unless they have areas of their own."""
+
     area_id: Id
     stop_id: Id
 
@@ -116,6 +128,8 @@ class Calendar(Row, frozen=True):
 
 
 class CalendarDate(Row, frozen=True):
+    """A day added to a service or removed from it, whatever the week says."""
+
     service_id: Id
     date: dt.date
     exception_type: Exceptional
@@ -139,6 +153,8 @@ class RiderCategory(Row, frozen=True):
 
 
 class FareMedia(Row, frozen=True):
+    """What holds a ticket or pays."""
+
     fare_media_id: Id
     fare_media_type: MediaType
     fare_media_name: str | None = None
@@ -156,6 +172,8 @@ class FareProduct(Row, frozen=True):
 
 
 class FareLegRule(Row, frozen=True):
+    """Which product a leg costs. What a blank cell means, `uses_rule_priority` of the tables says."""
+
     fare_product_id: Id
     leg_group_id: Id | None = None
     network_id: Id | None = None
@@ -167,6 +185,8 @@ class FareLegRule(Row, frozen=True):
 
 
 class FareLegJoinRule(Row, frozen=True):
+    """Two legs in a row that count as one. Blank networks: any; blank stops: a change within one station."""
+
     from_network_id: Id | None = None
     to_network_id: Id | None = None
     from_stop_id: Id | None = None

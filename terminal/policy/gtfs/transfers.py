@@ -29,13 +29,12 @@ def applicable(
     """Those of `rules`, which are for the groups of `journey` and `ride`, that apply and the rider can pay for."""
     found = []
     for rule in rules:
-        # two transfers in a row by rules that repeat are always by the same ones: a blank cell never stands beside
-        # a listed group
-        repeated = rule.repeats and journey.run > 0
-        number = journey.run + 1 if repeated else 1
+        # transfers in a row by rules that repeat are always by the same ones, because a blank cell never stands for
+        # a listed group; before the first of them the run is the leg before alone
+        number = journey.run + 1 if rule.repeats else 1
         if rule.most is not None and rule.most < number:
             continue
-        if not _in_time(rule, journey, ride, longest_change_s, repeated=repeated):
+        if not _in_time(rule, journey, ride, longest_change_s):
             continue
         price = None if rule.product is None else prices.of[rule.product]
         if price is None and rule.product is not None:
@@ -54,17 +53,15 @@ def total_with(transfer: Transfer, journey: Journey, leg_minor: int) -> int:
     return journey.total_minor + transfer.amount_minor
 
 
-def _in_time(
-    rule: TransferRule, journey: Journey, ride: Ride, longest_change_s: int, *, repeated: bool
-) -> bool:
+def _in_time(rule: TransferRule, journey: Journey, ride: Ride, longest_change_s: int) -> bool:
     if ride.departed < journey.departed:
         return False
     if rule.limit_s is None:
         return ride.departed - journey.arrived <= longest_change_s
     if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.DEPARTURE_TO_DEPARTURE):
-        since = journey.run_departed if repeated else journey.departed
+        since = journey.run_departed if rule.repeats else journey.departed
     else:
-        since = journey.run_arrived if repeated else journey.arrived
+        since = journey.run_arrived if rule.repeats else journey.arrived
     until: int | None = ride.departed
     if rule.limit_type in (LimitType.DEPARTURE_TO_ARRIVAL, LimitType.ARRIVAL_TO_ARRIVAL):
         until = ride.arrived

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from terminal.policy.gtfs.charging import Charged, alight, board
 from terminal.policy.gtfs.checks import tables_problems
@@ -12,10 +12,10 @@ from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
-from tests.terminal.policy.gtfs.invented import as_leg, feeds, rides
+from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, feeds, rides
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(feeds(), rides())
 def test_the_index_finds_the_rules_a_scan_finds(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     assert not list(tables_problems(tables))
@@ -25,7 +25,7 @@ def test_the_index_finds_the_rules_a_scan_finds(tables: GtfsTables, legs: list[r
         assert {product.leg_rule for product in match_leg(index, as_leg(ride))} == scanned
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(feeds(), rides())
 def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     """With both ends known; what was paid too much in between is kept and counted, never given back."""
@@ -50,7 +50,7 @@ def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs
             assert state.journey.paid_minor >= state.journey.total_minor
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(feeds(), rides())
 def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     fares = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600))
@@ -68,7 +68,7 @@ def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.
         assert finished + state.journey.total_minor == cost
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(feeds(), rides())
 def test_both_taps_take_what_one_tap_with_the_end_known_takes(
     tables: GtfsTables, legs: list[reading.Ride]

@@ -67,7 +67,7 @@ def test_all_mistakes_are_there_the_first_in_the_message(tmp_path: Path) -> None
     assert [problem.file for problem in error.problems] == ["fare_media.txt"], "types first, then references"
     error = refused(tmp_path, areas="area_id\ninner\n")
     assert [problem.file for problem in error.problems] == ["stop_areas.txt", "fare_leg_rules.txt"]
-    assert "(1 more follow)" in error.what
+    assert "(and 1 more)" in error.what
 
 
 @pytest.mark.parametrize("file", ["agency", "stops", "routes", "fare_products", "fare_leg_rules"])

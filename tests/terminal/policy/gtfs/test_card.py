@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from terminal.policy.gtfs.card import CardState, Written
@@ -19,7 +19,7 @@ from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
 from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
-from tests.terminal.policy.gtfs.invented import as_leg, joining_feeds, rides, without_ends
+from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, joining_feeds, rides, without_ends
 
 CHANGE_S = 5400
 
@@ -58,7 +58,7 @@ class Card:
         return True
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(joining_feeds(), rides())
 def test_a_card_decides_as_memory_does_where_riders_tap_off(
     tables: GtfsTables, legs: list[reading.Ride]
@@ -73,7 +73,7 @@ def test_a_card_decides_as_memory_does_where_riders_tap_off(
             card.alight(ride.end, leg)
 
 
-@settings(max_examples=80)
+@BRIEF
 @given(joining_feeds(), rides())
 def test_a_card_decides_as_memory_does_without_tap_off(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     section = GtfsFares(

@@ -96,7 +96,7 @@ def test_a_leg_much_later_is_not_joined(tmp_path: Path) -> None:
 def test_a_leg_without_tap_off_is_not_joined_where_riders_tap_off(tmp_path: Path) -> None:
     rider = Rider(zones(tmp_path, "metro,tram,,\n")).on("10:00", "A", "M")
     assert rider.on("10:25", "B2", "T").paid == [350, 300], "the dearest each time"
-    assert rider.rules == ["G-09", "G-01", "G-04"]
+    assert rider.rules == ["G-06", "G-01", "G-04"]
 
 
 def test_rules_for_one_network_do_not_match_a_ride_of_two(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.gtfs.section import (
     ConcessionCategory,
     Destination,
@@ -188,6 +189,16 @@ def test_a_journey_that_does_not_fit_the_card(tables: GtfsTables) -> None:
 def test_a_limit_longer_than_a_card_looks_back(tmp_path: Path) -> None:
     tables = imported(tmp_path, **CITY, fare_transfer_rules=f"{HEAD}city,city,1,604800,1,0\n").tables
     assert "604800 s" in only(GtfsFares(destination=Destination.NOT_USED, tables=tables)).what
+
+
+def test_the_most_one_tap_can_take(tmp_path: Path) -> None:
+    tables = imported(
+        tmp_path,
+        fare_products="fare_product_id,amount,currency\nleg,24.00,RUB\nmore,5.00,RUB\npass,900.00,RUB\n",
+        fare_leg_rules="leg_group_id,fare_product_id\ncity,leg\n",
+        fare_transfer_rules=HEAD.strip() + ",fare_product_id\ncity,city,-1,3600,1,1,more\n",
+    ).tables
+    assert dearest_ride_minor(tables) == 2900
 
 
 def test_numbers_categories_and_media_of_the_document(tables: GtfsTables) -> None:
