@@ -39,7 +39,7 @@ def decide_bank(
 ) -> Decision:
     """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    if Medium.BANK_CARD not in policy.document.profiles.bus.media:
+    if context.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
         trail.note("K-02", "this profile takes no bank cards")
         return trail.refuse(Message.UNKNOWN_CARD)
     refusal = _refused(card, policy, local.date(), trail)

@@ -11,7 +11,6 @@ the count or on the same route (T-33), opens the next one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -53,8 +52,10 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
 def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
     ride = ride_of(tap.context)
-    if tap.policy.gtfs is not None:
-        return ride, feed_quote(tap.policy.gtfs, tap.context, tap.local, TRANSPORT_CARD)
+    feed = tap.policy.gtfs
+    if feed is not None:
+        wanted = tap.context.companions or tap.policy.concessions
+        return ride, feed_quote(feed, tap.context, tap.local, TRANSPORT_CARD) if wanted else None
     check_in = checks_in(tap, ride)
     if check_in is not None:
         ride = to_terminus(tap, ride)
@@ -72,7 +73,7 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover |
             return by_feed(tap, feed, held_minor(tap), trail)
         cover = RIGHTS[right](tap, ride, quote, trail)
         if cover is not None and feed is not None:
-            return replace(cover, counters=forgotten(tap, feed, cover.counters), journey=(None, 0))
+            return cover._replace(counters=forgotten(tap, feed, cover.counters), journey=(None, 0))
         if cover is not None:
             return cover
     return None

@@ -7,8 +7,6 @@ cost; if it never comes, the next ride debits all that is held.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cardproto.resident.records.event import EventKind
 from terminal.decision.caps import capped
 from terminal.decision.cover import CONCESSION_SLOTS, Cover, ride_of
@@ -41,7 +39,7 @@ def to_terminus(tap: Tap, ride: Ride) -> Ride:
     context = tap.context
     here, there = context.mark_m, context.terminus_mark_m
     length_m = None if here is None or there is None else abs(there - here)
-    return replace(ride, to_zone=context.terminus_zone, length_m=length_m)
+    return ride._replace(to_zone=context.terminus_zone, length_m=length_m)
 
 
 def is_check_out(tap: Tap) -> bool:
@@ -79,6 +77,10 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     paid_by = tap.snapshot.event.paid_by
     cover = Cover(paid_by, Message.OK_CHECKOUT, counters, code=code)
     due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
+    balance_minor = tap.snapshot.balance_minor
+    if balance_minor < due_minor:
+        trail.note("T-07", "the purse holds less than was held", {"balance_minor": balance_minor})
+        due_minor = balance_minor
     outcome = Outcome(
         Message.OK_CHECKOUT, accepted=True, charge_minor=due_minor, values={"sum_minor": due_minor}
     )

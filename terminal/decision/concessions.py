@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from cardproto.resident.records.rights import Concession
 from terminal.decision.cover import CONCESSION_SLOTS, Cover
@@ -19,8 +18,7 @@ HOUR_S: Final = 3600
 CHEAPEST_FIRST: Final = itemgetter(0, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The concession to use, from which slot, at which price, and the limits that count the ride."""
 
     slot: int

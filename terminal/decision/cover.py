@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message, TapContext
@@ -16,12 +15,7 @@ RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
 CONCESSION_SLOTS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
 
 
-def _no_values() -> Mapping[str, int | str]:
-    return NO_VALUES
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(NamedTuple):
     """One right's answer: by what, at which price from the purse, and what the card then counts.
 
     `by_fare`: the price follows from the fare of the ride, so it can be checked in and corrected (T-07).
@@ -33,7 +27,7 @@ class Cover:
     message: Message
     counters: int
     price_minor: int = 0
-    values: Mapping[str, int | str] = field(default_factory=_no_values)
+    values: Mapping[str, int | str] = NO_VALUES
     by_fare: bool = False
     opens: Transfer | None = None
     journey: tuple[int | None, int] | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.ride_rights import RideLimit
@@ -14,8 +13,7 @@ Claims: TypeAlias = list[tuple[RideLimit, int, int]]
 NO_CLAIMS: Final[Claims] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """One more use of a right. `left` after it, None where nothing limits it; `counted` by the server."""
 
     counters: int

@@ -21,8 +21,8 @@ Counters written under another layout cannot be read: no counted right is used a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
@@ -33,8 +33,7 @@ from terminal.policy.policy import Policy
 from terminal.policy.ride_rights import RidePack
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
     `concessions` are the card's, or the local list's where that is newer (`listed`, O-02). `transfer` is the

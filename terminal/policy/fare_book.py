@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from terminal.policy.schema_base import Medium
 from terminal.policy.schema_fares import (
@@ -30,8 +30,7 @@ UNKNOWN: Final = -1
 """The rule may be about this ride: it depends on a place nobody told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The ordinary fare of one ride. `assumed`: the dearest one possible, because the place is not known."""
 
     rule: str

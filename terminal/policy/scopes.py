@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
+from typing import NamedTuple
 
 from terminal.policy.schema_base import Weekday
 from terminal.policy.schema_fares import Timeframe
@@ -14,8 +15,7 @@ DAY_S = 24 * 3600
 _WEEKDAYS = tuple(Weekday)
 
 
-@dataclass(frozen=True, slots=True)
-class Ride:
+class Ride(NamedTuple):
     """Where a ride goes. Zones by number, 0 where unknown; `length_m` beyond the boundary, None where unknown."""
 
     mode: str

@@ -104,6 +104,11 @@ def test_k_02_a_profile_that_takes_no_bank_cards_says_so() -> None:
     assert tap(policy=Policy.of(document)).outcome.message is Message.UNKNOWN_CARD
 
 
+def test_k_02_a_canteen_takes_no_bank_cards() -> None:
+    decision = decide(CARD, small(), TapContext("canteen", 70, 1, shift_open=True), NOW)
+    assert decision.outcome.message is Message.UNKNOWN_CARD
+
+
 def test_t_34_a_bank_card_pays_for_companions_too() -> None:
     assert tap(companions=2).outcome.charge_minor == 3 * 3600
 

@@ -196,6 +196,15 @@ def test_t_07_a_ride_never_costs_more_than_was_held() -> None:
     assert told(leave(rider, NOW + 30 * MIN, 30_000)) == ("ok_checkout", 4600)
 
 
+def test_t_07_a_desk_that_paid_out_what_was_held_leaves_what_is_there() -> None:
+    rider = Rider(policy=belgorod(), balance_minor=50_000)
+    board(rider)
+    rider.event = replace(rider.newest, balance_after_minor=3000)
+    decision = leave(rider, NOW + 30 * MIN, 12_000)
+    assert (told(decision), rider.newest.balance_after_minor) == (("ok_checkout", 3000), 0)
+    assert "less than was held" in decision.facts[-1].effect
+
+
 def test_t_07_buses_without_check_in_are_paid_at_once() -> None:
     assert told(Rider(policy=belgorod()).tap(NOW)) == ("ok_paid", 3500)
 
