@@ -11,7 +11,7 @@ from terminal.policy.document import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import counters_of
 from terminal.scenario.load import card_of, parse_scenarios
-from terminal.scenario.play import play
+from terminal.scenario.play import Played, play
 from tests.terminal.scenario.story import DEMO, HEADER, PAID, STUDENT, played, result
 
 VOLGOGRAD = Policy.of(load_region("volgograd"))
@@ -206,3 +206,79 @@ def test_a_desk_may_set_a_counter() -> None:
         card=STUDENT,
     )
     assert [counters_of(tap, DEMO)["concession_month"] for tap in (first, second)] == [1, 31]
+
+
+PUPIL = "card = { concessions = [{ code = 12, grade = 8, shift = 2, valid_from = 2026-09-01, valid_to = 2027-05-31 }] }"
+LUNCH = "expect = { message = 'meal_ok' }"
+COUNTER = "terminal = { profile = 'canteen', school = 'city_school' }"
+
+
+def pupils_meals(pupil: str, *taps: str) -> list[Played]:
+    facts = f"pupil = {{ school = 'city_school', grade = 8, shift = 2, {pupil} }}"
+    return played(*taps, card=PUPIL, more=f"{COUNTER}\n{facts}", policy=Policy.of(load_region("chelyabinsk")))
+
+
+def test_the_parents_account_moves_with_what_they_pay() -> None:
+    first, second = pupils_meals(
+        "hot_minor = 10000", f"at = 2026-09-15T12:40:00, {LUNCH}", f"at = 2026-09-16T12:40:00, {LUNCH}"
+    )
+    assert first.decision.meal is not None
+    share_minor = first.decision.meal.parents_minor
+    assert share_minor > 0
+    assert [tap.hot_minor for tap in (first, second)] == [10000 - share_minor, 10000 - 2 * share_minor]
+
+
+def test_without_an_account_there_is_none_to_move() -> None:
+    (tap,) = pupils_meals("absent = true", f"at = 2026-09-15T12:40:00, {LUNCH}")
+    assert tap.hot_minor is None
+    assert {"account_unknown", "was_absent"} <= set(tap.decision.flags)
+
+
+def test_m_02_the_limit_of_the_day_is_measured_by_the_day() -> None:
+    lunch = pupils_meals("hot_minor = 99999", f"at = 2026-09-15T12:40:00, {LUNCH}")[0]
+    assert lunch.decision.meal is not None
+    limit_minor = lunch.decision.meal.parents_minor
+    breakfast = "serving = 'breakfast', expect = { message = 'meal_limit' }"
+    taps = pupils_meals(
+        f"hot_minor = 99999, day_limit_minor = {limit_minor}",
+        f"at = 2026-09-15T12:40:00, {LUNCH}",
+        f"after_s = 60, {breakfast}",
+        f"at = 2026-09-16T12:40:00, {LUNCH}",
+    )
+    assert [tap.decision.outcome.message.value for tap in taps] == ["meal_ok", "meal_limit", "meal_ok"]
+    assert taps[1].hot_minor == taps[0].hot_minor
+
+
+def test_m_32_an_order_is_for_its_day_and_used_once() -> None:
+    order = "serving = 'breakfast', expect = { message = 'meal_ok' }"
+    taps = pupils_meals(
+        "hot_minor = 20000, orders = ['breakfast']",
+        f"at = 2026-09-15T09:40:00, {order}",
+        f"after_s = 60, {order}",
+        f"at = 2026-09-16T09:40:00, {order}",
+    )
+    trails = [[(fact.rule, fact.effect) for fact in tap.decision.facts] for tap in taps]
+    ordered = ("M-32", "ordered, with the money put aside")
+    assert [ordered in trail for trail in trails] == [True, False, False]
+
+
+def test_a_pupil_served_without_his_card_is_not_served_again() -> None:
+    """The roster's grounds count, and the terminal remembers although the card holds no concession."""
+    grants = "grants = [{ code = 13, valid_from = 2026-09-01, valid_to = 2027-05-31 }]"
+    facts = f"pupil = {{ school = 'city_school', grade = 2, shift = 1, {grants} }}"
+    first, again = played(
+        f"at = 2026-09-15T09:40:00, {LUNCH}",
+        f"after_s = 60, {LUNCH}",
+        card="card = {}",
+        more=f"{COUNTER}\n{facts}",
+        policy=Policy.of(load_region("chelyabinsk")),
+    )
+    assert [tap.decision.outcome.message.value for tap in (first, again)] == ["meal_ok", "meal_already"]
+
+
+def test_a_counter_may_be_full_and_not_fuller() -> None:
+    (tap,) = played(PAID, card="card = { last = { at = 2026-09-14T08:00:00, counters = { pack_b = 255 } } }")
+    assert tap.before is not None
+    assert tap.before.event.counters
+    with pytest.raises(ScenarioFileError, match="cannot hold 256"):
+        played(PAID, card="card = { last = { at = 2026-09-14T08:00:00, counters = { pack_b = 256 } } }")
