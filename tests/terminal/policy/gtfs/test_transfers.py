@@ -236,6 +236,22 @@ def test_after_another_group_the_run_starts_anew(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("destination", list(Destination))
+def test_after_a_run_a_rule_to_another_group_looks_back_to_the_last_leg(
+    tmp_path: Path, destination: Destination
+) -> None:
+    """The run began at 10:00, its last leg at 10:50; half an hour from there is until 11:20."""
+    rules = (RUN.format(type=1), "a,b,,1800,1,0,")
+    prices = city(tmp_path, "A=5.00 B=7.00 C=5.00", *rules, section=GtfsFares(destination=destination))
+    for clock, fare in (("11:20", 0), ("11:20:01", 700)):
+        rider = Rider(prices)
+        for start, end, route in (("10:00", "10:10", "A"), ("10:50", "10:55", "A"), (clock, "11:30", "B")):
+            rider.on(start, "A", route)
+            if destination is Destination.DEAREST:
+                rider.off(end, "B")
+        assert rider.total == 500 + fare
+
+
 @pytest.mark.parametrize(
     ("limit_type", "third", "late"),
     [(0, 500, 500), (1, 0, 500), (2, 0, 500), (3, 0, 500)],
