@@ -48,6 +48,7 @@ from setup_env import PYTHON, ROOT, VENV, lock, prepare, stop
 CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",))
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
+TARIFF_AUTHOR = ROOT / "docs" / "tariff-author.md"
 
 
 def become(tool: str, *arguments: str) -> NoReturn:
@@ -101,11 +102,14 @@ def bench(*arguments: str) -> None:
 
 
 def docs() -> None:
-    """Write docs/card-layout.md again from the card map."""
+    """Write docs/card-layout.md again from the card map, and what docs say of the types."""
     prepare(development=False)
     text = subprocess.check_output([PYTHON, "-m", "cardproto.resident.document"])
     CARD_LAYOUT.write_bytes(text)
     print(f"docs: wrote {CARD_LAYOUT.relative_to(ROOT)}")
+    subprocess.check_call([PYTHON, "-m", "terminal.scenario.reference", TARIFF_AUTHOR])
+    print(f"docs: wrote the reference in {TARIFF_AUTHOR.relative_to(ROOT)}")
+    become("terminal", "policy", "schema", "--write", str(ROOT / "docs" / "schema"))
 
 
 def clean() -> None:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from bench import pcsc, process, taps
+from bench import fares, gtfs, pcsc, process, taps
 
-SUITE = (taps.exchanges, taps.flushes, taps.cpu, taps.records, process.start, process.memory, pcsc.exchanges)
+SUITE = (
+    taps.exchanges,
+    taps.flushes,
+    taps.cpu,
+    taps.records,
+    process.start,
+    process.memory,
+    pcsc.exchanges,
+    fares.decisions,
+    fares.loading,
+    fares.memory,
+    gtfs.importing,
+    gtfs.deciding,
+    gtfs.memory,
+)
 
 
 def main(wanted: list[str]) -> None:

@@ -2,15 +2,22 @@
 
 TerminalError            1
 ├── RegionDocumentError  10   region document or deny list invalid or unknown
+├── ScenarioFileError    10   scenario file invalid or written for something else
 ├── KeyFileError         11   key file missing, malformed, or marked production
+├── ScenariosDiffer      12   scenarios do not come out as their file says
+├── RosterError          13   roster or price list invalid, too old, or of another school
+├── FeedError            14   GTFS feed unreadable, or not to be charged by
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
-│   └── JournalFull      23   no room (disk or stated capacity)
+│   ├── JournalFull      23   no room (disk or stated capacity)
+│   └── ChargesDiffer    24   what is recorded does not follow from document, card and place
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
-└── ProfileError         50   simulated resident profile unknown or malformed
+├── ProfileError         50   simulated resident profile unknown or malformed
+├── CanteenRefused       60   a rule of the canteen stands against what was asked
+└── ReceiptError         61   a receipt or ticket could not be handed over
 """
 
 from __future__ import annotations
@@ -33,6 +40,18 @@ class RegionDocumentError(TerminalError):
     """The region document cannot be used; the one in force stays in force."""
 
     exit_code = 10
+
+
+class ScenarioFileError(TerminalError):
+    """The scenario file cannot be used."""
+
+    exit_code = 10
+
+
+class ScenariosDiffer(TerminalError):
+    """A scenario does not come out as its file says."""
+
+    exit_code = 12
 
 
 class KeyFileError(TerminalError):
@@ -59,6 +78,12 @@ class JournalFull(JournalError):
     exit_code = 23
 
 
+class ChargesDiffer(JournalError):
+    """A recorded charge does not follow from what is recorded with it."""
+
+    exit_code = 24
+
+
 class ReaderError(TerminalError):
     exit_code = 30
 
@@ -71,5 +96,29 @@ class PortInUse(CollectorError):
     exit_code = 41
 
 
+class ReceiptError(TerminalError):
+    """A receipt request or a ticket could not be handed over; the sale itself stands in the journal."""
+
+    exit_code = 61
+
+
 class ProfileError(TerminalError):
     exit_code = 50
+
+
+class RosterError(TerminalError):
+    """The roster or price list cannot be used; the one in force stays in force."""
+
+    exit_code = 13
+
+
+class CanteenRefused(TerminalError):
+    """What the canteen's staff asked for is not allowed now; nothing was recorded."""
+
+    exit_code = 60
+
+
+class FeedError(TerminalError):
+    """The feed cannot be imported; what was imported before stays as it is."""
+
+    exit_code = 14

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from terminal.errors import JournalError
+from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
+    CashSale,
     Committed,
     Intent,
     NotCommitted,
@@ -64,7 +66,7 @@ def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
 
 
 def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
-    """Taps, accepted, sum charged, refusals by reason, taps whose end is unknown, and rows not yet sent.
+    """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
 
     A shift's number is its first row, so nothing before it is read.
     """
@@ -84,10 +86,23 @@ def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
                     totals[f"message_{intent.message}"] += 1
                 case NotCommitted(intent=sequence):
                     intents.pop(sequence, None)
+                case CashSale(shift=number) as sale if number == shift:
+                    totals["cash_sales"] += 1
+                    totals["cash_minor"] += sale.sum_minor
                 case Refused(shift=number) as refused if number == shift:
                     totals["taps"] += 1
                     totals["accepted"] += refused.accepted
                     totals[f"message_{refused.message}"] += 1
+                case MealServed(shift=number) if number == shift:
+                    totals["meals_without_card"] += 1
+                case BuffetSale(shift=number) as sold if number == shift:
+                    totals["buffet_sales"] += 1
+                    totals["buffet_minor"] += sold.sum_minor
+                case Annulment(shift=number) if number == shift:
+                    totals["annulled"] += 1
+                case IssueRefused(shift=number) as refusal if number == shift:
+                    totals["refused_without_card"] += 1
+                    totals[f"message_{refusal.message}"] += 1
                 case _:
                     pass
         after = rows[-1].sequence

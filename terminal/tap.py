@@ -27,6 +27,8 @@ from cardproto.connection import CardConnection
 from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.lines import line_of
 from terminal.clock import Clock
 from terminal.commit.settle import Settlement, settle, tap_of
 from terminal.commit.write import (
@@ -39,8 +41,11 @@ from terminal.commit.write import (
 )
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext
+from terminal.decision.trail import compact, stated
 from terminal.errors import JournalError
 from terminal.journal import records
+from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
@@ -60,7 +65,8 @@ OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
 class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.cli`) builds it.
 
-    `signal` is what the passenger sees and hears; it must return at once.
+    `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
+    knows besides the card.
     """
 
     number: int
@@ -71,6 +77,7 @@ class Terminal:
     clock: Clock
     random: Randomness
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
+    canteen: CanteenDesk | None = None
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -78,13 +85,16 @@ def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
 
     Raises `JournalError` only: the journal cannot hold the tap, and the terminal is out of order. Without a durable
     intent nothing is committed to the card; an outcome that could not be stored leaves its intent open, to be
-    settled when the card comes back.
+    settled when the card comes back. A canteen goes on: entitled meals are still given (O-06).
     """
+    tap = _Tap(connection, terminal)
     try:
-        return _Tap(connection, terminal).run()
-    except JournalError:
+        return tap.run()
+    except JournalError as error:
         terminal.signal(OUT_OF_ORDER)
-        raise
+        if terminal.canteen is None:
+            raise
+        return tap.out_of_order(error)
 
 
 class _Tap:
@@ -106,6 +116,9 @@ class _Tap:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+
+    def out_of_order(self, error: JournalError) -> TapReport:
+        return self._report(OUT_OF_ORDER, End.NOTHING_WRITTEN, operator=str(error))
 
     # stages 2 and 3
 
@@ -155,15 +168,33 @@ class _Tap:
     # stages 4 to 8
 
     def _serve(self, session: CardSession) -> TapReport:
-        decision = decide(session.snapshot, self.t.policy, self._context(), self.now)
+        context = self._context()
+        decision = decide(session.snapshot, self.t.policy, context, self.now)
         plan = decision.write_plan
         if plan is None:
             return self._write_nothing(decision.outcome, decision)
-        intent = self.t.journal.begin(self._intent(session, decision, plan), sequence=plan.event.sequence)
-        result = write_plan_to_card(session.card, plan, intent)
+        try:
+            intent = self.t.journal.begin(
+                self._intent(session, context, decision, plan), sequence=plan.event.sequence
+            )
+            result = write_plan_to_card(session.card, plan, intent)
+        except JournalError:
+            report = self._serve_without_journal(decision)
+            if report is None:
+                raise
+            return report
         if isinstance(result, Unknown):
             result = self._ask_the_card(intent.sequence, session, result)
         return self._conclude(decision, plan, intent.sequence, result)
+
+    def _serve_without_journal(self, decision: Decision) -> TapReport | None:
+        """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
+        if self.t.canteen is None or decision.meal is None or not decision.meal.entitled:
+            return None
+        assert self.card_ref is not None, "set when the session was opened"
+        noted = self.t.canteen.serve_without_journal(self.card_ref, decision.meal, decision.facts, self.now)
+        self.t.signal(decision.outcome)
+        return self._report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
 
     def _ask_the_card(self, sequence: int, session: CardSession, unknown: Unknown) -> CommitResult:
         """After an unverified commit answer: if the card is still there, it can tell at once what it did."""
@@ -211,20 +242,24 @@ class _Tap:
         self.t.signal(outcome)
         shift = self.t.journal.open_shift
         seen = None if self.snapshot is None else self.snapshot.event
-        self.t.journal.append(
-            records.Refused(
-                at_ms=_ms(self.now),
-                card_ref=self.card_ref,
-                profile=self.t.profile,
-                shift=shift.shift if shift else 0,
-                message=outcome.message,
-                accepted=outcome.accepted,
-                tariff=self.t.policy.tariff,
-                reasons=_compact(decision),
-                prev_terminal=seen.terminal if seen else 0,
-                prev_sequence=seen.sequence if seen else 0,
-            )
+        refused = records.Refused(
+            at_ms=_ms(self.now),
+            card_ref=self.card_ref,
+            profile=self.t.profile,
+            shift=shift.shift if shift else 0,
+            message=outcome.message,
+            accepted=outcome.accepted,
+            tariff=self.t.policy.tariff,
+            reasons=compact(decision.facts) if decision else (),
+            prev_terminal=seen.terminal if seen else 0,
+            prev_sequence=seen.sequence if seen else 0,
+            flags=decision.flags if decision else (),
         )
+        try:
+            self.t.journal.append(refused)
+        except JournalError:
+            if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
+                raise
         return self._report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
 
     # what the stages share
@@ -239,10 +274,18 @@ class _Tap:
             shift=shift.shift if shift else 0,
             route=shift.route if shift else 0,
             direction=shift.direction if shift else 0,
+            canteen=self._canteen(),
         )
 
-    def _intent(self, session: CardSession, decision: Decision, plan: WritePlan) -> records.Intent:
-        context, seen = self._context(), session.snapshot.event
+    def _canteen(self) -> CanteenContext:
+        if self.t.canteen is None or self.card_ref is None:
+            return NO_CANTEEN
+        return self.t.canteen.context(self.card_ref, self.now)
+
+    def _intent(
+        self, session: CardSession, context: TapContext, decision: Decision, plan: WritePlan
+    ) -> records.Intent:
+        seen = session.snapshot.event
         assert self.card_ref is not None, "set when the session was opened"
         return records.Intent(
             at_ms=_ms(self.now),
@@ -258,13 +301,22 @@ class _Tap:
             balance_after_minor=plan.event.balance_after_minor,
             paid_by=plan.event.paid_by,
             tariff=self.t.policy.tariff,
-            reasons=_compact(decision),
+            reasons=compact(decision.facts),
             prev_terminal=seen.terminal,
             prev_sequence=seen.sequence,
             event=build_event(plan.event),
             proof=tuple((c.ins, c.header, c.data) for c in planned_commands(session.card, plan)),
             values=dict(decision.outcome.values),
+            meal=self._meal(decision),
+            context=stated(context),
+            flags=decision.flags,
+            counted=decision.counted,
         )
+
+    def _meal(self, decision: Decision) -> MealLine | None:
+        if decision.meal is None:
+            return None
+        return line_of(decision.meal, 0 if self.t.canteen is None else self.t.canteen.roster_sequence)
 
     def _report(
         self,
@@ -293,8 +345,3 @@ class _Tap:
 
 def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-def _compact(decision: Decision | None) -> tuple[str, ...]:
-    """The trail in journal form: `rule:effect`."""
-    return tuple(f"{reason.rule}:{reason.effect}" for reason in decision.facts) if decision else ()

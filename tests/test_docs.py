@@ -95,9 +95,8 @@ def check_command(words: list[str], *, complete: bool) -> None:
             assert word in command.commands, f"{' '.join(words)}: no command {word}"
             command = command.commands[word]
     if complete and "--help" not in words:
-        forgotten = [
-            option.name for option in command.params if option.required and not {*option.opts} & {*words}
-        ]
+        options = [one for one in command.params if one.param_type_name == "option"]
+        forgotten = [one.name for one in options if one.required and not {*one.opts} & {*words}]
         assert not forgotten, f"{' '.join(words)}: needs {forgotten}"
 
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from terminal.cli import card, collector, demo, journal, run, shift, sync
+from terminal.cli import canteen, card, collector, demo, export, journal, policy, receipt, run, shift, sync
 from terminal.cli.fault import explain
 from terminal.errors import TerminalError
 
@@ -23,6 +23,10 @@ app.command("collector")(collector.collector)
 app.add_typer(shift.app, name="shift")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")
+app.add_typer(canteen.app, name="canteen")
+app.add_typer(export.app, name="export")
+app.add_typer(policy.app, name="policy")
+app.add_typer(receipt.app, name="receipt")
 
 
 def main() -> None:

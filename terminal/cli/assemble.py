@@ -22,6 +22,7 @@ from terminal.policy.policy import Policy
 from terminal.tap import Terminal
 
 JOURNAL_FILE: Final = "journal.db"
+CANTEEN: Final = "canteen"
 SOFTWARE: Final = "resident-card-terminal 0.1.0"
 
 
@@ -35,6 +36,8 @@ class Station:
     region: str
     keys: Path | None = None
     deny_list: Path | None = None
+    serving: str = ""
+    """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
 
     def load_keys(self) -> FileKeys:
         return load_file_keys(self.keys or laboratory_keys())
@@ -80,6 +83,11 @@ def open_terminal(
     policy = station.load_policy(keys, clock.now())
     with open_journal(station.state, station.number) as journal:
         journal.append(Started(at_ms=int(clock.now().timestamp() * 1000), software=SOFTWARE))
+        canteen = None
+        if station.profile == CANTEEN:
+            from terminal.cli.canteen_desk import desk_over
+
+            canteen = desk_over(station, policy, keys, journal)
         yield Terminal(
             number=station.number,
             profile=station.profile,
@@ -89,4 +97,5 @@ def open_terminal(
             clock=clock,
             random=secrets.token_bytes,
             signal=signal,
+            canteen=canteen,
         )

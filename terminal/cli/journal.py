@@ -1,4 +1,4 @@
-"""`terminal journal show|verify`: what the terminal did, and whether anybody changed it since."""
+"""`terminal journal show|verify|recompute`: what the terminal did, whether anybody changed it, whether it was right."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from terminal.cli import recompute
 from terminal.cli.options import DEFAULT_STATE, Json, State
 
-app = typer.Typer(help="Look at a terminal's journal; neither command writes.", no_args_is_help=True)
+app = typer.Typer(help="Look at a terminal's journal; no command here writes.", no_args_is_help=True)
+app.command("recompute")(recompute.recompute)
 
 
 @app.command()
@@ -24,12 +26,14 @@ def show(
     from terminal.journal.reader import JournalReader
     from terminal.journal.records import parse_record
 
-    for row in JournalReader(_existing(state)).rows(after, limit):
+    for row in JournalReader(existing_journal(state)).rows(after, limit):
         record = parse_record(row.body)
         if json:
             print_json({"sequence": row.sequence, "kind": type(record).__name__, **_fields(record)})
         else:
-            fields = " ".join(f"{k}={v}" for k, v in _fields(record).items() if v not in ("", [], {}, None))
+            fields = " ".join(
+                f"{k}={v}" for k, v in _fields(record).items() if v not in ("", (), [], {}, None)
+            )
             print(f"{row.sequence:>7} {type(record).__name__:<12} {fields}")
 
 
@@ -42,7 +46,7 @@ def verify(state: State = DEFAULT_STATE, json: Json = False) -> None:
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
-    found = check(_existing(state))
+    found = check(existing_journal(state))
     if json:
         print_json({"ok": found.ok, **asdict(found)})
     elif found.ok:
@@ -54,7 +58,8 @@ def verify(state: State = DEFAULT_STATE, json: Json = False) -> None:
         )
 
 
-def _existing(state: Path) -> Path:
+def existing_journal(state: Path) -> Path:
+    """The journal's file in a terminal's folder; raises `JournalError` when there is none."""
     from terminal.cli.assemble import JOURNAL_FILE
     from terminal.errors import JournalError
 

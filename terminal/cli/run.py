@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,9 @@ def run(
         int, typer.Option(min=0, max=0x7FFF, help="Route, when --open-shift opens one (bus).")
     ] = 0,
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction, with --open-shift (bus).")] = 0,
+    serving: Annotated[
+        str, typer.Option(help="Canteen: the meal served, or by_shift for each pupil's own (M-30).")
+    ] = "",
     taps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many taps; default: never (pcsc).")
     ] = None,
@@ -70,7 +74,7 @@ def run(
     from terminal.shift import require_shift_of
 
     clock = SystemClock()
-    station = Station(number, profile.value, state, region, keys, deny_list)
+    station = Station(number, profile.value, state, region, keys, deny_list, serving)
     cards = reader_for(reader, station, clock, taps)
 
     def tell(outcome: Outcome) -> None:
@@ -94,7 +98,14 @@ def run(
             if sync is not None:
                 sync.wake()
 
-        serve(terminal, cards, show)
+        if terminal.canteen is None:
+            serve(terminal, cards, show)
+            return
+        from terminal.cli.canteen_line import Counter, open_line
+
+        counter = Counter(terminal.canteen, clock, Lock())
+        with open_line(state, counter):
+            serve(terminal, cards, show, counter.turn)
 
 
 def _say_nothing(_outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -81,14 +82,21 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
     return CardSource(CardsInTurn(SimReader("simulated reader", clock), turns), len(turns))
 
 
-def serve(terminal: Terminal, cards: CardSource, show: Callable[[TapReport], None]) -> None:
+def serve(
+    terminal: Terminal,
+    cards: CardSource,
+    show: Callable[[TapReport], None],
+    turn: AbstractContextManager[object] | None = None,
+) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
-    A `JournalError` ends the loop: a terminal that cannot record must not sell.
+    A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
+    where others work at the same terminal.
     """
 
     def on_card(connection: CardConnection) -> None:
-        show(take_tap(connection, terminal))
+        with turn or nullcontext():
+            show(take_tap(connection, terminal))
 
     def on_fault(error: CardError) -> None:
         terminal.signal(OUT_OF_ORDER)

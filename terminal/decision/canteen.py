@@ -1,113 +1,107 @@
-"""A meal: what is served now, whether the pupil is entitled to it today, and who pays for it.
+"""A tap in the canteen: what is served now, what this card's pupil gets of it, and what the card then holds.
 
-Nothing here looks at a network or a balance: an entitled meal is given (M-37), and for a concession that
-reveals health only its effect, the number of meals, enters the trail (D-03).
+Card and roster together say who eats (O-02); the meals of the day are those the card remembers and those this
+terminal served without it (M-19). The passenger's message is the same whoever pays (M-38).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from cardproto.resident.records.rights import Concession
-from terminal.decision.outcome import Decision, Message, Outcome
+from terminal.decision.canteen_entitlement import newest_of
+from terminal.decision.canteen_serving import Refusal, decide_portion
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
+from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.policy import MealRule, Policy
-from terminal.policy.schema import MealEntitlement, MealKind, Portion
+from terminal.policy.meals import MealPolicy
+from terminal.policy.schema_meals import BY_SHIFT, MealKind
 
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """One code of the pupil with the entitlement that fits grade and shift."""
-
-    code: int
-    rule: MealRule
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """What `max` compares: the number of meals, then the sum (M-16)."""
-        return len(self.rule.entitlement.portions), self.rule.entitlement.day_sum_minor
+NOT_IN_ROSTER: Final = "not_in_roster"
 
 
 def decide_meal(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap in the canteen; the card as such has been accepted."""
-    kind = tap.policy.meal_kind_at(tap.local.time())
+    context = tap.context.canteen
+    if context.day_closed:
+        trail.note("M-34", "the day is closed", {"day": tap.service_date.isoformat()})
+        return trail.refuse(Message.SHIFT_CLOSED)
+    if _lost(tap, trail):
+        return trail.refuse(Message.BLOCKED)
+    pupil = _pupil(tap, trail)
+    kind = _kind_served(tap.policy.meals, context.serving, tap, pupil, trail)
     if kind is None:
-        trail.note("M-15", "nothing is served at this hour", {"time": f"{tap.local:%H:%M}"})
         return trail.refuse(Message.MEAL_NOT_ORDERED)
-    if tap.meals >> kind.bit & 1:
-        trail.note("M-19", "one portion of each kind a day", {"meal": kind.id})
-        return trail.refuse(Message.MEAL_ALREADY, {"meal": kind.id})
-    portions = [
-        portion
-        for grant in _combine(_grants(tap, trail), tap.policy, trail)
-        for portion in grant.rule.entitlement.portions
-        if portion.kind == kind.id
-    ]
-    if not portions:
-        trail.note("M-19", "not entitled to this meal", {"meal": kind.id})
-        return trail.refuse(Message.MEAL_NOT_ORDERED)
-    return _serve(tap, trail, kind, portions)
-
-
-def _grants(tap: Tap, trail: Trail) -> list[_Grant]:
-    """The meal entitlements of today's concessions, each code once, first slot first."""
-    grants: dict[int, _Grant] = {}
-    for slot, concession in enumerate(tap.snapshot.rights.concessions):
-        rules = None if concession is None else tap.policy.meal_rules.get(concession.code)
-        if concession is None or rules is None or concession.code in grants:
-            continue
-        if not concession.valid_from <= tap.service_date <= concession.valid_to:
-            trail.note("M-20", "grant does not hold today", {"slot": slot})
-            continue
-        rule = next((rule for rule in rules if _fits(rule.entitlement, concession)), None)
-        if rule is None:
-            trail.note("M-20", "grant does not cover this grade or shift", {"slot": slot})
-            continue
-        grant = grants[concession.code] = _Grant(concession.code, rule)
-        _note_grant(grant, trail)
-    return list(grants.values())
-
-
-def _fits(entitlement: MealEntitlement, concession: Concession) -> bool:
-    """Whether grade (low four bits) and shift (high four) of the parameter allow it; 0 is "not stated"."""
-    grade, shift = concession.parameter & 0x0F, concession.parameter >> 4 or 1
-    if entitlement.shift is not None and entitlement.shift != shift:
-        return False
-    grades = entitlement.grades
-    return grades is None or not grade or grades.first <= grade <= grades.last
-
-
-def _note_grant(grant: _Grant, trail: Trail) -> None:
-    meals = len(grant.rule.entitlement.portions)
-    if grant.rule.sensitive:
-        trail.note("M-19", "free meals a day", {"meals": meals})
-    else:
-        trail.note(grant.rule.entitlement.rule, "free meals a day", {"meals": meals, "code": grant.code})
-
-
-def _combine(grants: list[_Grant], policy: Policy, trail: Trail) -> list[_Grant]:
-    """M-16: drop what another code replaces; of the rest keep the largest and what is added to all kept."""
-    if len(grants) < 2:
-        return grants
-    codes = {grant.code for grant in grants}
-    rest = [grant for grant in grants if not policy.replaced_by.get(grant.code, frozenset()) & codes]
-    rest.sort(key=lambda grant: (*grant.size, -grant.code), reverse=True)
-    kept: list[_Grant] = []
-    for grant in rest:
-        if all(frozenset((grant.code, other.code)) in policy.added for other in kept):
-            kept.append(grant)
-    meals = len({portion.kind for grant in kept for portion in grant.rule.entitlement.portions})
-    trail.note(
-        "M-16", "several grounds combined", {"grounds": len(grants), "kept": len(kept), "meals": meals}
+    meal = decide_portion(
+        pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=context.paid_stopped
     )
-    return kept
+    if isinstance(meal, Refusal):
+        return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
+    return _serve(tap, trail, kind, pupil, meal)
 
 
-def _serve(tap: Tap, trail: Trail, kind: MealKind, portions: list[Portion]) -> Decision:
-    funded: dict[str, int | str] = {"meal": kind.id, "sum_minor": sum(p.sum_minor for p in portions)}
-    for funder in (funder for portion in portions for funder in portion.funders):
-        funded[funder.source] = int(funded.get(funder.source, 0)) + funder.sum_minor
-    trail.note("M-01", "paid from the budget", funded)
+def _kind_served(policy: MealPolicy, serving: str, tap: Tap, pupil: Pupil, trail: Trail) -> MealKind | None:
+    """The kind this tap is for: the pupil's assigned one, the one the operator serves, or the one of the hour."""
+    if serving == BY_SHIFT:
+        kind = policy.assigned(pupil.shift or _shift_on_card(tap), pupil.school)
+        effect = "no meal is assigned to this shift"
+    elif serving:
+        kind, effect = policy.kinds.get(serving), "no such meal in the region document"
+    else:
+        kind, effect = policy.kind_at(tap.local.time(), pupil.school), "nothing is served at this hour"
+    if kind is None:
+        trail.note("M-15", effect, {"time": f"{tap.local:%H:%M}"})
+    return kind
+
+
+def _lost(tap: Tap, trail: Trail) -> bool:
+    """M-35: a card issued before the pupil's present one was reported lost."""
+    pupil = tap.context.canteen.pupil
+    if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
+        return False
+    trail.note("M-35", "a lost card: the pupil has a newer one", {"since": pupil.cards_since.isoformat()})
+    return True
+
+
+def _pupil(tap: Tap, trail: Trail) -> Pupil:
+    """What roster and card say of the pupil, together."""
+    known = tap.context.canteen.pupil
+    if known is None:
+        return Pupil(
+            ref=b"", school=tap.context.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals
+        )
+    return replace(
+        known,
+        grants=newest_of(_grants_on(tap), known.grants, trail),
+        served=tap.meals & ~known.annulled | known.served,
+    )
+
+
+def _grants_on(tap: Tap) -> Iterator[MealGrant]:
+    """The card's concessions; the parameter's low four bits are the grade, the high four the shift."""
+    rights = tap.snapshot.rights
+    for concession in rights.concessions:
+        if concession is not None:
+            yield MealGrant(
+                code=concession.code,
+                valid_from=concession.valid_from,
+                valid_to=concession.valid_to,
+                issued_on=rights.issued_on,
+                grade=concession.parameter & 0x0F,
+                shift=concession.parameter >> 4,
+            )
+
+
+def _shift_on_card(tap: Tap) -> int:
+    return next((grant.shift for grant in _grants_on(tap) if grant.shift), 1)
+
+
+def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
+    if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
+        meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
     outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
-    return accept(tap, trail, outcome, EventKind.MEAL, PaidBy.BUDGET, meals=tap.meals | 1 << kind.bit)
+    paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
+    decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
+    return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

@@ -1,6 +1,7 @@
 """What a tap means. Pure: the same snapshot, policy, context and time give the same decision, byte for byte.
 
-First what holds for every card, in this order; then the profile's own rules (`bus`, `canteen`).
+First what holds for the terminal and for every card, in this order; then the profile's own rules (`bus`,
+`canteen`), or those for bank cards.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.bank import BankSnapshot, decide_bank
 from terminal.decision.bus import decide_ride
 from terminal.decision.canteen import decide_meal
+from terminal.decision.inspection import inspect
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
@@ -20,17 +23,29 @@ from terminal.policy.policy import Policy
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, "canteen": decide_meal}
 )
+POSITION_MANUAL: Final = "position=manual"
+CLOCK_SUSPECT: Final = "clock_suspect"
+STALE_DATA: Final = "stale_data"
+EXPIRED_DATA: Final = "expired_data"
+HOUR_S: Final = 3600
 
 
-def decide(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: datetime) -> Decision:
+def decide(
+    snapshot: CardSnapshot | BankSnapshot, policy: Policy, context: TapContext, now: datetime
+) -> Decision:
     """Return what the rider is told, what is written to the card, and why.
 
     `now` is aware. Never raises for anything a card holds: every refusal is an outcome.
     """
     trail = Trail()
-    if not context.shift_open:
-        trail.note("T-60", "no sale before a shift is open")
-        return trail.refuse(Message.SHIFT_CLOSED)
+    refusal = _refused_terminal(context, trail)
+    if refusal is not None:
+        return trail.refuse(refusal)
+    _flags(policy, context, trail)
+    if context.inspection:
+        return inspect(snapshot, policy, context, now, trail)
+    if isinstance(snapshot, BankSnapshot):
+        return decide_bank(snapshot, policy, context, now, trail)
     tap = rebase(snapshot, policy, context, now)
     if tap.age_s is None:
         trail.note(
@@ -46,6 +61,35 @@ def decide(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: dat
     return profile(tap, trail)
 
 
+def _refused_terminal(context: TapContext, trail: Trail) -> Message | None:
+    """The message of a terminal that takes no taps now, or None. Entitled meals do not wait for a clock (M-37)."""
+    if not context.reader_ok:
+        trail.note("T-64", "the self-test failed")
+        return Message.OUT_OF_ORDER
+    if not context.shift_open and not context.inspection:
+        trail.note("T-60", "no sale before a shift is open")
+        return Message.SHIFT_CLOSED
+    if context.clock_suspect and not context.clock_confirmed and context.profile == "bus":
+        trail.note("O-05", "the clock jumped: a service card has to confirm it")
+        return Message.OUT_OF_ORDER
+    return None
+
+
+def _flags(policy: Policy, context: TapContext, trail: Trail) -> None:
+    """What marks every record of this terminal now."""
+    if context.clock_suspect:
+        trail.flag("O-05", CLOCK_SUSPECT, "the clock jumped")
+    if context.position_manual:
+        trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
+    age_s = context.data_age_s
+    if age_s:
+        ages = policy.document.ages
+        if age_s > ages.stale_h * HOUR_S:
+            trail.flag("O-03", EXPIRED_DATA, "the terminal's data are too old", {"data_age_s": age_s})
+        elif age_s > ages.fresh_h * HOUR_S:
+            trail.flag("O-03", STALE_DATA, "the terminal's data are old", {"data_age_s": age_s})
+
+
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     """The message for a card nobody may use here, or None."""
     rights, header = tap.snapshot.rights, tap.policy.document.header
@@ -55,7 +99,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if rights.inactive:
         trail.note("K-01", "another medium of the holder is the active one")
         return Message.MEDIUM_INACTIVE
-    if tap.policy.deny_list.contains(rights.pseudonym):
+    if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
         trail.note("O-02", "a local block wins over every right on the card")
         return Message.STOP_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
@@ -70,3 +114,9 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         trail.note("K-03", "card of another region", {"region": rights.region})
         return Message.UNKNOWN_CARD
     return None
+
+
+def _lists_cards(tap: Tap) -> bool:
+    """O-09: some regions have no stop lists."""
+    profiles = tap.policy.document.profiles
+    return (profiles.canteen if tap.context.profile == "canteen" else profiles.bus).stop_lists

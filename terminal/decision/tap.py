@@ -3,11 +3,11 @@
 The newest event holds counters, meals and journey of *its* periods. Before any rule looks at them they are
 rebased:
 
-- a month counter starts at 0 in another service month (T-14), a day counter and the meals on another service
+- a counter of days, weeks, months or years starts at 0 in another one (T-14), the meals on another service
   day;
 - a contract's counter starts at 0 when the contract in that slot began after the event, or when its product
   lapses monthly and the month is another (T-10);
-- the journey's age grows by the time since the event.
+- the journey's age grows by the time since the event; when its window has closed, its counters start at 0.
 
 Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From
 further ahead one of the two clocks is wrong (O-05): then no journey is open and no second tap is forgiven,
@@ -21,19 +21,24 @@ Counters written under another layout cannot be read: no counted right is used a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
-from cardproto.resident.records.event import Event, EventKind, PaidBy
+from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
+from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
-from terminal.policy.policy import Counter, Policy
-from terminal.policy.schema import Lapse, Period, TripPack
+from terminal.policy.journeys import Transfer
+from terminal.policy.policy import Policy
+from terminal.policy.ride_rights import RidePack
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
-    """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead."""
+class Tap(NamedTuple):
+    """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
+
+    `concessions` are the card's, or the local list's where that is newer (`listed`, O-02). `transfer` is the
+    rule of the open journey.
+    """
 
     snapshot: CardSnapshot
     policy: Policy
@@ -48,28 +53,42 @@ class Tap:
     meals: int
     journey_age_s: int | None
     transfers: int
+    transfer: Transfer | None
+    concessions: tuple[Concession | None, ...]
+    listed: bool
 
 
 class Trail:
-    """The reasons collected on the way to a decision, and what lapsed (shown with the full fare)."""
+    """What is collected on the way to a decision: its reasons, its flags, and what lapsed (shown with the full
+    fare).
+    """
 
-    __slots__ = ("lapsed", "reasons")
+    __slots__ = ("flags", "lapsed", "reasons")
 
     def __init__(self) -> None:
         self.reasons: list[Reason] = []
+        self.flags: list[str] = []
         self.lapsed: Message | None = None
 
     def note(self, rule: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
         """Add one step: the rule's id, what it did, what it looked at."""
         self.reasons.append(Reason(rule, effect, inputs))
 
+    def flag(self, rule: str, flag: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+        """Mark the record, and say by which rule."""
+        self.flags.append(flag)
+        self.reasons.append(Reason(rule, effect, inputs))
+
     def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """No ride, no meal; the card stays as it is."""
-        return Decision(Outcome(message, accepted=False, values=values), None, tuple(self.reasons))
+        return self._without_write(Outcome(message, accepted=False, values=values))
 
-    def repeat(self, message: Message) -> Decision:
+    def repeat(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """The ride is already paid: come in, nothing is written."""
-        return Decision(Outcome(message, accepted=True), None, tuple(self.reasons))
+        return self._without_write(Outcome(message, accepted=True, values=values))
+
+    def _without_write(self, outcome: Outcome) -> Decision:
+        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags))
 
 
 def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: datetime) -> Tap:
@@ -78,9 +97,11 @@ def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: dat
     local, then = at.astimezone(policy.zone), event.at.astimezone(policy.zone)
     today, event_day = policy.service_date(local), policy.service_date(then)
     age_s = _age_s(event, at, policy)
-    journey_age_s = _journey_age_s(event, age_s, policy)
-    layout = policy.document.counters.layout
+    layout = policy.card.layout
     known = event.counter_layout in (0, layout)
+    transfer = _open_transfer(event, policy, known=known)
+    journey_age_s = _journey_age_s(event, age_s, transfer, policy)
+    concessions, listed = _concessions(snapshot, policy)
     return Tap(
         snapshot=snapshot,
         policy=policy,
@@ -89,12 +110,17 @@ def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: dat
         local=local,
         service_date=today,
         age_s=age_s,
-        counters=_counters(snapshot, policy, event_day, today) if known else event.counters,
+        counters=_counters(snapshot, policy, event_day, today, journey_open=journey_age_s is not None)
+        if known
+        else event.counters,
         counter_layout=layout if known else event.counter_layout,
         counters_known=known,
         meals=event.meals if event_day == today else 0,
         journey_age_s=journey_age_s,
         transfers=0 if journey_age_s is None else event.transfers,
+        transfer=None if journey_age_s is None else transfer,
+        concessions=concessions,
+        listed=listed,
     )
 
 
@@ -105,42 +131,57 @@ def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
     return max(age_s, 0)
 
 
-def _journey_age_s(event: Event, age_s: int | None, policy: Policy) -> int | None:
-    transfer = policy.document.transfer
-    if transfer is None or age_s is None or event.journey_age_s is None:
+def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | None:
+    """The rule the card's journey follows: the one it remembers, or the document's only one."""
+    if event.journey_age_s is None or not policy.transfers:
+        return None
+    remembered = policy.card.journey
+    if remembered is None or not known:
+        return policy.ordinary_transfer or policy.transfers[0]
+    return policy.transfer_by_number.get(remembered.read(event.counters))
+
+
+def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, policy: Policy) -> int | None:
+    if age_s is None or event.journey_age_s is None:
+        return None
+    if policy.gtfs is not None:  # the feed's own rules say how long a journey lasts
+        return min(event.journey_age_s + age_s, NO_JOURNEY - 1)
+    if transfer is None:
         return None
     journey_age_s = event.journey_age_s + age_s
     return journey_age_s if journey_age_s <= transfer.window_s else None
 
 
-def _counters(snapshot: CardSnapshot, policy: Policy, event_day: date, today: date) -> int:
-    event = snapshot.event
+def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concession | None, ...], bool]:
+    """O-02: of card and local list, where they differ, the one issued later."""
+    rights = snapshot.rights
+    local = policy.grants.of(rights.pseudonym)
+    if local is None or local.issued_on <= rights.issued_on or local.concessions == rights.concessions:
+        return rights.concessions, False
+    return local.concessions, True
+
+
+def _counters(
+    snapshot: CardSnapshot, policy: Policy, event_day: date, today: date, *, journey_open: bool
+) -> int:
+    event, card = snapshot.event, policy.card
     if event.counter_layout == 0:
         return 0
     counters = event.counters
+    if event_day < today:
+        counters = card.carried_over(counters, event_day, today)
+    if not journey_open:
+        counters &= card.kept_by_journey
     new_month = event_day < today and (event_day.year, event_day.month) != (today.year, today.month)
-    for counter in policy.counters:
-        if counter.period is Period.SERVICE_MONTH:
-            over = new_month
-        elif counter.period is Period.SERVICE_DAY:
-            over = event_day < today
-        else:
-            over = _contract_renewed(counter, snapshot, policy, event_day, new_month)
-        if over:
+    for slot, counter in enumerate(card.contracts):
+        contract = snapshot.rights.contracts[slot]
+        if contract is None or contract.valid_from > event_day:
             counters = counter.write(counters, 0)
+        elif new_month:
+            product = policy.products.get(contract.product)
+            if isinstance(product, RidePack) and product.monthly:
+                counters = counter.write(counters, 0)
     return counters
-
-
-def _contract_renewed(
-    counter: Counter, snapshot: CardSnapshot, policy: Policy, event_day: date, new_month: bool
-) -> bool:
-    if counter not in policy.contract_counters:
-        return False
-    contract = snapshot.rights.contracts[policy.contract_counters.index(counter)]
-    if contract is None or contract.valid_from > event_day:
-        return True
-    product = policy.products.get(contract.product)
-    return new_month and isinstance(product, TripPack) and product.lapses is Lapse.MONTHLY
 
 
 def accept(
@@ -153,10 +194,12 @@ def accept(
     counters: int | None = None,
     meals: int | None = None,
     journey: tuple[int | None, int] | None = None,
+    counted: tuple[str, ...] = (),
 ) -> Decision:
     """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.
 
-    What is not given stays as rebased; `journey` is (age in seconds, transfers used).
+    What is not given stays as rebased; `journey` is (age in seconds, transfers used), `counted` the counters
+    the server has to add one to.
     """
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
     context = tap.context
@@ -176,4 +219,5 @@ def accept(
         meals=tap.meals if meals is None else meals,
         counters=tap.counters if counters is None else counters,
     )
-    return Decision(outcome, WritePlan(event, outcome.charge_minor), tuple(trail.reasons))
+    plan = WritePlan(event, outcome.charge_minor)
+    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalError, JournalFull, JournalLocked
+from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
 from terminal.journal.chain import Head, link
 from terminal.journal.database import connect_writer, journal_error, not_writable, transaction
 from terminal.journal.lock import FileLock
@@ -33,7 +34,7 @@ from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000
-CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed)
+CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed, Annulment, DayClosed)
 """Records that finish something begun: taken even when the stated capacity is reached."""
 
 
@@ -112,7 +113,7 @@ class Journal:
         """Number and chain the record, start its flush and return at once.
 
         `sequence` is the number the caller already wrote elsewhere (in a card event); another one is refused.
-        Raises `JournalFull` at the stated capacity (except for records that finish something) and
+        Raises `JournalFull` at the stated capacity (except for records that finish something, and entitled meals) and
         `JournalError` after a failed flush.
         """
         body = build_record(record)
@@ -124,7 +125,7 @@ class Journal:
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if number - self._base.sequence > self.capacity_rows and not isinstance(record, CLOSING):
+            if number - self._base.sequence > self.capacity_rows and not _goes_on(record):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity",
                     "Connect the network so that rows can be sent, acknowledged and purged.",
@@ -146,6 +147,11 @@ class Journal:
     def next_sequence(self) -> int:
         """The number the next record will get."""
         return self._assigned.sequence + 1
+
+    @property
+    def full(self) -> bool:
+        """The stated capacity is reached: nothing may be sold until rows have left (O-06)."""
+        return self._assigned.sequence - self._base.sequence >= self.capacity_rows
 
     @property
     def head(self) -> Head:
@@ -280,6 +286,13 @@ class Journal:
 
     def _translate(self, error: sqlite3.Error | JournalError) -> JournalError:
         return journal_error(self.path, error)
+
+
+def _goes_on(record: AnyRecord) -> bool:
+    """Whether a full journal still takes `record`: the end of something begun, or an entitled meal (O-06)."""
+    if isinstance(record, Intent | MealServed):
+        return record.meal is not None and record.meal.entitled
+    return isinstance(record, CLOSING)
 
 
 def _lock(path: Path) -> FileLock:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from terminal.journal.chain import Head
 from terminal.journal.database import connect_reader, journal_error
 from terminal.journal.records import AnyRecord, parse_record
+
+PAGE_ROWS: Final = 1000
 
 
 class Row(NamedTuple):
@@ -64,6 +67,13 @@ class JournalReader:
         return self._select(
             "SELECT sequence, body, hash FROM row WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit
         )
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every row there is, in order, read a page at a time."""
+        after = 0
+        while rows := self.rows(after, PAGE_ROWS):
+            yield from rows
+            after = rows[-1].sequence
 
     def newest(self, limit: int = 20) -> list[Row]:
         """The last `limit` rows, in order."""

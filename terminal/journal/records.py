@@ -14,18 +14,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from terminal.journal.canteen_records import CanteenRecord, MealLine
+from terminal.journal.record_base import Record
+
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
 
 
 class UnreadableRecord(ValueError):
     """The bytes are no record this software knows."""
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True):
-    """Base of every kind. `at_ms` is the terminal's clock when the fact was known."""
-
-    at_ms: int
 
 
 class Started(Record, frozen=True, array_like=True, tag=1):
@@ -56,10 +53,13 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
-    who sees the card next can tell whether this intent came true. `reasons` holds rule ids and effects, no
-    category codes. `proof` lists the transaction's data commands in order as (INS, header, plain data), so
-    that the collector can recompute the card's TMV (desfire.md §10). `values` fill the message when the
-    passenger is told at the next presentation.
+    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
+    ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
+    order as (INS, header, plain data), so that the collector can recompute the card's TMV (desfire.md §10).
+    `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
+    canteen. `context` is what else the terminal knew (`terminal.decision.trail`): with `proof` and the region
+    document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
+    those who read it later; `counted` are the server's counters it adds one to (O-04).
     """
 
     card_ref: bytes
@@ -80,6 +80,12 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     event: bytes
     proof: tuple[tuple[int, bytes, bytes], ...]
     values: dict[str, int | str]
+    meal: MealLine | None = None
+    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
+        default_factory=dict
+    )
+    flags: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -125,6 +131,7 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     reasons: tuple[str, ...]
     prev_terminal: int
     prev_sequence: int
+    flags: tuple[str, ...] = ()
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
@@ -133,8 +140,38 @@ class Fault(Record, frozen=True, array_like=True, tag=9):
     what: str
 
 
+class CashSale(Record, frozen=True, array_like=True, tag=10):
+    """Rides sold for cash on the driver's terminal; the row's number is the ticket's (T-53).
+
+    `context` as in an intent: what the terminal knew of the ride, for the fare to be found again.
+    """
+
+    shift: int
+    turn: int
+    route: int
+    direction: int
+    persons: int
+    sum_minor: int
+    tariff: str
+    reasons: tuple[str, ...] = ()
+    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
+        default_factory=dict
+    )
+    flags: tuple[str, ...] = ()
+
+
 AnyRecord: TypeAlias = (
-    Started | ShiftOpened | ShiftClosed | Intent | Committed | NotCommitted | Unresolved | Refused | Fault
+    Started
+    | ShiftOpened
+    | ShiftClosed
+    | Intent
+    | Committed
+    | NotCommitted
+    | Unresolved
+    | Refused
+    | Fault
+    | CashSale
+    | CanteenRecord
 )
 
 _encode = msgspec.msgpack.Encoder().encode

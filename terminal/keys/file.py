@@ -8,6 +8,8 @@
     school = "..."
     [lists]
     deny = "32 or more hexadecimal digits"
+    [storage]                                   # only where files are sealed at rest, as a roster is
+    roster = "64 hexadecimal digits"
 
 A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
 """
@@ -19,14 +21,18 @@ import hmac
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from cardproto.desfire.crypto import AesKey, CardKey
 from cardproto.desfire.diversify import an10922_aes128
 from terminal.errors import KeyFileError
+from terminal.keys.sealing import Sealer, StorageKeys
 
 LABORATORY: Final = "laboratory"
 PSEUDONYM_BYTES: Final = 8
+STORAGE_KEY_BYTES: Final = 32
+NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
 
 
@@ -34,9 +40,15 @@ class FileKeys:
     """A `KeyProvider` over a laboratory key file."""
 
     def __init__(
-        self, masters: Mapping[str, bytes], purposes: Mapping[str, bytes], lists: Mapping[str, bytes]
+        self,
+        masters: Mapping[str, bytes],
+        purposes: Mapping[str, bytes],
+        lists: Mapping[str, bytes],
+        storage: Mapping[str, bytes] = NO_KEYS,
     ) -> None:
         self._masters = {name: AesKey(key) for name, key in masters.items()}
+        self.sealer: Sealer = StorageKeys(storage)
+        """What seals files at rest."""
         self._purposes = dict(purposes)
         self._lists = dict(lists)
 
@@ -80,6 +92,7 @@ def load_file_keys(path: Path) -> FileKeys:
         _section(data, "masters", path, exact=16),
         _section(data, "purposes", path, exact=None),
         _section(data, "lists", path, exact=None),
+        _section(data, "storage", path, exact=STORAGE_KEY_BYTES) if "storage" in data else NO_KEYS,
     )
 
 

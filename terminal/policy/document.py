@@ -15,9 +15,18 @@ import msgspec
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
+from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
-__all__ = ["DEMO_REGION", "RegionDocument", "load_region", "parse_region", "require_in_force"]
+__all__ = [
+    "DEMO_REGION",
+    "RegionDocument",
+    "load_region",
+    "parse_region",
+    "require_in_force",
+    "require_successor",
+]
 
 REGIONS: Final = Path(__file__).with_name("regions")
 DEMO_REGION: Final = REGIONS / "demo.toml"
@@ -49,19 +58,31 @@ def parse_region(text: str, name: str) -> RegionDocument:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
-    _require_known_schema(raw, name)
+    raw = upgraded(raw, _known_schema(raw, name))
     try:
         document = msgspec.convert(raw, RegionDocument)
     except msgspec.ValidationError as error:
         from terminal.policy.explain import explain  # noqa: PLC0415 only needed when something is wrong
 
         raise explain(error, raw, name) from error
+    document = _with_feed(document, name)
     found = list(problems(document))
     if found:
         first, others = found[0], len(found) - 1
         more = f" (and {others} more)" if others else ""
         raise RegionDocumentError(f"{name}: {first.path}: {first.what}{more}", first.advice)
     return document
+
+
+def _with_feed(document: RegionDocument, name: str) -> RegionDocument:
+    """`document` with the tables of its feed, which lie beside it."""
+    if document.gtfs is None:
+        return document
+    try:
+        section = section_with_tables(document.gtfs, Path(name).parent)
+    except RegionDocumentError as error:
+        raise RegionDocumentError(f"{name}: {error.what}", error.advice) from error
+    return msgspec.structs.replace(document, gtfs=section)
 
 
 def require_in_force(document: RegionDocument, now: datetime) -> None:
@@ -79,12 +100,31 @@ def require_in_force(document: RegionDocument, now: datetime) -> None:
         )
 
 
-def _require_known_schema(raw: dict[str, object], name: str) -> None:
+def require_successor(document: RegionDocument, present: RegionDocument) -> None:
+    """Raise `RegionDocumentError` unless `document` may replace `present` on a terminal (O-01).
+
+    It has to be a later version of the same tariff for the same region: an older one never comes back by itself.
+    """
+    new, old = document.header, present.header
+    if (new.id, new.region) != (old.id, old.region):
+        raise RegionDocumentError(
+            f"region document {new.id} of region {new.region} cannot replace {old.id} of region {old.region}",
+            "Give the document of this terminal's region, or set the terminal up anew.",
+        )
+    if new.version <= old.version:
+        raise RegionDocumentError(
+            f"region document {new.id} version {new.version} is not newer than version {old.version} in force",
+            "Publish it under a higher version.",
+        )
+
+
+def _known_schema(raw: dict[str, object], name: str) -> int:
     """A newer schema may have any keys, so this comes before the types."""
     header = raw.get("header")
     schema = header.get("schema") if isinstance(header, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA_VERSION:
-        raise RegionDocumentError(
-            f"{name}: header.schema: schema {schema}, this terminal knows {SCHEMA_VERSION}",
-            "Update the terminal's software, or export the document for its schema.",
-        )
+    if not isinstance(schema, int) or OLDEST_SCHEMA <= schema <= SCHEMA_VERSION:
+        return schema if isinstance(schema, int) else SCHEMA_VERSION
+    raise RegionDocumentError(
+        f"{name}: header.schema: schema {schema}, this terminal knows {OLDEST_SCHEMA} to {SCHEMA_VERSION}",
+        "Update the terminal's software, or export the document for its schema.",
+    )

@@ -19,13 +19,17 @@ _STEP: Final = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]")
 
 def explain(error: msgspec.ValidationError, raw: object, name: str) -> RegionDocumentError:
     """Return the error to raise for document `raw` of file `name`: "file: path: problem" and an advice."""
+    what, advice = place_of(error, raw, RegionDocument)
+    return RegionDocumentError(f"{name}: {what}", advice)
+
+
+def place_of(error: msgspec.ValidationError, raw: object, root: type) -> tuple[str, str]:
+    """Return "path: problem" and an advice for `raw`, which should have been a `root`."""
     found = _PLACE.match(str(error))
     assert found is not None, "the pattern matches every text"
     path, problem = (found["path"] or "").lstrip("."), found["problem"]
-    here, value = _follow(path, raw)
-    return RegionDocumentError(
-        f"{name}: {path or 'top level'}: {_plain(problem)}", _advice(problem, here, value)
-    )
+    here, value = _follow(path, raw, root)
+    return f"{path or 'top level'}: {_plain(problem)}", _advice(problem, here, value)
 
 
 def _plain(problem: str) -> str:
@@ -48,6 +52,7 @@ def _advice(problem: str, here: list[inspect.Type], value: object) -> str:
     choices |= {
         str(member.value) for kind in here if isinstance(kind, inspect.EnumType) for member in kind.cls
     }
+    choices |= {str(v) for kind in here if isinstance(kind, inspect.LiteralType) for v in kind.values}
     if "nvalid" in problem and choices:
         return _did_you_mean(word, choices)
     return f"Correct the value {value!r}." if isinstance(value, str | int | float) else "Correct the value."
@@ -59,9 +64,9 @@ def _did_you_mean(word: str, known: set[str]) -> str:
     return f"{hint}Known here: {', '.join(sorted(known))}."
 
 
-def _follow(path: str, raw: object) -> tuple[list[inspect.Type], object]:
+def _follow(path: str, raw: object, root: type) -> tuple[list[inspect.Type], object]:
     """Return the types allowed at `path` and the value the author put there."""
-    types: list[inspect.Type] = [inspect.type_info(RegionDocument)]
+    types: list[inspect.Type] = [inspect.type_info(root)]
     value: Any = raw
     for key, index in _STEP.findall(path):
         if key == "kind":  # the error is about the tag itself: stay at the table that carries it
@@ -79,6 +84,6 @@ def _into(kind: inspect.Type, key: str) -> list[inspect.Type]:
     if isinstance(kind, inspect.StructType):
         below = [field.type for field in kind.fields if field.encode_name == key]
     else:
-        items = getattr(kind, "item_type", None)
+        items = getattr(kind, "item_type", None) or getattr(kind, "value_type", None)
         below = [items] if items is not None else list(getattr(kind, "item_types", ()))[:1]
     return [alternative for entry in below for alternative in getattr(entry, "types", (entry,))]

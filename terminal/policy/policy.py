@@ -4,64 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
+from terminal.policy.card_counters import CardCounters, Counter
 from terminal.policy.deny_list import NOBODY, DenyList
-from terminal.policy.schema import (
-    COUNTER_BITS,
-    Add,
-    ConcessionFare,
-    FixedPrice,
-    MealEntitlement,
-    MealKind,
-    Medium,
-    MonthlyTrips,
-    Pass,
-    PercentOfBase,
-    Period,
-    RegionDocument,
-    Replace,
-    TripPack,
+from terminal.policy.fare_book import TRANSPORT_CARD, FareBook, Quote
+from terminal.policy.grants import NO_GRANTS, GrantList
+from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
+from terminal.policy.journeys import (
+    CheckInRule,
+    FareCap,
+    GraceRule,
+    Transfer,
+    caps_of,
+    check_in_of,
+    grace_of,
+    transfers_of,
 )
+from terminal.policy.meals import MealPolicy
+from terminal.policy.ride_rights import FareConcession, RideProduct, concessions_of, products_of
+from terminal.policy.schema import RegionDocument
+from terminal.policy.scopes import Ride, WeekTimes
 
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """One counter inside the 56 bits of an event."""
-
-    name: str
-    shift: int
-    mask: int
-    period: Period
-
-    def read(self, counters: int) -> int:
-        """Its value in `counters`."""
-        return counters >> self.shift & self.mask
-
-    def write(self, counters: int, value: int) -> int:
-        """`counters` with this one set to `value`, which stays at the largest that fits."""
-        return counters & ~(self.mask << self.shift) | min(value, self.mask) << self.shift
-
-
-@dataclass(frozen=True, slots=True)
-class FareConcession:
-    """A concession on the bus. `code` is None where it must not be told (D-03); price 0 is a free ride."""
-
-    rule: str
-    code: int | None
-    price_minor: int
-    limit: MonthlyTrips | None
-    counter: Counter | None
-
-
-@dataclass(frozen=True, slots=True)
-class MealRule:
-    """A meal entitlement with what combining needs; `sensitive` ones show only their effect (D-03)."""
-
-    entitlement: MealEntitlement
-    sensitive: bool
+ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,104 +38,92 @@ class Policy:
 
     document: RegionDocument
     deny_list: DenyList
+    """Resident cards nobody may ride on, by pseudonym."""
+    bank_stop_list: DenyList
+    """Bank cards with an unpaid charge, by token (T-41, T-42)."""
+    grants: GrantList
+    """Concessions the terminal knows of itself, by pseudonym (O-02)."""
     zone: ZoneInfo
+    service_day_end_hour: int
     tariff: str
     """Which document decided ("demo@1"), as the journal records it."""
-    ordinary_fare_minor: int
-    """What a ride costs with the resident card when no right covers it (T-01)."""
-    fare_concessions: Mapping[int, FareConcession]
-    products: Mapping[int, Pass | TripPack]
-    counters: tuple[Counter, ...]
-    contract_counters: tuple[Counter, ...]
-    transfers_by_card: bool
-    meal_kinds: tuple[MealKind, ...]
-    meal_rules: Mapping[int, tuple[MealRule, ...]]
-    replaced_by: Mapping[int, frozenset[int]]
-    added: frozenset[frozenset[int]]
+    card: CardCounters
+    """What the card counts, as the document splits its bits."""
+    fares: FareBook
+    gtfs: GtfsFareIndex | None
+    """The feed the fares come from, where they do."""
+    concessions: Mapping[int, FareConcession]
+    products: Mapping[int, RideProduct]
+    transfers: tuple[Transfer, ...]
+    transfer_by_id: Mapping[str, Transfer]
+    transfer_by_number: Mapping[int, Transfer]
+    ordinary_transfer: Transfer | None
+    check_in: CheckInRule | None
+    caps: tuple[FareCap, ...]
+    grace: GraceRule | None
+    meals: MealPolicy
 
     @classmethod
-    def of(cls, document: RegionDocument, deny_list: DenyList = NOBODY) -> Policy:
-        """Index a checked `document` (see `terminal.policy.document`); without a list nobody is denied."""
-        counters = {counter.name: counter for counter in _counters(document)}
-        meals = document.meals
+    def of(
+        cls,
+        document: RegionDocument,
+        deny_list: DenyList = NOBODY,
+        *,
+        bank_stop_list: DenyList = NOBODY,
+        grants: GrantList = NO_GRANTS,
+    ) -> Policy:
+        """Index a checked `document` (see `terminal.policy.document`); without a list nobody is on it."""
+        counters = CardCounters.of(document.counters)
+        zones = {zone.name: zone.number for zone in document.zones}
+        timeframes = {timeframe.id: WeekTimes.of(timeframe) for timeframe in document.timeframes}
+        transfers = transfers_of(document, counters)
+        by_id = {transfer.id: transfer for transfer in transfers}
         return cls(
             document=document,
             deny_list=deny_list,
+            bank_stop_list=bank_stop_list,
+            grants=grants,
             zone=ZoneInfo(document.header.time_zone),
+            service_day_end_hour=document.header.service_day_end_hour,
             tariff=f"{document.header.id}@{document.header.version}",
-            ordinary_fare_minor=document.fares.by_medium.transport_card,
-            fare_concessions=MappingProxyType(_fare_concessions(document, counters)),
-            products=MappingProxyType({product.id: product for product in document.products}),
-            counters=tuple(counters.values()),
-            contract_counters=tuple(counters[name] for name in document.counters.contracts),
-            transfers_by_card=document.transfer is not None
-            and Medium.TRANSPORT_CARD in document.transfer.media,
-            meal_kinds=meals.kinds,
-            meal_rules=MappingProxyType(_meal_rules(document)),
-            replaced_by=MappingProxyType(_replaced_by(document)),
-            added=frozenset(frozenset(rule.codes) for rule in meals.combine if isinstance(rule, Add)),
+            card=counters,
+            fares=FareBook.of(document.fares, zones, timeframes),
+            gtfs=None if document.gtfs is None else GtfsFareIndex.of(document.gtfs),
+            concessions=concessions_of(document, counters, zones),
+            products=products_of(document, counters, zones),
+            transfers=transfers,
+            transfer_by_id=MappingProxyType(by_id),
+            transfer_by_number=MappingProxyType({transfer.number: transfer for transfer in transfers}),
+            ordinary_transfer=by_id.get(document.fares.transfer or ""),
+            check_in=None if document.checkin is None else check_in_of(document.checkin, counters, zones),
+            caps=caps_of(document, counters, zones),
+            grace=None if document.grace is None else grace_of(document.grace, counters, zones),
+            meals=MealPolicy.of(document.meals, (c.code for c in document.concessions if c.sensitive)),
         )
+
+    @property
+    def counters(self) -> tuple[Counter, ...]:
+        """The counters on the card, from the most significant bit downwards."""
+        return tuple(self.card.by_name.values())
+
+    @property
+    def contract_counters(self) -> tuple[Counter, ...]:
+        """The counters of the contract slots, A then B."""
+        return self.card.contracts
+
+    def ordinary_fare(
+        self, ride: Ride, local: datetime, *, medium: int = TRANSPORT_CARD, dearest: bool = False
+    ) -> Quote | None:
+        """What `ride` costs at a local time when no right covers it, or None when nobody knows (T-01).
+
+        `dearest`: where a place is not known, the most it can be.
+        """
+        sheets = self.fares.sheets
+        sheet = sheets[0] if len(sheets) == 1 else self.fares.on(self.service_date(local).toordinal())
+        at = (local.weekday(), local.hour * 3600 + local.minute * 60 + local.second)
+        return sheet.quote(ride, at, medium, dearest=dearest)
 
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         today = local.date()
-        return today - timedelta(days=1) if local.hour < self.document.header.service_day_end_hour else today
-
-    def meal_kind_at(self, of_day: time) -> MealKind | None:
-        """The meal served at this local time of day; a window includes its start and not its end."""
-        for kind in self.meal_kinds:
-            if kind.served_from <= of_day < kind.served_until:
-                return kind
-        return None
-
-
-def _counters(document: RegionDocument) -> list[Counter]:
-    counters, free = [], COUNTER_BITS
-    for slot in document.counters.slots:
-        free -= slot.bits
-        counters.append(Counter(slot.name, free, (1 << slot.bits) - 1, slot.period))
-    return counters
-
-
-def _fare_concessions(document: RegionDocument, counters: Mapping[str, Counter]) -> dict[int, FareConcession]:
-    indexed = {}
-    for concession in document.concessions:
-        if concession.fare is None:
-            continue
-        rule, price_minor = _price(concession.fare, document)
-        limit = concession.limit
-        indexed[concession.code] = FareConcession(
-            rule=rule,
-            code=None if concession.sensitive else concession.code,
-            price_minor=price_minor,
-            limit=limit,
-            counter=None if limit is None else counters[limit.counter],
-        )
-    return indexed
-
-
-def _price(fare: ConcessionFare, document: RegionDocument) -> tuple[str, int]:
-    """Rule and price of one ride; a concession is never dearer than the ordinary fare."""
-    ordinary = document.fares.by_medium.transport_card
-    if isinstance(fare, PercentOfBase):  # half up to whole kopecks, once (T-08)
-        return "T-02", min((document.fares.base_minor * fare.pays_percent * 2 + 100) // 200, ordinary)
-    if isinstance(fare, FixedPrice):
-        return "T-04", min(fare.price_minor, ordinary)
-    return "T-05", 0
-
-
-def _meal_rules(document: RegionDocument) -> dict[int, tuple[MealRule, ...]]:
-    sensitive = {concession.code for concession in document.concessions if concession.sensitive}
-    rules: dict[int, tuple[MealRule, ...]] = {}
-    for entitlement in document.meals.entitlements:
-        code = entitlement.code
-        rules[code] = (*rules.get(code, ()), MealRule(entitlement, code in sensitive))
-    return rules
-
-
-def _replaced_by(document: RegionDocument) -> dict[int, frozenset[int]]:
-    winners: dict[int, frozenset[int]] = {}
-    for rule in document.meals.combine:
-        if isinstance(rule, Replace):
-            winners[rule.loser] = winners.get(rule.loser, frozenset()) | {rule.winner}
-    return winners
+        return today - ONE_DAY if local.hour < self.service_day_end_hour else today

@@ -1,58 +1,29 @@
 """The shape of a region document: what a tariff author may write, as frozen types.
 
 Every rule is a member of a closed tagged union (`kind = "..."`): a document with an unknown kind or key does
-not load. Money is in kopecks (`*_minor`), durations in seconds (`*_s`), times of day are local to
-`header.time_zone`. What types cannot say (sums that add up, references that resolve) is in
-`terminal.policy.checks`.
+not load. Money is in kopecks (`*_minor`), durations in seconds (`*_s`), distances in metres (`*_m`), times of
+day are local to `header.time_zone`. What types cannot say (sums that add up, references that resolve) is in
+`terminal.policy.checks`. This is the document itself; its parts live by subject in `schema_*`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-SCHEMA_VERSION: Final = 1
-COUNTER_BITS: Final = 56
-MEAL_BITS: Final = 8
+from terminal.policy.gtfs.section import GtfsFares
+from terminal.policy.schema_base import Medium, Name, Right, Section
+from terminal.policy.schema_counters import Counters
+from terminal.policy.schema_fares import NO_FARES, Fares, Timeframe, Zone
+from terminal.policy.schema_journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
+from terminal.policy.schema_meals import Meals
+from terminal.policy.schema_receipts import Receipts
+from terminal.policy.schema_rights import Concession, Grace, Product, TripCalendar
 
-Minor = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
-"""Kopecks as the card's 24-bit event fields can hold them."""
-Fare = Annotated[int, Meta(ge=1, le=0xFFFFFF)]
-"""A price that is never 0: a free ride is a concession of its own kind, not a fare of nothing."""
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every table in the document: immutable, and an unknown key is an error."""
-
-
-class Medium(StrEnum):
-    """What the rider pays with (T-01)."""
-
-    TRANSPORT_CARD = "transport_card"
-    BANK_CARD = "bank_card"
-    CASH = "cash"
-
-
-class Right(StrEnum):
-    """What may cover a ride or a meal, in the order a profile states (K-02)."""
-
-    PASS = "pass"  # noqa: S105 a travel pass
-    PACK = "pack"
-    TRANSFER = "transfer"
-    CONCESSION = "concession"
-    PURSE = "purse"
-
-
-class Period(StrEnum):
-    """How long a counter on the card counts before it starts at 0 again."""
-
-    SERVICE_DAY = "service_day"
-    SERVICE_MONTH = "service_month"
-    CONTRACT = "contract"
+SCHEMA_VERSION: Final = 2
 
 
 class Header(Section, frozen=True, kw_only=True):
@@ -69,226 +40,34 @@ class Header(Section, frozen=True, kw_only=True):
     service_day_end_hour: Annotated[int, Meta(ge=0, le=12)] = 3
 
 
-class FareByMedium(Section, frozen=True, kw_only=True):
-    """T-01: the ordinary fare of one ride."""
-
-    transport_card: Fare
-    bank_card: Fare
-    cash: Fare
-
-
-class Fares(Section, frozen=True, kw_only=True):
-    """`base_minor` is what percentages are taken from (T-02); it may differ from every ordinary fare."""
-
-    base_minor: Fare
-    by_medium: FareByMedium
-
-
-class PercentOfBase(Section, frozen=True, kw_only=True, tag_field="kind", tag="percent_of_base"):
-    """T-02: the rider pays this share of `fares.base_minor`, rounded half up (T-08)."""
-
-    pays_percent: Annotated[int, Meta(ge=1, le=99)]
-
-
-class FixedPrice(Section, frozen=True, kw_only=True, tag_field="kind", tag="fixed_price"):
-    """T-04: the rider pays this much whatever the base tariff is."""
-
-    price_minor: Fare
-
-
-class Free(Section, frozen=True, tag_field="kind", tag="free"):
-    """T-05: the rider pays nothing; the ride is recorded."""
-
-
-ConcessionFare = PercentOfBase | FixedPrice | Free
-
-
-class OverLimit(StrEnum):
-    """What a ride past the limit costs."""
-
-    ORDINARY_FARE = "ordinary_fare"
-
-
-class MonthlyTrips(Section, frozen=True, kw_only=True, tag_field="kind", tag="monthly_trips"):
-    """So many rides per service month (T-12), counted on the card; then the ordinary fare is due (T-13)."""
-
-    trips: Annotated[int, Meta(ge=1)]
-    counter: Name
-    over_limit: OverLimit = OverLimit.ORDINARY_FARE
-
-
-class Concession(Section, frozen=True, kw_only=True):
-    """A льгота by the code cards carry. `sensitive`: it reveals health, so the code is never told (D-03)."""
-
-    code: Annotated[int, Meta(ge=1, le=255)]
-    name: str
-    sensitive: bool = False
-    fare: ConcessionFare | None = None
-    limit: MonthlyTrips | None = None
-
-
-class Pass(Section, frozen=True, kw_only=True, tag_field="kind", tag="pass"):
-    """Unlimited rides between the dates of the card's contract."""
-
-    id: Annotated[int, Meta(ge=1, le=0xFFFF)]
-    name: str
-
-
-class Lapse(StrEnum):
-    """When unused trips of a pack are lost."""
-
-    MONTHLY = "monthly"
-    WITH_CONTRACT = "with_contract"
-
-
-class TripPack(Section, frozen=True, kw_only=True, tag_field="kind", tag="trip_pack"):
-    """Prepaid rides. A card's contract states how many were sold; more than `trips` are never honoured."""
-
-    id: Annotated[int, Meta(ge=1, le=0xFFFF)]
-    name: str
-    trips: Annotated[int, Meta(ge=1, le=255)]
-    lapses: Lapse
-
-
-Product = Pass | TripPack
-
-
-class SameRoute(StrEnum):
-    """What boarding the same route in the same direction is, while the window is open (T-33)."""
-
-    NEW_TRIP = "new_trip"
-    TRANSFER = "transfer"
-
-
-class FreeWindow(Section, frozen=True, kw_only=True, tag_field="kind", tag="free_window"):
-    """T-30: after a paid ride so many free ones, up to and including `window_s` seconds after it."""
-
-    window_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
-    transfers: Annotated[int, Meta(ge=1, le=63)]
-    media: tuple[Medium, ...]
-    same_route: SameRoute = SameRoute.NEW_TRIP
-
-
-class Guards(Section, frozen=True, kw_only=True):
-    """When a second tap is the same ride. All windows include their last second.
-
-    `retap_s`: another validator on the same route (a torn tap repeated at the next door).
-    `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
-    (O-05).
-    """
-
-    repeat_s: Annotated[int, Meta(ge=0, le=60)] = 2
-    retap_s: Annotated[int, Meta(ge=0, le=600)] = 60
-    passback_s: Annotated[int, Meta(ge=0, le=3600)] = 300
-    passback_rights: tuple[Right, ...] = (Right.PASS,)
-    clock_skew_s: Annotated[int, Meta(ge=0, le=300)] = 30
-
-
-class CounterSlot(Section, frozen=True, kw_only=True):
-    """One counter in the event's 56 bits; slots follow each other from the most significant bit."""
-
-    name: Name
-    bits: Annotated[int, Meta(ge=1, le=16)]
-    period: Period
-
-
-class Counters(Section, frozen=True, kw_only=True):
-    """How `Event.counters` is split. `contracts` names the counter of each contract slot, A then B."""
-
-    layout: Annotated[int, Meta(ge=1, le=15)]
-    slots: tuple[CounterSlot, ...]
-    contracts: tuple[Name, ...]
-
-
-class MealKind(Section, frozen=True, kw_only=True):
-    """Served in [`served_from`, `served_until`); `bit` is its place in the event's mask of the day."""
-
-    id: Name
-    bit: Annotated[int, Meta(ge=0, lt=MEAL_BITS)]
-    served_from: time
-    served_until: time
-
-
-class Funder(Section, frozen=True, kw_only=True):
-    """Who pays how much of one portion (M-01)."""
-
-    source: Name
-    sum_minor: Minor
-
-
-class Portion(Section, frozen=True, kw_only=True):
-    """One free portion a day of this kind; the funders' sums add up to `sum_minor`."""
-
-    kind: Name
-    sum_minor: Fare
-    funders: tuple[Funder, ...]
-
-
-class Grades(Section, frozen=True, kw_only=True):
-    """School grades, both included."""
-
-    first: Annotated[int, Meta(ge=1, le=11)]
-    last: Annotated[int, Meta(ge=1, le=11)]
-
-
-class MealEntitlement(Section, frozen=True, kw_only=True):
-    """What a concession code gives in the canteen each day. `day_sum_minor` is the sum of its portions.
-
-    `grades` and `shift` narrow it to pupils whose concession parameter says so (low four bits the grade, high
-    four the school shift, 0 = not stated). A pupil takes the first entitlement of the code that does not
-    contradict the parameter; a shift not stated is the first one.
-    """
-
-    code: Annotated[int, Meta(ge=1, le=255)]
-    rule: Annotated[str, Meta(pattern=r"^[A-Z]-\d\d$")]
-    day_sum_minor: Fare
-    portions: tuple[Portion, ...]
-    grades: Grades | None = None
-    shift: Annotated[int, Meta(ge=1, le=2)] | None = None
-
-
-class Replace(Section, frozen=True, kw_only=True, tag_field="kind", tag="replace"):
-    """M-16: who has both codes gets `winner` only."""
-
-    winner: int
-    loser: int
-
-
-class Add(Section, frozen=True, kw_only=True, tag_field="kind", tag="add"):
-    """M-16: who has both codes gets both; where they give the same kind it is one portion with both sums."""
-
-    codes: tuple[int, int]
-
-
-class Max(Section, frozen=True, kw_only=True, tag_field="kind", tag="max"):
-    """M-16: who has both codes gets the one with more meals, then the larger sum. The default."""
-
-    codes: tuple[int, int]
-
-
-Combination = Replace | Add | Max
-
-
-class Meals(Section, frozen=True, kw_only=True):
-    """The canteen: what is served when, to whom, and who pays."""
-
-    kinds: tuple[MealKind, ...] = ()
-    entitlements: tuple[MealEntitlement, ...] = ()
-    combine: tuple[Combination, ...] = ()
+class UnknownFare(StrEnum):
+    """What a ride costs when the fare depends on something nobody knows; never nothing."""
+
+    REFUSE = "refuse"
+    DEAREST = "dearest"
 
 
 class Profile(Section, frozen=True, kw_only=True):
-    """What a terminal of this kind takes, first to last (K-02)."""
+    """What a terminal of this kind takes, first to last (K-02).
+
+    `unknown_fare`: a tap that names no destination, or falls under no fare. `stop_lists`: whether the region
+    lists cards at all; where it does not, an empty card simply fails (O-09).
+    """
 
     media: tuple[Medium, ...]
     rights: tuple[Right, ...]
+    unknown_fare: UnknownFare = UnknownFare.REFUSE
+    stop_lists: bool = True
+
+
+NO_BUS: Final = Profile(media=(Medium.TRANSPORT_CARD,), rights=(Right.PURSE,))
 
 
 class Profiles(Section, frozen=True, kw_only=True):
-    """One entry per kind of terminal."""
+    """One entry per kind of terminal; a document without [fares] may leave the bus out."""
 
-    bus: Profile
     canteen: Profile
+    bus: Profile = NO_BUS
 
 
 class Messages(Section, frozen=True, kw_only=True):
@@ -310,13 +89,22 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     """Everything regional. Build one with `terminal.policy.document`, which also checks its meaning."""
 
     header: Header
-    fares: Fares
     profiles: Profiles
     counters: Counters
     messages: Messages
+    fares: Fares = NO_FARES
+    gtfs: GtfsFares | None = None
+    zones: tuple[Zone, ...] = ()
+    timeframes: tuple[Timeframe, ...] = ()
     concessions: tuple[Concession, ...] = ()
+    trip_calendars: tuple[TripCalendar, ...] = ()
     products: tuple[Product, ...] = ()
-    transfer: FreeWindow | None = None
+    transfers: tuple[AnyTransfer, ...] = ()
+    checkin: CheckIn | None = None
+    caps: tuple[Cap, ...] = ()
+    grace: Grace | None = None
     guards: Guards = Guards()
+    bank: BankTaps = BankTaps()
     meals: Meals = Meals()
     ages: Ages = Ages()
+    receipts: Receipts | None = None

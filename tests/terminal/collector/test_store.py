@@ -63,7 +63,7 @@ def held(collector: Collector) -> list[bytes]:
     return [body for _, body in collector.stored(7)]
 
 
-def test_rows_are_stored_once_however_often_they_come(enrolled):
+def test_o_07_rows_are_stored_once_however_often_they_come(enrolled):
     for first, last in ((1, 4), (1, 4), (3, 8), (2, 3), (1, 12), (12, 12)):
         assert send(enrolled, CHAIN.batch(first, last, head=12))[0] == 200
     assert held(enrolled) == CHAIN.bodies

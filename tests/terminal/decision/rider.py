@@ -81,11 +81,18 @@ class Rider:
         return issued(self.balance_minor) if self.event is None else self.event
 
     def tap(
-        self, now: datetime, *, route: int = 5, direction: int = 0, terminal: int = 7, shift_open: bool = True
+        self,
+        now: datetime,
+        *,
+        route: int = 5,
+        direction: int = 0,
+        terminal: int = 7,
+        shift_open: bool = True,
+        **where: object,
     ) -> Decision:
-        return self._decide(
-            now, TapContext("bus", terminal, self.sequence, shift_open, 1, 1, route, direction)
-        )
+        """`where`: further fields of the tap's context (mode, zone, mark_m, ...)."""
+        context = TapContext("bus", terminal, self.sequence, shift_open, 1, 1, route, direction, **where)
+        return self._decide(now, context)
 
     def eat(self, now: datetime, terminal: int = 70) -> Decision:
         return self._decide(now, TapContext("canteen", terminal, self.sequence, shift_open=True))

@@ -9,7 +9,9 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
-from terminal.decision.outcome import Decision, Message
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.pupil import CanteenContext, MealGrant, Pupil
 from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, demo_with, issued, local, rules
 
 BREAKFAST, LUNCH, SNACK = local("09:00"), local("12:30"), local("16:00")
@@ -193,6 +195,47 @@ def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> N
 def test_nobody_else_eats() -> None:
     assert told(pupil(code(1)).eat(BREAKFAST))[0] == "meal_not_ordered"
     assert told(pupil().eat(BREAKFAST))[0] == "meal_not_ordered"
+
+
+LISTED_LATER = {
+    "valid_from": FIRST,
+    "valid_to": TODAY - timedelta(days=1),
+    "issued_on": FIRST + timedelta(days=1),
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ((), "meal_ok"),
+        ((MealGrant(10, **LISTED_LATER),), "meal_not_ordered"),  # the list is newer: it ended
+        ((MealGrant(10, **LISTED_LATER | {"issued_on": FIRST}),), "meal_ok"),  # of the same day: the card
+        ((MealGrant(10, **LISTED_LATER | {"issued_on": FIRST, "blocked": True}),), "meal_not_ordered"),
+        ((MealGrant(12, **LISTED_LATER),), "meal_ok"),  # another ground
+    ],
+)
+def test_o_02_of_card_and_list_the_newer_wins_and_a_block_always(
+    listed: tuple[MealGrant, ...], message: str
+) -> None:
+    card = pupil(code(10, GRADE_3))
+    known = Pupil(b"pupil", grade=3, shift=1, grants=listed)
+    context = TapContext("canteen", 70, 1, shift_open=True, canteen=CanteenContext(pupil=known))
+    assert decide(card.snapshot, card.policy, context, BREAKFAST).outcome.message == message
+
+
+def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> None:
+    card = pupil(code(10, GRADE_3))
+    for known, flags in ((Pupil(b"p", "school_12", listed=False), ("not_in_roster",)), (None, ())):
+        canteen = CanteenContext(school="school_12", pupil=known)
+        context = TapContext("canteen", 70, 1, shift_open=True, canteen=canteen)
+        decision = decide(card.snapshot, card.policy, context, BREAKFAST)
+        assert (decision.outcome.message, decision.flags) == ("meal_ok", flags)
+
+
+def test_an_unknown_meal_to_serve_is_no_meal() -> None:
+    card = pupil(code(10, GRADE_3))
+    context = TapContext("canteen", 70, 1, shift_open=True, canteen=CanteenContext(serving="tea"))
+    assert decide(card.snapshot, card.policy, context, BREAKFAST).outcome.message == "meal_not_ordered"
 
 
 def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only() -> None:

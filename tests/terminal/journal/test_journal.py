@@ -208,7 +208,7 @@ def test_a_purge_in_a_busy_moment_leaves_rows_to_the_next(journal):
 # Leaving
 
 
-def test_rows_leave_only_after_acknowledgement_and_retention(journal):
+def test_t_65_rows_leave_only_after_acknowledgement_and_retention(journal):
     for record in day(3):
         journal.append(record)
     assert journal.purge(keep_ms=0, now_ms=10**15) == 0
@@ -220,7 +220,7 @@ def test_rows_leave_only_after_acknowledgement_and_retention(journal):
     assert verify(journal.path).ok
 
 
-def test_numbering_survives_a_journal_purged_empty(journal):
+def test_t_63_numbering_survives_a_journal_purged_empty(journal):
     for record in day(2):
         journal.append(record)
     head = journal.head

@@ -1,0 +1,241 @@
+"""The canteen's counter: what its terminal works with, what it knows of a pupil, and how it writes things down.
+
+Thin: who is served, and why not, is decided in `terminal.decision.canteen_*`. Lists are in `issuing`, the buffet
+in `buffet`, what is put right in `corrections`; all of them write through here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from typing import Final
+
+import msgspec
+
+from terminal.canteen.facts import Known, masks
+from terminal.canteen.ledger import BY_CARD, Ledger
+from terminal.canteen.lines import line_of, ms
+from terminal.canteen.price_list import PriceList
+from terminal.canteen.roster import Roster
+from terminal.canteen.spare_log import SpareLog
+from terminal.decision.outcome import Outcome, Reason
+from terminal.decision.pupil import CanteenContext, Pupil, Serving
+from terminal.decision.tap import Trail
+from terminal.decision.trail import compact
+from terminal.errors import JournalError, JournalFull
+from terminal.journal.canteen_records import IssueRefused, MealServed
+from terminal.journal.journal import Journal
+from terminal.journal.records import AnyRecord
+from terminal.policy.policy import Policy
+
+SPARED: Final = "from_spare_log"
+"""Flag of a meal that was first written into the spare log (O-06)."""
+SPARE_ROWS: Final = 1 << 62
+"""Row numbers above every journal's, for meals that are in the spare log only."""
+
+
+@dataclass(slots=True)
+class CanteenDesk:
+    """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
+
+    `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
+    meal of the hour. Call `start` before anything else. Times are aware; days are service days.
+    """
+
+    terminal: int
+    policy: Policy
+    journal: Journal | None
+    roster: Roster | None
+    spare: SpareLog
+    price_list: PriceList | None = None
+    serving: str = ""
+    ledger: Ledger = field(default_factory=Ledger)
+    _broken: bool = False
+
+    def start(self) -> int:
+        """Read what was done so far; bring meals of the spare log into the journal. Returns how many (O-06).
+
+        Raises `JournalError` when the spare log is damaged or the journal does not take them.
+        """
+        spared = self.spare.meals()
+        if self.journal is None:
+            for number, spare in enumerate(spared):
+                self.ledger.apply((self.terminal, SPARE_ROWS + number), spare.meal)
+            return 0
+        self.ledger.follow(self.journal)
+        missing = [spare for spare in spared if spare.number not in self.ledger.spare]
+        for spare in missing:
+            self.journal.append(_as_spared(spare.meal, spare.number))
+        self.spare.clear()
+        self.ledger.follow(self.journal)
+        return len(missing)
+
+    # What it works with
+
+    @property
+    def school(self) -> str:
+        """Where the terminal stands; empty while no roster says so."""
+        return "" if self.roster is None else self.roster.header.school
+
+    @property
+    def roster_sequence(self) -> int:
+        """The roster in force, 0 when there is none."""
+        return 0 if self.roster is None else self.roster.header.sequence
+
+    @property
+    def shift(self) -> int:
+        """The open shift, 0 when there is none."""
+        opened = None if self.journal is None else self.journal.open_shift
+        return 0 if opened is None else opened.shift
+
+    @property
+    def paid_stopped(self) -> bool:
+        """O-06: the journal takes no more records, so nothing may be sold."""
+        return self._broken or self.journal is None or self.journal.full
+
+    def day_of(self, now: datetime) -> date:
+        """The service day of `now`."""
+        return self.policy.service_date(now.astimezone(self.policy.zone))
+
+    def time_of(self, now: datetime) -> time:
+        """The local time of day."""
+        return now.astimezone(self.policy.zone).time()
+
+    def against_serving(self, now: datetime) -> Reason | None:
+        """Why nothing may be served or sold at all, or None (T-60, M-34)."""
+        if self.journal is not None and self.journal.open_shift is None:
+            return Reason("T-60", "no sale before a shift is open")
+        if self.day_closed(now):
+            return Reason("M-34", "the day is closed", {"day": self.day_of(now).isoformat()})
+        return None
+
+    def day_closed(self, now: datetime) -> bool:
+        """Whether this terminal closed the service day of `now`."""
+        return self.day_of(now).isoformat() in self.ledger.closed_days
+
+    # What a decision may know
+
+    def follow(self) -> None:
+        """Take in the journal's new rows; one that cannot be read has stopped, and what is known stays known (O-06)."""
+        if self.journal is None or self._broken:
+            return
+        try:
+            self.ledger.follow(self.journal)
+        except JournalError:
+            self._broken = True
+
+    def known(self) -> Known | None:
+        """Where facts on pupils come from; None while there is no roster."""
+        if self.roster is None:
+            return None
+        left = 0 if self.journal is None else self.journal.base.sequence
+        return Known(self.terminal, self.policy, self.roster, self.ledger, left)
+
+    def pupil(self, ref: bytes, now: datetime) -> Pupil | None:
+        """The facts on a pupil for the service day of `now`, or None for one no roster lists."""
+        known = self.known()
+        return None if known is None else known.pupil(ref, self.day_of(now), now)
+
+    def context(self, card_ref: bytes, now: datetime) -> CanteenContext:
+        """What to tell the decision on a tap of this card; a lent one stands for its borrower (M-35)."""
+        self.follow()
+        day = self.day_of(now)
+        holder = self.ledger.holder_of(card_ref, day.isoformat())
+        pupil = self.pupil(holder, now)
+        if pupil is None:
+            served, annulled = masks(holder, day, self.ledger, self.policy)
+            pupil = Pupil(holder, self.school, served=served, annulled=annulled, listed=False)
+        elif holder != card_ref:
+            pupil = replace(pupil, cards_since=None)  # a spare card may be older than the one that was lost
+        return CanteenContext(
+            school=self.school,
+            serving=self.serving,
+            pupil=pupil,
+            day_closed=self.day_closed(now),
+            paid_stopped=self.paid_stopped,
+        )
+
+    # Writing down
+
+    def append(self, record: AnyRecord) -> int:
+        """Return the row of `record`, durable. Raises `JournalError`; a journal that broke is not asked again."""
+        if self.journal is None or self._broken:
+            raise JournalError(
+                "the journal takes no records", "Serve entitled meals only and tell the operator."
+            )
+        try:
+            sequence = self.journal.append(record)
+        except JournalFull:
+            raise
+        except JournalError:
+            self._broken = True
+            raise
+        self.follow()
+        return sequence
+
+    def serve_without_journal(
+        self, card_ref: bytes, meal: Serving, facts: tuple[Reason, ...], now: datetime
+    ) -> Reason:
+        """O-06: a tap's entitled meal when the journal failed; the card stays as it is. Says where it was noted."""
+        self._broken = True
+        holder = self.ledger.holder_of(card_ref, meal.day.isoformat())
+        return self.write_spare(self.meal_record(holder, meal, BY_CARD, facts, now))
+
+    def write_spare(self, record: MealServed) -> Reason:
+        """O-06: note an entitled meal elsewhere than in the journal; it counts at once (M-19)."""
+        self.ledger.apply((self.terminal, SPARE_ROWS + len(self.ledger.meals)), record)
+        try:
+            self.spare.append(record)
+        except JournalError:
+            return Reason("O-06", "no disk takes it: note it on paper")
+        return Reason("O-06", "written into the spare log")
+
+    def note_refusal(
+        self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
+    ) -> None:
+        """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
+        if self.paid_stopped:
+            return
+        refused = IssueRefused(
+            at_ms=ms(now),
+            pupil=ref,
+            shift=self.shift,
+            how=how,
+            operator=operator,
+            message=outcome.message,
+            tariff=self.policy.tariff,
+            reasons=compact(trail.reasons),
+        )
+        try:
+            self.append(refused)
+        except JournalError:
+            return  # the next meal or sale meets the same fault and says so
+
+    def meal_record(
+        self,
+        ref: bytes,
+        meal: Serving,
+        how: str,
+        facts: tuple[Reason, ...],
+        now: datetime,
+        *,
+        operator: str = "",
+        confirmed_by: str = "",
+    ) -> MealServed:
+        """The record of a portion that was given without writing a card."""
+        return MealServed(
+            at_ms=ms(now),
+            pupil=ref,
+            shift=self.shift,
+            how=how,
+            operator=operator,
+            meal=line_of(meal, self.roster_sequence),
+            tariff=self.policy.tariff,
+            reasons=compact(facts),
+            confirmed_by=confirmed_by,
+        )
+
+
+def _as_spared(meal: MealServed, number: int) -> MealServed:
+    line = msgspec.structs.replace(meal.meal, flags=(*meal.meal.flags, SPARED))
+    return msgspec.structs.replace(meal, meal=line, spare=number)

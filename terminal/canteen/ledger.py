@@ -1,0 +1,181 @@
+"""What the records of a canteen come to: who was served what, and what was undone. A fold over rows, in order.
+
+The same fold stands behind the next decision (has this pupil eaten today, what is on the account) and behind the
+reports, so they cannot disagree. It holds rows of one terminal at the counter, of all of a school in the office.
+
+A tap counts when its card is known to have taken it; until then it is uncertain and stands apart. Of two records
+of one pupil, day and kind the later is a duplicate (O-08): both stay, the parents are charged once and no budget
+is claimed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from terminal.journal.canteen_records import (
+    Annulment,
+    AttendanceCorrected,
+    BuffetSale,
+    CardLent,
+    DayClosed,
+    MealLine,
+    MealServed,
+    NotCollected,
+)
+from terminal.journal.journal import Journal
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
+from terminal.policy.schema_meals import PARENTS
+
+BY_CARD: Final = "card"
+PAGE_ROWS: Final = 1000
+
+RowId: TypeAlias = tuple[int, int]
+"""Terminal and journal row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meal:
+    """One portion that was served, by a tap or without one."""
+
+    row: RowId
+    at_ms: int
+    pupil: bytes
+    how: str
+    line: MealLine
+
+    @property
+    def parents_minor(self) -> int:
+        """What the hot-meal account paid of it."""
+        return self.line.sources.get(PARENTS, 0)
+
+    @property
+    def day(self) -> str:
+        """The service day it belongs to."""
+        return self.line.day
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One sale of the buffet."""
+
+    row: RowId
+    at_ms: int
+    pupil: bytes
+    sale: BuffetSale
+
+    @property
+    def day(self) -> str:
+        """The service day it belongs to."""
+        return self.sale.day
+
+
+class Ledger:
+    """Everything the canteen's rows say, indexed by pupil. Rows of one terminal come in their order."""
+
+    def __init__(self) -> None:
+        self.meals: dict[RowId, Meal] = {}
+        self.sales: dict[RowId, Sale] = {}
+        self.uncertain: dict[RowId, Meal] = {}
+        """Taps whose card may or may not have taken the meal."""
+        self.annulments: dict[RowId, tuple[RowId, Annulment]] = {}
+        """By the row that was annulled: the annulment's own row, and what it says."""
+        self.not_collected: dict[tuple[bytes, str, str], NotCollected] = {}
+        """By pupil, day and kind."""
+        self.attendance: dict[tuple[str, bytes], AttendanceCorrected] = {}
+        self.closed_days: set[str] = set()
+        self.spare: set[int] = set()
+        """Numbers of the spare log that are in the journal by now (O-06)."""
+        self._lent: dict[tuple[bytes, str], bytes] = {}
+        self._of_pupil: dict[bytes, list[RowId]] = {}
+        self._read: dict[int, int] = {}
+
+    def follow(self, journal: Journal) -> None:
+        """Take in the rows that are new since the last time."""
+        while rows := journal.rows(after=self._read.get(journal.terminal, 0), limit=PAGE_ROWS):
+            for row in rows:
+                self.apply((journal.terminal, row.sequence), parse_record(row.body))
+            self._read[journal.terminal] = rows[-1].sequence
+
+    def apply(self, row: RowId, record: AnyRecord) -> None:
+        """Take in one record; what is not about a canteen is passed over."""
+        match record:
+            case Intent() | Committed() | NotCommitted():
+                self._apply_tap(row, record)
+            case MealServed():
+                if record.spare:
+                    self.spare.add(record.spare)
+                self._serve(Meal(row, record.at_ms, record.pupil, record.how, record.meal))
+            case BuffetSale():
+                self.sales[row] = Sale(row, record.at_ms, record.pupil, record)
+                self._of_pupil.setdefault(record.pupil, []).append(row)
+            case Annulment():
+                self.annulments[row[0], record.of] = (row, record)
+            case NotCollected():
+                self.not_collected[record.pupil, record.day, record.kind] = record
+            case AttendanceCorrected():
+                self.attendance[record.day, record.pupil] = record
+            case DayClosed():
+                self.closed_days.add(record.day)
+            case CardLent():
+                self._lent[record.card_ref, record.day] = record.pupil
+            case _:
+                pass
+
+    def _apply_tap(self, row: RowId, record: Intent | Committed | NotCommitted) -> None:
+        match record:
+            case Intent(meal=MealLine() as line):
+                pupil = self.holder_of(record.card_ref, line.day)
+                self.uncertain[row] = Meal(row, record.at_ms, pupil, BY_CARD, line)
+            case Committed():
+                meal = self.uncertain.pop((row[0], record.intent), None)
+                if meal is not None:
+                    self._serve(meal)
+            case NotCommitted():
+                self.uncertain.pop((row[0], record.intent), None)
+
+    def _serve(self, meal: Meal) -> None:
+        self.meals[meal.row] = meal
+        self._of_pupil.setdefault(meal.pupil, []).append(meal.row)
+
+    # What is asked of it
+
+    def standing(self, meals: Iterable[Meal]) -> Iterator[Meal]:
+        """Those of `meals` that were not annulled."""
+        return (meal for meal in meals if meal.row not in self.annulments)
+
+    def duplicates(self, meals: Iterable[Meal]) -> set[RowId]:
+        """O-08: of standing records of one pupil, day and kind all but the first."""
+        seen: set[tuple[bytes, str, str]] = set()
+        found = set()
+        for meal in sorted(self.standing(meals), key=lambda meal: (meal.at_ms, meal.row)):
+            portion = (meal.pupil, meal.line.day, meal.line.kind)
+            if portion in seen:
+                found.add(meal.row)
+            seen.add(portion)
+        return found
+
+    def meals_of(self, pupil: bytes) -> list[Meal]:
+        """Every portion of one pupil, annulled ones included."""
+        return [self.meals[row] for row in self._of_pupil.get(pupil, ()) if row in self.meals]
+
+    def sales_of(self, pupil: bytes) -> list[Sale]:
+        """Every sale to one pupil, annulled ones included."""
+        return [self.sales[row] for row in self._of_pupil.get(pupil, ()) if row in self.sales]
+
+    def newest_of(self, pupil: bytes) -> Meal | Sale | None:
+        """The last meal or sale of a pupil that was not annulled."""
+        for row in reversed(self._of_pupil.get(pupil, ())):
+            if row not in self.annulments:
+                return self.meals.get(row) or self.sales[row]
+        return None
+
+    def holder_of(self, card_ref: bytes, day: str) -> bytes:
+        """Whom a card stands for on `day`: its own holder, or the pupil it was lent to (M-35)."""
+        return self._lent.get((card_ref, day), card_ref)
+
+    def absent(self, pupil: bytes, day: str) -> bool:
+        """Whether the class's attendance says so (M-33)."""
+        corrected = self.attendance.get((day, pupil))
+        return corrected is not None and corrected.absent

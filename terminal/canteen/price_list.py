@@ -1,0 +1,48 @@
+"""What the buffet sells, for how much, and by what a parent may exclude it (M-02)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
+from terminal.decision.pupil import BasketLine
+from terminal.errors import CanteenRefused
+from terminal.policy.policy import Policy
+from terminal.policy.problem import Problem, unique
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """A checked price list, indexed by product."""
+
+    header: PriceListHeader
+    products: Mapping[str, Product]
+
+    @classmethod
+    def of(cls, document: PriceListDocument) -> PriceList:
+        """Index a sound document."""
+        return cls(document.header, MappingProxyType({product.id: product for product in document.products}))
+
+    def basket(self, counts: Mapping[str, int]) -> tuple[BasketLine, ...]:
+        """The lines of a sale, by product and how many. Raises `CanteenRefused` for what is not sold."""
+        if not counts:
+            raise CanteenRefused("nothing is being sold", "Name a product of the price list.")
+        return tuple(self._line(product, count) for product, count in counts.items())
+
+    def _line(self, product: str, count: int) -> BasketLine:
+        sold = self.products.get(product)
+        if sold is None:
+            known = ", ".join(sorted(self.products))
+            raise CanteenRefused(f"the price list has no product {product!r}", f"It has: {known}.")
+        if count < 1:
+            raise CanteenRefused(f"{count} of {product!r}", "Sell one or more.")
+        return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
+
+
+def price_list_problems(document: PriceListDocument, policy: Policy, now: datetime) -> Iterator[Problem]:
+    """Everything that stands against using `document` at `now`, in reading order."""
+    yield from header_problems(document.header, policy.document.header.region, now)
+    yield from unique("products", (product.id for product in document.products), key="id")

@@ -1,0 +1,274 @@
+"""The day report: who was entitled, served, absent, what was not collected, and who pays how much (M-40).
+
+Every number follows from the records of the day; only how many were *entitled* needs the roster as well. Sums
+stand against the records they were made from, row by row: what was served, annulled or given twice adds up to
+all that was written down, to the kopeck (`Control`).
+
+Categories are those of the records: a ground that reveals health appears as its effect, the number of meals
+(D-03). Nobody is named; a pupil is a pseudonym.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from terminal.canteen.facts import Known
+from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
+from terminal.decision.canteen_entitlement import entitlement
+from terminal.decision.pupil import Pupil
+from terminal.decision.tap import Trail
+from terminal.policy.meals import SchoolDay
+from terminal.policy.schema_meals import PAID
+
+
+@dataclass(slots=True)
+class Group:
+    """One class, one category, one kind of meal. `entitled` includes who was absent."""
+
+    class_id: str
+    category: str
+    kind: str
+    entitled: int = 0
+    served: int = 0
+    not_collected: int = 0
+    absent: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    """Kopecks of what was served, by who pays."""
+
+    @property
+    def sum_minor(self) -> int:
+        """All sources together."""
+        return sum(self.sources.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A record somebody should look at, and why; `row` is (terminal, journal row)."""
+
+    row: RowId
+    pupil: str
+    what: str
+    sum_minor: int
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSold:
+    """What the buffet sold of one product."""
+
+    product: str
+    count: int
+    sum_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """All meal and sale records of the day in kopecks, and where each kopeck of them is. `difference_minor` is 0."""
+
+    records: int
+    records_minor: int
+    served_minor: int
+    buffet_minor: int
+    annulled_minor: int
+    duplicates_minor: int
+
+    @property
+    def difference_minor(self) -> int:
+        """What the report would have lost or invented."""
+        told = self.served_minor + self.buffet_minor + self.annulled_minor + self.duplicates_minor
+        return self.records_minor - told
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """One school, one service day. `roster` is the sequence of the roster that says who is entitled, 0 without."""
+
+    school: str
+    day: str
+    roster: int
+    closed: bool
+    groups: tuple[Group, ...]
+    sources: Mapping[str, int]
+    buffet_minor: int
+    products: tuple[ProductSold, ...]
+    uncertain: tuple[Finding, ...]
+    duplicates: tuple[Finding, ...]
+    annulled: tuple[Finding, ...]
+    control: Control
+
+    @property
+    def served(self) -> int:
+        """Portions."""
+        return sum(group.served for group in self.groups)
+
+    def totals(self) -> dict[str, int]:
+        """The sums as the closing of a day records them, by name."""
+        counts = Counter(
+            {
+                name: sum(getattr(group, name) for group in self.groups)
+                for name in ("entitled", "served", "not_collected", "absent")
+            }
+        )
+        money = {f"{source}_minor": amount for source, amount in self.sources.items()}
+        return dict(counts) | money | {"buffet_minor": self.buffet_minor, "uncertain": len(self.uncertain)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The day's records of one school, sorted into what counts and what does not."""
+
+    ledger: Ledger
+    school: str
+    day: str
+    meals: tuple[Meal, ...]
+    sales: tuple[Sale, ...]
+    twice: frozenset[RowId]
+
+    @classmethod
+    def of(cls, ledger: Ledger, school: str, day: str) -> _Day:
+        meals = tuple(m for m in ledger.meals.values() if m.day == day and m.line.school == school)
+        sales = tuple(s for s in ledger.sales.values() if s.day == day and s.sale.school == school)
+        everywhere = [meal for meal in ledger.meals.values() if meal.day == day]
+        return cls(ledger, school, day, meals, sales, frozenset(ledger.duplicates(everywhere)))
+
+    @property
+    def served(self) -> list[Meal]:
+        return [meal for meal in self.ledger.standing(self.meals) if meal.row not in self.twice]
+
+    @property
+    def sold(self) -> list[Sale]:
+        return [sale for sale in self.sales if sale.row not in self.ledger.annulments]
+
+
+def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now: datetime) -> DayReport:
+    """Return the report of `school` for the service day `day`; without `known` nobody counts as entitled but not
+    served.
+    """
+    rows = _Day.of(ledger, school, day.isoformat())
+    served, sold = rows.served, rows.sold
+    groups = _groups(rows, served, _roster_rights(known, day, now))
+    sources: Counter[str] = Counter()
+    for group in groups:
+        sources.update(group.sources)
+    made: list[Meal | Sale] = [*rows.meals, *rows.sales]
+    annulled = [row for row in made if row.row in ledger.annulments]
+    buffet_minor = sum(sale.sale.sum_minor for sale in sold)
+    return DayReport(
+        school=school,
+        day=rows.day,
+        roster=0 if known is None else known.roster.header.sequence,
+        closed=rows.day in ledger.closed_days,
+        groups=groups,
+        sources=dict(sorted(sources.items())),
+        buffet_minor=buffet_minor,
+        products=_products(sold),
+        uncertain=_uncertain(rows, [*served, *sold]),
+        duplicates=_findings(
+            "duplicate_entitlement", (meal for meal in rows.meals if meal.row in rows.twice)
+        ),
+        annulled=_findings("annulled", annulled),
+        control=Control(
+            records=len(made),
+            records_minor=_sum(made),
+            served_minor=sum(sources.values()),
+            buffet_minor=buffet_minor,
+            annulled_minor=_sum(annulled),
+            duplicates_minor=_sum(meal for meal in rows.meals if meal.row in rows.twice),
+        ),
+    )
+
+
+def sum_minor(row: Meal | Sale) -> int:
+    """What one record is about, in kopecks."""
+    return row.line.sum_minor if isinstance(row, Meal) else row.sale.sum_minor
+
+
+def _sum(rows: Iterable[Meal | Sale]) -> int:
+    return sum(map(sum_minor, rows))
+
+
+def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
+    """By pupil and kind: class and category of everybody the roster entitles on `day`."""
+    rights: dict[tuple[bytes, str], tuple[str, str]] = {}
+    if known is None:
+        return rights
+    for ref in known.roster.pupils:
+        pupil = known.pupil(ref, day, now)
+        if pupil is None or pupil.home_schooled or not _attends(pupil, known, day):
+            continue
+        right = entitlement(pupil, known.policy.meals, day, Trail())
+        for kind in right.portions:
+            rights[ref, kind] = (pupil.class_id, right.category)
+    return rights
+
+
+def _attends(pupil: Pupil, known: Known, day: date) -> bool:
+    on = known.policy.meals.day_of(day, pupil.school, pupil.class_id, pupil.grade)
+    return on in (SchoolDay.ATTENDED, SchoolDay.SILENT)
+
+
+def _groups(
+    rows: _Day, served: list[Meal], rights: dict[tuple[bytes, str], tuple[str, str]]
+) -> tuple[Group, ...]:
+    """A pupil counts once for each kind, under the category of his record if there is one."""
+    table: dict[tuple[str, str, str], Group] = {}
+
+    def group(class_id: str, category: str, kind: str) -> Group:
+        return table.setdefault((class_id, category, kind), Group(class_id, category, kind))
+
+    placed = set()
+    for meal in served:
+        line = meal.line
+        row = group(line.class_id, line.category, line.kind)
+        row.served += 1
+        row.entitled += line.entitled
+        row.sources.update(line.sources)
+        placed.add((meal.pupil, line.kind))
+    for record in rows.ledger.not_collected.values():
+        if record.day != rows.day or record.school != rows.school or (record.pupil, record.kind) in placed:
+            continue
+        row = group(record.class_id, record.category, record.kind)
+        row.not_collected += 1
+        row.entitled += record.category != PAID
+        placed.add((record.pupil, record.kind))
+    for (pupil, kind), (class_id, category) in rights.items():
+        if (pupil, kind) not in placed:
+            row = group(class_id, category, kind)
+            row.entitled += 1
+            row.absent += rows.ledger.absent(pupil, rows.day)
+    return tuple(table[key] for key in sorted(table))
+
+
+def _products(sold: list[Sale]) -> tuple[ProductSold, ...]:
+    counts: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    for line in (line for sale in sold for line in sale.sale.lines):
+        counts[line.product] += line.count
+        sums[line.product] += line.sum_minor
+    return tuple(ProductSold(product, counts[product], sums[product]) for product in sorted(counts))
+
+
+def _uncertain(rows: _Day, counted: list[Meal | Sale]) -> tuple[Finding, ...]:
+    """Taps of unknown end, which are in no sum, and records made on what was old or missing, which are."""
+    open_taps = (
+        meal
+        for meal in rows.ledger.uncertain.values()
+        if meal.day == rows.day and meal.line.school == rows.school
+    )
+    flagged = (row for row in counted if _flags(row))
+    return _findings("unresolved_tap", open_taps) + _findings("flagged", flagged)
+
+
+def _flags(row: Meal | Sale) -> tuple[str, ...]:
+    return row.line.flags if isinstance(row, Meal) else row.sale.flags
+
+
+def _findings(what: str, rows: Iterable[Meal | Sale]) -> tuple[Finding, ...]:
+    """By row, so that it does not matter in which order terminals were read."""
+    return tuple(
+        Finding(row.row, row.pupil.hex(), what, sum_minor(row), _flags(row))
+        for row in sorted(rows, key=lambda row: row.row)
+    )

@@ -1,0 +1,67 @@
+"""The composition root of canteen work: a counter over the journal, roster and price list of one terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.spare_log import SPARE_FILE, SpareLog
+from terminal.canteen.store import CanteenStore
+from terminal.cli.assemble import Station, open_journal
+from terminal.clock import Clock
+from terminal.errors import CanteenRefused, JournalError, JournalLocked
+from terminal.journal.journal import Journal
+from terminal.keys.file import FileKeys
+from terminal.policy.policy import Policy
+from terminal.policy.schema_meals import BY_SHIFT
+
+CANTEEN_FOLDER: Final = "canteen"
+
+
+def store_of(station: Station, keys: FileKeys) -> CanteenStore:
+    """Where this terminal keeps its lists."""
+    return CanteenStore(station.state / CANTEEN_FOLDER, station.number, keys.sealer)
+
+
+def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal | None) -> CanteenDesk:
+    """A counter, started; raises `RosterError` or `KeyFileError` for lists that cannot be used, `CanteenRefused`
+    for a meal the region document does not have.
+    """
+    if station.serving not in ("", BY_SHIFT, *policy.meals.kinds):
+        known = ", ".join((*policy.meals.kinds, BY_SHIFT))
+        raise CanteenRefused(f"no meal {station.serving!r} in the region document", f"It has: {known}.")
+    store = store_of(station, keys)
+    desk = CanteenDesk(
+        terminal=station.number,
+        policy=policy,
+        journal=journal,
+        roster=store.load_roster(policy),
+        spare=SpareLog(station.state / CANTEEN_FOLDER / SPARE_FILE),
+        price_list=store.load_price_list(),
+        serving=station.serving,
+    )
+    desk.start()
+    return desk
+
+
+@contextmanager
+def open_desk(station: Station, clock: Clock, *, without_journal: bool = False) -> Iterator[CanteenDesk]:
+    """A counter of a terminal that is not running.
+
+    `without_journal`: go on with a journal that cannot be opened, for entitled meals only (O-06); one that
+    another process writes is not broken and still ends in `JournalLocked`.
+    """
+    keys = station.load_keys()
+    policy = station.load_policy(keys, clock.now())
+    with ExitStack() as stack:
+        journal: Journal | None = None
+        try:
+            journal = stack.enter_context(open_journal(station.state, station.number))
+        except JournalLocked:
+            raise
+        except JournalError:
+            if not without_journal:
+                raise
+        yield desk_over(station, policy, keys, journal)

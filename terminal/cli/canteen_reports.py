@@ -1,0 +1,160 @@
+"""`terminal canteen report|month`: what the records come to, beside a running terminal or at the collector."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Lang, Language, Region
+
+if TYPE_CHECKING:
+    from terminal.canteen.facts import Known
+    from terminal.canteen.ledger import Ledger
+
+States = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--state",
+        help="Folder of a terminal of this school, the first one's roster counts. [default: var/terminal]",
+    ),
+]
+CollectorFolder = Annotated[
+    Path | None,
+    typer.Option("--collector-folder", help="The collector's folder: records that left terminals."),
+]
+SchoolId = Annotated[str | None, typer.Option("--school", help="Without it, the school of the roster.")]
+
+
+def report(
+    day: Annotated[str | None, typer.Option(help="2026-09-15; without it today.")] = None,
+    state: States = None,
+    collector_folder: CollectorFolder = None,
+    school: SchoolId = None,
+    region: Region = DEFAULT_REGION,
+    keys: Keys = None,
+    language: Lang = Language.RU,
+    json: Json = False,
+) -> None:
+    """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
+    from terminal.canteen.report import day_report
+    from terminal.cli.canteen_view import show_day
+    from terminal.clock import SystemClock
+
+    now = SystemClock().now()
+    source = _Source(state, collector_folder, region, keys)
+    policy = source.policy
+    on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
+    made = day_report(source.ledger, source.school(school), on, source.known, now)
+    show_day(made, policy, language.value, json)
+
+
+def month(
+    of: Annotated[str | None, typer.Argument(help="2026-09; without it the present one.")] = None,
+    state: States = None,
+    collector_folder: CollectorFolder = None,
+    school: SchoolId = None,
+    region: Region = DEFAULT_REGION,
+    keys: Keys = None,
+    names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
+    language: Lang = Language.RU,
+    json: Json = False,
+) -> None:
+    """The month table of every pupil (M-40). Says so when records have left and it may lack days."""
+    from terminal.canteen.month import month_table
+    from terminal.cli.canteen_view import show_month
+    from terminal.clock import SystemClock
+
+    source = _Source(state, collector_folder, region, keys)
+    today = SystemClock().now().astimezone(source.policy.zone).date()
+    first = today if of is None else _day(f"{of}-01")
+    roster = None if source.known is None else source.known.roster
+    table = month_table(source.ledger, source.school(school), first, source.left, roster)
+    show_month(table, source.known if names else None, language.value, json)
+
+
+class _Source:
+    """The records of one school, from terminals and collector together; a record that is in both counts once."""
+
+    def __init__(
+        self, states: list[Path] | None, collector: Path | None, region: str, keys: Path | None
+    ) -> None:
+        from terminal.canteen.facts import Known
+        from terminal.canteen.ledger import Ledger
+        from terminal.cli.assemble import laboratory_keys
+        from terminal.keys.file import load_file_keys
+        from terminal.policy.document import load_region
+        from terminal.policy.policy import Policy
+
+        self.policy = Policy.of(load_region(region))
+        self.ledger: Ledger = Ledger()
+        self.left: dict[int, int] = {}
+        self.known: Known | None = None
+        self._keys = load_file_keys(keys or laboratory_keys())
+        through = self._read_collector(collector)
+        for place in states or ([DEFAULT_STATE] if collector is None else []):
+            terminal = self._read_journal(place, through)
+            if self.known is None:
+                self.known = self._roster(place, terminal, Known)
+
+    def _read_collector(self, folder: Path | None) -> dict[int, int]:
+        from terminal.collector.service import DATABASE_FILE
+        from terminal.collector.store import CollectorStore
+        from terminal.errors import CollectorError
+        from terminal.journal.records import UnreadableRecord, parse_record
+
+        through: dict[int, int] = {}
+        if folder is None:
+            return through
+        if not (folder / DATABASE_FILE).is_file():
+            raise CollectorError(
+                f"there is no collector database in {folder}", "Give the collector's folder."
+            )
+        store = CollectorStore(folder / DATABASE_FILE)
+        try:
+            for stored in store.records():
+                through[stored.terminal] = stored.sequence
+                try:
+                    record = parse_record(stored.body)
+                except UnreadableRecord:
+                    continue  # of newer software: no canteen record this version could count
+                self.ledger.apply((stored.terminal, stored.sequence), record)
+        finally:
+            store.close()
+        return through
+
+    def _read_journal(self, state: Path, through: dict[int, int]) -> int:
+        from terminal.cli.journal import existing_journal
+        from terminal.journal.reader import JournalReader
+
+        reader = JournalReader(existing_journal(state))
+        kept = reader.state()
+        if kept.base.sequence > through.get(kept.terminal, 0):
+            self.left[kept.terminal] = kept.base.sequence
+        for row in reader.all_rows():
+            if row.sequence > through.get(kept.terminal, 0):
+                self.ledger.apply((kept.terminal, row.sequence), row.record)
+        return kept.terminal
+
+    def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:
+        from terminal.canteen.store import CanteenStore
+        from terminal.cli.canteen_desk import CANTEEN_FOLDER
+
+        roster = CanteenStore(state / CANTEEN_FOLDER, terminal, self._keys.sealer).load_roster(self.policy)
+        return None if roster is None else known(terminal, self.policy, roster, self.ledger)
+
+    def school(self, asked: str | None) -> str:
+        if asked is not None:
+            return asked
+        return "" if self.known is None else self.known.roster.header.school
+
+
+def _day(text: str) -> date:
+    from terminal.errors import CanteenRefused
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise CanteenRefused(f"{text!r} is no date", "Write it as 2026-09-15, a month as 2026-09.") from error

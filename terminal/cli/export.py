@@ -1,0 +1,161 @@
+"""`terminal export tides|csv`: what the journal says, for analysts and for accounting."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Keys
+
+if TYPE_CHECKING:
+    from terminal.export.taps import Tap
+    from terminal.journal.records import AnyRecord
+    from terminal.policy.policy import Policy
+
+app = typer.Typer(help="Write what the journal says as tables; nothing is changed.", no_args_is_help=True)
+
+PAGE_ROWS = 1000
+PURPOSE = "export"
+
+States = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--state", help="Folder of a terminal; may be given more than once. [default: var/terminal]"
+    ),
+]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region", help="A region document the taps were decided with; may be given more than once."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Write into this file instead of to the terminal.")]
+
+
+class Report(StrEnum):
+    """What a CSV report is about."""
+
+    DAY = "day"
+    SHIFT = "shift"
+
+
+@app.command()
+def tides(state: States = None, region: Regions = None, keys: Keys = None, out: Out = None) -> None:
+    """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
+    from terminal.cli.assemble import laboratory_keys
+    from terminal.export.table import write_table
+    from terminal.export.taps import End
+    from terminal.export.tides import FIELDS, fare_transaction
+    from terminal.keys.file import load_file_keys
+
+    policies = _policies(region)
+    provider = load_file_keys(keys or laboratory_keys())
+
+    unknown = 0
+
+    def rows() -> Iterator[dict[str, str]]:
+        nonlocal unknown
+        for tap in _taps(state):
+            unknown += tap.end is End.OPEN
+            row = fare_transaction(
+                tap,
+                _policy_of(tap, policies),
+                lambda card_ref: provider.pseudonym(PURPOSE, card_ref),
+            )
+            if row is not None:
+                yield row
+
+    with _output(out) as stream:
+        count = write_table(stream, FIELDS, rows())
+    _done(count, out)
+    if unknown:
+        print(f"left out: {unknown} taps whose end is not known here yet", file=sys.stderr)
+
+
+@app.command("csv")
+def table(
+    report: Annotated[Report, typer.Argument(help="Per day and product, or per shift.")],
+    state: States = None,
+    region: Regions = None,
+    out: Out = None,
+) -> None:
+    """Write the report of every service day, or of every shift; the last row is the total of all others."""
+    from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
+    from terminal.export.table import write_table
+
+    policies = _policies(region)
+    policy = next(iter(policies.values()))
+    if report is Report.DAY:
+        day = DayReport(policy)
+        for tap in _taps(state):
+            day.take(tap, policies.get(tap.record.tariff))
+        fields: Sequence[str] = DAY_FIELDS
+        rows = day.rows()
+    else:
+        shifts = [shift for number, records in _journals(state) for shift in shift_report(number, records)]
+        fields, rows = SHIFT_FIELDS, shift_rows(shifts, policy.zone)
+    with _output(out) as stream:
+        write_table(stream, fields, rows)
+    _done(len(rows), out)
+
+
+def _policies(regions: list[str] | None) -> dict[str, Policy]:
+    from terminal.policy.document import load_region
+    from terminal.policy.policy import Policy
+
+    policies = [Policy.of(load_region(region)) for region in regions or [DEFAULT_REGION]]
+    return {policy.tariff: policy for policy in policies}
+
+
+def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
+    """The document a tap was decided with; raises `RegionDocumentError` when it was not given."""
+    from terminal.errors import RegionDocumentError
+
+    policy = policies.get(tap.record.tariff)
+    if policy is None:
+        raise RegionDocumentError(
+            f"row {tap.sequence} of terminal {tap.terminal} was decided with {tap.record.tariff}",
+            "Give that region document with --region.",
+        )
+    return policy
+
+
+def _taps(states: list[Path] | None) -> Iterator[Tap]:
+    from terminal.export.taps import taps
+
+    for number, records in _journals(states):
+        yield from taps(number, records)
+
+
+def _journals(states: list[Path] | None) -> Iterator[tuple[int, Iterator[tuple[int, AnyRecord]]]]:
+    from terminal.cli.journal import existing_journal
+    from terminal.journal.reader import JournalReader
+
+    for state in states or [DEFAULT_STATE]:
+        reader = JournalReader(existing_journal(state))
+        yield reader.state().terminal, ((row.sequence, row.record) for row in reader.all_rows())
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[TextIO]:
+    from terminal.errors import TerminalError
+
+    if out is None:
+        yield sys.stdout
+        return
+    try:
+        with out.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise TerminalError(f"{out} cannot be written: {error.strerror}", "Give another --out.") from error
+
+
+def _done(count: int, out: Path | None) -> None:
+    if out is not None:
+        print(f"wrote {out}: {count} rows")

@@ -1,0 +1,152 @@
+"""`terminal policy …`: what a tariff author does with a region document and scenarios, without a terminal or a card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import Json, Lang, Language
+from terminal.cli.policy_gtfs import import_gtfs
+
+if TYPE_CHECKING:
+    from terminal.policy.policy import Policy
+    from terminal.scenario.schema import ScenarioFile
+
+app = typer.Typer(help="Check, try out and explain region documents.", no_args_is_help=True)
+app.command("import-gtfs")(import_gtfs)
+
+Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a bundled one.")]
+
+
+class SchemaName(StrEnum):
+    """What there is a JSON Schema of."""
+
+    REGION = "region"
+    SCENARIOS = "scenarios"
+
+
+@app.command()
+def check(doc: Document, json: Json = False) -> None:
+    """Read a region document and say what is in it, or what is wrong, where, and what to change."""
+    from terminal.cli.policy_view import show_document
+    from terminal.policy.document import load_region
+
+    show_document(load_region(doc), json)
+
+
+@app.command()
+def run(
+    doc: Document,
+    scenarios: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Scenario files or folders; without any, those that come with the document."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Play scenarios under a region document. Ends with code 12 when one does not come out as its file says."""
+    from terminal.cli.policy_view import Tally
+    from terminal.scenario.result import run as play_all
+    from terminal.scenario.result import run_sales
+
+    policy, tally = _policy(doc), Tally(json)
+    for path, file in _files(policy, scenarios):
+        with _in_file(path):
+            tally.take(path, play_all(file, policy), policy)
+            tally.take_sales(path, run_sales(file, policy))
+    tally.conclude()
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="The document in force.")],
+    new: Annotated[str, typer.Argument(help="The document that shall follow it.")],
+    scenarios: Annotated[
+        list[Path] | None,
+        typer.Option("--scenarios", help="Scenario files or folders; may be given more than once."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what a new document would change, and for whom, before it is activated."""
+    from terminal.cli.policy_view import show_changes, show_impacts
+    from terminal.scenario.impact import document_changes, impacts
+    from terminal.scenario.result import require_region
+
+    before, after = _policy(old), _policy(new)
+    show_changes(document_changes(before.document, after.document), json)
+    for path, file in _files(before, scenarios):
+        with _in_file(path):
+            require_region(file, before)
+            require_region(file, after)
+            show_impacts(path, list(impacts(file, before, after)), len(file.scenarios), after, json)
+
+
+@app.command()
+def explain(
+    doc: Document,
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="FILE, or FILE#3 for its third scenario, or FILE#3.2 for the second tap of that."
+        ),
+    ],
+    language: Lang = Language.RU,
+    json: Json = False,
+) -> None:
+    """Tell each decision of a scenario step by step: which rule, what it looked at, what it did."""
+    from terminal.cli.policy_view import show_explained
+    from terminal.scenario.load import load_scenarios, split_reference
+
+    policy = _policy(doc)
+    path, number, tap = split_reference(scenario)
+    file = load_scenarios(path)
+    with _in_file(path):
+        show_explained(file, number, tap, policy, language.value, json)
+
+
+@app.command()
+def schema(
+    what: Annotated[SchemaName | None, typer.Argument(help="Which one to print.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write both into this folder instead.")] = None,
+) -> None:
+    """Print the JSON Schema of region documents or of scenario files, for editors and other programs."""
+    from terminal.errors import TerminalError
+    from terminal.scenario.json_schema import SCHEMAS, schema_text, write_schemas
+
+    if write is not None:
+        for path in write_schemas(write):
+            print(f"wrote {path}")
+    elif what is not None:
+        print(schema_text(SCHEMAS[what.value]), end="")
+    else:
+        names = " or ".join(SCHEMAS)
+        raise TerminalError("which schema is not said", f"Give {names}, or --write FOLDER for all of them.")
+
+
+def _policy(doc: str) -> Policy:
+    from terminal.policy.document import load_region
+    from terminal.policy.policy import Policy
+
+    return Policy.of(load_region(doc))
+
+
+def _files(policy: Policy, paths: list[Path] | None) -> list[tuple[Path, ScenarioFile]]:
+    from terminal.scenario.load import bundled_scenarios, load_scenarios, scenario_files
+
+    files = scenario_files(paths or bundled_scenarios(policy.document.header.id))
+    return [(path, load_scenarios(path)) for path in files]
+
+
+@contextmanager
+def _in_file(path: Path) -> Iterator[None]:
+    """Puts the file's name before what is wrong in it."""
+    from terminal.errors import ScenarioFileError
+
+    try:
+        yield
+    except ScenarioFileError as error:
+        raise ScenarioFileError(f"{path}: {error.what}", error.advice) from error

@@ -1,0 +1,140 @@
+"""`terminal receipt sell|send`: cash on the driver's terminal, and receipt requests for what was sold."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Number, Region, State
+from terminal.policy.schema_base import Mode
+
+if TYPE_CHECKING:
+    from terminal.policy.policy import Policy
+    from terminal.policy.schema import RegionDocument
+    from terminal.policy.schema_receipts import Receipts
+
+app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)
+
+Folder = Annotated[
+    Path,
+    typer.Option("--to", help="Folder of the stand-in adapter: requests and tickets become files there."),
+]
+Vehicle = Annotated[str, typer.Option(help="The vehicle as receipts name it.")]
+Printer = Annotated[bool, typer.Option("--printer", help="The terminal has a printer.")]
+Display = Annotated[bool, typer.Option("--display", help="The terminal shows a QR at the moment of payment.")]
+
+DEFAULT_FOLDER = Path("var/receipts")
+
+
+@app.command()
+def sell(
+    persons: Annotated[int, typer.Option(min=1, max=99, help="How many persons pay together.")] = 1,
+    mode: Annotated[Mode, typer.Option(help="What is ridden.")] = Mode.BUS,
+    zone: Annotated[int, typer.Option(min=0, help="Zone boarded in, 0: not known.")] = 0,
+    to_zone: Annotated[int, typer.Option(min=0, help="Zone ridden to, 0: not said.")] = 0,
+    vehicle: Vehicle = "",
+    to: Folder = DEFAULT_FOLDER,
+    state: State = DEFAULT_STATE,
+    number: Number = 1,
+    region: Region = DEFAULT_REGION,
+    json: Json = False,
+) -> None:
+    """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
+    from terminal.cli.assemble import open_journal
+    from terminal.cli.output import print_json, roubles
+    from terminal.clock import SystemClock
+    from terminal.decision.outcome import TapContext
+    from terminal.policy.document import load_region, require_in_force
+    from terminal.policy.policy import Policy
+    from terminal.receipt.counter import sell_for_cash
+    from terminal.receipt.folder import ReceiptFolder
+    from terminal.receipt.hand_over import hand_over
+    from terminal.receipt.request import Means
+
+    now = SystemClock().now()
+    document = load_region(region)
+    require_in_force(document, now)
+    receipts, adapter = _receipts(document), ReceiptFolder(to)
+    with open_journal(state, number) as journal:
+        shift = journal.open_shift
+        context = TapContext(
+            profile="bus",
+            terminal=number,
+            sequence=journal.next_sequence,
+            shift_open=shift is not None,
+            shift=shift.shift if shift else 0,
+            route=shift.route if shift else 0,
+            direction=shift.direction if shift else 0,
+            mode=mode.value,
+            zone=zone,
+            to_zone=to_zone,
+            position_manual=bool(zone or to_zone),
+        )
+        sold = sell_for_cash(journal, Policy.of(document), context, persons, now, vehicle)
+    hand_over(adapter, sold, receipts, document.header.currency, Means(printer=True))
+    if json:
+        print_json({"ticket": sold.ticket_id, "persons": persons, "sum_minor": sold.sum_minor})
+    else:
+        print(f"ticket {sold.ticket_id}: {persons} × cash fare, {roubles(sold.sum_minor)}")
+
+
+@app.command()
+def send(
+    to: Folder = DEFAULT_FOLDER,
+    vehicle: Vehicle = "",
+    printer: Printer = False,
+    display: Display = False,
+    state: State = DEFAULT_STATE,
+    region: Region = DEFAULT_REGION,
+    json: Json = False,
+) -> None:
+    """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
+    from terminal.cli.journal import existing_journal
+    from terminal.cli.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.journal.reader import JournalReader
+    from terminal.policy.document import load_region
+    from terminal.policy.policy import Policy
+    from terminal.receipt.folder import ReceiptFolder
+    from terminal.receipt.hand_over import hand_over
+    from terminal.receipt.request import Means
+    from terminal.receipt.sales import sales
+
+    document = load_region(region)
+    receipts, adapter = _receipts(document), ReceiptFolder(to)
+    policy, today = Policy.of(document), SystemClock().now()
+    means = Means(printer=printer, display=display)
+    reader = JournalReader(existing_journal(state))
+    counts = {"sales": 0, "requests": 0, "new": 0, "late": 0}
+    rows = ((row.sequence, row.record) for row in reader.all_rows())
+    for sale in sales(reader.state().terminal, rows, vehicle):
+        counts["sales"] += 1
+        accepted = hand_over(adapter, sale, receipts, document.header.currency, means)
+        counts["requests"] += accepted is not None
+        if accepted is not None and accepted.new:
+            counts["new"] += 1
+            counts["late"] += _day(sale.at, policy) < _day(today, policy)
+    if json:
+        print_json(counts)
+    else:
+        print(f"{counts['sales']} sales, {counts['requests']} receipt requests, {counts['new']} of them new")
+    if counts["late"]:
+        print(f"{counts['late']} requests come after the day of the ride (T-50)", file=sys.stderr)
+
+
+def _day(at: datetime, policy: Policy) -> date:
+    return at.astimezone(policy.zone).date()
+
+
+def _receipts(document: RegionDocument) -> Receipts:
+    from terminal.errors import RegionDocumentError
+
+    if document.receipts is None:
+        raise RegionDocumentError(
+            f"region document {document.header.id} says nothing of receipts", "Add a [receipts] table to it."
+        )
+    return document.receipts

@@ -1,0 +1,206 @@
+"""`terminal journal recompute`: every charge in the journal, decided again from what is recorded with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, State
+
+if TYPE_CHECKING:
+    from terminal.canteen.replay import Replay
+    from terminal.decision.outcome import TapContext
+    from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
+    from terminal.journal.reader import JournalReader
+    from terminal.journal.records import AnyRecord, CashSale, Intent
+    from terminal.policy.policy import Policy
+
+
+def recompute(
+    state: State = DEFAULT_STATE,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A region document the taps were decided with: a TOML file or a bundled name. May be given more "
+            "than once, as versions followed one another."
+        ),
+    ] = None,
+    roster: Annotated[
+        bool, typer.Option("--roster", help="In a canteen: ask the sealed roster that is in force here, too.")
+    ] = False,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Decide every recorded tap again and compare the event byte for byte, the charge and the trail.
+
+    Ends with code 24 when a record does not follow from what is recorded with it.
+    """
+    from terminal.cli.journal import existing_journal
+    from terminal.cli.output import print_json
+    from terminal.errors import ChargesDiffer
+    from terminal.journal.reader import JournalReader
+
+    policies = _policies(region or [DEFAULT_REGION])
+    reader = JournalReader(existing_journal(state))
+    replay = _replay(state, reader, next(iter(policies.values())), keys) if roster else None
+    counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
+    for sequence, found in charges_again(reader, policies, replay):
+        if isinstance(found, str):
+            counts["not_possible"] += 1
+            _tell(json, sequence, {"not_possible": found})
+            continue
+        counts["recomputed"] += 1
+        if found:
+            counts["differ"] += 1
+            first = first or sequence
+            told = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
+            _tell(json, sequence, told)
+    if json:
+        print_json(counts)
+    else:
+        print(f"{counts['recomputed']} charges decided again: {counts['differ']} differ, ", end="")
+        print(f"{counts['not_possible']} could not be decided again")
+    if counts["differ"]:
+        raise ChargesDiffer(
+            f"{counts['differ']} records do not follow from what is recorded with them, the first is {first}",
+            "Compare the region document and the software with those of the terminal; keep the journal.",
+        )
+
+
+def charges_again(
+    reader: JournalReader, policies: Mapping[str, Policy], replay: Replay | None
+) -> Iterator[tuple[int, list[Deviation] | str]]:
+    """For every row that charges somebody: where it deviates, or why it could not be decided again."""
+    from terminal.decision.recompute import CannotRecompute
+    from terminal.journal.records import CashSale, Intent
+
+    terminal = reader.state().terminal
+    for row in reader.all_rows():
+        record = row.record
+        if isinstance(record, Intent | CashSale):
+            try:
+                yield row.sequence, _deviations(terminal, row.sequence, record, policies, replay)
+            except CannotRecompute as error:
+                yield row.sequence, str(error)
+        if replay is not None:
+            replay.follow(row.sequence, record)
+
+
+def _deviations(
+    terminal: int,
+    sequence: int,
+    record: Intent | CashSale,
+    policies: Mapping[str, Policy],
+    replay: Replay | None,
+) -> list[Deviation]:
+    from terminal.decision.recompute import CannotRecompute, recompute_cash
+    from terminal.decision.recompute import recompute as decide_again
+    from terminal.journal.records import Intent
+
+    policy = policies.get(record.tariff)
+    if policy is None:
+        raise CannotRecompute(f"region document {record.tariff} not given")
+    if not isinstance(record, Intent):
+        return recompute_cash(recorded_cash(terminal, sequence, record), policy)
+    tap = recorded_tap(terminal, sequence, record)
+    pupil = None if replay is None else replay.pupil_at(record, tap.at)
+    return decide_again(tap, policy, pupil)
+
+
+def _policies(regions: list[str]) -> dict[str, Policy]:
+    from terminal.policy.document import load_region
+    from terminal.policy.policy import Policy
+
+    policies = [Policy.of(load_region(region)) for region in regions]
+    return {policy.tariff: policy for policy in policies}
+
+
+def _replay(state: Path, reader: JournalReader, policy: Policy, keys: Path | None) -> Replay:
+    """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
+    from terminal.canteen.replay import Replay
+    from terminal.cli.assemble import Station
+    from terminal.cli.canteen_desk import store_of
+    from terminal.errors import RosterError
+
+    kept = reader.state()
+    station = Station(kept.terminal, "canteen", state, DEFAULT_REGION, keys)
+    roster = store_of(station, station.load_keys()).load_roster(policy)
+    if roster is None:
+        raise RosterError(f"there is no roster in {state}", "Leave --roster out.")
+    if kept.base.sequence:
+        raise RosterError(
+            "the journal no longer holds its first rows, so what pupils had eaten is not known",
+            "Leave --roster out.",
+        )
+    return Replay(kept.terminal, policy, roster)
+
+
+def _context(terminal: int, sequence: int, profile: str, record: Intent | CashSale) -> TapContext:
+    from terminal.decision.outcome import TapContext
+
+    return TapContext(
+        profile=profile,
+        terminal=terminal,
+        sequence=sequence,
+        shift_open=True,
+        shift=record.shift,
+        turn=record.turn,
+        route=record.route,
+        direction=record.direction,
+    )
+
+
+def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
+    """The cash sale in its row, as it was priced."""
+    from terminal.decision.recompute import RecordedCash
+
+    return RecordedCash(
+        at=_moment(sale),
+        context=_context(terminal, sequence, "bus", sale),
+        known=sale.context,
+        persons=sale.persons,
+        sum_minor=sale.sum_minor,
+        reasons=sale.reasons,
+        flags=sale.flags,
+    )
+
+
+def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:
+    """The tap in an intent's row, as it was decided."""
+    from terminal.decision.recompute import RecordedTap
+
+    return RecordedTap(
+        at=_moment(intent),
+        context=_context(terminal, sequence, intent.profile, intent),
+        known=intent.context,
+        proof=intent.proof,
+        event=intent.event,
+        charge_minor=intent.charge_minor,
+        message=intent.message,
+        reasons=intent.reasons,
+        flags=intent.flags,
+    )
+
+
+def _moment(record: AnyRecord) -> datetime:
+    return datetime.fromtimestamp(record.at_ms / 1000, UTC)
+
+
+def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
+    from terminal.cli.output import print_json
+
+    if json:
+        print_json({"sequence": sequence, **told})
+    else:
+        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in told.items())
+        print(f"{sequence:>7} {listed}")
+
+
+def _pair(found: object) -> str:
+    if isinstance(found, dict):
+        return f"recorded {found['recorded']}, recomputed {found['recomputed']}"
+    return str(found)

@@ -1,0 +1,80 @@
+"""A sale at the buffet: the parents' own account, their limits and what they forbade (M-01, M-02, M-36).
+
+No entitlement reaches the buffet and its account never goes below zero, so unlike a hot meal a sale is refused
+when what is known of the account is too old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from terminal.decision.outcome import Message, Outcome, Reason
+from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
+from terminal.decision.tap import Trail
+
+
+@dataclass(frozen=True, slots=True)
+class SaleDecision:
+    """`sold_minor` leaves the buffet account when the outcome is accepted; `forbidden` names what to take out."""
+
+    outcome: Outcome
+    sold_minor: int
+    facts: tuple[Reason, ...]
+    flags: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+
+def decide_sale(
+    pupil: Pupil, basket: Sequence[BasketLine], trail: Trail, *, paid_stopped: bool = False
+) -> SaleDecision:
+    """Return whether `pupil` may buy all of `basket`; it is sold whole or not at all."""
+    sum_minor = sum(line.sum_minor for line in basket)
+    forbidden = tuple(line.product for line in basket if line.foods & pupil.forbidden)
+    message = _refusal(pupil, sum_minor, forbidden, trail, paid_stopped)
+    if message is not None:
+        outcome = Outcome(message, accepted=False)
+        return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
+    trail.note("M-01", "paid from the buffet account", {"sum_minor": sum_minor})
+    flags = [STALE_ROSTER] if pupil.age is Age.STALE else []
+    if pupil.buffet is not None and pupil.buffet.uncertain:
+        flags.append(BALANCE_UNCERTAIN)
+    outcome = Outcome(Message.MEAL_OK, accepted=True)
+    return SaleDecision(outcome, sum_minor, tuple(trail.reasons), tuple(flags))
+
+
+def _refusal(
+    pupil: Pupil, sum_minor: int, forbidden: tuple[str, ...], trail: Trail, paid_stopped: bool
+) -> Message | None:
+    if paid_stopped:
+        trail.note("O-06", "nothing is sold while the journal takes no records")
+        return Message.OUT_OF_ORDER
+    if pupil.buffet is None or pupil.age is Age.EXPIRED:
+        known = "no account known here" if pupil.buffet is None else "the roster has expired"
+        trail.note("O-03", known)
+        return Message.ONLINE_ONLY
+    if forbidden:
+        trail.note("M-02", "excluded by the parents", {"products": ", ".join(forbidden)})
+        return Message.MEAL_FORBIDDEN
+    if _over_limit(pupil, sum_minor, trail):
+        return Message.MEAL_LIMIT
+    if sum_minor > pupil.buffet.balance_minor:
+        trail.note(
+            "M-36",
+            "the buffet gives no credit",
+            {"balance_minor": pupil.buffet.balance_minor, "sum_minor": sum_minor},
+        )
+        return Message.NO_FUNDS
+    return None
+
+
+def _over_limit(pupil: Pupil, sum_minor: int, trail: Trail) -> bool:
+    limits = pupil.limits
+    for limit_minor, spent_minor, what in (
+        (limits.buffet_minor, pupil.spent_buffet_minor, "the parents' limit for the buffet is reached"),
+        (limits.day_minor, pupil.spent_minor, "the parents' limit of the day is reached"),
+    ):
+        if limit_minor is not None and spent_minor + sum_minor > limit_minor:
+            trail.note("M-02", what, {"limit_minor": limit_minor, "spent_minor": spent_minor})
+            return True
+    return False

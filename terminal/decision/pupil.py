@@ -1,0 +1,171 @@
+"""What a decision in the canteen may know of a pupil, and what it makes of one meal or sale.
+
+A pupil is a pseudonym of the purpose "school" (D-01) with facts; there is no name here. The facts come from the
+roster and from this terminal's own records; the terminal that has neither knows what the card says and nothing
+else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Final
+
+from terminal.policy.schema_meals import PAID, PARENTS
+
+STALE_ROSTER: Final = "stale_roster"
+EXPIRED_ROSTER: Final = "expired_roster"
+CALENDAR_SILENT: Final = "calendar_silent"
+WAS_ABSENT: Final = "was_absent"
+BALANCE_UNCERTAIN: Final = "balance_uncertain"
+ACCOUNT_UNKNOWN: Final = "account_unknown"
+
+
+class Age(StrEnum):
+    """O-03: how old what is known of the pupil is."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class MealGrant:
+    """A ground for meals by its concession code; both days are included (M-20).
+
+    `grade` and `shift` are what the ground itself states of `valid_from`, 0 where it states nothing.
+    """
+
+    code: int
+    valid_from: date
+    valid_to: date
+    issued_on: date
+    grade: int = 0
+    shift: int = 0
+    blocked: bool = False
+    """Withdrawn by the list: it wins over a card that still carries the ground (O-02)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One of the two canteen accounts (M-01): the balance as far as this terminal knows, in kopecks."""
+
+    balance_minor: int
+    uncertain: bool = False
+    """Records that moved it may have left this terminal since the balance was stated."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLimits:
+    """M-02: how much of the parents' money may be spent a day, in all and in the buffet; None: no limit."""
+
+    day_minor: int | None = None
+    buffet_minor: int | None = None
+
+
+NO_LIMITS: Final = ParentLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    """A pupil on one service day. `grade` is the one of that day, 0 and `shift` 0 where they are not known.
+
+    `served` and `annulled` are masks of meal kinds by the records of this terminal: what was served and not
+    annulled, and what was annulled. `orders` are the kinds ordered for the day and not yet redeemed (M-32).
+    `absent`: the class's attendance says so (M-33). `cards_since`: an older card of this pupil is lost (M-35).
+    """
+
+    ref: bytes
+    school: str = ""
+    class_id: str = ""
+    grade: int = 0
+    shift: int = 0
+    home_schooled: bool = False
+    grants: tuple[MealGrant, ...] = ()
+    hot: Account | None = None
+    buffet: Account | None = None
+    spent_hot_minor: int = 0
+    spent_buffet_minor: int = 0
+    limits: ParentLimits = NO_LIMITS
+    forbidden: frozenset[str] = frozenset()
+    orders: frozenset[str] = frozenset()
+    served: int = 0
+    annulled: int = 0
+    absent: bool = False
+    cards_since: date | None = None
+    age: Age = Age.FRESH
+    listed: bool = True
+    """The roster has an entry; without one only the masks are known here, and the card says the rest."""
+
+    @property
+    def spent_minor(self) -> int:
+        """What the parents have paid today, on both accounts."""
+        return self.spent_hot_minor + self.spent_buffet_minor
+
+
+@dataclass(frozen=True, slots=True)
+class CanteenContext:
+    """What a canteen terminal adds to a tap.
+
+    `serving` is the meal being served: a kind, "by_shift" for each pupil's assigned one (M-30 stream), empty
+    for the one the clock says. `pupil` is None where nothing but the card is known. `paid_stopped`: the journal
+    takes no more (O-06).
+    """
+
+    school: str = ""
+    serving: str = ""
+    pupil: Pupil | None = None
+    day_closed: bool = False
+    paid_stopped: bool = False
+
+
+NO_CANTEEN: Final = CanteenContext()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One portion as it goes into the records: what, for which day, who pays how much, on which ground.
+
+    `category` is the concession codes of the ground, "meals_2" and the like for one that reveals health
+    (D-03), "paid" for none.
+    """
+
+    school: str
+    class_id: str
+    kind: str
+    day: date
+    sources: Mapping[str, int]
+    category: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def sum_minor(self) -> int:
+        """What the portion costs, from all sources."""
+        return sum(self.sources.values())
+
+    @property
+    def parents_minor(self) -> int:
+        """What the hot-meal account is charged; the only part that can ever be given back (M-03)."""
+        return self.sources.get(PARENTS, 0)
+
+    @property
+    def entitled(self) -> bool:
+        """Whether any budget pays: such a meal is never withheld for a machine's sake (M-37, O-06)."""
+        return self.category != PAID
+
+
+@dataclass(frozen=True, slots=True)
+class BasketLine:
+    """So many of one product at the buffet; `foods` are the names a parent may forbid it by, its own included."""
+
+    product: str
+    count: int
+    price_minor: int
+    foods: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def sum_minor(self) -> int:
+        """What the line costs."""
+        return self.count * self.price_minor

@@ -1,0 +1,189 @@
+"""Day and shift reports that add up: every line is a count and a sum of records, the last line is all of them.
+
+A day is a service day (T-14). Money counts only where the card's commit is known; taps of unknown end stand in a
+column of their own until they are settled (T-66). Cash sales are counted like taps; `cash` is their part of the
+sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from terminal.export.product import product_name
+from terminal.export.taps import End, Tap, taps
+from terminal.export.tides import decimal
+from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.policy.policy import Policy
+
+DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "riders", "amount")
+SHIFT_FIELDS: Final = (
+    "terminal",
+    "shift",
+    "operator",
+    "route",
+    "opened_at",
+    "closed_at",
+    "taps",
+    "accepted",
+    "refused",
+    "not_committed",
+    "unresolved",
+    "cash_sales",
+    "cash",
+    "amount",
+    "refusals",
+)
+TOTAL: Final = "total"
+COUNTED: Final = ("taps", "accepted", "refused", "not_committed", "unresolved", "cash_sales")
+
+
+@dataclass(slots=True)
+class Line:
+    """Taps, persons and money of one line."""
+
+    taps: int = 0
+    riders: int = 0
+    amount_minor: int = 0
+
+    def add(self, other: Line) -> None:
+        self.taps += other.taps
+        self.riders += other.riders
+        self.amount_minor += other.amount_minor
+
+
+class DayReport:
+    """Per service day and terminal: what rides were paid with, what was refused and why, what is unknown."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._lines: dict[tuple[str, int, str, str], Line] = {}
+
+    def take(self, tap: Tap, policy: Policy | None) -> None:
+        """Count one tap; `policy` is the one it was decided with, None when that is not known."""
+        day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
+        line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), Line())
+        line.add(Line(1, tap.riders, tap.charge_minor))
+
+    def rows(self) -> list[dict[str, str]]:
+        """The lines in order, and their total last."""
+        total = Line()
+        rows = []
+        for (day, terminal, profile, what), line in sorted(self._lines.items()):
+            total.add(line)
+            rows.append(_day_row(day, str(terminal), profile, what, line))
+        return [*rows, _day_row(TOTAL, "", "", "", total)]
+
+
+@dataclass(slots=True)
+class Shift:
+    """One shift and what happened in it."""
+
+    terminal: int
+    opened: ShiftOpened
+    closed: ShiftClosed | None
+    taps: int = 0
+    accepted: int = 0
+    not_committed: int = 0
+    unresolved: int = 0
+    amount_minor: int = 0
+    cash_sales: int = 0
+    cash_minor: int = 0
+    refusals: dict[str, int] | None = None
+
+
+def shift_report(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> list[Shift]:
+    """The shifts of one journal in order. What was tapped with no shift open belongs to none."""
+    shifts: dict[int, Shift] = {}
+
+    def note_shifts() -> Iterable[tuple[int, AnyRecord]]:
+        for sequence, record in rows:
+            if isinstance(record, ShiftOpened):
+                shifts[record.shift] = Shift(terminal, record, None, refusals={})
+            elif isinstance(record, ShiftClosed) and record.shift in shifts:
+                shifts[record.shift].closed = record
+            yield sequence, record
+
+    for tap in taps(terminal, note_shifts()):
+        shift = shifts.get(tap.record.shift)
+        if shift is not None:
+            _count(shift, tap)
+    return list(shifts.values())
+
+
+def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
+    """The shifts as rows, and their total last."""
+    rows, numbers = [], dict.fromkeys(COUNTED, 0)
+    amount_minor = cash_minor = 0
+    for shift in shifts:
+        refusals = shift.refusals or {}
+        counted = {
+            "taps": shift.taps,
+            "accepted": shift.accepted,
+            "refused": sum(refusals.values()),
+            "not_committed": shift.not_committed,
+            "unresolved": shift.unresolved,
+            "cash_sales": shift.cash_sales,
+        }
+        for name, count in counted.items():
+            numbers[name] += count
+        amount_minor += shift.amount_minor
+        cash_minor += shift.cash_minor
+        rows.append(
+            {
+                "terminal": str(shift.terminal),
+                "shift": str(shift.opened.shift),
+                "operator": shift.opened.operator_ref,
+                "route": str(shift.opened.route),
+                "opened_at": _local(shift.opened.at_ms, zone).isoformat(),
+                "closed_at": _local(shift.closed.at_ms, zone).isoformat() if shift.closed else "",
+                **{name: str(count) for name, count in counted.items()},
+                "cash": decimal(shift.cash_minor),
+                "amount": decimal(shift.amount_minor),
+                "refusals": " ".join(f"{message}={count}" for message, count in sorted(refusals.items())),
+            }
+        )
+    total = dict.fromkeys(SHIFT_FIELDS, "") | {name: str(count) for name, count in numbers.items()}
+    return [*rows, total | {"terminal": TOTAL, "cash": decimal(cash_minor), "amount": decimal(amount_minor)}]
+
+
+def _count(shift: Shift, tap: Tap) -> None:
+    shift.taps += 1
+    shift.accepted += tap.accepted
+    shift.not_committed += tap.end is End.NOT_COMMITTED
+    shift.unresolved += tap.end is End.OPEN
+    shift.amount_minor += tap.charge_minor
+    if isinstance(tap.record, CashSale):
+        shift.cash_minor += tap.charge_minor
+        shift.cash_sales += 1
+    if isinstance(tap.record, Refused) and not tap.accepted and shift.refusals is not None:
+        shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
+
+
+def _what(tap: Tap, policy: Policy | None) -> str:
+    """In which line a tap stands."""
+    if isinstance(tap.record, CashSale):
+        return "Cash ticket"
+    if isinstance(tap.record, Intent) and tap.end is End.COMMITTED:
+        return product_name(tap.record, policy) if tap.record.profile == "bus" else tap.record.message
+    if isinstance(tap.record, Refused):
+        return tap.record.message if tap.accepted else f"refused: {tap.record.message}"
+    return {End.NOT_COMMITTED: "not committed", End.OPEN: "end unknown"}[tap.end]
+
+
+def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> dict[str, str]:
+    return {
+        "service_date": day,
+        "terminal": terminal,
+        "profile": profile,
+        "what": what,
+        "taps": str(line.taps),
+        "riders": str(line.riders),
+        "amount": decimal(line.amount_minor),
+    }
+
+
+def _local(at_ms: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)

@@ -1,0 +1,180 @@
+"""What a canteen terminal's rows say besides taps: meals by list, buffet sales, and what undoes or closes them.
+
+A `pupil` is the pseudonym of the purpose "school" (D-01), the same as `card_ref` of a tap in the canteen. A
+category that reveals health stands here only as its effect (D-03). `operator` is a staff number. A `day` is a
+service day, "2026-09-15". Tags 20 to 39 belong to this module.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from terminal.journal.record_base import Record
+from terminal.policy.schema_meals import PAID
+
+
+class MealLine(msgspec.Struct, frozen=True, array_like=True):
+    """One portion: what, for which day, and who pays how much of it (M-01).
+
+    The sums of `sources` add up to its cost; "parents" among them is the hot-meal account. `category`: the
+    concession codes of the ground, "meals_2" and the like for one that reveals health, "paid" for none.
+    `roster` is the sequence of the roster that was in force, 0 when there was none.
+    """
+
+    school: str
+    class_id: str
+    kind: str
+    day: str
+    sources: dict[str, int]
+    category: str
+    flags: tuple[str, ...] = ()
+    roster: int = 0
+
+    @property
+    def sum_minor(self) -> int:
+        """What the portion costs, from all sources."""
+        return sum(self.sources.values())
+
+    @property
+    def entitled(self) -> bool:
+        """Whether any budget pays: such a meal is given even when nothing may be sold (O-06)."""
+        return self.category != PAID
+
+
+class MealServed(Record, frozen=True, array_like=True, tag=20):
+    """A portion was given without writing a card: by class list, from an order, on a covered table (M-30).
+
+    `confirmed_by` is the second staff number where one is needed (M-35). `spare` is the number this meal had in
+    the spare log when the journal could not take it (O-06), 0 otherwise.
+    """
+
+    pupil: bytes
+    shift: int
+    how: str
+    operator: str
+    meal: MealLine
+    tariff: str
+    reasons: tuple[str, ...] = ()
+    confirmed_by: str = ""
+    spare: int = 0
+
+
+class SaleLine(msgspec.Struct, frozen=True, array_like=True):
+    """So many of one product for so much in all."""
+
+    product: str
+    count: int
+    sum_minor: int
+
+
+class BuffetSale(Record, frozen=True, array_like=True, tag=21):
+    """Products were sold from the buffet account (M-01)."""
+
+    pupil: bytes
+    shift: int
+    operator: str
+    school: str
+    class_id: str
+    day: str
+    lines: tuple[SaleLine, ...]
+    tariff: str
+    flags: tuple[str, ...] = ()
+    roster: int = 0
+
+    @property
+    def sum_minor(self) -> int:
+        """What the sale costs."""
+        return sum(line.sum_minor for line in self.lines)
+
+
+class Annulment(Record, frozen=True, array_like=True, tag=22):
+    """The meal or sale in row `of` counts as not having been (M-34); that row itself stays.
+
+    `returned_minor` goes back to the account of the parents it came from; subsidy never does (M-03).
+    """
+
+    pupil: bytes
+    of: int
+    day: str
+    operator: str
+    shift: int
+    returned_minor: int
+
+
+class NotCollected(Record, frozen=True, array_like=True, tag=23):
+    """An ordered meal was not fetched: nobody is charged and nothing is claimed (M-32)."""
+
+    pupil: bytes
+    school: str
+    class_id: str
+    kind: str
+    day: str
+    category: str
+    operator: str
+    shift: int
+
+
+class AttendanceCorrected(Record, frozen=True, array_like=True, tag=24):
+    """The class's attendance of the day now says so of this pupil (M-33)."""
+
+    pupil: bytes
+    school: str
+    class_id: str
+    day: str
+    absent: bool
+    operator: str
+    shift: int
+
+
+class DayClosed(Record, frozen=True, array_like=True, tag=25):
+    """Nothing more is served or annulled on this day here. `totals` is what the operator was shown, by name."""
+
+    day: str
+    operator: str
+    totals: dict[str, int]
+
+
+class CardLent(Record, frozen=True, array_like=True, tag=26):
+    """For one day the card `card_ref` stands for `pupil`, who forgot his own (M-35)."""
+
+    card_ref: bytes
+    pupil: bytes
+    day: str
+    operator: str
+    confirmed_by: str
+
+
+class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
+    """From here on this roster is in force; its balances include this journal's rows up to `through`."""
+
+    school: str
+    roster: int
+    through: int
+    pupils: int
+
+
+class IssueRefused(Record, frozen=True, array_like=True, tag=28):
+    """A pupil of a list or at the buffet was refused; `how` as in `MealServed`, or "buffet". Of a tap see `Refused`."""
+
+    pupil: bytes
+    shift: int
+    how: str
+    operator: str
+    message: str
+    tariff: str
+    reasons: tuple[str, ...]
+
+
+CanteenRecord: TypeAlias = (
+    MealServed
+    | BuffetSale
+    | Annulment
+    | NotCollected
+    | AttendanceCorrected
+    | DayClosed
+    | CardLent
+    | RosterLoaded
+    | IssueRefused
+)

@@ -1,0 +1,59 @@
+"""The port through which files with personal data are sealed at rest (D-02, D-07), and AES-GCM behind it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from terminal.errors import KeyFileError
+
+NONCE_BYTES: Final = 12
+
+
+class Sealer(Protocol):
+    """Storage keys by name; raw keys never come out. Wiping the key makes what it sealed unreadable."""
+
+    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes:
+        """`content` as only `unseal` with the same purpose and `bound_to` can read it."""
+        ...
+
+    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes:
+        """What was sealed. Raises `KeyFileError` when it is damaged, was bound to something else, or has no key."""
+        ...
+
+
+class StorageKeys:
+    """A `Sealer` over keys held in memory: AES-GCM with a random nonce in front of each sealed content."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        """Keys are 16 or 32 bytes each."""
+        self._ciphers = {purpose: AESGCM(key) for purpose, key in keys.items()}
+
+    def __repr__(self) -> str:
+        return f"StorageKeys({sorted(self._ciphers)})"
+
+    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._cipher(purpose).encrypt(nonce, content, bound_to)
+
+    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes:
+        try:
+            return self._cipher(purpose).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+        except (InvalidTag, ValueError) as error:
+            raise KeyFileError(
+                f"what was sealed for {purpose!r} does not open with this key",
+                "Use the key file of this terminal, or remove what was sealed and load it again.",
+            ) from error
+
+    def _cipher(self, purpose: str) -> AESGCM:
+        cipher = self._ciphers.get(purpose)
+        if cipher is None:
+            raise KeyFileError(
+                f"the key file holds no storage key {purpose!r}",
+                f"Add it under [storage]: {purpose} = 64 hexadecimal digits.",
+            )
+        return cipher

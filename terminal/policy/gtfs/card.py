@@ -1,0 +1,230 @@
+"""How a journey fits on a card: a row of bits for the event's counters, as many as the tables make necessary.
+
+The newest event already holds its own time, route and amount, the time since the first leg of the run
+(`journey_age_s`) and the number of transfers; the rest are the bits laid out here, and only what some rule of these
+tables can ask for. Times are seconds back from the event. Where a time lies further back than any limit of the
+tables it is kept at the largest value, which is past every limit, too. The running total stays at the largest value
+it can have: by then only its difference to what was paid matters, and that is exact.
+
+The first bits are a check on the numbering: when the tables change so that numbers mean something else, an old
+journey is not read and a new one begins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from terminal.policy.gtfs.index import Index
+from terminal.policy.gtfs.places import MIXED
+from terminal.policy.gtfs.section import Destination
+from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.tables import LimitType, TransferType
+
+EDITION_BITS: Final = 6
+MOST_TRANSFERS: Final = 63
+LONGEST_AGE_S: Final = 0x3FFFE
+"""What the event can hold of `transfers` and `journey_age_s`."""
+
+ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_ARRIVAL)
+Values = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
+
+    bits: int
+    journey_age_s: int | None
+    transfers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The event a `CardState` is read from: when, on which route of the feed, and what it took."""
+
+    at: datetime
+    route: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardLayout:
+    """Fields of a `State` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
+
+    edition: int
+    widths: tuple[tuple[str, int], ...]
+    bits: int
+    """How many of the event's counter bits a journey takes."""
+    networks: Mapping[str, int]
+    last_tap_departs: bool
+    """The newest event is a departure: there are no tap-offs, and no ride stays open."""
+
+    def write(self, state: State, at: datetime) -> CardState:
+        """What the event of the tap at `at` has to hold of `state`."""
+        now, journey, ride = int(at.timestamp()), state.journey, state.ride
+        if journey is None and ride is None:
+            return CardState(0, None, 0)
+        values = {"edition": self.edition}
+        if journey is not None:
+            values |= _journey_values(journey, now)
+        if ride is not None:
+            values |= _ride_values(ride, now)
+        bits = 0
+        for name, width in self.widths:
+            bits = bits << width | min(max(values.get(name, 0), 0), (1 << width) - 1)
+        if journey is None:
+            return CardState(bits, None, 0)
+        age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)
+        return CardState(bits, age_s, min(journey.transfers, MOST_TRANSFERS))
+
+    def read(self, card: CardState, event: Written, now: datetime) -> State:
+        """The state an event holds; `NOTHING` where it was written under other tables.
+
+        An event a little ahead of `now`, as clocks differ, counts as happening now.
+        """
+        at, bits = min(int(event.at.timestamp()), int(now.timestamp())), card.bits
+        values: dict[str, int] = {}
+        for name, width in reversed(self.widths):
+            values[name] = bits & (1 << width) - 1
+            bits >>= width
+        if values["edition"] != self.edition:
+            return NOTHING
+        return State(self._journey(values, card, at), self._ride(values, event, at))
+
+    def _journey(self, values: Values, card: CardState, at: int) -> Journey | None:
+        if card.journey_age_s is None:
+            return None
+        run, total, run_departed = values.get("run", 0), values.get("total", 0), at - card.journey_age_s
+        departed = at if run and self.last_tap_departs else run_departed
+        departed = at - values["departed"] if "departed" in values else departed
+        arrived = at - values["arrived"] if "arrived" in values else departed
+        run_arrived = run_departed if run else arrived
+        return Journey(
+            group=values.get("group", 0),
+            product=values.get("product", 0),
+            total_minor=total,
+            paid_minor=total + values.get("credit", 0),
+            departed=departed,
+            arrived=arrived,
+            run_departed=run_departed,
+            run_arrived=at - values["run_arrived"] if "run_arrived" in values else run_arrived,
+            transfers=card.transfers,
+            run=run,
+        )
+
+    def _ride(self, values: Values, event: Written, at: int) -> Ride | None:
+        network = self.networks.get(event.route)
+        if not values.get("ride") or network is None:
+            return None
+        end = values.get("ride_end", 0)
+        return Ride(
+            network=MIXED if values.get("ride_mixed") else network,
+            last_network=network,
+            origin=values.get("ride_origin", 0),
+            departed=at - values.get("ride_departed", 0),
+            seen=at,
+            end=end,
+            arrived=at - values["ride_arrived"] if end else None,
+            charged_minor=values.get("ride_charged", event.amount_minor),
+        )
+
+
+def _journey_values(journey: Journey, now: int) -> dict[str, int]:
+    return {
+        "group": journey.group,
+        "product": journey.product,
+        "total": journey.total_minor,
+        "credit": journey.paid_minor - journey.total_minor,
+        "run": journey.run,
+        "departed": now - journey.departed,
+        "arrived": now - journey.arrived,
+        "run_arrived": now - journey.run_arrived,
+    }
+
+
+def _ride_values(ride: Ride, now: int) -> dict[str, int]:
+    return {
+        "ride": 1,
+        "ride_mixed": int(ride.network == MIXED),
+        "ride_origin": ride.origin,
+        "ride_departed": now - ride.departed,
+        "ride_charged": ride.charged_minor,
+        "ride_end": ride.end,
+        "ride_arrived": 0 if ride.arrived is None else now - ride.arrived,
+    }
+
+
+def layout_of(index: Index, destination: Destination, longest_change_s: int) -> CardLayout:
+    """The bits a journey under these tables needs on a card."""
+    needs = _Needs.of(index)
+    joins, taps_off = bool(index.join_rules), destination is Destination.DEAREST
+    open_rides = taps_off or joins
+    money = (2 * max((abs(row.amount_minor) for row in index.tables.fare_products), default=0)).bit_length()
+    time = (longest_limit_s(index, longest_change_s) + 1).bit_length()
+    widths = {
+        "edition": EDITION_BITS,
+        "group": (len(index.groups) - 1).bit_length(),
+        "product": 0 if open_rides else (len(index.products) - 1).bit_length(),
+        "total": money if needs.total or not open_rides else 0,
+        "credit": money if needs.credit or joins else 0,
+        "run": needs.run.bit_length(),
+    }
+    if open_rides:
+        widths |= {
+            "departed": time if needs.departed or (needs.arrived and not taps_off) else 0,
+            "arrived": time if needs.arrived and taps_off else 0,
+            "run_arrived": time if needs.run_arrived and taps_off else 0,
+            "ride": 1,
+            "ride_mixed": int(joins),
+            "ride_origin": (len(index.places.origins) - 1).bit_length(),
+            "ride_departed": time if joins else 0,
+            "ride_charged": money if joins else 0,
+            "ride_end": (len(index.places.stops) - 1).bit_length() if joins and taps_off else 0,
+            "ride_arrived": time if joins and taps_off else 0,
+        }
+    numbering = (index.groups, index.products, index.places.network_names, index.places.origins, widths)
+    return CardLayout(
+        edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
+        widths=tuple((name, width) for name, width in widths.items() if width),
+        bits=sum(widths.values()),
+        networks=index.places.networks,
+        last_tap_departs=not open_rides,
+    )
+
+
+def longest_limit_s(index: Index, longest_change_s: int) -> int:
+    """The longest time any rule can look back."""
+    limits = (rule.limit_s for rule in index.every_transfer_rule if rule.limit_s is not None)
+    return max([longest_change_s, *limits])
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What the transfer rules can ask of a journey. `run` is the largest count that makes a difference."""
+
+    run: int
+    departed: bool
+    arrived: bool
+    run_arrived: bool
+    total: bool
+    credit: bool
+
+    @classmethod
+    def of(cls, index: Index) -> _Needs:
+        rules = list(index.every_transfer_rule)
+        repeating = [rule for rule in rules if rule.repeats]
+        counts = [rule.most for rule in repeating if rule.most is not None]
+        total = any(rule.kind is TransferType.TRANSFER_ONLY for rule in rules)
+        return cls(
+            run=max(counts, default=0) + any(rule.most is None for rule in repeating),
+            # while all rules are those of one run, its first leg is all they look back to
+            departed=bool(repeating) and sum(map(len, index.transfer_rules.values())) > 1,
+            arrived=any(rule.limit_s is None or rule.limit_type in ARRIVAL_LIMITS for rule in rules),
+            run_arrived=any(rule.limit_type in ARRIVAL_LIMITS for rule in repeating),
+            total=total,
+            credit=total or any(row.amount_minor < 0 for row in index.tables.fare_products),
+        )

@@ -1,0 +1,296 @@
+"""What a rider pays at a tap: `board` when he gets in, `alight` where he taps off.
+
+A charge follows from the journey that is settled and the ride that is being charged, both kept on the card. A ride
+stays open while something may still change its price: a tap-off, or a leg that joins it. Its price is then worked
+out anew from the settled journey and the difference is taken, so every tap ends at the sum the specification gives,
+whatever was taken before.
+
+Of several products and transfer rules the rider gets what is cheapest now, of equal ones the first in the feed. Where
+the end of the ride is unknown, the dearest of what it may turn out to be is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.index import NO_GROUP, LegRule, Prices, Rider
+from terminal.policy.gtfs.joins import joined, may_join
+from terminal.policy.gtfs.matching import Leg, Turns, UnknownPlace, ride_of, stop_number
+from terminal.policy.gtfs.section import Destination
+from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.transfers import Transfer, applicable, total_with
+
+
+class Step(NamedTuple):
+    """One step of the trail: rule id, effect, inputs, as `terminal.decision.outcome.Reason` has them."""
+
+    rule: str
+    effect: str
+    inputs: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
+
+    charge_minor: int
+    state: State
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFare:
+    """Nobody knows what this ride costs: refuse it. The card stays as it is."""
+
+    steps: tuple[Step, ...]
+
+
+class Option(NamedTuple):
+    """One way to pay for a ride: by this leg rule, alone or by this transfer.
+
+    `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
+    """
+
+    due_minor: int
+    total_minor: int
+    rule: LegRule
+    price_minor: int
+    transfer: Transfer | None
+
+
+def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None) -> Charged | UnknownFare:
+    """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
+    prices, steps = fares.index.prices_of(rider, medium), []
+    try:
+        ride = ride_of(fares.index, leg)
+    except UnknownPlace as unknown:
+        return _unknown(fares, str(unknown))
+    extended = _joined(fares, state.ride, ride, leg.from_stop)
+    journey, option = state.journey, None
+    if extended is not None:
+        option = settle(fares, prices, journey, extended)
+    if option is not None and extended is not None:
+        ride = extended
+        steps.append(Step("G-03", "one leg with the leg before", {"from_origin": ride.origin}))
+    else:
+        journey = close(fares, prices, state, steps)
+        option = settle(fares, prices, journey, ride)
+    if option is None:
+        return _unknown(fares, "no fare for this leg, rider and medium")
+    steps += _reasons(fares, journey, option)
+    if not ride.end and fares.destination is Destination.DEAREST:
+        steps.append(Step("G-04", "dearest fare that can be reached, corrected at the tap-off", {}))
+    return _charged(fares, journey, ride, option, steps)
+
+
+def alight(
+    fares: Fares, state: State, stop: str, at: datetime, rider: Rider, medium: str | None
+) -> Charged | UnknownFare:
+    """Correct what was taken when the rider got in, now that he leaves at `stop`.
+
+    `UnknownFare` when no ride is open or `stop` is not in the feed. Where no rule has a fare to this stop, what was
+    taken stays.
+    """
+    prices, journey, ride = fares.index.prices_of(rider, medium), state.journey, state.ride
+    if ride is None or ride.end:
+        return UnknownFare((Step("G-07", "no ride to tap off from", {}),))
+    try:
+        end = stop_number(fares.index, stop)
+    except UnknownPlace as unknown:
+        return UnknownFare((Step("G-07", str(unknown), {}),))
+    arrived = max(int(at.timestamp()), ride.seen)
+    ended = ride._replace(end=end, arrived=arrived, seen=arrived)
+    option = settle(fares, prices, journey, ended)
+    if option is None:
+        option = settle(fares, prices, journey, ride)
+        if option is None:
+            return UnknownFare((Step("G-07", "no fare for this leg, rider and medium", {}),))
+        stays = Step(
+            "G-07", "no fare to this stop: what was taken stays", {"charged_minor": ride.charged_minor}
+        )
+        return Charged(0, State(_follow(journey, ended, option)), (stays,))
+    steps = _reasons(fares, journey, option)
+    charge = max(option.due_minor, 0) - ride.charged_minor
+    steps.append(Step("G-05", "corrected at the tap-off", {"reserved_minor": ride.charged_minor}))
+    ended = ended._replace(charged_minor=ride.charged_minor + charge)
+    return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
+
+
+def settle(fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> Option | None:
+    """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
+    dearest. None: nobody knows.
+    """
+    index, turns = fares.index, Turns(fares.index, ride)
+    transfers = _Transfers(fares, prices, journey, ride)
+    if ride.end:
+        return _dearest(turns.of(turns.bundles()[0]), prices, transfers, None)
+    worst: Option | None = None
+    surcharge = 0 if journey is None else max(index.dearest_transfer(journey.group, prices), 0)
+    for dearest_minor, bundle in index.dearest_first(ride.network, ride.origin, prices):
+        if worst is not None and worst.due_minor >= dearest_minor + surcharge:
+            break  # no further end can be dearer
+        worst = _dearest(turns.of(bundle), prices, transfers, worst)
+    return worst
+
+
+def _dearest(
+    turns: Iterable[Sequence[LegRule]], prices: Prices, transfers: _Transfers, worst: Option | None
+) -> Option | None:
+    """The dearest of `turns` and `worst`, each turn at its cheapest."""
+    for rules in turns:
+        best: Option | None = None
+        for rule in rules:
+            price = prices.of[rule.product]
+            if price is None:
+                continue
+            option = transfers.cheapest(rule, price.amount_minor)
+            if best is None or (option.due_minor, rule.row) < (best.due_minor, best.rule.row):
+                best = option
+        if best is not None and (worst is None or best.due_minor > worst.due_minor):
+            worst = best
+    return worst
+
+
+class _Transfers:
+    """Transfers from a journey to a ride, looked up once for each group the ride may be of."""
+
+    __slots__ = ("_fares", "_found", "_journey", "_onward", "_prices", "_ride")
+
+    def __init__(self, fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> None:
+        self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
+        self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
+        self._found: dict[int, list[Transfer]] = {}
+
+    def cheapest(self, rule: LegRule, price_minor: int) -> Option:
+        """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
+        found = self._to(rule.group) if self._onward else None
+        journey = self._journey
+        if journey is None or not found:
+            return Option(price_minor, price_minor, rule, price_minor, None)
+        total_minor, transfer = min(
+            ((total_with(transfer, journey, price_minor), transfer) for transfer in found),
+            key=lambda pair: pair[0],
+        )
+        return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
+
+    def _to(self, group: int) -> list[Transfer] | None:
+        rules = self._onward.get(self._fares.index.to_key(group))
+        if rules is None or group == NO_GROUP or self._journey is None:
+            return None
+        found = self._found.get(group)
+        if found is None:
+            found = self._found[group] = applicable(
+                rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
+            )
+        return found
+
+
+def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Journey | None:
+    """The journey with its open ride settled as it stands, now that another one begins."""
+    journey, ride = state.journey, state.ride
+    if ride is None:
+        return journey
+    option = settle(fares, prices, journey, ride)
+    if option is None:
+        return None
+    if not ride.end and fares.destination is Destination.DEAREST:
+        steps.append(
+            Step("G-06", "no tap-off seen: what was taken stays", {"charged_minor": ride.charged_minor})
+        )
+    return _follow(journey, ride, option)
+
+
+def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> Ride | None:
+    """`before` extended by `ride`, where a rule makes them one leg."""
+    if before is None or not fares.index.join_rules or stop is None:
+        return None
+    start, assume_end = fares.index.places.numbers[stop], fares.destination is Destination.NOT_USED
+    return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
+
+
+def _charged(fares: Fares, journey: Journey | None, ride: Ride, option: Option, steps: list[Step]) -> Charged:
+    """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
+    charge = max(option.due_minor - ride.charged_minor, 0)
+    ride = ride._replace(charged_minor=ride.charged_minor + charge)
+    if option.due_minor < ride.charged_minor:
+        credit = ride.charged_minor - option.due_minor
+        steps.append(
+            Step(
+                "G-09",
+                "more is paid than the journey costs: counts for what follows",
+                {"credit_minor": credit},
+            )
+        )
+    return Charged(charge, _remember(fares, journey, ride, option), tuple(steps))
+
+
+def _remember(fares: Fares, journey: Journey | None, ride: Ride, option: Option) -> State:
+    awaits_tap_off = not ride.end and fares.destination is Destination.DEAREST
+    if awaits_tap_off or may_join(fares.index, ride):
+        return State(journey, ride)
+    return State(_follow(journey, ride, option))
+
+
+def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
+    """`journey` with `ride` as its newest leg, or the journey that `ride` begins."""
+    arrived = ride.departed if ride.arrived is None else ride.arrived
+    settled = Journey(
+        group=option.rule.group,
+        product=option.rule.product,
+        total_minor=option.total_minor,
+        paid_minor=ride.charged_minor,
+        departed=ride.departed,
+        arrived=arrived,
+        run_departed=ride.departed,
+        run_arrived=arrived,
+    )
+    if journey is None or option.transfer is None:
+        return settled
+    transfer = option.transfer
+    settled = settled._replace(
+        paid_minor=journey.paid_minor + ride.charged_minor, transfers=journey.transfers + 1
+    )
+    if not transfer.rule.repeats:
+        return settled
+    return settled._replace(
+        run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
+    )
+
+
+def _reasons(fares: Fares, journey: Journey | None, option: Option) -> list[Step]:
+    index, rule = fares.index, option.rule
+    steps = [
+        Step(
+            "G-01",
+            "fare of the leg",
+            {
+                "product": index.products[rule.product],
+                "price_minor": option.price_minor,
+                "leg_rule": rule.row + 1,
+            },
+        )
+    ]
+    transfer = option.transfer
+    if transfer is not None and journey is not None:
+        inputs: dict[str, int | str] = {
+            "from": index.groups[journey.group],
+            "to": index.groups[rule.group],
+            "type": int(transfer.rule.kind),
+            "transfer_minor": transfer.amount_minor,
+            "due_minor": option.due_minor,
+            "transfer_rule": transfer.rule.row + 1,
+        }
+        steps.append(Step("G-02", "transfer", inputs))
+    return steps
+
+
+def _unknown(fares: Fares, why: str) -> Charged | UnknownFare:
+    step = Step("G-07", why, {})
+    if fares.fallback_minor is None:
+        return UnknownFare((step,))
+    stated = Step("G-08", "the document's fare for unknown rides", {"fare_minor": fares.fallback_minor})
+    return Charged(fares.fallback_minor, NOTHING, (step, stated))

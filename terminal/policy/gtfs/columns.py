@@ -1,0 +1,342 @@
+"""Which columns of which files are read, and what their cells may hold.
+
+One `FileSpec` a file, in the words of the specification. Columns known from drafts are named here so that they can
+be warned about: they are not part of the standard and have no effect.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+
+from terminal.policy.gtfs import tables
+from terminal.policy.gtfs.currency import DECIMALS, parse_amount
+
+_TIME: Final = re.compile(r"([0-9]{1,2}):([0-5][0-9]):([0-5][0-9])")
+_DATE: Final = re.compile(r"[0-9]{8}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,9}")
+_Enum = TypeVar("_Enum", bound=IntEnum)
+
+
+class CellError(ValueError):
+    """A cell that cannot be used: `what` is wrong, `advice` says what to write."""
+
+    def __init__(self, what: str, advice: str, column: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+        self.column = column
+
+
+def text(cell: str) -> str:
+    """Any text."""
+    return cell
+
+
+def integer(cell: str) -> int:
+    """A whole number."""
+    if _INTEGER.fullmatch(cell) is None:
+        raise CellError(f"{cell!r} is not a whole number", "Write digits only.")
+    return int(cell)
+
+
+def not_negative(cell: str) -> int:
+    """A whole number from 0."""
+    number = integer(cell)
+    if number < 0:
+        raise CellError(f"{cell} is below 0", "Write 0 or more.")
+    return number
+
+
+def positive(cell: str) -> int:
+    """A whole number from 1."""
+    number = integer(cell)
+    if number < 1:
+        raise CellError(f"{cell} is below 1", "Write 1 or more, or leave it blank for no limit.")
+    return number
+
+
+def transfer_count(cell: str) -> int:
+    """-1 for unlimited, or a number from 1."""
+    number = integer(cell)
+    if number < 1 and number != tables.UNLIMITED:
+        raise CellError(f"{cell} is no number of transfers", "Write 1 or more, or -1 for no limit.")
+    return number
+
+
+def one_of(kind: type[_Enum]) -> Callable[[str], _Enum]:
+    """A reader of one of the numbers of `kind`."""
+    known = {str(member.value): member for member in kind}
+    names = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
+
+    def read(cell: str) -> _Enum:
+        if cell not in known:
+            raise CellError(f"{cell!r} is not defined", f"Write one of {names}.")
+        return known[cell]
+
+    return read
+
+
+def flag(cell: str) -> bool:
+    """0 or 1."""
+    if cell not in ("0", "1"):
+        raise CellError(f"{cell!r} is neither 0 nor 1", "Write 0 or 1.")
+    return cell == "1"
+
+
+def time_of_day(cell: str) -> int:
+    """HH:MM:SS or H:MM:SS up to 24:00:00, in seconds after local midnight."""
+    found = _TIME.fullmatch(cell)
+    if found is None:
+        raise CellError(f"{cell!r} is not a time of day", "Write it as 07:30:00.")
+    seconds = int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
+    if seconds > tables.DAY_S:
+        raise CellError(
+            f"{cell} is after 24:00:00", "A timeframe lies within one calendar day: split it at midnight."
+        )
+    return seconds
+
+
+def day(cell: str) -> dt.date:
+    """YYYYMMDD."""
+    if _DATE.fullmatch(cell) is not None:
+        try:
+            return dt.date(int(cell[:4]), int(cell[4:6]), int(cell[6:]))
+        except ValueError:
+            pass  # digits, but no day of the calendar: the same message as for anything else
+    raise CellError(f"{cell!r} is not a day", "Write it as 20260630.")
+
+
+def currency(cell: str) -> str:
+    """A currency of ISO 4217."""
+    if cell not in DECIMALS:
+        raise CellError(f"unknown currency {cell!r}", "Write a code of ISO 4217 such as RUB.")
+    return cell
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`required`: every cell must be filled. `field` is its name in the row type where that differs."""
+
+    name: str
+    read: Callable[[str], object] = text
+    required: bool = False
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """How one file becomes rows of `row`. `finish` completes what several cells say together."""
+
+    file: str
+    row: Callable[..., Any]
+    columns: tuple[Column, ...]
+    drafts: frozenset[str] = frozenset()
+    finish: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    unused: frozenset[str] = frozenset()
+    """Columns of the standard that no fare depends on."""
+    fares: bool = True
+    """It is part of the fares: a column nobody knows may be a misspelt one and is warned about."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyRow:
+    agency_timezone: str
+    agency_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfoRow:
+    feed_version: str | None = None
+
+
+def _amount(cells: dict[str, Any]) -> dict[str, Any]:
+    amount = cells.pop("amount")
+    try:
+        cells["amount_minor"] = parse_amount(amount, cells["currency"])
+    except ValueError as error:
+        raise CellError(
+            f"{amount!r} is no amount", f"{str(error)[:1].upper()}{str(error)[1:]}.", "amount"
+        ) from error
+    return cells
+
+
+def _timeframe(cells: dict[str, Any]) -> dict[str, Any]:
+    start, end = cells.get("start_s"), cells.get("end_s")
+    if (start is None) != (end is None):
+        missing, there = ("start_time", "end_time") if start is None else ("end_time", "start_time")
+        raise CellError(
+            f"is blank beside {there}", "Fill both, or leave both blank for the whole day.", missing
+        )
+    if start is not None and end is not None and start >= end:
+        raise CellError(
+            "is not after start_time", "Split a timeframe over midnight into two rows.", "end_time"
+        )
+    return cells
+
+
+def _required(name: str, read: Callable[[str], object] = text, field: str = "") -> Column:
+    return Column(name, read, required=True, field=field)
+
+
+_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DISTANCES: Final = ("min_distance", "max_distance", "distance_type")
+_AREA_SETS: Final = ("contains_area_id", "contains_area_set_id", "contains_exactly_area_set_id")
+
+FILES: Final[Mapping[str, FileSpec]] = {
+    spec.file: spec
+    for spec in (
+        FileSpec("agency.txt", AgencyRow, (Column("agency_id"), _required("agency_timezone")), fares=False),
+        FileSpec("feed_info.txt", FeedInfoRow, (Column("feed_version"),), fares=False),
+        FileSpec(
+            "stops.txt",
+            tables.Stop,
+            (
+                _required("stop_id"),
+                Column("location_type", one_of(tables.LocationType)),
+                Column("parent_station"),
+                Column("stop_timezone"),
+            ),
+            fares=False,
+        ),
+        FileSpec("routes.txt", tables.Route, (_required("route_id"), Column("network_id")), fares=False),
+        FileSpec("networks.txt", tables.Network, (_required("network_id"), Column("network_name"))),
+        FileSpec("route_networks.txt", tables.RouteNetwork, (_required("network_id"), _required("route_id"))),
+        FileSpec("areas.txt", tables.Area, (_required("area_id"), Column("area_name"))),
+        FileSpec("stop_areas.txt", tables.StopArea, (_required("area_id"), _required("stop_id"))),
+        FileSpec(
+            "calendar.txt",
+            tables.Calendar,
+            (
+                _required("service_id"),
+                *(_required(name, flag) for name in _WEEKDAYS),
+                _required("start_date", day),
+                _required("end_date", day),
+            ),
+            fares=False,
+        ),
+        FileSpec(
+            "calendar_dates.txt",
+            tables.CalendarDate,
+            (
+                _required("service_id"),
+                _required("date", day),
+                _required("exception_type", one_of(tables.Exceptional)),
+            ),
+            fares=False,
+        ),
+        FileSpec(
+            "timeframes.txt",
+            tables.Timeframe,
+            (
+                _required("timeframe_group_id"),
+                Column("start_time", time_of_day, field="start_s"),
+                Column("end_time", time_of_day, field="end_s"),
+                _required("service_id"),
+            ),
+            finish=_timeframe,
+        ),
+        FileSpec(
+            "rider_categories.txt",
+            tables.RiderCategory,
+            (
+                _required("rider_category_id"),
+                Column("rider_category_name"),
+                Column("is_default_fare_category", flag),
+            ),
+            unused=frozenset({"eligibility_url"}),
+            drafts=frozenset({"min_age", "max_age"}),
+        ),
+        FileSpec(
+            "fare_media.txt",
+            tables.FareMedia,
+            (
+                _required("fare_media_id"),
+                Column("fare_media_name"),
+                _required("fare_media_type", one_of(tables.MediaType)),
+            ),
+        ),
+        FileSpec(
+            "fare_products.txt",
+            tables.FareProduct,
+            (
+                _required("fare_product_id"),
+                Column("fare_product_name"),
+                Column("rider_category_id"),
+                Column("fare_media_id"),
+                _required("amount"),
+                _required("currency", currency),
+            ),
+            drafts=frozenset(
+                {
+                    *("transfer_only", "bundle_amount", "timeframe_id", "timeframe_type", "service_id"),
+                    *("duration_start", "duration_amount", "duration_unit", "duration_type"),
+                    *("offset_amount", "offset_unit", "fare_container_id", "eligible_cap_id"),
+                }
+            ),
+            finish=_amount,
+        ),
+        FileSpec(
+            "fare_leg_rules.txt",
+            tables.FareLegRule,
+            (
+                Column("leg_group_id"),
+                Column("network_id"),
+                Column("from_area_id"),
+                Column("to_area_id"),
+                Column("from_timeframe_group_id"),
+                Column("to_timeframe_group_id"),
+                _required("fare_product_id"),
+                Column("rule_priority", not_negative),
+            ),
+            drafts=frozenset(
+                {"transfer_only", "is_symmetrical", "service_id", "fare_leg_name", *_DISTANCES, *_AREA_SETS}
+            ),
+        ),
+        FileSpec(
+            "fare_leg_join_rules.txt",
+            tables.FareLegJoinRule,
+            (
+                Column("from_network_id"),
+                Column("to_network_id"),
+                Column("from_stop_id"),
+                Column("to_stop_id"),
+            ),
+        ),
+        FileSpec(
+            "fare_transfer_rules.txt",
+            tables.FareTransferRule,
+            (
+                Column("from_leg_group_id"),
+                Column("to_leg_group_id"),
+                Column("transfer_count", transfer_count),
+                Column("duration_limit", positive),
+                Column("duration_limit_type", one_of(tables.LimitType)),
+                _required("fare_transfer_type", one_of(tables.TransferType)),
+                Column("fare_product_id"),
+            ),
+            drafts=frozenset(
+                {
+                    *("filter_fare_product_id", "fare_media_behavior", "fare_product_behavior"),
+                    *("transfer_id", "is_symmetrical", "spanning_limit", "rule_priority"),
+                }
+            ),
+        ),
+    )
+}
+"""Every file that is read, in the order their problems are told."""
+
+REQUIRED_FILES: Final = ("agency.txt", "stops.txt", "routes.txt", "fare_products.txt", "fare_leg_rules.txt")
+DRAFT_FILES: Final = frozenset(
+    {
+        "fare_containers.txt",
+        "fare_capping.txt",
+        "area_sets.txt",
+        "area_set_elements.txt",
+        "fare_capping_rules.txt",
+    }
+)

@@ -1,0 +1,72 @@
+"""A region's GTFS fares made ready for deciding: the index, what the document adds to the feed, and the card's bits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from terminal.policy.gtfs.card import CardLayout, layout_of
+from terminal.policy.gtfs.index import Index, Rider, index_of
+from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
+from terminal.policy.gtfs.tables import GtfsTables
+
+
+@dataclass(frozen=True, slots=True)
+class Fares:
+    """Make one with `Fares.of`; it never changes."""
+
+    index: Index
+    card: CardLayout
+    destination: Destination
+    longest_change_s: int
+    fallback_minor: int | None
+    """What a ride of unknown fare costs; None: it is refused."""
+    ordinary: Rider
+    categories: Mapping[int, str]
+    media: Mapping[str, str | None]
+    route_ids: Mapping[str, str]
+    stop_ids: Mapping[str, str]
+
+    @classmethod
+    def of(cls, section: GtfsFares) -> Fares:
+        """Index a checked section whose tables are loaded (see `section.section_with_tables`)."""
+        assert section.tables is not None, "section_with_tables comes first"
+        index = index_of(section.tables, timeframes_include_end=section.timeframes_include_end)
+        unknown, media = section.unknown_fare, section.media
+        return cls(
+            index=index,
+            card=layout_of(index, section.destination, section.longest_change_s),
+            destination=section.destination,
+            longest_change_s=section.longest_change_s,
+            fallback_minor=unknown.price_minor if isinstance(unknown, Fallback) else None,
+            ordinary=() if section.ordinary_category is None else (section.ordinary_category,),
+            categories=MappingProxyType({row.concession: row.rider_category for row in section.concessions}),
+            media=MappingProxyType(
+                {"transport_card": media.transport_card, "bank_card": media.bank_card, "cash": media.cash}
+            ),
+            route_ids=MappingProxyType(dict(section.route_ids)),
+            stop_ids=MappingProxyType(dict(section.stop_ids)),
+        )
+
+    @property
+    def tables(self) -> GtfsTables:
+        """The tables as imported."""
+        return self.index.tables
+
+    def route_id(self, number: int) -> str:
+        """The feed's id of the route a terminal calls by `number`: the same digits unless the document says so."""
+        return self.route_ids.get(str(number), str(number))
+
+    def stop_id(self, number: int) -> str | None:
+        """The feed's id of a stop; None for 0, which is a stop nobody knows."""
+        return None if number == 0 else self.stop_ids.get(str(number), str(number))
+
+    def rider(self, concessions: Collection[int] = ()) -> Rider:
+        """What the holder of these concessions may pay as: his categories, and the ordinary one."""
+        held = (self.categories[code] for code in concessions if code in self.categories)
+        return (*self.ordinary, *sorted(set(held)))
+
+    def medium(self, name: str) -> str | None:
+        """The feed's id of a medium by its name in region documents."""
+        return self.media[name]

@@ -1,0 +1,165 @@
+"""Which leg rules a leg follows, and what they offer.
+
+Blank cells have two readings, decided by whether fare_leg_rules.txt has the column rule_priority: without it a blank
+cell means what the column lists nowhere, with it a blank cell does not matter and the highest priority wins. The
+readings are built into the keys of `places`; what is left here are times of day and priorities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from terminal.policy.gtfs.index import Index, LegRule
+from terminal.policy.gtfs.state import Ride
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One ride as far as it is known: ids of the feed, aware times.
+
+    `from_stop` None: nobody knows where the rider boards. `to_stop` None: nobody knows yet how far he goes.
+    """
+
+    route: str
+    departed_at: datetime
+    from_stop: str | None = None
+    to_stop: str | None = None
+    arrived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PricedProduct:
+    """One price a leg may be paid with. Rows count from 1 without the header; None: for anybody, any medium."""
+
+    fare_product_id: str
+    amount_minor: int
+    rider_category_id: str | None
+    fare_media_id: str | None
+    leg_group_id: str | None
+    leg_rule: int
+
+
+class UnknownPlace(LookupError):
+    """The feed has no such route or stop."""
+
+
+def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
+    """Every price of `leg`, for any rider and medium; of a leg with an unknown end those of every end.
+
+    Nothing found: the fare is unknown. Raises `UnknownPlace`.
+    """
+    turns = Turns(index, ride_of(index, leg))
+    matched = {rule for bundle in turns.bundles() for rules in turns.of(bundle) for rule in rules}
+    return tuple(
+        PricedProduct(
+            fare_product_id=row.fare_product_id,
+            amount_minor=row.amount_minor,
+            rider_category_id=row.rider_category_id,
+            fare_media_id=row.fare_media_id,
+            leg_group_id=index.groups[rule.group] or None,
+            leg_rule=rule.row + 1,
+        )
+        for rule in sorted(matched, key=lambda rule: rule.row)
+        for _, row in index.rows_of(rule.product)
+    )
+
+
+def ride_of(index: Index, leg: Leg) -> Ride:
+    """`leg` in the numbers of `index`. Raises `UnknownPlace`."""
+    places = index.places
+    network = places.networks.get(leg.route)
+    if network is None:
+        raise UnknownPlace(f"route {leg.route!r} is not in the feed")
+    departed = int(leg.departed_at.timestamp())
+    return Ride(
+        network=network,
+        last_network=network,
+        origin=0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin,
+        departed=departed,
+        seen=departed,
+        end=0 if leg.to_stop is None else stop_number(index, leg.to_stop),
+        arrived=None if leg.arrived_at is None else max(int(leg.arrived_at.timestamp()), departed),
+    )
+
+
+def stop_number(index: Index, stop: str) -> int:
+    """The number of a stop. Raises `UnknownPlace`."""
+    number = index.places.numbers.get(stop)
+    if number is None:
+        raise UnknownPlace(f"stop {stop!r} is not in the feed")
+    return number
+
+
+class Turns:
+    """The turns a ride may take: for each, the rules it then follows.
+
+    A ride with a known end and arrival takes one. Where the end is unknown there is one for each end some rule speaks
+    of, and where the arrival is unknown one for each timeframe it may fall into.
+    """
+
+    __slots__ = ("_arriving", "_departing", "_index", "_ride")
+
+    def __init__(self, index: Index, ride: Ride) -> None:
+        self._index, self._ride = index, ride
+        self._departing = self._arriving = None
+        if len(index.timeframes) > 1:
+            places = index.places
+            self._departing = _Clock(index, ride.departed, places.origins[ride.origin].zone)
+            if ride.arrived is not None and ride.end:
+                self._arriving = _Clock(index, ride.arrived, places.stops[ride.end].zone)
+
+    def bundles(self) -> Sequence[Sequence[LegRule]]:
+        """The rules by places alone, for every end the ride may have."""
+        ride, places = self._ride, self._index.places
+        if not ride.end:
+            return self._index.rules_onward(ride.network, ride.origin)
+        from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
+        return (self._index.rules_between(ride.network, from_keys, to_keys),)
+
+    def of(self, bundle: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
+        """The turns of one bundle, as the time decides; none of them is empty."""
+        departing, arriving = self._departing, self._arriving
+        if departing is None:
+            rules: Sequence[LegRule] = bundle
+        else:
+            rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
+        if not rules:
+            return
+        if len(rules) == 1 and arriving is None:
+            yield rules
+        elif arriving is not None:
+            rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
+            if rules:
+                yield _first(rules)
+        else:
+            for timeframe in sorted({rule.to_timeframe for rule in rules}):
+                yield _first([rule for rule in rules if rule.to_timeframe in (0, timeframe)])
+
+
+def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
+    """The rules with the highest priority; all of them where the feed has none."""
+    if len(rules) == 1:
+        return rules
+    highest = max(rule.priority for rule in rules)
+    return [rule for rule in rules if rule.priority == highest]
+
+
+class _Clock:
+    """What the clock on the wall shows, and which timeframes hold then."""
+
+    __slots__ = ("_held", "_index", "_local")
+
+    def __init__(self, index: Index, at: int, zone: ZoneInfo) -> None:
+        self._index = index
+        self._local = datetime.fromtimestamp(at, zone)
+        self._held: dict[int, bool] = {0: True}
+
+    def within(self, timeframe: int) -> bool:
+        held = self._held.get(timeframe)
+        if held is None:
+            windows = self._index.timeframes[timeframe]
+            held = self._held[timeframe] = any(window.covers(self._local) for window in windows)
+        return held

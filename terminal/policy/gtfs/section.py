@@ -1,0 +1,118 @@
+"""The section `gtfs` of a region document: which tables, and what a feed cannot say about charging.
+
+The tables stand in a file of their own, pinned by its hash so that one signature covers both, or, when they are
+small, in the document itself under `tables`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, field
+
+from terminal.errors import RegionDocumentError
+from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
+from terminal.policy.schema_base import Code, Fare, Section
+
+LONGEST_CHANGE_S: Final = 7200
+
+
+class Destination(StrEnum):
+    """What a terminal knows of the end of a leg when the rider boards.
+
+    `not_used`: no rule may depend on it, and the charge at boarding is final.
+    `dearest`: the dearest fare that can be reached is taken at boarding and corrected when the rider taps off.
+    """
+
+    NOT_USED = "not_used"
+    DEAREST = "dearest"
+
+
+class Refuse(Section, frozen=True, tag_field="kind", tag="refuse"):
+    """A ride whose fare nobody knows is refused."""
+
+
+class Fallback(Section, frozen=True, kw_only=True, tag_field="kind", tag="fixed_price"):
+    """A ride whose fare nobody knows costs this much, and no transfer follows from it."""
+
+    price_minor: Fare
+
+
+class MediaIds(Section, frozen=True, kw_only=True):
+    """The feed's `fare_media_id` of each medium; without one only products for any medium can be bought."""
+
+    transport_card: str | None = None
+    bank_card: str | None = None
+    cash: str | None = None
+
+
+class ConcessionCategory(Section, frozen=True, kw_only=True):
+    """Which `rider_category_id` a concession on the card stands for."""
+
+    concession: Code
+    rider_category: str
+
+
+class GtfsFares(Section, frozen=True, kw_only=True):
+    """`file` is relative to the document. `longest_change_s`: after so long without a tap the journey is over,
+    where the feed sets no limit of its own. `ordinary_category` is what everybody may pay as.
+
+    `route_ids` and `stop_ids` give the feed's ids for the numbers terminals use, where they are not the same text.
+    `timeframes_include_end` is for tariffs that were not GTFS to begin with: the specification excludes the end.
+    """
+
+    destination: Destination
+    file: str | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    tables: GtfsTables | None = None
+    unknown_fare: Refuse | Fallback = Refuse()
+    longest_change_s: Annotated[int, Meta(ge=0, le=24 * 3600)] = LONGEST_CHANGE_S
+    ordinary_category: str | None = None
+    concessions: tuple[ConcessionCategory, ...] = ()
+    media: MediaIds = MediaIds()
+    route_ids: dict[str, str] = field(default_factory=dict)
+    stop_ids: dict[str, str] = field(default_factory=dict)
+    timeframes_include_end: bool = False
+
+
+def section_with_tables(section: GtfsFares, folder: Path) -> GtfsFares:
+    """Return `section` with the tables of its file, which is looked for in `folder`; the file is read here.
+
+    Raises `RegionDocumentError` when it is missing, changed, or of another format; its meaning is checked by
+    `section_checks`.
+    """
+    if section.file is None:
+        return section
+    path = folder / section.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RegionDocumentError(
+            f"gtfs.file: {path} cannot be read: {error}",
+            "Write it with `terminal policy import-gtfs FEED --out`.",
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != section.sha256:
+        raise RegionDocumentError(
+            f"gtfs.sha256: {path.name} is not the file this document was made for (its hash is {digest})",
+            "Restore the file, or put the new hash into the document after checking the new fares.",
+        )
+    return msgspec.structs.replace(section, tables=parse_tables(content, path.name))
+
+
+def parse_tables(content: bytes, name: str) -> GtfsTables:
+    """The tables `terminal policy import-gtfs` wrote; raises `RegionDocumentError` naming the file."""
+    advice = "Import the feed again with this version of the software."
+    try:
+        tables = msgspec.json.decode(content, type=GtfsTables)
+    except msgspec.DecodeError as error:
+        raise RegionDocumentError(f"gtfs.file: {name}: {error}", advice) from error
+    if tables.format != TABLES_FORMAT:
+        raise RegionDocumentError(
+            f"gtfs.file: {name} has format {tables.format}, this terminal knows {TABLES_FORMAT}", advice
+        )
+    return tables

@@ -1,0 +1,177 @@
+"""Where and when a rule holds: a ride's place, scopes, seasons and times of the week, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from typing import NamedTuple
+
+from terminal.policy.schema_base import Weekday
+from terminal.policy.schema_fares import Timeframe
+from terminal.policy.schema_rights import Scope, Season
+
+DAY_S = 24 * 3600
+_WEEKDAYS = tuple(Weekday)
+
+
+class Ride(NamedTuple):
+    """Where a ride goes. Zones by number, 0 where unknown; `length_m` beyond the boundary, None where unknown."""
+
+    mode: str
+    route: int
+    zone: int
+    to_zone: int
+    length_m: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One alternative of a scope; None: does not matter."""
+
+    modes: frozenset[str] | None
+    routes: frozenset[int] | None
+    zones: frozenset[int] | None
+    touching: frozenset[int] | None
+    longest_m: int | None
+
+    def holds(self, ride: Ride) -> bool | None:
+        """Whether `ride` is inside; None when nobody knows."""
+        if self.modes is not None and ride.mode not in self.modes:
+            return False
+        if self.routes is not None and ride.route not in self.routes:
+            return False
+        if self.zones is None and self.touching is None and self.longest_m is None:
+            return True
+        near, short = self._zones_hold(ride), self._length_holds(ride)
+        return False if near is False or short is False else near and short
+
+    def _zones_hold(self, ride: Ride) -> bool | None:
+        if self.zones is None and self.touching is None:
+            return True
+        zones = {zone for zone in (ride.zone, ride.to_zone) if zone}
+        if not zones:
+            return None
+        within = self.zones is None or zones <= self.zones
+        return within and (self.touching is None or bool(zones & self.touching))
+
+    def _length_holds(self, ride: Ride) -> bool | None:
+        if self.longest_m is None:
+            return True
+        return None if ride.length_m is None else ride.length_m <= self.longest_m
+
+
+def inside(areas: tuple[Area, ...], ride: Ride) -> bool | None:
+    """Whether `ride` is in one of `areas` (none: everywhere); None when that depends on what nobody knows."""
+    if not areas:
+        return True
+    answer: bool | None = False
+    for area in areas:
+        holds = area.holds(ride)
+        if holds:
+            return True
+        if holds is None:
+            answer = None
+    return answer
+
+
+def areas_of(scope: tuple[Scope, ...], zones: Mapping[str, int]) -> tuple[Area, ...]:
+    """`scope` with zone names replaced by numbers."""
+    return tuple(
+        Area(
+            modes=frozenset(mode.value for mode in one.modes) or None,
+            routes=frozenset(one.routes) or None,
+            zones=frozenset(zones[name] for name in one.zones) or None,
+            touching=frozenset(zones[name] for name in one.touching) or None,
+            longest_m=one.longest_m,
+        )
+        for one in scope
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class YearlySeason:
+    """T-15: days of the year as month * 100 + day."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, season: Season) -> YearlySeason:
+        """Ready `season` for asking."""
+        return cls(int(season.first.replace("-", "")), int(season.last.replace("-", "")))
+
+    def holds(self, day: date) -> bool:
+        """Whether `day` is in the season; one that ends before it begins runs over New Year."""
+        today = day.month * 100 + day.day
+        if self.first <= self.last:
+            return self.first <= today <= self.last
+        return today >= self.first or today <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class WeekTimes:
+    """Per weekday, Monday first: spans of seconds of the day, their ends excluded, in order and apart."""
+
+    days: tuple[tuple[tuple[int, int], ...], ...]
+
+    @classmethod
+    def of(cls, timeframe: Timeframe) -> WeekTimes:
+        """The times of `timeframe`."""
+        days: list[list[tuple[int, int]]] = [[] for _ in _WEEKDAYS]
+        for window in timeframe.windows:
+            ends = second_of(window.ends) or DAY_S
+            for day in window.days:
+                span = (second_of(window.starts), ends + window.end_included)
+                days[_WEEKDAYS.index(day)].append(span)
+        return cls(tuple(_merged(day) for day in days))
+
+    def include(self, weekday: int, second: int) -> bool:
+        """Whether `second` of the day (0 to 86399) of `weekday` (Monday is 0) is one of them."""
+        return any(start <= second < end for start, end in self.days[weekday])
+
+    def without(self) -> WeekTimes:
+        """All other times."""
+        return WeekTimes(tuple(_gaps(day) for day in self.days))
+
+    def both(self, other: WeekTimes) -> WeekTimes:
+        """The times that are in both."""
+        return WeekTimes(
+            tuple(
+                _merged([(max(a, c), min(b, d)) for a, b in mine for c, d in theirs if max(a, c) < min(b, d)])
+                for mine, theirs in zip(self.days, other.days, strict=True)
+            )
+        )
+
+    def either(self, other: WeekTimes) -> WeekTimes:
+        """The times that are in one of them."""
+        days = zip(self.days, other.days, strict=True)
+        return WeekTimes(tuple(_merged([*mine, *theirs]) for mine, theirs in days))
+
+    def __bool__(self) -> bool:
+        return any(self.days)
+
+
+ALWAYS = WeekTimes((((0, DAY_S),),) * 7)
+NEVER = WeekTimes(((),) * 7)
+
+
+def second_of(of_day: time) -> int:
+    """Seconds since midnight, whole ones."""
+    return of_day.hour * 3600 + of_day.minute * 60 + of_day.second
+
+
+def _merged(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        end = min(stop, DAY_S)
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _gaps(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    edges = [0, *(edge for span in spans for edge in span), DAY_S]
+    return tuple((a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b)

@@ -1,0 +1,57 @@
+"""A sale for cash: decided, on record, and only then a ticket (T-53, T-60)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from terminal.decision.cash import decide_cash
+from terminal.decision.outcome import TapContext
+from terminal.decision.trail import compact, stated
+from terminal.errors import ReceiptError
+from terminal.journal.journal import Journal
+from terminal.journal.records import CashSale
+from terminal.policy.policy import Policy
+from terminal.policy.schema_base import Medium
+from terminal.receipt.request import Sale
+
+
+def sell_for_cash(
+    journal: Journal, policy: Policy, context: TapContext, persons: int, now: datetime, vehicle: str = ""
+) -> Sale:
+    """Sell `persons` the ride of `context`; the sale is durable when this returns.
+
+    Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
+    be taken.
+    """
+    decision = decide_cash(policy, context, persons, now)
+    if decision.sum_minor is None:
+        last = decision.facts[-1]
+        raise ReceiptError(
+            f"nothing can be sold: {last.rule}, {last.effect}", "Put that right and sell again."
+        )
+    sequence = journal.append(
+        CashSale(
+            at_ms=int(now.replace(microsecond=0).timestamp() * 1000),
+            shift=context.shift,
+            turn=context.turn,
+            route=context.route,
+            direction=context.direction,
+            persons=persons,
+            sum_minor=decision.sum_minor,
+            tariff=policy.tariff,
+            reasons=compact(decision.facts),
+            context=stated(context),
+            flags=decision.flags,
+        )
+    )
+    return Sale(
+        terminal=context.terminal,
+        sequence=sequence,
+        at=now.replace(microsecond=0),
+        medium=Medium.CASH,
+        sum_minor=decision.sum_minor,
+        route=context.route,
+        direction=context.direction,
+        persons=persons,
+        vehicle=vehicle,
+    )

@@ -1,0 +1,80 @@
+"""A stand-in for a fiscal adapter: requests and tickets as JSON files in a folder. It makes no fiscal document."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from terminal.errors import ReceiptError
+from terminal.receipt.adapter import Accepted
+from terminal.receipt.request import ReceiptRequest, Ticket
+
+REQUESTS: Final = "requests"
+TICKETS: Final = "tickets"
+
+
+class ReceiptFolder:
+    """One file for each request and each ticket, named by its id."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `ReceiptError` when the folder cannot be made."""
+        self._folder = folder
+        try:
+            for name in (REQUESTS, TICKETS):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def request(self, request: ReceiptRequest) -> Accepted:
+        """Keep the request; the same sale again is not new and its first `way` stands; another sale is refused."""
+        path = self._folder / REQUESTS / f"{request.id}.json"
+        try:
+            new = _write_once(path, _json(request))
+            if not new and replace(_kept(path), way=request.way) != request:
+                raise ReceiptError(
+                    f"request {request.id} differs from the one in {path}",
+                    "One sale has one receipt: look at the journal row of that number.",
+                )
+        except OSError as error:
+            raise self._unusable(error) from error
+        return Accepted(request.id, new)
+
+    def print_ticket(self, ticket: Ticket) -> None:
+        """Keep the ticket; a second print of it changes nothing."""
+        try:
+            _write_once(self._folder / TICKETS / f"{ticket.id}.json", _json(ticket))
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ReceiptError:
+        return ReceiptError(
+            f"receipt folder {self._folder} cannot be used: {error.strerror}", "Give a folder you may write."
+        )
+
+
+def _json(value: ReceiptRequest | Ticket) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _kept(path: Path) -> ReceiptRequest:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ReceiptRequest)
+    except msgspec.DecodeError as error:
+        raise ReceiptError(f"{path} is no receipt request: {error}", "Move that file away.") from error
+
+
+def _write_once(path: Path, content: bytes) -> bool:
+    """Write a file that is either whole or not there; False when there is one already."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True

@@ -1,0 +1,20 @@
+"""One sale to the adapter: its ticket where one is printed, its request where money was paid."""
+
+from __future__ import annotations
+
+from terminal.policy.schema_receipts import Receipts
+from terminal.receipt.adapter import Accepted, ReceiptAdapter
+from terminal.receipt.request import Issue, Means, Sale, paperwork
+
+
+def hand_over(
+    adapter: ReceiptAdapter, sale: Sale, receipts: Receipts, currency: str, means: Means
+) -> Accepted | None:
+    """Give the adapter what `sale` leaves behind; None when there is nothing to ask for (T-52).
+
+    Raises `ReceiptError`. Doing it again changes nothing.
+    """
+    papers = paperwork(sale, receipts, currency, means)
+    if papers.ticket.issue is Issue.PRINTED:
+        adapter.print_ticket(papers.ticket)
+    return None if papers.request is None else adapter.request(papers.request)

@@ -1,0 +1,183 @@
+"""The card of a scenario: from what the author wrote to the records a terminal reads, and what a desk makes of them.
+
+Everything raises `ScenarioFileError` where the author's words make no card under the document; whoever calls knows
+the place in the file and adds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, time
+from typing import Final, TypeVar
+
+from cardproto.errors import FormatError
+from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event, parse_event
+from cardproto.resident.records.rights import (
+    CONCESSION_SLOTS,
+    CONTRACT_SLOTS,
+    Concession,
+    Contract,
+    Rights,
+    build_rights,
+    parse_rights,
+)
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.outcome import TapContext
+from terminal.decision.tap import rebase
+from terminal.errors import ScenarioFileError
+from terminal.policy.grants import GrantTable
+from terminal.policy.policy import Policy
+from terminal.scenario.schema import Bought, Card, Desk, Grant, LastEvent
+
+T = TypeVar("T")
+UID: Final = bytes(7)
+PSEUDONYM: Final = b"scenario"
+DESK: Final = 0xFFFFFF
+"""The number of the issuing and reloading desk in events; no validator of a scenario should have it."""
+
+
+def new_card(card: Card, policy: Policy) -> CardSnapshot:
+    """The card as the first tap finds it."""
+    region = policy.document.header.region if card.region is None else card.region
+    rights = Rights(
+        region=region,
+        pseudonym=PSEUDONYM,
+        valid_from=card.valid_from,
+        valid_to=card.valid_to,
+        issued_on=card.issued_on or card.valid_from,
+        revision=1,
+        blocked=card.blocked,
+        inactive=card.inactive,
+        concessions=_slots(map(_concession, card.concessions), CONCESSION_SLOTS),
+        contracts=_slots(map(_contract, card.contracts), CONTRACT_SLOTS),
+    )
+    return _as_stored(rights, _last_event(card, policy))
+
+
+def listed(card: Card) -> GrantTable:
+    """What the terminal's own list says of the holder (O-02)."""
+    if card.listed is None:
+        return GrantTable(())
+    return GrantTable([(PSEUDONYM, card.listed.issued_on, map(_concession, card.listed.concessions))])
+
+
+def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy) -> CardSnapshot:
+    """The card after the desk: new rights, and an event that carries the running state over to `at`.
+
+    A contract that is another product or begins on another day starts at 0; one that was only prolonged or given
+    more trips goes on counting.
+    """
+    rights, event = snapshot.rights, snapshot.event
+    changed = replace(
+        rights,
+        revision=rights.revision + 1,
+        blocked=rights.blocked if desk.blocked is None else desk.blocked,
+        concessions=rights.concessions
+        if desk.concessions is None
+        else _slots(map(_concession, desk.concessions), CONCESSION_SLOTS),
+        contracts=rights.contracts
+        if desk.contracts is None
+        else _slots(map(_contract, desk.contracts), CONTRACT_SLOTS),
+    )
+    carried = rebase(
+        CardSnapshot(UID, changed, event), policy, TapContext("bus", DESK, 1, shift_open=True), at
+    )
+    counters = carried.counters
+    for counter, old, new in zip(policy.contract_counters, rights.contracts, changed.contracts, strict=True):
+        if new is not None and (
+            old is None or (old.product, old.valid_from) != (new.product, new.valid_from)
+        ):
+            counters = counter.write(counters, 0)
+    counters = _with_counters(counters, desk.counters, policy)
+    written = replace(
+        event,
+        kind=EventKind.RELOAD if desk.reload_minor else EventKind.RIGHTS_CHANGE,
+        at=carried.at,
+        terminal=DESK,
+        sequence=event.sequence + 1,
+        balance_after_minor=event.balance_after_minor + desk.reload_minor,
+        amount_minor=desk.reload_minor,
+        route=0,
+        direction=0,
+        paid_by=PaidBy.NOTHING,
+        journey_age_s=carried.journey_age_s,
+        transfers=carried.transfers,
+        counter_layout=carried.counter_layout,
+        counters=counters,
+        meals=carried.meals,
+    )
+    return _as_stored(changed, written)
+
+
+def _as_stored(rights: Rights, event: Event) -> CardSnapshot:
+    """Through the card's own bytes, so that nothing passes that a card could not hold."""
+    try:
+        return CardSnapshot(UID, parse_rights(build_rights(rights)), parse_event(build_event(event)))
+    except (FormatError, OverflowError) as error:
+        raise ScenarioFileError(f"no card can hold this: {error}", "Correct the card.") from error
+
+
+def local_time(at: datetime, policy: Policy) -> datetime:
+    """The moment the author meant: without an offset, the region's own time."""
+    return at.replace(tzinfo=policy.zone) if at.tzinfo is None else at
+
+
+def meal_mask(meals: Iterable[str], policy: Policy) -> int:
+    """The event's bits of these meal kinds."""
+    bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
+    return sum({bits[_known(meal, bits, "meal")] for meal in meals})
+
+
+def _last_event(card: Card, policy: Policy) -> Event:
+    if card.last is None:
+        noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
+        return Event(EventKind.ISSUE, noon, DESK, 1, card.balance_minor, 0)
+    last: LastEvent = card.last
+    return Event(
+        kind=EventKind[last.event.upper()],
+        at=local_time(last.at, policy),
+        terminal=last.terminal,
+        sequence=1,
+        balance_after_minor=card.balance_minor,
+        amount_minor=last.amount_minor,
+        route=last.route,
+        direction=last.direction,
+        journey_age_s=last.journey_age_s,
+        transfers=last.transfers,
+        paid_by=PaidBy[last.paid_by.upper()],
+        counter_layout=policy.document.counters.layout,
+        meals=meal_mask(last.meals, policy),
+        counters=_with_counters(0, last.counters, policy),
+    )
+
+
+def _with_counters(counters: int, values: dict[str, int], policy: Policy) -> int:
+    slots = {counter.name: counter for counter in policy.counters}
+    for name, value in values.items():
+        slot = slots[_known(name, slots, "counter")]
+        if value > slot.mask:
+            raise ScenarioFileError(f"counter {name} cannot hold {value}", f"It counts to {slot.mask}.")
+        counters = slot.write(counters, value)
+    return counters
+
+
+def _known(name: str, known: Iterable[str], what: str) -> str:
+    names = list(known)
+    if name not in names:
+        listed = ", ".join(names) or "none"
+        raise ScenarioFileError(f"the document has no {what} {name!r}", f"It has: {listed}.")
+    return name
+
+
+def _slots(filled: Iterable[T], count: int) -> tuple[T | None, ...]:
+    return (*filled, *(None,) * count)[:count]
+
+
+def _concession(grant: Grant) -> Concession:
+    parameter = grant.parameter or grant.shift << 4 | grant.grade
+    return Concession(grant.code, parameter, grant.valid_from, grant.valid_to)
+
+
+def _contract(bought: Bought) -> Contract:
+    return Contract(bought.product, bought.valid_from, bought.valid_to, bought.trips)

@@ -1,0 +1,207 @@
+"""Playing a scenario: each tap is decided as on a terminal, and the event it plans is the next tap's card.
+
+Nothing here reads a clock, a file or a card: the same document and file give the same result, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from msgspec import structs
+
+from cardproto.resident.records.event import build_event, parse_event
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.bank import BankSnapshot
+from terminal.decision.cash import decide_cash
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, Outcome, TapContext
+from terminal.errors import ScenarioFileError
+from terminal.policy.deny_list import NOBODY
+from terminal.policy.policy import Policy
+from terminal.policy.schema_base import Weekday
+from terminal.scenario.card import at_the_desk, listed, local_time, new_card
+from terminal.scenario.load import card_of
+from terminal.scenario.pupil import PupilBook
+from terminal.scenario.schema import Desk, Expect, Repeat, Scenario, ScenarioFile, TapStep, Where
+
+DEFAULTS: Final = TapContext("bus", terminal=1, sequence=1, shift_open=True, shift=1, turn=1, route=1)
+"""Where a tap is taken when the scenario does not say."""
+CANTEEN_FIELDS: Final = ("school", "serving", "day_closed", "paid_stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One tap and what came of it. `tap` counts from 1 as in the file; `turn` counts the taps of a repeated one.
+
+    `before` and `after` are the resident card; None for a bank card and for cash.
+    """
+
+    tap: int
+    turn: int
+    at: datetime
+    context: TapContext
+    before: CardSnapshot | None
+    decision: Decision
+    after: CardSnapshot | None
+    expect: tuple[Expect, ...]
+    counts_after: Mapping[str, int]
+    hot_minor: int | None
+
+
+class EverybodyListed:
+    """A list that every card of a scenario is on."""
+
+    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
+        return True
+
+
+EVERYBODY: Final = EverybodyListed()
+TOKEN: Final = b"scenario"
+
+
+def play(file: ScenarioFile, number: int, policy: Policy) -> list[Played]:
+    """Play scenario `number` (from 1) of `file` under `policy`.
+
+    Raises `ScenarioFileError` with the place inside the file for what the document does not know.
+    """
+    scenario = file.scenarios[number - 1]
+    at = f"scenarios[{number - 1}]"
+    try:
+        rider = _Rider(file, scenario, policy)
+    except ScenarioFileError as error:
+        raise ScenarioFileError(f"{at}.card: {error.what}", error.advice) from error
+    played: list[Played] = []
+    for index, step in enumerate(scenario.taps):
+        try:
+            played += rider.take(index + 1, step)
+        except ScenarioFileError as error:
+            raise ScenarioFileError(f"{at}.taps[{index}]: {error.what}", error.advice) from error
+    return played
+
+
+class _Rider:
+    """The scenario while it runs: what the rider pays with, the server's counts, the pupil's accounts."""
+
+    def __init__(self, file: ScenarioFile, scenario: Scenario, policy: Policy) -> None:
+        card = card_of(file, scenario)
+        self.policy = policy
+        self.scenario = scenario
+        self.card = None if card is None else new_card(card, policy)
+        self.listed = None if card is None else listed(card)
+        self.counts = Counter({} if card is None else card.counts)
+        self.denied = card is not None and card.deny_listed
+        self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
+        self.taken: tuple[date | None, int, int] = (None, 0, 0)
+        self.at: datetime | None = None
+        self.sequence = 0
+
+    def take(self, number: int, step: TapStep) -> Iterator[Played]:
+        if step.desk is not None:
+            self._at_the_desk(step.desk)
+        moments = list(self._moments(step))
+        for turn, at in enumerate(moments, start=1):
+            last = (step.expect_last,) if step.expect_last is not None and turn == len(moments) else ()
+            yield self._tap(number, turn, at, step, (step.expect, *last))
+
+    def _at_the_desk(self, desk: Desk) -> None:
+        if self.card is None:
+            raise ScenarioFileError("desk: there is no resident card to write", "Leave `desk` out.")
+        self.card = at_the_desk(self.card, desk, local_time(desk.at, self.policy), self.policy)
+        self.denied = self.denied if desk.deny_listed is None else desk.deny_listed
+
+    def _moments(self, step: TapStep) -> Iterator[datetime]:
+        if step.at is not None:
+            first = local_time(step.at, self.policy)
+        else:
+            assert self.at is not None, "the first tap of a scenario states its moment"
+            first = self.at + timedelta(seconds=step.after_s or 0)
+        if step.repeat is None:
+            yield first
+        else:
+            yield from _repeated(first.astimezone(self.policy.zone), step.repeat)
+
+    def _tap(self, number: int, turn: int, at: datetime, step: TapStep, expect: tuple[Expect, ...]) -> Played:
+        self.at, self.sequence, before = at, self.sequence + 1, self.card
+        context = self._context(step)
+        decision = self._decide(context, at)
+        if decision.write_plan is not None and before is not None:
+            self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
+        self.counts.update(decision.counted)
+        self._took(decision, self._service_date(at))
+        if self.pupil is not None:
+            self.pupil.served(decision, self._service_date(at))
+        hot_minor = None if self.pupil is None else self.pupil.hot_minor
+        return Played(
+            number, turn, at, context, before, decision, self.card, expect, dict(self.counts), hot_minor
+        )
+
+    def _decide(self, context: TapContext, at: datetime) -> Decision:
+        bank_card = self.scenario.bank_card
+        if bank_card is not None:
+            stopped = EVERYBODY if bank_card.stop_listed else NOBODY
+            card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
+            return decide(card, replace(self.policy, bank_stop_list=stopped), context, at)
+        if self.card is None or self.listed is None:
+            return _for_cash(self.policy, context, at)
+        denied = EVERYBODY if self.denied else NOBODY
+        policy = replace(self.policy, deny_list=denied, grants=self.listed)
+        return decide(self.card, policy, context, at)
+
+    def _took(self, decision: Decision, day: date) -> None:
+        """What this terminal took from this card today: what T-43 is measured by."""
+        count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
+        accepted = decision.outcome.accepted
+        self.taken = (day, count + accepted, minor + decision.outcome.charge_minor)
+
+    def _service_date(self, at: datetime) -> date:
+        return self.policy.service_date(at.astimezone(self.policy.zone))
+
+    def _context(self, step: TapStep) -> TapContext:
+        stated = {**_stated(self.scenario.terminal), **_stated(step)}
+        canteen = {name: stated.pop(name) for name in CANTEEN_FIELDS if name in stated}
+        assert self.at is not None, "set by every tap"
+        day = self._service_date(self.at)
+        count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
+        context = replace(
+            DEFAULTS,
+            sequence=self.sequence,
+            counts=dict(self.counts),
+            taken_today=count,
+            taken_today_minor=minor,
+            **stated,
+        )
+        pupil = None if self.pupil is None else self.pupil.on(day)
+        return replace(context, canteen=replace(context.canteen, pupil=pupil, **canteen))
+
+
+def _for_cash(policy: Policy, context: TapContext, at: datetime) -> Decision:
+    """A sale for cash in the form of a decision: nothing is written, and the charge is what everybody pays."""
+    sold = decide_cash(policy, context, 1 + context.companions, at)
+    outcome = Outcome(sold.message, accepted=sold.sum_minor is not None, charge_minor=sold.sum_minor or 0)
+    return Decision(outcome, None, sold.facts, sold.flags)
+
+
+def _stated(where: Where) -> dict[str, Any]:
+    """What the author wrote of the place; the rest is left to who knows better."""
+    return {
+        field.name: value
+        for field in structs.fields(Where)
+        if (value := getattr(where, field.name)) is not None
+    }
+
+
+def _repeated(first: datetime, repeat: Repeat) -> Iterator[datetime]:
+    """`times` moments from `first` on; the clock and the weekdays say which."""
+    days = {list(Weekday).index(day) for day in repeat.weekdays}
+    given, day = 0, first.date()
+    while given < repeat.times:
+        for clock in sorted(repeat.clock) if day.weekday() in days else ():
+            at = datetime.combine(day, clock, first.tzinfo)
+            if at >= first and given < repeat.times:
+                given += 1
+                yield at
+        day += timedelta(days=1)

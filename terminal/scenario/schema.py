@@ -1,0 +1,319 @@
+"""The shape of a scenario file: what a tariff author may write, as frozen types. docs/tariff-author.md explains it.
+
+A scenario is one rider's story. It states the card he holds, the terminal he meets and his taps in order; each
+tap states what must come of it. Nothing is remembered between scenarios; inside one, each tap finds the card as
+the tap before left it.
+
+Times without an offset are local to the region. Money is in kopecks (`*_minor`), as in region documents.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, field
+
+from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
+from terminal.decision.outcome import Message
+from terminal.policy.schema_base import Minor, Mode, Name, Section, Weekday
+
+SCENARIO_SCHEMA: Final = 1
+NEVER_ENDS: Final = date(2099, 12, 31)
+LONG_AGO: Final = date(2020, 1, 1)
+
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\n]*$")]
+Count = Annotated[int, Meta(ge=0)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Terminal = Annotated[int, Meta(ge=1, le=0xFFFFFF)]
+Zone = Annotated[int, Meta(ge=0)]
+Metres = Annotated[int, Meta(ge=0)]
+
+Kind = Literal["issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change"]
+"""What an event on the card is about, as `EventKind` names it."""
+Payment = Literal[
+    "nothing",
+    "purse",
+    "contract_a",
+    "contract_b",
+    "concession_a",
+    "concession_b",
+    "concession_c",
+    "transfer",
+    "budget",
+    "grace",
+]
+"""What covered an event, as `PaidBy` names it."""
+
+
+class Grant(Section, frozen=True, kw_only=True):
+    """A concession on the card, both days included. `grade` and `shift` are a pupil's way to write `parameter`."""
+
+    code: Annotated[int, Meta(ge=1, le=255)]
+    valid_from: date
+    valid_to: date
+    parameter: Byte = 0
+    grade: Annotated[int, Meta(ge=0, le=11)] = 0
+    shift: Annotated[int, Meta(ge=0, le=2)] = 0
+
+
+class Bought(Section, frozen=True, kw_only=True):
+    """A pass (`trips` 0) or trip pack on the card, both days included; `product` as in the region document."""
+
+    product: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    valid_from: date
+    valid_to: date
+    trips: Byte = 0
+
+
+class LastEvent(Section, frozen=True, kw_only=True):
+    """The newest event on the card before the first tap: running counters, meals of its day, the open journey."""
+
+    at: datetime
+    event: Kind = "ride"
+    terminal: Terminal = 1
+    route: Annotated[int, Meta(ge=0, le=0x7FFF)] = 0
+    direction: Annotated[int, Meta(ge=0, le=1)] = 0
+    amount_minor: Minor = 0
+    paid_by: Payment = "nothing"
+    journey_age_s: Count | None = None
+    transfers: Annotated[int, Meta(ge=0, le=63)] = 0
+    meals: tuple[Name, ...] = ()
+    counters: dict[Name, Count] = field(default_factory=dict)
+
+
+class Listed(Section, frozen=True, kw_only=True):
+    """What the terminal's own list says of the holder (O-02): it counts when issued after the card."""
+
+    issued_on: date
+    concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
+
+
+class Card(Section, frozen=True, kw_only=True):
+    """A resident card. Without `last` it comes fresh from the issuing desk, with every counter at 0.
+
+    It was issued on `issued_on`, else on its first day; the issue date decides between card and list (O-02).
+    """
+
+    balance_minor: Minor = 0
+    valid_from: date = LONG_AGO
+    valid_to: date = NEVER_ENDS
+    issued_on: date | None = None
+    region: int | None = None
+    """Whose card it is; without it the region of the document."""
+    blocked: bool = False
+    inactive: bool = False
+    deny_listed: bool = False
+    concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
+    contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
+    counts: dict[Name, Count] = field(default_factory=dict)
+    """Counters the server keeps, by name (O-04)."""
+    last: LastEvent | None = None
+    listed: Listed | None = None
+
+
+class BankCard(Section, frozen=True, kw_only=True):
+    """A bank card as one tap knows it (T-40)."""
+
+    expires_on: date = NEVER_ENDS
+    readable: bool = True
+    authenticated: bool = True
+    stop_listed: bool = False
+
+
+class Cash(Section, frozen=True):
+    """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
+
+
+class Pupil(Section, frozen=True, kw_only=True):
+    """What the canteen's roster knows of a pupil. Without it the terminal knows what the card says.
+
+    Balances and limits are the parents' accounts (M-01, M-02). `grants` stand in the roster, not on the card;
+    `issued_on` of each is its first day.
+    """
+
+    school: str = ""
+    class_id: str = ""
+    grade: Annotated[int, Meta(ge=0, le=11)] = 0
+    shift: Annotated[int, Meta(ge=0, le=2)] = 0
+    home_schooled: bool = False
+    absent: bool = False
+    grants: tuple[Grant, ...] = ()
+    hot_minor: int | None = None
+    buffet_minor: int | None = None
+    day_limit_minor: Count | None = None
+    buffet_limit_minor: Count | None = None
+    forbidden: tuple[str, ...] = ()
+    orders: tuple[Name, ...] = ()
+    age: Literal["fresh", "stale", "expired"] = "fresh"
+
+
+class Where(Section, frozen=True, kw_only=True):
+    """The terminal and what it knows. In a scenario's `terminal` it holds for all taps; a tap may say otherwise."""
+
+    profile: Literal["bus", "canteen"] | None = None
+    """What the terminal is; bus unless said otherwise."""
+    terminal: Terminal | None = None
+    """Its number; 1 unless said otherwise. Taps at different doors need different numbers."""
+    mode: Mode | None = None
+    """What is ridden; a bus unless said otherwise."""
+    route: Annotated[int, Meta(ge=0, le=0x7FFF)] | None = None
+    """The route's number; 1 unless said otherwise."""
+    direction: Annotated[int, Meta(ge=0, le=1)] | None = None
+    stop: Count | None = None
+    """The stop boarded at, for fares from a GTFS feed."""
+    to_stop: Count | None = None
+    """The stop ridden to, where the rider said so."""
+    zone: Zone | None = None
+    """The number of the zone boarded in; 0: nobody knows."""
+    to_zone: Zone | None = None
+    """The number of the zone ridden to, where the rider said so."""
+    terminus_zone: Zone | None = None
+    """The number of the zone where the vehicle's trip ends."""
+    mark_m: Metres | None = None
+    """The place on the route: metres beyond the city boundary, 0 inside the city."""
+    to_mark_m: Metres | None = None
+    """The place ridden to, where the rider said so."""
+    terminus_mark_m: Metres | None = None
+    """The place where the vehicle's trip ends."""
+    position_manual: bool | None = None
+    """The driver entered the place by hand (T-61)."""
+    companions: Count | None = None
+    """Further persons counted with this tap (T-20, T-34)."""
+    inspection: bool | None = None
+    """An inspector asks (T-70)."""
+    misuse: bool | None = None
+    """The inspector reports a card in the wrong hands (T-71)."""
+    vehicle: tuple[Terminal, ...] | None = None
+    """The terminals of this vehicle, for the inspector."""
+    shift_open: bool | None = None
+    """Whether a shift is open (T-60); yes unless said otherwise."""
+    reader_ok: bool | None = None
+    """What the latest self-test found (T-64)."""
+    clock_suspect: bool | None = None
+    """The clock jumped (O-05)."""
+    clock_confirmed: bool | None = None
+    """A service card has confirmed the clock since."""
+    data_age_s: Count | None = None
+    """How old the terminal's lists and grants are (O-03)."""
+    stop_list_age_s: Count | None = None
+    """How old its list of bank cards is (T-43)."""
+    school: str | None = None
+    """Whose canteen it is."""
+    serving: Name | None = None
+    """The meal the cashier serves, "by_shift" for each pupil's own; without it the one of the hour."""
+    day_closed: bool | None = None
+    """The canteen has closed its day."""
+    paid_stopped: bool | None = None
+    """The journal takes no more records, so nothing is sold (O-06)."""
+
+
+class Desk(Section, frozen=True, kw_only=True):
+    """What a reload or issue desk did to the card before a tap. What is not named stays as it was."""
+
+    at: datetime
+    reload_minor: Minor = 0
+    concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] | None = None
+    contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] | None = None
+    counters: dict[Name, Count] = field(default_factory=dict)
+    """Counters the desk set, such as a debt that was paid."""
+    blocked: bool | None = None
+    deny_listed: bool | None = None
+
+
+class Repeat(Section, frozen=True, kw_only=True):
+    """The tap again and again: at each of `clock` on each of `weekdays`, from the tap's own moment on, `times` in all.
+
+    The tap's own moment is the first of them.
+    """
+
+    times: Annotated[int, Meta(ge=2, le=1000)]
+    clock: Annotated[tuple[time, ...], Meta(min_length=1)]
+    weekdays: Annotated[tuple[Weekday, ...], Meta(min_length=1)] = tuple(Weekday)
+
+
+class Expect(Section, frozen=True, kw_only=True):
+    """What must come of a tap. What is not stated is not looked at, except the charge: silence means 0.
+
+    `reasons` are rule ids that stand in the trail in this order, with others between them or not; `flags` and
+    `counters` are those named, others may be there.
+    """
+
+    message: Message
+    charge_minor: Minor = 0
+    accepted: bool | None = None
+    balance_minor: Minor | None = None
+    paid_by: Payment | None = None
+    counters: dict[Name, Count] = field(default_factory=dict)
+    counts: dict[Name, Count] = field(default_factory=dict)
+    values: dict[Name, int | str] = field(default_factory=dict)
+    meals: tuple[Name, ...] | None = None
+    transfers: Count | None = None
+    written: bool | None = None
+    reasons: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    sources: dict[Name, Count] | None = None
+    """Who pays the portion, and how much each (M-01)."""
+    meal_minor: Count | None = None
+    """What the portion costs, from all sources."""
+    hot_minor: int | None = None
+    """The parents' hot-meal account after it."""
+
+
+class TapStep(Where, frozen=True, kw_only=True):
+    """One tap: at a moment, or so many seconds after the tap before it. `note` is for the reader."""
+
+    expect: Expect
+    at: datetime | None = None
+    after_s: Count | None = None
+    repeat: Repeat | None = None
+    expect_last: Expect | None = None
+    desk: Desk | None = None
+    note: Line | None = None
+
+
+class Total(Section, frozen=True, kw_only=True):
+    """What all taps of a scenario come to: paid by the rider, and served from all sources."""
+
+    charge_minor: Count | None = None
+    meals_minor: Count | None = None
+
+
+class Scenario(Section, frozen=True, kw_only=True):
+    """One rider's story. He has a resident card, written here or one of the file's `cards` by name, or a bank card,
+    or pays in cash.
+    """
+
+    name: Line
+    rider: Line
+    taps: Annotated[tuple[TapStep, ...], Meta(min_length=1)]
+    card: Card | Name | None = None
+    bank_card: BankCard | None = None
+    cash: Cash | None = None
+    total: Total | None = None
+    pupil: Pupil | None = None
+    terminal: Where = Where()
+    rules: tuple[str, ...] = ()
+    """Which rules it was written for, by their ids; for the reader."""
+
+
+class SaleCase(Section, frozen=True, kw_only=True):
+    """T-16: whether a product for the month of `month` is sold on the service day `on`, and at which price."""
+
+    product: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    month: date
+    on: date
+    sold: bool
+    price_minor: Minor | None = None
+    note: Line | None = None
+
+
+class ScenarioFile(Section, frozen=True, kw_only=True):
+    """A file of scenarios and sales. `region` is the id of the region document they were written for."""
+
+    schema: int
+    region: Name
+    about: Line
+    scenarios: Annotated[tuple[Scenario, ...], Meta(min_length=1)]
+    cards: dict[Name, Card] = field(default_factory=dict)
+    sales: tuple[SaleCase, ...] = ()

@@ -1,0 +1,49 @@
+"""From the tap and from the driver's cash box to receipt requests, through the journal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.flows.conftest import FRONT, OpenTown
+from tests.terminal.cli.inside import Run, runner
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(tmp_path, monkeypatch, capfd)
+
+
+def test_every_paid_ride_has_one_request_and_free_ones_none(
+    town_of: OpenTown, tmp_path: Path, run: Run
+) -> None:
+    residents = ("adult_purse", "student_half_price", "free_pensioner", "month_pass", "empty_purse")
+    with town_of(*residents, stops=(FRONT,)) as town:
+        paid = [town.tap(FRONT.number, resident).report.outcome.charge_minor for resident in residents]
+    options = ("--state", tmp_path / "town" / str(FRONT.number), "--json")
+    first = json.loads(run("receipt", "send", *options).stdout)
+    again = json.loads(run("receipt", "send", *options).stdout)
+    assert (first["sales"], first["requests"], first["new"]) == (4, 2, 2)
+    assert (again["requests"], again["new"]) == (2, 0)
+    requests = [json.loads(path.read_text()) for path in (tmp_path / "var/receipts/requests").iterdir()]
+    assert sorted(one["sum_minor"] for one in requests) == sorted(minor for minor in paid if minor)
+    assert {(one["medium"], one["vat"], one["route"]) for one in requests} == {("transport_card", "none", 15)}
+
+
+def test_t_53_cash_is_on_record_with_its_ticket_and_in_the_shifts_totals(tmp_path: Path, run: Run) -> None:
+    early = run("receipt", "sell")
+    assert early.returncode == 61
+    assert "T-60" in early.stderr
+    assert run("shift", "open", "--operator", "driver-7", "--route", 15).returncode == 0
+    sold = json.loads(run("receipt", "sell", "--persons", 2, "--json").stdout)
+    assert sold["sum_minor"] == 6400
+    ticket = json.loads((tmp_path / "var/receipts/tickets" / f"{sold['ticket']}.json").read_text())
+    assert (ticket["issue"], ticket["sum_minor"], ticket["persons"]) == ("printed", 6400, 2)
+    assert json.loads(run("receipt", "send", "--json").stdout)["new"] == 0, "the sale asked for it at once"
+    totals = json.loads(run("shift", "close", "--json").stdout)
+    assert (totals["cash_sales"], totals["cash_minor"]) == (1, 6400)
+    assert run("journal", "recompute").stdout.startswith("1 charges decided again: 0 differ")
+    assert ",1,64.00,64.00," in run("export", "csv", "shift").stdout
+    assert ",64.00,RUB,Enter," in run("export", "tides").stdout

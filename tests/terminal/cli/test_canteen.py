@@ -1,0 +1,289 @@
+"""`terminal canteen …` as a school's staff uses it: a morning at the counter, its report, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from terminal.cli.assemble import Station, open_terminal
+from terminal.cli.canteen_line import Counter, ask, open_line
+from terminal.clock import SystemClock
+from terminal.errors import CanteenRefused, JournalError, RosterError
+from tests.terminal.cli.inside import Run, Told, runner
+
+NOW = datetime.now(UTC)  # noqa: TID251 the commands read the machine's clock too
+TODAY = NOW.astimezone(ZoneInfo("Europe/Volgograd")).date()
+YESTERDAY = TODAY - timedelta(days=1)  # the service day before 03:00
+NAME = "Тестова Анна"
+ANNA, BORIS, VERA = "00000000000000a1", "00000000000000b2", "00000000000000c3"
+AT = ("--operator", "staff-1")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(tmp_path, monkeypatch, capfd)
+
+
+def header(kind: str, sequence: int = 1, **fields: Any) -> dict[str, Any]:
+    days = {"valid_from": NOW - timedelta(days=1), "valid_to": NOW + timedelta(days=200)}
+    common = {"kind": kind, "schema": 1, "school": "school_12", "region": 34, "sequence": sequence}
+    return common | days | {"issued_at": NOW - timedelta(hours=1)} | fields
+
+
+def pupil(ref: str, *codes: int, **fields: Any) -> dict[str, Any]:
+    span = {"valid_from": YESTERDAY, "valid_to": TODAY + timedelta(days=1), "issued_on": YESTERDAY}
+    grants = [{"code": code, **span} for code in codes]
+    return {"ref": ref, "class_id": "3a", "grade": 3, "shift": 1, "grants": grants} | fields
+
+
+@pytest.fixture
+def school(run: Run, tmp_path: Path) -> Run:
+    """A terminal with an open shift, a roster and a price list."""
+    roster = {
+        "header": header("roster", grades_on=YESTERDAY),
+        "pupils": [
+            pupil(ANNA, 10, name=NAME, buffet_minor=9_000, forbidden=["nuts"]),
+            pupil(BORIS, 11),
+            pupil(VERA, class_id="7b", grade=7, hot_minor=20_000),
+        ],
+    }
+    prices = {
+        "header": header("price_list"),
+        "products": [
+            {"id": "bun", "name": "Булочка", "price_minor": 3500},
+            {"id": "nut_bar", "name": "Батончик", "price_minor": 6000, "foods": ["nuts"]},
+        ],
+    }
+    (tmp_path / "roster.json").write_bytes(msgspec.json.encode(roster))
+    (tmp_path / "prices.json").write_bytes(msgspec.json.encode(prices))
+    for command in (
+        ("shift", "open", "--operator", "staff-1", "--profile", "canteen"),
+        ("canteen", "roster", "load", "roster.json"),
+        ("canteen", "prices", "load", "prices.json"),
+    ):
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    return run
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_morning_at_the_counter(school: Run) -> None:
+    issued = school("canteen", "issue", *AT, "--class", "3a", "--serving", "breakfast", "--json")
+    assert [(one["pupil"], one["message"]) for one in objects(issued.stdout)] == [
+        (ANNA, "meal_ok"),
+        (BORIS, "meal_ok"),
+    ]
+    again = school("canteen", "issue", *AT, "--pupil", ANNA, "--pupil", VERA, "--serving", "breakfast")
+    assert again.stdout.splitlines() == [
+        f"{ANNA}  meal_already  M-19: one portion of each kind a day",
+        f"{VERA}  meal_ok",
+        "1 of 2 served",
+    ]
+    assert school("canteen", "sell", ANNA, "--product", "bun=2", *AT).stdout == "meal_ok  70.00\n"
+    forbidden = school("canteen", "sell", ANNA, "--product", "nut_bar", *AT)
+    assert forbidden.stdout == "meal_forbidden  M-02: excluded by the parents  nut_bar\n"
+    undone = school("canteen", "annul", ANNA, *AT)
+    assert undone.stdout.endswith("70.00 go back to the parents' account\n")
+    report = json.loads(school("canteen", "report", "--json").stdout)
+    assert report["sources"] == {"federal": 8530, "municipal": 710, "parents": 7802, "regional": 4978}
+    assert (report["buffet_minor"], report["difference_minor"], report["closed"]) == (0, 0, False)
+    assert [row["sum_minor"] for row in report["annulled"]] == [7000]
+    closed = school("canteen", "close", *AT, "--language", "en")
+    assert closed.returncode == 0
+    assert "day closed" in closed.stdout
+    assert "free, meals: 2" in closed.stdout
+    assert "special needs" not in closed.stdout, "D-03"
+    late = school("canteen", "annul", VERA, *AT)
+    assert (late.returncode, late.stderr) == (
+        CanteenRefused.exit_code,
+        "terminal: M-34: the day is closed. Nothing was recorded.\n",
+    )
+    month = json.loads(school("canteen", "month", "--json").stdout)
+    assert sum(group["meals"] for group in month["meals"]) == 3
+    assert month["sources"] == report["sources"]
+    assert month["complete"]
+    assert NAME not in closed.stdout + issued.stdout + str(report) + str(month)
+
+
+def test_names_appear_only_where_they_were_asked_for(school: Run, tmp_path: Path) -> None:
+    assert NAME not in school("canteen", "roster", "show").stdout
+    assert NAME in school("canteen", "roster", "show", "3a", "--names").stdout
+    school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
+    assert NAME not in school("canteen", "month").stdout
+    assert NAME in school("canteen", "month", "--names").stdout
+    assert NAME not in school("journal", "show", "--json").stdout
+    kept = [path for path in (tmp_path / "var").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if NAME.encode() in path.read_bytes()]
+
+
+def test_the_class_without_the_absent_and_the_forgotten_card(school: Run) -> None:
+    ticked = school("canteen", "issue", *AT, "--class", "3a", "--absent", BORIS, "--serving", "breakfast")
+    assert ticked.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
+    forgotten = ("canteen", "issue", *AT, "--pupil", BORIS, "--serving", "lunch", "--how", "forgotten_card")
+    assert school(*forgotten).returncode == CanteenRefused.exit_code
+    assert school(*forgotten, "--confirmed-by", "staff-2").stdout.splitlines()[0] == f"{BORIS}  meal_ok"
+    lent = school("canteen", "lend", "00000000000000d4", ANNA, *AT, "--confirmed-by", "staff-2")
+    assert f"card 00000000000000d4 stands for pupil {ANNA}" in lent.stdout
+
+
+REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
+    (("canteen", "roster", "load", "roster.json"), RosterError, "sequence 1, the one in force is 1"),
+    (("canteen", "roster", "load", "nowhere.json"), RosterError, "cannot be read"),
+    (("canteen", "issue", *AT, "--class", "9z"), CanteenRefused, "no class '9z'. It has: 3a, 7b"),
+    (("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea"), CanteenRefused, "no meal 'tea'"),
+    (("canteen", "issue", *AT, "--pupil", "anna"), CanteenRefused, "Give 16 hexadecimal digits"),
+    (("canteen", "sell", ANNA, "--product", "bun=x", *AT), CanteenRefused, "Write PRODUCT or PRODUCT=COUNT"),
+    (("canteen", "sell", ANNA, "--product", "tea", *AT), CanteenRefused, "It has: bun, nut_bar"),
+    (("canteen", "annul", ANNA, *AT), CanteenRefused, "no meal or sale here"),
+    (("canteen", "not-collected", "tea", *AT), CanteenRefused, "There are: breakfast, lunch, snack"),
+    (("canteen", "report", "--day", "15.09"), CanteenRefused, "Write it as 2026-09-15"),
+    (("canteen", "report", "--state", "nowhere"), JournalError, "there is no journal in nowhere"),
+]
+
+
+@pytest.mark.parametrize(("command", "error", "line"), REFUSED)
+def test_what_is_refused_is_one_line_with_its_own_code(
+    school: Run, command: tuple[str, ...], error: Any, line: str
+) -> None:
+    done = school(*command)
+    assert done.returncode == error.exit_code, done.stdout + done.stderr
+    assert line in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_roster_is_checked_without_being_loaded(school: Run, tmp_path: Path) -> None:
+    newer = json.loads((tmp_path / "roster.json").read_bytes())
+    newer["header"]["sequence"] = 2
+    (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
+    checked = school("canteen", "roster", "check", "newer.json", "--json")
+    assert json.loads(checked.stdout)["classes"] == {"3a": 2, "7b": 1}
+    newer["pupils"][0]["grade"] = 12
+    (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
+    wrong = school("canteen", "roster", "check", "newer.json")
+    assert wrong.returncode == RosterError.exit_code
+    assert "pupils[0].grade" in wrong.stderr
+    loaded = [
+        row for row in objects(school("journal", "show", "--json").stdout) if row["kind"] == "RosterLoaded"
+    ]
+    assert [(row["roster"], row["pupils"]) for row in loaded] == [(1, 3)]
+
+
+def test_two_terminals_of_a_school_are_one_report(school: Run) -> None:
+    other = ("--state", "var/other", "--number", "2")
+    school("shift", "open", "--operator", "staff-1", "--profile", "canteen", *other)
+    school("canteen", "roster", "load", "roster.json", *other)
+    for where in ((), other):
+        assert (
+            school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast", *where).returncode == 0
+        )
+    states = ("--state", "var/terminal", "--state", "var/other")
+    report = json.loads(school("canteen", "report", *states, "--json").stdout)
+    assert sum(report["sources"].values()) == 7109
+    assert [(row["row"][0], row["what"]) for row in report["duplicates"]] == [(2, "duplicate_entitlement")]
+
+
+def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "var/terminal/journal.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+    def issue(ref: str) -> Told:
+        return school("canteen", "issue", *AT, "--pupil", ref, "--serving", "breakfast")
+
+    assert issue(ANNA).stdout.splitlines()[0] == f"{ANNA}  meal_ok"
+    assert issue(ANNA).stdout.splitlines()[0].startswith(f"{ANNA}  meal_already")
+    assert issue(VERA).stdout.splitlines()[0].startswith(f"{VERA}  out_of_order  O-06")
+    sold = school("canteen", "sell", ANNA, "--product", "bun", *AT)
+    assert sold.returncode == 22
+    with sqlite3.connect(tmp_path / "var/terminal/journal.db") as database:
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    report = json.loads(school("canteen", "report", "--json").stdout)
+    assert report["sources"] == {}, "not yet in the journal"
+    assert issue(BORIS).returncode == 0
+    report = json.loads(school("canteen", "report", "--json").stdout)
+    assert [row["flags"] for row in report["uncertain"]] == [["from_spare_log"]]
+    assert sum(report["sources"].values()) == 2 * 7109
+
+
+# while the terminal serves cards
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Counter]:
+    """The terminal of `school`, running: it holds its journal and takes commands between taps."""
+    station = Station(1, "canteen", folder / "var/terminal", "demo")
+    with open_terminal(station, SystemClock()) as terminal:
+        assert terminal.canteen is not None
+        counter = Counter(terminal.canteen, SystemClock(), Lock())
+        with open_line(station.state, counter):
+            yield counter
+
+
+def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> None:
+    with serving(tmp_path) as counter:
+        issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
+        assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
+        tapped = counter.desk.context(bytes.fromhex(ANNA), counter.clock.now()).pupil
+        assert tapped is not None
+        assert tapped.served == 1, "a tap knows at once"
+        assert school("canteen", "annul", ANNA, *AT).returncode == 0
+        refused = school("canteen", "annul", ANNA, *AT)
+        assert (refused.returncode, refused.stderr) == (
+            CanteenRefused.exit_code,
+            "terminal: this pupil has no meal or sale here. Check the reference.\n",
+        )
+        assert school("canteen", "report", "--json").returncode == 0
+        newer = json.loads((tmp_path / "roster.json").read_bytes())
+        newer["header"]["sequence"] = 2
+        (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
+        assert school("canteen", "roster", "load", "newer.json").returncode == 0
+        assert counter.desk.roster_sequence == 2, "in force for the next tap"
+        assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea").returncode == 60
+        assert school("canteen", "close", *AT).returncode == 0
+    assert not (tmp_path / "var/terminal/canteen/counter.json").exists()
+    assert school("canteen", "annul", ANNA, *AT).returncode == CanteenRefused.exit_code
+
+
+def test_a_command_waits_for_the_tap_that_is_being_served(school: Run, tmp_path: Path) -> None:
+    with serving(tmp_path) as counter, ThreadPoolExecutor(1) as staff:
+        with counter.turn:
+            asked = staff.submit(ask, tmp_path / "var/terminal", ["roster", "show"])
+            with pytest.raises(TimeoutError):
+                asked.result(0.2)
+        answer = asked.result(20)
+        assert answer is not None
+        assert ANNA in answer.stdout
+
+
+def test_the_line_answers_only_whom_it_knows(school: Run, tmp_path: Path) -> None:
+    state = tmp_path / "var/terminal"
+    assert ask(state, ["roster", "show"]) is None, "nobody serves there"
+    with serving(tmp_path):
+        path = state / "canteen/counter.json"
+        assert path.stat().st_mode & 0o077 == 0
+        known = path.read_text()
+        path.write_text(json.dumps(json.loads(known) | {"token": "guess"}))
+        assert ask(state, ["roster", "show"]) is None
+        path.write_text(known)
+        wrong = ask(state, ["no-such-command"])
+        assert wrong is not None
+        assert (wrong.code, "No such command" in wrong.stderr) == (2, True)
+        assert ask(state, ["roster", "show"]) is not None
+    path.write_text(known)
+    assert ask(state, ["roster", "show"]) is None, "a file left behind by a terminal that was killed"

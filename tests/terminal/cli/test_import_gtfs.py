@@ -1,0 +1,65 @@
+"""`terminal policy import-gtfs` as tariff authors run it, and a region document that uses what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.cli.inside import Run, runner
+from tests.terminal.policy.gtfs.feeds import write_feed
+
+FILES = {
+    "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+    "fare_leg_rules": "leg_group_id,fare_product_id,transfer_only\ncity,single,\n",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(tmp_path, monkeypatch, capfd)
+
+
+def test_a_feed_is_checked_and_its_tables_are_written(tmp_path: Path, run: Run) -> None:
+    write_feed(tmp_path / "feed", **FILES)
+    told = run("policy", "import-gtfs", "feed", "--out", "city.json")
+    assert told.returncode == 0, told.stderr
+    assert "warning: fare_leg_rules.txt line 1, column transfer_only: is of a draft" in told.stdout
+    assert "feed: RUB, Europe/Volgograd; a blank cell is what no other rule lists" in told.stdout
+    digest = hashlib.sha256((tmp_path / "city.json").read_bytes()).hexdigest()
+    assert f'[gtfs]\nfile = "city.json"\nsha256 = "{digest}"' in told.stdout
+
+
+def test_without_out_nothing_is_written(tmp_path: Path, run: Run) -> None:
+    write_feed(tmp_path / "feed", **FILES)
+    told = run("policy", "import-gtfs", "feed", "--json")
+    report = json.loads(told.stdout)
+    assert (report["currency"], report["rows"]["fare_leg_rules"], report["file"]) == ("RUB", 1, None)
+    assert report["uses_rule_priority"] is False
+    assert report["card_bits"] == {"not_used": 20, "dearest": 8}
+    assert [warning["column"] for warning in report["warnings"]] == ["transfer_only"]
+    assert [path.name for path in tmp_path.iterdir()] == ["feed"]
+
+
+def test_every_mistake_is_on_a_line_of_its_own(tmp_path: Path, run: Run) -> None:
+    wrong = {"fare_leg_rules": "leg_group_id,fare_product_id,network_id\ncity,singel,x\n"}
+    write_feed(tmp_path / "feed", **(FILES | wrong))
+    (tmp_path / "city.json").write_text("as it was")
+    told = run("policy", "import-gtfs", "feed", "--out", "city.json")
+    assert told.returncode == 14
+    assert told.stderr.splitlines() == [
+        "also wrong: fare_leg_rules.txt line 2, column fare_product_id: 'singel' is not in fare_products.txt. "
+        "Did you mean 'single'?",
+        "terminal: feed: fare_leg_rules.txt line 2, column network_id: 'x' is not in routes.txt (and 1 more). "
+        "Add it to routes.txt, or correct the id.",
+    ]
+    assert (tmp_path / "city.json").read_text() == "as it was"
+
+
+def test_tables_that_cannot_be_written(tmp_path: Path, run: Run) -> None:
+    write_feed(tmp_path / "feed", **FILES)
+    told = run("policy", "import-gtfs", "feed", "--out", "no/such/folder/city.json")
+    assert told.returncode == 14
+    assert "cannot be written" in told.stderr

@@ -1,0 +1,50 @@
+"""Cash on the driver's terminal: T-01's third price, T-53's sale, T-60's shift; and never a ride for nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from terminal.decision.cash import decide_cash
+from terminal.decision.outcome import Message, TapContext
+from terminal.decision.recompute import RecordedCash, recompute_cash
+from terminal.decision.trail import compact, stated
+from tests.terminal.decision.rider import DEMO, demo_with, local
+
+NOW = local("08:00")
+HERE = TapContext("bus", 7, 1, shift_open=True, shift=1, route=5)
+
+
+@pytest.mark.parametrize("persons", [1, 2, 7])
+def test_t_01_everybody_pays_the_cash_fare(persons: int) -> None:
+    decision = decide_cash(DEMO, HERE, persons, NOW)
+    assert (decision.sum_minor, decision.message) == (3200 * persons, Message.OK_PAID)
+
+
+def test_t_60_nothing_is_sold_without_a_shift() -> None:
+    decision = decide_cash(DEMO, replace(HERE, shift_open=False), 1, NOW)
+    assert (decision.sum_minor, decision.message) == (None, Message.SHIFT_CLOSED)
+
+
+def test_t_64_nothing_is_sold_by_a_terminal_that_is_out_of_order() -> None:
+    decision = decide_cash(DEMO, replace(HERE, reader_ok=False), 1, NOW)
+    assert (decision.sum_minor, decision.message) == (None, Message.OUT_OF_ORDER)
+
+
+def test_t_61_a_place_entered_by_hand_marks_the_sale() -> None:
+    assert decide_cash(DEMO, replace(HERE, position_manual=True), 1, NOW).flags == ("position=manual",)
+    assert decide_cash(DEMO, HERE, 1, NOW).flags == ()
+
+
+def test_a_cash_sale_follows_from_its_record() -> None:
+    context = replace(HERE, position_manual=True)
+    decision = decide_cash(DEMO, context, 3, NOW)
+    assert decision.sum_minor is not None
+    sale = RecordedCash(
+        NOW, HERE, stated(context), 3, decision.sum_minor, compact(decision.facts), decision.flags
+    )
+    assert recompute_cash(sale, DEMO) == []
+    assert [one.what for one in recompute_cash(replace(sale, sum_minor=9500), DEMO)] == ["sum_minor"]
+    dearer = demo_with(("cash = 3200", "cash = 3300"))
+    assert [one.what for one in recompute_cash(sale, dearer)] == ["sum_minor", "reasons"]

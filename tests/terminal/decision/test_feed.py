@@ -1,0 +1,188 @@
+"""A region whose fares come from a GTFS feed: the same taps, cards and check-in, with the feed's prices."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cardproto.resident.records.event import EventKind
+from cardproto.resident.records.rights import Concession, Contract
+from terminal.decision.bank import BankSnapshot
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, TapContext
+from terminal.errors import RegionDocumentError
+from terminal.policy.document import parse_region
+from terminal.policy.policy import Policy
+from tests.terminal.decision.region import text_of
+from tests.terminal.decision.rider import FIRST, LAST, Rider, local, rules
+from tests.terminal.policy.gtfs.feeds import imported
+
+NOW = local("10:00")
+MIN = timedelta(minutes=1)
+FEED_FARES = '[fares]\nbase_minor = 3000\nsource = "gtfs"\n'
+FEED = {
+    "agency": "agency_id,agency_name,agency_timezone\n1,City,Europe/Volgograd\n",
+    "routes": "route_id,route_type\n5,3\n6,3\n9,0\n",
+    "stops": "stop_id,stop_name\n1,One\n2,Two\n3,Three\n",
+    "networks": "network_id\nbuses\ntrams\n",
+    "route_networks": "network_id,route_id\nbuses,5\nbuses,6\ntrams,9\n",
+    "rider_categories": """
+        rider_category_id,rider_category_name,is_default_fare_category
+        adult,Adult,1
+        pupil,Pupil,0
+    """,
+}
+FLAT = {
+    "fare_products": """
+        fare_product_id,rider_category_id,amount,currency
+        ride,adult,30.00,RUB
+        ride,pupil,10.00,RUB
+        tram,,40.00,RUB
+    """,
+    "fare_leg_rules": "leg_group_id,network_id,fare_product_id\nbus,buses,ride\ntram,trams,tram\n",
+    "fare_transfer_rules": """
+        from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type
+        bus,bus,-1,3600,1,0
+    """,
+}
+ZONED = {
+    "areas": "area_id\n1\n2\n3\n",
+    "stop_areas": "area_id,stop_id\n1,1\n2,2\n3,3\n",
+    "fare_products": "fare_product_id,amount,currency\nz1,20.00,RUB\nz2,30.00,RUB\nz3,45.00,RUB\n",
+    "fare_leg_rules": """
+        leg_group_id,from_area_id,to_area_id,fare_product_id
+        zone,1,1,z1
+        zone,1,2,z2
+        zone,1,3,z3
+        zone,2,1,z2
+    """,
+}
+SECTION = """
+[gtfs]
+destination = "{destination}"
+file = "feed.json"
+sha256 = "{digest}"
+ordinary_category = "adult"
+concessions = [{{ concession = 7, rider_category = "pupil" }}]
+{more}
+"""
+CHECK_IN = '[checkin]\nscope = []\nlongest_s = 7200\nreserve = "held"\n'
+HELD = '{ name = "held", bits = 13, period = "kept" },'
+PASS = '[[products]]\nkind = "pass"\nid = 100\nname = "pass"\n'
+
+
+def section(folder: Path, tables: dict[str, str], destination: str = "not_used", more: str = "") -> str:
+    """The feed beside the document, and the document's section for it."""
+    content = msgspec.json.encode(imported(folder, **FEED | tables).tables)
+    (folder / "feed.json").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return SECTION.format(destination=destination, digest=digest, more=more)
+
+
+def region(
+    folder: Path, tables: dict[str, str], *parts: str, destination: str = "not_used", slots: str = ""
+) -> Policy:
+    text = text_of(section(folder, tables, destination), *parts, fares=FEED_FARES, slots=slots)
+    return Policy.of(parse_region(text, str(folder / "region.toml")))
+
+
+def told(decision: Decision) -> tuple[str, int]:
+    return decision.outcome.message.value, decision.outcome.charge_minor
+
+
+def test_the_purse_pays_the_feed_s_price_and_the_card_remembers_the_journey(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, FLAT))
+    first = rider.tap(NOW, route=5, stop=1)
+    assert (told(first), rules(first)) == (("ok_paid", 3000), ["G-01"])
+    assert told(rider.tap(NOW + 60 * MIN, route=6, stop=2)) == ("ok_paid", 0), "A + AB with a free transfer"
+    assert (rider.newest.transfers, rider.newest.journey_age_s) == (1, 3600)
+    assert told(rider.tap(NOW + 61 * MIN, route=5, stop=2)) == ("ok_paid", 3000)
+    assert told(rider.tap(NOW + 70 * MIN, route=9, stop=2)) == ("ok_paid", 4000)
+
+
+def test_a_concession_is_a_rider_category(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, FLAT), concessions=(Concession(7, 0, FIRST, LAST),))
+    assert told(rider.tap(NOW, stop=1)) == ("ok_paid", 1000)
+    expired = Rider(policy=rider.policy, concessions=(Concession(7, 0, FIRST, FIRST),))
+    assert told(expired.tap(NOW, stop=1)) == ("ok_paid", 3000)
+
+
+def test_a_route_the_feed_does_not_have_is_refused(tmp_path: Path) -> None:
+    decision = Rider(policy=region(tmp_path, FLAT)).tap(NOW, route=77, stop=1)
+    assert (told(decision), decision.write_plan) == (("out_of_order", 0), None)
+    assert rules(decision) == ["G-07", "T-01"]
+
+
+def test_a_bank_card_pays_a_single_ride(tmp_path: Path) -> None:
+    policy = region(tmp_path, FLAT)
+    context = TapContext("bus", 7, 1, shift_open=True, route=9, stop=1)
+    assert decide(BankSnapshot(b"t", LAST), policy, context, NOW).outcome.charge_minor == 4000
+
+
+def test_companions_pay_a_single_ride_each(tmp_path: Path) -> None:
+    assert told(Rider(policy=region(tmp_path, FLAT)).tap(NOW, stop=1, companions=1)) == ("ok_paid", 6000)
+
+
+def test_a_reload_in_between_ends_no_journey(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, FLAT))
+    rider.tap(NOW, route=5, stop=1)
+    rider.event = replace(rider.newest, kind=EventKind.RELOAD, at=NOW + 10 * MIN, journey_age_s=600, route=0)
+    assert told(rider.tap(NOW + 30 * MIN, route=6, stop=2)) == ("ok_paid", 0)
+
+
+def test_a_pass_takes_the_ride_out_of_the_journey(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, FLAT, PASS))
+    rider.tap(NOW, route=5, stop=1)
+    rider.contracts = (Contract(100, FIRST, LAST, 0),)
+    assert told(rider.tap(NOW + 10 * MIN, route=6, stop=1)) == ("ok_pass", 0)
+    rider.contracts = ()
+    assert told(rider.tap(NOW + 20 * MIN, route=5, stop=1)) == ("ok_paid", 3000)
+
+
+def test_t_07_the_dearest_is_held_and_the_ride_is_charged(tmp_path: Path) -> None:
+    policy = region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD)
+    rider = Rider(policy=policy)
+    checked_in = rider.tap(NOW, stop=1)
+    assert (told(checked_in), checked_in.outcome.values) == (("ok_checkin", 0), {"held_minor": 4500})
+    assert told(rider.tap(NOW + 20 * MIN, stop=2)) == ("ok_checkout", 3000)
+    assert rider.newest.balance_after_minor == 7000
+
+
+def test_t_07_a_forgotten_check_out_costs_what_was_held(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD))
+    rider.tap(NOW, stop=1)
+    decision = rider.tap(NOW + 200 * MIN, stop=2, route=6)
+    assert told(decision) == ("ok_checkin", 4500)
+    assert decision.outcome.values == {"held_minor": 3000}
+
+
+def test_who_says_how_far_he_goes_pays_that_at_once(tmp_path: Path) -> None:
+    rider = Rider(policy=region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD))
+    assert told(rider.tap(NOW, stop=1, to_stop=2)) == ("ok_paid", 3000)
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(RegionDocumentError) as caught:
+        parse_region(text, str(folder / "region.toml"))
+    return str(caught.value)
+
+
+def test_a_document_and_its_feed_have_to_agree(tmp_path: Path) -> None:
+    flat = section(tmp_path, FLAT)
+    assert "fares.source: the document has no [gtfs]" in refused(tmp_path, text_of(fares=FEED_FARES))
+    assert "gtfs: no fare is looked up in it" in refused(tmp_path, text_of(flat))
+    both = FEED_FARES + "by_medium = { transport_card = 1, bank_card = 1, cash = 1 }\n"
+    assert "both state fares" in refused(tmp_path, text_of(flat, fares=both))
+    full = "".join(f'{{ name = "c{n}", bits = 13, period = "year" }},' for n in range(3))
+    assert "bits on the card" in refused(tmp_path, text_of(flat, fares=FEED_FARES, slots=full))
+    tap_off = flat.replace("not_used", "dearest")
+    assert "gtfs.destination: riders tap off" in refused(tmp_path, text_of(tap_off, fares=FEED_FARES))
+    (tmp_path / "feed.json").write_bytes(b"{}")
+    assert "region.toml: gtfs.sha256: feed.json is not the file" in refused(
+        tmp_path, text_of(flat, fares=FEED_FARES)
+    )

@@ -1,0 +1,192 @@
+"""A recorded tap decided again: the same bytes, or what deviates; and what a record cannot tell is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardproto.resident.records.event import build_event
+from cardproto.resident.records.rights import build_rights
+from terminal.decision.decide import decide
+from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import CanteenContext, Pupil
+from terminal.decision.recompute import (
+    INS_READ_DATA,
+    INS_READ_RECORDS,
+    CannotRecompute,
+    Command,
+    RecordedTap,
+    recompute,
+)
+from terminal.decision.trail import STATED_APART, compact, restore, stated
+from terminal.journal.records import Intent, build_record, parse_record
+from terminal.policy.grants import GrantTable
+from terminal.policy.policy import Policy
+from tests.terminal.decision.rider import DEMO, PENSIONER, SOCIAL_PACK, STUDENT, Rider, demo_with, local
+
+NOW = local("08:00")
+RIDERS = {
+    "purse": Rider,
+    "student": lambda: Rider(concessions=(STUDENT,)),
+    "pensioner": lambda: Rider(concessions=(PENSIONER,)),
+    "pack": lambda: Rider(contracts=(SOCIAL_PACK,)),
+}
+
+
+def proof_of(rider: Rider) -> tuple[Command, ...]:
+    rights, event = build_rights(rider.snapshot.rights), build_event(rider.snapshot.event)
+    return (INS_READ_DATA, b"\x01" + bytes(6), rights), (INS_READ_RECORDS, b"\x02" + bytes(6), event)
+
+
+def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = DEMO) -> RecordedTap:
+    """The tap as the journal would hold it, through the record's own bytes."""
+    context = context or TapContext("bus", 7, rider.sequence, shift_open=True, shift=1, turn=1, route=5)
+    decision = decide(rider.snapshot, policy, context, NOW)
+    assert decision.write_plan is not None
+    intent = Intent(
+        at_ms=int(NOW.timestamp() * 1000),
+        card_ref=bytes(8),
+        profile=context.profile,
+        shift=context.shift,
+        turn=context.turn,
+        route=context.route,
+        direction=context.direction,
+        message=decision.outcome.message,
+        charge_minor=decision.outcome.charge_minor,
+        balance_before_minor=rider.snapshot.balance_minor,
+        balance_after_minor=decision.write_plan.event.balance_after_minor,
+        paid_by=decision.write_plan.event.paid_by,
+        tariff=DEMO.tariff,
+        reasons=compact(decision.facts),
+        prev_terminal=0,
+        prev_sequence=0,
+        event=build_event(decision.write_plan.event),
+        proof=proof_of(rider),
+        values=dict(decision.outcome.values),
+        context=stated(context),
+        flags=decision.flags,
+    )
+    read = parse_record(build_record(intent))
+    assert isinstance(read, Intent)
+    apart = {name: getattr(context, name) for name in STATED_APART - {"canteen"}}
+    return RecordedTap(
+        at=NOW,
+        context=TapContext(**apart),
+        known=read.context,
+        proof=read.proof,
+        event=read.event,
+        charge_minor=read.charge_minor,
+        message=read.message,
+        reasons=read.reasons,
+        flags=read.flags,
+    )
+
+
+@pytest.mark.parametrize("name", RIDERS)
+def test_a_tap_follows_from_what_is_recorded_with_it(name: str) -> None:
+    assert recompute(recorded(RIDERS[name]()), DEMO) == []
+
+
+@given(
+    st.builds(
+        TapContext,
+        profile=st.just("bus"),
+        terminal=st.integers(1, 9),
+        sequence=st.integers(1, 999),
+        shift_open=st.just(True),
+        mode=st.sampled_from(("bus", "tram", "metro")),
+        stop=st.integers(0, 9),
+        zone=st.integers(0, 3),
+        mark_m=st.none() | st.integers(0, 9000),
+        position_manual=st.booleans(),
+        vehicle=st.lists(st.integers(1, 9), max_size=3).map(tuple),
+        counts=st.dictionaries(st.sampled_from(("a", "b")), st.integers(0, 99)),
+        canteen=st.builds(CanteenContext, school=st.sampled_from(("", "school_1"))),
+    )
+)
+def test_whatever_the_terminal_knew_comes_back_from_the_record(context: TapContext) -> None:
+    apart = {name: getattr(context, name) for name in STATED_APART - {"canteen"}}
+    assert restore(TapContext(**apart), stated(context)) == context
+
+
+def test_what_is_as_a_terminal_assumes_takes_no_room_in_the_record() -> None:
+    assert stated(TapContext("bus", 7, 1, shift_open=True, shift=3, route=5)) == {}
+
+
+@pytest.mark.parametrize("at", range(32))
+def test_every_byte_of_the_event_is_compared(at: int) -> None:
+    tap = recorded(Rider())
+    changed = bytearray(tap.event)
+    changed[at] ^= 1
+    (deviation,) = recompute(replace(tap, event=bytes(changed)), DEMO)
+    assert (deviation.what, deviation.recomputed) == ("event", tap.event.hex())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("charge_minor", 2300),
+        ("message", "ok_transfer"),
+        ("reasons", ("T-01:guessed",)),
+        ("flags", ("capped",)),
+    ],
+)
+def test_charge_message_trail_and_flags_are_compared(field: str, value: object) -> None:
+    (deviation,) = recompute(replace(recorded(Rider()), **{field: value}), DEMO)
+    assert (deviation.what, deviation.recorded) == (field, value)
+
+
+def test_another_document_shows_in_event_charge_and_trail() -> None:
+    dearer = demo_with(("transport_card = 2400", "transport_card = 2500"))
+    found = {deviation.what: deviation.recomputed for deviation in recompute(recorded(Rider()), dearer)}
+    assert found.keys() == {"event", "charge_minor", "reasons"}
+    assert found["charge_minor"] == 2500
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_record_without_the_card_cannot_be_decided_again(missing: int) -> None:
+    tap = recorded(Rider())
+    with pytest.raises(CannotRecompute, match="is not in the record"):
+        recompute(replace(tap, proof=tap.proof[:missing] + tap.proof[missing + 1 :]), DEMO)
+
+
+def test_a_card_that_is_not_understood_cannot_be_decided_again() -> None:
+    tap = recorded(Rider())
+    with pytest.raises(CannotRecompute, match="not understood"):
+        recompute(replace(tap, proof=((INS_READ_DATA, b"\x01", b"short"), tap.proof[1])), DEMO)
+
+
+def test_a_pupil_of_the_roster_stays_out_of_the_record() -> None:
+    pupil = TapContext("canteen", 7, 1, shift_open=True, canteen=CanteenContext(pupil=Pupil(b"who")))
+    assert stated(pupil) == {"by_roster": True}
+    with pytest.raises(CannotRecompute, match="roster"):
+        recompute(replace(recorded(Rider()), known=stated(pupil)), DEMO)
+
+
+def test_d_03_the_category_is_not_told_in_the_trail() -> None:
+    decision = Rider(concessions=(STUDENT,)).tap(NOW)
+    assert any("code" in reason.inputs for reason in decision.facts)
+    assert compact(decision.facts) == (
+        "T-02:concession (price_minor=2000)",
+        "T-12:one ride of the month's limit (used=0, of=50)",
+    )
+
+
+def test_no_rule_looks_at_the_uid() -> None:
+    rider = Rider(concessions=(STUDENT,))
+    other = replace(rider.snapshot, uid=b"\x04another")
+    context = TapContext("bus", 7, 1, shift_open=True)
+    assert decide(other, DEMO, context, NOW) == decide(rider.snapshot, DEMO, context, NOW)
+
+
+def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
+    newer = GrantTable([(b"resident", date(2026, 9, 10), (PENSIONER,))])
+    policy = replace(DEMO, grants=newer)
+    tap = recorded(Rider(), policy=policy)
+    assert recompute(tap, policy) == []
+    with pytest.raises(CannotRecompute, match="own list of grants"):
+        recompute(tap, DEMO)

@@ -1,0 +1,100 @@
+"""T-66: day and shift reports add up to the kopeck, whatever happened."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardproto.resident.records.event import PaidBy
+from terminal.export.reports import TOTAL, DayReport, shift_report, shift_rows
+from terminal.export.taps import taps
+from terminal.journal.records import AnyRecord, ShiftClosed, ShiftOpened
+from tests.terminal.export.recorded import (
+    POLICY,
+    TERMINAL,
+    ZONE,
+    at,
+    committed,
+    intent,
+    not_committed,
+    numbered,
+    refused,
+)
+
+ENDS = st.sampled_from(("committed", "recovered", "not_committed", "open", "refused", "accepted"))
+TAPS = st.lists(
+    st.tuples(ENDS, st.integers(0, 0xFFFF), st.integers(0, 30), st.sampled_from(PaidBy)), max_size=25
+)
+
+
+def minor(text: str) -> int:
+    return round(float(text) * 100)
+
+
+def journal(story: list[tuple[str, int, int, PaidBy]]) -> list[tuple[int, AnyRecord]]:
+    """The rows of one shift in which taps ended so."""
+    records: list[AnyRecord] = [ShiftOpened(int(at("06:00").timestamp() * 1000), 1, "driver-7", "bus", 15)]
+    for end, charge_minor, hour, paid_by in story:
+        when = at(f"{hour % 24:02}:00", f"2026-09-{15 + hour // 24}")
+        if end in ("refused", "accepted"):
+            records.append(
+                refused(when, "already_paid" if end == "accepted" else "no_funds", end == "accepted")
+            )
+            continue
+        records.append(intent(when, charge_minor, paid_by))
+        number = len(records)
+        if end == "not_committed":
+            records.append(not_committed(number))
+        elif end != "open":
+            records.append(committed(number, "recovered" if end == "recovered" else "answered"))
+    records.append(ShiftClosed(int(at("23:00", "2026-09-16").timestamp() * 1000), 1, {}))
+    return numbered(*records)
+
+
+@given(TAPS)
+def test_t_66_the_day_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) -> None:
+    report = DayReport(POLICY)
+    for tap in taps(TERMINAL, journal(story)):
+        report.take(tap, POLICY)
+    *lines, total = report.rows()
+    charged = sum(charge for end, charge, _, _ in story if end in ("committed", "recovered"))
+    assert minor(total["amount"]) == sum(minor(line["amount"]) for line in lines) == charged
+    assert int(total["taps"]) == sum(int(line["taps"]) for line in lines) == len(story)
+    rode = sum(end in ("committed", "recovered") for end, *_ in story)
+    assert int(total["riders"]) == rode
+
+
+@given(TAPS)
+def test_t_66_the_shift_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) -> None:
+    (shift, total) = shift_rows(shift_report(TERMINAL, journal(story)), ZONE)
+    counted = [int(shift[name]) for name in ("accepted", "refused", "not_committed", "unresolved")]
+    assert sum(counted) == int(shift["taps"]) == len(story)
+    assert minor(shift["amount"]) == sum(c for end, c, _, _ in story if end in ("committed", "recovered"))
+    assert (total["terminal"], total["taps"], total["amount"]) == (TOTAL, shift["taps"], shift["amount"])
+    assert (shift["operator"], shift["route"]) == ("driver-7", "15")
+
+
+def test_refusals_are_told_by_reason() -> None:
+    rows = journal(
+        [("refused", 0, 8, PaidBy.PURSE), ("refused", 0, 9, PaidBy.PURSE), ("accepted", 0, 9, PaidBy.PURSE)]
+    )
+    (shift, _) = shift_rows(shift_report(TERMINAL, rows), ZONE)
+    assert (shift["refusals"], shift["refused"], shift["accepted"]) == ("no_funds=2", "2", "1")
+
+
+def test_a_shift_that_is_still_open_has_no_end() -> None:
+    (shift, _) = shift_rows(shift_report(TERMINAL, journal([])[:-1]), ZONE)
+    assert (shift["closed_at"], shift["taps"]) == ("", "0")
+
+
+def test_t_14_the_day_of_a_report_is_the_service_day() -> None:
+    report = DayReport(POLICY)
+    for tap in taps(
+        TERMINAL, journal([("committed", 100, 26, PaidBy.PURSE), ("committed", 200, 27, PaidBy.PURSE)])
+    ):
+        report.take(tap, POLICY)
+    assert [(line["service_date"], line["amount"]) for line in report.rows()] == [
+        ("2026-09-15", "1.00"),
+        ("2026-09-16", "2.00"),
+        (TOTAL, "3.00"),
+    ]

@@ -1,0 +1,132 @@
+"""Small feeds as CSV text, and riders who tap their way through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from textwrap import dedent
+from zoneinfo import ZoneInfo
+
+from terminal.policy.gtfs.card import CardState, Written
+from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
+from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.importer import Imported, import_feed
+from terminal.policy.gtfs.matching import Leg, match_leg
+from terminal.policy.gtfs.section import Destination, GtfsFares
+from terminal.policy.gtfs.state import State
+
+ZONE = ZoneInfo("Europe/Volgograd")
+DAY = date(2026, 9, 15)  # a Tuesday
+
+BASE = {
+    "agency": "agency_id,agency_name,agency_timezone\n1,City,Europe/Volgograd\n",
+    "stops": "stop_id,stop_name\nA,A\nB,B\nC,C\nD,D\nE,E\n",
+    "routes": "route_id,route_type\nbus,3\n",
+}
+EVERY_DAY = """
+    service_id,monday,tuesday,wednesday,thursday,friday,saturday,sunday,start_date,end_date
+    daily,1,1,1,1,1,1,1,20260101,20261231
+    working,1,1,1,1,1,0,0,20260101,20261231
+"""
+
+
+def write_feed(folder: Path, **files: str) -> Path:
+    """A feed in `folder`: a city with stops A to E and route `bus`, and whatever is given by table name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table, text in (BASE | files).items():
+        (folder / f"{table}.txt").write_text(dedent(text).strip() + "\n", encoding="utf-8")
+    return folder
+
+
+def imported(folder: Path, **files: str) -> Imported:
+    return import_feed(write_feed(folder / "feed", **files))
+
+
+def fares(folder: Path, section: GtfsFares | None = None, **files: str) -> Fares:
+    """The feed ready for tapping, with tap-off unless `section` says otherwise."""
+    base = section or GtfsFares(destination=Destination.DEAREST)
+    return Fares.of(with_tables(base, imported(folder, **files)))
+
+
+def with_tables(section: GtfsFares, feed: Imported) -> GtfsFares:
+    values = {name: getattr(section, name) for name in section.__struct_fields__}
+    return GtfsFares(**values | {"tables": feed.tables})
+
+
+def at(clock: str, day: date = DAY, zone: ZoneInfo = ZONE) -> datetime:
+    """`clock` ("08:00", "08:00:01") on `day`, as the clock on the wall shows it."""
+    return datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=zone)
+
+
+NO_TAP_OFF = GtfsFares(destination=Destination.NOT_USED)
+
+
+def leg(start: str | None, end: str | None, clock: str = "10:00", route: str = "bus", day: date = DAY) -> Leg:
+    return Leg(route, at(clock, day), start, end, None if end is None else at(clock, day))
+
+
+def offers(city: Fares, ride: Leg) -> set[int]:
+    """The amounts a leg may be paid with."""
+    return {product.amount_minor for product in match_leg(city.index, ride)}
+
+
+FRESH = CardState(0, None, 0)
+ISSUED = Written(at("00:00"), "", 0)
+
+
+@dataclass
+class Rider:
+    """A card in somebody's hand: between taps it holds nothing but what its event record would."""
+
+    city: Fares
+    categories: tuple[str, ...] = ()
+    medium: str | None = None
+    paid: list[int] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
+    _card: CardState = FRESH
+    _event: Written = ISSUED
+
+    def on(self, clock: str, start: str | None = None, route: str = "bus", to: str | None = None) -> Rider:
+        """Board; the card must then hold exactly the state that was decided."""
+        now = at(clock)
+        ride = Leg(route, now, start, to)
+        self._take(board(self.city, self._state(now), ride, self.categories, self.medium), now, route)
+        return self
+
+    def off(self, clock: str, stop: str) -> Rider:
+        """Leave, where riders tap off."""
+        now = at(clock)
+        taken = alight(self.city, self._state(now), stop, now, self.categories, self.medium)
+        self._take(taken, now, self._event.route)
+        return self
+
+    def ride(self, clock: str, start: str, until: str, end: str, route: str = "bus") -> int:
+        """Board and leave; what both taps took together."""
+        before = sum(self.paid)
+        self.on(clock, start, route).off(until, end)
+        return sum(self.paid) - before
+
+    @property
+    def total(self) -> int:
+        return sum(self.paid)
+
+    def state(self, clock: str) -> State:
+        """What the card says at this time."""
+        return self._state(at(clock))
+
+    def _state(self, now: datetime) -> State:
+        return self.city.card.read(self._card, self._event, now)
+
+    def _take(self, taken: Charged | UnknownFare, now: datetime, route: str) -> None:
+        self.rules = [step.rule for step in taken.steps]
+        if isinstance(taken, UnknownFare):
+            raise NoFare(taken.steps[-1].effect)
+        self.paid.append(taken.charge_minor)
+        self._card = self.city.card.write(taken.state, now)
+        self._event = Written(now, route, taken.charge_minor)
+        assert self._card.bits < 1 << self.city.card.bits
+
+
+class NoFare(Exception):
+    """The ride was refused: nobody knows its fare."""

@@ -1,0 +1,191 @@
+"""What a card holds of a journey decides as the journey itself would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
+from terminal.policy.gtfs.card import CardState, Written
+from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
+from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.matching import Leg
+from terminal.policy.gtfs.section import Destination, GtfsFares
+from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.tables import GtfsTables
+from tests.terminal.policy.gtfs import reading
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
+from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, joining_feeds, rides, without_ends
+
+CHANGE_S = 5400
+
+
+class Card:
+    """One rider twice: what the state in memory decides, and what the card's record decides."""
+
+    def __init__(self, city: Fares) -> None:
+        self.city = city
+        self.state = NOTHING
+        self.card, self.event = CardState(0, None, 0), Written(at("00:00"), "", 0)
+
+    def board(self, leg: Leg) -> bool:
+        stored = self.city.card.read(self.card, self.event, leg.departed_at)
+        taken = board(self.city, self.state, leg, (), None)
+        return self._same(taken, board(self.city, stored, leg, (), None), leg.departed_at, leg.route)
+
+    def alight(self, stop: str, leg: Leg) -> None:
+        assert leg.arrived_at is not None
+        stored = self.city.card.read(self.card, self.event, leg.arrived_at)
+        taken = alight(self.city, self.state, stop, leg.arrived_at, (), None)
+        self._same(
+            taken, alight(self.city, stored, stop, leg.arrived_at, (), None), leg.arrived_at, leg.route
+        )
+
+    def _same(self, taken: Charged | UnknownFare, stored: Charged | UnknownFare, now, route: str) -> bool:  # type: ignore[no-untyped-def]
+        if isinstance(taken, UnknownFare):
+            assert taken == stored
+            return False
+        assert isinstance(stored, Charged)
+        assert (taken.charge_minor, taken.steps) == (stored.charge_minor, stored.steps)
+        self.state = taken.state
+        self.card = self.city.card.write(stored.state, now)
+        self.event = Written(now, route, max(taken.charge_minor, 0))
+        assert 0 <= self.card.bits < 1 << self.city.card.bits
+        return True
+
+
+@BRIEF
+@given(joining_feeds(), rides())
+def test_a_card_decides_as_memory_does_where_riders_tap_off(
+    tables: GtfsTables, legs: list[reading.Ride]
+) -> None:
+    card = Card(
+        Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=CHANGE_S))
+    )
+    for number, ride in enumerate(legs):
+        leg = as_leg(ride)
+        on = card.board(Leg(leg.route, leg.departed_at, leg.from_stop))
+        if on and number % 4 != 3:  # the fourth rider of every bus forgets
+            card.alight(ride.end, leg)
+
+
+@BRIEF
+@given(joining_feeds(), rides())
+def test_a_card_decides_as_memory_does_without_tap_off(tables: GtfsTables, legs: list[reading.Ride]) -> None:
+    section = GtfsFares(
+        destination=Destination.NOT_USED, tables=without_ends(tables), longest_change_s=CHANGE_S
+    )
+    card = Card(Fares.of(section))
+    for ride in legs:
+        leg = as_leg(ride)
+        card.board(Leg(leg.route, leg.departed_at, leg.from_stop))
+
+
+HEAD = (
+    "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type\n"
+)
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Fares:
+    return fares(
+        tmp_path,
+        NO_TAP_OFF,
+        fare_products="fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+        fare_leg_rules="leg_group_id,fare_product_id\ncity,single\n",
+        fare_transfer_rules=f"{HEAD}city,city,3,3600,1,0\n",
+    )
+
+
+def test_the_bits_fit_an_event_record_beside_other_counters(city: Fares) -> None:
+    assert city.card.bits == 6 + 1 + 13 + 2, "edition, group, total of twice 24.00, run"
+    now = at("10:30")
+    state = State(Journey(1, 0, 2400, 2400, *(int(at("10:00").timestamp()),) * 4, transfers=1, run=1))
+    written = city.card.write(state, now)
+    others = 0b1011 << city.card.bits
+    event = Event(
+        EventKind.RIDE,
+        now,
+        70001,
+        5,
+        10_000,
+        2400,
+        route=15,
+        journey_age_s=written.journey_age_s,
+        transfers=written.transfers,
+        counters=others | written.bits,
+    )
+    read = parse_event(build_event(event))
+    card = CardState(read.counters & (1 << city.card.bits) - 1, read.journey_age_s, read.transfers)
+    journey = city.card.read(card, Written(read.at, "bus", read.amount_minor), now).journey
+    assert journey is not None
+    assert (journey.run, journey.transfers, journey.total_minor) == (1, 1, 2400)
+    assert now.timestamp() - journey.run_departed == 1800
+
+
+def test_a_fresh_card_holds_no_journey(city: Fares) -> None:
+    assert city.card.read(CardState(0, None, 0), Written(at("10:00"), "bus", 0), at("10:00")) == NOTHING
+    assert city.card.write(NOTHING, at("10:00")) == CardState(0, None, 0)
+
+
+def test_a_journey_written_under_other_tables_is_not_read(city: Fares, tmp_path: Path) -> None:
+    rider = Rider(city).on("10:00")
+    other = fares(
+        tmp_path / "other",
+        NO_TAP_OFF,
+        fare_products="fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+        fare_leg_rules="leg_group_id,fare_product_id\ntown,single\n",
+        fare_transfer_rules=f"{HEAD}town,town,3,3600,1,0\n",
+    )
+    rider.city = other
+    assert other.card.edition != city.card.edition
+    assert rider.state("10:10") == NOTHING
+    assert rider.on("10:10").paid == [2400, 2400]
+
+
+def test_an_event_ahead_of_the_clock_counts_as_now(city: Fares) -> None:
+    rider = Rider(city).on("10:00:20")
+    journey = rider.state("10:00").journey
+    assert journey is not None
+    assert journey.departed == int(at("10:00").timestamp())
+
+
+def test_events_in_between_keep_the_journey(city: Fares) -> None:
+    """A reload twenty minutes later: same bits, the age has grown, the event is the desk's."""
+    boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
+    assert isinstance(boarded, Charged)
+    written = city.card.write(boarded.state, at("10:00"))
+    reloaded = replace(written, journey_age_s=1200)
+    state = city.card.read(reloaded, Written(at("10:20"), "", 5000), at("11:00"))
+    in_time = board(city, state, Leg("bus", at("11:00"), "A"), (), None)
+    late = board(city, state, Leg("bus", at("11:00:01"), "A"), (), None)
+    assert isinstance(in_time, Charged)
+    assert isinstance(late, Charged)
+    assert (in_time.charge_minor, late.charge_minor) == (0, 2400)
+
+
+def test_an_open_ride_of_a_route_the_feed_does_not_have_is_dropped(tmp_path: Path) -> None:
+    tap_off = fares(
+        tmp_path,
+        fare_products="fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+        fare_leg_rules="fare_product_id\nsingle\n",
+    )
+    now = at("10:00")
+    ride = Ride(0, 0, tap_off.index.places.stops[1].origin, int(now.timestamp()), int(now.timestamp()))
+    card = tap_off.card.write(State(None, ride), now)
+    assert tap_off.card.read(card, Written(now, "bus", 2400), now).ride == ride._replace(charged_minor=2400)
+    assert tap_off.card.read(card, Written(now, "", 0), now) == NOTHING
+
+
+def test_times_beyond_every_limit_stay_beyond_every_limit(city: Fares) -> None:
+    rider = Rider(city).on("00:00")
+    state = rider.state("23:59")
+    card = city.card.write(state, at("23:59"))
+    again = city.card.read(card, Written(at("23:59"), "bus", 0), at("23:59") + timedelta(hours=200))
+    taken = board(city, again, Leg("bus", at("23:59") + timedelta(hours=200), "A"), (), None)
+    assert isinstance(taken, Charged)
+    assert taken.charge_minor == 2400

@@ -1,0 +1,187 @@
+"""Feeds that can be imported: where they may lie, what of them is kept, and what is warned about."""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from terminal.errors import FeedError
+from terminal.policy.gtfs.checks import tables_problems
+from terminal.policy.gtfs.importer import FeedRefused, import_feed
+from terminal.policy.gtfs.section import parse_tables
+from terminal.policy.gtfs.tables import FareProduct, LimitType, Timeframe, TransferType
+from tests.terminal.policy.gtfs.feeds import EVERY_DAY, imported, write_feed
+
+SINGLE = {
+    "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\n",
+    "fare_leg_rules": "fare_product_id\nsingle\n",
+}
+
+
+def test_a_feed_in_a_zip_file_is_the_same_feed(tmp_path: Path) -> None:
+    folder = write_feed(tmp_path / "feed", **SINGLE)
+    with zipfile.ZipFile(tmp_path / "feed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+        archive.writestr("stop_times.txt", "not read, so it may be anything \xff")
+    assert import_feed(tmp_path / "feed.zip").tables == import_feed(folder).tables
+
+
+def test_a_zip_file_whose_files_lie_in_a_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "feed.zip", "w") as archive:
+        archive.writestr("city/stops.txt", "stop_id\nA\n")
+    with pytest.raises(FeedError, match="holds its files in the folder city") as caught:
+        import_feed(tmp_path / "feed.zip")
+    assert "root" in caught.value.advice
+
+
+def test_files_as_spreadsheets_save_them(tmp_path: Path) -> None:
+    """A byte-order mark, CRLF, quoted cells with commas and line breaks, blank lines, short rows, padding."""
+    folder = write_feed(tmp_path / "feed", **SINGLE)
+    text = '﻿area_id , area_name\r\n inner ,"Old town, ""centre""\r\nand harbour"\r\n\r\n"outer"\r\n'
+    (folder / "areas.txt").write_bytes(text.encode("utf-8"))
+    areas = import_feed(folder).tables.areas
+    assert [(area.area_id, area.area_name) for area in areas] == [
+        ("inner", 'Old town, "centre"\r\nand harbour'),
+        ("outer", None),
+    ]
+    with (folder / "areas.txt").open("a", encoding="utf-8", newline="") as file:
+        file.write("inner\r\n")
+    with pytest.raises(FeedRefused, match=r"areas\.txt line 6, column area_id: 'inner' is not unique"):
+        import_feed(folder)
+
+
+def test_values_as_types(tmp_path: Path) -> None:
+    tables = imported(
+        tmp_path,
+        feed_info="feed_publisher_name,feed_version\nCity,7\n",
+        calendar=EVERY_DAY + "    trips,1,1,1,1,1,1,1,20260101,20261231\n",
+        calendar_dates="service_id,date,exception_type\ntrips,20260901,1\ndaily,20261231,2\n",
+        timeframes="timeframe_group_id,start_time,end_time,service_id\nall,,,daily\nlate,22:00:00,24:00:00,daily\n",
+        fare_products="fare_product_id,amount,currency\nsingle,24.05,RUB\nless,-0.50,RUB\nfree,0.00,RUB\n",
+        fare_leg_rules="leg_group_id,fare_product_id,rule_priority\ncity,single,\n",
+        fare_transfer_rules="""
+            from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type,fare_product_id
+            city,city,-1,3600,2,1,less
+        """,
+    ).tables
+    assert tables.feed_version == "7"
+    assert tables.uses_rule_priority, "the column decides, not its cells"
+    assert tables.time_zone == "Europe/Volgograd"
+    assert tables.timeframes[1] == Timeframe(
+        timeframe_group_id="late", service_id="daily", start_s=79_200, end_s=86_400
+    )
+    assert [product.amount_minor for product in tables.fare_products] == [2405, -50, 0]
+    (rule,) = tables.fare_transfer_rules
+    assert (rule.duration_limit_type, rule.fare_transfer_type) == (
+        LimitType.ARRIVAL_TO_DEPARTURE,
+        TransferType.FROM_TRANSFER_AND_TO,
+    )
+    assert [row.service_id for row in tables.calendar] == ["daily"], "services of trips change no fare"
+    assert [row.date for row in tables.calendar_dates] == [date(2026, 12, 31)]
+
+
+def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
+    tables = imported(tmp_path, **SINGLE, calendar=EVERY_DAY).tables
+    content = msgspec.json.encode(tables)
+    assert parse_tables(content, "tables.json") == tables
+    assert not list(tables_problems(tables))
+
+
+DRAFTS = {
+    "fare_leg_rules": "fare_product_id,transfer_only\nsingle,1\nday,\n",
+    "fare_products": "fare_product_id,amount,currency\nsingle,24.00,RUB\nday,50.00,RUB\n",
+    "fare_transfer_rules": """
+        from_leg_group_id,to_leg_group_id,duration_limit,duration_limit_type,fare_transfer_type,filter_fare_product_id,fare_media_behavior,fare_product_behavior
+        ,,3600,1,0,single,0,1
+    """,
+}
+
+
+def test_draft_columns_have_no_effect_and_are_listed(tmp_path: Path) -> None:
+    found = imported(tmp_path, **DRAFTS, area_sets="area_set_id\nall\n")
+    draft = "is of a draft, not of the standard: ignored"
+    assert [(warning.place, warning.what) for warning in found.warnings] == [
+        ("area_sets.txt", draft),
+        ("fare_leg_rules.txt line 1, column transfer_only", f"{draft} in 1 rows"),
+        ("fare_transfer_rules.txt line 1, column filter_fare_product_id", f"{draft} in 1 rows"),
+        ("fare_transfer_rules.txt line 1, column fare_media_behavior", f"{draft} in 1 rows"),
+        ("fare_transfer_rules.txt line 1, column fare_product_behavior", f"{draft} in 1 rows"),
+    ]
+    plain = {
+        name: text.replace(",transfer_only", "").replace(",1\nday,", "\nday") for name, text in DRAFTS.items()
+    }
+    assert imported(tmp_path / "plain", **plain).tables == found.tables
+
+
+def test_a_misspelt_column_is_told(tmp_path: Path) -> None:
+    """Without this warning a feed would silently be read with the other meaning of blank cells."""
+    rules = "fare_product_id,rule_prioritiy\nsingle,1\n"
+    (warning,) = imported(tmp_path, **(SINGLE | {"fare_leg_rules": rules})).warnings
+    assert (warning.column, warning.advice) == ("rule_prioritiy", "Did you mean rule_priority?")
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "what"),
+    [
+        (
+            {"areas": "area_id\nfar\n", "fare_leg_rules": "from_area_id,fare_product_id\nfar,single\n"},
+            "fare_leg_rules.txt line 2, column from_area_id",
+            "no stop is in area 'far'",
+        ),
+        (
+            {"networks": "network_id\nferry\n"},
+            "networks.txt line 2, column network_id",
+            "no route is in network",
+        ),
+        (
+            {
+                "calendar_dates": "service_id,date,exception_type\nnever,20260101,2\n",
+                "timeframes": "timeframe_group_id,start_time,end_time,service_id\nx,,,never\n",
+            },
+            "timeframes.txt line 2, column service_id",
+            "'never' runs on no day",
+        ),
+        (
+            {"fare_transfer_rules": "from_leg_group_id,to_leg_group_id,fare_transfer_type\n,,0\n"},
+            "fare_transfer_rules.txt line 2, column duration_limit",
+            "only the document's longest_change_s ends such a journey",
+        ),
+        (
+            {"fare_products": "fare_product_id,amount,currency\nsingle,-1.00,RUB\n"},
+            "fare_products.txt line 2, column amount",
+            "a leg costs less than nothing",
+        ),
+        (
+            {"rider_categories": "rider_category_id,rider_category_name\npupil,Pupil\n"},
+            "rider_categories.txt",
+            "no category is the default one",
+        ),
+    ],
+)
+def test_what_can_have_no_effect_is_warned_about(
+    tmp_path: Path, files: dict[str, str], where: str, what: str
+) -> None:
+    (warning,) = imported(tmp_path, **(SINGLE | files)).warnings
+    assert warning.place == where
+    assert what in warning.what
+
+
+def test_a_product_may_have_a_price_for_each_category_and_medium(tmp_path: Path) -> None:
+    tables = imported(
+        tmp_path,
+        rider_categories="rider_category_id,is_default_fare_category\nadult,1\npupil,0\n",
+        fare_products="""
+            fare_product_id,rider_category_id,amount,currency
+            single,adult,24.00,RUB
+            single,pupil,12.00,RUB
+        """,
+        fare_leg_rules="fare_product_id\nsingle\n",
+    ).tables
+    assert tables.fare_products[1] == FareProduct(
+        fare_product_id="single", rider_category_id="pupil", amount_minor=1200, currency="RUB"
+    )

@@ -1,0 +1,184 @@
+"""Scenario files: what is refused, where it says so, and that the words are the card's and the engine's own."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import CanteenContext
+from terminal.errors import ScenarioFileError
+from terminal.scenario.load import load_scenarios, parse_scenarios, scenario_files, split_reference
+from terminal.scenario.schema import Kind, Payment, Where
+from tests.terminal.scenario.story import HEADER, PAID, PURSE, demo_with, played, result, story
+
+LAST = "last = { at = 2026-09-14T08:00:00"
+UNKNOWN_COUNTER = "at = 2026-09-15T08:00:00, expect = { message = 'no_funds', counters = { moon = 1 } }"
+TOO_EARLY = "at = 2024-12-31T08:00:00, expect = { message = 'no_funds' }"
+ONE = f'[[scenarios]]\nname = "one"\nrider = "adult"\n{PURSE}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "advice"),
+    [
+        ("schema = ", "f.toml is not TOML", "Correct that line"),
+        ("schema = 2\n", "f.toml: schema: schema 2, this program knows 1", "Update the program"),
+        ("schema = 1\n", "f.toml: top level: table missing required field `region`", "Add the key `region`"),
+        (HEADER, "f.toml: top level: table missing required field `scenarios`", "Add the key `scenarios`"),
+        (HEADER + "scenarios = []\n", "f.toml: scenarios: expected `array` of length >= 1", "Correct"),
+        (
+            HEADER
+            + ONE
+            + "taps = [{ at = 2026-09-15T08:00:00, rout = 1, expect = { message = 'ok_paid' } }]",
+            "f.toml: scenarios[0].taps[0]: table contains unknown field `rout`",
+            "Did you mean `route`?",
+        ),
+        (
+            HEADER + ONE + "taps = [{ at = 2026-09-15T08:00:00, expect = { message = 'ok_payed' } }]",
+            "f.toml: scenarios[0].taps[0].expect.message: invalid enum value 'ok_payed'",
+            "Did you mean `ok_paid`?",
+        ),
+        (
+            HEADER
+            + ONE
+            + "taps = [{ at = 2026-09-15T08:00:00, mode = 'tramm', expect = { message = 'ok_paid' } }]",
+            "f.toml: scenarios[0].taps[0].mode: invalid enum value 'tramm'",
+            "Did you mean `tram`?",
+        ),
+        (
+            HEADER + ONE + "taps = [{ expect = { message = 'ok_paid' } }]",
+            "f.toml: scenarios[0].taps[0]: needs one of `at` and `after_s`",
+            "State the moment in one way",
+        ),
+        (
+            HEADER + ONE + "taps = [{ after_s = 3, expect = { message = 'ok_paid' } }]",
+            "f.toml: scenarios[0].taps[0]: the first tap has none before it",
+            "State its moment",
+        ),
+        (
+            HEADER + ONE + f"taps = [{{ {PAID}, expect_last = {{ message = 'ok_paid' }} }}]",
+            "f.toml: scenarios[0].taps[0].expect_last: the tap is not repeated",
+            "Add `repeat`",
+        ),
+        (
+            HEADER + ONE.replace(PURSE, "card = 'purse'") + f"taps = [{{ {PAID} }}]",
+            "f.toml: scenarios[0].card: unknown card 'purse'",
+            "Known: none in this file",
+        ),
+        (
+            HEADER + ONE.replace(PURSE, "") + f"taps = [{{ {PAID} }}]",
+            "f.toml: scenarios[0]: needs one of `card`, `bank_card` and `cash`",
+            "State what the rider pays with",
+        ),
+        (
+            HEADER + ONE + f"cash = {{}}\ntaps = [{{ {PAID} }}]",
+            "f.toml: scenarios[0]: needs one of `card`, `bank_card` and `cash`",
+            "State what the rider pays with",
+        ),
+        (
+            HEADER + (ONE + f"taps = [{{ {PAID} }}]\n") * 2,
+            "f.toml: scenarios[1].name: one is already used by [0]",
+            "Give each its own",
+        ),
+        (
+            HEADER + "[cards.purse]\nbalance = 3\n" + ONE + f"taps = [{{ {PAID} }}]",
+            "f.toml: cards[...]: table contains unknown field `balance`",
+            "Did you mean `balance_minor`?",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_and_what_to_change(text: str, what: str, advice: str) -> None:
+    with pytest.raises(ScenarioFileError) as refused:
+        parse_scenarios(text, "f.toml")
+    assert refused.value.what.startswith(what)
+    assert advice in refused.value.advice
+    assert "\n" not in str(refused.value)
+    assert refused.value.exit_code == 10
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ScenarioFileError, match=r"binary\.toml cannot be read"):
+        load_scenarios(tmp_path / "binary.toml")
+    with pytest.raises(ScenarioFileError, match=r"no scenario file .*missing\.toml"):
+        load_scenarios(tmp_path / "missing.toml")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScenarioFileError, match="no scenario files"):
+        scenario_files([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(
+    ("card", "tap", "what"),
+    [
+        (
+            f"{{ {LAST}, counters = {{ moon = 1 }} }} }}",
+            PAID,
+            "scenarios[0].card: the document has no counter 'moon'",
+        ),
+        (
+            f"{{ {LAST}, counters = {{ pack_a = 256 }} }} }}",
+            PAID,
+            "scenarios[0].card: counter pack_a cannot hold 256",
+        ),
+        (f"{{ {LAST}, meals = ['tea'] }} }}", PAID, "scenarios[0].card: the document has no meal 'tea'"),
+        ("{ valid_from = 1999-12-31 }", PAID, "scenarios[0].card: no card can hold this"),
+        ("{}", UNKNOWN_COUNTER, "scenarios[0].taps[0]: the document has no counter 'moon'"),
+        ("{}", TOO_EARLY, "scenarios[0].taps[0]: demo version 1 does not hold at 2024-12-31"),
+    ],
+)
+def test_what_the_document_does_not_know_is_named_with_its_place(card: str, tap: str, what: str) -> None:
+    with pytest.raises(ScenarioFileError) as refused:
+        result(tap, card=f"card = {card}")
+    assert refused.value.what.startswith(what)
+
+
+def test_scenarios_of_another_region_are_not_run() -> None:
+    with pytest.raises(ScenarioFileError, match="written for 'demo'"):
+        result(PAID, policy=demo_with(('id = "demo"', 'id = "elsewhere"')))
+
+
+def test_the_words_of_a_card_are_those_of_its_records() -> None:
+    assert list(get_args(Kind)) == [kind.name.lower() for kind in EventKind]
+    assert list(get_args(Payment)) == [payment.name.lower() for payment in PaidBy]
+
+
+def test_everything_a_terminal_may_know_of_a_tap_can_be_written() -> None:
+    kept_by_the_player = {"sequence", "shift", "turn", "counts", "canteen", "pupil"} | {
+        "taken_today",
+        "taken_today_minor",
+    }
+    known = {field.name for field in (*fields(TapContext), *fields(CanteenContext))} - kept_by_the_player
+    written = {field.name for field in msgspec.structs.fields(Where)}
+    assert written == known
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("a.toml", ("a.toml", None, None)),
+        ("a.toml#3", ("a.toml", 3, None)),
+        ("a.toml#3.12", ("a.toml", 3, 12)),
+    ],
+)
+def test_a_reference_names_file_scenario_and_tap(
+    text: str, meant: tuple[str, int | None, int | None]
+) -> None:
+    assert split_reference(text) == (Path(meant[0]), *meant[1:])
+
+
+@pytest.mark.parametrize("text", ["a.toml#", "a.toml#x", "a.toml#1.", "a.toml#1.x"])
+def test_a_reference_to_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ScenarioFileError, match="names no scenario"):
+        split_reference(text)
+
+
+def test_times_without_offset_are_the_regions_and_an_offset_is_believed() -> None:
+    local, abroad = played(PAID), played(PAID.replace("08:00:00", "07:00:00+02:00"))
+    assert local[0].at == abroad[0].at
+    assert local[0].at.utcoffset() is not None
+    assert story(PAID).scenarios[0].taps[0].at is not None
