@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from terminal.cli import card, collector, demo, journal, run, shift, sync
+from terminal.cli import card, collector, demo, journal, run, shift, storm, sync
 from terminal.cli.fault import explain
 from terminal.errors import TerminalError
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("collector")(collector.collector)
 app.add_typer(shift.app, name="shift")
