@@ -40,7 +40,7 @@ def storm(
     """
     from terminal.cli.storm_plan import Kind, faults_named
 
-    chosen = faults_named(name.strip() for name in faults.split(",")) if faults else frozenset(Kind)
+    chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
     if replay is not None:
         result = _replay(replay)
     else:

@@ -6,7 +6,7 @@ A plan can be written down, cut short and played again; that is how a violation 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -94,7 +94,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     value: int = 0
 
 
-def faults_named(names: Iterable[str]) -> frozenset[Kind]:
+def faults_named(names: Sequence[str]) -> frozenset[Kind]:
     """The faults with these names; raises `ProfileError` naming those there are."""
     known = {kind.value: kind for kind in Kind}
     wrong = [name for name in names if name not in known]
