@@ -30,6 +30,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
+from terminal.commit.machine import SAID, Course, State
 from terminal.commit.settle import Settlement, settle, tap_of
 from terminal.commit.write import (
     CommitResult,
@@ -59,6 +60,13 @@ PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+
+END_OF: Final = {
+    State.COMMITTED: End.COMMITTED,
+    State.NOT_COMMITTED: End.NOT_COMMITTED,
+    State.UNRESOLVED: End.UNRESOLVED,
+}
+"""The states in which a tap may end and how the report calls them."""
 
 
 @dataclass(slots=True)
@@ -137,33 +145,40 @@ class _Tap:
         if earlier is None:
             return None
         sequence, intent = earlier
-        result = self._settlement(session, sequence, (intent.prev_terminal, intent.prev_sequence))
+        course = Course(State.UNRESOLVED)
+        result = self._settlement(session, sequence, (intent.prev_terminal, intent.prev_sequence), course)
         if result is None:
             return None
-        self._record_end(sequence, result, how="recovered")
         newest = session.snapshot.event
-        if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence):
-            return None
-        if abs(self.now - newest.at) > timedelta(seconds=self.t.policy.document.guards.retap_s):
+        soon = abs(self.now - newest.at) <= timedelta(seconds=self.t.policy.document.guards.retap_s)
+        if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence) or not soon:
+            self._record_end(sequence, result, how="recovered")
             return None
         outcome = Outcome(Message(intent.message), accepted=True, values=intent.values)
+        # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
+        # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
+        self._record_end(sequence, result, how="recovered")
         return self._report(
             outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written"
         )
 
     def _settlement(
-        self, session: CardSession, sequence: int, previous: tuple[int, int]
+        self, session: CardSession, sequence: int, previous: tuple[int, int], course: Course
     ) -> CommitResult | None:
         """What the card says of tap `sequence`; None when it cannot tell any more."""
         intended = (self.t.number, sequence)
         verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
         if verdict is Settlement.STILL_OPEN:
+            course.take(SAID[verdict])
             return None
         if verdict is Settlement.NOT_COMMITTED:
+            course.take(SAID[verdict])
             return NotCommitted(TransmissionError(verdict.value))
         newest = tap_of(session.snapshot.event) == intended
-        return Committed(session.last_transaction_mac() if newest else None)
+        proof = session.last_transaction_mac() if newest else None
+        course.take(SAID[verdict])
+        return Committed(proof)
 
     # stages 4 to 8
 
@@ -173,19 +188,20 @@ class _Tap:
         plan = decision.write_plan
         if plan is None:
             return self._write_nothing(decision.outcome, decision)
+        course = Course()
         try:
             intent = self.t.journal.begin(
                 self._intent(session, context, decision, plan), sequence=plan.event.sequence
             )
-            result = write_plan_to_card(session.card, plan, intent)
+            result = write_plan_to_card(session.card, plan, intent, course)
         except JournalError:
             report = self._serve_without_journal(decision)
             if report is None:
                 raise
             return report
         if isinstance(result, Unknown):
-            result = self._ask_the_card(intent.sequence, session, result)
-        return self._conclude(decision, plan, intent.sequence, result)
+            result = self._ask_the_card(intent.sequence, session, result, course)
+        return self._conclude(decision, plan, intent.sequence, result, END_OF[course.state])
 
     def _serve_without_journal(self, decision: Decision) -> TapReport | None:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
@@ -196,25 +212,24 @@ class _Tap:
         self.t.signal(decision.outcome)
         return self._report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
 
-    def _ask_the_card(self, sequence: int, session: CardSession, unknown: Unknown) -> CommitResult:
+    def _ask_the_card(
+        self, sequence: int, session: CardSession, unknown: Unknown, course: Course
+    ) -> CommitResult:
         """After an unverified commit answer: if the card is still there, it can tell at once what it did."""
         if isinstance(unknown.cause, TransmissionError):
             return unknown
         try:
-            return self._settlement(self._open(), sequence, tap_of(session.snapshot.event)) or unknown
+            return self._settlement(self._open(), sequence, tap_of(session.snapshot.event), course) or unknown
         except (CardError, NotOurs):
             return unknown
 
     def _conclude(
-        self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult
+        self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult, end: End
     ) -> TapReport:
         done = isinstance(result, Committed)
         outcome = decision.outcome if done else READ_AGAIN
         self.t.signal(outcome)
         self._record_end(sequence, result, how="answered")
-        end = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED, Unknown: End.UNRESOLVED}[
-            type(result)
-        ]
         return self._report(
             outcome,
             end,

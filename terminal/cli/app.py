@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from terminal.cli import canteen, card, collector, demo, export, journal, policy, receipt, run, shift, sync
+from terminal.cli import (
+    canteen,
+    card,
+    collector,
+    demo,
+    export,
+    journal,
+    policy,
+    receipt,
+    run,
+    shift,
+    storm,
+    sync,
+)
 from terminal.cli.fault import explain
 from terminal.errors import TerminalError
 
@@ -18,6 +31,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("collector")(collector.collector)
 app.add_typer(shift.app, name="shift")

@@ -38,6 +38,18 @@ def trust(state: Path, collector: Path) -> None:
 @contextmanager
 def collector_process(folder: Path, registry: Path | None = None) -> Iterator[str]:
     """A running collector on any free loopback port; yields its address, ends it afterwards."""
+    process, address = start_collector(folder, registry)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(START_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def start_collector(folder: Path, registry: Path | None = None) -> tuple[subprocess.Popen[bytes], str]:
+    """The process, answering requests, and its address; the caller ends it and closes its output."""
     command = [
         sys.executable,
         "-m",
@@ -54,13 +66,13 @@ def collector_process(folder: Path, registry: Path | None = None) -> Iterator[st
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 our own program
-        try:
-            yield _address(process, folder / LOG)
-        finally:
-            process.terminate()
-            process.wait(START_S)
-            assert process.stdout is not None
-            process.stdout.close()
+    try:
+        return process, _address(process, folder / LOG)
+    except CollectorError:
+        process.wait(START_S)
+        assert process.stdout is not None
+        process.stdout.close()
+        raise
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

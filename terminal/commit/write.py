@@ -15,6 +15,7 @@ from cardproto.desfire.transaction_mac import DataCommand, TransactionMac
 from cardproto.errors import CardError
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
+from terminal.commit.machine import Course, Step
 from terminal.decision.outcome import WritePlan
 from terminal.journal.journal import Pending
 
@@ -44,10 +45,11 @@ class Unknown:
 CommitResult = Committed | NotCommitted | Unknown
 
 
-def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending) -> CommitResult:
+def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending, course: Course) -> CommitResult:
     """Execute `plan`; the journal's flush of `intent` runs meanwhile and must have ended before the commit.
 
-    Raises `JournalError` when the intent could not be stored: the commit is then not sent.
+    `course` is taken along (`terminal.commit.machine`). Raises `JournalError` when the intent could not be stored:
+    the commit is then not sent.
     """
     try:
         if plan.debit_minor:
@@ -55,12 +57,18 @@ def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending) -> C
         card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
     except CardError as cause:
         intent.wait()
+        course.take(Step.INTENT_DURABLE)
+        course.take(Step.CARD_LEFT)
         return NotCommitted(cause)
     intent.wait()
+    course.take(Step.INTENT_DURABLE)
+    course.take(Step.COMMIT_SENT)
     try:
         proof = card.commit_transaction(return_mac=True)
     except CardError as cause:
+        course.take(Step.NO_PROOF)
         return Unknown(cause)
+    course.take(Step.PROVEN)
     return Committed(proof)
 
 

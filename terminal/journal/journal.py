@@ -284,6 +284,15 @@ class Journal:
         self._connection.close()
         self._file_lock.release()
 
+    def abandon(self) -> None:
+        """End as a crash would: nothing more is written, noted or folded. For tests of what a restart finds."""
+        self._writer.abandon(JournalError("the journal was abandoned", "Open it again."))
+        try:
+            self._connection.close()
+        finally:
+            self._reader.close()
+            self._file_lock.release()
+
     def _translate(self, error: sqlite3.Error | JournalError) -> JournalError:
         return journal_error(self.path, error)
 

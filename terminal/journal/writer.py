@@ -83,6 +83,13 @@ class Writer:
             self._jobs.put(None)
         self._thread.join()
 
+    def abandon(self, reason: JournalError) -> None:
+        """End the thread after the job it is at; whatever else is queued fails with `reason`."""
+        with self._lock:
+            self._fail(reason)
+            self._jobs.put(None)
+        self._thread.join()
+
     def _fail(self, reason: JournalError) -> None:
         self._failure = self._failure or reason
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -201,3 +203,34 @@ def test_card_that_moved_on_settles_from_older_events(town_of: OpenTown) -> None
             assert town.tap(FRONT.number, "adult_purse").report.end is End.COMMITTED
             assert not town.terminals[FRONT.number].journal.open_intents()
             assert len(getattr(Ledger.of(town), ends)) >= 1
+
+
+class Died(BaseException):
+    """The terminal's process is gone."""
+
+
+def test_terminal_dies_while_it_settles(town_of: OpenTown) -> None:
+    """At any of its own steps: whoever has not heard "go" is not charged a second time."""
+    for step in ("signal", "append"):
+        with town_of("adult_purse", folder=step) as town:
+            before_minor = town.purses_minor()
+            terminal = town.terminals[FRONT.number]
+            town.tap(FRONT.number, "adult_purse", tear_after(8))
+            town.clock.advance(4)
+            owner = terminal if step == "signal" else terminal.journal
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(owner, step, _dies_after(getattr(owner, step)))
+                with pytest.raises(Died):
+                    town.tap(FRONT.number, "adult_purse")
+            town.clock.advance(20)
+            assert town.tap(FRONT.number, "adult_purse").report.outcome.accepted
+            heard_go = step == "append"
+            assert before_minor - town.purses_minor() == (4800 if heard_go else 2400)
+
+
+def _dies_after(work: Callable[[Any], object]) -> Callable[[Any], object]:
+    def last(argument: Any) -> object:
+        work(argument)
+        raise Died
+
+    return last

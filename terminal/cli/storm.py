@@ -1,0 +1,117 @@
+"""`terminal storm`: break everything, over and over, and show that no tap is lost, doubled or charged wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import Json
+
+if TYPE_CHECKING:
+    from terminal.cli.storm_plan import Kind
+    from terminal.cli.storm_run import StormResult
+
+
+def storm(
+    taps: Annotated[int, typer.Option(min=1, help="How many presentations of a card.")] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="Everything that happens follows from it.")] = 1,
+    faults: Annotated[
+        str, typer.Option(help="Faults to inject, separated by commas; all of them when left out.")
+    ] = "",
+    terminals: Annotated[
+        int, typer.Option(min=2, max=64, help="Terminals of a town; about one in four stands in a canteen.")
+    ] = 8,
+    cards: Annotated[int, typer.Option(min=2, max=1_000, help="Residents of a town.")] = 40,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Towns played at the same time.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Rounds with a real terminal and a real collector, killed with -9.")
+    ] = 0,
+    replay: Annotated[
+        Path | None, typer.Option(help="Play the violation in this file again instead.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Several terminals, their residents and a collector under a seeded mixture of faults; exits with 1 at a violation.
+
+    Crashes are simulated inside this process: the journal is abandoned and opened again. `--processes` adds rounds
+    in which real processes are killed. Power cuts and full disks need apsw (development extra).
+    """
+    from terminal.cli.storm_plan import Kind, faults_named
+
+    chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
+    if replay is not None:
+        result = _replay(replay)
+    else:
+        result = _storm(taps, seed, chosen, terminals, cards, jobs, quiet=json)
+        if processes:
+            from terminal.cli.storm_process import add_processes
+
+            add_processes(result, processes, seed)
+    _print(result, json)
+    if result.violations or not result.findings.sound:
+        raise typer.Exit(1)
+
+
+def _replay(path: Path) -> StormResult:
+    from terminal.cli.storm_run import StormResult, load_replay, play_town, shrink
+
+    earlier = load_replay(path)
+    found = play_town(earlier.town, earlier.replay)
+    result = StormResult(earlier.town.seed, towns=1, findings=found)
+    if not found.sound:
+        result.violations.append(shrink(earlier.town, earlier.replay, found))
+    return result
+
+
+def _storm(
+    taps: int, seed: int, faults: frozenset[Kind], terminals: int, cards: int, jobs: int, *, quiet: bool
+) -> StormResult:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from terminal.cli import storm_run
+
+    columns = (
+        TextColumn("taps"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[survived]} faults survived"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("storm", total=taps, survived=0)
+        survived = 0
+
+        def progress(more_taps: int, more_faults: int) -> None:
+            nonlocal survived
+            survived += more_faults
+            bar.update(task, advance=more_taps, survived=survived)
+
+        return storm_run.storm(taps, seed, faults, progress, terminals=terminals, cards=cards, jobs=jobs)
+
+
+def _print(result: StormResult, json: bool) -> None:
+    from terminal.cli.output import print_json, roubles
+
+    totals = result.as_json()
+    if json:
+        print_json(totals)
+        return
+    for name in ("taps", "granted", "records", "restarts", "faults_total"):
+        print(f"  {name:<24} {totals[name]}")
+    for name, count in totals["faults_injected"].items():
+        print(f"    {name:<28} {count}")
+    for name in totals["faults_unavailable"]:
+        print(f"    {name:<28} unavailable: needs apsw")
+    for name in ("lost", "duplicated", "unresolved_settled", "unresolved_open"):
+        print(f"  {name:<24} {totals[name]}")
+    print(f"  {'money_mismatch':<24} {roubles(totals['money_mismatch_minor'])}")
+    print(f"  {'charged':<24} {roubles(totals['charged_minor'])}")
+    print(f"  {'taps_per_s':<24} {totals['taps_per_s']}")
+    for violation in result.violations:
+        print(f"VIOLATION in the town of seed {violation.town.seed}: {violation.problems}")
+        print(f"  {len(violation.replay)} of {violation.planned_steps} steps are enough:")
+        for step in violation.replay:
+            print(f"    {step}")

@@ -1,0 +1,195 @@
+"""What happens in a storm, decided before it begins: a list of plain steps that follows from the seed.
+
+A plan can be written down, cut short and played again; that is how a violation is shrunk to a replay one can read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from terminal.errors import ProfileError
+
+
+class Kind(StrEnum):
+    """A fault of a tap, of a terminal between taps, or of an upload."""
+
+    # a tap
+    TEAR_BEFORE = "tear_before"
+    TEAR_AFTER = "tear_after"
+    CORRUPT_BIT = "corrupt_bit"
+    SILENCE = "silence"
+    CRASH_EXCHANGE = "crash_at_exchange"
+    CRASH_BEGIN = "crash_before_intent"
+    CRASH_DURABLE = "crash_after_intent"
+    CRASH_SIGNAL = "crash_after_signal"
+    CRASH_OUTCOME = "crash_after_outcome"
+    POWER_CUT = "power_cut"
+    DISK_FULL = "disk_full"
+    DISK_READ_ONLY = "disk_read_only"
+    UNPLUGGED = "reader_unplugged"
+    MOVED = "unresolved_card_moved"
+    # a terminal
+    CLOCK_FORWARD = "clock_forward"
+    CLOCK_BACK = "clock_back"
+    RESTART = "restart"
+    # an upload
+    NETWORK_CUT = "network_cut"
+    ACK_LOST = "ack_lost"
+    ACK_FORGED = "ack_forged"
+    ACK_GARBAGE = "ack_garbage"
+    DUPLICATED = "batch_duplicated"
+    DELAYED = "batch_delayed_and_reordered"
+    COLLECTOR_KILLED = "collector_killed_in_commit"
+
+
+TEARS: Final = (Kind.TEAR_BEFORE, Kind.TEAR_AFTER, Kind.CORRUPT_BIT, Kind.SILENCE, Kind.UNPLUGGED)
+CRASHES: Final = (
+    Kind.CRASH_EXCHANGE,
+    Kind.CRASH_BEGIN,
+    Kind.CRASH_DURABLE,
+    Kind.CRASH_SIGNAL,
+    Kind.CRASH_OUTCOME,
+)
+DISKS: Final = (Kind.POWER_CUT, Kind.DISK_FULL, Kind.DISK_READ_ONLY)
+BETWEEN: Final = (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.RESTART)
+LINKS: Final = (
+    Kind.NETWORK_CUT,
+    Kind.ACK_LOST,
+    Kind.ACK_FORGED,
+    Kind.ACK_GARBAGE,
+    Kind.DUPLICATED,
+    Kind.DELAYED,
+    Kind.COLLECTOR_KILLED,
+)
+NEEDS_APSW: Final = frozenset((*DISKS, Kind.COLLECTOR_KILLED))
+CHANCE: Final = (
+    (TEARS, 0.10),
+    (CRASHES, 0.03),
+    (DISKS, 0.02),
+    (BETWEEN, 0.004),
+)
+SYNC_CHANCE: Final = 0.02
+LINK_FAULT_CHANCE: Final = 0.5
+TAP_EXCHANGES: Final = 9
+DISK_OPERATIONS: Final = 12
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """`what`: "tap" (a card is presented), "sync" (a journal is uploaded) or "between" (something befalls a terminal).
+
+    `at` says at which exchange, disk operation or bit a fault strikes, `value` how much (seconds, bit).
+    """
+
+    what: str
+    terminal: int
+    gap_s: float = 0.0
+    card: int = 0
+    fault: str = ""
+    at: int = 0
+    value: int = 0
+
+
+def faults_named(names: Sequence[str]) -> frozenset[Kind]:
+    """The faults with these names; raises `ProfileError` naming those there are."""
+    known = {kind.value: kind for kind in Kind}
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ProfileError(f"no fault is called {wrong[0]}", f"There are: {', '.join(known)}.")
+    return frozenset(known[name] for name in names)
+
+
+class Planner:
+    """Draws steps; the same seed and numbers give the same plan."""
+
+    def __init__(
+        self, seed: int, buses: Sequence[int], canteens: Sequence[int], riders: int, pupils: int
+    ) -> None:
+        """`buses` and `canteens` are terminal indices; terminals 2k and 2k+1 of a kind stand together."""
+        self._rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
+        self._buses, self._canteens = list(buses), list(canteens)
+        self._riders, self._pupils = riders, pupils
+
+    def plan(self, taps: int, faults: frozenset[Kind]) -> list[Step]:
+        """`taps` presentations and what goes on around them."""
+        steps: list[Step] = []
+        planned = 0
+        while planned < taps:
+            for step in self._one(faults):
+                steps.append(step)
+                planned += step.what == "tap"
+        return steps
+
+    def _one(self, faults: frozenset[Kind]) -> list[Step]:
+        rng = self._rng
+        if rng.random() < SYNC_CHANCE:
+            return [self._sync(faults)]
+        group, (terminal, card) = self._group(faults), self._somebody()
+        gap_s = round(rng.expovariate(1 / 15), 1)
+        if group == BETWEEN:
+            fault = self._pick(BETWEEN, faults)
+            return [Step("between", terminal, gap_s, 0, fault, 0, rng.choice((5, 45, 600, 7200, 90_000)))]
+        fault = self._pick(group, faults) if group else ""
+        first = Step(
+            "tap", terminal, gap_s, card, fault, self._when(fault), rng.choice((0, 1, 3, rng.randrange(200)))
+        )
+        return [first, *self._again(first, faults)] if fault else [first]
+
+    def _again(self, first: Step, faults: frozenset[Kind]) -> list[Step]:
+        """After a disturbed tap most people try again at once, some at the other door, some torn once more."""
+        rng = self._rng
+        steps: list[Step] = []
+        while rng.random() < 0.75 and len(steps) < 4:
+            terminal, fault = first.terminal, ""
+            if rng.random() < 0.2 and Kind.MOVED in faults:
+                terminal = self._neighbour(terminal)
+                fault = Kind.MOVED
+            elif rng.random() < 0.3:
+                fault = self._pick(TEARS + CRASHES, faults)
+            gap_s = round(rng.uniform(1.0, 9.0), 1)
+            steps.append(
+                Step("tap", terminal, gap_s, first.card, fault, self._when(fault), rng.randrange(200))
+            )
+            if not fault:
+                break
+        return steps
+
+    def _sync(self, faults: frozenset[Kind]) -> Step:
+        rng = self._rng
+        fault = self._pick(LINKS, faults) if rng.random() < LINK_FAULT_CHANCE else ""
+        everyone = self._buses + self._canteens
+        return Step("sync", rng.choice(everyone), 0.0, 0, fault, rng.randint(1, DISK_OPERATIONS))
+
+    def _group(self, faults: frozenset[Kind]) -> tuple[Kind, ...]:
+        drawn = self._rng.random()
+        for group, chance in CHANCE:
+            if drawn < chance:
+                return group if faults.intersection(group) else ()
+            drawn -= chance
+        return ()
+
+    def _pick(self, group: tuple[Kind, ...], faults: frozenset[Kind]) -> str:
+        possible = [kind for kind in group if kind in faults]
+        return self._rng.choice(possible).value if possible else ""
+
+    def _when(self, fault: str) -> int:
+        """Late exchanges and the first disk operations are where it hurts most."""
+        rng = self._rng
+        if fault in DISKS:
+            return rng.randint(1, DISK_OPERATIONS)
+        return TAP_EXCHANGES - min(int(rng.expovariate(0.4)), TAP_EXCHANGES - 1)
+
+    def _somebody(self) -> tuple[int, int]:
+        rng = self._rng
+        if self._canteens and (rng.random() < 0.15 or not self._buses):
+            return rng.choice(self._canteens), self._riders + rng.randrange(self._pupils)
+        return rng.choice(self._buses), rng.randrange(self._riders)
+
+    def _neighbour(self, terminal: int) -> int:
+        kind = self._buses if terminal in self._buses else self._canteens
+        other = kind.index(terminal) ^ 1
+        return kind[other] if other < len(kind) else terminal

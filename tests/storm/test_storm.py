@@ -1,0 +1,137 @@
+"""The storm leaves nothing lost, and a town with one deliberate mistake does not survive it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from terminal.cli.storm_plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, faults_named
+from terminal.cli.storm_process import play_processes
+from terminal.cli.storm_run import Town, Violation, play_town, shrink, storm
+from terminal.errors import ProfileError
+from tests.storm import variants
+from tests.storm.variants import Patch, broken
+
+ALL = frozenset(Kind)
+SMALL = 6, 20
+
+
+def faults(*groups: tuple[Kind, ...] | Kind) -> frozenset[Kind]:
+    return frozenset(kind for group in groups for kind in ((group,) if isinstance(group, Kind) else group))
+
+
+CAUGHT: tuple[tuple[Callable[[Patch], None], frozenset[Kind], int, int], ...] = (
+    # the mistake, the faults that bring it to light, the seed, taps
+    (variants.outcome_before_intent, faults(TEARS, CRASHES), 1, 300),
+    (variants.unsigned_acknowledgement_trusted, faults(LINKS), 1, 400),
+    (variants.sequence_reused_after_restart, faults(CRASHES), 1, 200),
+    (variants.unknown_treated_as_failed, faults(Kind.TEAR_AFTER), 1, 300),
+    (variants.flush_skipped, faults(Kind.POWER_CUT), 1, 300),
+    (variants.dedupe_outside_the_transaction, faults(Kind.COLLECTOR_KILLED), 1, 600),
+    (variants.recovery_forgets_another_terminal, faults(Kind.TEAR_AFTER, Kind.MOVED), 1, 600),
+    (variants.rounding_in_the_sum, frozenset(), 1, 100),
+    (variants.recovery_recorded_before_told, faults(Kind.TEAR_AFTER, Kind.CRASH_OUTCOME), 4, 600),
+    (variants.acknowledged_before_stored, faults(Kind.COLLECTOR_KILLED), 2, 600),
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_lost(seed: int) -> None:
+    result = storm(900, seed, ALL, lambda _taps, _faults: None, terminals=6, cards=20)
+    found = result.findings
+    assert (found.lost, found.duplicated, found.money_mismatch_minor, found.unresolved_open) == (0, 0, 0, 0)
+    assert found.problems == []
+    assert result.violations == []
+    assert found.taps >= 900
+    assert found.charged_minor > 0
+    assert found.unresolved_settled > 0
+    assert found.faults_injected.total() > 60
+
+
+@pytest.mark.parametrize("group", [TEARS, CRASHES, DISKS, BETWEEN, LINKS], ids=lambda group: group[0].value)
+def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind that never happens would prove nothing."""
+    monkeypatch.setattr("terminal.cli.storm_plan.CHANCE", ((group, 0.3),))
+    monkeypatch.setattr("terminal.cli.storm_plan.SYNC_CHANCE", 0.4 if group is LINKS else 0.02)
+    town = Town(9, *SMALL)
+    found = play_town(town, town.plan(250, frozenset(group)))
+    assert found.problems == []
+    assert set(found.faults_injected) == set(group)
+
+
+@pytest.mark.parametrize(
+    ("variant", "kinds", "seed", "taps"), CAUGHT, ids=lambda v: getattr(v, "__name__", None)
+)
+def test_a_mistake_is_caught(
+    variant: Callable[[Patch], None], kinds: frozenset[Kind], seed: int, taps: int
+) -> None:
+    town = Town(seed, *SMALL)
+    steps = town.plan(taps, kinds)
+    with broken(variant):
+        found = play_town(town, steps)
+    assert not found.sound, f"{variant.__name__} survived seed {seed}"
+
+
+def test_every_mistake_is_on_the_list() -> None:
+    assert [variant for variant, *_ in CAUGHT] == list(variants.VARIANTS)
+
+
+def test_a_violation_is_shrunk_to_a_story_that_can_be_played_again(tmp_path: Path) -> None:
+    town = Town(1, *SMALL)
+    steps = town.plan(120, faults(Kind.TEAR_AFTER))
+    with broken(variants.unknown_treated_as_failed):
+        violation = shrink(town, steps, play_town(town, steps), limit_s=20)
+        assert [step.fault for step in violation.replay] == [Kind.TEAR_AFTER]
+        assert violation.planned_steps == len(steps)
+        again = msgspec.json.decode(msgspec.json.encode(violation), type=Violation)
+        assert not play_town(again.town, again.replay).sound
+    assert play_town(town, violation.replay).sound, "without the mistake the same story ends well"
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert Town(5).plan(300, ALL) == Town(5).plan(300, ALL)
+    assert Town(5).plan(300, ALL) != Town(6).plan(300, ALL)
+
+
+def test_faults_by_name() -> None:
+    assert faults_named(["power_cut", "ack_lost"]) == {Kind.POWER_CUT, Kind.ACK_LOST}
+    with pytest.raises(ProfileError, match="tsunami"):
+        faults_named(["tsunami"])
+
+
+def test_the_command_prints_every_figure(tmp_path: Path) -> None:
+    found = run("--taps", "150", "--seed", "3", "--faults", "tear_after,crash_before_intent", "--json")
+    assert found.returncode == 0, found.stderr
+    figures: dict[str, Any] = json.loads(found.stdout)
+    zero = ("lost", "duplicated", "money_mismatch_minor", "unresolved_open")
+    assert [figures[name] for name in zero] == [0, 0, 0, 0]
+    assert figures["taps"] >= 150
+    assert set(figures["faults_injected"]) == {"tear_after", "crash_before_intent"}
+    assert figures["violations"] == []
+
+
+def test_the_command_plays_a_replay(tmp_path: Path) -> None:
+    town = Town(1, *SMALL)
+    story = Violation(town, [], 3, town.plan(3, frozenset()))
+    (tmp_path / "story.json").write_bytes(msgspec.json.encode(story))
+    found = run("--replay", str(tmp_path / "story.json"), "--json")
+    assert (found.returncode, json.loads(found.stdout)["taps"]) == (0, 3)
+
+
+def test_real_processes_killed() -> None:
+    found = play_processes(1, seed=4)
+    assert found.sound, found.problems
+    assert found.faults_injected == {"kill_9_terminal": 1, "kill_9_collector": 1}
+    assert found.rides > 0
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "terminal.cli.app", "storm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

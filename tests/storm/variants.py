@@ -1,0 +1,223 @@
+"""Terminals and collectors with one deliberate mistake each. The storm must find every one of them.
+
+A variant replaces one function of the product while it is entered. Each says in its docstring what it does wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cardproto.desfire.messaging import CommMode
+from cardproto.errors import CardError, TransmissionError
+from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
+from cardproto.resident.records.event import build_event
+from terminal import tap
+from terminal.collector import reconcile, store
+from terminal.commit.machine import Step
+from terminal.commit.settle import Settlement
+from terminal.commit.write import Committed, NotCommitted, Unknown
+from terminal.journal import database, journal, tail
+from terminal.journal.chain import Head
+from terminal.journal.open_records import OpenRecords
+from terminal.sync import client
+
+Patch = pytest.MonkeyPatch
+
+
+def outcome_before_intent(patch: Patch) -> None:
+    """The card is written first; what was intended is put on record afterwards."""
+
+    class Later:
+        def __init__(self, owner: journal.Journal, record: Any, sequence: int) -> None:
+            self.owner, self.record, self.sequence = owner, record, sequence
+
+        def wait(self) -> int:
+            return self.sequence
+
+    def commit_first(card: Any, plan: Any, intent: Later, course: Any) -> Any:
+        course.take(Step.INTENT_DURABLE)
+        course.take(Step.COMMIT_SENT)
+        try:
+            if plan.debit_minor:
+                card.debit(FILE_PURSE, plan.debit_minor, CommMode.MAC)
+            card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
+            proof = card.commit_transaction(return_mac=True)
+        except CardError as cause:
+            course.take(Step.NO_PROOF)
+            intent.owner.append(intent.record)
+            return Unknown(cause)
+        course.take(Step.PROVEN)
+        intent.owner.append(intent.record)
+        return Committed(proof)
+
+    original = tap._Tap._serve
+
+    def serve(self: Any, session: Any) -> Any:
+        owner = self.t.journal
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(
+                owner, "begin", lambda record, sequence: Later(owner, record, sequence), raising=False
+            )
+            inner.setattr(owner, "append", _append(owner), raising=False)
+            return original(self, session)
+
+    patch.setattr(tap._Tap, "_serve", serve)
+    patch.setattr(tap, "write_plan_to_card", commit_first)
+
+
+def _append(owner: Any) -> Callable[[Any], int]:
+    """Append by the class's own `begin`, whatever stands in its place on the object."""
+
+    def append(record: Any) -> int:
+        sequence = type(owner).begin(owner, record).wait()
+        owner.keep(sequence, record)
+        return int(sequence)
+
+    return append
+
+
+def unsigned_acknowledgement_trusted(patch: Patch) -> None:
+    """Whatever answers is taken for the collector."""
+    patch.setattr(client, "ack_is_genuine", lambda _ack, _key: True)
+
+
+def sequence_reused_after_restart(patch: Patch) -> None:
+    """After a restart numbering goes on behind what is acknowledged, as if the rows above had gone."""
+    original = tail.load_tail
+
+    def load(connection: Any, state: Any, path: Any, open_records: OpenRecords) -> Head:
+        head = original(connection, state, path, open_records)
+        last = connection.execute(
+            "SELECT sequence, hash FROM row WHERE sequence < ? ORDER BY sequence DESC LIMIT 1",
+            (head.sequence,),
+        ).fetchone()
+        if last is None or head.sequence <= max(state.acknowledged, state.checkpoint.sequence):
+            return head
+        connection.execute("DELETE FROM row WHERE sequence = ?", (head.sequence,))
+        return Head(*last)
+
+    patch.setattr(journal, "load_tail", load)
+
+
+def unknown_treated_as_failed(patch: Patch) -> None:
+    """No answer to the commit means the commit did not happen."""
+    original = tap._Tap._record_end
+
+    def record_end(self: Any, sequence: int, result: Any, how: str) -> None:
+        if isinstance(result, Unknown):
+            result = NotCommitted(TransmissionError("no answer"))
+        original(self, sequence, result, how)
+
+    patch.setattr(tap._Tap, "_record_end", record_end)
+
+
+def flush_skipped(patch: Patch) -> None:
+    """Rows are handed to the operating system and reported as durable."""
+    original = database._use_wal
+
+    def use_wal(connection: Any) -> None:
+        original(connection)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    patch.setattr(database, "_use_wal", use_wal)
+
+
+def dedupe_outside_the_transaction(patch: Patch) -> None:
+    """What is already held is noted first, in a transaction of its own, and the rows are stored afterwards."""
+    original = store.CollectorStore._receive
+
+    def receive(self: Any, batch: Any, hashes: Any, at_ms: int) -> Head:
+        held, _ = self._held(batch.terminal)
+        if batch.bodies and held.sequence < batch.last and batch.first <= held.sequence + 1:
+            values = (batch.terminal, batch.last, hashes[-1], batch.head_sequence, batch.sent_at_ms, at_ms)
+            self._connection.execute(store._UPSERT_TERMINAL, values)
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            new = range(held.sequence + 1, batch.last + 1)
+            rows = [(batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new]
+            self._connection.executemany(store._INSERT_RECORD, rows)
+            return Head(batch.last, hashes[-1])
+        return original(self, batch, hashes, at_ms)
+
+    patch.setattr(store.CollectorStore, "_receive", receive)
+
+
+def recovery_forgets_another_terminal(patch: Patch) -> None:
+    """Settling looks at the newest event's number only, and takes any other terminal's event for "not committed"."""
+
+    def settle(newest: Any, recent: Any, intended: Any, previous: Any) -> Settlement:
+        if (newest.terminal, newest.sequence) == intended:
+            return Settlement.COMMITTED
+        return Settlement.NOT_COMMITTED
+
+    patch.setattr(tap, "settle", settle)
+
+
+def rounding_in_the_sum(patch: Patch) -> None:
+    """The collector adds up in roubles."""
+    original = reconcile._Ledger.result
+
+    def result(self: Any) -> Any:
+        found = original(self)
+        for totals in (found.total, *found.terminals.values()):
+            totals.charged_minor = round(totals.charged_minor / 10_000) * 10_000
+        return found
+
+    patch.setattr(reconcile._Ledger, "result", result)
+
+
+def recovery_recorded_before_told(patch: Patch) -> None:
+    """A settled tap is closed before the passenger hears of it (as the terminal once did)."""
+    original = tap._Tap._record_end
+
+    def settle_earlier(self: Any, session: Any) -> Any:
+        told: list[Any] = []
+        signal, self.t.signal = self.t.signal, told.append
+        try:
+            report = settle(self, session)
+        finally:
+            self.t.signal = signal
+        for outcome in told:
+            signal(outcome)
+        return report
+
+    settle = tap._Tap._settle_earlier
+    assert original is not None
+    patch.setattr(tap._Tap, "_settle_earlier", settle_earlier)
+
+
+def acknowledged_before_stored(patch: Patch) -> None:
+    """The collector flushes when it has time."""
+    original = store.CollectorStore._prepare
+
+    def prepare(self: Any) -> None:
+        original(self)
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    patch.setattr(store.CollectorStore, "_prepare", prepare)
+
+
+VARIANTS: tuple[Callable[[Patch], None], ...] = (
+    outcome_before_intent,
+    unsigned_acknowledgement_trusted,
+    sequence_reused_after_restart,
+    unknown_treated_as_failed,
+    flush_skipped,
+    dedupe_outside_the_transaction,
+    recovery_forgets_another_terminal,
+    rounding_in_the_sum,
+    recovery_recorded_before_told,
+    acknowledged_before_stored,
+)
+
+
+@contextmanager
+def broken(variant: Callable[[Patch], None]) -> Iterator[None]:
+    """While it lasts the product has this one mistake."""
+    with pytest.MonkeyPatch.context() as patch:
+        variant(patch)
+        yield
