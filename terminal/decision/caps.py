@@ -17,31 +17,34 @@ def capped(
 
     Counters on a card that cannot be read cap nothing.
     """
-    caps = [cap for cap in tap.policy.caps if _applies(cap, cover)] if tap.counters_known else []
-    due_minor = price_minor
-    open_caps: list[tuple[SpentCap, int]] = []
+    caps = tap.policy.caps
+    if not caps or not tap.counters_known:
+        return price_minor, counters
+    due_minor, money, rides = price_minor, [], []
     for cap in caps:
+        if not _applies(cap, cover):
+            continue
         if isinstance(cap, RideCap):
-            due_minor, counters = _by_rides(cap, ride, due_minor, counters, trail)
+            if inside(cap.areas, ride) is not False:
+                rides.append(cap)
+                due_minor = _by_rides(cap, due_minor, counters, trail)
             continue
         tier = _tier(cap, ride)
-        if tier is None:
-            continue
-        limit_minor, counters = _limit(cap, tier, counters)
-        open_caps.append((cap, limit_minor))
-        left_minor = max(limit_minor - cap.spent.read(counters) * cap.spent.unit_minor, 0)
-        if left_minor < due_minor:
-            inputs: dict[str, int | str] = {
-                "cap": cap.id,
-                "limit_minor": limit_minor,
-                "fare_minor": due_minor,
-            }
-            trail.flag("CAP", CAPPED, "the rest of the cap", inputs)
-            due_minor = left_minor
-    for cap, _ in open_caps:
+        if tier is not None:
+            money.append(cap)
+            limit_minor, counters = _limit(cap, tier, counters)
+            due_minor = _by_money(cap, limit_minor, due_minor, counters, trail)
+    return due_minor, _counted(money, rides, due_minor, counters)
+
+
+def _counted(money: list[SpentCap], rides: list[RideCap], due_minor: int, counters: int) -> int:
+    """The counters with this ride's money, and with the ride itself if it costs any."""
+    for cap in money:
         spent = cap.spent.read(counters) + due_minor // cap.spent.unit_minor
         counters = cap.spent.write(counters, spent)
-    return due_minor, counters
+    for trips in rides if due_minor else ():
+        counters = trips.counter.write(counters, trips.counter.read(counters) + 1)
+    return counters
 
 
 def _applies(cap: FareCap, cover: Cover) -> bool:
@@ -69,11 +72,18 @@ def _limit(cap: SpentCap, tier: int, counters: int) -> tuple[int, int]:
     return cap.tiers[dearest][0], cap.level.write(counters, dearest)
 
 
-def _by_rides(cap: RideCap, ride: Ride, due_minor: int, counters: int, trail: Trail) -> tuple[int, int]:
-    if inside(cap.areas, ride) is False or not due_minor:
-        return due_minor, counters
+def _by_money(cap: SpentCap, limit_minor: int, due_minor: int, counters: int, trail: Trail) -> int:
+    left_minor = max(limit_minor - cap.spent.read(counters) * cap.spent.unit_minor, 0)
+    if left_minor >= due_minor:
+        return due_minor
+    inputs: dict[str, int | str] = {"cap": cap.id, "limit_minor": limit_minor, "fare_minor": due_minor}
+    trail.flag("CAP", CAPPED, "the rest of the cap", inputs)
+    return left_minor
+
+
+def _by_rides(cap: RideCap, due_minor: int, counters: int, trail: Trail) -> int:
     paid = cap.counter.read(counters)
-    if paid >= cap.trips:
-        trail.flag("CAP", CAPPED, "enough rides paid in this period", {"cap": cap.id, "paid": paid})
-        return 0, counters
-    return due_minor, cap.counter.write(counters, paid + 1)
+    if not due_minor or paid < cap.trips:
+        return due_minor
+    trail.flag("CAP", CAPPED, "enough rides paid in this period", {"cap": cap.id, "paid": paid})
+    return 0

@@ -28,6 +28,7 @@ from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidB
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys import Transfer
 from terminal.policy.policy import Policy
 from terminal.policy.ride_rights import RidePack
@@ -155,7 +156,7 @@ def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, p
 def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concession | None, ...], bool]:
     """O-02: of card and local list, where they differ, the one issued later."""
     rights = snapshot.rights
-    local = policy.grants.of(rights.pseudonym)
+    local = None if policy.grants is NO_GRANTS else policy.grants.of(rights.pseudonym)
     if local is None or local.issued_on <= rights.issued_on or local.concessions == rights.concessions:
         return rights.concessions, False
     return local.concessions, True

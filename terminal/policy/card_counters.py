@@ -35,7 +35,8 @@ class Counter:
 
     def write(self, counters: int, value: int) -> int:
         """`counters` with this one set to `value`, which stays at the largest that fits."""
-        return counters & ~(self.mask << self.shift) | min(value, self.mask) << self.shift
+        fits = value if value < self.mask else self.mask
+        return counters & ~(self.mask << self.shift) | fits << self.shift
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ JOURNEYS: Final = {
     "held until the rider checks out": "удержано до выхода",
     "charged for the ride": "списано за поездку",
     "no check-out: all that was held is charged": "выхода не было: списано всё удержанное",
+    "the purse holds less than was held": "в кошельке меньше, чем было удержано",
 }
 INSPECTION: Final = {
     "paid on this vehicle": "оплачено в этой машине",

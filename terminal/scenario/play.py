@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from msgspec import structs
-
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bank import BankSnapshot
@@ -187,11 +185,8 @@ def _for_cash(policy: Policy, context: TapContext, at: datetime) -> Decision:
 
 def _stated(where: Where) -> dict[str, Any]:
     """What the author wrote of the place; the rest is left to who knows better."""
-    return {
-        field.name: value
-        for field in structs.fields(Where)
-        if (value := getattr(where, field.name)) is not None
-    }
+    stated = ((name, getattr(where, name)) for name in Where.__struct_fields__)
+    return {name: value for name, value in stated if value is not None}
 
 
 def _repeated(first: datetime, repeat: Repeat) -> Iterator[datetime]:

@@ -216,6 +216,19 @@ def test_a_cap_may_be_for_one_concession_only() -> None:
     assert [told(holder.tap(now + n * 30 * MIN))[1] for n in range(5)] == [2000, 2000, 2000, 0, 0]
 
 
+def test_a_ride_that_the_week_made_free_is_no_paid_ride_of_the_month() -> None:
+    week = '[[caps]]\nkind = "amount_cap"\nid = "week"\nspent = "spent"\ntiers = [{ amount_minor = 3500 }]\n'
+    month = '[[caps]]\nkind = "trip_cap"\nid = "month"\ncounter = "rides"\ntrips = 9\n'
+    slots = """
+{ name = "spent", bits = 12, period = "service_week" },
+{ name = "rides", bits = 4, period = "service_month" },
+"""
+    rider = Rider(policy=small(week, month, slots=slots), balance_minor=50_000)
+    now = local("08:00", MONDAY)
+    assert [told(rider.tap(now + n * 30 * MIN))[1] for n in range(3)] == [3500, 0, 0]
+    assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
+
+
 def test_companions_and_refused_rides_count_on_no_cap() -> None:
     rider = Rider(policy=trip_cap(), balance_minor=7000)
     now = local("08:00", MONDAY)
