@@ -77,11 +77,8 @@ def _check_blocks(data: bytes) -> None:
 
 def des_session_key(key: DesKey, rnd_a: bytes, rnd_b: bytes) -> DesKey:
     """The session key of AuthenticateISO and of the D40 authentication, from the parts of both numbers."""
-    places: tuple[int, ...]
-    if key.type is KeyType.TRIPLE_DES_3K:
-        places = (0, 6, 12)
-    else:
-        places = (0,) if key.single else (0, 4)
+    halves = (0,) if key.single else (0, 4)
+    places = (0, 6, 12) if key.type is KeyType.TRIPLE_DES_3K else halves
     return DesKey(b"".join(rnd_a[at : at + 4] + rnd_b[at : at + 4] for at in places))
 
 

@@ -62,14 +62,19 @@ class SecureConversation:
         if answer:
             raise ProtocolError(f"SelectApplication: {len(answer)} bytes in an answer that has none")
 
-    def authenticate_ev2_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
+    def authenticate_ev2_first(
+        self, key_no: int, key: CardKey, rnd_a: bytes, capabilities: bytes = b""
+    ) -> None:
         """Begin a session with AES key `key_no`; `rnd_a` are 16 fresh random bytes.
+
+        `capabilities` (PCDcap2, at most 6 bytes) tells the card what else this terminal can; nothing by default.
 
         Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
         prove that it has the key, `ProtocolError` for LRP, which is refused.
         """
         self.session = None
-        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, bytes((key_no, 0)), key, rnd_a)
+        parameters = bytes((key_no, len(capabilities))) + capabilities
+        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, parameters, key, rnd_a)
         proof = self._prove(INS_AUTHENTICATE_EV2_FIRST, key, rnd_a, rnd_b, _FIRST_PROOF_BYTES)
         ti, returned = proof[:4], proof[4:20]
         self._check_proof(INS_AUTHENTICATE_EV2_FIRST, returned, rnd_a)

@@ -30,7 +30,7 @@ from sim.card.state import Identity
 VECTORS = {
     entry["id"]: entry
     for entry in json.loads(
-        Path(__file__).parent.parent.joinpath("vectors", "desfire_ev2.json").read_text("utf-8")
+        Path(__file__).parent.parent.joinpath("vectors", "desfire.json").read_text("utf-8")
     )["vectors"]
 }
 APP = bytes.fromhex("010203")
