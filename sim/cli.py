@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sim import cli_vpcd
+from sim import cli_card, cli_vpcd
+from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
 from sim.vpcd import VpcdFault
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("vpcd")(cli_vpcd.vpcd)
+app.add_typer(cli_card.app, name="card")
 
 
 @app.callback()
@@ -76,6 +78,6 @@ def main() -> None:
     """Entry point: a fault becomes one line and its exit code, 50 for a profile and 30 for the virtual reader."""
     try:
         app()
-    except (ProfileFault, VpcdFault) as fault:
+    except (ProfileFault, ImageFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
-        sys.exit(EXIT_PROFILE_FAULT if isinstance(fault, ProfileFault) else EXIT_READER_FAULT)
+        sys.exit(EXIT_READER_FAULT if isinstance(fault, VpcdFault) else EXIT_PROFILE_FAULT)
