@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from bench import pcsc, process, taps
+from bench import card, pcsc, process, taps
 
-SUITE = (taps.exchanges, taps.flushes, taps.cpu, taps.records, process.start, process.memory, pcsc.exchanges)
+SUITE = (
+    taps.exchanges,
+    taps.flushes,
+    taps.cpu,
+    taps.records,
+    card.exchange_rate,
+    card.personalising,
+    process.start,
+    process.memory,
+    pcsc.exchanges,
+    card.memory,
+)
 
 
 def main(wanted: list[str]) -> None:
