@@ -6,8 +6,8 @@ card answers. One byte 00, 01, 02 or 04 is the reader itself speaking (power off
 anything else is a command for the card, a single byte too.
 
 How this reader differs from one under a real card: the service looks at it every 0.4 s only, so a card is found and
-missed that late, and a swap in between may go unnoticed; an exchange takes no air time; a card that is silent blocks
-both slots, because the driver holds one lock for them.
+missed that late, and a swap in between may go unnoticed; an exchange takes no air time; a card pulled during one is
+reported as an empty answer; and a silent card blocks every program on its slot until it is taken out.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class VpcdBridge:
         keep: bool = False,
         quickack: bool = True,
         settle_s: float = SETTLE_S,
+        taken_timeout_s: float = TAKEN_TIMEOUT_S,
         port: int | None = None,
     ) -> None:
         if len(card.atr) not in ATR_BYTES:
@@ -91,6 +92,7 @@ class VpcdBridge:
         self._keep = keep
         self._quickack = quickack
         self._settle_s = settle_s
+        self._taken_timeout_s = taken_timeout_s
         self._wire: Wire | None = None
         self._thread: threading.Thread | None = None
         self._leaving = threading.Event()
@@ -114,11 +116,11 @@ class VpcdBridge:
         self._wire = self._connect()
         self._thread = threading.Thread(target=self._serve, name=f"vpcd slot {self._slot}", daemon=True)
         self._thread.start()
-        if not self._taken.wait(TAKEN_TIMEOUT_S):
+        if not self._taken.wait(self._taken_timeout_s):
             self._withdraw()
             raise VpcdFault(
                 f"the virtual reader's slot {self._slot} does not take the card",
-                "Another program holds that slot, or a silent card in the other one blocks the driver.",
+                "Another program holds it; close that one, or use the other slot.",
             )
 
     def remove(self) -> None:

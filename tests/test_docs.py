@@ -61,46 +61,57 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(goal), target
 
 
-def commands_in(document: Path) -> Iterator[list[str]]:
-    """Every command line in code blocks and in code spans, split at blanks."""
-    text = document.read_text()
-    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    for line in lines + spans:
-        words = line.removeprefix("$ ").partition(" #")[0].split()
-        if words:
-            yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
+def to_be_typed(document: Path) -> list[str]:
+    """The lines of its code blocks."""
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
-def check_command(words: list[str]) -> None:
-    """Walk `words` down the command tree: names are commands of their group, options those of the command."""
+def mentioned(document: Path) -> list[str]:
+    """Its code spans."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands_among(lines: list[str]) -> Iterator[list[str]]:
+    """Command lines of ours, split at blanks, comments and the way to the program taken off."""
+    for line in lines:
+        words = line.partition(" #")[0].removeprefix("$ ").removeprefix(".venv/bin/").split()
+        if len(words) > 1 and words[0] in (*APPS, "make", "python3"):
+            yield words
+
+
+def check_command(words: list[str], *, complete: bool) -> None:
+    """Every name is a command of its group, every option one of its command; `complete`: it would run as it stands."""
+    if words[0] not in APPS:
+        assert (words[2] if words[:2] == ["python3", "run.py"] else words[1]) in run.COMMANDS
+        return
     command = typer.main.get_command(APPS[words[0]])
     for word in words[1:]:
-        options = {
-            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-        }
+        options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
         if word.startswith("-"):
             assert word.partition("=")[0] in {*options, "--help"}, f"{' '.join(words)}: no option {word}"
         elif hasattr(command, "commands"):
             assert word in command.commands, f"{' '.join(words)}: no command {word}"
             command = command.commands[word]
+    if complete and "--help" not in words:
+        forgotten = [
+            option.name for option in command.params if option.required and not {*option.opts} & {*words}
+        ]
+        assert not forgotten, f"{' '.join(words)}: needs {forgotten}"
 
 
 @pytest.mark.parametrize("document", documents(), ids=named)
-def test_commands_named_in_documents_exist(document: Path) -> None:
-    for words in commands_in(document):
-        if words[0] in APPS and len(words) > 1:
-            check_command(words)
-        elif words[0] == "make" and len(words) > 1:
-            assert words[1] in run.COMMANDS
-        elif words[:2] == ["python3", "run.py"]:
-            assert words[2] in run.COMMANDS
+def test_commands_in_documents_exist(document: Path) -> None:
+    for words in commands_among(to_be_typed(document)):
+        check_command(words, complete=True)
+    for words in commands_among(mentioned(document)):
+        check_command(words, complete=False)
 
 
 def test_the_readme_names_the_two_commands() -> None:
-    named_in_readme = {tuple(words) for words in commands_in(ROOT / "README.md")}
-    assert {("make", "demo"), ("make", "test")} <= named_in_readme
+    commands = [*commands_among(to_be_typed(ROOT / "README.md"))]
+    assert commands[:2] == [["make", "demo"], ["make", "test"]]
 
 
 def test_nothing_of_this_machine_or_of_a_package_index_is_in_the_repository() -> None:

@@ -18,6 +18,7 @@ from packaging.version import Version
 
 import run
 import setup_env
+from terminal.cli.assemble import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -145,6 +146,10 @@ def test_a_package_in_two_lock_files_has_one_version() -> None:
 # set-up
 
 
+def test_records_name_the_version_that_wrote_them() -> None:
+    assert f"{PYPROJECT['project']['name']} {PYPROJECT['project']['version']}" == SOFTWARE
+
+
 def test_an_old_python_can_read_the_launcher() -> None:
     ast.parse((ROOT / "run.py").read_text(), feature_version=(3, 6))
 
@@ -209,6 +214,11 @@ def test_a_skip_on_ci_is_a_failure_unless_it_needs_hardware(tmp_path: Path, ci: 
     (tmp_path / "test_skipping.py").write_text(SKIPPING_TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"CI": ci}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert ending in done.stdout.splitlines()[-1]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cardproto.errors import CardGone
 from terminal.cli.options import DEFAULT_REGION, Json, Keys, Region
+from terminal.errors import ReaderError
 
 if TYPE_CHECKING:
     from cardproto.connection import CardConnection
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Personalise and read resident cards with laboratory keys.", no_args_is_help=True)
 
@@ -41,8 +45,10 @@ def read(
 
     provider = load_file_keys(keys or laboratory_keys())
     document = load_region(region)
-    with _presented(reader, region, keys, wait) as connection:
-        content = card_content(connection, provider, document.header.region, secrets.token_bytes)
+    number = document.header.region
+    content = _with_card(
+        reader, region, keys, wait, lambda card: card_content(card, provider, number, secrets.token_bytes)
+    )
     if json:
         print_json(content)
     else:
@@ -66,34 +72,43 @@ def issue(
     from terminal.cli.issuing import issue_on
     from terminal.clock import SystemClock
 
-    with _presented(reader, region, keys, wait) as connection:
-        exchanges = issue_on(
-            connection, resident, region, keys, SystemClock().now().date(), secrets.token_bytes
-        )
+    today = SystemClock().now().date()
+    exchanges = _with_card(
+        reader,
+        region,
+        keys,
+        wait,
+        lambda card: issue_on(card, resident, region, keys, today, secrets.token_bytes),
+    )
     print(
         f"card issued for {resident}: {exchanges} exchanges; read it with `terminal card read --reader {reader}`"
     )
 
 
-@contextmanager
-def _presented(reader: str, region: str, keys: Keys, wait_s: float) -> Iterator[CardConnection]:
-    """The card on the reader, connected; released and reset at the end."""
-    from pathlib import Path
+def _with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callable[[CardConnection], T]) -> T:
+    """What `work` makes of the card on the reader; a card that leaves too early is waited for again.
 
+    The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
+    """
     from terminal.cli.assemble import Station
     from terminal.cli.serve import reader_for
     from terminal.clock import SystemClock
-    from terminal.errors import ReaderError
 
-    station = Station(0, "bus", Path(), region, keys)
-    port = reader_for(reader, station, SystemClock(), taps=1).port
+    clock = SystemClock()
+    port = reader_for(reader, Station(0, "bus", Path(), region, keys), clock, taps=1).port
+    until = clock.monotonic() + wait_s
     try:
-        connection = port.wait_for_card(wait_s)
-        if connection is None:
-            raise ReaderError(
-                f"no card on {port.name} for {wait_s:g} s", "Lay a card on the reader and try again."
-            )
-        yield connection
-        port.release()
+        while True:
+            connection = port.wait_for_card(max(0.0, until - clock.monotonic()))
+            if connection is None:
+                raise ReaderError(
+                    f"no card stayed on {port.name} within {wait_s:g} s",
+                    "Lay a card on the reader and try again.",
+                )
+            try:
+                return work(connection)
+            except CardGone:
+                port.release()
     finally:
+        port.release()
         port.close()

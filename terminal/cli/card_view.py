@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cardproto.connection import CardConnection
 from cardproto.desfire.messaging import CommMode
-from cardproto.errors import CardError
+from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
@@ -26,7 +26,10 @@ UID_SHOWN: Final = 4
 def card_content(
     connection: CardConnection, keys: KeyProvider, region: int, random: Randomness
 ) -> dict[str, Any]:
-    """Everything a validator can read, as JSON values; raises `ReaderError` when the card is not ours."""
+    """Everything a validator can read, as JSON values.
+
+    Raises `ReaderError` when the card is not ours, `CardGone` when it left.
+    """
     try:
         session = open_session(open_channel(connection), keys, region, random)
         purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
@@ -36,6 +39,8 @@ def card_content(
         raise ReaderError(
             f"not a resident card of this region: {card.why}", "Try a card issued with these keys."
         ) from card
+    except CardGone:
+        raise
     except CardError as error:
         raise ReaderError(
             f"the card could not be read: {error}", "Leave it on the reader and try again."

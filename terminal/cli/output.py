@@ -55,13 +55,16 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
     }
 
 
-def report_as_line(report: TapReport, language: str, zone: tzinfo) -> str:
-    """One tap for people, in the region's local time."""
+def report_as_line(report: TapReport, zone: tzinfo) -> str:
+    """One tap for staff, in the region's local time; the passenger has been told already."""
     mark = "+" if report.outcome.accepted else "-"
-    shown = text(report.outcome.message, language, report.outcome.values)
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
-    note = f"  [{report.operator}]" if report.operator else ""
-    return (
-        f"{report.at.astimezone(zone):%H:%M:%S} {mark} {shown}{charged}  ({report.end.value}; {cost}){note}"
-    )
+    why = f"  [{report.operator}]" if report.operator else f"  [{_why(report)}]" if report.reasons else ""
+    said = f"{report.outcome.message.value}{charged}"
+    return f"{report.at.astimezone(zone):%H:%M:%S} {mark} {said}  ({report.end.value}; {cost}){why}"
+
+
+def _why(report: TapReport) -> str:
+    last = report.reasons[-1]
+    return f"{last.rule} {last.effect}"

@@ -22,6 +22,7 @@ from terminal.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from terminal.decision.outcome import Outcome
     from terminal.tap import Terminal
     from terminal.tap_report import TapReport
 
@@ -55,19 +56,28 @@ def run(
     language: Lang = Language.RU,
     json: Json = False,
 ) -> None:
-    """Serve cards until stopped (Ctrl-C or SIGTERM). Each tap is one line, or one JSON object with --json."""
+    """Serve cards until stopped (Ctrl-C or SIGTERM).
+
+    Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
+    """
     from terminal.cli.assemble import Station, open_terminal
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.serve import reader_for, serve
     from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
+    from terminal.messages import text
     from terminal.shift import open_shift as begin_shift
 
     clock = SystemClock()
     station = Station(number, profile.value, state, region, keys, deny_list)
     cards = reader_for(reader, station, clock, taps)
+
+    def tell(outcome: Outcome) -> None:
+        """What the passenger sees, at the moment the card's commit is verified."""
+        print(f"» {text(outcome.message, language.value, outcome.values)}", flush=True)
+
     with (
-        open_terminal(station, clock) as terminal,
+        open_terminal(station, clock, _say_nothing if json else tell) as terminal,
         background_sync(terminal.journal, state, collector, clock) as sync,
     ):
         if open_shift is not None and terminal.journal.open_shift is None:
@@ -78,11 +88,15 @@ def run(
             if json:
                 print_json(report_as_json(report, language.value))
             else:
-                print(report_as_line(report, language.value, terminal.policy.zone), flush=True)
+                print(report_as_line(report, terminal.policy.zone), flush=True)
             if sync is not None:
                 sync.wake()
 
         serve(terminal, cards, show)
+
+
+def _say_nothing(_outcome: Outcome) -> None:
+    """Programs hear of a tap once, when it has ended."""
 
 
 def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:

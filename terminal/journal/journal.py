@@ -13,9 +13,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
+from terminal.errors import JournalError, JournalFull, JournalLocked
 from terminal.journal.chain import Head, link
-from terminal.journal.database import KEEP_ASIDE, connect_writer, journal_error, not_writable, transaction
+from terminal.journal.database import connect_writer, journal_error, not_writable, transaction
 from terminal.journal.lock import FileLock
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.reader import JournalReader, Row, State, read_state
@@ -26,14 +26,12 @@ from terminal.journal.records import (
     NotCommitted,
     ShiftClosed,
     ShiftOpened,
-    UnreadableRecord,
     Unresolved,
     build_record,
-    parse_record,
 )
+from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
 
-TAIL_ROWS: Final = 64
 PURGE_SLICE_ROWS: Final = 2_000
 CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed)
 """Records that finish something begun: taken even when the stated capacity is reached."""
@@ -72,7 +70,7 @@ class Journal:
         self._open_records = OpenRecords()
         self._base = state.base
         self._acknowledged = state.acknowledged
-        self._assigned = self._durable = _load_tail(connection, state, path, self._open_records)
+        self._assigned = self._durable = load_tail(connection, state, path, self._open_records)
         self._reader = JournalReader(path)
         self._writer = Writer(connection, self._translate, self._when_quiet)
 
@@ -221,9 +219,11 @@ class Journal:
     def purge(self, keep_ms: int, now_ms: int) -> int:
         """Delete the rows acknowledged at least `keep_ms` ago (D-06); return how many left.
 
-        Works in slices, so that a tap never waits for more than one. The numbering goes on where it was.
+        Works in slices, so that a tap never waits for more than one. The numbering goes on where it was. Rows newer
+        than the last note of what is still open stay until the next call.
         """
         before = self._base.sequence
+        self._writer.submit(self._note_open, vital=False).wait()
         while True:
             start = self._base.sequence
             self._writer.submit(
@@ -237,7 +237,8 @@ class Journal:
             (through,) = connection.execute(
                 "SELECT max(through) FROM acknowledgement WHERE at_ms <= ?", (confirmed_until_ms,)
             ).fetchone()
-            last = min(through or 0, self._base.sequence + PURGE_SLICE_ROWS)
+            noted = read_state(connection).checkpoint.sequence
+            last = min(through or 0, noted, self._base.sequence + PURGE_SLICE_ROWS)
             if last <= self._base.sequence:
                 return
             (last_hash,) = connection.execute("SELECT hash FROM row WHERE sequence = ?", (last,)).fetchone()
@@ -253,6 +254,11 @@ class Journal:
         self._writer.submit(self._when_quiet, vital=False).wait()
 
     def _when_quiet(self, connection: sqlite3.Connection) -> None:
+        self._note_open(connection)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _note_open(self, connection: sqlite3.Connection) -> None:
+        """Note the open records, so that neither opening nor purging needs the rows up to here any more."""
         with self._lock:
             if self._assigned != self._durable:
                 return  # a record is waiting: not quiet, and what is open would run ahead of the rows
@@ -264,7 +270,6 @@ class Journal:
                 [(number, build_record(record)) for number, record in still_open],
             )
             connection.execute("UPDATE state SET checkpoint_sequence = ?, checkpoint_hash = ?", head)
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Finish what was begun, note what is still open, leave one file. Harmless when called twice."""
@@ -290,48 +295,3 @@ def _lock(path: Path) -> FileLock:
             "Stop it, or start this terminal with a journal of its own.",
         )
     return lock
-
-
-def _load_tail(connection: sqlite3.Connection, state: State, path: Path, open_records: OpenRecords) -> Head:
-    """Check the newest rows, fold the rows since the last checkpoint into `open_records`, return the head."""
-    head = _check_tail(connection, state, path)
-    number = 0
-    try:
-        for number, body in connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence"):
-            open_records.apply(number, parse_record(body))
-        since = connection.execute(
-            "SELECT sequence, body FROM row WHERE sequence > ? ORDER BY sequence",
-            (state.checkpoint.sequence,),
-        )
-        for number, body in since:
-            open_records.apply(number, parse_record(body))
-    except UnreadableRecord as error:
-        raise JournalDamaged(f"row {number} of journal {path} is unreadable: {error}", KEEP_ASIDE) from error
-    return head
-
-
-def _check_tail(connection: sqlite3.Connection, state: State, path: Path) -> Head:
-    """Return the head; raise when the last rows do not follow from one another or a known one is missing."""
-    query = "SELECT sequence, body, hash FROM row ORDER BY sequence DESC LIMIT ?"
-    tail = [Row(*row) for row in connection.execute(query, (TAIL_ROWS,))][::-1]
-    head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
-    known = max(state.acknowledged, state.checkpoint.sequence, state.base.sequence)
-    if head.sequence < known:
-        raise JournalDamaged(
-            f"journal {path} ends at row {head.sequence}, but it once held row {known}", KEEP_ASIDE
-        )
-    previous = _before(connection, tail[0], state) if tail else state.base
-    for row in tail:
-        if row.sequence != previous.sequence + 1:
-            raise JournalDamaged(f"row {previous.sequence + 1} of journal {path} is missing", KEEP_ASIDE)
-        if link(previous.hash, row.body) != row.hash:
-            raise JournalDamaged(f"row {row.sequence} of journal {path} was changed", KEEP_ASIDE)
-        previous = Head(row.sequence, row.hash)
-    return head
-
-
-def _before(connection: sqlite3.Connection, row: Row, state: State) -> Head:
-    found = connection.execute(
-        "SELECT sequence, hash FROM row WHERE sequence < ? ORDER BY sequence DESC LIMIT 1", (row.sequence,)
-    ).fetchone()
-    return Head(*found) if found else state.base

@@ -5,7 +5,8 @@ answers or the service ends, and nothing can take the call back. So exactly one 
 one after the other, and whoever waits for one has a deadline. A call that was given up keeps that one thread busy
 until it returns; no other thread ever takes its place, so a thousand silent cards cost one thread.
 
-The price is one hop to the thread and back: about 13 microseconds, measured by `make bench` beside the exchange.
+The price is one hop to the thread and back: 12 microseconds, on exchanges of 40 through pcscd and of many thousand
+on air.
 """
 
 from __future__ import annotations

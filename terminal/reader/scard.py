@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cardproto.errors import ProtocolError, ReaderGone, ServiceGone
+from cardproto.errors import CardGone, ProtocolError, ReaderGone, ServiceGone
 from terminal.reader import scard_codes as codes
 
 SCOPE_SYSTEM: Final = 2
@@ -134,14 +134,20 @@ class Scard:
         self._card, self._protocol = card, protocol
 
     def transmit(self, command: bytes) -> bytes:
-        """One exchange with the connected card. Raises `ProtocolError` for an answer no card may give."""
+        """One exchange with the connected card. Raises `ProtocolError` for an answer no card may give.
+
+        An empty answer is `CardGone`: it is how some drivers, vpcd among them, report success of an exchange in
+        which the card was pulled; no card answers less than its status word.
+        """
         assert self._card is not None, "connect comes first"
         code, answer = self._scard.SCardTransmit(self._card, self._protocol, list(command))
         if code & 0xFFFFFFFF == codes.INSUFFICIENT_BUFFER:
             raise ProtocolError("the card answered more than an APDU may hold")
         self._check(code, "card")  # before a look at the answer: after an error it holds stray memory
+        if not answer:
+            raise CardGone("the exchange ended without an answer")
         if len(answer) < 2:
-            raise ProtocolError(f"the card answered {len(answer)} bytes, no status word")
+            raise ProtocolError("the card answered one byte, no status word")
         if len(answer) > _max_response_bytes(command):
             raise ProtocolError(f"the card answered {len(answer)} bytes to a command of {len(command)}")
         return bytes(answer)

@@ -122,9 +122,11 @@ class SyncClient:
         assert previous_hash is not None, (
             "rows leave only behind the acknowledged mark, and the mark keeps its hash"
         )
-        bodies = tuple(row.body for row in journal.rows(after, self._batch_records))
+        head = journal.head  # taken first: a row may be readable a moment before it is known as the head
+        rows = journal.rows(after, min(self._batch_records, head.sequence - after))
+        bodies = tuple(row.body for row in rows)
         previous, at_ms = Head(after, previous_hash), int(self._clock.now().timestamp() * 1000)
-        return build_batch(journal.terminal, previous, bodies, journal.head, at_ms, self._signer)
+        return build_batch(journal.terminal, previous, bodies, head, at_ms, self._signer)
 
     def _take(self, ack: Ack, batch: Batch) -> None:
         journal = self._journal

@@ -41,7 +41,7 @@ online_only | yellow | Нужна связь, попробуйте позже | 
 discount_ok | green | Скидка {p} % | Discount {p} %
 permit_ok | green | Разрешение действует до {time} | Permit valid until {time}
 permit_none | red | Разрешения нет | No permit
-"""  # noqa: E501 rows as they stand there
+"""
 BRIEF = [tuple(cell.strip() for cell in row.split("|")) for row in ROWS.strip().splitlines()]
 VALUES: dict[str, int | str] = {
     "n": 44,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import pytest
 
@@ -34,6 +37,15 @@ def journal(path):
 def reopen(journal: Journal) -> Journal:
     journal.close()
     return Journal.open(journal.path, journal.terminal)
+
+
+def copy_of(journal: Journal, tmp_path):
+    """The files as a power cut would leave them, in a folder of their own."""
+    folder = tmp_path / "after power cut"
+    folder.mkdir()
+    for name in ("journal.db", "journal.db-wal"):
+        (folder / name).write_bytes((tmp_path / name).read_bytes())
+    return folder / "journal.db"
 
 
 # Numbering, chain, durability
@@ -114,11 +126,7 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
         journal.append(record)
     if quiet:
         journal.checkpoint()
-    copy = tmp_path / "after power cut"
-    copy.mkdir()
-    for name in ("journal.db", "journal.db-wal"):
-        (copy / name).write_bytes((tmp_path / name).read_bytes())
-    again = Journal.open(copy / "journal.db", TERMINAL)
+    again = Journal.open(copy_of(journal, tmp_path), TERMINAL)
     assert again.open_intents() == journal.open_intents() == [(2, intent()), (3, intent(card_ref=other))]
     assert again.unresolved(CARD) == (2, intent())
     assert again.open_shift == journal.open_shift
@@ -129,17 +137,72 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
     again.close()
 
 
-def test_open_intents_survive_the_purge_of_their_rows(journal):
+def test_open_intents_survive_the_purge_of_their_rows_and_a_power_cut(journal, tmp_path):
     journal.append(intent())
     journal.append(STARTED)
     journal.acknowledge(*journal.head, at_ms=10)
     assert journal.purge(keep_ms=0, now_ms=10) == 2
-    journal = reopen(journal)
-    assert journal.unresolved(CARD) == (1, intent())
-    journal.append(committed(1))
+    again = Journal.open(copy_of(journal, tmp_path), TERMINAL)
+    assert again.unresolved(CARD) == (1, intent())
+    again.append(committed(1))
+    assert again.open_intents() == []
+    assert verify(again.path).ok
+    again.close()
+
+
+@contextmanager
+def held_up(journal):
+    """What is begun inside waits in the queue, in this order, and reaches the disk only afterwards."""
+    holding, release = Event(), Event()
+
+    def hold(_) -> None:
+        holding.set()
+        release.wait(30)
+
+    journal._writer.submit(hold, vital=False)
+    holding.wait()
+    yield
+    release.set()
+
+
+def queued(journal, work) -> Thread:
+    """Start `work` in a thread of its own; return when its first job stands in the queue."""
+    before = journal._writer._jobs.qsize()
+    thread = Thread(target=work)
+    thread.start()
+    while journal._writer._jobs.qsize() == before:
+        time.sleep(0.001)
+    return thread
+
+
+def test_what_is_open_never_runs_ahead_of_the_rows(journal, tmp_path):
+    """A checkpoint between an intent and its outcome in the queue, and the power fails before the outcome."""
+    copies = []
+    with held_up(journal):
+        journal.begin(intent())
+        checkpoint = queued(journal, journal.checkpoint)
+        journal._writer.submit(lambda _: copies.append(copy_of(journal, tmp_path)), vital=False)
+        outcome = journal.begin(committed(1))
+    outcome.wait()
+    checkpoint.join()
+    again = Journal.open(copies[0], TERMINAL)
+    assert (again.head.sequence, again.open_intents()) == (1, [(1, intent())])
+    again.close()
     assert journal.open_intents() == []
-    assert verify(journal.path).ok
-    journal.close()
+
+
+def test_a_purge_in_a_busy_moment_leaves_rows_to_the_next(journal):
+    """Rows may leave only when what is open in them was noted, and that waits for a quiet moment."""
+    journal.append(intent())
+    journal.acknowledge(*journal.head, at_ms=0)
+    left: list[int] = []
+    with held_up(journal):
+        purge = queued(journal, lambda: left.append(journal.purge(keep_ms=0, now_ms=0)))
+        pending = journal.begin(STARTED)
+    purge.join()
+    assert left == [0]
+    pending.wait()
+    assert journal.purge(keep_ms=0, now_ms=0) == 1
 
 
 # Leaving

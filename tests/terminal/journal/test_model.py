@@ -102,4 +102,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournal = JournalMachine.TestCase
-TestJournal.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+TestJournal.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)

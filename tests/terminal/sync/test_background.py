@@ -9,8 +9,10 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.journal.journal import Journal
+from terminal.journal.verify import verify
 from terminal.sync.background import BackgroundSync, Backoff
-from tests.terminal.journal.samples import day, intent
+from tests.terminal.journal.samples import committed, day, intent
 from tests.terminal.sync.station import no_answer
 
 LONG_S = 30.0
@@ -31,12 +33,16 @@ def make(station, **options):
 
 
 @given(st.integers(), st.floats(0.01, 10), st.floats(0.01, 1_000))
-def test_pauses_grow_up_to_the_cap_and_are_never_equal_for_all(seed, first_s, cap_s):
+def test_pauses_grow_up_to_the_cap(seed, first_s, cap_s):
     backoff = Backoff(random.Random(seed), first_s, cap_s)
     longest = [min(cap_s, first_s * 2**attempt) for attempt in range(40)]
     assert all(limit / 2 <= backoff.next_s() <= limit for limit in longest)
     backoff.reset()
     assert backoff.next_s() <= min(first_s, cap_s)
+
+
+def test_a_fleet_does_not_come_back_at_once():
+    assert len({Backoff(random.Random(seed)).next_s() for seed in range(100)}) == 100
 
 
 def test_rows_leave_by_themselves_and_new_ones_when_woken(station):
@@ -86,6 +92,35 @@ def test_taps_go_on_while_the_network_hangs_and_stopping_waits_for_nothing_else(
     release.set()
     assert sync.stop()
     assert station.journal.acknowledged_through == 2  # the exchange in progress was finished, no other begun
+
+
+def test_taps_uploads_and_purges_at_the_same_time(station):
+    """What is open is noted, rows are purged and taps go on, all at once; then everything must fit."""
+    ended = threading.Event()
+
+    def upload_and_purge() -> None:
+        while not ended.is_set():
+            assert station.client.sync_once().problem is None
+            station.journal.purge(keep_ms=0, now_ms=10**15)
+
+    thread = threading.Thread(target=upload_and_purge)
+    thread.start()
+    still_open = []
+    for turn in range(300):
+        number = station.journal.begin(intent(turn=turn)).wait()
+        if turn % 7:
+            station.journal.append(committed(number))
+        else:
+            still_open.append(number)
+    ended.set()
+    thread.join()
+    station.client.sync_once()
+    assert verify(station.journal.path).ok
+    stored = [sequence for sequence, _ in station.collector.stored(7)]
+    assert stored == list(range(1, station.journal.head.sequence + 1))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    assert [number for number, _ in station.journal.open_intents()] == still_open
 
 
 def test_stopping_while_it_waits_for_the_next_attempt_is_immediate(station):

@@ -1,0 +1,237 @@
+"""The whole terminal on a real pcscd: `sim vpcd` holds the card, `terminal run --reader pcsc` is its own process.
+
+What the card holds afterwards is compared, byte for byte, with the same tap taken in-process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.issue import issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
+from terminal.cli.assemble import laboratory_keys
+from terminal.cli.residents import laboratory_deny_list
+from terminal.journal.journal import Journal
+from terminal.journal.records import Started
+from terminal.keys.file import load_file_keys
+from terminal.policy.deny_list import DenyListFile
+from terminal.policy.document import load_region
+from terminal.policy.policy import Policy
+from terminal.shift import open_shift
+from terminal.tap import Terminal, take_tap
+from terminal.tap_report import End
+
+pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+SEED = 11
+NUMBER = 70001
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One terminal process and what it leaves behind."""
+
+    folder: Path
+    profile: str
+    deny_list: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def terminal(self, *more: str) -> list[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "terminal.cli.app",
+            "run",
+            "--reader",
+            "pcsc",
+            "--profile",
+            self.profile,
+        ]
+        command += ["--state", str(self.state), "--number", str(NUMBER), "--open-shift", "17", "--json"]
+        return [*command, "--deny-list", str(self.deny_list), *more]
+
+    def card(self, resident: str, day: date, *more: str) -> list[str]:
+        command = [sys.executable, "-m", "sim.cli", "vpcd", "--profile", resident, "--seed", str(SEED)]
+        return [
+            *command,
+            "--issued-on",
+            day.isoformat(),
+            "--image-out",
+            str(self.folder / "image.json"),
+            *more,
+        ]
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ask it to stop, by its own id, and wait."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+
+@pytest.fixture
+def setting(tmp_path: Path, request: pytest.FixtureRequest) -> Setting:
+    profile = getattr(request, "param", "bus")
+    keys = load_file_keys(laboratory_keys())
+    return Setting(tmp_path, profile, laboratory_deny_list(tmp_path / "deny-list", keys))
+
+
+def today() -> date:
+    return datetime.now(UTC).date()  # noqa: TID251 the process under test reads the real clock, too
+
+
+def taps_of(setting: Setting, resident: str, count: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Run terminal and card as processes for `count` presentations: the taps reported, and the card in the end."""
+    terminal = start(setting.terminal("--taps", str(count)))
+    try:
+        assert terminal.stderr is not None
+        card = start(setting.card(resident, today(), "--taps", str(count)))
+        out, err = terminal.communicate(timeout=60)
+        assert terminal.returncode == 0, err
+        card.communicate(timeout=30)
+    finally:
+        end(terminal)
+    return [json.loads(line) for line in out.splitlines()], json.loads(
+        (setting.folder / "image.json").read_text()
+    )
+
+
+def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tuple[str, dict[str, Any]]:
+    """The same card, terminal, journal number and time without any reader: what it decides, what the card holds."""
+
+    class Clock:
+        def now(self) -> datetime:
+            return at
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    card = issue(load_profile(resident), load_lab_keys(), 34, today(), random.Random(SEED).randbytes)
+    keys = load_file_keys(laboratory_keys())
+    policy = Policy.of(load_region("demo"), DenyListFile(setting.deny_list, keys.list_key("deny")))
+    journal = Journal.open(setting.folder / "twin.db", NUMBER)
+    journal.append(Started(0, software="twin"))
+    open_shift(journal, at, "17", setting.profile)
+    assert journal.next_sequence == intent
+    terminal = Terminal(
+        NUMBER, setting.profile, policy, keys, journal, Clock(), random.Random(SEED).randbytes
+    )
+    card.power_on()
+    report = take_tap(card, terminal)
+    journal.close()
+    return report.outcome.message.value, json.loads(json.dumps(card.image()))
+
+
+RESIDENTS = [
+    ("bus", "adult_purse", "ok_paid"),
+    ("bus", "month_pass", "ok_pass"),
+    ("bus", "social_pack_45", "ok_benefit"),
+    ("bus", "free_pensioner", "ok_benefit_unlimited"),
+    ("bus", "student_half_price", "ok_benefit"),
+    ("bus", "empty_purse", "no_funds"),
+    ("bus", "blocked", "blocked"),
+    ("bus", "expired", "expired"),
+    ("bus", "deny_listed", "stop_list"),
+    ("bus", "half_personalised", "unknown_card"),
+    ("bus", "foreign_desfire", "unknown_card"),
+    ("bus", "not_desfire", "unknown_card"),
+    ("canteen", "pupil_grade3", None),
+]
+
+
+@pytest.mark.parametrize(("setting", "resident", "message"), RESIDENTS, indirect=["setting"], ids=str)
+def test_same_outcome_and_same_card_bytes_as_in_process(
+    setting: Setting, resident: str, message: str | None
+) -> None:
+    """`message` None: a meal depends on the hour; both runs must still agree."""
+    (tap,), image = taps_of(setting, resident, 1)
+    at = datetime.fromisoformat(tap["at"])
+    twin_message, twin_image = in_process(setting, resident, at, tap["sequence"] or 3)
+    assert tap["message"] == twin_message
+    assert message in (None, tap["message"])
+    assert image == twin_image
+
+
+def test_a_hundred_presentations_are_a_hundred_taps(setting: Setting) -> None:
+    """One purse card, a hundred times in and out: as many records, and the money adds up."""
+    count = 25
+    taps, image = taps_of(setting, "adult_purse", count)
+    assert len(taps) == count
+    charged = sum(tap["charge_minor"] for tap in taps if tap["end"] == End.COMMITTED)
+    purse = image["applications"]["4B5A01"]["files"]["03"]["value"]
+    assert charged == 50000 - purse > 0
+
+
+def test_terminal_stops_cleanly_while_waiting(setting: Setting) -> None:
+    terminal = start(setting.terminal())
+    card = start(setting.card("month_pass", today()))
+    try:
+        assert terminal.stdout is not None
+        assert json.loads(terminal.stdout.readline())["accepted"] is True
+        terminal.send_signal(signal.SIGTERM)
+        terminal.wait(10)
+        assert terminal.returncode == 0
+    finally:
+        end(card)
+        end(terminal)
+
+
+def test_card_read_through_the_service(setting: Setting) -> None:
+    card = start(setting.card("student_half_price", today()))
+    try:
+        assert card.stdout is not None
+        card.stdout.readline()
+        command = [sys.executable, "-m", "terminal.cli.app", "card", "read", "--reader", "pcsc", "--json"]
+        read = subprocess.run(
+            command, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert read.returncode == 0, read.stderr
+        content = json.loads(read.stdout)
+        assert content["purse_minor"] == 30000
+        assert content["purse_agrees"] is True
+        assert content["rights"]["concessions"][0]["code"] == 2
+    finally:
+        end(card)
+
+
+def test_no_service_or_no_such_reader_is_one_line() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "terminal.cli.app",
+        "card",
+        "read",
+        "--reader",
+        "pcsc:Nowhere 3000",
+        "--wait",
+        "1",
+    ]
+    finished = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert finished.returncode == 30
+    assert "Traceback" not in finished.stderr
+    assert "Nowhere 3000" in finished.stderr
