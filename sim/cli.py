@@ -81,7 +81,6 @@ def main() -> None:
     except (ProfileFault, ImageFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
         sys.exit(EXIT_READER_FAULT if isinstance(fault, VpcdFault) else EXIT_PROFILE_FAULT)
-        sys.exit(EXIT_PROFILE_FAULT if isinstance(fault, ProfileFault) else EXIT_READER_FAULT)
 
 
 if __name__ == "__main__":

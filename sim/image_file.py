@@ -35,6 +35,11 @@ class ImageFault(ValueError):
         self.advice = advice
 
 
+def is_image(name: str) -> bool:
+    """Whether a profile's name is rather that of a card image file."""
+    return name.endswith(".json")
+
+
 def save_card(card: VirtualCard, path: Path) -> None:
     """Write `card` to `path`, whole or not at all, readable by its owner only. Raises `ImageFault`."""
     content = {"uid": card.uid.hex().upper(), "generation": card.generation, "memory": to_plain(card.memory)}

@@ -32,7 +32,7 @@ def run(
     reader: Annotated[
         str,
         typer.Option(
-            help="sim:RESIDENT[,RESIDENT…] for software cards, pcsc or pcsc:NAME for a real reader."
+            help="sim:RESIDENT[,…] for software cards (or card image files), pcsc or pcsc:NAME for a real reader."
         ),
     ],
     state: State = DEFAULT_STATE,
