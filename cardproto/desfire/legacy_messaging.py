@@ -161,9 +161,9 @@ class D40Session:
         """The card's end: blocks as the terminal had them before `d40_send`; None when they are not whole."""
         return d40_receive(self._key, sent) if sent and len(sent) % DES_BLOCK == 0 else None
 
-    def encipher(self, data: bytes) -> bytes:
-        """The card's end: data, checksum and zeros, enciphered."""
-        return self._key.encrypt(bytes(DES_BLOCK), pad_zero(data + crc16(data), DES_BLOCK))
+    def encipher(self, plain: bytes) -> bytes:
+        """The card's end: zeros fill the last block up, and everything is enciphered."""
+        return self._key.encrypt(bytes(DES_BLOCK), pad_zero(plain, DES_BLOCK))
 
     def opened(self, plain: bytes, length: int | None, trailer_bytes: int = 0) -> bytes | None:
         """As `Ev1Session.opened`, with a checksum over the data only."""
