@@ -92,7 +92,7 @@ def create_application(state: CardState, call: Call) -> bytes:
         sets, rest = parse_key_sets(rest, kind)
     iso_id, name = _iso_identity(rest)
     changer = ks1 >> 4
-    if changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
+    if count and changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
         raise Refusal(Status.PARAMETER_ERROR)
     _refuse_duplicate(state, aid, iso_id, name)
     if state.memory.free_bytes() < APPLICATION_BYTES:
