@@ -53,13 +53,14 @@ _HEADER_BYTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """One command with all its frames put together. `iso` is a CLA 00 APDU, whose status is a whole word."""
+    """One command with all its `frames` put together. `iso` is a CLA 00 APDU, whose status is a whole word."""
 
     ins: int
     message: bytes
     status: int
     answer: bytes
     iso: bool = False
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def join_frames(exchanges: Iterable[tuple[bytes, bytes]]) -> list[Joined]:
             found.append(part)
             continue
         message, answer = before.message + part.message, before.answer + part.answer
-        found[-1] = Joined(before.ins, message, part.status, answer)
+        found[-1] = Joined(before.ins, message, part.status, answer, frames=before.frames + 1)
     return found
 
 

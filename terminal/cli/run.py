@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,6 +54,18 @@ def run(
     collector: Annotated[
         str | None, typer.Option(help="Send records to this collector in the background.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what terminal and cards say to this new file; look at it with `sim transcript`."
+        ),
+    ] = None,
+    record_unmasked: Annotated[
+        bool,
+        typer.Option(
+            "--record-unmasked", help="Mask no UID and no secret in --record. Laboratory cards only."
+        ),
+    ] = False,
     language: Lang = Language.RU,
     json: Json = False,
 ) -> None:
@@ -62,6 +75,7 @@ def run(
     """
     from terminal.cli.assemble import Station, open_terminal
     from terminal.cli.output import print_json, report_as_json, report_as_line
+    from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
     from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
@@ -79,6 +93,7 @@ def run(
     with (
         open_terminal(station, clock, _say_nothing if json else tell) as terminal,
         background_sync(terminal.journal, state, collector, clock) as sync,
+        recording(record, clock, masked=not record_unmasked) as recorded,
     ):
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
@@ -92,7 +107,7 @@ def run(
             if sync is not None:
                 sync.wake()
 
-        serve(terminal, cards, show)
+        serve(terminal, cards, show, recorded)
 
 
 def _say_nothing(_outcome: Outcome) -> None:

@@ -85,14 +85,20 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
     return CardSource(reader, len(turns))
 
 
-def serve(terminal: Terminal, cards: CardSource, show: Callable[[TapReport], None]) -> None:
+def serve(
+    terminal: Terminal,
+    cards: CardSource,
+    show: Callable[[TapReport], None],
+    recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
+) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
+    `recorded` may wrap each connection, to write down what is said on it.
     A `JournalError` ends the loop: a terminal that cannot record must not sell.
     """
 
     def on_card(connection: CardConnection) -> None:
-        show(take_tap(connection, terminal))
+        show(take_tap(recorded(connection), terminal))
 
     def on_fault(error: CardError) -> None:
         terminal.signal(OUT_OF_ORDER)
