@@ -9,6 +9,7 @@ Rules held here and nowhere else (datasheet 9, reference section 5):
 from __future__ import annotations
 
 from hmac import compare_digest
+from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
 from cardproto.channel import CardChannel, NativeAnswer
@@ -143,13 +144,35 @@ class SecureConversation:
             self.drop_session()
             raise
 
+    def execute_frames(self, ins: int) -> tuple[bytes, ...]:
+        """A command without parameters whose answer means something frame by frame."""
+        session = self.session
+        try:
+            message = b"" if session is None else session.protect(ins, b"", b"", None)
+            status, frames = self.channel.frames(ins, message)
+            if status != _OK:
+                raise_status(ins, status)
+            joined = b"".join(frames)
+            plain = joined if session is None else session.accept(ins, status, joined, None, None)
+        except CardError:
+            self.drop_session()
+            raise
+        ends = list(accumulate(map(len, frames), initial=0))
+        return tuple(plain[start:end] for start, end in pairwise(ends) if plain[start:end])
+
     def execute_last(self, ins: int, header: bytes, data: bytes) -> None:
         """An enciphered command with which the card ends the session: its answer is bare, without a MAC."""
+        self.execute_ending(ins, header, data, CommMode.FULL)
+
+    def execute_ending(
+        self, ins: int, header: bytes, data: bytes = b"", mode: CommMode | None = None
+    ) -> None:
+        """Any command with which the card ends the session, answering bare."""
         session = self.session
         if session is None:
             raise NotAuthenticated(f"{command_name(ins)} needs an authenticated session")
         try:
-            answer = self._send(ins, session.protect(ins, header, data, CommMode.FULL), _OK).data
+            answer = self._send(ins, session.protect(ins, header, data, mode), _OK).data
         finally:
             self.drop_session()
         if answer:
