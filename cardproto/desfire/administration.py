@@ -181,7 +181,7 @@ class Administration(SecureConversation):
 
         Without `old_key` it is the key the session is authenticated with: the card ends the session with an
         answer that carries no proof. With `old_key` it is another key and the session goes on. A DES key carries
-        `version` in its parity bits.
+        `version` in its parity bits, and `old_key` must be given with those it has on the card.
         """
         session = self.session
         if session is None:
