@@ -3,6 +3,7 @@
     1 presence   terminal.reader hands over a connected card
     2 select     find the resident application                           terminal.session
     3 session    authenticate, read rights and newest event -> snapshot  terminal.session
+                 and, if the policy says so, the issuer's signed grant   terminal.session.credential
     9 recovery   settle an earlier tap of this card whose end is unknown terminal.commit.settle
     4 decide     decide(snapshot, policy, context, now) -> Decision      terminal.decision
     5 intent     the journal durably holds what we are about to do       terminal.journal
@@ -38,12 +39,13 @@ from terminal.commit.write import (
     write_plan_to_card,
 )
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
 from terminal.errors import JournalError
 from terminal.journal import records
 from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
+from terminal.session.credential import CredentialCheck, CredentialRefusal
 from terminal.session.guard import GuardedConnection
 from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
 from terminal.tap_report import End, TapReport
@@ -71,6 +73,7 @@ class Terminal:
     clock: Clock
     random: Randomness
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
+    credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -155,6 +158,9 @@ class _Tap:
     # stages 4 to 8
 
     def _serve(self, session: CardSession) -> TapReport:
+        refusal = self.t.credentials.refusal(session.card, session.snapshot, self.now)
+        if refusal is not None:
+            return self._not_granted(refusal)
         decision = decide(session.snapshot, self.t.policy, self._context(), self.now)
         plan = decision.write_plan
         if plan is None:
@@ -164,6 +170,13 @@ class _Tap:
         if isinstance(result, Unknown):
             result = self._ask_the_card(intent.sequence, session, result)
         return self._conclude(decision, plan, intent.sequence, result)
+
+    def _not_granted(self, refusal: CredentialRefusal) -> TapReport:
+        """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
+        message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
+        outcome = Outcome(message, accepted=False)
+        decision = Decision(outcome, None, (Reason("credential", refusal.reason),))
+        return self._write_nothing(outcome, decision, f"credential: {refusal.reason}")
 
     def _ask_the_card(self, sequence: int, session: CardSession, unknown: Unknown) -> CommitResult:
         """After an unverified commit answer: if the card is still there, it can tell at once what it did."""

@@ -21,6 +21,7 @@ from terminal.cli.options import (
     Region,
     State,
 )
+from terminal.session.credential import VerifyCredential
 
 if TYPE_CHECKING:
     from terminal.decision.outcome import Outcome
@@ -54,6 +55,13 @@ def run(
     collector: Annotated[
         str | None, typer.Option(help="Send records to this collector in the background.")
     ] = None,
+    verify_credential: Annotated[
+        VerifyCredential, typer.Option(help="When to verify the issuer's signature under concessions.")
+    ] = VerifyCredential.NEVER,
+    issuers: Annotated[
+        Path | None,
+        typer.Option(help="Trusted issuers (TOML); without it the simulator's laboratory issuer is."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +81,7 @@ def run(
 
     Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
     """
-    from terminal.cli.assemble import Station, open_terminal
+    from terminal.cli.assemble import Station, credential_check, open_terminal
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
@@ -95,6 +103,7 @@ def run(
         background_sync(terminal.journal, state, collector, clock) as sync,
         recording(record, clock, masked=not record_unmasked) as recorded,
     ):
+        terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
         _greet(terminal, cards.port.name, json)
