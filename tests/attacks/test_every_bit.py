@@ -31,6 +31,9 @@ def test_every_bit_of_a_purse_tap(town_of: OpenTown, towards: str) -> None:
                 assert rights(card) == rights(fresh)
         ends = Counter(report.outcome.accepted for report in reports)
         assert sum(ends.values()) == 1 + 8 * sum(lengths)
+        assert sum(map(len, (message for pair in undisturbed.said for message in pair))) * 8 == 3280, (
+            "docs/security.md states it"
+        )
         totals = reconciled(town, reports, fresh).total
         assert totals.charged_minor == 2400 * ends[True]
         assert (totals.tmv_failed, totals.unresolved_open) == (0, 0)
