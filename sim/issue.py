@@ -11,6 +11,7 @@ from typing import Final
 from cardproto.channel import CardChannel
 from cardproto.credential.grant import credential_digest
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.key_types import KeyType
 from cardproto.errors import FormatError
 from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.personalise import CardContent, personalise
@@ -46,12 +47,21 @@ def issue(
         return ForeignDesfire(uid, rng)
     if profile.card.kind == "not_desfire":
         return NotDesfire(uid)
-    card = VirtualCard(uid, rng, generation=profile.card.generation)
+    card = VirtualCard(
+        uid, rng, generation=profile.card.generation, key_type=KeyType[profile.card.master_key]
+    )
+    if profile.card.kind == "blank":
+        return card
     channel = CardChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)
     try:
         content = content_of(profile, uid, region, today)
         personalise(
-            DesfireCard(channel), masters.for_card(uid, region), content, rng, profile.card.stop_after
+            DesfireCard(channel),
+            masters.for_card(uid, region),
+            content,
+            rng,
+            profile.card.stop_after,
+            masters.identify_key(region) if profile.card.random_uid else None,
         )
     except (FormatError, OverflowError) as error:
         raise ProfileFault(

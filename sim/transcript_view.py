@@ -85,7 +85,7 @@ def recorded_uid(tap: RecordedTap) -> bytes | None:
 def key_candidates(keys: ResidentKeys | None, resident: bool, number: int) -> list[CardKey]:
     """Keys a slot may have had: the diversified one, and zeros as it is delivered."""
     own: list[bytes] = []
-    if keys is not None and resident and number in list(KeyNo):
+    if keys is not None and resident and number in range(KeyNo.IDENTIFY):
         own.append(keys.application_key(KeyNo(number)))
     elif keys is not None and not resident and number == 0:
         own.append(keys.picc)

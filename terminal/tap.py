@@ -148,7 +148,7 @@ class _Tap:
         """What the card says of tap `sequence`; None when it cannot tell any more."""
         intended = (self.t.number, sequence)
         verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
-        if verdict is Settlement.STILL_OPEN:
+        if verdict is Settlement.STILL_OPEN or not session.purse_agrees():
             return None
         if verdict is Settlement.NOT_COMMITTED:
             return NotCommitted(TransmissionError(verdict.value))
@@ -166,7 +166,7 @@ class _Tap:
         if plan is None:
             return self._write_nothing(decision.outcome, decision)
         intent = self.t.journal.begin(self._intent(session, decision, plan), sequence=plan.event.sequence)
-        result = write_plan_to_card(session.card, plan, intent)
+        result = write_plan_to_card(session.card, plan, intent, proving=session.proving)
         if isinstance(result, Unknown):
             result = self._ask_the_card(intent.sequence, session, result)
         return self._conclude(decision, plan, intent.sequence, result)
