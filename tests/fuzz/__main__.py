@@ -35,9 +35,14 @@ def guided(name: str, seconds: int, runs: int) -> None:
     import atheris  # noqa: PLC0415 not installed everywhere
 
     with atheris.instrument_imports(include=["cardproto", "sim", "terminal"], enable_loader_override=False):
-        from tests.fuzz.harness import CORPUS, HARNESSES  # noqa: PLC0415 instrumented while imported
+        from tests.fuzz.harness import CORPUS, HARNESSES, longest  # noqa: PLC0415 instrumented while imported
     found = tempfile.mkdtemp(prefix=f"fuzz-{name}-")
-    limits = [f"-max_total_time={seconds}", f"-runs={runs}", "-max_len=2048", "-print_final_stats=1"]
+    limits = [
+        f"-max_total_time={seconds}",
+        f"-runs={runs}",
+        f"-max_len={longest(name)}",
+        "-print_final_stats=1",
+    ]
     atheris.Setup([sys.argv[0], *limits, "-timeout=20", found, str(CORPUS / name)], HARNESSES[name])
     atheris.Fuzz()
 

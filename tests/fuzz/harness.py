@@ -28,6 +28,7 @@ HARNESSES: dict[str, Harness] = {
     "transcript": parsers.transcript,
 }
 CORPUS = Path(__file__).parent / "corpus"
+MAX_BYTES = 2048
 INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xAF, 0xFE, 0xFF)
 
 
@@ -36,9 +37,14 @@ def corpus(name: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]
 
 
+def longest(name: str) -> int:
+    """How long inputs may become: every seed must fit whole, or nothing behind its cut is ever reached."""
+    return max(MAX_BYTES, *(2 * len(data) for data in corpus(name)))
+
+
 def mutations(seeds: list[bytes], seed: int) -> Iterator[bytes]:
     """Endless: a seed, or two crossed, with a few bytes changed, cut or repeated."""
-    rng = random.Random(seed)
+    rng, limit = random.Random(seed), max([MAX_BYTES, *(2 * len(data) for data in seeds)])
     while True:
         data = bytearray(rng.choice(seeds) if seeds else b"")
         if rng.random() < 0.2 and seeds:
@@ -58,7 +64,7 @@ def mutations(seeds: list[bytes], seed: int) -> Iterator[bytes]:
                 case _:
                     part = data[at : at + rng.randint(1, 32)]
                     data[at:at] = part
-        yield bytes(data[:4096])
+        yield bytes(data[:limit])
 
 
 def run_mutations(name: str, *, runs: int | None = None, seconds: float | None = None, seed: int = 0) -> int:

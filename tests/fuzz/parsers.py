@@ -120,7 +120,7 @@ def wire(data: bytes) -> None:
 
 def region_document(data: bytes) -> None:
     with contextlib.suppress(RegionDocumentError):
-        parse_region(data.decode("utf-8", "surrogateescape"), "fuzz")
+        parse_region(data.decode("utf-8", "replace"), "fuzz")
 
 
 def file_settings(data: bytes) -> None:
