@@ -14,9 +14,10 @@ from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import AesKey
-from cardproto.desfire.messaging import CommMode
+from cardproto.desfire.messaging import CommMode, Session
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
+from cardproto.resident.opening import begin
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, build_event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, Rights, build_rights, parse_rights
 
@@ -55,22 +56,23 @@ class ReloadDesk:
         elif difference < 0:
             card.debit(FILE_PURSE, -difference, CommMode.MAC)
         self._append(card, before.event, EventKind.RELOAD, at, abs(difference), purse_minor)
-        card.commit_transaction(return_mac=True)
+        _commit(card)
 
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
         """Write changed rights with the next revision, and append the event that says so; returns them."""
+        before = self.read()
+        rights, event = before.rights, before.event
         card = self._open(KeyNo.RELOAD)
-        rights, event = self._files(card)
         changed = replace(change(rights), revision=(rights.revision + 1) & 0xFFFF)
         card.write_data(FILE_RIGHTS, 0, build_rights(changed), CommMode.MAC)
         self._append(card, event, EventKind.RIGHTS_CHANGE, at, 0, event.balance_after_minor)
-        card.commit_transaction(return_mac=True)
+        _commit(card)
         return changed
 
     def _open(self, key_no: KeyNo) -> DesfireCard:
         card = DesfireCard(CardChannel(self._connection))
         card.select_application(AID)
-        card.authenticate_ev2_first(key_no, AesKey(self._keys.application_key(key_no)), self._rng(16))
+        begin(card, key_no, AesKey(self._keys.application_key(key_no)), self._rng)
         return card
 
     def _files(self, card: DesfireCard) -> tuple[Rights, Event]:
@@ -97,3 +99,8 @@ class ReloadDesk:
             balance_after_minor=balance_minor,
         )
         card.write_record(FILE_EVENTS, 0, build_event(event), CommMode.MAC)
+
+
+def _commit(card: DesfireCard) -> None:
+    """With the card's proof where it has one to give (not on EV1)."""
+    card.commit_transaction(return_mac=isinstance(card.session, Session))
