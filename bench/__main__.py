@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from bench import fares, gtfs, pcsc, process, taps
+from bench import card, fares, gtfs, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
     taps.flushes,
     taps.cpu,
     taps.records,
+    card.exchange_rate,
+    card.personalising,
     process.start,
     process.memory,
     pcsc.exchanges,
+    card.memory,
     fares.decisions,
     fares.loading,
     fares.memory,

@@ -80,6 +80,15 @@ class CardChannel:
             collected += part
         return NativeAnswer(status, collected)
 
+    def frames(self, ins: int, data: bytes = b"") -> tuple[int, list[bytes]]:
+        """As `native` for a short command, with the answer's frames kept apart."""
+        status, part = self.frame(ins, data)
+        parts = [part]
+        while status == _STATUS_MORE:
+            status, part = self.frame(INS_ADDITIONAL_FRAME)
+            parts.append(part)
+        return status, parts
+
     def frame(self, ins: int, data: bytes = b"") -> NativeAnswer:
         """Exactly one wrapped exchange; an AF status is handed to the caller (authentication needs that)."""
         if data:

@@ -10,8 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sim import cli_vpcd
+from sim import cli_card, cli_transcript, cli_vpcd
+from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
+from sim.transcript import TranscriptFault
 from sim.vpcd import VpcdFault
 
 EXIT_READER_FAULT: Final = 30
@@ -24,6 +26,8 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("vpcd")(cli_vpcd.vpcd)
+app.add_typer(cli_card.app, name="card")
+app.add_typer(cli_transcript.app, name="transcript")
 
 
 @app.callback()
@@ -76,9 +80,9 @@ def main() -> None:
     """Entry point: a fault becomes one line and its exit code, 50 for a profile and 30 for the virtual reader."""
     try:
         app()
-    except (ProfileFault, VpcdFault) as fault:
+    except (ProfileFault, ImageFault, TranscriptFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
-        sys.exit(EXIT_PROFILE_FAULT if isinstance(fault, ProfileFault) else EXIT_READER_FAULT)
+        sys.exit(EXIT_READER_FAULT if isinstance(fault, VpcdFault) else EXIT_PROFILE_FAULT)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from typing import Annotated, Final
 import typer
 
 from sim.card.port import SimCard
+from sim.card.virtual import VirtualCard
+from sim.image_file import is_image, load_card, save_card
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
@@ -27,7 +29,12 @@ EXIT_SERVICE_ENDED: Final = 31
 
 
 def vpcd(
-    profile: Annotated[str, typer.Option(help="A resident, see `sim profiles`, or a TOML file of your own.")],
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="A resident, see `sim profiles`, a TOML file of your own, or a card image file (.json)."
+        ),
+    ],
     slot: Annotated[int, typer.Option(min=0, max=1, help="Which of the two virtual readers.")] = 0,
     taps: Annotated[
         int | None, typer.Option(min=1, help="Put the card in so many times and end; default: leave it in.")
@@ -70,6 +77,8 @@ def vpcd(
         ended_by_itself = False
     finally:
         bridge.remove()
+        if is_image(profile) and isinstance(card, VirtualCard):
+            save_card(card, Path(profile))
         if image_out is not None:
             image_out.write_text(json.dumps(card.image(), indent=1) + "\n", "utf-8")
     if ended_by_itself:
@@ -103,5 +112,8 @@ def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
 
 
 def _issue(profile: str, keys: Path, region: int, today: date, seed: int | None) -> SimCard:
+    """The resident's card, new; or the card in an image file, as it was left."""
     rng: Callable[[int], bytes] = secrets.token_bytes if seed is None else random.Random(seed).randbytes  # noqa: S311 a simulated card, made repeatable on purpose
+    if is_image(profile):
+        return load_card(Path(profile), rng)
     return issue(load_profile(profile), load_lab_keys(keys), region, today, rng)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 
 from cardproto.channel import CardChannel
+from cardproto.credential.grant import credential_digest
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.key_types import KeyType
 from cardproto.errors import FormatError
 from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.personalise import CardContent, personalise
@@ -24,6 +27,7 @@ from sim.card.other import ForeignDesfire, NotDesfire
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
+from sim.lab_issuer import lab_credential
 from sim.profile import STATE_COUNTER_LAYOUT, Profile, ProfileFault, StateSection
 
 DESK_TERMINAL: Final = 0
@@ -43,12 +47,21 @@ def issue(
         return ForeignDesfire(uid, rng)
     if profile.card.kind == "not_desfire":
         return NotDesfire(uid)
-    card = VirtualCard(uid, rng, generation=profile.card.generation)
+    card = VirtualCard(
+        uid, rng, generation=profile.card.generation, key_type=KeyType[profile.card.master_key]
+    )
+    if profile.card.kind == "blank":
+        return card
     channel = CardChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)
     try:
         content = content_of(profile, uid, region, today)
         personalise(
-            DesfireCard(channel), masters.for_card(uid, region), content, rng, profile.card.stop_after
+            DesfireCard(channel),
+            masters.for_card(uid, region),
+            content,
+            rng,
+            profile.card.stop_after,
+            masters.identify_key(region) if profile.card.random_uid else None,
         )
     except (FormatError, OverflowError) as error:
         raise ProfileFault(
@@ -59,7 +72,7 @@ def issue(
 
 
 def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardContent:
-    """What the desk writes: rights, purse, and the first event with the running state.
+    """What the desk writes: rights, purse, the first event with the running state, and the signed grant of concessions.
 
     That event is dated at the start of the issue day (UTC), so that every tap of the day comes after it.
     """
@@ -76,7 +89,13 @@ def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardCo
         meals=state.meals,
         counters=state.counters(),
     )
-    return CardContent(_rights(profile, uid, region, today), event, purse_minor)
+    rights = _rights(profile, uid, region, today)
+    if not any(rights.concessions):
+        return CardContent(rights, event, purse_minor)
+    credential = lab_credential(uid, rights, today)
+    return CardContent(
+        replace(rights, credential_digest=credential_digest(credential)), event, purse_minor, credential
+    )
 
 
 def pseudonym_of(profile: Profile, uid: bytes) -> bytes:

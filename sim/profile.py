@@ -52,10 +52,16 @@ class Description(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardSection(Struct, frozen=True, forbid_unknown_fields=True):
-    """The card itself. `stop_after` names the personalisation step after which the desk gave up."""
+    """The card itself. `stop_after` names the personalisation step after which the desk gave up.
 
-    kind: Literal["resident", "foreign_desfire", "not_desfire"] = "resident"
-    generation: Literal["EV2", "EV3"] = "EV2"
+    A `blank` card is as the factory delivers it, with `master_key` DES, or prepared with AES; all zero either way.
+    `random_uid` cards never show their own UID. Light has one fixed application and is only ever blank.
+    """
+
+    kind: Literal["resident", "blank", "foreign_desfire", "not_desfire"] = "resident"
+    generation: Literal["EV1", "EV2", "EV3", "Light"] = "EV2"
+    master_key: Literal["DES", "AES"] = "AES"
+    random_uid: bool = False
     issued: str = ISSUED_LONG_AGO
     valid_from: str = ISSUED_LONG_AGO
     valid_to: str = "+1400d"
@@ -118,6 +124,7 @@ def load_profile(name: str | Path) -> Profile:
     path = name if isinstance(name, Path) else _path_of(name)
     profile = _convert(path, read_toml(path))
     _check_days(path, profile)
+    _check_card(path, profile.card)
     stop = profile.card.stop_after
     if stop is not None and stop not in STEPS:
         raise ProfileFault(f"{path}: card.stop_after is {stop!r}", f"Use one of {', '.join(STEPS)}.")
@@ -154,6 +161,15 @@ def _convert(path: Path, tables: Mapping[str, object]) -> Profile:
         raise ProfileFault(
             f"{path}: {error}", "Correct that key; sim/profile.py lists what exists."
         ) from error
+
+
+def _check_card(path: Path, card: CardSection) -> None:
+    if card.generation == "Light" and card.kind != "blank":
+        raise ProfileFault(f"{path}: a Light holds no resident application", 'Use kind = "blank" for it.')
+    if card.random_uid and card.kind != "resident":
+        raise ProfileFault(
+            f"{path}: card.random_uid is for resident cards", "The desk switches it on; leave it out."
+        )
 
 
 def _check_days(path: Path, profile: Profile) -> None:

@@ -3,6 +3,7 @@
     1 presence   terminal.reader hands over a connected card
     2 select     find the resident application                           terminal.session
     3 session    authenticate, read rights and newest event -> snapshot  terminal.session
+                 and, if the policy says so, the issuer's signed grant   terminal.session.credential
     9 recovery   settle an earlier tap of this card whose end is unknown terminal.commit.settle
     4 decide     decide(snapshot, policy, context, now) -> Decision      terminal.decision
     5 intent     the journal durably holds what we are about to do       terminal.journal
@@ -41,7 +42,7 @@ from terminal.commit.write import (
     write_plan_to_card,
 )
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.trail import compact, stated
 from terminal.errors import JournalError
@@ -50,6 +51,7 @@ from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
+from terminal.session.credential import CredentialCheck, CredentialRefusal
 from terminal.session.guard import GuardedConnection
 from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
 from terminal.tap_report import End, TapReport
@@ -86,6 +88,7 @@ class Terminal:
     random: Randomness
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenDesk | None = None
+    credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -169,8 +172,8 @@ class _Tap:
         """What the card says of tap `sequence`; None when it cannot tell any more."""
         intended = (self.t.number, sequence)
         verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
-        if verdict is Settlement.STILL_OPEN:
-            course.take(SAID[verdict])
+        if verdict is Settlement.STILL_OPEN or not session.purse_agrees():
+            course.take(SAID[Settlement.STILL_OPEN])
             return None
         if verdict is Settlement.NOT_COMMITTED:
             course.take(SAID[verdict])
@@ -183,6 +186,9 @@ class _Tap:
     # stages 4 to 8
 
     def _serve(self, session: CardSession) -> TapReport:
+        refusal = self.t.credentials.refusal(session.card, session.snapshot, self.now)
+        if refusal is not None:
+            return self._not_granted(refusal)
         context = self._context()
         decision = decide(session.snapshot, self.t.policy, context, self.now)
         plan = decision.write_plan
@@ -193,7 +199,7 @@ class _Tap:
             intent = self.t.journal.begin(
                 self._intent(session, context, decision, plan), sequence=plan.event.sequence
             )
-            result = write_plan_to_card(session.card, plan, intent, course)
+            result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
         except JournalError:
             report = self._serve_without_journal(decision)
             if report is None:
@@ -211,6 +217,13 @@ class _Tap:
         noted = self.t.canteen.serve_without_journal(self.card_ref, decision.meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
         return self._report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+
+    def _not_granted(self, refusal: CredentialRefusal) -> TapReport:
+        """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
+        message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
+        outcome = Outcome(message, accepted=False)
+        decision = Decision(outcome, None, (Reason("credential", refusal.reason),))
+        return self._write_nothing(outcome, decision, f"credential: {refusal.reason}")
 
     def _ask_the_card(
         self, sequence: int, session: CardSession, unknown: Unknown, course: Course

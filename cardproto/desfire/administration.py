@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from cardproto.desfire.application import KeySettings, Version
+from cardproto.desfire.application import DfName, KeySettings, Version
 from cardproto.desfire.commands import (
     INS_CHANGE_FILE_SETTINGS,
     INS_CHANGE_KEY,
+    INS_CHANGE_KEY_SETTINGS,
     INS_CREATE_APPLICATION,
     INS_CREATE_TRANSACTION_MAC_FILE,
     INS_DELETE_APPLICATION,
@@ -16,8 +17,10 @@ from cardproto.desfire.commands import (
     INS_FREE_MEMORY,
     INS_GET_APPLICATION_IDS,
     INS_GET_CARD_UID,
+    INS_GET_DF_NAMES,
     INS_GET_FILE_IDS,
     INS_GET_FILE_SETTINGS,
+    INS_GET_ISO_FILE_IDS,
     INS_GET_KEY_SETTINGS,
     INS_GET_KEY_VERSION,
     INS_GET_VERSION,
@@ -25,7 +28,7 @@ from cardproto.desfire.commands import (
     INS_SET_CONFIGURATION,
 )
 from cardproto.desfire.creation import CREATE_INS, SettingsChange, build_change, build_create
-from cardproto.desfire.crypto import BLOCK, crc32
+from cardproto.desfire.crypto import BLOCK
 from cardproto.desfire.files import (
     DataFileSettings,
     FileSettings,
@@ -35,12 +38,20 @@ from cardproto.desfire.files import (
     ValueFileSettings,
     parse_file_settings,
 )
-from cardproto.desfire.messaging import CommMode
+from cardproto.desfire.key_change import new_key_data
+from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.secure import AID_BYTES, SecureConversation
 from cardproto.errors import NotAuthenticated, ProtocolError
 
 UID_BYTES: Final = 7
 SIGNATURE_BYTES: Final = 56
+CONFIGURE_FLAGS: Final = 0x00
+"""One byte: bit 0 disables Format, bit 1 makes anticollision show a random UID. Neither can be undone."""
+CONFIGURE_DEFAULT_KEY: Final = 0x01
+"""24 bytes and a version: what the keys of new applications are."""
+CONFIGURE_ATS: Final = 0x02
+"""The whole answer to select, its own length first."""
 _KEY_NUMBER: Final = 0x3F
 _STATUS_SIGNATURE: Final = 0x90
 
@@ -138,38 +149,60 @@ class Administration(SecureConversation):
             raise ProtocolError(f"GetApplicationIDs: {len(raw)} bytes are no whole AIDs")
         return tuple(raw[at : at + AID_BYTES][::-1] for at in range(0, len(raw), AID_BYTES))
 
+    def get_df_names(self) -> tuple[DfName, ...]:
+        """Applications with an ISO identity; one frame each, which is why they are asked for one by one."""
+        frames = self.execute_frames(INS_GET_DF_NAMES)
+        return tuple(DfName.parse(frame) for frame in frames)
+
+    def get_iso_file_ids(self) -> tuple[int, ...]:
+        """ISO file ids of the files that have one, in the card's order."""
+        raw = self.execute(INS_GET_ISO_FILE_IDS, answer_bytes=None)
+        if len(raw) % 2:
+            raise ProtocolError(f"GetISOFileIDs: {len(raw)} bytes are no whole ids")
+        return tuple(int.from_bytes(raw[at : at + 2], "little") for at in range(0, len(raw), 2))
+
     def get_key_settings(self) -> KeySettings:
         """Settings of the selected application's keys."""
-        return KeySettings.parse(self.execute(INS_GET_KEY_SETTINGS, answer_bytes=2))
+        return KeySettings.parse(self.execute(INS_GET_KEY_SETTINGS, answer_bytes=None))
 
     def get_key_version(self, key_no: int) -> int:
         """The version byte given when the key was set."""
         return self.execute(INS_GET_KEY_VERSION, bytes((key_no,)), answer_bytes=1)[0]
 
-    def change_key(self, key_no: int, new_key: bytes, version: int, old_key: bytes | None = None) -> None:
-        """Set AES key `key_no` (0x80 for the card's own master key becoming AES).
+    def change_key(
+        self,
+        key_no: int,
+        new_key: bytes,
+        version: int,
+        old_key: bytes | None = None,
+        key_type: KeyType = KeyType.AES,
+    ) -> None:
+        """Set key `key_no` of the selected level; `PICC_KEY` says how the card's own master key is named.
 
         Without `old_key` it is the key the session is authenticated with: the card ends the session with an
-        answer that carries no MAC. With `old_key` it is another key and the session goes on.
+        answer that carries no proof. With `old_key` it is another key and the session goes on. A DES key carries
+        `version` in its parity bits, and `old_key` must be given with those it has on the card.
         """
         session = self.session
         if session is None:
             raise NotAuthenticated("ChangeKey needs an authenticated session")
-        same = key_no & _KEY_NUMBER == session.key_no
-        if same is not (old_key is None):
+        if (key_no & _KEY_NUMBER == session.key_no) is not (old_key is None):
             raise ValueError("give the old key exactly when changing another key than the authenticated one")
-        if len(new_key) != BLOCK or (old_key is not None and len(old_key) != BLOCK):
-            raise ValueError(f"AES-128 keys are {BLOCK} bytes")
+        secret, key = new_key_data(new_key, version, key_type, old_key)
         if old_key is None:
-            self.execute_last(INS_CHANGE_KEY, bytes((key_no,)), new_key + bytes((version,)))
+            self.execute_last(INS_CHANGE_KEY, bytes((key_no,)), secret)
             return
-        mixed = bytes(a ^ b for a, b in zip(new_key, old_key, strict=True))
-        secret = mixed + bytes((version,)) + crc32(new_key)
-        self.execute(INS_CHANGE_KEY, bytes((key_no,)), secret, CommMode.FULL)
+        self.execute_enciphered(INS_CHANGE_KEY, bytes((key_no,)), secret, session.checksum(key))
+
+    def change_key_settings(self, settings: KeySettings) -> None:
+        """KS1 of the selected level; the kind and number of keys in `settings` stay what they are."""
+        self.execute(INS_CHANGE_KEY_SETTINGS, b"", settings.to_bytes()[:1], CommMode.FULL)
 
     def set_configuration(self, option: int, data: bytes) -> None:
         """One configuration option of the card or application; always enciphered."""
-        self.execute(INS_SET_CONFIGURATION, bytes((option,)), data, CommMode.FULL)
+        # In the old kinds of messaging the padding does not say where data of any length ends.
+        trailer = b"\x80" if option == CONFIGURE_ATS and not isinstance(self.session, Session) else b""
+        self.execute_enciphered(INS_SET_CONFIGURATION, bytes((option,)), data, trailer)
 
     def get_version(self) -> Version:
         """Hardware, software, UID and production data; three frames."""

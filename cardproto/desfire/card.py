@@ -1,4 +1,4 @@
-"""A DESFire EV2/EV3 card as the terminal sees it: all it can be asked, and the end of a transaction."""
+"""A DESFire card as the terminal sees it: all it can be asked, and the end of a transaction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from cardproto.desfire.commands import (
     INS_COMMIT_TRANSACTION,
 )
 from cardproto.desfire.data import FileContent
+from cardproto.desfire.iso_commands import IsoCommands
+from cardproto.desfire.key_sets import KeySetCommands
+from cardproto.desfire.legacy_authentication import LegacyAuthentication
+from cardproto.desfire.proximity import ProximityCheck
 from cardproto.desfire.transaction_mac import (
     CONTENT_BYTES,
     READER_ID_BYTES,
@@ -21,8 +25,12 @@ from cardproto.desfire.transaction_mac import (
 _RETURN_MAC: Final = b"\x01"
 
 
-class DesfireCard(FileContent, Administration):
-    """Selection and sessions: `SecureConversation`; content: `FileContent`; building: `Administration`."""
+class DesfireCard(
+    FileContent, Administration, LegacyAuthentication, KeySetCommands, IsoCommands, ProximityCheck
+):
+    """Selection and EV2 sessions: `SecureConversation`; older ones: `LegacyAuthentication`; content: `FileContent`;
+    building: `Administration` and `KeySetCommands`; the rest: `IsoCommands`, `ProximityCheck`.
+    """
 
     def commit_transaction(self, *, return_mac: bool) -> TransactionMac | None:
         """Make everything pending true, all or nothing; with `return_mac` the card proves it.

@@ -22,6 +22,7 @@ from cardproto.desfire.files import (
     KEY_OPTION_AES,
     OPTION_ADDITIONAL,
     OPTION_EXCLUDE_UNAUTHENTICATED,
+    OPTION_TMC_LIMIT,
     AccessRights,
     DataFileSettings,
     FileSettings,
@@ -44,11 +45,16 @@ CREATE_INS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
-    """What ChangeFileSettings sets: mode, rights, and (EV2/EV3) the additional access-right sets."""
+    """What ChangeFileSettings sets: mode, rights, and (EV2/EV3) the additional access-right sets.
+
+    `tmc_limit` and `exclude_unauthenticated` are for the transaction MAC file only.
+    """
 
     mode: CommMode
     rights: AccessRights
     additional: tuple[AccessRights, ...] = ()
+    tmc_limit: int | None = None
+    exclude_unauthenticated: bool = False
 
 
 def build_create(file_no: int, settings: FileSettings, iso_id: int | None = None) -> bytes:
@@ -86,7 +92,12 @@ def _option(settings: FileSettings) -> int:
 
 
 def build_change(change: SettingsChange) -> bytes:
-    """The data of ChangeFileSettings, which goes after the file number: option, rights, sets."""
-    sets = change.additional
-    head = bytes((change.mode | (OPTION_ADDITIONAL if sets else 0),)) + change.rights.to_bytes()
-    return head + bytes((len(sets),)) + b"".join(s.to_bytes() for s in sets) if sets else head
+    """The data of ChangeFileSettings, which goes after the file number: option, rights, sets, limit."""
+    sets, limit = change.additional, change.tmc_limit
+    option = change.mode | (OPTION_ADDITIONAL if sets else 0)
+    option |= OPTION_EXCLUDE_UNAUTHENTICATED if change.exclude_unauthenticated else 0
+    option |= 0 if limit is None else OPTION_TMC_LIMIT
+    body = bytes((option,)) + change.rights.to_bytes()
+    if sets:
+        body += bytes((len(sets),)) + b"".join(s.to_bytes() for s in sets)
+    return body if limit is None else body + limit.to_bytes(4, "little")

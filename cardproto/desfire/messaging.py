@@ -1,6 +1,6 @@
 """EV2 secure messaging: session keys, initialisation vectors, MACs and encryption, for either end.
 
-Pure functions over one small mutable `Session`; the terminal side (`secure.py`) and the software card both
+Pure functions over one small mutable `Session`; the terminal side (`protect`, `accept`) and the software card both
 use them, which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9, AN12343.
 """
 
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from hmac import compare_digest
+from typing import Final, Protocol
 
-from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, pad, truncate_mac, unpad
+from cardproto.desfire.commands import command_name
+from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, crc32, pad, truncate_mac, unpad
+from cardproto.errors import IntegrityError, ProtocolError
 
 MAC_BYTES: Final = 8
 COUNTER_LIMIT: Final = 0xFFFF
@@ -24,6 +27,34 @@ class CommMode(IntEnum):
     PLAIN = 0
     MAC = 1
     FULL = 3
+
+
+class SecureMessaging(Protocol):
+    """The terminal's end of any authenticated conversation: EV2 here, EV1 and D40 in `legacy_messaging`."""
+
+    @property
+    def key_no(self) -> int:
+        """The key somebody has proved to have."""
+        ...
+
+    def checksum(self, data: bytes) -> bytes:
+        """What ChangeKey adds about a new key other than the session's own."""
+        ...
+
+    def protect(
+        self, ins: int, header: bytes, data: bytes, mode: CommMode | None, trailer: bytes = b""
+    ) -> bytes:
+        """What follows the INS on the wire; `mode` None is the rule for management commands.
+
+        `trailer` is enciphered behind `data` and its checksum (ChangeKey has one).
+        """
+        ...
+
+    def accept(
+        self, ins: int, status: int, answer: bytes, mode: CommMode | None, answer_bytes: int | None
+    ) -> bytes:
+        """The verified plain answer; raises `IntegrityError`. `answer_bytes` is its length when known."""
+        ...
 
 
 def session_vector(label: bytes, rnd_a: bytes, rnd_b: bytes) -> bytes:
@@ -54,6 +85,39 @@ class Session:
         enc = AesKey(key.cmac(session_vector(LABEL_ENC, rnd_a, rnd_b)))
         mac = AesKey(key.cmac(session_vector(LABEL_MAC, rnd_a, rnd_b)))
         return cls(key_no, ti, counter, enc, mac)
+
+    def checksum(self, data: bytes) -> bytes:
+        """What ChangeKey adds about a new key other than the session's own."""
+        return crc32(data)
+
+    def protect(
+        self, ins: int, header: bytes, data: bytes, mode: CommMode | None, trailer: bytes = b""
+    ) -> bytes:
+        """The terminal's end; management commands are MACed. Raises `ProtocolError` at the counter's end."""
+        if self.counter >= COUNTER_LIMIT:
+            raise ProtocolError("the session's command counter is used up; authenticate again")
+        if mode is CommMode.PLAIN:
+            return header + data
+        sent = self.encrypt_command(data + trailer) if mode is CommMode.FULL else data
+        return header + sent + self.command_mac(ins, header, sent)
+
+    def accept(
+        self, ins: int, status: int, answer: bytes, mode: CommMode | None, answer_bytes: int | None
+    ) -> bytes:
+        """The terminal's end: the counter moves on, whatever the mode; then MAC and padding are verified."""
+        del answer_bytes
+        self.counter += 1
+        if mode is CommMode.PLAIN:
+            return answer
+        body, mac = answer[:-MAC_BYTES], answer[-MAC_BYTES:]
+        if not compare_digest(self.response_mac(body, status), mac):
+            raise IntegrityError(f"{command_name(ins)}: the answer's MAC does not verify")
+        if mode is not CommMode.FULL:
+            return body
+        plain = self.decrypt_response(body)
+        if plain is None:
+            raise IntegrityError(f"{command_name(ins)}: the answer's padding is wrong")
+        return plain
 
     def command_mac(self, ins: int, header: bytes, data: bytes) -> bytes:
         """MACt of a command; `data` as it travels (encrypted in Full mode)."""

@@ -1,7 +1,7 @@
-"""The terminal's end of an EV2 conversation: select, authenticate, and one protected command at a time.
+"""The terminal's end of a conversation: select, authenticate by EV2, and one protected command at a time.
 
 Rules held here and nowhere else (datasheet 9, reference section 5):
-- a command is protected with the session counter, its answer with the counter after it; plain ones count too;
+- whatever kind of session there is protects every command and verifies every answer (`SecureMessaging`);
 - any error, from the card or about its answer, ends the session and forgets the pending transaction;
 - an answer is used only after its MAC, padding and length have been verified.
 """
@@ -9,6 +9,7 @@ Rules held here and nowhere else (datasheet 9, reference section 5):
 from __future__ import annotations
 
 from hmac import compare_digest
+from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
 from cardproto.channel import CardChannel, NativeAnswer
@@ -17,10 +18,12 @@ from cardproto.desfire.commands import (
     INS_AUTHENTICATE_EV2_FIRST,
     INS_AUTHENTICATE_EV2_NON_FIRST,
     INS_SELECT_APPLICATION,
+    ISO_CHAINED_CODES,
+    ContentCodes,
     command_name,
 )
 from cardproto.desfire.crypto import BLOCK, ZERO_IV, CardKey, rotate_left
-from cardproto.desfire.messaging import COUNTER_LIMIT, MAC_BYTES, CommMode, Session
+from cardproto.desfire.messaging import CommMode, SecureMessaging, Session
 from cardproto.desfire.status import raise_status
 from cardproto.desfire.transaction_mac import DataCommand
 from cardproto.errors import CardError, IntegrityError, NotAuthenticated, ProtocolError
@@ -34,14 +37,16 @@ _FIRST_PROOF_BYTES: Final = 32
 class SecureConversation:
     """Session and protected exchange over one channel; the commands themselves are in the subclasses.
 
-    `session` is None until authenticated and again after any error. `data_commands` are those of the running
-    transaction as the transaction MAC counts them; the list is *replaced*, never emptied, when the
+    `session` is None until authenticated and again after any error. `codes` are the codes content travels by; an
+    authentication of the old kinds (`LegacyAuthentication`) changes them for good. `data_commands` are those of
+    the running transaction as the transaction MAC counts them; the list is *replaced*, never emptied, when the
     transaction ends, so a caller may keep it.
     """
 
     def __init__(self, channel: CardChannel) -> None:
         self.channel = channel
-        self.session: Session | None = None
+        self.session: SecureMessaging | None = None
+        self.codes: ContentCodes = ISO_CHAINED_CODES
         self.data_commands: list[DataCommand] = []
 
     def select_application(self, aid: bytes) -> None:
@@ -58,14 +63,19 @@ class SecureConversation:
         if answer:
             raise ProtocolError(f"SelectApplication: {len(answer)} bytes in an answer that has none")
 
-    def authenticate_ev2_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
+    def authenticate_ev2_first(
+        self, key_no: int, key: CardKey, rnd_a: bytes, capabilities: bytes = b""
+    ) -> None:
         """Begin a session with AES key `key_no`; `rnd_a` are 16 fresh random bytes.
+
+        `capabilities` (PCDcap2, at most 6 bytes) tells the card what else this terminal can; nothing by default.
 
         Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
         prove that it has the key, `ProtocolError` for LRP, which is refused.
         """
         self.session = None
-        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, bytes((key_no, 0)), key, rnd_a)
+        parameters = bytes((key_no, len(capabilities))) + capabilities
+        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, parameters, key, rnd_a)
         proof = self._prove(INS_AUTHENTICATE_EV2_FIRST, key, rnd_a, rnd_b, _FIRST_PROOF_BYTES)
         ti, returned = proof[:4], proof[4:20]
         self._check_proof(INS_AUTHENTICATE_EV2_FIRST, returned, rnd_a)
@@ -74,7 +84,7 @@ class SecureConversation:
     def authenticate_ev2_non_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
         """Change the key inside a session: new session keys, same transaction, identifier and counter."""
         before = self.session
-        if before is None:
+        if not isinstance(before, Session):
             raise NotAuthenticated("AuthenticateEV2NonFirst needs a session; use AuthenticateEV2First")
         rnd_b = self._challenge(INS_AUTHENTICATE_EV2_NON_FIRST, bytes((key_no,)), key, rnd_a)
         returned = self._prove(INS_AUTHENTICATE_EV2_NON_FIRST, key, rnd_a, rnd_b, BLOCK)
@@ -99,7 +109,7 @@ class SecureConversation:
 
         `also_accept` is a second status that means success (Read_Sig has one).
 
-        `mode` None is the rule for management commands: MAC in a session, plain without. MAC or Full without
+        `mode` None is the rule for management commands: the session's MAC, plain without one. MAC or Full without
         a session raise `NotAuthenticated` before anything is sent. Every other error ends the session here.
         """
         session = self.session
@@ -109,8 +119,9 @@ class SecureConversation:
             if session is None:
                 plain = self._send(ins, header + data, also_accept).data
             else:
-                chosen = CommMode.MAC if mode is None else mode
-                plain = self._protected(session, ins, header, data, chosen, also_accept)
+                message = session.protect(ins, header, data, mode)
+                status, answer = self._send(ins, message, also_accept)
+                plain = session.accept(ins, status, answer, mode, answer_bytes)
             if answer_bytes is not None and len(plain) != answer_bytes:
                 raise ProtocolError(
                     f"{command_name(ins)}: {len(plain)} bytes answered, {answer_bytes} expected"
@@ -120,41 +131,52 @@ class SecureConversation:
             raise
         return plain
 
-    def execute_last(self, ins: int, header: bytes, data: bytes) -> None:
-        """An enciphered command with which the card ends the session: its answer is bare, without a MAC."""
+    def execute_enciphered(self, ins: int, header: bytes, data: bytes, trailer: bytes) -> None:
+        """An enciphered command with something behind its data and checksum, and an answer without data."""
         session = self.session
         if session is None:
             raise NotAuthenticated(f"{command_name(ins)} needs an authenticated session")
         try:
-            answer = self._send(ins, self._protect(session, ins, header, data, CommMode.FULL), _OK).data
+            status, answer = self._send(ins, session.protect(ins, header, data, CommMode.FULL, trailer), _OK)
+            if session.accept(ins, status, answer, CommMode.FULL, 0):
+                raise ProtocolError(f"{command_name(ins)}: data in an answer that has none")
+        except CardError:
+            self.drop_session()
+            raise
+
+    def execute_frames(self, ins: int) -> tuple[bytes, ...]:
+        """A command without parameters whose answer means something frame by frame."""
+        session = self.session
+        try:
+            message = b"" if session is None else session.protect(ins, b"", b"", None)
+            status, frames = self.channel.frames(ins, message)
+            if status != _OK:
+                raise_status(ins, status)
+            joined = b"".join(frames)
+            plain = joined if session is None else session.accept(ins, status, joined, None, None)
+        except CardError:
+            self.drop_session()
+            raise
+        ends = list(accumulate(map(len, frames), initial=0))
+        return tuple(plain[start:end] for start, end in pairwise(ends) if plain[start:end])
+
+    def execute_last(self, ins: int, header: bytes, data: bytes) -> None:
+        """An enciphered command with which the card ends the session: its answer is bare, without a MAC."""
+        self.execute_ending(ins, header, data, CommMode.FULL)
+
+    def execute_ending(
+        self, ins: int, header: bytes, data: bytes = b"", mode: CommMode | None = None
+    ) -> None:
+        """Any command with which the card ends the session, answering bare."""
+        session = self.session
+        if session is None:
+            raise NotAuthenticated(f"{command_name(ins)} needs an authenticated session")
+        try:
+            answer = self._send(ins, session.protect(ins, header, data, mode), _OK).data
         finally:
             self.drop_session()
         if answer:
             raise ProtocolError(f"{command_name(ins)}: {len(answer)} bytes in an answer that has none")
-
-    def _protect(self, session: Session, ins: int, header: bytes, data: bytes, mode: CommMode) -> bytes:
-        if session.counter >= COUNTER_LIMIT:
-            raise ProtocolError("the session's command counter is used up; authenticate again")
-        sent = session.encrypt_command(data) if mode is CommMode.FULL else data
-        mac = session.command_mac(ins, header, sent) if mode else b""
-        return header + sent + mac
-
-    def _protected(
-        self, session: Session, ins: int, header: bytes, data: bytes, mode: CommMode, also_accept: int
-    ) -> bytes:
-        status, answer = self._send(ins, self._protect(session, ins, header, data, mode), also_accept)
-        session.counter += 1
-        if not mode:
-            return answer
-        body, mac = answer[:-MAC_BYTES], answer[-MAC_BYTES:]
-        if not compare_digest(session.response_mac(body, status), mac):
-            raise IntegrityError(f"{command_name(ins)}: the answer's MAC does not verify")
-        if mode is not CommMode.FULL:
-            return body
-        plain = session.decrypt_response(body)
-        if plain is None:
-            raise IntegrityError(f"{command_name(ins)}: the answer's padding is wrong")
-        return plain
 
     def _send(self, ins: int, message: bytes, also_accept: int) -> NativeAnswer:
         answer = self.channel.native(ins, message)

@@ -13,6 +13,7 @@ from cardproto.desfire.diversify import an10922_aes128
 from cardproto.resident.layout import AID, KeyNo
 
 UID_BYTES: Final = 7
+IDENTIFY_MASTER: Final = "validate"
 _NAMES: Final = ("picc", "application", "validate", "reload", "inspect", "entitle", "transaction_mac")
 
 
@@ -49,6 +50,19 @@ class MasterKeys(ResidentKeys):
         """Every key diversified for the card with this 7-byte UID."""
         m = diversifier(uid, region)
         return ResidentKeys(*(an10922_aes128(AesKey(getattr(self, name)), m) for name in _NAMES))
+
+    def identify_key(self, region: int) -> bytes:
+        """The key every card with random UID of this region shares; it opens no file (`KeyNo.IDENTIFY`)."""
+        return an10922_aes128(AesKey(getattr(self, IDENTIFY_MASTER)), identify_diversifier(region))
+
+
+def identify_diversifier(region: int) -> bytes:
+    """AN10922's input for the IDENTIFY key, which knows no UID: AID as written (3) || region (2, big-endian).
+
+    The master key is `IDENTIFY_MASTER`: AN10922 gives nothing back of a master key, and no other input is this
+    short, so no key of its own has to be kept.
+    """
+    return AID + region.to_bytes(2, "big")
 
 
 def diversifier(uid: bytes, region: int) -> bytes:

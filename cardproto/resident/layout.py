@@ -6,7 +6,7 @@ personalisation, and `docs/card-layout.md` is printed from them (`python -m card
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -43,13 +43,17 @@ EVENTS_KEPT: Final = 6
 
 
 class KeyNo(IntEnum):
-    """The application's keys, all AES-128 and diversified per card."""
+    """The application's keys, all AES-128 and diversified per card, except IDENTIFY.
+
+    Only cards with random UID have IDENTIFY; it is the same on every card of a region.
+    """
 
     APPLICATION = 0
     VALIDATE = 1
     RELOAD = 2
     INSPECT = 3
     ENTITLE = 4
+    IDENTIFY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,15 @@ KEYS: Final = (
     CardKeySlot(KeyNo.ENTITLE, "entitlement issuers", "writes rights and the credential, appends events"),
 )
 
+IDENTIFY_SLOT: Final = CardKeySlot(
+    KeyNo.IDENTIFY, "whoever opens a card with random UID", "no file, it only lets the UID be asked for"
+)
+
 KEY_SETTINGS: Final = KeySettings(key_count=len(KEYS), change_key=KeyNo.APPLICATION, free_listing=True)
 """Only K0 creates, deletes and changes; anybody may list files and settings, which say nothing personal."""
+
+RANDOM_UID_KEY_SETTINGS: Final = replace(KEY_SETTINGS, key_count=len(KEYS) + 1)
+"""The same with IDENTIFY."""
 
 PICC_KEY_VERSION: Final = 1
 KEY_VERSION: Final = 1
@@ -153,6 +164,28 @@ FILES: Final = (
         ),
     ),
 )
+
+
+def _for_ev1(line: CardFile) -> CardFile:
+    """As an EV1 card can hold the file: without additional access-right sets.
+
+    Where nobody else has the Write right, the writer of the first additional set gets it.
+    """
+    settings = line.settings
+    if isinstance(settings, TransactionMacSettings) or not settings.additional:
+        return line
+    rights = settings.rights
+    if rights.write == NEVER:
+        rights = replace(rights, write=settings.additional[0].write)
+    return replace(line, settings=replace(settings, rights=rights, additional=()))
+
+
+FILES_EV1: Final = tuple(_for_ev1(f) for f in FILES if not isinstance(f.settings, TransactionMacSettings))
+"""The card map on EV1: no transaction MAC, so no proof, and fewer rights.
+
+Reload desks still credit, write rights and append events; inspectors and entitlement issuers need the validate key
+to read what they may only read through an additional set.
+"""
 
 
 def file(number: int) -> CardFile:

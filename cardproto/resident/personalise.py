@@ -1,8 +1,10 @@
 """Make a resident card out of a blank one, by the card map.
 
-A *blank card* here has an AES-128 master key of 16 zero bytes, key version 0, and no application 4B5A01. (A
-factory DESFire has a DES master key of zeros; it is switched to AES before it comes here.) The application's
-own keys are all zero right after creation; each of them, and the card's master key, ends up diversified.
+A *blank card* here has a master key of 16 zero bytes and no application 4B5A01. As the factory delivers it that is
+a DES key; it becomes an AES key first. The application's own keys are all zero right after creation; each of them,
+and the card's master key, ends up diversified.
+
+An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from cardproto.desfire.administration import CONFIGURE_FLAGS
 from cardproto.desfire.application import PICC_AES_KEY, PICC_AID
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.files import TransactionMacSettings
-from cardproto.desfire.messaging import CommMode
+from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.legacy_crypto import DesKey
+from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import (
@@ -28,18 +33,22 @@ from cardproto.resident.layout import (
     FILE_PURSE,
     FILE_RIGHTS,
     FILES,
+    FILES_EV1,
     ISO_DF_ID,
     KEY_SETTINGS,
     KEY_VERSION,
     PICC_KEY_VERSION,
     PURSE_LIMIT_MINOR,
+    RANDOM_UID_KEY_SETTINGS,
     KeyNo,
     file,
 )
+from cardproto.resident.opening import begin, go_on
 from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.records.rights import Rights, build_rights
 
 ZERO_KEY: Final = bytes(16)
+RANDOM_UID_FLAG: Final = b"\x02"
 Randomness = Callable[[int], bytes]
 
 
@@ -69,14 +78,19 @@ class _Desk:
     keys: ResidentKeys
     content: CardContent
     rnd: Randomness
+    identify_key: bytes | None
     proof: TransactionMac | None = None
 
     def begin(self, number: int, key: bytes) -> None:
-        self.card.authenticate_ev2_first(number, AesKey(key), self.rnd(16))
+        begin(self.card, KeyNo(number), AesKey(key), self.rnd)
 
     def go_on_as(self, number: KeyNo) -> None:
-        key = AesKey(self.keys.application_key(number))
-        self.card.authenticate_ev2_non_first(number, key, self.rnd(16))
+        go_on(self.card, number, AesKey(self.keys.application_key(number)), self.rnd)
+
+    @property
+    def proving(self) -> bool:
+        """Only cards that know EV2 have the transaction MAC."""
+        return isinstance(self.card.session, Session)
 
 
 def personalise(
@@ -85,15 +99,18 @@ def personalise(
     content: CardContent,
     rnd: Randomness,
     stop_after: str | None = None,
+    identify_key: bytes | None = None,
 ) -> TransactionMac | None:
     """Turn the blank card into a resident card; returns the proof of its first transaction (TMC 1).
 
-    `stop_after` names one of `STEPS`, after which the card is left as it is and None is returned: a real
-    half-personalised card. Any `CardError` leaves such a card, too. Takes about 30 exchanges.
+    None when the card cannot prove (EV1), or when `stop_after` names one of `STEPS`, after which the card is left
+    as it is: a real half-personalised card. Any `CardError` leaves such a card, too. With `identify_key`
+    (`MasterKeys.identify_key`) the card shows a random UID from its next activation on, for ever. Takes about 30
+    exchanges.
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
-    desk = _Desk(card, keys, content, rnd)
+    desk = _Desk(card, keys, content, rnd, identify_key)
     for name, step in _STEPS.items():
         step(desk)
         if name == stop_after:
@@ -103,8 +120,17 @@ def personalise(
 
 def _create_application(desk: _Desk) -> None:
     desk.card.select_application(PICC_AID)
+    if desk.card.get_key_settings().key_type is not KeyType.AES:
+        _leave_the_factory(desk)
     desk.begin(0, ZERO_KEY)
-    desk.card.create_application(AID, KEY_SETTINGS, iso_id=ISO_DF_ID, df_name=DF_NAME)
+    settings = KEY_SETTINGS if desk.identify_key is None else RANDOM_UID_KEY_SETTINGS
+    desk.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
+
+
+def _leave_the_factory(desk: _Desk) -> None:
+    """The factory's DES master key becomes an AES key, still all zero."""
+    desk.card.authenticate_iso(0, DesKey(ZERO_KEY), desk.rnd(8))
+    desk.card.change_key(PICC_AES_KEY, ZERO_KEY, 0)
 
 
 def _take_over_card(desk: _Desk) -> None:
@@ -115,13 +141,14 @@ def _set_keys(desk: _Desk) -> None:
     """All keys but the application's master key, which would end this session."""
     desk.card.select_application(AID)
     desk.begin(KeyNo.APPLICATION, ZERO_KEY)
-    for number in KeyNo:
-        if number is not KeyNo.APPLICATION:
-            desk.card.change_key(number, desk.keys.application_key(number), KEY_VERSION, ZERO_KEY)
+    for number in (KeyNo.VALIDATE, KeyNo.RELOAD, KeyNo.INSPECT, KeyNo.ENTITLE):
+        desk.card.change_key(number, desk.keys.application_key(number), KEY_VERSION, ZERO_KEY)
+    if desk.identify_key is not None:
+        desk.card.change_key(KeyNo.IDENTIFY, desk.identify_key, KEY_VERSION, ZERO_KEY)
 
 
 def _create_files(desk: _Desk) -> None:
-    for line in FILES:
+    for line in FILES if desk.proving else FILES_EV1:
         settings = line.settings
         if isinstance(settings, TransactionMacSettings):
             continue
@@ -133,7 +160,7 @@ def _create_files(desk: _Desk) -> None:
 
 def _start_transaction_mac(desk: _Desk) -> None:
     for line in FILES:
-        if isinstance(line.settings, TransactionMacSettings):
+        if desk.proving and isinstance(line.settings, TransactionMacSettings):
             key = desk.keys.transaction_mac
             desk.card.create_transaction_mac_file(line.number, line.settings, key, line.settings.key_version)
 
@@ -160,7 +187,16 @@ def _write_content(desk: _Desk) -> None:
 
 
 def _commit(desk: _Desk) -> None:
-    desk.proof = desk.card.commit_transaction(return_mac=True)
+    desk.proof = desk.card.commit_transaction(return_mac=desk.proving)
+    if desk.identify_key is not None:
+        _hide_uid(desk)
+
+
+def _hide_uid(desk: _Desk) -> None:
+    """After everything else: a card that hides its UID can only be opened once its keys are in place."""
+    desk.card.select_application(PICC_AID)
+    desk.begin(0, desk.keys.picc)
+    desk.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
 
 
 _STEPS: Final[dict[str, Callable[[_Desk], None]]] = {

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.status import Status
+from sim.card.call import Call
 from sim.card.files import (
     FREE_BIT,
     OPTION_SKIP_UNAUTHENTICATED,
@@ -20,7 +21,7 @@ from sim.card.files import (
     ValueFile,
 )
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 
 FileT = TypeVar("FileT", DataFile, ValueFile, RecordFile, TransactionMacFile)
 
@@ -93,11 +94,10 @@ def clear_records(state: CardState, call: Call) -> None:
 
 
 def change_file_settings(state: CardState, call: Call) -> None:
-    """Full under the Change key; plain when everybody may change."""
+    """Full under the Change key, whatever the file's own mode; plain when everybody may change."""
     file = _find(state, call)
     _admit(state, call, file, file.head.rights.change)
-    if call.mode is not CommMode.PLAIN:
-        call.mode = CommMode.FULL
+    call.mode = CommMode.PLAIN if file.head.rights.change & FREE_BIT else CommMode.FULL
 
 
 def commit_reader_id(state: CardState, call: Call) -> None:
@@ -147,6 +147,8 @@ def _refuse_when_exhausted(state: CardState) -> None:
 
 def _admit(state: CardState, call: Call, file: CardFile, granted: int) -> None:
     call.mode = _mode_for(state, file, granted)
+    if call.content:
+        call.plain_bytes = 4 if isinstance(file, ValueFile) else int.from_bytes(call.header[-3:], "little")
 
 
 def _mode_for(state: CardState, file: CardFile, granted: int) -> CommMode:

@@ -5,24 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
-from sim.card.keys import CHANGE_BY_SAME_KEY, CHANGE_FROZEN, ISO_FILE_IDS, require_listing_right
+from sim.card.call import Call
+from sim.card.files import ValueFile
+from sim.card.generation import KEY_SETS
+from sim.card.key_sets import parse_key_sets
+from sim.card.keys import (
+    CHANGE_BY_SAME_KEY,
+    CHANGE_FROZEN,
+    ISO_FILE_IDS,
+    KEY_TYPE_SHIFT,
+    require_listing_right,
+)
 from sim.card.memory import (
     APPLICATION_BYTES,
     FREE_CREATE,
-    KEY_TYPE_AES,
+    LONGEST_KEY_BYTES,
     PICC_AID,
     Application,
-    KeySlot,
+    DefaultKey,
 )
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 
-KEY_TYPE_MASK: Final = 0xC0
 KEY_COUNT_MASK: Final = 0x0F
 KS3_PRESENT: Final = 0x10
 MAX_KEYS: Final = 14
 MAX_NAME_BYTES: Final = 16
+OPTION_FLAGS: Final = 0
+OPTION_DEFAULT_KEY: Final = 1
 
 
 def select_application(state: CardState, call: Call) -> bytes:
@@ -64,36 +76,40 @@ def get_df_names(state: CardState, call: Call) -> bytes:
 
 
 def create_application(state: CardState, call: Call) -> bytes:
-    """AID KS1 KS2 [KS3] [ISO id] [DF name]. AES keys only: other key types are a parameter error here."""
+    """AID KS1 KS2 [KS3] [ISO id] [DF name]; KS2 says of what kind all its keys are."""
     require_picc_level(state)
     if not state.application.key_settings & FREE_CREATE:
         state.require_master_key()
     aid, ks1, ks2 = call.header[:3], call.header[3], call.header[4]
     rest = call.data
-    count = ks2 & KEY_COUNT_MASK
-    if ks2 & KEY_TYPE_MASK != KEY_TYPE_AES or not 1 <= count <= MAX_KEYS:
+    count, kind = ks2 & KEY_COUNT_MASK, _key_type(ks2)
+    if count > MAX_KEYS:
         raise Refusal(Status.PARAMETER_ERROR)
+    sets = None
     if ks2 & KS3_PRESENT:
-        rest = _without_ks3(rest)
+        if state.identity.generation.unknown >= KEY_SETS:
+            raise Refusal(Status.PARAMETER_ERROR)
+        sets, rest = parse_key_sets(rest, kind)
     iso_id, name = _iso_identity(rest)
     changer = ks1 >> 4
-    if changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
+    if count and changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
         raise Refusal(Status.PARAMETER_ERROR)
     _refuse_duplicate(state, aid, iso_id, name)
     if state.memory.free_bytes() < APPLICATION_BYTES:
         raise Refusal(Status.OUT_OF_MEMORY)
-    keys = (state.memory.default_key,) * count
-    created = Application(aid, ks1, keys, {}, bool(ks2 & ISO_FILE_IDS), iso_id, name)
+    if len(state.memory.applications) > state.identity.generation.most_applications:
+        raise Refusal(Status.COUNT_ERROR)
+    keys = (state.memory.default_key.slot(kind),) * count
+    created = Application(aid, ks1, keys, {}, bool(ks2 & ISO_FILE_IDS), iso_id, name, kind, sets)
     state.memory = state.memory.with_application(created)
     return b""
 
 
-def _without_ks3(rest: bytes) -> bytes:
-    if not rest:
-        raise Refusal(Status.LENGTH_ERROR)
-    if rest[0]:
-        raise Refusal(Status.PARAMETER_ERROR)
-    return rest[1:]
+def _key_type(ks2: int) -> KeyType:
+    try:
+        return KeyType(ks2 >> KEY_TYPE_SHIFT)
+    except ValueError:
+        raise Refusal(Status.PARAMETER_ERROR) from None
 
 
 def _iso_identity(rest: bytes) -> tuple[int, bytes]:
@@ -143,9 +159,20 @@ def free_memory(state: CardState, call: Call) -> bytes:
     return state.memory.free_bytes().to_bytes(3, "little")
 
 
+def set_configuration_gate(state: CardState, call: Call) -> None:
+    """Somebody is authenticated; and how long an option's data is, where it has one length only."""
+    if state.session is None:
+        raise Refusal(Status.AUTHENTICATION_ERROR)
+    call.plain_bytes = {OPTION_FLAGS: 1, OPTION_DEFAULT_KEY: LONGEST_KEY_BYTES + 1}.get(call.header[0])
+
+
 def set_configuration(state: CardState, call: Call) -> bytes:
-    """Options 00 (format off, random UID), 01 (default key) and 02 (ATS); others are a parameter error."""
-    require_picc_level(state)
+    """Options 00 (format off, random UID), 01 (default key) and 02 (ATS), on Light also 09 (its value file).
+
+    Others are a parameter error. On Light the application's master key configures, elsewhere the PICC's.
+    """
+    if not state.identity.generation.fixed:
+        require_picc_level(state)
     state.require_master_key()
     option, data = call.header[0], call.data
     match option, len(data):
@@ -156,15 +183,29 @@ def set_configuration(state: CardState, call: Call) -> bytes:
                 format_disabled=state.memory.format_disabled or bool(flags & 1),
                 random_uid=state.memory.random_uid or bool(flags & 2),
             )
-        case 1, 25:
-            state.memory = replace(state.memory, default_key=KeySlot(data[:16], data[24]))
+        case 1, 25 if not state.identity.generation.fixed:
+            state.memory = replace(state.memory, default_key=DefaultKey(data[:24], data[24]))
         case 2, length if 1 <= length <= 20 and data[0] == length:
             state.memory = replace(state.memory, ats=data)
-        case 0 | 1 | 2, _:
-            raise Refusal(Status.LENGTH_ERROR)
+        case 9, 14 if state.identity.generation.fixed:
+            _configure_value_file(state, data)
         case _:
-            raise Refusal(Status.PARAMETER_ERROR)
+            known = (0, 2, 9) if state.identity.generation.fixed else (0, 1, 2)
+            raise Refusal(Status.LENGTH_ERROR if option in known else Status.PARAMETER_ERROR)
     return b""
+
+
+def _configure_value_file(state: CardState, data: bytes) -> None:
+    """Light: number, limits, value and flags of the one value file it has."""
+    file = state.application.files.get(data[0])
+    if not isinstance(file, ValueFile):
+        raise Refusal(Status.PARAMETER_ERROR)
+    lower, upper, value = (int.from_bytes(data[i : i + 4], "little", signed=True) for i in (1, 5, 9))
+    if not lower <= value <= upper or data[13] > 3:
+        raise Refusal(Status.PARAMETER_ERROR)
+    limited, free = bool(data[13] & 1), bool(data[13] & 2)
+    changed = ValueFile(file.head, lower, upper, value, 0, limited, free)
+    state.application = state.application.with_file(changed)
 
 
 def _nothing_more(call: Call) -> None:

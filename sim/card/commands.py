@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cardproto.desfire.messaging import MAC_BYTES, CommMode
+from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.status import Status
 from sim.card import (
     access,
@@ -19,18 +19,20 @@ from sim.card import (
     data,
     file_admin,
     identity,
+    key_sets,
     keys,
+    proximity,
     records,
 )
+from sim.card.call import Call
+from sim.card.messaging import wire_bytes
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState, PartialCommand
+from sim.card.state import CardState, PartialCommand
 
 FRAME_BYTES: Final = 59
 LONGEST_ANSWER: Final = 256
 LONGEST_WRITE: Final = 8192
 INS_MORE: Final = 0xAF
-INS_EV2_FIRST: Final = 0x71
-INS_EV2_NON_FIRST: Final = 0x77
 FULL: Final = CommMode.FULL
 
 
@@ -40,14 +42,16 @@ class Command:
 
     `mode` is how it travels inside a session, needed or not; the gate of a file command sets the file's own.
 
-    `iso_chained` commands are chained below the APDU; others answer in frames of 59 bytes. `counted` commands
-    end their header with a 3-byte length that says how much native-chained data is to come.
+    `content` commands are about what is in a file. `iso_chained` commands are chained below the APDU; others
+    answer in frames of 59 bytes. `counted` commands end their header with a 3-byte length that says how much
+    native-chained data is to come.
     """
 
     header_bytes: int
     gate: Callable[[CardState, Call], None] | None
     run: Callable[[CardState, Call], bytes]
     mode: CommMode = CommMode.MAC
+    content: bool = False
     iso_chained: bool = False
     counted: bool = False
 
@@ -63,12 +67,15 @@ COMMANDS: Final[dict[int, Command]] = {
     0xCA: Command(5, None, applications.create_application),
     0xDA: Command(3, None, applications.delete_application),
     0xFC: Command(0, None, applications.format_picc),
-    0x5C: Command(1, access.somebody, applications.set_configuration, FULL),
+    0x5C: Command(1, applications.set_configuration_gate, applications.set_configuration, FULL),
     0x45: Command(0, None, keys.get_key_settings),
-    0x54: Command(0, access.somebody, keys.change_key_settings, FULL),
+    0x54: Command(0, keys.change_key_settings_gate, keys.change_key_settings, FULL),
     0x64: Command(1, None, keys.get_key_version),
-    0xC4: Command(1, access.somebody, keys.change_key, FULL),
-    0xC6: Command(2, access.somebody, keys.change_key_ev2, FULL),
+    0xC4: Command(1, keys.change_key_gate, keys.change_key, FULL),
+    0xC6: Command(2, key_sets.change_key_ev2_gate, key_sets.change_key_ev2, FULL),
+    0x56: Command(0, access.somebody, key_sets.initialize_key_set),
+    0x57: Command(0, access.somebody, key_sets.finalize_key_set),
+    0x55: Command(0, access.somebody, key_sets.roll_key_set),
     0x6F: Command(0, None, file_admin.get_file_ids),
     0x61: Command(0, None, file_admin.get_iso_file_ids),
     0xF5: Command(1, None, file_admin.get_file_settings),
@@ -80,28 +87,25 @@ COMMANDS: Final[dict[int, Command]] = {
     0xC0: Command(1, None, file_admin.create_record_file),
     0xCE: Command(5, access.somebody, file_admin.create_transaction_mac_file, FULL),
     0xDF: Command(1, None, file_admin.delete_file),
-    0xAD: Command(7, access.read_data, data.read_data, iso_chained=True),
-    0xBD: Command(7, access.read_data, data.read_data),
-    0x8D: Command(7, access.write_data, data.write_data, iso_chained=True),
-    0x3D: Command(7, access.write_data, data.write_data, counted=True),
-    0x6C: Command(1, access.get_value, data.get_value),
-    0x0C: Command(1, access.credit, data.credit),
-    0xDC: Command(1, access.debit, data.debit),
-    0x1C: Command(1, access.limited_credit, data.limited_credit),
-    0xAB: Command(7, access.read_records, records.read_records, iso_chained=True),
-    0xBB: Command(7, access.read_records, records.read_records),
-    0x8B: Command(7, access.write_record, records.write_record, iso_chained=True),
-    0x3B: Command(7, access.write_record, records.write_record, counted=True),
-    0xBA: Command(10, access.update_record, records.update_record, iso_chained=True),
-    0xDB: Command(10, access.update_record, records.update_record, counted=True),
+    0xAD: Command(7, access.read_data, data.read_data, content=True, iso_chained=True),
+    0xBD: Command(7, access.read_data, data.read_data, content=True),
+    0x8D: Command(7, access.write_data, data.write_data, content=True, iso_chained=True),
+    0x3D: Command(7, access.write_data, data.write_data, content=True, counted=True),
+    0x6C: Command(1, access.get_value, data.get_value, content=True),
+    0x0C: Command(1, access.credit, data.credit, content=True),
+    0xDC: Command(1, access.debit, data.debit, content=True),
+    0x1C: Command(1, access.limited_credit, data.limited_credit, content=True),
+    0xAB: Command(7, access.read_records, records.read_records, content=True, iso_chained=True),
+    0xBB: Command(7, access.read_records, records.read_records, content=True),
+    0x8B: Command(7, access.write_record, records.write_record, content=True, iso_chained=True),
+    0x3B: Command(7, access.write_record, records.write_record, content=True, counted=True),
+    0xBA: Command(10, access.update_record, records.update_record, content=True, iso_chained=True),
+    0xDB: Command(10, access.update_record, records.update_record, content=True, counted=True),
     0xEB: Command(1, access.clear_records, records.clear_records),
     0xC8: Command(0, access.commit_reader_id, commit.commit_reader_id),
     0xC7: Command(0, None, commit.commit_transaction),
     0xA7: Command(0, None, commit.abort_transaction),
 }
-"""Left out on purpose: legacy authentication (0A, 1A, AA) and proximity check (F0, F2, FD)."""
-
-LEGACY_AUTHENTICATION: Final = frozenset((0x0A, 0x1A, 0xAA))
 
 
 def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
@@ -111,13 +115,17 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
             return _continue(state, payload)
         if state.handshake is not None or state.incoming is not None or state.outgoing:
             raise Refusal(Status.COMMAND_ABORTED)
-        if ins == INS_EV2_FIRST:
-            return Status.ADDITIONAL_FRAME, authentication.begin_first(state, payload)
-        if ins == INS_EV2_NON_FIRST:
-            return Status.ADDITIONAL_FRAME, authentication.begin_non_first(state, payload)
+        if ins in state.identity.generation.unknown:
+            raise Refusal(Status.ILLEGAL_COMMAND)
+        begin = authentication.BEGINNINGS.get(ins)
+        if begin is not None:
+            return Status.ADDITIONAL_FRAME, begin(state, payload)
+        step = proximity.STEPS.get(ins)
+        if step is not None:
+            return Status.OK, step(state, payload)
         return _run(state, ins, payload)
     except Refusal as refusal:
-        state.fail()
+        state.refuse(refusal.status)
         return refusal.status, b""
 
 
@@ -144,12 +152,11 @@ def _continue(state: CardState, payload: bytes) -> tuple[int, bytes]:
 def _run(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
     command = COMMANDS.get(ins)
     if command is None:
-        legacy = ins in LEGACY_AUTHENTICATION
-        raise Refusal(Status.AUTHENTICATION_ERROR if legacy else Status.ILLEGAL_COMMAND)
+        raise Refusal(Status.ILLEGAL_COMMAND)
     at = command.header_bytes
     if len(payload) < at:
         raise Refusal(Status.LENGTH_ERROR)
-    call = Call(ins, payload[:at], command.mode)
+    call = Call(ins, payload[:at], command.mode, command.content)
     if command.gate is not None:
         command.gate(state, call)
     if command.counted:
@@ -174,11 +181,7 @@ def _announced_bytes(state: CardState, call: Call) -> int:
     length = int.from_bytes(call.header[-3:], "little")
     if length > LONGEST_WRITE:
         raise Refusal(Status.BOUNDARY_ERROR)
-    if state.session is None or call.mode is CommMode.PLAIN:
-        return length
-    if call.mode is CommMode.FULL and length:
-        length += 16 - length % 16
-    return length + MAC_BYTES
+    return wire_bytes(state.session, call, length)
 
 
 def _frames(answer: bytes, cuts: tuple[int, ...]) -> list[bytes]:

@@ -6,9 +6,10 @@ from typing import Final
 
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
+from sim.card.call import Call
 from sim.card.files import TransactionMacFile
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 from sim.card.transaction import Transaction, encrypted_previous_reader, proved
 
 READER_ID_BYTES: Final = 16
@@ -21,7 +22,7 @@ def commit_transaction(state: CardState, call: Call) -> bytes:
     Option bit 0 asks for TMC and TMV; PARAMETER_ERROR when no transaction MAC runs, NO_CHANGES when there is
     nothing to commit, PERMISSION_DENIED when the reader id is required and was not committed.
     """
-    if len(call.data) > 1:
+    if len(call.data) > state.identity.generation.transaction_mac:
         raise Refusal(Status.LENGTH_ERROR)
     option = call.data[0] if call.data else 0
     if option & ~OPTION_RETURN_MAC:

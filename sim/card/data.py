@@ -7,9 +7,10 @@ from typing import Final
 
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
+from sim.card.call import Call
 from sim.card.files import DataFile, TransactionMacFile, ValueFile
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 from sim.card.transaction import PendingData, PendingValue
 
 MAX_AMOUNT: Final = 0x7FFFFFFF

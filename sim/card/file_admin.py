@@ -6,6 +6,7 @@ from typing import Final
 
 from cardproto.desfire.crypto import BLOCK
 from cardproto.desfire.status import Status
+from sim.card.call import Call
 from sim.card.data import number
 from sim.card.files import (
     OPTION_MODE,
@@ -26,7 +27,7 @@ from sim.card.files import (
 from sim.card.keys import require_listing_right
 from sim.card.memory import FREE_CREATE, PICC_AID
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 from sim.card.transaction import Transaction
 
 HIGHEST_FILE: Final = 0x1F
@@ -116,6 +117,8 @@ def delete_file(state: CardState, call: Call) -> bytes:
     file = state.application.files.get(call.header[0])
     if file is None:
         raise Refusal(Status.FILE_NOT_FOUND)
+    if state.identity.generation.fixed and not isinstance(file, TransactionMacFile):
+        raise Refusal(Status.PERMISSION_DENIED)
     free = state.application.key_settings & FREE_CREATE
     if not free or isinstance(file, TransactionMacFile):
         state.require_master_key()
@@ -131,6 +134,8 @@ def change_file_settings(state: CardState, call: Call) -> bytes:
     if len(data) < 3:
         raise Refusal(Status.LENGTH_ERROR)
     option, first, rest = data[0], number(data[1:3]), data[3:]
+    if option & OPTION_MORE_RIGHTS and not state.identity.generation.transaction_mac:
+        raise Refusal(Status.PARAMETER_ERROR)
     more, rest = _more_rights(rest) if option & OPTION_MORE_RIGHTS else ((), rest)
     rights = Rights.of(first, *more)
     _refuse_unknown_keys(state, rights)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from cardproto.desfire.status import Status
+from sim.card.call import Call
+from sim.card.generation import generation_of
+from sim.card.originality import signature_of
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState, Identity
+from sim.card.state import CardState, Identity
 
-SIGNATURE_BYTES: Final = 56
 UID_BYTES: Final = 7
-EV2_HARDWARE: Final = bytes.fromhex("04010112001A05")
-EV2_SOFTWARE: Final = bytes.fromhex("04010102011A05")
-EV3_HARDWARE: Final = bytes.fromhex("04010133001A05")
-EV3_SOFTWARE: Final = bytes.fromhex("04010103001A05")
-GENERATIONS: Final = {"EV2": (EV2_HARDWARE, EV2_SOFTWARE), "EV3": (EV3_HARDWARE, EV3_SOFTWARE)}
 
 
 def identity_of(uid: bytes, generation: str) -> Identity:
-    """An identity of this generation ("EV2" or "EV3"); batch and date are fixed, nothing depends on them."""
-    hardware, software = GENERATIONS[generation]
-    return Identity(uid, hardware, software, batch=bytes.fromhex("5EED000001"), week=0x20, year=0x25)
+    """An identity of this generation; batch and date are fixed, nothing depends on them."""
+    return Identity(uid, generation_of(generation), batch=bytes.fromhex("5EED000001"), week=0x20, year=0x25)
 
 
 def get_version(state: CardState, call: Call) -> bytes:
@@ -31,7 +26,8 @@ def get_version(state: CardState, call: Call) -> bytes:
     chip = state.identity
     uid = bytes(UID_BYTES) if state.memory.random_uid else chip.uid
     call.cuts = (7, 7)
-    return chip.hardware + chip.software + uid + chip.batch + bytes((chip.week, chip.year))
+    made = chip.batch + bytes((chip.week, chip.year))
+    return chip.generation.hardware + chip.generation.software + uid + made
 
 
 def get_card_uid(state: CardState, call: Call) -> bytes:
@@ -42,8 +38,7 @@ def get_card_uid(state: CardState, call: Call) -> bytes:
 
 
 def read_signature(state: CardState, call: Call) -> bytes:
-    """56 bytes of the right shape that no originality check accepts: only the maker can sign."""
+    """56 bytes over the UID by our laboratory's key: the maker's own check refuses them, ours accepts them."""
     if call.header != b"\0" or call.data:
         raise Refusal(Status.PARAMETER_ERROR)
-    digest = hashlib.sha512(b"software card, not NXP's" + state.identity.uid).digest()
-    return digest[:SIGNATURE_BYTES]
+    return signature_of(state.identity.uid)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.legacy_crypto import DesKey
 from sim.card.files import CardFile, DataFile, RecordFile, TransactionMacFile, ValueFile
 from sim.card.memory import Application, KeySlot, Memory
 
@@ -24,7 +26,8 @@ def image_of(uid: bytes, memory: Memory) -> dict[str, Json]:
         "ats": memory.ats.hex().upper(),
         "format_disabled": memory.format_disabled,
         "random_uid": memory.random_uid,
-        "default_key": _key(memory.default_key),
+        "default_key": _key(memory.default_key.slot(KeyType.AES)),
+        "proximity_key": _key(memory.proximity_key),
         "applications": applications,
     }
 
@@ -33,6 +36,7 @@ def _application(app: Application) -> Json:
     files: dict[str, Json] = {f"{number:02X}": _file(file) for number, file in app.files.items()}
     return {
         "key_settings": app.key_settings,
+        "key_type": app.key_type.name,
         "keys": [_key(slot) for slot in app.keys],
         "iso_id": app.iso_id,
         "df_name": app.df_name.hex().upper(),
@@ -41,12 +45,14 @@ def _application(app: Application) -> Json:
 
 
 def _key(slot: KeySlot) -> Json:
-    return {"check": check_value(slot.key), "version": slot.version}
+    return {"check": check_value(slot), "version": slot.version}
 
 
-def check_value(key: bytes) -> str:
+def check_value(slot: KeySlot) -> str:
     """Tells keys apart without telling them."""
-    return AesKey(key).encrypt_block(bytes(16))[:3].hex().upper()
+    key = AesKey(slot.key) if slot.type is KeyType.AES else DesKey(slot.key)
+    block = bytes(slot.type.block_bytes)
+    return key.encrypt(block, block)[:3].hex().upper()
 
 
 def _file(file: CardFile) -> Json:
@@ -77,7 +83,7 @@ def _content(file: CardFile) -> dict[str, Json]:
             return {"record_bytes": file.record_bytes, "max_records": file.max_records, "records": records}
         case TransactionMacFile():
             return {
-                "key": {"check": check_value(file.key), "version": file.key_version},
+                "key": _key(KeySlot(file.key, file.key_version)),
                 "counter": file.counter,
                 "value": file.value.hex().upper(),
                 "previous_reader": file.previous_reader.hex().upper(),

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cardproto.desfire.key_types import KeyType, parity_version
 from sim.card.files import CardFile, TransactionMacFile, room
+from sim.card.generation import GENERATIONS, Generation
 
 PICC_AID: Final = bytes(3)
-KEY_TYPE_AES: Final = 0x80
-MEMORY_BYTES: Final = 8192
+LONGEST_KEY_BYTES: Final = 24
 APPLICATION_BYTES: Final = 128
 ZERO_KEY: Final = bytes(16)
 
@@ -27,15 +28,56 @@ FACTORY_SETTINGS: Final = 0x0F
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeySlot:
-    """One AES-128 key and its version byte."""
+    """One key and its version byte; 16 bytes, 24 for 3K3DES."""
 
     key: bytes
     version: int = 0
+    type: KeyType = KeyType.AES
+
+    @classmethod
+    def sent(cls, key_type: KeyType, key: bytes, version: int) -> KeySlot:
+        """A key as ChangeKey brings it: DES keys carry their version inside and `version` is not looked at."""
+        return cls(key, version if key_type is KeyType.AES else parity_version(key), key_type)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DefaultKey:
+    """What the keys of a new application are: 24 bytes, of which each kind takes as many as it needs."""
+
+    material: bytes = bytes(LONGEST_KEY_BYTES)
+    version: int = 0
+
+    def slot(self, key_type: KeyType) -> KeySlot:
+        return KeySlot(self.material[: key_type.key_bytes], self.version, key_type)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """A set of keys that is not the active one; only a finalised one may become so."""
+
+    keys: tuple[KeySlot, ...]
+    type: KeyType
+    version: int
+    finalized: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeySets:
+    """What an application with several key sets keeps beside its active keys. Sets are numbered from 1."""
+
+    active_version: int
+    count: int
+    longest_bytes: int
+    roll_settings: int
+    others: Mapping[int, KeySet]
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application, or the PICC level itself (AID 000000). `key_settings` is KS1, `iso_id` 0 none."""
+    """An application, or the PICC level itself (AID 000000). `key_settings` is KS1, `iso_id` 0 none.
+
+    `key_type` is the kind of all its keys; at the PICC level it follows the master key.
+    """
 
     aid: bytes
     key_settings: int
@@ -44,6 +86,8 @@ class Application:
     iso_file_ids: bool = False
     iso_id: int = 0
     df_name: bytes = b""
+    key_type: KeyType = KeyType.AES
+    key_sets: KeySets | None = None
 
     @property
     def transaction_mac(self) -> TransactionMacFile | None:
@@ -72,7 +116,9 @@ class Memory:
     ats: bytes
     format_disabled: bool = False
     random_uid: bool = False
-    default_key: KeySlot = KeySlot(ZERO_KEY)
+    default_key: DefaultKey = DefaultKey()
+    proximity_key: KeySlot = KeySlot(ZERO_KEY)
+    bytes_total: int = GENERATIONS["EV2"].memory_bytes
 
     def with_application(self, application: Application) -> Memory:
         """The memory with `application` added or replaced."""
@@ -82,15 +128,19 @@ class Memory:
         return replace(self, applications={a: app for a, app in self.applications.items() if a != aid})
 
     def free_bytes(self) -> int:
-        """Room left by our simple model of an 8 KB card; a real card's figure differs by its bookkeeping."""
+        """Room left by our simple model; a real card's figure differs by its bookkeeping."""
         used = 0
         for application in self.applications.values():
             if application.aid != PICC_AID:
                 used += APPLICATION_BYTES + sum(map(room, application.files.values()))
-        return MEMORY_BYTES - used
+        return self.bytes_total - used
 
 
-def blank_memory() -> Memory:
-    """A card as our laboratory buys it: empty, PICC master key AES and all zero, factory key settings."""
-    picc = Application(PICC_AID, FACTORY_SETTINGS, (KeySlot(ZERO_KEY),), {})
-    return Memory({PICC_AID: picc}, ats=bytes.fromhex("067577810280"))
+def blank_memory(key_type: KeyType = KeyType.AES, generation: Generation = GENERATIONS["EV2"]) -> Memory:
+    """An empty card with factory key settings and an all-zero master key.
+
+    The factory delivers it as a DES key; our laboratory's cards have been changed to AES, the default here.
+    """
+    slot = KeySlot(bytes(key_type.key_bytes), 0, key_type)
+    picc = Application(PICC_AID, FACTORY_SETTINGS, (slot,), {}, key_type=key_type)
+    return Memory({PICC_AID: picc}, generation.ats, bytes_total=generation.memory_bytes)

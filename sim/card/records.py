@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
+from sim.card.call import Call
 from sim.card.data import number
 from sim.card.files import RecordFile
 from sim.card.refusal import Refusal
-from sim.card.state import Call, CardState
+from sim.card.state import CardState
 from sim.card.transaction import PendingRecords
 
 

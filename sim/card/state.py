@@ -1,11 +1,12 @@
 """What the card knows while it is powered: committed memory, and everything a power loss wipes.
 
-    selected ──┬── session        who is authenticated (cardproto's Session; the card is its other end)
+    selected ──┬── session        who is authenticated (cardproto's; the card is its other end: sim.card.messaging)
                ├── handshake      the first half of an authentication
                ├── chain          an unfinished multi-frame command or answer
                └── transaction    pending changes and the running transaction MAC input
 
-Any refusal ends session, handshake, chain and transaction (reference section 5); a selection does too.
+Any refusal ends session, handshake, chain and transaction (reference section 5), only a D40 session stays; a
+selection ends them all.
 """
 
 from __future__ import annotations
@@ -13,36 +14,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cardproto.desfire.messaging import COUNTER_LIMIT, MAC_BYTES, CommMode, Session
+from cardproto.desfire.legacy_messaging import D40Session
 from cardproto.desfire.status import Status
-from sim.card.files import CardFile, TransactionMacFile
+from sim.card.call import Call
+from sim.card.files import TransactionMacFile
+from sim.card.generation import Generation
 from sim.card.memory import PICC_AID, Application, Memory
+from sim.card.messaging import AnySession, opened, sealed
 from sim.card.refusal import Refusal
 from sim.card.transaction import Transaction
 
+
+@dataclass(slots=True)
+class ProximityCheck:
+    """A proximity check that has been prepared: the card's challenge, and both sides' bytes, round by round."""
+
+    own: bytes
+    rounds: bytes = b""
+    done: int = 0
+
+
 RandomSource = Callable[[int], bytes]
+Handshake = Callable[["CardState", bytes], bytes]
+"""The second half of an authentication: takes the terminal's token, opens the session, returns the proof."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the chip was made as. `hardware` and `software` are the 7-byte parts of GetVersion."""
+    """What the chip was made as."""
 
     uid: bytes
-    hardware: bytes
-    software: bytes
+    generation: Generation
     batch: bytes
     week: int
     year: int
-
-
-@dataclass(slots=True)
-class Handshake:
-    """An authentication whose first half is done; `continued` is the session a NonFirst carries on."""
-
-    key_no: int
-    rnd_b: bytes
-    capabilities: bytes
-    continued: Session | None
 
 
 @dataclass(slots=True)
@@ -55,21 +60,6 @@ class PartialCommand:
 
 
 @dataclass(slots=True)
-class Call:
-    """One command on its way through the card: the gate fills `file` and `mode`, the channel `data`.
-
-    `cuts` are the lengths of the first frames of an answer that is not simply cut every 59 bytes.
-    """
-
-    ins: int
-    header: bytes
-    mode: CommMode
-    data: bytes = b""
-    file: CardFile | None = None
-    cuts: tuple[int, ...] = ()
-
-
-@dataclass(slots=True)
 class CardState:
     """The running card. Commands read and change it; only `VirtualCard` owns one."""
 
@@ -78,11 +68,12 @@ class CardState:
     memory: Memory
     selected: bytes = PICC_AID
     iso_file: int | None = None
-    session: Session | None = None
+    session: AnySession | None = None
     handshake: Handshake | None = None
     incoming: PartialCommand | None = None
     outgoing: list[bytes] = field(default_factory=list)
     transaction: Transaction = field(default_factory=Transaction)
+    proximity: ProximityCheck | None = None
 
     @property
     def application(self) -> Application:
@@ -99,50 +90,32 @@ class CardState:
         self.iso_file = None
         self.fail()
 
+    def refuse(self, status: Status) -> None:
+        """What every refusal does, except that a D40 authentication outlives those that are no forgery.
+
+        The transaction ends all the same. (Field tools tested against real cards count on it.)
+        """
+        session = self.session
+        self.fail()
+        if isinstance(session, D40Session) and status is not Status.INTEGRITY_ERROR:
+            self.session = session
+
     def fail(self) -> None:
-        """What every refusal does: nobody is authenticated, nothing is pending."""
+        """Nobody is authenticated, nothing is pending."""
         self.session = None
         self.handshake = None
         self.incoming = None
         self.outgoing = []
         self.transaction = Transaction()
+        self.proximity = None
 
     def open(self, call: Call, body: bytes) -> bytes:
-        """Verify and decrypt what follows the header; returns the plain command data.
-
-        Plain commands count too. Length and integrity are refused before anything is executed.
-        """
-        session = self.session
-        if session is None:
-            return body
-        if session.counter >= COUNTER_LIMIT:
-            raise Refusal(Status.INTEGRITY_ERROR)
-        if call.mode is not CommMode.PLAIN:
-            body = self._verified(session, call, body)
-        session.counter += 1
-        return body
-
-    def _verified(self, session: Session, call: Call, body: bytes) -> bytes:
-        if len(body) < MAC_BYTES:
-            raise Refusal(Status.LENGTH_ERROR)
-        data, mac = body[:-MAC_BYTES], body[-MAC_BYTES:]
-        if session.command_mac(call.ins, call.header, data) != mac:
-            raise Refusal(Status.INTEGRITY_ERROR)
-        if call.mode is CommMode.MAC:
-            return data
-        plain = session.decrypt_command(data)
-        if plain is None:
-            raise Refusal(Status.INTEGRITY_ERROR)
-        return plain
+        """Verify and decipher what follows the header; returns the plain command data."""
+        return body if self.session is None else opened(self.session, call, body)
 
     def seal(self, call: Call, answer: bytes) -> bytes:
         """Protect a successful answer; bare when the command itself ended the session (ChangeKey)."""
-        session = self.session
-        if session is None or call.mode is CommMode.PLAIN:
-            return answer
-        if call.mode is CommMode.FULL:
-            answer = session.encrypt_response(answer)
-        return answer + session.response_mac(answer)
+        return answer if self.session is None else sealed(self.session, call, answer)
 
     def require_master_key(self) -> None:
         """Refuse unless key 0 of the selected level is authenticated."""

@@ -1,13 +1,14 @@
-"""`VirtualCard`: a DESFire EV2/EV3 in software, from bytes to bytes.
+"""`VirtualCard`: a DESFire in software (EV1, EV2, EV3 or Light), from bytes to bytes.
 
     transmit ── FF..    pseudo APDU, answered as a reader would
              ├─ 90 ..   native command in ISO wrapping       -> answer 91 status
              ├─ 00 ..   ISO 7816-4                           -> answer SW
              └─ other   native command as it is              -> status answer
 
-How it differs from a chip: keys are AES only, no key sets, no shared applications, no LRP, no legacy
-authentication, no proximity check, no authentication delay, no transaction timer, one logical channel; memory
-is accounted for roughly; a blank card has an AES all-zero PICC master key; the signature is not the maker's.
+How it differs from a chip: no shared or delegated applications, no LRP, no authentication delay, no transaction
+timer, one logical channel, no ISO authentication, no failed-authentication counters; memory is accounted for
+roughly; times mean nothing, those of the proximity check neither; what is marked (?) in the sources is a guess
+there as well as here; the signature is not the maker's.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from __future__ import annotations
 from typing import Final
 
 from cardproto.apdu import SW
+from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card import commands, iso
+from sim.card.generation import Generation
 from sim.card.identity import identity_of
 from sim.card.image import Json, image_of
+from sim.card.light import light_memory
 from sim.card.memory import Memory, blank_memory
 from sim.card.state import CardState, RandomSource
 
@@ -37,21 +41,37 @@ _LENGTH: Final = bytes((0x91, Status.LENGTH_ERROR))
 class VirtualCard:
     """One card. Not thread-safe: a card is in one field at a time.
 
-    `uid` is the real 7-byte UID, `rng(n)` must return n bytes; `memory` None makes a blank card.
+    `uid` is the real 7-byte UID, `rng(n)` must return n bytes; `generation` is a name of `sim.card.generation`.
+    `memory` None makes an empty card with an all-zero master key of `key_type`, or Light's fixed application.
     """
 
     def __init__(
-        self, uid: bytes, rng: RandomSource, *, generation: str = "EV2", memory: Memory | None = None
+        self,
+        uid: bytes,
+        rng: RandomSource,
+        *,
+        generation: str = "EV2",
+        key_type: KeyType = KeyType.AES,
+        memory: Memory | None = None,
     ) -> None:
         if len(uid) != UID_BYTES:
             raise ValueError(f"a UID is {UID_BYTES} bytes, not {len(uid)}")
         self.uid: Final = uid
         self.atr: Final = ATR
-        self._generation: Final = generation
         self._rng: Final = rng
         self._identity: Final = identity_of(uid, generation)
-        self._state = CardState(self._identity, rng, blank_memory() if memory is None else memory)
+        self._state = CardState(self._identity, rng, memory or _as_made(self._identity.generation, key_type))
         self._shown_uid = self._draw_uid()
+
+    @property
+    def generation(self) -> str:
+        """What kind of chip it is."""
+        return self._identity.generation.name
+
+    @property
+    def memory(self) -> Memory:
+        """Everything that survives power loss, keys included."""
+        return self._state.memory
 
     def power_on(self) -> None:
         """Enter the field: nothing selected, nobody authenticated, nothing pending."""
@@ -77,6 +97,8 @@ class VirtualCard:
             return self._reader_command(command)
         if cla == CLA_ISO:
             return iso.execute(self._state, command)
+        if not self._identity.generation.native_framing:
+            return SW.CLA_NOT_SUPPORTED.to_bytes(2, "big")
         status, answer = commands.execute(self._state, cla, command[1:])
         return bytes((status,)) + answer
 
@@ -86,7 +108,7 @@ class VirtualCard:
 
     def clone(self) -> VirtualCard:
         """An independent card with the same committed state, just powered on. Costs almost nothing."""
-        return VirtualCard(self.uid, self._rng, generation=self._generation, memory=self._state.memory)
+        return VirtualCard(self.uid, self._rng, generation=self.generation, memory=self._state.memory)
 
     def _wrapped(self, command: bytes) -> bytes:
         payload = _wrapped_payload(command)
@@ -111,6 +133,10 @@ class VirtualCard:
     def _draw_uid(self) -> bytes:
         """What anticollision shows: the UID, or a random 4-byte one starting with 08."""
         return b"\x08" + self._rng(3) if self._state.memory.random_uid else self.uid
+
+
+def _as_made(generation: Generation, key_type: KeyType) -> Memory:
+    return light_memory() if generation.fixed else blank_memory(key_type, generation)
 
 
 def _wrapped_payload(command: bytes) -> bytes | None:

@@ -16,9 +16,11 @@ from terminal.errors import JournalError
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.issuers import load_issuers
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.document import load_region, require_in_force
 from terminal.policy.policy import Policy
+from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.tap import Terminal
 
 JOURNAL_FILE: Final = "journal.db"
@@ -56,6 +58,17 @@ def laboratory_keys() -> Path:
     from sim.profile import LAB_KEYS
 
     return LAB_KEYS
+
+
+def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Policy) -> CredentialCheck:
+    """When signed grants are verified and whom they must come from; raises `KeyFileError`."""
+    if verify is VerifyCredential.NEVER:
+        return CredentialCheck.never()
+    if issuers is not None:
+        return CredentialCheck(verify, load_issuers(issuers))
+    from sim.lab_issuer import lab_issuers
+
+    return CredentialCheck(verify, lab_issuers(policy.document.header.region))
 
 
 @contextmanager

@@ -85,6 +85,29 @@ def issue(
     )
 
 
+@app.command("issue-batch")
+def issue_batch(
+    orders: Annotated[
+        Path, typer.Argument(help="CSV with the columns label, profile and, if wanted, purse_minor.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where the card image files and the card registry go.")],
+    region: Region = DEFAULT_REGION,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
+    from terminal.cli.card_batch import REGISTRY_FILE
+    from terminal.cli.card_batch import issue_batch as issue_all
+    from terminal.cli.output import print_json
+    from terminal.clock import SystemClock
+
+    cards = issue_all(orders, folder, region, keys, SystemClock().now().date(), quiet=json)
+    if json:
+        print_json({"cards": cards, "folder": str(folder), "registry": str(folder / REGISTRY_FILE)})
+    else:
+        print(f"{cards} cards are in {folder}, their registry for the collector is {folder / REGISTRY_FILE}")
+
+
 def _with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callable[[CardConnection], T]) -> T:
     """What `work` makes of the card on the reader; a card that leaves too early is waited for again.
 

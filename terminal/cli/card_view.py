@@ -51,7 +51,7 @@ def card_content(
         "rights": _rights(snapshot.rights),
         "purse_minor": purse_minor,
         "purse_agrees": purse_minor == snapshot.balance_minor,
-        "transaction_counter": proof.counter,
+        "transaction_counter": None if proof is None else proof.counter,
         "events": [_event(event) for event in events],
     }
 

@@ -38,13 +38,18 @@ def issue_on(
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
         personalise(
-            DesfireCard(channel), masters.for_card(uid, number), content, random, profile.card.stop_after
+            DesfireCard(channel),
+            masters.for_card(uid, number),
+            content,
+            random,
+            profile.card.stop_after,
+            masters.identify_key(number) if profile.card.random_uid else None,
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
     except CardError as error:
         raise ReaderError(
             f"the card was not issued: {error}",
-            "Use a blank DESFire EV2/EV3 card and leave it on the reader.",
+            "Use a blank DESFire EV1, EV2 or EV3 card and leave it on the reader.",
         ) from error
     return channel.exchanges

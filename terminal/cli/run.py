@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ from terminal.cli.options import (
     Region,
     State,
 )
+from terminal.session.credential import VerifyCredential
 
 if TYPE_CHECKING:
     from terminal.decision.outcome import Outcome
@@ -33,7 +35,7 @@ def run(
     reader: Annotated[
         str,
         typer.Option(
-            help="sim:RESIDENT[,RESIDENT…] for software cards, pcsc or pcsc:NAME for a real reader."
+            help="sim:RESIDENT[,…] for software cards (or card image files), pcsc or pcsc:NAME for a real reader."
         ),
     ],
     state: State = DEFAULT_STATE,
@@ -57,6 +59,25 @@ def run(
     collector: Annotated[
         str | None, typer.Option(help="Send records to this collector in the background.")
     ] = None,
+    verify_credential: Annotated[
+        VerifyCredential, typer.Option(help="When to verify the issuer's signature under concessions.")
+    ] = VerifyCredential.NEVER,
+    issuers: Annotated[
+        Path | None,
+        typer.Option(help="Trusted issuers (TOML); without it the simulator's laboratory issuer is."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what terminal and cards say to this new file; look at it with `sim transcript`."
+        ),
+    ] = None,
+    record_unmasked: Annotated[
+        bool,
+        typer.Option(
+            "--record-unmasked", help="Mask no UID and no secret in --record. Laboratory cards only."
+        ),
+    ] = False,
     language: Lang = Language.RU,
     json: Json = False,
 ) -> None:
@@ -64,8 +85,9 @@ def run(
 
     Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
     """
-    from terminal.cli.assemble import Station, open_terminal
+    from terminal.cli.assemble import Station, credential_check, open_terminal
     from terminal.cli.output import print_json, report_as_json, report_as_line
+    from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
     from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
@@ -84,7 +106,9 @@ def run(
     with (
         open_terminal(station, clock, _say_nothing if json else tell) as terminal,
         background_sync(terminal.journal, state, collector, clock) as sync,
+        recording(record, clock, masked=not record_unmasked) as recorded,
     ):
+        terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
         require_shift_of(terminal.journal, profile.value)
@@ -99,13 +123,13 @@ def run(
                 sync.wake()
 
         if terminal.canteen is None:
-            serve(terminal, cards, show)
+            serve(terminal, cards, show, recorded=recorded)
             return
         from terminal.cli.canteen_line import Counter, open_line
 
         counter = Counter(terminal.canteen, clock, Lock())
         with open_line(state, counter):
-            serve(terminal, cards, show, counter.turn)
+            serve(terminal, cards, show, counter.turn, recorded=recorded)
 
 
 def _say_nothing(_outcome: Outcome) -> None:

@@ -38,11 +38,12 @@ class CardSource:
 
 
 class CardsInTurn:
-    """A simulated reader onto which the given cards are laid one after the other."""
+    """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end."""
 
-    def __init__(self, reader: SimReader, cards: Iterable[SimCard]) -> None:
+    def __init__(self, reader: SimReader, cards: Iterable[SimCard], keep: Callable[[], None]) -> None:
         self._reader = reader
         self._cards = deque(cards)
+        self._keep = keep
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ class CardsInTurn:
 
     def close(self) -> None:
         self._reader.close()
+        self._keep()
 
 
 def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> CardSource:
@@ -73,13 +75,15 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
     if not name.startswith(SIM):
         raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
     from sim.reader import SimReader
-    from terminal.cli.residents import issue_residents
+    from terminal.cli.residents import issue_residents, keep_residents
     from terminal.policy.document import load_region
 
     region = load_region(station.region)
-    cards = issue_residents(name.removeprefix(SIM).split(","), region, clock.now().date(), station.keys)
+    names = name.removeprefix(SIM).split(",")
+    cards = issue_residents(names, region, clock.now().date(), station.keys)
     turns = [cards[i % len(cards)] for i in range(taps or len(cards))]
-    return CardSource(CardsInTurn(SimReader("simulated reader", clock), turns), len(turns))
+    reader = CardsInTurn(SimReader("simulated reader", clock), turns, lambda: keep_residents(names, cards))
+    return CardSource(reader, len(turns))
 
 
 def serve(
@@ -87,16 +91,18 @@ def serve(
     cards: CardSource,
     show: Callable[[TapReport], None],
     turn: AbstractContextManager[object] | None = None,
+    *,
+    recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
-    where others work at the same terminal.
+    where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
     """
 
     def on_card(connection: CardConnection) -> None:
         with turn or nullcontext():
-            show(take_tap(connection, terminal))
+            show(take_tap(recorded(connection), terminal))
 
     def on_fault(error: CardError) -> None:
         terminal.signal(OUT_OF_ORDER)

@@ -1,4 +1,4 @@
-"""Stage 6 of a tap: put the write plan on the card in one atomic transaction and prove it.
+"""Stage 6 of a tap: put the write plan on the card in one atomic transaction and have it proved.
 
 Nothing the card executes before CommitTransaction has any effect, so a failure up to there is a definite "not
 committed". Once the commit has been sent, only a verified answer is success; anything else, an error status
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.commands import INS_DEBIT
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.transaction_mac import DataCommand, TransactionMac
 from cardproto.errors import CardError
@@ -22,8 +23,8 @@ from terminal.journal.journal import Pending
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The card proved the commit. `proof` is its transaction counter and MAC; None when a later commit by somebody
-    else has replaced them on the card."""
+    """The card committed, verified. `proof` is its transaction counter and MAC; None when a later commit by somebody
+    else has replaced them on the card, or when the card (EV1) cannot prove."""
 
     proof: TransactionMac | None
 
@@ -45,11 +46,13 @@ class Unknown:
 CommitResult = Committed | NotCommitted | Unknown
 
 
-def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending, course: Course) -> CommitResult:
+def write_plan_to_card(
+    card: DesfireCard, plan: WritePlan, intent: Pending, course: Course, *, proving: bool = True
+) -> CommitResult:
     """Execute `plan`; the journal's flush of `intent` runs meanwhile and must have ended before the commit.
 
-    `course` is taken along (`terminal.commit.machine`). Raises `JournalError` when the intent could not be stored:
-    the commit is then not sent.
+    `course` is taken along (`terminal.commit.machine`). `proving` asks the card for its proof, which an EV1 card
+    cannot give. Raises `JournalError` when the intent could not be stored: the commit is then not sent.
     """
     try:
         if plan.debit_minor:
@@ -64,7 +67,7 @@ def write_plan_to_card(card: DesfireCard, plan: WritePlan, intent: Pending, cour
     course.take(Step.INTENT_DURABLE)
     course.take(Step.COMMIT_SENT)
     try:
-        proof = card.commit_transaction(return_mac=True)
+        proof = card.commit_transaction(return_mac=proving)
     except CardError as cause:
         course.take(Step.NO_PROOF)
         return Unknown(cause)
@@ -80,8 +83,10 @@ def planned_commands(card: DesfireCard, plan: WritePlan) -> list[DataCommand]:
     """
     commands = list(card.data_commands)
     if plan.debit_minor:
-        commands.append(DataCommand(0xDC, bytes((FILE_PURSE,)) + plan.debit_minor.to_bytes(4, "little"), b""))
+        commands.append(
+            DataCommand(INS_DEBIT, bytes((FILE_PURSE,)) + plan.debit_minor.to_bytes(4, "little"), b"")
+        )
     record = build_event(plan.event)
     header = bytes((FILE_EVENTS,)) + bytes(3) + len(record).to_bytes(3, "little")
-    commands.append(DataCommand(0x8B, header, record))
+    commands.append(DataCommand(card.codes.write_record, header, record))
     return commands

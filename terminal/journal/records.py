@@ -195,6 +195,6 @@ def parse_record(body: bytes) -> AnyRecord:
         )
     try:
         record: AnyRecord = _decode(memoryview(body)[1:])
-    except msgspec.DecodeError as error:  # ValidationError is one
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is one
         raise UnreadableRecord(str(error)) from error
     return record

@@ -103,10 +103,14 @@ def test_signature_is_56_bytes_of_no_maker() -> None:
     [
         pytest.param(OTHER + bytes.fromhex("0F85"), 0, id="plain"),
         pytest.param(OTHER + bytes.fromhex("0F9500"), 0, id="with KS3"),
-        pytest.param(OTHER + bytes.fromhex("0F9501"), 0x9E, id="key sets"),
+        pytest.param(OTHER + bytes.fromhex("0F9501"), 0x7E, id="key sets without their numbers"),
+        pytest.param(OTHER + bytes.fromhex("0F950100021000"), 0, id="key sets"),
+        pytest.param(OTHER + bytes.fromhex("0F950100011000"), 0x9E, id="one key set is none"),
+        pytest.param(OTHER + bytes.fromhex("0F9502"), 0x9E, id="unknown KS3"),
         pytest.param(OTHER + bytes.fromhex("0F95"), 0x7E, id="KS3 missing"),
-        pytest.param(OTHER + bytes.fromhex("0F05"), 0x9E, id="DES keys"),
-        pytest.param(OTHER + bytes.fromhex("0F80"), 0x9E, id="no keys"),
+        pytest.param(OTHER + bytes.fromhex("0F05"), 0, id="DES keys"),
+        pytest.param(OTHER + bytes.fromhex("0FC5"), 0x9E, id="keys of no known kind"),
+        pytest.param(OTHER + bytes.fromhex("0F80"), 0, id="no keys"),
         pytest.param(OTHER + bytes.fromhex("0F8F"), 0x9E, id="15 keys"),
         pytest.param(OTHER + bytes.fromhex("6F85"), 0x9E, id="change key number beyond the keys"),
         pytest.param(OTHER + bytes.fromhex("EF85"), 0, id="each key changes itself"),
@@ -411,7 +415,9 @@ def test_change_key_by_the_ev2_command_has_one_key_set() -> None:
 
 def test_picc_master_key_is_named_with_its_type() -> None:
     bench = picc()
-    assert bench.run(0xC4, b"\0", bytes(17), FULL)[0] == 0x9E
+    assert bench.run(0xC4, b"\xc0", bytes(17), FULL)[0] == 0x9E
+    bench = picc()
+    assert bench.run(0xC4, b"\0", bytes(17), FULL)[0] == 0x7E, "a DES key has no version byte"
     bench = picc()
     assert bench.wrapped(0xC4, bench.protect(0xC4, b"\x80", b"a new card key..\x03", FULL)) == (0, b"")
     bench.select(PICC)
@@ -425,7 +431,7 @@ def test_change_key_takes_exactly_its_data(length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ins", "status"), [(0x0A, 0xAE), (0x1A, 0xAE), (0xAA, 0xAE), (0xF0, 0x1C), (0x8E, 0x1C)]
+    ("ins", "status"), [(0x0A, 0xAE), (0x1A, 0xAE), (0xF2, 0x9D), (0x8E, 0x1C), (0xC9, 0x1C)]
 )
 def test_what_this_card_does_not_do_it_refuses(ins: int, status: int) -> None:
     assert example().wrapped(ins, b"\0") == (status, b"")

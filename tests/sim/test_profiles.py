@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import FormatError, StatusError
-from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILES, KeyNo
+from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILES, FILES_EV1, KeyNo
+from cardproto.resident.opening import open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, Concession, Contract, Rights, parse_rights
 from sim.card import VirtualCard
@@ -41,10 +44,16 @@ def issued(name: str):
 
 def read(card) -> tuple[Rights, Event, int]:
     """What a validator reads: with the diversified key, through the card's own checks."""
-    desfire = DesfireCard(CardChannel(card))
+    desfire, masters = DesfireCard(CardChannel(card)), load_lab_keys()
+    shown_uid = desfire.channel.read_uid()
     desfire.select_application(AID)
-    keys = load_lab_keys().for_card(card.uid, REGION)
-    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(keys.validate), bytes(16))
+
+    def key_of(uid: bytes) -> AesKey:
+        return AesKey(masters.for_card(uid, REGION).validate)
+
+    identify = AesKey(masters.identify_key(REGION))
+    uid = open_as(desfire, shown_uid, KeyNo.VALIDATE, key_of, lambda: identify, bytes)
+    assert uid == card.uid
     rights = parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
     event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
     return rights, parse_event(event), desfire.get_value(FILE_PURSE, CommMode.MAC)
@@ -80,8 +89,30 @@ def test_profile_becomes_a_card(name: str) -> None:
     assert (purse_minor, event.balance_after_minor) == (profile.card.purse_minor,) * 2
     assert (event.kind, event.at) == (EventKind.ISSUE, datetime(2026, 9, 15, tzinfo=UTC))
     files = card.image()["applications"]["4B5A01"]["files"]
-    assert [int(number, 16) for number in files] == [line.number for line in FILES]
-    assert files["0F"]["counter"] == 1
+    proving = profile.card.generation != "EV1"
+    assert [int(number, 16) for number in files] == [
+        line.number for line in (FILES if proving else FILES_EV1)
+    ]
+    assert not proving or files["0F"]["counter"] == 1
+
+
+@pytest.mark.parametrize("name", ["blank_ev1", "blank_ev2", "blank_ev3"])
+def test_blank_cards_are_as_the_factory_delivers_them(name: str) -> None:
+    card = issued(name)
+    desfire = DesfireCard(CardChannel(card))
+    assert desfire.get_key_settings().key_type is KeyType.DES
+    desfire.authenticate_d40(0, DesKey(bytes(16)), bytes(8))
+    assert desfire.get_application_ids() == ()
+
+
+@pytest.mark.parametrize(
+    "line", ['kind = "resident"\ngeneration = "Light"', 'kind = "blank"\nrandom_uid = true']
+)
+def test_cards_that_cannot_be_are_refused(tmp_path: Path, line: str) -> None:
+    head = (PROFILE_FOLDER / "adult_purse.toml").read_text("utf-8").split("[card]")[0]
+    (tmp_path / "odd.toml").write_text(f"{head}[card]\n{line}\n", "utf-8")
+    with pytest.raises(ProfileFault):
+        load_profile(tmp_path / "odd.toml")
 
 
 def test_days_are_relative_to_the_issue_day() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OWN_FILE = Path(__file__).with_name("desfire_ev2.json")
+OWN_FILE = Path(__file__).with_name("desfire.json")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,5 +23,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "vector" not in metafunc.fixturenames:
         return
     chosen = metafunc.config.getoption("--vectors", default=None)
-    entries = json.loads(Path(chosen or OWN_FILE).read_text(encoding="utf-8"))["vectors"]
-    metafunc.parametrize("vector", [pytest.param(entry, id=entry["id"]) for entry in entries])
+    path = Path(metafunc.config.invocation_params.dir, chosen) if chosen else OWN_FILE
+    entries = json.loads(path.read_text(encoding="utf-8"))["vectors"]
+    if not entries:
+        raise pytest.UsageError(f"{path} holds no vectors")
+    names = [str(entry.get("id", f"entry-{at}")) for at, entry in enumerate(entries)]
+    metafunc.parametrize("vector", [pytest.param(e, id=name) for e, name in zip(entries, names, strict=True)])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.channel import CardChannel
 from cardproto.desfire import commands as ins
 from cardproto.desfire.application import PartVersion
@@ -13,7 +14,13 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import ZERO_IV, AesKey, crc32, truncate_mac
 from cardproto.desfire.diversify import an10922_aes128, cmac_subkeys
-from cardproto.desfire.files import AccessRights, DataFileSettings, ValueFileSettings
+from cardproto.desfire.files import (
+    KEY_OPTION_AES,
+    AccessRights,
+    DataFileSettings,
+    RecordFileSettings,
+    TransactionMacSettings,
+)
 from cardproto.desfire.messaging import (
     LABEL_ENC,
     LABEL_MAC,
@@ -32,33 +39,20 @@ from cardproto.desfire.transaction_mac import (
     transaction_mac_value,
 )
 from tests.cardproto.scripted import AnsweringConnection, ScriptedConnection
+from tests.vectors import legacy
+from tests.vectors.fields import Fields, named, number, raw, text
+from tests.vectors.transaction import transaction
 
-Fields = Mapping[str, Any]
-MODES = {"Plain": CommMode.PLAIN, "MAC": CommMode.MAC, "Full": CommMode.FULL}
-MODE_NAMES = {mode: name for name, mode in MODES.items()}
-PROBE = bytes(range(16))
-
-
-def raw(text: str) -> bytes:
-    return bytes.fromhex(text)
+Computed = Mapping[str, Any]
+MODE_NAMES = {CommMode.PLAIN: "Plain", CommMode.MAC: "MAC", CommMode.FULL: "Full"}
 
 
-def text(data: bytes) -> str:
-    return data.hex().upper()
-
-
-def named(key: AesKey, expected: str) -> str:
-    """The expected key's own text when `key` is that key: keys hide their bytes, but they act the same."""
-    same = key.encrypt(ZERO_IV, PROBE) == AesKey(raw(expected)).encrypt(ZERO_IV, PROBE)
-    return expected if same else "another key"
-
-
-def aes_cmac(inputs: Fields, expected: Fields) -> Fields:
+def aes_cmac(inputs: Fields, expected: Fields) -> Computed:
     cmac = AesKey(raw(inputs["key"])).cmac(raw(inputs["message"]))
     return {"cmac": text(cmac), "truncated_even_bytes": text(truncate_mac(cmac))}
 
 
-def an10922(inputs: Fields, expected: Fields) -> Fields:
+def an10922(inputs: Fields, expected: Fields) -> Computed:
     master = AesKey(raw(inputs["master_key"]))
     first, second = cmac_subkeys(master)
     return {
@@ -68,49 +62,68 @@ def an10922(inputs: Fields, expected: Fields) -> Fields:
     }
 
 
-def authentication(inputs: Fields, expected: Fields, *, first: bool) -> Fields:
+def authentication(inputs: Fields, expected: Fields, *, first: bool) -> Computed:
     """Play the terminal's part against the recorded card; it must send exactly what was recorded."""
+    commands = [CommandApdu.parse(raw(inputs[f"c_apdu_{n}"])) for n in (1, 2)]
+    answers = [ResponseApdu.parse(raw(inputs[f"r_apdu_{n}"])) for n in (1, 2)]
     script = ScriptedConnection([(inputs[f"c_apdu_{n}"], inputs[f"r_apdu_{n}"]) for n in (1, 2)])
-    card = DesfireCard(CardChannel(script))
-    key, rnd_a = AesKey(raw(inputs["key"])), raw(expected["RndA"])
+    card, key, key_no = DesfireCard(CardChannel(script)), AesKey(raw(inputs["key"])), number(inputs["key_no"])
+    rnd_a = key.decrypt(ZERO_IV, commands[1].data)[:16]
     before = Session(key_no=0, ti=b"kept", counter=7, enc=key, mac=key)
     if first:
-        card.authenticate_ev2_first(inputs["key_no"], key, rnd_a)
+        card.authenticate_ev2_first(key_no, key, rnd_a, commands[0].data[2:])
     else:
         card.session = before
-        card.authenticate_ev2_non_first(inputs["key_no"], key, rnd_a)
+        card.authenticate_ev2_non_first(key_no, key, rnd_a)
     session = card.session
     assert script.finished()
-    assert session is not None
-    assert (session.counter, session.key_no) == (0 if first else 7, inputs["key_no"])
+    assert isinstance(session, Session)
+    assert (session.counter, session.key_no) == (0 if first else 7, key_no)
     assert first or session.ti == before.ti
-    rnd_b = key.decrypt(ZERO_IV, raw(inputs["r_apdu_1"])[:-2])
-    proof = key.decrypt(ZERO_IV, raw(inputs["r_apdu_2"])[:-2])
+    rnd_b, proof = key.decrypt(ZERO_IV, answers[0].data), key.decrypt(ZERO_IV, answers[1].data)
     return {
         "RndA": text(rnd_a),
         "RndB": text(rnd_b),
+        **session_keys_of(session, expected),
         "SV1": text(session_vector(LABEL_ENC, rnd_a, rnd_b)),
         "SV2": text(session_vector(LABEL_MAC, rnd_a, rnd_b)),
-        "SesAuthENCKey": named(session.enc, expected["SesAuthENCKey"]),
-        "SesAuthMACKey": named(session.mac, expected["SesAuthMACKey"]),
-        "TI": text(session.ti),
-        "PDcap2": text(proof[20:26]),
-        "PCDcap2": text(proof[26:32]),
+        **(
+            {"TI": text(session.ti), "PDcap2": text(proof[20:26]), "PCDcap2": text(proof[26:32])}
+            if first
+            else {}
+        ),
     }
 
 
-def first_authentication(inputs: Fields, expected: Fields) -> Fields:
+def session_keys_of(session: Session, expected: Fields) -> Computed:
+    return {
+        "SesAuthENCKey": named(session.enc, expected.get("SesAuthENCKey")),
+        "SesAuthMACKey": named(session.mac, expected.get("SesAuthMACKey")),
+    }
+
+
+def session_keys(inputs: Fields, expected: Fields) -> Computed:
+    """From both random numbers, without an exchange."""
+    key, rnd_a, rnd_b = AesKey(raw(inputs["key"])), raw(inputs["RndA"]), raw(inputs["RndB"])
+    return {
+        **session_keys_of(Session.derive(key, 0, rnd_a, rnd_b, bytes(4)), expected),
+        "SV1": text(session_vector(LABEL_ENC, rnd_a, rnd_b)),
+        "SV2": text(session_vector(LABEL_MAC, rnd_a, rnd_b)),
+    }
+
+
+def first_authentication(inputs: Fields, expected: Fields) -> Computed:
     return authentication(inputs, expected, first=True)
 
 
-def non_first_authentication(inputs: Fields, expected: Fields) -> Fields:
+def non_first_authentication(inputs: Fields, expected: Fields) -> Computed:
     return authentication(inputs, expected, first=False)
 
 
-def initialisation_vector(inputs: Fields, expected: Fields) -> Fields:
-    session = session_of(inputs, counter=inputs["CmdCtr"])
-    iv = session.command_iv() if inputs["direction"] == "command" else session.response_iv()
-    return {"IV": text(iv)}
+def initialisation_vector(inputs: Fields, expected: Fields) -> Computed:
+    session = session_of(inputs, counter=number(inputs["CmdCtr"]))
+    ways = {"command": session.command_iv, "response": session.response_iv}
+    return {"IV": text(ways[inputs["direction"].lower()]())}
 
 
 def session_of(inputs: Fields, *, counter: int) -> Session:
@@ -119,54 +132,68 @@ def session_of(inputs: Fields, *, counter: int) -> Session:
     return Session(key_no=0, ti=raw(inputs["TI"]), counter=counter, enc=enc, mac=mac)
 
 
-def command(inputs: Fields, expected: Fields) -> Fields:
+def command(inputs: Fields, expected: Fields) -> Computed:
     """Give the command to the real terminal side; a scripted card checks what it sends and answers."""
-    script = ScriptedConnection([(expected["c_apdu"], expected["r_apdu"])])
-    card = DesfireCard(CardChannel(script))
-    before, mode = inputs["CmdCtr_before"], MODES[inputs["mode"]]
-    card.session = session = session_of(inputs, counter=before)
-    answer = run_command(card, inputs, expected, mode)
-    assert script.finished()
-    assert card.session is None or session.counter == before + 1
-    ours, code, header = session_of(inputs, counter=before), raw(inputs["cmd"])[0], raw(inputs["CmdHeader"])
-    plain = raw(inputs["CmdData_plain"])
+    before, mode = number(inputs["CmdCtr_before"]), CommMode[inputs["mode"].upper()]
+    code, header, plain = raw(inputs["cmd"])[0], raw(inputs["CmdHeader"]), raw(inputs["CmdData_plain"])
+    ours, theirs = session_of(inputs, counter=before), session_of(inputs, counter=before + 1)
     sent = ours.encrypt_command(plain) if mode is CommMode.FULL else plain
-    theirs = session_of(inputs, counter=before + 1)
-    body = raw(expected["r_apdu"])[: -MAC_BYTES - 2 if "resp_mac" in expected else -2]
-    mac = theirs.response_mac(body) if "resp_mac" in expected else b""
+    mac = b"" if mode is CommMode.PLAIN else ours.command_mac(code, header, sent)
+    message = header + sent + mac
+    c_apdu = CommandApdu(0x90, code, data=message, le=0).to_bytes()
+    r_apdu = raw(expected["r_apdu"]) if "r_apdu" in expected else answered(theirs, expected, mode)
+    script = ScriptedConnection([(expected.get("c_apdu", text(c_apdu)), r_apdu)])
+    card = DesfireCard(CardChannel(script))
+    card.session = session = session_of(inputs, counter=before)
+    bare = code == ins.INS_CHANGE_KEY and len(r_apdu) == 2
+    if bare:
+        card.execute_last(code, header, plain)
+        answer = b""
+    else:
+        answer = run_command(card, code, header, plain, expected, mode)
+        assert session.counter == before + 1
+    assert script.finished()
+    body = r_apdu[:-2] if mode is CommMode.PLAIN or bare else r_apdu[: -MAC_BYTES - 2]
+    proof = b"" if mode is CommMode.PLAIN or bare else theirs.response_mac(body, r_apdu[-1])
     return {
         "IV_cmd": text(ours.command_iv()),
         "CmdData_encrypted": text(sent),
-        "cmd_mac": text(ours.command_mac(code, header, sent)),
+        "cmd_mac": text(mac),
         "c_apdu": text(script.sent[0]),
-        "r_apdu": text(body + mac) + "9100",
+        "r_apdu": text(body + proof + r_apdu[-2:]),
         "RespData_plain": text(answer),
-        "resp_mac": text(mac),
+        "resp_mac": text(proof),
         "IV_resp": text(theirs.response_iv()),
     }
 
 
-def run_command(card: DesfireCard, inputs: Fields, expected: Fields, mode: CommMode) -> bytes:
+def answered(session: Session, expected: Fields, mode: CommMode) -> bytes:
+    """The card's answer where the entry leaves it out."""
+    plain = raw(expected.get("RespData_plain", ""))
+    body = session.encrypt_response(plain) if mode is CommMode.FULL else plain
+    return body + (b"" if mode is CommMode.PLAIN else session.response_mac(body)) + b"\x91\0"
+
+
+def run_command(
+    card: DesfireCard, code: int, header: bytes, data: bytes, expected: Fields, mode: CommMode
+) -> bytes:
     """The method a caller would use for this code; the answer as plain bytes."""
-    header, data = raw(inputs["CmdHeader"]), raw(inputs["CmdData_plain"])
     answer = raw(expected.get("RespData_plain", ""))
     numbers = [int.from_bytes(header[at : at + 3], "little") for at in range(1, len(header), 3)]
-    match raw(inputs["cmd"])[0]:
+    match code:
         case ins.INS_SET_CONFIGURATION:
             card.set_configuration(header[0], data)
         case ins.INS_GET_CARD_UID:
             return card.get_card_uid()
-        case ins.INS_CHANGE_FILE_SETTINGS:
+        case ins.INS_CHANGE_FILE_SETTINGS if len(data) == 3 and not data[0] & ~3:
             change = SettingsChange(CommMode(data[0] & 3), AccessRights.parse(data[1:3]))
             card.change_file_settings(header[0], change, mode)
         case ins.INS_WRITE_DATA:
             card.write_data(header[0], numbers[0], data, mode)
         case ins.INS_READ_DATA:
             return card.read_data(header[0], numbers[0], numbers[1], mode)
-        case ins.INS_READ_RECORDS:
-            return card.read_records(
-                header[0], numbers[0], numbers[1], mode, len(answer) // (numbers[1] or 1)
-            )
+        case ins.INS_READ_RECORDS if numbers[1]:
+            return card.read_records(header[0], numbers[0], numbers[1], mode, len(answer) // numbers[1])
         case ins.INS_GET_VALUE:
             return card.get_value(header[0], mode).to_bytes(4, "little", signed=True)
         case ins.INS_CREDIT:
@@ -181,28 +208,28 @@ def run_command(card: DesfireCard, inputs: Fields, expected: Fields, mode: CommM
     return b""
 
 
-def transaction_keys(inputs: Fields, expected: Fields) -> Fields:
+def transaction_keys(inputs: Fields, expected: Fields) -> Computed:
     tmk = AesKey(raw(inputs["app_transaction_mac_key"]))
-    mac_key, enc_key = session_tm_keys(tmk, inputs["TMC_after_increment"], raw(inputs["uid"]))
+    mac_key, enc_key = session_tm_keys(tmk, number(inputs["TMC_after_increment"]), raw(inputs["uid"]))
     return {
-        "SesTMMACKey": named(mac_key, expected["SesTMMACKey"]),
-        "SesTMENCKey": named(enc_key, expected["SesTMENCKey"]),
+        "SesTMMACKey": named(mac_key, expected.get("SesTMMACKey")),
+        "SesTMENCKey": named(enc_key, expected.get("SesTMENCKey")),
     }
 
 
-def reader_id(inputs: Fields, expected: Fields) -> Fields:
+def reader_id(inputs: Fields, expected: Fields) -> Computed:
     enc_key, answer = AesKey(raw(inputs["SesTMENCKey"])), raw(inputs["EncTMRI"])
     previous = decrypt_reader_id(enc_key, answer)
     assert encrypt_reader_id(enc_key, previous) == answer
     return {"TMRIPrev": text(previous)}
 
 
-def worked_transaction(inputs: Fields, expected: Fields) -> Fields:
+def worked_transaction(inputs: Fields, expected: Fields) -> Computed:
     tmk, uid = AesKey(raw(inputs["app_transaction_mac_key"])), raw(inputs["uid"])
-    counter = inputs["TMC_after_increment"]
+    counter = number(inputs["TMC_after_increment"])
     _, enc_key = session_tm_keys(tmk, counter, uid)
-    enc_reader_id = encrypt_reader_id(enc_key, raw(inputs["TMRIPrev"]))
-    reader = DataCommand(ins.INS_COMMIT_READER_ID, raw(inputs["TMRICur"]), enc_reader_id)
+    enc_reader_id = encrypt_reader_id(enc_key, raw(inputs.get("TMRIPrev", "00" * 16)))
+    reader = DataCommand(ins.INS_COMMIT_READER_ID, raw(inputs.get("TMRICur", "")), enc_reader_id)
     covered = tmi([data_command(words) or reader for words in inputs["commands"]])
     return {
         **transaction_keys(inputs, expected),
@@ -214,24 +241,38 @@ def worked_transaction(inputs: Fields, expected: Fields) -> Fields:
 
 def data_command(words: str) -> DataCommand | None:
     """A command written in words; None is CommitReaderID, which the caller has."""
-    if value := re.fullmatch(r"(GetValue|Debit|Credit) file (\d+) (?:-> )?(\d+)", words):
-        code = {"GetValue": ins.INS_GET_VALUE, "Debit": ins.INS_DEBIT, "Credit": ins.INS_CREDIT}[value[1]]
-        return DataCommand(code, bytes((int(value[2]),)), int(value[3]).to_bytes(4, "little"))
-    pattern = r"WriteRecord file (\d+) offset (\d+) length (\d+) data ([0-9A-F]{2})\*(\d+)"
-    if record := re.fullmatch(pattern, words):
-        header = bytes((int(record[1]),)) + b"".join(int(record[n]).to_bytes(3, "little") for n in (2, 3))
-        return DataCommand(ins.INS_WRITE_RECORD, header, raw(record[4]) * int(record[5]))
+    if value := re.fullmatch(r"(GetValue|Debit|Credit|LimitedCredit) file (\d+) (?:-> )?(\d+)", words):
+        return DataCommand(
+            VALUE_CODES[value[1]], bytes((int(value[2]),)), int(value[3]).to_bytes(4, "little")
+        )
+    pattern = r"(\w+) file (\d+) offset (\d+) length (\d+) (?:data|->) ([0-9A-F]+)(?:\*(\d+))?"
+    if content := re.fullmatch(pattern, words):
+        header = bytes((int(content[2]),)) + b"".join(int(content[n]).to_bytes(3, "little") for n in (3, 4))
+        return DataCommand(CONTENT_CODES[content[1]], header, raw(content[5]) * int(content[6] or 1))
     assert words == "CommitReaderID (authenticated)", f"words nobody understands: {words!r}"
     return None
 
 
-def checksum(inputs: Fields, expected: Fields) -> Fields:
+VALUE_CODES = {
+    "GetValue": ins.INS_GET_VALUE,
+    "Debit": ins.INS_DEBIT,
+    "Credit": ins.INS_CREDIT,
+    "LimitedCredit": ins.INS_LIMITED_CREDIT,
+}
+CONTENT_CODES = {
+    "ReadData": ins.INS_READ_DATA,
+    "WriteData": ins.INS_WRITE_DATA,
+    "WriteRecord": ins.INS_WRITE_RECORD,
+}
+
+
+def checksum(inputs: Fields, expected: Fields) -> Computed:
     for message, crc in inputs["cases"]:
-        assert text(crc32(raw(message))) == crc
+        assert crc32(raw(message)) == raw(crc)
     return {}
 
 
-def plain_answer(inputs: Fields, expected: Fields) -> Fields:
+def plain_answer(inputs: Fields, expected: Fields) -> Computed:
     """An unauthenticated enquiry, through the terminal side as well."""
     connection = ScriptedConnection([(inputs["c_apdu"], inputs["r_apdu"])])
     card = DesfireCard(CardChannel(connection))
@@ -241,7 +282,6 @@ def plain_answer(inputs: Fields, expected: Fields) -> Fields:
     if code == ins.INS_GET_VERSION:
         return version_fields(PartVersion.parse(card.channel.frame(code).data))
     settings = card.get_file_settings(parameters[0])
-    assert isinstance(settings, DataFileSettings | ValueFileSettings)
     rights = settings.rights
     fields: dict[str, Any] = {
         "FileType": int(settings.type),
@@ -253,6 +293,11 @@ def plain_answer(inputs: Fields, expected: Fields) -> Fields:
     }
     if isinstance(settings, DataFileSettings):
         return fields | {"FileSize": settings.size}
+    if isinstance(settings, RecordFileSettings):
+        sizes = settings.record_bytes, settings.max_records, settings.current_records
+        return fields | dict(zip(("RecordSize", "MaxRecords", "CurrentRecords"), sizes, strict=True))
+    if isinstance(settings, TransactionMacSettings):
+        return fields | {"KeyOption": KEY_OPTION_AES, "KeyVersion": settings.key_version}
     return fields | {
         "LowerLimit": settings.lower,
         "UpperLimit": settings.upper,
@@ -262,7 +307,7 @@ def plain_answer(inputs: Fields, expected: Fields) -> Fields:
     }
 
 
-def version_fields(part: PartVersion) -> Fields:
+def version_fields(part: PartVersion) -> Computed:
     return {
         "VendorID": part.vendor,
         "HWType": part.type,
@@ -274,22 +319,27 @@ def version_fields(part: PartVersion) -> Fields:
     }
 
 
-def originality(inputs: Fields, expected: Fields) -> Fields:
+def originality(inputs: Fields, expected: Fields) -> Computed:
     """Both the arithmetic and Read_Sig, whose published success status is 9190."""
     card = DesfireCard(CardChannel(AnsweringConnection(inputs["signature"] + "9190")))
     return {"valid": verify_signature(raw(inputs["uid"]), card.read_signature(), raw(inputs["public_key"]))}
 
 
-KINDS: Mapping[str, Callable[[Fields, Fields], Fields]] = {
+KINDS: Mapping[str, Callable[[Fields, Fields], Computed]] = {
     "aes_cmac": aes_cmac,
     "an10922_aes128": an10922,
     "ev2_first_auth": first_authentication,
     "ev2_nonfirst_auth": non_first_authentication,
+    "ev2_session_keys": session_keys,
     "ev2_iv": initialisation_vector,
     "ev2_command": command,
     "tmac_session_keys": transaction_keys,
     "tmac_reader_id": reader_id,
     "tmac_worked_example": worked_transaction,
+    "ev2_transaction_with_tmac": transaction,
+    "ev1_aes_auth": legacy.aes_authentication,
+    "ev1_iso_des_auth": legacy.iso_authentication,
+    "d40_send_cbc": legacy.d40_sending,
     "crc32": checksum,
     "plain_parse": plain_answer,
     "originality_signature": originality,

@@ -36,7 +36,7 @@ def test_keys_are_an10922s() -> None:
 
 def test_keys_go_into_the_slots_named_after_them() -> None:
     keys = MASTERS.for_card(UID, 34)
-    slots = [keys.application_key(number) for number in KeyNo]
+    slots = [keys.application_key(number) for number in KeyNo if number is not KeyNo.IDENTIFY]
     assert slots == [keys.application, keys.validate, keys.reload, keys.inspect, keys.entitle]
 
 

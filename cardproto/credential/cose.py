@@ -1,0 +1,126 @@
+"""COSE_Sign1 with ES256, read strictly (RFC 9052, RFC 9053).
+
+Deterministic CBOR only: what was read is encoded again and must give the same bytes, so that duplicate keys, trailing
+bytes, indefinite lengths and long forms all fail at once. Nothing in the unprotected header is looked at: it must be
+empty. The algorithm is never taken from the token: it must name the one its key is for.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from cardproto.errors import FormatError
+
+WHERE: Final = "credential"
+MAX_BYTES: Final = 1024
+ES256: Final = -7
+SIGNATURE_BYTES: Final = 64
+_TAG_SIGN1: Final = 18
+_HEADER_ALG: Final = 1
+_HEADER_KID: Final = 4
+_HALF: Final = SIGNATURE_BYTES // 2
+_MAX_DEPTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A COSE_Sign1 as received; nothing about it is verified. `payload` None: it travels apart (detached)."""
+
+    protected: bytes
+    kid: bytes | None
+    payload: bytes | None
+    signature: bytes
+
+    def verifies(self, key: EllipticCurvePublicKey, payload: bytes | None = None) -> bool:
+        """Whether the holder of the private half of `key` (P-256) signed this; `payload` is the detached one."""
+        content = self.payload if payload is None else payload
+        r, s = (int.from_bytes(self.signature[at : at + _HALF], "big") for at in (0, _HALF))
+        if content is None or not r or not s or not isinstance(key.curve, SECP256R1):
+            return False
+        try:
+            key.verify(encode_dss_signature(r, s), _to_be_signed(self.protected, content), ECDSA(SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+def parse_sign1(data: bytes) -> Sign1:
+    """Exactly one tagged COSE_Sign1 with algorithm ES256; raises `FormatError`."""
+    item = load(data)
+    match item:
+        case cbor2.CBORTag(tag=tag, value=(bytes(protected), unprotected, payload, bytes(signature))):
+            pass
+        case _:
+            raise FormatError(WHERE, "no COSE_Sign1")
+    if tag != _TAG_SIGN1 or unprotected != {} or not (payload is None or isinstance(payload, bytes)):
+        raise FormatError(
+            WHERE, "no COSE_Sign1 of our form: tag 18, nothing unprotected, bytes or nil inside"
+        )
+    header = load(protected)
+    if not isinstance(header, dict) or not header.keys() <= {_HEADER_ALG, _HEADER_KID}:
+        raise FormatError(WHERE, "unknown protected headers")
+    kid = header.get(_HEADER_KID)
+    if not _is_int(header.get(_HEADER_ALG)) or header[_HEADER_ALG] != ES256:
+        raise FormatError(WHERE, "the algorithm is not ES256")
+    if not (kid is None or isinstance(kid, bytes)) or len(signature) != SIGNATURE_BYTES:
+        raise FormatError(WHERE, "key id or signature of a wrong form")
+    return Sign1(protected, kid, payload, signature)
+
+
+def build_sign1(payload: bytes, kid: bytes, key: EllipticCurvePrivateKey) -> bytes:
+    """Signed deterministically (RFC 6979): the same content gives the same bytes."""
+    protected = dump({_HEADER_ALG: ES256, _HEADER_KID: kid})
+    algorithm = ECDSA(SHA256(), deterministic_signing=True)
+    r, s = decode_dss_signature(key.sign(_to_be_signed(protected, payload), algorithm))
+    signature = r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
+    return dump(cbor2.CBORTag(_TAG_SIGN1, [protected, {}, payload, signature]))
+
+
+def load(data: bytes) -> Any:
+    """The one deterministically encoded CBOR item in exactly `data`; raises `FormatError`."""
+    item, length = load_first(data)
+    if length != len(data):
+        raise FormatError(WHERE, f"{len(data) - length} bytes after the CBOR item", length)
+    return item
+
+
+def load_first(data: bytes) -> tuple[Any, int]:
+    """The deterministically encoded CBOR item `data` begins with, and its length; raises `FormatError`."""
+    if len(data) > MAX_BYTES:
+        raise FormatError(WHERE, f"{len(data)} bytes, at most {MAX_BYTES} are read")
+    stream = io.BytesIO(data)
+    try:
+        item = cbor2.load(stream, max_depth=_MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
+        length = stream.tell()
+        again = dump(item)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise FormatError(WHERE, f"no CBOR: {type(error).__name__}") from error
+    if again != data[:length]:
+        raise FormatError(WHERE, "not deterministically encoded")
+    return item, length
+
+
+def dump(item: Any) -> bytes:
+    """Deterministic encoding."""
+    return cbor2.dumps(item, canonical=True)
+
+
+def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
+    return dump(["Signature1", protected, b"", payload])
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

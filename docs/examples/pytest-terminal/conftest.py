@@ -1,0 +1,3 @@
+"""All it takes: name the plugin."""
+
+pytest_plugins = ["sim.pytest_plugin"]

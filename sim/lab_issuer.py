@@ -1,0 +1,70 @@
+"""The laboratory's issuer: signs synthetic residents' grants with a private key that everybody knows."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    derive_private_key,
+)
+
+from cardproto.credential.grant import (
+    CARD_FILE_READ_BYTES,
+    CardHolder,
+    Credential,
+    Entitlement,
+    build_credential,
+    card_holder_id,
+)
+from cardproto.credential.keys import IssuerKey, IssuerKeys
+from cardproto.resident.records.rights import Rights
+
+PUBLIC_SECRET: Final = b"resident-lab issuer 1"
+"""The published vectors name it, so nobody can take what it signs for real."""
+
+_BELIEVED_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_BELIEVED_UNTIL: Final = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@cache
+def lab_issuer_key() -> EllipticCurvePrivateKey:
+    """The private key."""
+    scalar = int.from_bytes(hashlib.sha256(PUBLIC_SECRET).digest(), "big") % 2**255
+    return derive_private_key(scalar, SECP256R1())
+
+
+def issuer_name(region: int) -> str:
+    """Under which name a region's credentials are signed."""
+    return f"ru-{region}"
+
+
+def lab_issuers(region: int) -> IssuerKeys:
+    """What a terminal of the laboratory trusts."""
+    key = lab_issuer_key().public_key()
+    return IssuerKeys([IssuerKey(issuer_name(region), key, _BELIEVED_FROM, _BELIEVED_UNTIL)])
+
+
+def lab_credential(uid: bytes, rights: Rights, issued_on: date) -> bytes:
+    """The signed grant of every concession in `rights`, for this card only; valid as long as the card."""
+    credential = Credential(
+        issuer=issuer_name(rights.region),
+        not_before=_start_of(rights.valid_from),
+        expires=_start_of(rights.valid_to) + timedelta(days=2),
+        id=hashlib.sha256(b"laboratory credential" + uid + issued_on.isoformat().encode()).digest()[:8],
+        pseudonym=rights.pseudonym,
+        entitlements=tuple(Entitlement(c.code, c.valid_to) for c in rights.concessions if c),
+        holder=CardHolder(card_holder_id(uid)),
+    )
+    signed = build_credential(credential, lab_issuer_key())
+    assert len(signed) <= CARD_FILE_READ_BYTES, "three concessions and a card's name fit"
+    return signed
+
+
+def _start_of(day: date) -> datetime:
+    """In UTC, a day early, because a local day may begin before the UTC one; the concessions' own days are exact."""
+    return datetime.combine(day, time(), UTC) - timedelta(days=1)

@@ -1,0 +1,292 @@
+"""A recorded tap read command by command: names, files, statuses, content, counters, session, timing.
+
+With the laboratory's master keys (and the UID, recorded or given) sessions are followed and content is deciphered and
+verified; without them a MACed file is still readable and said to be unverified. EV2 sessions are followed; of older
+ones the commands are shown as sent.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from cardproto.apdu import describe
+from cardproto.desfire import commands as ins
+from cardproto.desfire.crypto import AesKey, CardKey
+from cardproto.desfire.messaging import MAC_BYTES, CommMode
+from cardproto.desfire.recording import (
+    AUTHENTICATES,
+    Joined,
+    RecordedCommand,
+    SessionReader,
+    join_frames,
+)
+from cardproto.errors import CardError, IntegrityError
+from cardproto.resident.keyset import UID_BYTES, MasterKeys, ResidentKeys
+from cardproto.resident.layout import AID, DF_NAME, FILES, KeyNo
+from sim.card.virtual import CLA_READER, GET_UID
+from sim.transcript import Exchange, RecordedTap
+from sim.transcript_content import content_lines
+
+ZERO_KEY: Final = bytes(16)
+_MORE: Final = 0xAF
+_MODES: Final = {f.number: f.settings.mode for f in FILES}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command with its answer. `verified`: every MAC of it was checked with the session's keys."""
+
+    first_exchange: int
+    frames: int
+    sent_ms: float
+    took_ms: float
+    name: str
+    status: str
+    mode: str = ""
+    verified: bool = False
+    session: str = ""
+    content: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Laboratory keys for one transcript; `uid` replaces a masked one."""
+
+    masters: MasterKeys
+    region: int
+    uid: bytes | None = None
+
+
+def read_tap(tap: RecordedTap, keyring: Keyring | None = None) -> list[Step]:
+    """Every command of the tap. Never raises for what a card or a terminal may have said."""
+    reading = _Reading(_keys(tap, keyring))
+    return [reading.step(at, group, before) for at, group, before in _groups(tap.exchanges)]
+
+
+def _keys(tap: RecordedTap, keyring: Keyring | None) -> ResidentKeys | None:
+    if keyring is None:
+        return None
+    uid = keyring.uid or recorded_uid(tap)
+    return None if uid is None else keyring.masters.for_card(uid, keyring.region)
+
+
+def recorded_uid(tap: RecordedTap) -> bytes | None:
+    """The real UID if the reader told it and it is not masked."""
+    for exchange in tap.exchanges:
+        known = exchange.known
+        if known and known[0][:4] == GET_UID and len(known[1]) == UID_BYTES + 2:
+            return known[1][:-2]
+    return None
+
+
+def key_candidates(keys: ResidentKeys | None, resident: bool, number: int) -> list[CardKey]:
+    """Keys a slot may have had: the diversified one, and zeros as it is delivered."""
+    own: list[bytes] = []
+    if keys is not None and resident and number in range(KeyNo.IDENTIFY):
+        own.append(keys.application_key(KeyNo(number)))
+    elif keys is not None and not resident and number == 0:
+        own.append(keys.picc)
+    return [AesKey(key) for key in (*own, ZERO_KEY)]
+
+
+Group = tuple[int, list[Exchange], Exchange | None]
+
+
+def _groups(exchanges: tuple[Exchange, ...]) -> Iterator[Group]:
+    """Exchanges by command: (number of the first, exchanges, the one before); authentication stays two."""
+    group: list[Exchange] = []
+    start = 0
+    for at, exchange in enumerate(exchanges, 1):
+        if group and _continues(group, exchange):
+            group.append(exchange)
+            continue
+        if group:
+            yield start, group, exchanges[start - 2] if start > 1 else None
+        group, start = [exchange], at
+    if group:
+        yield start, group, exchanges[start - 2] if start > 1 else None
+
+
+def _continues(group: list[Exchange], exchange: Exchange) -> bool:
+    code = _code(exchange)
+    return code == _MORE and _code(group[0]) not in (*AUTHENTICATES, _MORE) and _has_more(group[-1])
+
+
+def _code(exchange: Exchange) -> int:
+    raw = exchange.filled[0]
+    if raw[:1] == b"\x90":
+        return raw[1] if len(raw) > 1 else 0
+    return raw[0] if raw and raw[0] not in (0x00, CLA_READER) else 0
+
+
+def _has_more(exchange: Exchange) -> bool:
+    command, answer = exchange.filled
+    return answer[-2:] == b"\x91\xaf" if command[:1] == b"\x90" else answer[:1] == b"\xaf"
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known of the conversation so far."""
+
+    keys: ResidentKeys | None
+    resident: bool = False
+    candidate: CardKey | None = None
+    reader: SessionReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = SessionReader(self._key)
+
+    def _key(self, number: int) -> CardKey:
+        del number
+        if self.candidate is None:
+            raise IntegrityError("no key for this authentication")
+        return self.candidate
+
+    def step(self, at: int, group: list[Exchange], before: Exchange | None) -> Step:
+        command, answer = group[0].filled
+        step = Step(at, len(group), group[0].sent_ms, group[-1].answered_ms - group[0].sent_ms, "", "")
+        lost = next((e.lost or "no answer" for e in group if e.answer is None), None)
+        if command[:1] == bytes((CLA_READER,)):
+            return _with(step, "reader: " + _reader_name(command), lost or _words(answer), _shown(group))
+        try:
+            if lost is not None:
+                return self._lost(step, group, lost)
+            return self._read(step, _joined(group, before), group, before)
+        except CardError as error:
+            self.reader.session = None
+            return _with(step, "not understood", _words(answer), (str(error), *_shown(group)))
+
+    def _lost(self, step: Step, group: list[Exchange], why: str) -> Step:
+        self.reader.session = None
+        name = ins.command_name(_code(group[0]))
+        return _with(step, name, f"no answer: {why}", _shown(group))
+
+    def _read(self, step: Step, joined: Joined, group: list[Exchange], before: Exchange | None) -> Step:
+        if joined.iso or joined.ins == ins.INS_SELECT_APPLICATION:
+            self.resident = joined.message in (AID[::-1], DF_NAME)
+        if joined.ins == _MORE and before is not None:
+            return self._proof(step, joined, before)
+        session = self.reader.session
+        masked = any(exchange.masked for exchange in group)
+        try:
+            found = self.reader.take(joined)
+            verified = session is not None and found.mode not in (None, CommMode.PLAIN)
+            problem: tuple[str, ...] = ()
+        except IntegrityError as error:
+            found, verified = _unverified(joined), False
+            problem = ("masked, so not verified",) if masked else (str(error),)
+            if not masked:
+                self.reader.session = None
+        if session is None and not verified:
+            found = self._without_mac(found)
+        lines = (*content_lines(found, self.resident), *problem)
+        return self._done(step, found, joined, lines, verified=verified)
+
+    def _proof(self, step: Step, joined: Joined, before: Exchange) -> Step:
+        """The second half of an authentication: whichever key fits opens the session."""
+        number = before.filled[0][5] if len(before.filled[0]) > 5 else 0
+        lines: tuple[str, ...] = ()
+        waiting = copy.copy(self.reader)
+        for candidate in key_candidates(self.keys, self.resident, number):
+            self.reader, self.candidate = copy.copy(waiting), candidate
+            try:
+                self.reader.take(joined)
+                lines = (f"proved with key {number}",) if self.reader.session else ()
+                break
+            except (IntegrityError, ValueError) as error:
+                lines = (f"session not followed: {error}",)
+        name = f"{ins.command_name(_code(before))}, second half"
+        verified = self.reader.session is not None
+        return self._done(step, _unverified(joined), joined, lines, name=name, verified=verified)
+
+    def _without_mac(self, found: RecordedCommand) -> RecordedCommand:
+        """A MACed file is readable without any key; that nobody checked the MAC is said."""
+        mode = _MODES.get(found.header[0]) if self.resident and found.header else None
+        if mode is not CommMode.MAC:
+            return found
+        data, answer = found.data[:-MAC_BYTES], found.answer[:-MAC_BYTES]
+        return RecordedCommand(found.ins, found.header, data, found.status, answer, None)
+
+    def _done(
+        self,
+        step: Step,
+        found: RecordedCommand,
+        joined: Joined,
+        lines: tuple[str, ...],
+        *,
+        verified: bool,
+        name: str | None = None,
+    ) -> Step:
+        session = self.reader.session
+        state = "" if session is None else f"key {session.key_no}, TI {session.ti.hex().upper()}, "
+        state += "" if session is None else f"counter {session.counter}"
+        status = _status(joined)
+        mode = "" if found.mode is None else found.mode.name
+        named = name or (_iso_name(joined) if joined.iso else ins.command_name(found.ins))
+        return Step(
+            step.first_exchange,
+            step.frames,
+            step.sent_ms,
+            step.took_ms,
+            named,
+            status,
+            mode,
+            verified,
+            state,
+            lines,
+        )
+
+
+def _joined(group: list[Exchange], before: Exchange | None) -> Joined:
+    own = [exchange.filled for exchange in group]
+    if _code(group[0]) == _MORE and before is not None and before.answer is not None:
+        return join_frames([before.filled, *own])[-1]
+    return join_frames(own)[0]
+
+
+def _unverified(joined: Joined) -> RecordedCommand:
+    length = {ins.INS_SELECT_APPLICATION: 0, ins.INS_COMMIT_TRANSACTION: 0}.get(joined.ins, 7)
+    if joined.ins in (ins.INS_DEBIT, ins.INS_CREDIT, ins.INS_LIMITED_CREDIT, ins.INS_GET_VALUE):
+        length = 1
+    header, data = joined.message[:length], joined.message[length:]
+    return RecordedCommand(joined.ins, header, data, joined.status, joined.answer, None)
+
+
+def _with(step: Step, name: str, status: str, content: tuple[str, ...]) -> Step:
+    return Step(
+        step.first_exchange, step.frames, step.sent_ms, step.took_ms, name, status, "", False, "", content
+    )
+
+
+def _shown(group: list[Exchange]) -> tuple[str, ...]:
+    lines = []
+    for exchange in group:
+        lines.append(f"> {exchange.command}")
+        if exchange.answer is not None:
+            lines.append(f"< {exchange.answer}")
+    return tuple(lines)
+
+
+def _status(joined: Joined) -> str:
+    sw = joined.status if joined.iso else 0x9100 | joined.status
+    return f"{sw:04X} {describe(sw)}"
+
+
+def _words(answer: bytes) -> str:
+    if len(answer) < 2:
+        return f"{len(answer)} bytes, no status word"
+    sw = int.from_bytes(answer[-2:], "big")
+    return f"{sw:04X} {describe(sw)}"
+
+
+def _reader_name(command: bytes) -> str:
+    return {b"\xff\xca\x00\x00": "UID", b"\xff\xca\x01\x00": "ATS"}.get(command[:4], "pseudo APDU")
+
+
+def _iso_name(joined: Joined) -> str:
+    return {0xA4: "ISO SELECT", 0xB0: "ISO READ BINARY", 0xB2: "ISO READ RECORDS"}.get(
+        joined.ins, f"ISO {joined.ins:02X}"
+    )

@@ -1,0 +1,127 @@
+"""Does the issuer really grant what the rights file says? One more exchange, when the terminal's policy asks for it.
+
+Card keys can be stolen with a desk or a terminal, and whoever has K2 or K4 writes rights; the issuer's private key is
+in neither. So a concession counts only if a credential on this very card, signed by an issuer this terminal trusts,
+covers it. Passes and packs are bought, not granted: a card without concessions has nothing to verify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from cardproto.credential.grant import (
+    CARD_FILE_READ_BYTES,
+    CardHolder,
+    Credential,
+    card_holder_id,
+    credential_digest,
+    credential_in_file,
+)
+from cardproto.credential.keys import IssuerKeys
+from cardproto.credential.verify import Refusal, Refused, verify_credential
+from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.messaging import CommMode
+from cardproto.errors import FormatError, StatusError
+from cardproto.resident.layout import FILE_CREDENTIAL
+from cardproto.resident.records.rights import Rights, build_rights
+from cardproto.resident.snapshot import CardSnapshot
+
+MISSING: Final = "missing"
+OTHER_DIGEST: Final = "other_digest"
+OTHER_CARD: Final = "other_card"
+OTHER_RESIDENT: Final = "other_resident"
+NOT_GRANTED: Final = "not_granted"
+OUT_OF_DATE: Final = frozenset((Refusal.EXPIRED.value, Refusal.NOT_YET_VALID.value))
+
+SEEN_LIMIT: Final = 20_000
+
+
+class VerifyCredential(StrEnum):
+    """When a terminal reads and verifies the credential of a card with concessions."""
+
+    NEVER = "never"
+    WHEN_UNSEEN = "when_unseen"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRefusal:
+    """Why the rights on the card are not believed: a `Refusal` of the credential itself, or one of the words above."""
+
+    reason: str
+
+    @property
+    def out_of_date(self) -> bool:
+        """The grant was genuine but is not in force now."""
+        return self.reason in OUT_OF_DATE
+
+
+class CredentialCheck:
+    """One terminal's policy, the issuers it trusts, and which rights on which card it has verified already.
+
+    Verified rights are remembered until their credential expires, in memory only and the newest `SEEN_LIMIT`:
+    rights that change in any bit are unseen again.
+    """
+
+    def __init__(self, policy: VerifyCredential, issuers: IssuerKeys) -> None:
+        self.policy: Final = policy
+        self._issuers = issuers
+        self._seen: OrderedDict[bytes, datetime] = OrderedDict()
+
+    @classmethod
+    def never(cls) -> CredentialCheck:
+        """No exchange is spent, and rights are believed as the card's keys protect them."""
+        return cls(VerifyCredential.NEVER, IssuerKeys())
+
+    def refusal(self, card: DesfireCard, snapshot: CardSnapshot, now: datetime) -> CredentialRefusal | None:
+        """None when the rights may be believed. Raises `CardError` for anything that deserves another try."""
+        if self.policy is VerifyCredential.NEVER or not any(snapshot.rights.concessions):
+            return None
+        name = hashlib.sha256(snapshot.uid + build_rights(snapshot.rights)).digest()
+        if self.policy is VerifyCredential.WHEN_UNSEEN and now < self._seen.get(name, now):
+            return None
+        result = self._verified(card, snapshot, now)
+        if isinstance(result, CredentialRefusal):
+            return result
+        self._remember(name, result.expires)
+        return None
+
+    def _remember(self, name: bytes, expires: datetime) -> None:
+        self._seen[name] = expires
+        self._seen.move_to_end(name)
+        if len(self._seen) > SEEN_LIMIT:
+            self._seen.popitem(last=False)
+
+    def _verified(
+        self, card: DesfireCard, snapshot: CardSnapshot, now: datetime
+    ) -> Credential | CredentialRefusal:
+        try:
+            raw = credential_in_file(card.read_data(FILE_CREDENTIAL, 0, CARD_FILE_READ_BYTES, CommMode.FULL))
+        except StatusError:
+            raw = None
+        except FormatError:
+            return CredentialRefusal(Refusal.MALFORMED)
+        if raw is None:
+            return CredentialRefusal(MISSING)
+        if credential_digest(raw) != snapshot.rights.credential_digest:
+            return CredentialRefusal(OTHER_DIGEST)
+        result = verify_credential(raw, self._issuers, now)
+        if isinstance(result, Refused):
+            return CredentialRefusal(result.reason)
+        problem = _mismatch(result, snapshot.uid, snapshot.rights)
+        return result if problem is None else CredentialRefusal(problem)
+
+
+def _mismatch(credential: Credential, uid: bytes, rights: Rights) -> str | None:
+    """What a genuine credential does not say of this card, this resident or these concessions."""
+    if credential.holder != CardHolder(card_holder_id(uid)):
+        return OTHER_CARD
+    if credential.pseudonym != rights.pseudonym:
+        return OTHER_RESIDENT
+    granted = all(c is None or credential.covers(c.code, c.valid_to) for c in rights.concessions)
+    return None if granted else NOT_GRANTED

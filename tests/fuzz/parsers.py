@@ -1,0 +1,158 @@
+"""One function for each parser: any bytes either mean something, exactly, or raise the parser's own error."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+from cardproto.apdu import CommandApdu, ResponseApdu
+from cardproto.atr import parse_atr
+from cardproto.credential.cose import parse_sign1
+from cardproto.credential.grant import build_claims, credential_in_file, parse_claims
+from cardproto.credential.verify import Refused, verify_credential
+from cardproto.desfire.files import parse_file_settings
+from cardproto.errors import CardError, FormatError, ProtocolError
+from cardproto.resident.records.event import build_event, parse_event, parse_event_with_schema
+from cardproto.resident.records.rights import build_rights, parse_rights, parse_rights_with_schema
+from cardproto.tlv import build_tlv, parse_tlv
+from sim.lab_issuer import lab_issuers
+from sim.transcript import Exchange, RecordedTap, TranscriptFault, lines_of, parse_transcript
+from sim.transcript_mask import Masker
+from sim.transcript_view import read_tap
+from terminal.errors import RegionDocumentError
+from terminal.journal.records import UnreadableRecord, build_record, parse_record
+from terminal.policy.document import parse_region
+from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
+
+NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
+ISSUERS = lab_issuers(34)
+
+
+def apdu(data: bytes) -> None:
+    try:
+        command = CommandApdu.parse(data)
+        assert CommandApdu.parse(command.to_bytes()) == command
+    except ProtocolError:
+        pass
+    try:
+        assert ResponseApdu.parse(data).to_bytes() == data
+    except ProtocolError:
+        assert len(data) < 2
+
+
+def tlv(data: bytes) -> None:
+    try:
+        objects = parse_tlv(data)
+    except FormatError:
+        return
+    assert parse_tlv(build_tlv(objects)) == objects
+    for item in objects:
+        if item.constructed:
+            tlv(item.value)
+
+
+def atr(data: bytes) -> None:
+    with contextlib.suppress(CardError):
+        parse_atr(data)
+
+
+def rights(data: bytes) -> None:
+    try:
+        parsed = parse_rights(data)
+    except FormatError:
+        _must_refuse(parse_rights_with_schema, data)
+        return
+    assert build_rights(parsed) == data
+    assert parse_rights_with_schema(data) == parsed
+
+
+def event(data: bytes) -> None:
+    try:
+        parsed = parse_event(data)
+    except FormatError:
+        _must_refuse(parse_event_with_schema, data)
+        return
+    assert build_event(parsed) == data
+    assert parse_event_with_schema(data) == parsed
+
+
+def _must_refuse(parse: object, data: bytes) -> None:
+    try:
+        parse(data)  # type: ignore[operator]
+    except FormatError:
+        return
+    raise AssertionError("the fast parser refuses what the schema takes")
+
+
+def credential(data: bytes) -> None:
+    """Nothing that is not signed is ever believed; every part by itself raises only `FormatError`."""
+    result = verify_credential(data, ISSUERS, NOW)
+    if not isinstance(result, Refused):
+        assert result.issuer == "ru-34"
+    for parse in (parse_sign1, credential_in_file):
+        with contextlib.suppress(FormatError):
+            parse(data)
+    try:
+        claims = parse_claims(data)
+    except FormatError:
+        return
+    assert parse_claims(build_claims(claims)) == claims
+
+
+def journal_record(data: bytes) -> None:
+    try:
+        record = parse_record(data)
+    except UnreadableRecord:
+        return
+    assert parse_record(build_record(record)) == record
+
+
+def wire(data: bytes) -> None:
+    for parse in (parse_batch, parse_ack):
+        try:
+            message = parse(data)
+        except Malformed:
+            continue
+        assert parse(encode(message)) == message
+        if parse is parse_batch:
+            row_hashes(message)
+
+
+def region_document(data: bytes) -> None:
+    with contextlib.suppress(RegionDocumentError):
+        parse_region(data.decode("utf-8", "replace"), "fuzz")
+
+
+def file_settings(data: bytes) -> None:
+    with contextlib.suppress(CardError):
+        parse_file_settings(data)
+
+
+def transcript(data: bytes) -> None:
+    """The file itself; and any exchanges, masked and shown."""
+    try:
+        parsed = parse_transcript(data.decode("utf-8", "surrogateescape").splitlines(), "fuzz")
+        for tap in parsed.taps:
+            read_tap(tap)
+        assert parse_transcript(list(lines_of(parsed)), "again") == parsed
+    except TranscriptFault:
+        pass
+    masker, exchanges = Masker(), []
+    for message in chunks(data):
+        half = len(message) // 2
+        shown = masker.command(message[:half]), masker.answer(message[half:])
+        assert tuple(map(len, shown)) == (2 * half, 2 * (len(message) - half))
+        exchanges += [Exchange(*shown, None, 0.0, 0.0)]
+        exchanges += [Exchange(message[:half].hex().upper(), message[half:].hex().upper(), None, 0.0, 0.0)]
+    read_tap(RecordedTap(1, NOW, tuple(exchanges)))
+
+
+def chunks(data: bytes, at_most: int = 40) -> list[bytes]:
+    """Messages out of bytes: a length byte before each; 255 takes the rest."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(data) and len(found) < at_most:
+        length = data[at] if data[at] < 255 else len(data)
+        found.append(data[at + 1 : at + 1 + length])
+        at += 1 + length
+    return found

@@ -1,0 +1,160 @@
+"""Card image files: a round trip keeps everything, damage is refused, and `sim card` changes cards as a desk does."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sim.card.virtual import VirtualCard
+from sim.cli import app
+from sim.desk import ReloadDesk
+from sim.image_file import ImageFault, load_card, save_card
+from sim.issue import issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
+
+DAY = date(2026, 9, 15)
+
+
+def card_of(profile: str) -> VirtualCard:
+    card = issue(load_profile(profile), load_lab_keys(), 34, DAY, secrets.token_bytes)
+    assert isinstance(card, VirtualCard)
+    return card
+
+
+def desk_of(card: VirtualCard) -> ReloadDesk:
+    card.power_on()
+    return ReloadDesk(card, load_lab_keys().for_card(card.uid, 34), secrets.token_bytes)
+
+
+@pytest.mark.parametrize("profile", ["adult_purse", "social_pack_45", "half_personalised", "foreign_desfire"])
+def test_round_trip_keeps_everything(tmp_path: Path, profile: str) -> None:
+    card = card_of(profile)
+    save_card(card, tmp_path / "card.json")
+    again = load_card(tmp_path / "card.json", secrets.token_bytes)
+    assert again.memory == card.memory
+    assert again.image() == card.image()
+    assert again.generation == card.generation
+
+
+def test_loaded_card_authenticates_and_spends(tmp_path: Path) -> None:
+    save_card(card_of("adult_purse"), tmp_path / "card.json")
+    desk = desk_of(load_card(tmp_path / "card.json", secrets.token_bytes))
+    desk.set_purse(12345, datetime(2026, 9, 15, tzinfo=UTC))
+    view = desk.read()
+    assert view.purse_minor == view.event.balance_after_minor == 12345
+
+
+def test_image_is_readable_and_its_owner_s_only(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    save_card(card_of("adult_purse"), path)
+    document = json.loads(path.read_text("utf-8"))
+    assert document["environment"] == "laboratory"
+    assert document["card"]["memory"]["applications"]["015A4B"]["files"]["3"]["value"] == 50000
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def _edit(path: Path, change: Any) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    change(document)
+    path.write_text(json.dumps(document), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["card"].update(uid="04000000000000"), "damaged"),
+        (lambda d: d["card"]["memory"].update(random_uid=True), "damaged"),
+        (lambda d: d.update(version=2), "version 2"),
+        (lambda d: d.update(format="zip"), "no card image"),
+        (lambda d: d.update(environment="production"), "laboratory"),
+        (lambda d: d.pop("check"), "damaged"),
+        (lambda d: d.update(card=[]), "damaged"),
+    ],
+)
+def test_damage_is_refused(tmp_path: Path, change: Any, says: str) -> None:
+    path = tmp_path / "card.json"
+    save_card(card_of("adult_purse"), path)
+    _edit(path, change)
+    with pytest.raises(ImageFault, match=says):
+        load_card(path, secrets.token_bytes)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "card.json"
+    path.write_bytes(content)
+    with pytest.raises(ImageFault):
+        load_card(path, secrets.token_bytes)
+
+
+def test_every_cut_of_the_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    save_card(card_of("adult_purse"), path)
+    whole = path.read_bytes().rstrip()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ImageFault):
+            load_card(path, secrets.token_bytes)
+
+
+class TestCommands:
+    """`sim card new|show|set|tear`."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        path = str(tmp_path / "card.json")
+        assert self.run("new", path, "--profile", "adult_purse").exit_code == 0
+        return path
+
+    def run(self, *arguments: str) -> Any:
+        return CliRunner().invoke(app, ["card", *arguments])
+
+    def shown(self, file: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("show", file, "--json").output)
+        return found
+
+    def test_show(self, file: str) -> None:
+        assert self.shown(file)["purse_minor"] == 50000
+
+    def test_new_does_not_overwrite(self, file: str) -> None:
+        assert isinstance(self.run("new", file, "--profile", "adult_purse").exception, ImageFault)
+        assert self.run("new", file, "--profile", "empty_purse", "--force").exit_code == 0
+        assert self.shown(file)["purse_minor"] == 0
+
+    def test_set_purse_and_flags(self, file: str) -> None:
+        assert self.run("set", file, "--purse-minor", "777", "--blocked").exit_code == 0
+        shown = self.shown(file)
+        assert shown["purse_minor"] == shown["newest_event_balance"] == 777
+        assert shown["flags"] == ["blocked"]
+        assert shown["revision"] == 2
+        assert self.run("set", file, "--not-blocked").exit_code == 0
+        assert self.shown(file)["flags"] == []
+
+    def test_set_nothing_says_what_can_be_set(self, file: str) -> None:
+        assert "nothing to change" in str(self.run("set", file).exception)
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_tear_at_every_exchange_is_all_or_nothing(self, file: str, when: str) -> None:
+        balances = []
+        for exchange in range(1, 30):
+            result = self.run(
+                "tear", file, "--exchange", str(exchange), "--when", when, "--purse-minor", "60000"
+            )
+            if result.exit_code:
+                break
+            shown = self.shown(file)
+            assert shown["purse_minor"] == shown["newest_event_balance"]
+            balances.append(shown["purse_minor"])
+        assert len(balances) > 10
+        assert set(balances[:-1]) == {50000}
+        assert balances[-1] == (60000 if when == "after" else 50000)
+
+    def test_wrong_keys_are_one_line(self, file: str) -> None:
+        assert "the card refuses" in str(self.run("show", file, "--region", "35").exception)

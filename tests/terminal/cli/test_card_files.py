@@ -1,0 +1,66 @@
+"""Software cards in files, from the terminal's side: batch issuing, and cards that remember their taps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.cli.conftest import Run
+from tests.terminal.cli.test_faults import SERVE, assert_one_line
+
+
+def orders(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "orders.csv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_batch_issues_every_line_and_a_registry(run: Run, tmp_path: Path) -> None:
+    path = orders(
+        tmp_path, "label,profile,purse_minor", "a,adult_purse,12300", "b,month_pass,", "c,pupil_grade3,0"
+    )
+    finished = run("card", "issue-batch", path, "--folder", "cards", "--json")
+    assert json.loads(finished.stdout)["cards"] == 3
+    registry = json.loads((tmp_path / "cards/card-registry.json").read_text("utf-8"))
+    assert len(registry["cards"]) == 6, "one pseudonym for each purpose"
+    shown = json.loads(run("card", "read", "--reader", "sim:cards/a.json", "--json").stdout)
+    assert shown["purse_minor"] == 12300
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (("label,profile,purse_minor", "a,adult_purse,-5"), "orders.csv:2"),
+        (("label,profile,purse_minor", "a,adult_purse,99999999"), "orders.csv:2"),
+        (("label,profile", "a,nobody"), "orders.csv:2: no profile 'nobody'"),
+        (("label,profile", "a,not_desfire"), "no resident card"),
+        (("label,profile", "../a,adult_purse"), "no file name"),
+        (("label,profile", "a,adult_purse", "a,month_pass"), "label 'a' again"),
+        (("name,profile", "a,adult_purse"), "Give label, profile"),
+        (("",), "Give label, profile"),
+    ],
+)
+def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
+    finished = run("card", "issue-batch", orders(tmp_path, *lines), "--folder", "cards")
+    assert finished.returncode == 50
+    assert says in assert_one_line(finished.stderr)
+    assert not (tmp_path / "cards").exists()
+
+
+def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli").returncode == 0
+    for left in (47600, 45200):
+        tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
+        assert tap["balance_after_minor"] in (left, tap["balance_before_minor"])
+    shown = json.loads(run("card", "read", "--reader", "sim:card.json", "--json").stdout)
+    assert shown["purse_minor"] == tap["balance_after_minor"]
+    assert shown["events"][0]["terminal"] == 1
+
+
+def test_a_damaged_card_file_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text("{}", "utf-8")
+    finished = run(*SERVE, "--reader", "sim:card.json")
+    assert finished.returncode == 50
+    assert "no card image" in assert_one_line(finished.stderr)

@@ -1,0 +1,71 @@
+"""`terminal run --record` and `sim transcript`, as people run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from sim.profile import LAB_KEYS
+from tests.terminal.cli.conftest import ENVIRONMENT, Run
+
+
+def record(run: Run, *options: str) -> subprocess.CompletedProcess[str]:
+    taps = ("run", "--profile", "bus", "--reader", "sim:adult_purse,month_pass", "--state", "state")
+    return run(*taps, "--open-shift", "d", "--route", "15", "--record", "taps.jsonl", *options)
+
+
+def test_recorded_taps_are_shown_and_reckoned(run: Run) -> None:
+    done = record(run, "--record-unmasked")
+    assert done.returncode == 0, done.stderr
+    shown = run("transcript", "show", "taps.jsonl", "--keys", LAB_KEYS, program="sim.cli")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("CommitTransaction [MAC, verified]: 9100 ok") == 2
+    assert "amount 2400" in shown.stdout
+    as_json = run("transcript", "show", "taps.jsonl", "--tap", "2", "--json", program="sim.cli")
+    (tap,) = json.loads(as_json.stdout)
+    assert len(tap["steps"]) == 8
+    air = run("transcript", "air", "taps.jsonl", "--tap", "1", "--json", program="sim.cli")
+    rows = {row["bit_rate_kbit"]: row for row in json.loads(air.stdout)}
+    assert set(rows) == {106, 212, 424, 848}
+    assert rows[106]["exchanges"] == 8
+    assert rows[106]["exchanges_ms"] > rows[848]["exchanges_ms"] > 0
+    wrong = run("transcript", "air", "taps.jsonl", "--bit-rate", "300", program="sim.cli")
+    assert (wrong.returncode, "no bit rate 300" in wrong.stderr) == (50, True)
+
+
+def test_recording_is_masked_unless_asked(run: Run) -> None:
+    assert record(run).returncode == 0
+    shown = run("transcript", "show", "taps.jsonl", "--keys", LAB_KEYS, program="sim.cli")
+    assert shown.stdout.startswith("taps.jsonl: 2 taps, masked\n")
+    assert "give --uid" in shown.stdout
+    refused = run("transcript", "replay", "taps.jsonl", program="sim.cli")
+    assert refused.returncode == 50
+    assert refused.stderr.startswith("sim: tap 1 is masked.")
+
+
+def test_an_existing_recording_is_not_overwritten(run: Run) -> None:
+    assert record(run).returncode == 0
+    again = record(run)
+    assert again.returncode != 0
+    assert "exists already" in again.stderr
+
+
+def test_a_recording_answers_commands_from_standard_input(run: Run, tmp_path: Path) -> None:
+    assert record(run, "--record-unmasked").returncode == 0
+    lines = (tmp_path / "taps.jsonl").read_text().splitlines()
+    messages = [json.loads(line)["bytes"] for line in lines[2:20]]
+    sent, got = messages[::2], messages[1::2]
+    done = subprocess.run(
+        [sys.executable, "-m", "sim.cli", "transcript", "replay", "taps.jsonl", "--keys", str(LAB_KEYS)],
+        input="\n".join(sent),
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    random, *answers = done.stdout.splitlines()
+    assert len(random) == len("terminal random ") + 32
+    assert answers == got
