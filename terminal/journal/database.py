@@ -143,6 +143,9 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
             "Start the software version that wrote it.",
         )
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if missing := sorted({"row", "state", "still_open", "acknowledgement"} - tables):
+        raise JournalDamaged(f"{path} lost its {missing[0]} table", KEEP_ASIDE)
     if connection.execute(_SOUND_STATE).fetchone() != (1, 1):
         raise JournalDamaged(f"the line of state in {path} was taken out or changed", KEEP_ASIDE)
 

@@ -97,6 +97,8 @@ CHECKPOINT_AT_100 = f"UPDATE state SET checkpoint_sequence = 100, checkpoint_has
         ),
         (["PRAGMA user_version = 2"], "journal schema 2"),
         (["DELETE FROM state"], "the line of state"),
+        (["DROP TABLE state"], "lost its state table"),
+        (["DROP TABLE row"], "lost its row table"),
         (["UPDATE state SET checkpoint_sequence = 'many'"], "the line of state"),
         (["UPDATE state SET base_hash = 7"], "the line of state"),
         (["UPDATE row SET body = 'text' WHERE sequence = 77"], "row 77 was changed"),
