@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Final
+
+import typer
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CanteenStore
 from terminal.cli.assemble import Station, open_journal
-from terminal.clock import Clock
+from terminal.clock import Clock, SystemClock
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
@@ -65,3 +70,42 @@ def open_desk(station: Station, clock: Clock, *, without_journal: bool = False) 
             if not without_journal:
                 raise
         yield desk_over(station, policy, keys, journal)
+
+
+def station_of(state: Path, number: int, region: str, keys: Path | None) -> Station:
+    """The canteen terminal of a command's options."""
+    return Station(number, "canteen", state, region, keys)
+
+
+def at_counter(
+    station: Station, work: Callable[[CanteenDesk, datetime], None], *, without_journal: bool = False
+) -> None:
+    """Do `work` at the counter of `station`, now: here, or in the process that is serving cards there."""
+    from terminal.cli.canteen_line import counter_here
+
+    counter = counter_here()
+    if counter is not None:
+        work(counter.desk, counter.clock.now())
+        return
+    clock = SystemClock()
+    try:
+        with open_desk(station, clock, without_journal=without_journal) as desk:
+            work(desk, clock.now())
+    except JournalLocked:
+        if not _ask_the_running_one(station.state):
+            raise
+
+
+def _ask_the_running_one(state: Path) -> bool:
+    """Pass this command on to the terminal that is running in `state`; False when none takes it."""
+    from terminal.cli.canteen_line import ask
+
+    words = sys.argv[sys.argv.index("canteen") + 1 :]
+    answer = ask(state, [str(Path(word).resolve()) if Path(word).is_file() else word for word in words])
+    if answer is None:
+        return False
+    sys.stdout.write(answer.stdout)
+    sys.stderr.write(answer.stderr)
+    if answer.code:
+        raise typer.Exit(answer.code)
+    return True

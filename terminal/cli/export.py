@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Keys
+from terminal.cli.options import DEFAULT_REGION, Keys
 
 if TYPE_CHECKING:
+    from terminal.cli.export_sources import Sources
     from terminal.export.taps import Tap
-    from terminal.journal.records import AnyRecord
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Write what the journal says as tables; nothing is changed.", no_args_is_help=True)
 
-PAGE_ROWS = 1000
 PURPOSE = "export"
 
 States = Annotated[
     list[Path] | None,
     typer.Option(
         "--state", help="Folder of a terminal; may be given more than once. [default: var/terminal]"
+    ),
+]
+Collector = Annotated[
+    Path | None,
+    typer.Option(
+        "--collector", help="Folder of a collector: all its terminals, with the ends they told of each other."
     ),
 ]
 Regions = Annotated[
@@ -46,22 +51,29 @@ class Report(StrEnum):
 
 
 @app.command()
-def tides(state: States = None, region: Regions = None, keys: Keys = None, out: Out = None) -> None:
+def tides(
+    state: States = None,
+    collector: Collector = None,
+    region: Regions = None,
+    keys: Keys = None,
+    out: Out = None,
+) -> None:
     """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
     from terminal.cli.assemble import laboratory_keys
+    from terminal.cli.export_sources import Sources
     from terminal.export.table import write_table
     from terminal.export.taps import End
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.keys.file import load_file_keys
 
-    policies = _policies(region)
+    policies, sources = _policies(region), Sources(state, collector)
     provider = load_file_keys(keys or laboratory_keys())
 
     unknown = 0
 
     def rows() -> Iterator[dict[str, str]]:
         nonlocal unknown
-        for tap in _taps(state):
+        for tap in _taps(sources):
             unknown += tap.end is End.OPEN
             row = fare_transaction(
                 tap,
@@ -82,23 +94,29 @@ def tides(state: States = None, region: Regions = None, keys: Keys = None, out: 
 def table(
     report: Annotated[Report, typer.Argument(help="Per day and product, or per shift.")],
     state: States = None,
+    collector: Collector = None,
     region: Regions = None,
     out: Out = None,
 ) -> None:
     """Write the report of every service day, or of every shift; the last row is the total of all others."""
+    from terminal.cli.export_sources import Sources
     from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
     from terminal.export.table import write_table
 
-    policies = _policies(region)
+    policies, sources = _policies(region), Sources(state, collector)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
         day = DayReport(policy)
-        for tap in _taps(state):
+        for tap in _taps(sources):
             day.take(tap, policies.get(tap.record.tariff))
         fields: Sequence[str] = DAY_FIELDS
         rows = day.rows()
     else:
-        shifts = [shift for number, records in _journals(state) for shift in shift_report(number, records)]
+        shifts = [
+            shift
+            for journal in sources.journals()
+            for shift in shift_report(journal.terminal, journal.rows, journal.settled)
+        ]
         fields, rows = SHIFT_FIELDS, shift_rows(shifts, policy.zone)
     with _output(out) as stream:
         write_table(stream, fields, rows)
@@ -126,20 +144,11 @@ def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
     return policy
 
 
-def _taps(states: list[Path] | None) -> Iterator[Tap]:
+def _taps(sources: Sources) -> Iterator[Tap]:
     from terminal.export.taps import taps
 
-    for number, records in _journals(states):
-        yield from taps(number, records)
-
-
-def _journals(states: list[Path] | None) -> Iterator[tuple[int, Iterator[tuple[int, AnyRecord]]]]:
-    from terminal.cli.journal import existing_journal
-    from terminal.journal.reader import JournalReader
-
-    for state in states or [DEFAULT_STATE]:
-        reader = JournalReader(existing_journal(state))
-        yield reader.state().terminal, ((row.sequence, row.record) for row in reader.all_rows())
+    for journal in sources.journals():
+        yield from taps(journal.terminal, journal.rows, journal.settled)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def _print_summary(imported: Imported) -> None:
 def _card_bits(imported: Imported) -> dict[str, int]:
     """What a journey takes on a card, for each way to treat the end of a leg, with the default change of 2 h."""
     from terminal.policy.gtfs.card import layout_of
-    from terminal.policy.gtfs.index import index_of
+    from terminal.policy.gtfs.indexing import index_of
     from terminal.policy.gtfs.section import LONGEST_CHANGE_S, Destination
 
     index = index_of(imported.tables)

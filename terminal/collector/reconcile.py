@@ -113,6 +113,15 @@ def reconcile(records: Iterable[StoredRecord], registry: CardRegistry) -> Reconc
     return ledger.result()
 
 
+def ends(records: Iterable[StoredRecord], registry: CardRegistry) -> dict[TapId, End]:
+    """How every intent among `records`, ordered by terminal and sequence, ended, as far as all of them tell."""
+    ledger = _Ledger(registry)
+    for record in records:
+        ledger.take(record)
+    ledger.settle()
+    return ledger.ends()
+
+
 class _Ledger:
     """One pass over the records, then what follows from all of them together."""
 
@@ -217,6 +226,9 @@ class _Ledger:
             seen_again = self._last_seen_here[tap_id[0], tap.card, tap.previous] > tap_id[1]
             if seen_again or (tap.card, tap.previous) in went_on:
                 tap.end, tap.settled = End.NOT_COMMITTED, True
+
+    def ends(self) -> dict[TapId, End]:
+        return {tap_id: tap.end for tap_id, tap in self._taps.items()}
 
     def _find(self, kind: AlarmKind, tap_id: TapId, detail: str) -> None:
         self._findings.append(Alarm(kind, *tap_id, detail))

@@ -60,10 +60,11 @@ def restore(context: TapContext, known: Mapping[str, Fact], pupil: Pupil | None 
 
 def _unlisted(known: Mapping[str, Fact]) -> Pupil:
     """A pupil no roster lists: this terminal knows what it has served."""
-    served, annulled, school = (known.get(name, 0) for name in (SERVED, ANNULLED, "school"))
+    served, annulled, school = known[SERVED], known[ANNULLED], known.get("school", "")
     assert isinstance(served, int)
     assert isinstance(annulled, int)
-    return Pupil(b"", str(school or ""), served=served, annulled=annulled, listed=False)
+    assert isinstance(school, str)
+    return Pupil(b"", school, served=served, annulled=annulled, listed=False)
 
 
 def _compact(reason: Reason) -> str:

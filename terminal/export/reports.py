@@ -7,18 +7,18 @@ sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from terminal.export.product import product_name
-from terminal.export.taps import End, Tap, taps
+from terminal.export.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
 from terminal.policy.policy import Policy
 
-DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "riders", "amount")
+DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")
 SHIFT_FIELDS: Final = (
     "terminal",
     "shift",
@@ -94,7 +94,9 @@ class Shift:
     refusals: dict[str, int] | None = None
 
 
-def shift_report(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> list[Shift]:
+def shift_report(
+    terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
+) -> list[Shift]:
     """The shifts of one journal in order. What was tapped with no shift open belongs to none."""
     shifts: dict[int, Shift] = {}
 
@@ -106,7 +108,7 @@ def shift_report(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> list[S
                 shifts[record.shift].closed = record
             yield sequence, record
 
-    for tap in taps(terminal, note_shifts()):
+    for tap in taps(terminal, note_shifts(), settled):
         shift = shifts.get(tap.record.shift)
         if shift is not None:
             _count(shift, tap)
@@ -180,7 +182,7 @@ def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> di
         "profile": profile,
         "what": what,
         "taps": str(line.taps),
-        "riders": str(line.riders),
+        "persons": str(line.riders),
         "amount": decimal(line.amount_minor),
     }
 

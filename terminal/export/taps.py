@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Refused
 
@@ -18,6 +20,9 @@ class End(StrEnum):
     NOTHING_WRITTEN = "nothing_written"
     SOLD = "sold"
     """For cash: no card was involved."""
+
+
+NOWHERE_SETTLED: Final[Mapping[int, End]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,11 @@ class Tap:
         return self.end in (End.COMMITTED, End.SOLD)
 
 
-def taps(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> Iterator[Tap]:
+def taps(
+    terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
+) -> Iterator[Tap]:
     """The taps and cash sales among `rows` (sequence and record, in order), each when its end is known; open ones
-    come last.
+    come last. `settled` are ends known from elsewhere, by the intent's row.
     """
     waiting: dict[int, Intent] = {}
     for sequence, record in rows:
@@ -81,4 +88,4 @@ def taps(terminal: int, rows: Iterable[tuple[int, AnyRecord]]) -> Iterator[Tap]:
             case _:
                 pass
     for sequence, intent in waiting.items():
-        yield Tap(terminal, sequence, intent, End.OPEN)
+        yield Tap(terminal, sequence, intent, settled.get(sequence, End.OPEN))

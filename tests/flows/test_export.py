@@ -7,15 +7,18 @@ import io
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sim.faults import tear_after
 from terminal.export.reports import TOTAL
 from terminal.policy.document import DEMO_REGION
 from terminal.shift import shift_totals
+from terminal.sync.client import SyncClient
 from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown
 from tests.terminal.cli.inside import Run, runner
 from tests.terminal.export.test_reports import minor
 from tests.terminal.export.test_tides import problems
+from tests.terminal.sync.station import Collector, Wire
 
 
 @pytest.fixture
@@ -92,3 +95,38 @@ def test_reports_of_real_journals_equal_the_terminals_own_totals(
     day = list(csv.DictReader(io.StringIO(run("export", "csv", "day", *states).stdout)))
     assert (day[-1]["service_date"], day[-1]["amount"]) == (TOTAL, total["amount"])
     assert "end unknown" in {line["what"] for line in day}
+
+
+def test_a_collector_knows_ends_that_a_terminal_never_learned(
+    town_of: OpenTown, tmp_path: Path, run: Run
+) -> None:
+    """The commit's answer is lost at one door; the card, tapped at the other, tells that it was committed."""
+    (tmp_path / "collector").mkdir()
+    collector = Collector(tmp_path / "collector")
+    with town_of("adult_purse") as town:
+        town.tap(FRONT.number, "adult_purse", tear_after(8))
+        town.clock.advance(30)
+        town.tap(REAR.number, "adult_purse")
+        for number in (FRONT.number, REAR.number):
+            key = Ed25519PrivateKey.generate()
+            collector.enrolment.enrol(number, key.public_key())
+            journal, wire = town.terminals[number].journal, Wire(collector.intake)
+            SyncClient(journal, wire, key, collector.key.public_key(), collector.clock).sync_once()
+    front = ("--state", tmp_path / "town" / str(FRONT.number))
+    alone = run("export", "tides", *front)
+    assert len(alone.stdout.splitlines()) == 1
+    assert "left out: 1 taps whose end is not known here yet" in alone.stderr
+    together = run("export", "tides", "--collector", tmp_path / "collector")
+    (ride,) = csv.DictReader(io.StringIO(together.stdout))
+    assert (ride["device_id"], ride["amount"], together.stderr) == (str(FRONT.number), "24.00", "")
+    *_, total = csv.DictReader(
+        io.StringIO(run("export", "csv", "shift", "--collector", tmp_path / "collector").stdout)
+    )
+    assert (total["accepted"], total["unresolved"], total["amount"]) == ("2", "0", "24.00")
+
+
+def test_sources_that_are_not_there_are_one_line(tmp_path: Path, run: Run) -> None:
+    nothing = run("export", "csv", "day", "--collector", tmp_path)
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (40, 1)
+    both = run("export", "csv", "day", "--collector", tmp_path, "--state", tmp_path)
+    assert (both.returncode, both.stderr.count("\n")) == (1, 1)

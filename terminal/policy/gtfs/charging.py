@@ -11,18 +11,18 @@ the end of the ride is unknown, the dearest of what it may turn out to be is tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from terminal.policy.gtfs.fares import Fares
-from terminal.policy.gtfs.index import NO_GROUP, LegRule, Prices, Rider
+from terminal.policy.gtfs.index import Prices, Rider
 from terminal.policy.gtfs.joins import joined, may_join
-from terminal.policy.gtfs.matching import Leg, Turns, UnknownPlace, ride_of, stop_number
+from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.section import Destination
+from terminal.policy.gtfs.settling import Option, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
-from terminal.policy.gtfs.transfers import Transfer, applicable, total_with
 
 
 class Step(NamedTuple):
@@ -47,19 +47,6 @@ class UnknownFare:
     """Nobody knows what this ride costs: refuse it. The card stays as it is."""
 
     steps: tuple[Step, ...]
-
-
-class Option(NamedTuple):
-    """One way to pay for a ride: by this leg rule, alone or by this transfer.
-
-    `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.
-    """
-
-    due_minor: int
-    total_minor: int
-    rule: LegRule
-    price_minor: int
-    transfer: Transfer | None
 
 
 def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None) -> Charged | UnknownFare:
@@ -120,75 +107,6 @@ def alight(
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
 
 
-def settle(fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> Option | None:
-    """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
-    dearest. None: nobody knows.
-    """
-    index, turns = fares.index, Turns(fares.index, ride)
-    transfers = _Transfers(fares, prices, journey, ride)
-    if ride.end:
-        return _dearest(turns.of(turns.bundles()[0]), prices, transfers, None)
-    worst: Option | None = None
-    surcharge = 0 if journey is None else max(index.dearest_transfer(journey.group, prices), 0)
-    for dearest_minor, bundle in index.dearest_first(ride.network, ride.origin, prices):
-        if worst is not None and worst.due_minor >= dearest_minor + surcharge:
-            break  # no further end can be dearer
-        worst = _dearest(turns.of(bundle), prices, transfers, worst)
-    return worst
-
-
-def _dearest(
-    turns: Iterable[Sequence[LegRule]], prices: Prices, transfers: _Transfers, worst: Option | None
-) -> Option | None:
-    """The dearest of `turns` and `worst`, each turn at its cheapest."""
-    for rules in turns:
-        best: Option | None = None
-        for rule in rules:
-            price = prices.of[rule.product]
-            if price is None:
-                continue
-            option = transfers.cheapest(rule, price.amount_minor)
-            if best is None or (option.due_minor, rule.row) < (best.due_minor, best.rule.row):
-                best = option
-        if best is not None and (worst is None or best.due_minor > worst.due_minor):
-            worst = best
-    return worst
-
-
-class _Transfers:
-    """Transfers from a journey to a ride, looked up once for each group the ride may be of."""
-
-    __slots__ = ("_fares", "_found", "_journey", "_onward", "_prices", "_ride")
-
-    def __init__(self, fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> None:
-        self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
-        self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
-        self._found: dict[int, list[Transfer]] = {}
-
-    def cheapest(self, rule: LegRule, price_minor: int) -> Option:
-        """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
-        found = self._to(rule.group) if self._onward else None
-        journey = self._journey
-        if journey is None or not found:
-            return Option(price_minor, price_minor, rule, price_minor, None)
-        total_minor, transfer = min(
-            ((total_with(transfer, journey, price_minor), transfer) for transfer in found),
-            key=lambda pair: pair[0],
-        )
-        return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
-
-    def _to(self, group: int) -> list[Transfer] | None:
-        rules = self._onward.get(self._fares.index.to_key(group))
-        if rules is None or group == NO_GROUP or self._journey is None:
-            return None
-        found = self._found.get(group)
-        if found is None:
-            found = self._found[group] = applicable(
-                rules, self._prices, self._journey, self._ride, self._fares.longest_change_s
-            )
-        return found
-
-
 def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Journey | None:
     """The journey with its open ride settled as it stands, now that another one begins."""
     journey, ride = state.journey, state.ride
@@ -236,13 +154,16 @@ def _remember(fares: Fares, journey: Journey | None, ride: Ride, option: Option)
 
 
 def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
-    """`journey` with `ride` as its newest leg, or the journey that `ride` begins."""
+    """`journey` with `ride` as its newest leg, or the journey that `ride` begins.
+
+    What a cap of the region document spared the rider counts as paid: it does not become due with a later leg.
+    """
     arrived = ride.departed if ride.arrived is None else ride.arrived
     settled = Journey(
         group=option.rule.group,
         product=option.rule.product,
         total_minor=option.total_minor,
-        paid_minor=ride.charged_minor,
+        paid_minor=max(ride.charged_minor, option.total_minor),
         departed=ride.departed,
         arrived=arrived,
         run_departed=ride.departed,
@@ -252,7 +173,8 @@ def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
         return settled
     transfer = option.transfer
     settled = settled._replace(
-        paid_minor=journey.paid_minor + ride.charged_minor, transfers=journey.transfers + 1
+        paid_minor=max(journey.paid_minor + ride.charged_minor, option.total_minor),
+        transfers=journey.transfers + 1,
     )
     if not transfer.rule.repeats:
         return settled

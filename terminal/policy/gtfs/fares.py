@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from terminal.policy.gtfs.card import CardLayout, layout_of
-from terminal.policy.gtfs.index import Index, Rider, index_of
+from terminal.policy.gtfs.index import Index, Rider
+from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables
 

@@ -4,14 +4,13 @@ group), prices under (rider, medium). A lookup costs the same for ten rules and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
-from terminal.policy.gtfs.services import Window, timeframes_of
+from terminal.policy.gtfs.places import BLANK, Keys, Places
+from terminal.policy.gtfs.services import Window
 from terminal.policy.gtfs.tables import (
-    UNLIMITED,
     FareProduct,
     GtfsTables,
     LimitType,
@@ -20,6 +19,8 @@ from terminal.policy.gtfs.tables import (
 
 NO_GROUP: Final = 0
 """The group of a leg rule without one; groups count from 1. No transfer rule speaks of it."""
+NOWHERE: Final = -1
+"""Where transfer rules to a leg without a group would stand: there are none."""
 Windows = tuple[Window, ...]
 Rider = tuple[str, ...]
 """The categories a rider may pay as."""
@@ -68,6 +69,20 @@ class Prices:
 
 
 Bundle = tuple[LegRule, ...]
+
+
+class End(NamedTuple):
+    """Where a leg may lead: the dearest price there, and the rules it then follows.
+
+    `transfers` says which transfer rules lead there, when there is one leg rule only: of two such ends with the same
+    transfers the one with the higher price is never the cheaper ride. None for several rules.
+    """
+
+    dearest_minor: int
+    transfers: int | None
+    rules: Bundle
+
+
 REMEMBERED: Final = 1024
 """How many starts are remembered with their ends in the order of prices: some hundred bytes each."""
 _Buckets = Mapping[int, tuple[LegRule, ...]]
@@ -97,7 +112,7 @@ class Index:
     _stride: int
     _prices: dict[tuple[Rider, str | None], Prices] = field(default_factory=dict)
     _onward: dict[tuple[int, int], tuple[Bundle, ...]] = field(default_factory=dict)
-    _dearest: dict[tuple[int, int, Prices], tuple[tuple[int, Bundle], ...]] = field(default_factory=dict)
+    _dearest: dict[tuple[int, int, Prices], tuple[End, ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
         """Every leg rule a leg of `network` from and to these keys may follow, whatever the time."""
@@ -119,24 +134,18 @@ class Index:
             known = self._onward[network, origin] = self._rules_onward(network, origin)
         return known
 
-    def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[tuple[int, Bundle], ...]:
-        """The same with the dearest price of each, in falling order; what cannot be paid for is left out."""
+    def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[End, ...]:
+        """The same with the dearest price of each, in falling order; an end nobody can pay for is left out."""
         known = self._dearest.get((network, origin, prices))
         if known is None:
             if len(self._dearest) == REMEMBERED:
                 self._dearest.clear()
-            priced = (
-                (
-                    max(
-                        (price.amount_minor for rule in rules if (price := prices.of[rule.product])),
-                        default=None,
-                    ),
-                    rules,
-                )
+            ends = [
+                End(max(amounts), self.to_key(rules[0].group) if len(rules) == 1 else None, rules)
                 for rules in self.rules_onward(network, origin)
-            )
-            payable = [(dearest, rules) for dearest, rules in priced if dearest is not None]
-            known = tuple(sorted(payable, key=lambda pair: pair[0], reverse=True))
+                if (amounts := [price.amount_minor for rule in rules if (price := prices.of[rule.product])])
+            ]
+            known = tuple(sorted(ends, key=lambda end: end.dearest_minor, reverse=True))
             self._dearest[network, origin, prices] = known
         return known
 
@@ -168,6 +177,8 @@ class Index:
 
     def to_key(self, group: int) -> int:
         """Where rules to `group` stand: a blank cell stands for every group its column does not list."""
+        if group == NO_GROUP:
+            return NOWHERE
         return group if group in self.listed_to else NO_GROUP
 
     def prices_of(self, rider: Rider, medium: str | None) -> Prices:
@@ -200,121 +211,6 @@ class Index:
     def rows_of(self, product: int) -> tuple[tuple[int, FareProduct], ...]:
         """Every price of a product with its row."""
         return self._by_product[product]
-
-
-def index_of(tables: GtfsTables, *, timeframes_include_end: bool = False) -> Index:
-    """Index checked `tables`."""
-    places = places_of(tables)
-    timeframes = timeframes_of(tables, include_end=timeframes_include_end)
-    products = _numbers((row.fare_product_id for row in tables.fare_products), 0)
-    groups = _numbers((row.leg_group_id for row in tables.fare_leg_rules), 1)
-    stride = max(places.areas, len(places.network_names)) + 1
-    leg_rules = _leg_rules(tables, places, products, groups, _numbers(timeframes, 1), stride)
-    by_product: list[list[tuple[int, FareProduct]]] = [[] for _ in products]
-    for index, row in enumerate(tables.fare_products):
-        by_product[products[row.fare_product_id]].append((index, row))
-    listed_from = frozenset(
-        groups[r.from_leg_group_id] for r in tables.fare_transfer_rules if r.from_leg_group_id
-    )
-    listed_to = frozenset(groups[r.to_leg_group_id] for r in tables.fare_transfer_rules if r.to_leg_group_id)
-    transfers = _transfer_rules(tables, products, groups)
-    return Index(
-        tables=tables,
-        places=places,
-        products=tuple(products),
-        groups=("", *groups),
-        leg_rules=leg_rules,
-        onward=_onward(leg_rules, stride),
-        transfer_rules=transfers,
-        transfer_products={
-            group: tuple(
-                {rule.product for rules in onward.values() for rule in rules if rule.product is not None}
-            )
-            for group, onward in transfers.items()
-        },
-        listed_from=listed_from,
-        listed_to=listed_to,
-        join_rules=_join_rules(tables, places),
-        timeframes=((), *timeframes.values()),
-        _by_product=tuple(map(tuple, by_product)),
-        _stride=stride,
-    )
-
-
-def _numbers(names: Iterable[str | None], first: int) -> dict[str, int]:
-    """Each name once, numbered in the order in which the feed brings them."""
-    distinct = dict.fromkeys(name for name in names if name is not None)
-    return {name: number for number, name in enumerate(distinct, first)}
-
-
-def _leg_rules(
-    tables: GtfsTables,
-    places: Places,
-    products: Mapping[str, int],
-    groups: Mapping[str, int],
-    timeframes: Mapping[str, int],
-    stride: int,
-) -> dict[int, tuple[LegRule, ...]]:
-    networks = {name: number for number, name in enumerate(places.network_names, 1)}
-    areas = {area.area_id: number for number, area in enumerate(tables.areas, 1)}
-    buckets: dict[int, list[LegRule]] = {}
-    for row, rule in enumerate(tables.fare_leg_rules):
-        network = BLANK if rule.network_id is None else networks[rule.network_id]
-        from_area = BLANK if rule.from_area_id is None else areas[rule.from_area_id]
-        to_area = BLANK if rule.to_area_id is None else areas[rule.to_area_id]
-        key = (network * stride + from_area) * stride + to_area
-        buckets.setdefault(key, []).append(
-            LegRule(
-                priority=rule.rule_priority or 0,
-                from_timeframe=timeframes.get(rule.from_timeframe_group_id or "", 0),
-                to_timeframe=timeframes.get(rule.to_timeframe_group_id or "", 0),
-                group=groups.get(rule.leg_group_id or "", NO_GROUP),
-                product=products[rule.fare_product_id],
-                row=row,
-            )
-        )
-    return {key: tuple(rules) for key, rules in buckets.items()}
-
-
-def _onward(buckets: Iterable[int], stride: int) -> dict[int, Keys]:
-    ends: dict[int, list[int]] = {}
-    for key in buckets:
-        start, to_area = divmod(key, stride)
-        ends.setdefault(start, []).append(to_area)
-    return {start: tuple(keys) for start, keys in ends.items()}
-
-
-def _transfer_rules(
-    tables: GtfsTables, products: Mapping[str, int], groups: Mapping[str, int]
-) -> dict[int, dict[int, tuple[TransferRule, ...]]]:
-    found: dict[int, dict[int, tuple[TransferRule, ...]]] = {}
-    for row, rule in enumerate(tables.fare_transfer_rules):
-        count = rule.transfer_count
-        onward = found.setdefault(groups.get(rule.from_leg_group_id or "", NO_GROUP), {})
-        to_key = groups.get(rule.to_leg_group_id or "", NO_GROUP)
-        indexed = TransferRule(
-            kind=rule.fare_transfer_type,
-            product=None if rule.fare_product_id is None else products[rule.fare_product_id],
-            most=None if count == UNLIMITED else count,
-            limit_s=rule.duration_limit,
-            limit_type=rule.duration_limit_type,
-            repeats=rule.from_leg_group_id == rule.to_leg_group_id,
-            row=row,
-        )
-        onward[to_key] = (*onward.get(to_key, ()), indexed)
-    return found
-
-
-def _join_rules(tables: GtfsTables, places: Places) -> dict[tuple[int, int], tuple[JoinRule, ...]]:
-    networks = {name: number for number, name in enumerate(places.network_names, 1)}
-    found: dict[tuple[int, int], list[JoinRule]] = {}
-    for rule in tables.fare_leg_join_rules:
-        key = (networks.get(rule.from_network_id or "", BLANK), networks.get(rule.to_network_id or "", BLANK))
-        stops: JoinRule = None
-        if rule.from_stop_id is not None and rule.to_stop_id is not None:
-            stops = (places.numbers[rule.from_stop_id], places.numbers[rule.to_stop_id])
-        found.setdefault(key, []).append(stops)
-    return {key: tuple(rules) for key, rules in found.items()}
 
 
 def dearest_ride_minor(tables: GtfsTables) -> int:

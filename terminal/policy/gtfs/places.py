@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from terminal.policy.gtfs.checks import network_ids
 from terminal.policy.gtfs.tables import GtfsTables, Stop
 
 BLANK: Final = 0
@@ -67,7 +66,7 @@ class Places:
 def places_of(tables: GtfsTables) -> Places:
     """Index the routes and stops of checked `tables`."""
     rules = tables.fare_leg_rules
-    names = tuple(sorted(network_ids(tables)))
+    names = tuple(sorted(tables.network_ids))
     network_numbers = {name: number for number, name in enumerate(names, 1)}
     area_numbers = {area.area_id: number for number, area in enumerate(tables.areas, 1)}
     listed = {

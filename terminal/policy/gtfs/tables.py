@@ -235,3 +235,11 @@ class GtfsTables(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     def currency(self) -> str:
         """The one currency of every product."""
         return self.fare_products[0].currency if self.fare_products else ""
+
+    @property
+    def network_ids(self) -> frozenset[str]:
+        """Every network there is: those of networks.txt, or those routes.txt names."""
+        declared = frozenset(network.network_id for network in self.networks)
+        return declared or frozenset(
+            route.network_id for route in self.routes if route.network_id is not None
+        )

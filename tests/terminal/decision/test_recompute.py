@@ -190,3 +190,15 @@ def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
     assert recompute(tap, policy) == []
     with pytest.raises(CannotRecompute, match="own list of grants"):
         recompute(tap, DEMO)
+
+
+@pytest.mark.parametrize("school", ["", "school_12"])
+def test_a_pupil_no_roster_lists_comes_back_without_his_name(school: str) -> None:
+    pupil = Pupil(b"who", school, served=0b01, annulled=0b10, listed=False)
+    context = TapContext("canteen", 7, 1, shift_open=True, canteen=CanteenContext(school=school, pupil=pupil))
+    known = stated(context)
+    assert b"who" not in known.values()
+    bare = replace(context, canteen=CanteenContext())
+    assert restore(bare, known) == replace(
+        context, canteen=CanteenContext(school, pupil=replace(pupil, ref=b""))
+    )

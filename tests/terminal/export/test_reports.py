@@ -61,7 +61,7 @@ def test_t_66_the_day_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) 
     assert minor(total["amount"]) == sum(minor(line["amount"]) for line in lines) == charged
     assert int(total["taps"]) == sum(int(line["taps"]) for line in lines) == len(story)
     rode = sum(end in ("committed", "recovered") for end, *_ in story)
-    assert int(total["riders"]) == rode
+    assert int(total["persons"]) == rode
 
 
 @given(TAPS)

@@ -146,3 +146,24 @@ def test_a_transfer_into_joined_legs_is_charged_once(tmp_path: Path) -> None:
     rider = Rider(prices).on("10:00", "A", "X").on("10:20", "A", "M").on("10:40", "B1", "T")
     assert rider.paid == [200, 350, 0]
     assert rider.rules == ["G-03", "G-01", "G-02"]
+
+
+def test_what_joining_made_cheaper_counts_for_the_legs_that_follow(tmp_path: Path) -> None:
+    """Metro at 3.00, as one leg with the tram 2.00, then two buses that are one leg at 2.00: 4.00 in all."""
+    head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+    prices = zones(
+        tmp_path,
+        "metro,tram,,\nbus,bus,,\n",
+        NO_TAP_OFF,
+        fare_products="fare_product_id,amount,currency\nbus,2.00,EUR\nmetro,3.00,EUR\nthrough,2.00,EUR\n",
+        fare_leg_rules="""
+            leg_group_id,network_id,fare_product_id,rule_priority
+            rail,metro,metro,1
+            rail,,through,0
+            bus,bus,bus,1
+        """,
+        fare_transfer_rules=f"{head}\nrail,bus,,3600,1,1\n",
+    )
+    rider = Rider(prices).on("10:00", "A", "M").on("10:10", "B1", "T")
+    assert rider.paid == [300, 0]
+    assert rider.on("10:20", "B", "X").on("10:30", "C", "X").paid == [300, 0, 100, 0]

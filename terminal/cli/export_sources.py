@@ -1,0 +1,85 @@
+"""Where exported rows come from: journals of terminals at rest, or everything a collector holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from terminal.cli.journal import existing_journal
+from terminal.cli.options import DEFAULT_STATE
+from terminal.collector import reconcile
+from terminal.collector.registry import CardRegistry
+from terminal.collector.service import DATABASE_FILE
+from terminal.collector.store import CollectorStore, StoredRecord
+from terminal.errors import CollectorError, TerminalError
+from terminal.export.taps import NOWHERE_SETTLED, End
+from terminal.journal.reader import JournalReader
+from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
+
+ENDS: Mapping[reconcile.End, End] = {
+    reconcile.End.COMMITTED: End.COMMITTED,
+    reconcile.End.NOT_COMMITTED: End.NOT_COMMITTED,
+    reconcile.End.OPEN: End.OPEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One terminal's records in order, by row, and what others know of its taps."""
+
+    terminal: int
+    rows: Iterable[tuple[int, AnyRecord]]
+    settled: Mapping[int, End]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The folders of terminals (var/terminal when none is given), or of one collector."""
+
+    states: list[Path] | None
+    collector: Path | None
+
+    def journals(self) -> Iterator[Rows]:
+        """Terminal after terminal; a row of newer software is passed over.
+
+        Raises `TerminalError` when both are given, `JournalError` or `CollectorError` when there is nothing to read.
+        """
+        if self.collector is not None and self.states:
+            raise TerminalError("both --state and --collector are given", "Give one of them.")
+        if self.collector is not None:
+            yield from _held_by(self.collector)
+            return
+        for state in self.states or [DEFAULT_STATE]:
+            reader = JournalReader(existing_journal(state))
+            rows = ((row.sequence, row.body) for row in reader.all_rows())
+            yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
+
+
+def _held_by(folder: Path) -> Iterator[Rows]:
+    database = folder / DATABASE_FILE
+    if not database.exists():
+        raise CollectorError(f"no collector has run in {folder}", "Give --collector a collector's folder.")
+    store = CollectorStore(database)
+    try:
+        settled: dict[int, dict[int, End]] = {}
+        for (terminal, sequence), end in reconcile.ends(store.records(), CardRegistry()).items():
+            settled.setdefault(terminal, {})[sequence] = ENDS[end]
+        for terminal, records in groupby(store.records(), key=_terminal_of):
+            rows = ((record.sequence, record.body) for record in records)
+            yield Rows(terminal, _readable(rows), settled.get(terminal, {}))
+    finally:
+        store.close()
+
+
+def _terminal_of(record: StoredRecord) -> int:
+    return record.terminal
+
+
+def _readable(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, AnyRecord]]:
+    for sequence, body in rows:
+        try:
+            yield sequence, parse_record(body)
+        except UnreadableRecord:
+            continue
