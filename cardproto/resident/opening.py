@@ -6,7 +6,7 @@ asks the card inside it whether it has a transaction MAC (`has_transaction_mac`)
 
 A card with random UID cannot be opened with a diversified key, because nobody knows yet whose key it would be. It
 has one more key, IDENTIFY, the same on every card of the region, which opens no file and only lets GetCardUID be
-asked; with the UID known the conversation goes on under the diversified key (docs/adr/0010-random-uid.md).
+asked; with the UID known the conversation goes on under the diversified key (docs/adr/0006-random-uid.md).
 """
 
 from __future__ import annotations

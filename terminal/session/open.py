@@ -81,7 +81,7 @@ def open_channel(connection: CardConnection) -> CardChannel:
 def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
     """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes; 3 more for a random UID.
 
-    An EV1 card takes 8 (docs/adr/0011-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,
+    An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,
     damaged or half-personalised, and `CardError` for anything that deserves another try. The terminal asks for its
     own application and never judges a card by its ATR.
     """
