@@ -21,7 +21,7 @@ from terminal.policy.gtfs.importer import import_feed
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
-from terminal.policy.gtfs.tables import GtfsTables
+from terminal.policy.gtfs.tables import UNLIMITED, FareTransferRule, GtfsTables, LimitType, TransferType
 
 LEG_RULES = 10_000
 SIZES = (10, 100, 1_000, LEG_RULES)
@@ -66,11 +66,11 @@ def deciding() -> Iterator[Result]:
     cases: dict[str, list[float]] = {}
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            fares = _fares(import_feed(write_city(Path(folder) / "feed", size)).tables)
-        for name, decide in _cases(fares).items():
+            tables = import_feed(write_city(Path(folder) / "feed", size)).tables
+        for name, decide in (*_cases(_fares(tables)).items(), *_everywhere_free(tables).items()):
             took_us = median_us(decide)
             cases.setdefault(name, []).append(took_us)
-            yield at_most(f"GTFS {name}, {len(fares.tables.fare_leg_rules)} leg rules", took_us, "us", 50.0)
+            yield at_most(f"GTFS {name}, {len(tables.fare_leg_rules)} leg rules", took_us, "us", 50.0)
     for name, took in cases.items():
         growth = took[-1] / took[0]
         yield at_most(f"GTFS {name}: {LEG_RULES} leg rules beside {SIZES[0]}", growth, "x", 1.5)
@@ -125,6 +125,18 @@ def _cases(fares: Fares) -> dict[str, Callable[[], object]]:
         "transfer, dearest end": transfer,
         "tap-off": leave,
     }
+
+
+def _everywhere_free(tables: GtfsTables) -> dict[str, Callable[[], object]]:
+    """The feed with one rule for all transfers, so that no end is dearer than another."""
+    rule = FareTransferRule(
+        fare_transfer_type=TransferType.FROM_AND_TRANSFER,
+        transfer_count=UNLIMITED,
+        duration_limit=3600,
+        duration_limit_type=LimitType.DEPARTURE_TO_DEPARTURE,
+    )
+    fares = _fares(msgspec.structs.replace(tables, fare_transfer_rules=(rule,)))
+    return {"free transfer, any end": _cases(fares)["transfer, dearest end"]}
 
 
 if __name__ == "__main__":

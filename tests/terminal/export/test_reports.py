@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cardproto.resident.records.event import PaidBy
 from terminal.export.reports import TOTAL, DayReport, shift_report, shift_rows
 from terminal.export.taps import taps
-from terminal.journal.records import AnyRecord, ShiftClosed, ShiftOpened
+from terminal.journal.records import AnyRecord, CashSale, ShiftClosed, ShiftOpened
 from tests.terminal.export.recorded import (
     POLICY,
     TERMINAL,
@@ -97,4 +97,27 @@ def test_t_14_the_day_of_a_report_is_the_service_day() -> None:
         ("2026-09-15", "1.00"),
         ("2026-09-16", "2.00"),
         (TOTAL, "3.00"),
+    ]
+
+
+def test_t_66_cash_is_counted_and_summed_apart() -> None:
+    cash = CashSale(int(at("08:00").timestamp() * 1000), 1, 0, 15, 0, 3, 9600, POLICY.tariff)
+    opened = ShiftOpened(int(at("06:00").timestamp() * 1000), 1, "driver-7", "bus", 15)
+    rows = numbered(opened, cash, intent(at("09:00")), committed(3))
+    (shift, total) = shift_rows(shift_report(TERMINAL, rows), ZONE)
+    for line in (shift, total):
+        assert (line["taps"], line["cash_sales"], line["cash"], line["amount"]) == (
+            "2",
+            "1",
+            "96.00",
+            "120.00",
+        )
+    report = DayReport(POLICY)
+    for tap in taps(TERMINAL, rows):
+        report.take(tap, POLICY)
+    lines = [(line["what"], line["taps"], line["persons"], line["amount"]) for line in report.rows()]
+    assert lines == [
+        ("Cash ticket", "1", "3", "96.00"),
+        ("Single ride", "1", "1", "24.00"),
+        ("", "2", "4", "120.00"),
     ]
