@@ -122,7 +122,12 @@ MEANING_ERRORS = [
         "counters.contracts[1]",
         "contract",
     ),
-    ('counter = "concession_month"', 'counter = "pack_a"', "concessions[1].limits[0].counter", "service_month"),
+    (
+        'counter = "concession_month"',
+        'counter = "pack_a"',
+        "concessions[1].limits[0].counter",
+        "service_month",
+    ),
     (
         'counter = "concession_month"',
         'counter = "week"',
