@@ -38,14 +38,14 @@ def outcome_before_intent(patch: Patch) -> None:
         def wait(self) -> int:
             return self.sequence
 
-    def commit_first(card: Any, plan: Any, intent: Later, course: Any) -> Any:
+    def commit_first(card: Any, plan: Any, intent: Later, course: Any, *, proving: bool) -> Any:
         course.take(Step.INTENT_DURABLE)
         course.take(Step.COMMIT_SENT)
         try:
             if plan.debit_minor:
                 card.debit(FILE_PURSE, plan.debit_minor, CommMode.MAC)
             card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
-            proof = card.commit_transaction(return_mac=True)
+            proof = card.commit_transaction(return_mac=proving)
         except CardError as cause:
             course.take(Step.NO_PROOF)
             intent.owner.append(intent.record)
