@@ -35,7 +35,7 @@ def joined(
     if not any(_matches(index, rule, ride.end, stop) for rule in rules):
         return None
     keys = index.places.network_keys
-    same = ride.network != MIXED and keys[ride.network] == keys[following.network]
+    same = keys[ride.network] == keys[following.network]
     return ride._replace(
         network=ride.network if same else MIXED,
         last_network=following.network,

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from terminal.policy.gtfs.charging import Charged, board
 from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, fares
+from terminal.policy.gtfs.state import NOTHING
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
 
 TAPS_OFF = GtfsFares(destination=Destination.DEAREST)
 STOPS = """
@@ -35,6 +38,9 @@ ZONES = {
         near,2,1,near
     """,
 }
+
+
+FROM_HERE = "leg_group_id,from_area_id,fare_product_id\nnear,1,near\nnear,2,far\n"
 
 
 def zones(folder: Path, joins: str, section: GtfsFares = TAPS_OFF, **more: str) -> Fares:
@@ -78,12 +84,50 @@ def test_where_legs_join(tmp_path: Path, joins: str, second: str, end: str, tota
 
 
 def test_three_legs_join_one_after_the_other(tmp_path: Path) -> None:
-    prices = zones(tmp_path, "metro,tram,,\ntram,metro,,\n")
-    rider = Rider(prices)
+    rider = Rider(zones(tmp_path, "metro,tram,,\ntram,metro,,\n"))
     rider.ride("10:00", "A", "10:10", "B1", "M")
     rider.ride("10:15", "B1", "10:20", "B2", "T")
     rider.ride("10:25", "B2", "10:40", "C", "M")
     assert rider.total == 350
+
+
+def test_the_last_leg_decides_what_may_join_next(tmp_path: Path) -> None:
+    """Without a card in between: metro and tram are one, tram and metro are not."""
+    city, state, charges = (
+        zones(tmp_path, "metro,tram,,\n", NO_TAP_OFF, fare_leg_rules=FROM_HERE),
+        NOTHING,
+        [],
+    )
+    for clock, stop, route in (("10:00", "A", "M"), ("10:10", "B1", "T"), ("10:20", "B1", "M")):
+        taken = board(city, state, Leg(route, at(clock), stop), (), None)
+        assert isinstance(taken, Charged)
+        charges.append(taken.charge_minor)
+        state = taken.state
+    assert charges == [200, 0, 300]
+
+
+def test_a_ride_of_several_networks_stays_one_on_the_card(tmp_path: Path) -> None:
+    """A free transfer leads from the through fare to the bus, none from the tram's."""
+    head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+    prices = zones(
+        tmp_path,
+        "metro,tram,,\n",
+        NO_TAP_OFF,
+        fare_leg_rules="""
+            leg_group_id,network_id,fare_product_id,rule_priority
+            metro,metro,near,2
+            tram,tram,far,2
+            bus,bus,near,2
+            through,,through,1
+        """,
+        fare_transfer_rules=f"{head}\nthrough,bus,,3600,1,0\n",
+    )
+    assert Rider(prices).on("10:00", "A", "M").on("10:10", "B1", "T").on("10:20", "C", "X").paid == [
+        200,
+        150,
+        0,
+    ]
+    assert Rider(prices).on("10:10", "B1", "T").on("10:20", "C", "X").paid == [300, 200]
 
 
 def test_a_leg_much_later_is_not_joined(tmp_path: Path) -> None:
@@ -122,12 +166,7 @@ def test_rules_for_one_network_do_not_match_a_ride_of_two(tmp_path: Path) -> Non
 
 
 def test_without_tap_off_a_leg_ends_where_the_next_begins(tmp_path: Path) -> None:
-    prices = zones(
-        tmp_path,
-        "metro,tram,,\n",
-        NO_TAP_OFF,
-        fare_leg_rules="leg_group_id,from_area_id,fare_product_id\nnear,1,near\nnear,2,far\n",
-    )
+    prices = zones(tmp_path, "metro,tram,,\n", NO_TAP_OFF, fare_leg_rules=FROM_HERE)
     assert Rider(prices).on("10:00", "A", "M").on("10:20", "B1", "T").paid == [200, 0]
     assert Rider(prices).on("10:00", "A", "M").on("10:20", "B1", "X").paid == [200, 300]
 

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from terminal.policy.gtfs.card import Written
+from terminal.policy.gtfs.charging import Charged, board
+from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, fares
+from terminal.policy.gtfs.state import NOTHING
+from tests.terminal.policy.gtfs.feeds import EVERY_DAY, NoFare, Rider, at, fares
 
 ZONES = {
     "areas": "area_id\n1\n2\n3\n",
@@ -90,6 +94,18 @@ def test_without_a_tap_off_the_dearest_stays(tmp_path: Path) -> None:
     rider = Rider(fares(tmp_path, **ZONES)).on("10:00", "A").on("11:00", "B")
     assert rider.paid == [450, 300]
     assert rider.rules[0] == "G-06"
+
+
+def test_what_a_cap_spared_does_not_become_due_with_the_next_leg(tmp_path: Path) -> None:
+    """The day's cap took nothing for the first ride, which was never tapped off; the second is a free transfer."""
+    city = fares(tmp_path, **ZONES, fare_transfer_rules=HEAD + "zone,zone,-1,3600,1,0\n")
+    boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
+    assert isinstance(boarded, Charged)
+    card = city.card.write(boarded.state, at("10:00"))
+    capped = city.card.read(card, Written(at("10:00"), "bus", 0), at("10:30"))
+    taken = board(city, capped, Leg("bus", at("10:30"), "B"), (), None)
+    assert isinstance(taken, Charged)
+    assert (boarded.charge_minor, taken.charge_minor) == (450, 0)
 
 
 def test_a_stop_no_rule_leads_to_leaves_what_was_taken(tmp_path: Path) -> None:

@@ -178,8 +178,12 @@ def test_three_legs_by_transfer_type(tmp_path: Path, types: tuple[int, int], pai
     assert ride(prices, "A 10:00", "B 10:10", "C 10:20") == paid
 
 
-def test_a_transfer_fare_replaces_the_first_fare_and_takes_the_difference(tmp_path: Path) -> None:
-    prices = city(tmp_path, "A=5.00 B=7.00 C=3.00 AB=9.00 BC=2.00", "a,b,,,,2,AB", "b,c,,,,2,BC")
+@pytest.mark.parametrize("destination", list(Destination))
+def test_a_transfer_fare_replaces_the_first_fare_and_takes_the_difference(
+    tmp_path: Path, destination: Destination
+) -> None:
+    rules, section = ("a,b,,,,2,AB", "b,c,,,,2,BC"), GtfsFares(destination=destination)
+    prices = city(tmp_path, "A=5.00 B=7.00 C=3.00 AB=9.00 BC=2.00", *rules, section=section)
     assert ride(prices, "A 10:00", "B 10:10", "C 10:20") == [500, 400, 200]
 
 
@@ -288,6 +292,17 @@ def test_each_limit_to_the_second(tmp_path: Path, limit_type: int, start: str, e
     rider = Rider(city(tmp_path, "A=5.00 B=5.00 C=5.00", RUN.format(type=limit_type), section=taps_off))
     rider.ride("10:00", "A", "10:20", "B", "A")
     assert rider.ride(start, "B", end, "C", "A") == paid
+
+
+@pytest.mark.parametrize(("rule", "last"), [("a,b,,3600,2,0,", "11:20"), ("a,b,,,,0,", "12:20")])
+def test_what_runs_from_an_arrival_runs_from_the_tap_off(tmp_path: Path, rule: str, last: str) -> None:
+    """First leg 10:00-10:20; an hour by the rule, or the two hours after which a journey is over."""
+    taps_off = GtfsFares(destination=Destination.DEAREST, longest_change_s=7200)
+    prices = city(tmp_path, "A=5.00 B=7.00 C=5.00", rule, section=taps_off)
+    for clock, fare in ((last, 0), (f"{last}:01", 700)):
+        rider = Rider(prices)
+        rider.ride("10:00", "A", "10:20", "B", "A")
+        assert rider.ride(clock, "B", "12:30", "C", "B") == fare
 
 
 def test_without_a_limit_the_longest_change_ends_the_journey(tmp_path: Path) -> None:
