@@ -16,6 +16,7 @@ SUITE = (
     process.start,
     process.memory,
     pcsc.exchanges,
+    pcsc.card_cost,
     card.memory,
     fares.decisions,
     fares.loading,

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.cards import resident
-from bench.result import Result, at_least
+from bench.result import Result, at_least, at_most
 from cardproto.connection import CardConnection
-from sim.vpcd import VpcdBridge, VpcdFault
+from sim.vpcd import Card, VpcdBridge, VpcdFault
 from terminal.errors import ReaderError
 from terminal.reader.pcsc import PcscReader
 
@@ -22,6 +22,8 @@ GET_VERSION_OF_NOBODY = bytes.fromhex("90F5000001FF00")
 FAST_EXCHANGES = 600
 SLOW_EXCHANGES = 12
 GOAL = 300
+CARD_GOAL = 2
+CARD_NAME = "round trip through pcscd: our card against one that does nothing"
 NAME = "exchange through pcscd: plain socket client against our bridge"
 
 
@@ -61,8 +63,36 @@ def exchanges() -> Iterator[Result]:
     )
 
 
-def _median_us(quickack: bool, count: int) -> float:
-    with VpcdBridge(resident("month_pass"), quickack=quickack):
+def card_cost() -> Iterator[Result]:
+    """What the software card adds to a round trip that costs the service and the driver anyway."""
+    try:
+        with service():
+            ours = _median_us(True, FAST_EXCHANGES)
+            nothing = _median_us(True, FAST_EXCHANGES, Nothing())
+    except (NoService, VpcdFault, ReaderError) as why:
+        yield Result(CARD_NAME, float("nan"), "times", f"<= {CARD_GOAL}", None, f"not measured: {why}")
+        return
+    note = f"{ours / 1000:.3f} ms against {nothing / 1000:.3f} ms"
+    yield at_most(CARD_NAME, ours / nothing, "times", CARD_GOAL, note)
+
+
+class Nothing:
+    """A card that answers every command with two bytes and does nothing."""
+
+    atr = bytes.fromhex("3B8180018080")
+
+    def power_on(self) -> None:
+        """Nothing to forget."""
+
+    def power_off(self) -> None:
+        """Nothing to forget."""
+
+    def transmit(self, command: bytes) -> bytes:  # noqa: ARG002 whatever it is
+        return b"\x90\x00"
+
+
+def _median_us(quickack: bool, count: int, card: Card | None = None) -> float:
+    with VpcdBridge(card or resident("month_pass"), quickack=quickack):
         reader = PcscReader.open("")
         try:
             connection = reader.wait_for_card(5.0)
