@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cardproto.desfire.key_types import KeyType
 from sim.card.virtual import VirtualCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
@@ -18,13 +19,13 @@ from sim.profile import load_profile
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "real-hardware.md"
 
 
-@pytest.mark.parametrize("profile", ["adult_purse", "half_personalised"])
+@pytest.mark.parametrize("profile", ["adult_purse", "adult_purse_ev1", "half_personalised"])
 def test_factory_state_as_printed(profile: str) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     printed: dict[str, Any] = {}
     exec(code, printed)
     card = issue(load_profile(profile), load_lab_keys(), 34, date(2026, 9, 15), secrets.token_bytes)
-    blank = VirtualCard(card.uid, secrets.token_bytes)
+    blank = VirtualCard(card.uid, secrets.token_bytes, key_type=KeyType.DES)
     card.power_on()
     printed["factory_state"](card)
     assert card.image() == blank.image()

@@ -20,6 +20,7 @@ from cardproto.desfire.files import (
     TransactionMacSettings,
     ValueFileSettings,
 )
+from cardproto.desfire.iso_commands import Among
 from cardproto.desfire.key_types import KeyType, with_parity_version
 from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import CommMode
@@ -190,6 +191,17 @@ def test_names_and_iso_files() -> None:
     end.iso_update_binary(10, b"written")
     assert end.iso_read_binary(10, 7) == b"written"
     assert end.iso_read_binary(0) == bytes(10) + b"written" + bytes(23)
+    end.iso_select_parent()
+    end.iso_select_id(0xE110, Among.APPLICATIONS)
+    end.iso_update_binary(0, b"by number", short_id=1)
+    assert end.iso_read_binary(3, 6, short_id=1) == b"number"
+    end.iso_select_id(0xE104, Among.FILES)
+    assert end.iso_read_binary(0, 2) == b"by"
+    with pytest.raises(StatusError, match="6A82"):
+        end.iso_select_id(0xE104, Among.APPLICATIONS)
+    for offset, short_id in ((0x8000, None), (0x100, 1), (0, 0x20)):
+        with pytest.raises(ValueError, match="offset"):
+            end.iso_read_binary(offset, 1, short_id)
     with pytest.raises(StatusError, match="6A82"):
         end.iso_select_name(b"NOBODY")
 
