@@ -92,12 +92,9 @@ def test_three_legs_join_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_the_last_leg_decides_what_may_join_next(tmp_path: Path) -> None:
-    """Without a card in between: metro and tram are one, tram and metro are not."""
-    city, state, charges = (
-        zones(tmp_path, "metro,tram,,\n", NO_TAP_OFF, fare_leg_rules=FROM_HERE),
-        NOTHING,
-        [],
-    )
+    """Without a card in between: metro to tram and metro to metro are one leg, tram to metro is not."""
+    city = zones(tmp_path, "metro,tram,,\nmetro,metro,,\n", NO_TAP_OFF, fare_leg_rules=FROM_HERE)
+    state, charges = NOTHING, []
     for clock, stop, route in (("10:00", "A", "M"), ("10:10", "B1", "T"), ("10:20", "B1", "M")):
         taken = board(city, state, Leg(route, at(clock), stop), (), None)
         assert isinstance(taken, Charged)
@@ -128,6 +125,10 @@ def test_a_ride_of_several_networks_stays_one_on_the_card(tmp_path: Path) -> Non
         0,
     ]
     assert Rider(prices).on("10:10", "B1", "T").on("10:20", "C", "X").paid == [300, 200]
+    late = Rider(prices).on("10:00", "A", "M").on("10:30", "B1", "T")
+    assert late.on("11:00:01", "C", "X").paid == [200, 150, 200], (
+        "the hour runs from the first of the joined legs"
+    )
 
 
 def test_a_leg_much_later_is_not_joined(tmp_path: Path) -> None:

@@ -183,8 +183,14 @@ def test_a_transfer_fare_replaces_the_first_fare_and_takes_the_difference(
     tmp_path: Path, destination: Destination
 ) -> None:
     rules, section = ("a,b,,,,2,AB", "b,c,,,,2,BC"), GtfsFares(destination=destination)
-    prices = city(tmp_path, "A=5.00 B=7.00 C=3.00 AB=9.00 BC=2.00", *rules, section=section)
-    assert ride(prices, "A 10:00", "B 10:10", "C 10:20") == [500, 400, 200]
+    rider = Rider(city(tmp_path, "A=5.00 B=7.00 C=3.00 AB=9.00 BC=2.00", *rules, section=section))
+    totals = []
+    for clock, until, route in (("10:00", "10:05", "A"), ("10:10", "10:15", "B"), ("10:20", "10:25", "C")):
+        rider.on(clock, "A", route)
+        if destination is Destination.DEAREST:
+            rider.off(until, "B")
+        totals.append(rider.total)
+    assert totals == [500, 900, 1100]
 
 
 def test_what_was_paid_too_much_counts_for_the_next_leg(tmp_path: Path) -> None:
