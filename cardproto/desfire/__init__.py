@@ -1,1 +1,1 @@
-"""MIFARE DESFire EV2/EV3: secure messaging, commands, files, transaction MAC, key diversification."""
+"""MIFARE DESFire from the first cards to EV3: secure messaging, commands, files, transaction MAC, diversification."""
