@@ -45,7 +45,9 @@ def to_terminus(tap: Tap, ride: Ride) -> Ride:
 def is_check_out(tap: Tap) -> bool:
     """Whether this tap ends the ride the newest event began: same trip, and not too long ago."""
     event, context, rule = tap.snapshot.event, tap.context, tap.policy.check_in
-    if rule is None or event.kind is not EventKind.CHECK_IN or tap.age_s is None or not held_minor(tap):
+    if rule is None or event.kind is not EventKind.CHECK_IN or tap.age_s is None or not tap.counters_known:
+        return False
+    if not held_minor(tap) and tap.policy.gtfs is None:
         return False
     same_trip = (event.route, event.direction) == (context.route, context.direction)
     return same_trip and tap.age_s <= rule.longest_s

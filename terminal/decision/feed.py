@@ -13,7 +13,7 @@ from terminal.decision.outcome import Message, TapContext
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fare_book import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, Step, UnknownFare, alight, board
+from terminal.policy.gtfs.charging import Charged, Step, UnknownFare, alight, board, single_fare
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.state import NOTHING, State
@@ -44,10 +44,8 @@ def by_feed(tap: Tap, fares: Fares, held_minor: int, trail: Trail) -> Cover | No
 
 def feed_quote(fares: Fares, context: TapContext, local: datetime, medium: int) -> Quote | None:
     """What a single ride of anybody costs, as if no journey were open."""
-    taken = board(fares, NOTHING, _leg(fares, context, local), fares.rider(), fares.medium(MEDIA[medium]))
-    if isinstance(taken, UnknownFare):
-        return None
-    return Quote(SOURCE, taken.charge_minor, taken.charge_minor * 1000)
+    fare_minor = single_fare(fares, _leg(fares, context, local), fares.rider(), fares.medium(MEDIA[medium]))
+    return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
 
 
 def end_of_ride(

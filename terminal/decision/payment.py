@@ -28,7 +28,10 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     journey = cover.journey
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters)
-    if cover.by_fare and cover.price_minor and not tap.context.companions:
+    feed = (
+        tap.policy.gtfs is not None
+    )  # its free transfers are rides that may still cost something at the exit
+    if cover.by_fare and (cover.price_minor or feed) and not tap.context.companions:
         rule = checks_in(tap, ride)
         if rule is not None:
             return _hold(tap, ride, rule, cover, owed_minor, counters, journey, trail)

@@ -13,6 +13,7 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
     written = Written(event.at, fares.route_id(event.route), event.amount_minor)
     state = fares.card.read(CardState(bits, journey_age_s, transfers), written, now)
     taken = board(fares, state, leg, rider, medium)           # Charged | UnknownFare
+    single_fare(fares, leg, rider, medium)                    # what board takes without a journey, or None
     taken = alight(fares, state, stop, now, rider, medium)    # Charged | UnknownFare, only where riders tap off
     fares.card.write(taken.state, now)                        # CardState; its `bits` fit fares.card.bits bits
     match_leg(fares.index, leg)                                # every PricedProduct of a leg, for explaining

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.places import MIXED
@@ -33,8 +33,7 @@ ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_AR
 Values = Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class CardState:
+class CardState(NamedTuple):
     """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
 
     bits: int
@@ -42,8 +41,7 @@ class CardState:
     transfers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """The event a `CardState` is read from: when, on which route of the feed, and what it took."""
 
     at: datetime
@@ -75,7 +73,10 @@ class CardLayout:
             values |= _ride_values(ride, now)
         bits = 0
         for name, width in self.widths:
-            bits = bits << width | min(max(values.get(name, 0), 0), (1 << width) - 1)
+            value, most = values.get(name, 0), (1 << width) - 1
+            bits <<= width
+            if value > 0:
+                bits |= value if value < most else most
         if journey is None:
             return CardState(bits, None, 0)
         age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)

@@ -12,7 +12,6 @@ the end of the ride is unknown, the dearest of what it may turn out to be is tak
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -33,8 +32,7 @@ class Step(NamedTuple):
     inputs: Mapping[str, int | str]
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(NamedTuple):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
 
     charge_minor: int
@@ -42,8 +40,7 @@ class Charged:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownFare:
+class UnknownFare(NamedTuple):
     """Nobody knows what this ride costs: refuse it. The card stays as it is."""
 
     steps: tuple[Step, ...]
@@ -72,6 +69,16 @@ def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None
     if not ride.end and fares.destination is Destination.DEAREST:
         steps.append(Step("G-04", "dearest fare that can be reached, corrected at the tap-off", {}))
     return _charged(fares, journey, ride, option, steps)
+
+
+def single_fare(fares: Fares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
+    """What `board` charges a rider with no journey, without saying why; None where it refuses."""
+    try:
+        ride = ride_of(fares.index, leg)
+    except UnknownPlace:
+        return fares.fallback_minor
+    option = settle(fares, fares.index.prices_of(rider, medium), None, ride)
+    return fares.fallback_minor if option is None else max(option.due_minor, 0)
 
 
 def alight(

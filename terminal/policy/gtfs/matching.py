@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.index import Index, LegRule
 from terminal.policy.gtfs.state import Ride
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One ride as far as it is known: ids of the feed, aware times.
 
     `from_stop` None: nobody knows where the rider boards. `to_stop` None: nobody knows yet how far he goes.
@@ -122,15 +122,17 @@ class Turns:
     def of(self, bundle: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
         """The turns of one bundle, as the time decides; none of them is empty."""
         departing, arriving = self._departing, self._arriving
-        if departing is None:
-            rules: Sequence[LegRule] = bundle
-        else:
-            rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
-        if not rules:
+        if len(bundle) == 1:
+            (rule,) = bundle
+            if (departing is None or departing.within(rule.from_timeframe)) and (
+                arriving is None or arriving.within(rule.to_timeframe)
+            ):
+                yield bundle
             return
-        if len(rules) == 1 and arriving is None:
-            yield rules
-        elif arriving is not None:
+        rules = bundle
+        if departing is not None:
+            rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
+        if arriving is not None:
             rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
             if rules:
                 yield _first(rules)
@@ -141,8 +143,6 @@ class Turns:
 
 def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
     """The rules with the highest priority; all of them where the feed has none."""
-    if len(rules) == 1:
-        return rules
     highest = max(rule.priority for rule in rules)
     return [rule for rule in rules if rule.priority == highest]
 
@@ -160,6 +160,10 @@ class _Clock:
     def within(self, timeframe: int) -> bool:
         held = self._held.get(timeframe)
         if held is None:
-            windows = self._index.timeframes[timeframe]
-            held = self._held[timeframe] = any(window.covers(self._local) for window in windows)
+            held = False
+            for window in self._index.timeframes[timeframe]:
+                if window.covers(self._local):
+                    held = True
+                    break
+            self._held[timeframe] = held
         return held

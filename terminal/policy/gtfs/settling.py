@@ -82,15 +82,17 @@ class _Transfers:
 
     def cheapest(self, rule: LegRule, price_minor: int) -> Option:
         """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
-        found = self._to(rule.group) if self._onward else None
         journey = self._journey
+        found = self._to(rule.group) if self._onward else None
         if journey is None or not found:
             return Option(price_minor, price_minor, rule, price_minor, None)
-        total_minor, transfer = min(
-            ((total_with(transfer, journey, price_minor), transfer) for transfer in found),
-            key=lambda pair: pair[0],
-        )
-        return Option(total_minor - journey.paid_minor, total_minor, rule, price_minor, transfer)
+        best = found[0]
+        least = total_with(best, journey, price_minor)
+        for transfer in found[1:]:
+            total_minor = total_with(transfer, journey, price_minor)
+            if total_minor < least:
+                best, least = transfer, total_minor
+        return Option(least - journey.paid_minor, least, rule, price_minor, best)
 
     def _to(self, group: int) -> list[Transfer] | None:
         key = self._fares.index.to_key(group)

@@ -153,6 +153,20 @@ def test_t_07_the_dearest_is_held_and_the_ride_is_charged(tmp_path: Path) -> Non
     assert rider.newest.balance_after_minor == 7000
 
 
+def test_t_07_a_free_transfer_is_tapped_off_as_well(tmp_path: Path) -> None:
+    """However late: the exit is no boarding, and what holds for the next ride is where this one ended."""
+    head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+    tables = ZONED | {"fare_transfer_rules": f"{head}\nzone,zone,-1,3600,1,0\n"}
+    rider = Rider(policy=region(tmp_path, tables, CHECK_IN, destination="dearest", slots=HELD))
+    rider.tap(NOW, route=5, stop=1)
+    assert told(rider.tap(NOW + 10 * MIN, route=5, stop=2)) == ("ok_checkout", 3000)
+    second = rider.tap(NOW + 20 * MIN, route=6, stop=2)
+    assert (told(second), second.outcome.values) == (("ok_checkin", 0), {"held_minor": 0})
+    late = rider.tap(NOW + 75 * MIN, route=6, stop=1)
+    assert (told(late), rules(late)) == (("ok_checkout", 0), ["G-01", "G-02", "G-05", "T-07"])
+    assert rider.newest.balance_after_minor == 7000
+
+
 def test_t_07_a_forgotten_check_out_costs_what_was_held(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD))
     rider.tap(NOW, stop=1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from terminal.policy.gtfs.charging import single_fare
 from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
-from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, NoFare, Rider, fares
+from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, NoFare, Rider, at, fares
 
 ROUTES = "route_id,network_id\nA,a\nB,b\nC,c\nelse,elsewhere\n"
 LEGS = "leg_group_id,network_id,fare_product_id\na,a,A\nb,b,B\nc,c,C\n"
@@ -395,6 +398,17 @@ def test_no_match_is_a_refusal_and_never_nothing_to_pay(tmp_path: Path) -> None:
     for route in ("else", "no such route"):
         with pytest.raises(NoFare):
             Rider(prices).on("10:00", route=route)
+
+
+def test_the_fare_of_a_single_ride_is_what_boarding_takes_first(tmp_path: Path) -> None:
+    prices = city(
+        tmp_path, "A=5.00 B=0.00", ",,,,,0,", legs="leg_group_id,network_id,fare_product_id\na,a,A\nb,b,B\n"
+    )
+    fallback = replace(prices, fallback_minor=999)
+    for route, minor in (("A", 500), ("B", 0), ("else", None), ("no such route", None)):
+        leg = Leg(route, at("10:00"))
+        assert single_fare(prices, leg, (), None) == minor
+        assert single_fare(fallback, leg, (), None) == (999 if minor is None else minor)
 
 
 def test_a_stated_fallback_is_charged_and_opens_no_journey(tmp_path: Path) -> None:
