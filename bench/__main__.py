@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, gtfs, pcsc, process, taps
+from bench import card, fares, feed_decisions, gtfs, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -23,6 +23,7 @@ SUITE = (
     fares.memory,
     gtfs.importing,
     gtfs.deciding,
+    feed_decisions.decisions,
     gtfs.memory,
 )
 

@@ -1,0 +1,111 @@
+"""A whole decision where fares come from a GTFS feed: guards, rights, the feed's price and the plan to write."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from bench.fares import card
+from bench.gtfs_feed import write_city
+from bench.result import Result, at_most, median_us
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, TapContext
+from terminal.policy.document import parse_region
+from terminal.policy.gtfs.importer import import_feed
+from terminal.policy.policy import Policy
+
+LEG_RULES = 10_000
+NOW = datetime(2026, 9, 15, 5, 30, tzinfo=UTC)
+DOCUMENT = """
+[header]
+id = "city"
+version = 1
+schema = 2
+region = 34
+valid_from = 2025-01-01T03:00:00+03:00
+valid_to = 2030-01-01T03:00:00+03:00
+currency = "RUB"
+time_zone = "Europe/Volgograd"
+[messages]
+languages = ["ru", "en"]
+[profiles.bus]
+media = ["transport_card", "bank_card", "cash"]
+rights = ["pass", "purse"]
+[profiles.canteen]
+media = ["transport_card"]
+rights = ["concession"]
+[counters]
+layout = 1
+contracts = ["pack_a", "pack_b"]
+slots = [
+  {{ name = "pack_a", bits = 8, period = "contract" }},
+  {{ name = "pack_b", bits = 8, period = "contract" }},
+  {{ name = "held", bits = 6, period = "kept", unit_minor = 100 }},
+]
+[fares]
+base_minor = 3000
+source = "gtfs"
+[checkin]
+scope = []
+longest_s = 7200
+reserve = "held"
+[[concessions]]
+code = 1
+name = "student"
+[[products]]
+kind = "pass"
+id = 100
+name = "month"
+[gtfs]
+destination = "dearest"
+file = "feed.json"
+sha256 = "{digest}"
+ordinary_category = "adult"
+media = {{ transport_card = "card", bank_card = "bank" }}
+concessions = [{{ concession = 1, rider_category = "student" }}]
+route_ids = {{ 1 = "net_0_0", 2 = "net_1_3" }}
+stop_ids = {{ 1 = "zone_0_1", 2 = "zone_1_2", 3 = "zone_5_2" }}
+"""
+
+
+def decisions() -> Iterator[Result]:
+    """Boarding, leaving and a free transfer, with the feed's fares for every pair of zones."""
+    with tempfile.TemporaryDirectory() as folder:
+        policy = _policy(Path(folder))
+    first = card((1,), (), None)
+    on = TapContext("bus", 7, 1, shift_open=True, route=1, stop=1)
+    off, change = replace(on, stop=2), replace(on, route=2, stop=2)
+    taps = {"boarding": (first, on, NOW)}
+    aboard, later = _after(first, _taken(policy, *taps["boarding"])), NOW + timedelta(minutes=10)
+    taps["leaving"] = (aboard, off, later)
+    outside = _after(aboard, _taken(policy, *taps["leaving"]))
+    taps["transfer"] = (outside, change, later + timedelta(minutes=5))
+    for name, tap in taps.items():
+        _taken(policy, *tap)
+        took_us = median_us(lambda: decide(tap[0], policy, tap[1], tap[2]))  # noqa: B023 it runs at once
+        yield at_most(f"whole decision with a feed of {LEG_RULES} leg rules, {name}", took_us, "us CPU", 50.0)
+
+
+def _policy(folder: Path) -> Policy:
+    content = msgspec.json.encode(import_feed(write_city(folder / "feed", LEG_RULES)).tables)
+    (folder / "feed.json").write_bytes(content)
+    text = DOCUMENT.format(digest=hashlib.sha256(content).hexdigest())
+    return Policy.of(parse_region(text, str(folder / "region.toml")))
+
+
+def _taken(policy: Policy, snapshot: CardSnapshot, context: TapContext, now: datetime) -> Decision:
+    decision = decide(snapshot, policy, context, now)
+    assert decision.outcome.accepted, decision
+    return decision
+
+
+def _after(snapshot: CardSnapshot, decision: Decision) -> CardSnapshot:
+    assert decision.write_plan is not None
+    return replace(snapshot, event=decision.write_plan.event)
