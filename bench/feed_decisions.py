@@ -79,7 +79,11 @@ def decisions() -> Iterator[Result]:
     """Boarding, leaving and a free transfer, with the feed's fares for every pair of zones."""
     with tempfile.TemporaryDirectory() as folder:
         policy = _policy(Path(folder))
-    first = card((1,), (), None)
+    yield from _ride(policy, "adult", card((), (), None))
+    yield from _ride(policy, "student", card((1,), (), None))
+
+
+def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
     on = TapContext("bus", 7, 1, shift_open=True, route=1, stop=1)
     off, change = replace(on, stop=2), replace(on, route=2, stop=2)
     taps = {"boarding": (first, on, NOW)}
@@ -90,7 +94,9 @@ def decisions() -> Iterator[Result]:
     for name, tap in taps.items():
         _taken(policy, *tap)
         took_us = median_us(lambda: decide(tap[0], policy, tap[1], tap[2]))  # noqa: B023 it runs at once
-        yield at_most(f"whole decision with a feed of {LEG_RULES} leg rules, {name}", took_us, "us CPU", 50.0)
+        yield at_most(
+            f"whole decision with a feed of {LEG_RULES} leg rules, {rider}, {name}", took_us, "us CPU", 50.0
+        )
 
 
 def _policy(folder: Path) -> Policy:

@@ -54,7 +54,7 @@ def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     ride = ride_of(tap.context)
     feed = tap.policy.gtfs
     if feed is not None:
-        wanted = tap.context.companions or tap.policy.concessions
+        wanted = tap.context.companions or (tap.policy.concessions and any(tap.concessions))
         return ride, feed_quote(feed, tap.context, tap.local, TRANSPORT_CARD) if wanted else None
     check_in = checks_in(tap, ride)
     if check_in is not None:
