@@ -60,7 +60,9 @@ class AlarmKind(StrEnum):
 
     OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
     GAP = "gap"  # rows are missing between what is held and what was sent
-    CUT_TAIL = "cut_tail"  # the terminal states a head older than what it has sent: an old or cut journal
+    CUT_TAIL = (
+        "cut_tail"  # the terminal says its journal ends before a row it knows it has sent: an old or cut one
+    )
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
@@ -165,7 +167,7 @@ class CollectorStore:
                 raise
 
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
-        held, newest_sent_at_ms = self._held(batch.terminal)
+        held = self._held(batch.terminal)
         if batch.first > held.sequence + 1:
             detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
             alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
@@ -175,20 +177,20 @@ class CollectorStore:
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
         head = Head(batch.last, hashes[-1]) if new else held
-        # A late copy of an older batch is no news; only a newer one may show that the journal is shorter now.
-        if batch.head_sequence < head.sequence and batch.sent_at_ms > newest_sent_at_ms:
-            detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {head.sequence}"
+        # A head below what is held proves nothing, for a late copy of an older batch states one too, and no clock
+        # tells them apart. A terminal that was told of a row beyond its own head says so itself.
+        if batch.head_sequence < batch.confirmed_through:
+            detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {batch.confirmed_through}"
             self._keep_alarm(Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail), at_ms)
         values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms)
         self._connection.execute(_UPSERT_TERMINAL, values)
         return head
 
-    def _held(self, terminal: int) -> tuple[Head, int]:
-        """The newest row held of `terminal`, and when its newest batch was sent."""
-        found = self._connection.execute(
-            "SELECT sequence, hash, sent_at_ms FROM terminal WHERE terminal = ?", (terminal,)
-        ).fetchone()
-        return (Head(*found[:2]), found[2]) if found else (genesis(terminal), -1)
+    def _held(self, terminal: int) -> Head:
+        """The newest row held of `terminal`."""
+        query = "SELECT sequence, hash FROM terminal WHERE terminal = ?"
+        found = self._connection.execute(query, (terminal,)).fetchone()
+        return Head(*found) if found else genesis(terminal)
 
     def _compare(self, batch: Batch, hashes: list[bytes]) -> None:
         """Whatever the batch says about rows already held must be what is held."""

@@ -39,6 +39,7 @@ Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
 _BATCH_DOMAIN: Final = b"resident-batch-1"
 _ACK_DOMAIN: Final = b"resident-ack-1"
 _BATCH_HEADER: Final = struct.Struct(">IIIQI32s32s32s")
+_CONFIRMED: Final = struct.Struct(">I")
 _ACK_FIELDS: Final = struct.Struct(">IIQ32s")
 
 
@@ -67,6 +68,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     head_hash: Hash
     sent_at_ms: Moment
     signature: Signature
+    confirmed_through: Number = 0
+    """The highest row that an acknowledgement has named to the sending program since it started. Above the head it
+    is a confession: this journal is shorter than what was once sent from it."""
 
     @property
     def last(self) -> int:
@@ -124,7 +128,14 @@ def row_hashes(batch: Batch) -> list[bytes]:
 
 
 def build_batch(
-    terminal: int, previous: Head, bodies: tuple[bytes, ...], head: Head, sent_at_ms: int, signer: Signer
+    terminal: int,
+    previous: Head,
+    bodies: tuple[bytes, ...],
+    head: Head,
+    sent_at_ms: int,
+    signer: Signer,
+    *,
+    confirmed_through: int = 0,
 ) -> Batch:
     """The signed batch of the rows with `bodies` that follow `previous`."""
     unsigned = Batch(
@@ -137,6 +148,7 @@ def build_batch(
         head_hash=head.hash,
         sent_at_ms=sent_at_ms,
         signature=b"",
+        confirmed_through=confirmed_through,
     )
     digest = _batch_digest(unsigned, reduce(link, bodies, previous.hash))
     return msgspec.structs.replace(unsigned, signature=signer.sign(digest))
@@ -196,7 +208,8 @@ def _batch_digest(batch: Batch, last_hash: bytes) -> bytes:
         last_hash,
         batch.head_hash,
     )
-    return sha256(_BATCH_DOMAIN + header).digest()
+    confirmed = _CONFIRMED.pack(batch.confirmed_through) if batch.confirmed_through else b""
+    return sha256(_BATCH_DOMAIN + header + confirmed).digest()
 
 
 def _ack_bytes(ack: Ack) -> bytes:

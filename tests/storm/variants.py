@@ -131,7 +131,7 @@ def dedupe_outside_the_transaction(patch: Patch) -> None:
     original = store.CollectorStore._receive
 
     def receive(self: Any, batch: Any, hashes: Any, at_ms: int) -> Head:
-        held, _ = self._held(batch.terminal)
+        held = self._held(batch.terminal)
         if batch.bodies and held.sequence < batch.last and batch.first <= held.sequence + 1:
             values = (batch.terminal, batch.last, hashes[-1], batch.head_sequence, batch.sent_at_ms, at_ms)
             self._connection.execute(store._UPSERT_TERMINAL, values)

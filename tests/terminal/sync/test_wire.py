@@ -16,6 +16,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 BODIES = (b"\x01one", b"\x01two", b"\x01three")
 START = genesis(7)
 BATCH = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY)
+CONFESSION = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY, confirmed_through=12)
 ACK = wire.build_ack(7, Head(3, bytes(range(32))), 2_000, KEY)
 
 
@@ -66,6 +67,25 @@ def test_any_changed_byte_of_an_acknowledgement_is_noticed(position, change):
     except Malformed:
         return
     assert not wire.ack_is_genuine(ack, KEY.public_key())
+
+
+@given(st.integers(0, len(wire.encode(CONFESSION)) - 1), st.integers(1, 255))
+def test_what_the_terminal_says_it_was_told_is_signed(position, change):
+    data = bytearray(wire.encode(CONFESSION))
+    data[position] ^= change
+    try:
+        batch = wire.parse_batch(bytes(data))
+    except Malformed:
+        return
+    assert not is_genuine(batch)
+
+
+def test_a_batch_of_older_software_is_still_understood():
+    older = wire.parse_batch(wire.msgspec.msgpack.encode(list(msgspec.structs.astuple(BATCH))[:-1]))
+    assert older == BATCH
+    assert is_genuine(older)
+    silenced = wire.msgspec.msgpack.encode(list(msgspec.structs.astuple(CONFESSION))[:-1])
+    assert not is_genuine(wire.parse_batch(silenced))
 
 
 @given(st.binary(max_size=200))
