@@ -12,6 +12,7 @@ from terminal.cli import (
     collector,
     demo,
     export,
+    health,
     journal,
     policy,
     receipt,
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("health")(health.health)
 app.command("demo")(demo.demo)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
