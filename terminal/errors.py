@@ -17,8 +17,8 @@ TerminalError            1
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
-├── CollectorContradicts 42   the collector holds other rows than this journal
-├── MetricsError         42   the port for metrics is taken
+├── MetricsError         43   the port for metrics is taken
+├── CollectorContradicts 43   the collector holds other rows than this journal
 ├── BackupError          70   a backup cannot be written, opened or believed
 │   └── RestoreRefused   71   restoring here and now could repeat a sequence number
 ├── ProfileError         50   simulated resident profile unknown or malformed
@@ -117,7 +117,7 @@ class PortInUse(CollectorError):
 class MetricsError(TerminalError):
     """The numbers cannot be shown; the terminal does not start, so that nobody believes it is watched."""
 
-    exit_code = 42
+    exit_code = 43
 
 
 class BackupError(TerminalError):
@@ -135,7 +135,7 @@ class RestoreRefused(BackupError):
 class CollectorContradicts(CollectorError):
     """Journal and collector hold different rows under one number: somebody must look before taps are trusted."""
 
-    exit_code = 42
+    exit_code = 43
 
 
 class ReceiptError(TerminalError):

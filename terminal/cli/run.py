@@ -39,7 +39,8 @@ def run(
     reader: Annotated[
         str,
         typer.Option(
-            help="sim:RESIDENT[,…] for software cards (or card image files), pcsc or pcsc:NAME for a real reader."
+            help="sim:RESIDENT[,…] for software cards (or card image files), sim: for none, "
+            "pcsc or pcsc:NAME for a real reader."
         ),
     ],
     state: State = DEFAULT_STATE,

@@ -79,6 +79,9 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
     from terminal.policy.document import load_region
 
     region = load_region(station.region)
+    if name == SIM:
+        empty = CardsInTurn(SimReader("empty simulated reader", clock), (), lambda: None)
+        return CardSource(empty, taps)
     names = name.removeprefix(SIM).split(",")
     cards = issue_residents(names, region, clock.now().date(), station.keys)
     turns = [cards[i % len(cards)] for i in range(taps or len(cards))]
