@@ -12,6 +12,7 @@ from terminal.cli import (
     collector,
     demo,
     export,
+    fleet,
     health,
     journal,
     policy,
@@ -36,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("collector")(collector.collector)
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(shift.app, name="shift")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")
