@@ -38,6 +38,7 @@ from terminal.collector.evidence import (
     proof_failed,
     stated_by,
 )
+from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
 from terminal.collector.totals import Totals
@@ -48,7 +49,6 @@ from terminal.journal.records import (
     NotCommitted,
     Refused,
     UnreadableRecord,
-    parse_record,
 )
 
 __all__ = ["End", "Reconciliation", "Totals", "ends", "reconcile"]
@@ -109,7 +109,7 @@ class _Ledger:
         totals = self._totals.setdefault(stored.terminal, Totals())
         totals.records += 1
         try:
-            self._take(totals, (stored.terminal, stored.sequence), parse_record(stored.body))
+            self._take(totals, (stored.terminal, stored.sequence), read_record(stored.body))
         except UnreadableRecord:
             totals.unreadable += 1  # of newer software: kept, counted, not understood here
 
