@@ -17,8 +17,8 @@ TerminalError            1
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
-├── MetricsError         43   the port for metrics is taken
 ├── CollectorContradicts 43   the collector holds other rows than this journal
+├── MetricsError         80   the port for metrics is taken
 ├── BackupError          70   a backup cannot be written, opened or believed
 │   └── RestoreRefused   71   restoring here and now could repeat a sequence number
 ├── ProfileError         50   simulated resident profile unknown or malformed
@@ -117,7 +117,7 @@ class PortInUse(CollectorError):
 class MetricsError(TerminalError):
     """The numbers cannot be shown; the terminal does not start, so that nobody believes it is watched."""
 
-    exit_code = 43
+    exit_code = 80
 
 
 class BackupError(TerminalError):

@@ -22,6 +22,7 @@ import msgspec
 
 from terminal.collector import alarms
 from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
+from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import transaction
@@ -188,11 +189,14 @@ class CollectorStore:
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         held = self._held(batch.terminal)
         if batch.first > held.sequence + 1:
-            detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
-            alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
-            raise BatchRefused(Reason.GAP, alarm, "send from there", wants=held.sequence + 1)
-        self._compare(batch, hashes)
-        new = range(held.sequence + 1, batch.last + 1)
+            lost = lost_by_restoring(batch, held)
+            if lost is None:
+                detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
+                alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
+                raise BatchRefused(Reason.GAP, alarm, "send from there", wants=held.sequence + 1)
+            alarms.raise_alarm(self._connection, lost, at_ms)
+        self._compare(batch, hashes, held)
+        new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
         if new:
@@ -216,8 +220,8 @@ class CollectorStore:
         found = self._connection.execute(query, (terminal,)).fetchone()
         return Head(*found) if found else genesis(terminal)
 
-    def _compare(self, batch: Batch, hashes: list[bytes]) -> None:
-        """Whatever the batch says about rows already held must be what is held."""
+    def _compare(self, batch: Batch, hashes: list[bytes], newest: Head) -> None:
+        """Whatever the batch says about rows already held must be what is held, and none may be one that was lost."""
         stated = dict(enumerate(hashes, batch.first))
         stated[batch.first - 1] = batch.previous_hash
         stated.setdefault(batch.head_sequence, batch.head_hash)
@@ -233,6 +237,11 @@ class CollectorStore:
                 detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
                 raise BatchRefused(Reason.OTHER_HASH, alarm, "keep both journals and call the auditor")
+        for sequence in range(batch.first, min(batch.last, newest.sequence) + 1):
+            if sequence not in held:
+                detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
+                alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
+                raise BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
     def keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
         """Keep `alarm`, or count it once more."""

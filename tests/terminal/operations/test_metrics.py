@@ -130,7 +130,7 @@ def test_a_port_that_is_taken_keeps_the_terminal_from_starting(run: Run, tmp_pat
     with socket.create_server(("127.0.0.1", 0)) as taken:
         arguments = waiting_terminal(tmp_path / "state", "--metrics", taken.getsockname()[1])
         finished = run("run", *arguments)
-    assert finished.returncode == 43
+    assert finished.returncode == 80
     assert "Choose another with --metrics" in finished.stderr
 
 
