@@ -4,8 +4,8 @@
     1   passengers are served, but somebody must look: soon, and before it becomes a 2
     2   passengers are not served, or what they pay cannot be recorded
 
-The journal is read beside its writer, the process is found by the kernel's list of locks, and the rest is what the
-terminal itself said last (`terminal.operations.status`).
+The process is found by the kernel's list of locks, the journal's file is opened for reading, and the rest is what the
+terminal itself said last (`terminal.operations.status`). No key is needed: monitoring must not hold any.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -21,21 +20,18 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalError
-from terminal.journal.reader import JournalReader, Row
-from terminal.journal.records import UnreadableRecord
+from terminal.journal.database import connect_reader
 from terminal.operations.process import holder_of
 from terminal.operations.status import Status, read_status
-from terminal.operations.vitals import LOOK_BACK_ROWS
 
 HUNG_MS: Final = 60_000
-FILL_WARNING: Final = 0.8
+FILL_WARNING: Final = 0.75
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 DENY_LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
-CAPACITY_ROWS: Final = 600_000
 
 
 class Level(IntEnum):
@@ -68,28 +64,12 @@ class Health:
         return max(check.level for check in self.checks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Journal:
-    """What the journal file says beside its writer. Times in milliseconds since 1970."""
-
-    rows: int
-    unsent: int
-    oldest_unsent_at_ms: int | None
-    newest_at_ms: int
-
-
 def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
-    """Look at the terminal in `folder`; reads some twenty rows and two small files."""
+    """Look at the terminal in `folder`; reads two small files and the journal's header."""
     now_ms = int(now.timestamp() * 1000)
     status = read_status(folder)
     process = holder_of(journal_file)
-    checks = [_process(status, process, now_ms)]
-    try:
-        journal = _read(journal_file)
-    except JournalError as error:
-        checks.append(Check("journal", Level.OUT_OF_ORDER, f"{error.what}. {error.advice}"))
-    else:
-        checks += _journal_checks(journal, status, journal_file, now_ms)
+    checks = [_process(status, process, now_ms), _journal_file(journal_file)]
     checks += _said(status, running=process is not None, now_ms=now_ms)
     checks.append(_disk(folder))
     return Health(tuple(checks))
@@ -110,58 +90,15 @@ def _process(status: Status | None, process: int | None, now_ms: int) -> Check:
     return Check("process", Level.OK, f"process {process}, up for {_span(up_ms)}", up_ms / 1000, "s")
 
 
-def _read(path: Path) -> _Journal:
-    with closing(JournalReader(path)) as reader:
-        state = reader.state()
-        newest = reader.newest(LOOK_BACK_ROWS)
-        head = newest[-1].sequence if newest else state.base.sequence
-        waiting = reader.rows(state.acknowledged, 1)
-        return _Journal(
-            rows=head - state.base.sequence,
-            unsent=head - state.acknowledged,
-            oldest_unsent_at_ms=next(_times(waiting), None),
-            newest_at_ms=max(_times(newest), default=0),
-        )
-
-
-def _times(rows: list[Row]) -> Iterator[int]:
-    for row in rows:
-        try:
-            yield row.record.at_ms
-        except UnreadableRecord:
-            continue  # of newer software: its row counts, its time is not known here
-
-
-def _journal_checks(journal: _Journal, status: Status | None, path: Path, now_ms: int) -> Iterator[Check]:
-    capacity = (status.capacity_rows if status else 0) or CAPACITY_ROWS
-    fill = journal.rows / capacity
-    says = f"{journal.rows} of {capacity} rows"
+def _journal_file(path: Path) -> Check:
+    """Whether it is a journal, and one that can be written."""
+    try:
+        connect_reader(path).close()
+    except JournalError as error:
+        return Check("file", Level.OUT_OF_ORDER, f"{error.what}. {error.advice}")
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-        yield Check("journal", Level.OUT_OF_ORDER, f"{path} cannot be written: rights, or a read-only disk")
-    elif fill >= 1:
-        yield Check("journal", Level.OUT_OF_ORDER, f"full: {says}; connect the network", fill, "of capacity")
-    else:
-        level = Level.LOOK if fill >= FILL_WARNING else Level.OK
-        yield Check("journal", level, says, round(fill, 4), "of capacity")
-    yield _unsent(journal, now_ms)
-    behind_ms = journal.newest_at_ms - now_ms
-    if behind_ms > 0:
-        says = f"the clock is {_span(behind_ms)} behind the newest record"
-        yield Check("clock", Level.LOOK, says, behind_ms / 1000, "s")
-    elif status is not None and status.clock_doubt and not status.stopped:
-        yield Check("clock", Level.LOOK, status.clock_doubt)
-    else:
-        yield Check("clock", Level.OK, "after the newest record")
-
-
-def _unsent(journal: _Journal, now_ms: int) -> Check:
-    if journal.oldest_unsent_at_ms is None:
-        return Check("unsent", Level.OK, "every row is at the collector", 0, "s")
-    age_ms = max(0, now_ms - journal.oldest_unsent_at_ms)
-    level = Level.LOOK if age_ms > UNSENT_WARNING_MS else Level.OK
-    return Check(
-        "unsent", level, f"{journal.unsent} rows, the oldest {_span(age_ms)} old", age_ms / 1000, "s"
-    )
+        return Check("file", Level.OUT_OF_ORDER, f"{path} cannot be written: rights, or a read-only disk")
+    return Check("file", Level.OK, f"{path} can be read and written")
 
 
 def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Check]:
@@ -169,6 +106,9 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
     if status is None:
         yield Check("terminal", Level.LOOK, "it has not said anything yet: it never ran in this folder")
         return
+    yield _fill(status)
+    yield _unsent(status, now_ms)
+    yield _clock(status, now_ms)
     yield _last_tap(status, now_ms)
     yield _reader(status, running=running)
     yield _tariff(status, now_ms)
@@ -177,6 +117,33 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
         level = Level.LOOK if age_ms > DENY_LIST_WARNING_MS else Level.OK
         yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
     yield _collector(status, now_ms)
+
+
+def _fill(status: Status) -> Check:
+    fill = status.rows / status.capacity_rows if status.capacity_rows else 0.0
+    says = f"{status.rows} of {status.capacity_rows} rows"
+    if fill >= 1:
+        return Check("journal", Level.OUT_OF_ORDER, f"full: {says}; connect the network", fill, "of capacity")
+    level = Level.LOOK if fill >= FILL_WARNING else Level.OK
+    return Check("journal", level, says, round(fill, 4), "of capacity")
+
+
+def _unsent(status: Status, now_ms: int) -> Check:
+    if status.oldest_unsent_at_ms is None:
+        return Check("unsent", Level.OK, "every row is at the collector", 0, "s")
+    age_ms = max(0, now_ms - status.oldest_unsent_at_ms)
+    level = Level.LOOK if age_ms > UNSENT_WARNING_MS else Level.OK
+    return Check("unsent", level, f"{status.unsent} rows, the oldest {_span(age_ms)} old", age_ms / 1000, "s")
+
+
+def _clock(status: Status, now_ms: int) -> Check:
+    behind_ms = (status.newest_at_ms or 0) - now_ms
+    if behind_ms > 0:
+        says = f"the clock is {_span(behind_ms)} behind the newest record"
+        return Check("clock", Level.LOOK, says, behind_ms / 1000, "s")
+    if status.clock_doubt and not status.stopped:
+        return Check("clock", Level.LOOK, status.clock_doubt)
+    return Check("clock", Level.OK, "after the newest record")
 
 
 def _last_tap(status: Status, now_ms: int) -> Check:

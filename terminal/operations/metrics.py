@@ -18,8 +18,8 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
     return [
         *_identity(status),
         *_taps(vitals, status),
-        *_journal(vitals),
-        *_sync(vitals),
+        *_journal(status, vitals),
+        *_sync(status, vitals),
         *_trust(status, vitals),
     ]
 
@@ -64,15 +64,10 @@ def _taps(vitals: Vitals, status: Status) -> list[Family]:
     ]
 
 
-def _journal(vitals: Vitals) -> list[Family]:
-    journal = vitals.journal
+def _journal(status: Status, vitals: Vitals) -> list[Family]:
     return [
-        gauge(
-            f"{PREFIX}journal_rows",
-            "Rows held by the journal.",
-            journal.head.sequence - journal.base.sequence,
-        ),
-        gauge(f"{PREFIX}journal_capacity_rows", "Rows it takes before it stops.", journal.capacity_rows),
+        gauge(f"{PREFIX}journal_rows", "Rows held by the journal.", status.rows),
+        gauge(f"{PREFIX}journal_capacity_rows", "Rows it takes before it stops.", status.capacity_rows),
         gauge(
             f"{PREFIX}disk_free_bytes",
             "Room on the journal's disk.",
@@ -81,21 +76,23 @@ def _journal(vitals: Vitals) -> list[Family]:
     ]
 
 
-def _sync(vitals: Vitals) -> list[Family]:
-    tally = vitals.tally
+def _sync(status: Status, vitals: Vitals) -> list[Family]:
+    tally, waits_ms = vitals.tally, 0
+    if status.oldest_unsent_at_ms is not None:
+        waits_ms = max(0, status.at_ms - status.oldest_unsent_at_ms)
     return [
-        gauge(f"{PREFIX}unsent_rows", "Rows the collector has not confirmed.", vitals.journal.unsent),
+        gauge(f"{PREFIX}unsent_rows", "Rows the collector has not confirmed.", status.unsent),
         gauge(
             f"{PREFIX}oldest_unsent_row_age_seconds",
             "How long the oldest of them waits; 0 when there is none.",
-            vitals.oldest_unsent_age_s(),
+            waits_ms / 1000,
         ),
         counter(f"{PREFIX}uploaded_rows_total", "Rows the collector has taken.", tally.uploaded),
         counter(f"{PREFIX}sync_failures_total", "Uploads that failed.", tally.sync_failures),
         gauge(
             f"{PREFIX}collector_heard_timestamp_seconds",
             "When the collector last confirmed, Unix time; 0 for never.",
-            (vitals.collector_heard_at_ms or 0) / 1000,
+            (status.collector_heard_at_ms or 0) / 1000,
         ),
     ]
 

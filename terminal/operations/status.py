@@ -42,7 +42,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tariff_until_ms: int = 0
     deny_list_at_ms: int | None = None
     clock_doubt: str = ""
+    rows: int = 0
     capacity_rows: int = 0
+    unsent: int = 0
+    oldest_unsent_at_ms: int | None = None
+    newest_at_ms: int | None = None
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_problem: str = ""

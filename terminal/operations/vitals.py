@@ -170,14 +170,14 @@ class Vitals:
 
     @property
     def reader_up(self) -> bool:
-        return not self.reader_problem and self._loop is not State.STOPPED
+        return not self.reader_problem
 
-    def oldest_unsent_age_s(self) -> float:
-        """Since when the oldest row that the collector has not confirmed waits; 0 when there is none."""
+    def _oldest_unsent_at_ms(self) -> int | None:
+        """When the oldest row was written that the collector has not confirmed."""
         if not self.journal.unsent:
-            return 0.0
+            return None
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
-        return max(0.0, (_ms(self.clock.now()) - rows[0].record.at_ms) / 1000) if rows else 0.0
+        return rows[0].record.at_ms if rows else None
 
     def status(self, *, stopped: bool = False) -> Status:
         identity = self.identity
@@ -200,7 +200,11 @@ class Vitals:
             tariff_until_ms=_ms(identity.tariff_until),
             deny_list_at_ms=deny_list_at_ms(identity.deny_list),
             clock_doubt=self._clock_doubt,
+            rows=self.journal.head.sequence - self.journal.base.sequence,
             capacity_rows=self.journal.capacity_rows,
+            unsent=self.journal.unsent,
+            oldest_unsent_at_ms=self._oldest_unsent_at_ms(),
+            newest_at_ms=None if self._newest_at is None else _ms(self._newest_at),
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_problem=self.sync_problem,

@@ -40,7 +40,11 @@ WELL = Status(
     tariff="demo@1",
     tariff_until_ms=NOW_MS + 30 * 24 * HOUR_MS,
     deny_list_at_ms=NOW_MS - HOUR_MS,
+    rows=5,
     capacity_rows=100,
+    unsent=2,
+    oldest_unsent_at_ms=NOW_MS - HOUR_MS,
+    newest_at_ms=NOW_MS - 60_000,
     collector="http://127.0.0.1:8470",
     collector_heard_at_ms=NOW_MS - 60_000,
 )
@@ -77,7 +81,7 @@ def test_a_terminal_that_is_well(say: Say) -> None:
     assert {check.level for check in health.checks} == {Level.OK}, health
     assert health.exit_code == 0
     assert [check.name for check in health.checks] == [
-        *("process", "journal", "unsent", "clock"),
+        *("process", "file", "journal", "unsent", "clock"),
         *("last_tap", "reader", "policy", "deny_list", "collector", "disk"),
     ]
 
@@ -96,7 +100,12 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"sync_problem": "refused", "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
         ({"sync_problem": "refused"}, "collector", 0),
         ({"sync_problem": "refused", "collector_heard_at_ms": None, "started_at_ms": 0}, "collector", 1),
-        ({"capacity_rows": 1}, "journal", 2),
+        ({"rows": 100}, "journal", 2),
+        ({"rows": 75}, "journal", 1),
+        ({"rows": 74}, "journal", 0),
+        ({"oldest_unsent_at_ms": NOW_MS - 25 * HOUR_MS}, "unsent", 1),
+        ({"oldest_unsent_at_ms": None, "unsent": 0}, "unsent", 0),
+        ({"newest_at_ms": NOW_MS + 1000}, "clock", 1),
         ({"last_tap_at_ms": None}, "last_tap", 0),
     ],
     ids=str,
@@ -107,20 +116,12 @@ def test_each_trouble_is_seen_and_weighed(say: Say, changes: dict[str, Any], che
     assert health.exit_code == bad
 
 
-def test_a_journal_that_fills_up_warns_long_before(say: Say, journal: Journal) -> None:
-    for _ in range(79):
-        journal.begin(Started(NOW_MS - HOUR_MS, software="a program 1")).wait()
-    health = say()
-    assert level(health, "journal") is Level.LOOK
-    assert next(check.value for check in health.checks if check.name == "journal") == 0.8
-
-
-def test_rows_that_wait_for_a_day_and_a_clock_that_went_back(say: Say, tmp_path: Path) -> None:
+def test_a_journal_that_is_none_or_cannot_be_written(say: Say, tmp_path: Path, journal: Journal) -> None:
+    journal.close()
     say()
-    late = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW + timedelta(hours=24))
-    assert level(late, "unsent") is Level.LOOK
-    early = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW - timedelta(hours=2))
-    assert level(early, "clock") is Level.LOOK
+    (tmp_path / JOURNAL_FILE).write_bytes(b"no database")
+    damaged = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW)
+    assert level(damaged, "file") is Level.OUT_OF_ORDER
 
 
 def test_it_takes_no_lock_and_sees_whose_it_is(tmp_path: Path, journal: Journal) -> None:
@@ -172,7 +173,7 @@ def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:
     finished = run("health", "--state", tmp_path / "nowhere", "--json")
     assert finished.returncode == 2
     checks = json.loads(finished.stdout)["checks"]
-    assert checks["process"]["level"] == checks["journal"]["level"] == "out_of_order"
+    assert checks["process"]["level"] == checks["file"]["level"] == checks["disk"]["level"] == "out_of_order"
 
 
 def test_what_is_no_status_is_none(tmp_path: Path) -> None:
