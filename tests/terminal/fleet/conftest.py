@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from tests.terminal.fleet.servers import NatsServer, Postgres, free_ports, postgres_program
+from tests.terminal.fleet.town import Town
 
 _numbers = itertools.count(1)
 
@@ -39,8 +40,6 @@ def nats_server(tmp_path_factory):
 @pytest.fixture
 def town(postgres, nats_server, tmp_path):
     """A fleet's back end, empty: streams on one server, a database with its tables."""
-    from tests.terminal.fleet.town import Town
-
     town = Town(tmp_path, (nats_server.url,), postgres.new_database(), f"TEST{next(_numbers)}", replicas=1)
     asyncio.run(town.prepare())
     yield town

@@ -11,6 +11,7 @@ from terminal.collector.fleet import database as fleet
 from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
+from terminal.journal.records import build_record
 from tests.terminal.fleet.town import Chain, embedded, plain, refusal, through
 from tests.terminal.journal.samples import day
 
@@ -298,8 +299,6 @@ def test_no_database_no_new_terminals_but_known_ones_go_on(town):
 
 
 def test_totals_are_the_embedded_collector_s_to_the_kopeck(town, tmp_path):
-    from terminal.journal.records import build_record
-
     chains = [Chain([build_record(record) for record in day(40)], number) for number in (7, 8)]
     town.enrol(*chains)
     batches = [batch for chain in chains for batch in chain.batches(7)]

@@ -172,6 +172,10 @@ class Town:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             return connection.execute(query).fetchall()
 
+    def tell(self, statement: str) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement)
+
     def totals(self):
         return reconcile(fleet.records(self.dsn), CardRegistry()).total
 
