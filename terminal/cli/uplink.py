@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from terminal.cli.assemble import IDENTITY_FILE
 from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal
@@ -16,7 +17,6 @@ from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
 
-IDENTITY_FILE: Final = "terminal.key"
 COLLECTOR_KEY_FILE: Final = "collector.pub"
 
 

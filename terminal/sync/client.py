@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from terminal.clock import Clock
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head
+from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal
 from terminal.sync.link import WAIT, Answer, CollectorLink
 from terminal.sync.wire import (
@@ -26,7 +27,6 @@ from terminal.sync.wire import (
     Batch,
     Malformed,
     Refusal,
-    Signer,
     ack_is_genuine,
     build_batch,
     encode,
