@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, gtfs, pcsc, process, taps
+from bench import card, fares, fleet, gtfs, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -24,6 +24,10 @@ SUITE = (
     gtfs.importing,
     gtfs.deciding,
     gtfs.memory,
+    fleet.sizes,
+    fleet.embedded,
+    fleet.fleet,
+    fleet.cluster,
 )
 
 

@@ -31,7 +31,7 @@ def postgres():
 
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory):
-    server = NatsServer(tmp_path_factory.mktemp("nats"), "single", *free_ports(1))
+    server = NatsServer(tmp_path_factory.mktemp("nats"), "single", free_ports(1)[0])
     server.start()
     yield server
     server.kill()

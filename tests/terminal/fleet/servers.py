@@ -14,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
 WAIT_S = 60
+Answer = TypeVar("Answer")
 NATS_CONFIG = """
 server_name: {name}
 listen: 127.0.0.1:{port}
@@ -38,7 +41,7 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def until(what: str, done, every_s: float = 0.05):
+def until(what: str, done: Callable[[], Answer], every_s: float = 0.05) -> Answer:
     """Wait for a true answer of `done()`; fail when none comes."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
@@ -69,6 +72,7 @@ class NatsServer:
         until(f"{self.name} listens", self._answers)
 
     def _answers(self) -> bool:
+        assert self.process is not None
         assert self.process.poll() is None, self._log.read_text()[-3000:]
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1) as talk:
             return talk.recv(4) == b"INFO"
@@ -96,10 +100,18 @@ def postgres_program(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name)
 
 
+def _needed(name: str) -> str:
+    program = postgres_program(name)
+    assert program, f"PostgreSQL's {name} is not installed (Debian: postgresql)"
+    return program
+
+
 class Postgres:
     """A private cluster on a Unix socket; `kill` and `start` as often as you like."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, flushes: bool = False) -> None:
+        """Killed processes lose nothing the system has; `flushes` is for measuring what a power cut would need."""
+        self._flushes = "on" if flushes else "off"
         self.folder = Path(tempfile.mkdtemp(prefix="resident-pg-"))  # short: a socket's path has 107 bytes
         self._as: list[str] = []
         if os.geteuid() == 0:
@@ -117,43 +129,43 @@ class Postgres:
             "--locale=C",
             "-N",
         ]
-        self._run(postgres_program("initdb"), *command)
+        self._run(_needed("initdb"), *command)
         self._made = 0
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _run(self, *command) -> None:
+    def _run(self, *command: str | Path) -> None:
         done = subprocess.run([*self._as, *command], capture_output=True, text=True, cwd="/", check=False)
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        # Killed processes lose nothing the system has: only the tests of a power cut would need real flushes.
-        options = [
+        options: list[str | Path] = [
             "-k",
             self.folder,
             "-c",
             "listen_addresses=",
             "-c",
-            "fsync=off",
+            f"fsync={self._flushes}",
             "-c",
             "log_min_messages=warning",
         ]
-        command = [*self._as, postgres_program("postgres"), "-D", self.folder / "data", *options]
+        command: list[str | Path] = [*self._as, _needed("postgres"), "-D", self.folder / "data", *options]
 
         def begins() -> bool:
             with (self.folder / "log").open("ab") as log:
                 self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
-            return bool(
-                until("PostgreSQL answers or ends", lambda: self._answers() or self.process.poll()) is True
-            )
+            return until("PostgreSQL answers or ends", lambda: self._answers() or self._ended()) == "answers"
 
         until("PostgreSQL starts", begins, every_s=0.5)  # the orphans of a killed one must end first
 
-    def _answers(self) -> bool:
+    def _answers(self) -> str:
         try:
             psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:
-            return False
-        return True
+            return ""
+        return "answers"
+
+    def _ended(self) -> str:
+        return "ended" if self.process is None or self.process.poll() is not None else ""
 
     def dsn(self, database: str) -> str:
         return f"host={self.folder} user=postgres dbname={database}"
