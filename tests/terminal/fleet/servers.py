@@ -117,7 +117,7 @@ class Postgres:
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
             self._as = ["runuser", "-u", "postgres", "--"]
-        command = [
+        command: list[str | Path] = [
             "-D",
             self.folder / "data",
             "-U",
