@@ -93,7 +93,7 @@ def report(url: str) -> dict[str, Any]:
     import httpx
 
     try:
-        answer = httpx.get(f"{url}/v1/report", timeout=START_S, trust_env=False)
+        answer = httpx.get(f"{url}/operator/v1/report", timeout=START_S, trust_env=False)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise CollectorError(f"no report from {url}: {error}", "Check that the collector runs.") from error

@@ -6,43 +6,26 @@ have come. Where the process dies makes no difference: what was booked and the m
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from terminal.collector import books_file
-from terminal.collector.booking import Booking, Mark
+from terminal.collector.booking import Booking
+from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
-from terminal.collector.days import By, Calendar, DaySum, FilledCell, day_sums
+from terminal.collector.days import Calendar
 from terminal.collector.evidence import TapId
 from terminal.collector.registry import CardRegistry
-from terminal.collector.store import CollectorStore, Receipt, connect
-from terminal.collector.totals import Totals
-from terminal.errors import CollectorError
+from terminal.collector.store import CollectorStore, Receipt
 from terminal.journal.database import transaction
 
 BOOKS_FILE: Final = "books.db"
 STRETCH_ROWS: Final = 2_000
 """So many rows are booked in one transaction; memory and the time a report waits are bounded by it."""
-
-# By skipping from day to day in the index, however many cells a day has.
-_DAYS: Final = """
-WITH RECURSIVE days(day) AS (
-    SELECT max(day) FROM cell UNION ALL
-    SELECT (SELECT max(day) FROM cell WHERE cell.day < days.day) FROM days WHERE day IS NOT NULL
-) SELECT day FROM days WHERE day IS NOT NULL LIMIT ?
-"""
-_NAMED: Final = {
-    By.TERMINAL: "terminal",
-    By.ROUTE: "route",
-    By.SCHOOL: "school",
-    By.FUNDER: "funder",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +37,7 @@ class BooksSettings:
     clocks: ClockLimits = field(default_factory=ClockLimits)
 
 
-class OpenTap(NamedTuple):
-    """A tap of unknown end, and when it arrived."""
-
-    terminal: int
-    sequence: int
-    received_at_ms: int
-
-
-class Books:
+class Books(BooksReader):
     """The books of one store, for one writing process; methods may be called from any thread."""
 
     def __init__(
@@ -74,8 +49,7 @@ class Books:
     ) -> None:
         """Open or begin them. Raises `CollectorError`."""
         self.settings = settings or BooksSettings()
-        self._path = path
-        self._store = store
+        super().__init__(path, store)
         self._registry = registry
         self._calendar = Calendar(ZoneInfo(self.settings.zone), self.settings.day_ends_at)
         self._lock = threading.Lock()
@@ -84,7 +58,7 @@ class Books:
         with self._reported():
             self._connection = books_file.open_books(path, self._made_for())
             self._records = store.reader()
-            self._marks = self._load_marks()
+            self._marks = load_marks(self._connection)
             held = dict(self._held())
             if any(mark.sequence > held.get(terminal, 0) for terminal, mark in self._marks.items()):
                 # The records were put back from a copy: what was booked beyond it must not be counted.
@@ -122,11 +96,6 @@ class Books:
         until = monotonic() + seconds
         while self.catch_up() and monotonic() < until:
             pass
-
-    def behind(self) -> int:
-        """How many rows are held and not booked yet."""
-        with self._lock, self._reported():
-            return sum(held - self._mark(terminal) for terminal, held in self._news())
 
     def _begin(self) -> Booking:
         self._newest_receipt = 0
@@ -184,77 +153,7 @@ class Books:
         ).fetchone()
         return bytes(found[0]) if found else None
 
-    def _load_marks(self) -> dict[int, Mark]:
-        rows = self._connection.execute("SELECT terminal, sequence, at_ms, reader FROM mark")
-        return {terminal: Mark(sequence, at_ms, reader) for terminal, sequence, at_ms, reader in rows}
-
-    # What the books say
-
-    def totals(self) -> dict[int, Totals]:
-        """Counts and money of each terminal, as far as booked."""
-        names = [name for name in Totals.__slots__ if name != "refused"]
-        with self._reading() as reader:
-            query = f"SELECT terminal, {', '.join(names)} FROM total ORDER BY terminal"  # noqa: S608 our names
-            totals = {
-                row[0]: Totals(**dict(zip(names, row[1:], strict=True))) for row in reader.execute(query)
-            }
-            for terminal, message, count in reader.execute("SELECT terminal, message, count FROM refusal"):
-                totals[terminal].refused[message] = count
-        return totals
-
-    def marks(self) -> dict[int, Mark]:
-        """How far each terminal is booked, and what was last noticed there."""
-        with self._lock:
-            return {terminal: replace(mark) for terminal, mark in self._marks.items()}
-
-    def open_taps(self, received_before_ms: int | None = None, limit: int = 1_000) -> list[OpenTap]:
-        """Taps of unknown end, the oldest first; only those that arrived before a moment, if one is given."""
-        query = (
-            "SELECT terminal, sequence, received_at_ms FROM watched WHERE end = 'open'"
-            " AND received_at_ms < ? ORDER BY received_at_ms LIMIT ?"
-        )
-        before = (1 << 62) if received_before_ms is None else received_before_ms
-        with self._reading() as reader:
-            return [OpenTap(*row) for row in reader.execute(query, (before, limit))]
-
-    def days(self, limit: int = 31) -> list[str]:
-        """The newest service days with anything in them, the newest first."""
-        with self._reading() as reader:
-            return [day for (day,) in reader.execute(_DAYS, (limit,))]
-
-    def day(self, day: str, by: By) -> list[DaySum]:
-        """The sums of a service day. Its cost grows with the terminals of that day, not with the records held."""
-        name = _NAMED[by]
-        query = (
-            f"SELECT {name}, what, state, funder = '', sum(count), sum(sum_minor) FROM cell WHERE day = ?"  # noqa: S608
-            f" GROUP BY {name}, what, state, funder = '' ORDER BY {name}"
-        )
-        with self._reading() as reader:
-            cells = [
-                FilledCell(str(row[0]), row[1], row[2], bool(row[3]), row[4], row[5])
-                for row in reader.execute(query, (day,))
-            ]
-        return day_sums(cells, by)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with (
-            self._reported(),
-            closing(connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
-        ):
-            yield reader
-
     def close(self) -> None:
         with self._lock:
             self._records.close()
             self._connection.close()
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise CollectorError(
-                f"the collector's books {self._path} failed: {error}",
-                "Check the disk. The records are safe; books that are deleted are made again from them.",
-            ) from error
