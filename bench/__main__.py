@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, feed_decisions, gtfs, pcsc, process, taps
+from bench import card, fares, feed_decisions, fleet, gtfs, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -25,6 +25,10 @@ SUITE = (
     gtfs.deciding,
     feed_decisions.decisions,
     gtfs.memory,
+    fleet.sizes,
+    fleet.embedded,
+    fleet.fleet,
+    fleet.cluster,
 )
 
 

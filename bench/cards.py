@@ -13,6 +13,7 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.cli.assemble import laboratory_keys
 from terminal.journal.journal import Journal
+from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
 from terminal.policy.document import load_region
 from terminal.policy.policy import Policy
@@ -47,9 +48,10 @@ def resident(name: str) -> VirtualCard:
 
 def bus(folder: Path, clock: SteppedClock) -> Terminal:
     """A validator with an open shift; close its journal when done."""
-    journal = Journal.open(folder / "journal.db", 70001)
-    open_shift(journal, clock.now(), "bench", "bus", route=15)
     keys = load_file_keys(laboratory_keys())
+    path = folder / "journal.db"
+    journal = Journal.open(path, 70001, key=load_or_create_key(path, keys.sealer))
+    open_shift(journal, clock.now(), "bench", "bus", route=15)
     return Terminal(70001, "bus", Policy.of(load_region("demo")), keys, journal, clock, secrets.token_bytes)
 
 

@@ -11,10 +11,16 @@ TerminalError            1
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
 │   ├── JournalFull      23   no room (disk or stated capacity)
-│   └── ChargesDiffer    24   what is recorded does not follow from document, card and place
+│   ├── ChargesDiffer    24   what is recorded does not follow from document, card and place
+│   ├── JournalSealed    25   the journal's key is missing, wiped, or another journal's
+│   └── JournalUnreadable 26  records of newer software, or damaged ones, were shown as such
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
+├── CollectorContradicts 43   the collector holds other rows than this journal
+├── MetricsError         80   the port for metrics is taken
+├── BackupError          70   a backup cannot be written, opened or believed
+│   └── RestoreRefused   71   restoring here and now could repeat a sequence number
 ├── ProfileError         50   simulated resident profile unknown or malformed
 ├── CanteenRefused       60   a rule of the canteen stands against what was asked
 └── ReceiptError         61   a receipt or ticket could not be handed over
@@ -84,6 +90,18 @@ class ChargesDiffer(JournalError):
     exit_code = 24
 
 
+class JournalSealed(JournalError):
+    """The journal cannot be read without its key."""
+
+    exit_code = 25
+
+
+class JournalUnreadable(JournalError):
+    """Some records could only be shown as unreadable; the others were."""
+
+    exit_code = 26
+
+
 class ReaderError(TerminalError):
     exit_code = 30
 
@@ -94,6 +112,30 @@ class CollectorError(TerminalError):
 
 class PortInUse(CollectorError):
     exit_code = 41
+
+
+class MetricsError(TerminalError):
+    """The numbers cannot be shown; the terminal does not start, so that nobody believes it is watched."""
+
+    exit_code = 80
+
+
+class BackupError(TerminalError):
+    """The backup cannot be written, opened or believed; nothing was changed."""
+
+    exit_code = 70
+
+
+class RestoreRefused(BackupError):
+    """Restoring here and now could repeat a sequence number; nothing was put in place."""
+
+    exit_code = 71
+
+
+class CollectorContradicts(CollectorError):
+    """Journal and collector hold different rows under one number: somebody must look before taps are trusted."""
+
+    exit_code = 43
 
 
 class ReceiptError(TerminalError):

@@ -7,11 +7,15 @@ import sys
 import typer
 
 from terminal.cli import (
+    backup,
     canteen,
     card,
     collector,
+    collector_terminals,
     demo,
     export,
+    fleet,
+    health,
     journal,
     policy,
     receipt,
@@ -30,10 +34,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("health")(health.health)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
-app.command("collector")(collector.collector)
+app.command("enrol")(collector_terminals.enrol_here)
+app.add_typer(collector.app, name="collector")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(shift.app, name="shift")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")

@@ -7,23 +7,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, SystemClock
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
+from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
+from terminal.journal.key_file import load_key, load_or_create_key
+from terminal.journal.reader import JournalReader
 from terminal.journal.records import Started
+from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.issuers import load_issuers
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.document import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, VerifyCredential
+from terminal.sync import identity
 from terminal.tap import Terminal
 
 JOURNAL_FILE: Final = "journal.db"
+IDENTITY_FILE: Final = "terminal.key"
 CANTEEN: Final = "canteen"
 SOFTWARE: Final = "resident-card-terminal 0.1.0"
 
@@ -52,6 +59,13 @@ class Station:
             return Policy.of(document)
         return Policy.of(document, DenyListFile(self.deny_list, keys.list_key("deny")))
 
+    def deny_list_version(self) -> str:
+        """Which deny list is in force, as checkpoints name it: the beginning of its digest."""
+        if self.deny_list is None:
+            return ""
+        with self.deny_list.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()[:16]
+
 
 def laboratory_keys() -> Path:
     """The simulator's own key file: what software cards are personalised with unless told otherwise."""
@@ -71,16 +85,56 @@ def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Pol
     return CredentialCheck(verify, lab_issuers(policy.document.header.region))
 
 
+def journal_file(state: Path) -> Path:
+    """The journal in a terminal's folder; raises `JournalError` when there is none."""
+    path = state / JOURNAL_FILE
+    if not path.exists():
+        raise JournalError(
+            f"there is no journal in {state}", "Give --state the folder of a terminal that has run."
+        )
+    return path
+
+
+def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> JournalReader:
+    """The journal in a terminal's folder, for reading beside whoever writes it; every command that reads one asks here.
+
+    `keys` as `--keys` names them. Raises `JournalError`, `JournalSealed` when they do not open it, or `KeyFileError`.
+    """
+    path = journal_file(state)
+    return JournalReader(path, journal_key(path, keys))
+
+
+def journal_key(path: Path, keys: FileKeys | Path | None = None) -> JournalKey | None:
+    """The key that opens the journal at `path`; None when it has no key file. Raises as `journal_reader`."""
+    return load_key(path, _keys(keys).sealer)
+
+
+def _keys(keys: FileKeys | Path | None) -> FileKeys:
+    return keys if isinstance(keys, FileKeys) else load_file_keys(keys or laboratory_keys())
+
+
 @contextmanager
-def open_journal(state: Path, number: int) -> Iterator[Journal]:
-    """The journal of a terminal that is not running; closed at the end whatever happens."""
+def open_journal(
+    state: Path,
+    number: int,
+    keys: FileKeys | Path | None = None,
+    clock: Clock | None = None,
+    tariff: str = "",
+    deny_list: str = "",
+) -> Iterator[Journal]:
+    """The journal of a terminal that is not running, sealed and with the terminal's identity to sign its checkpoints;
+    closed at the end whatever happens. `keys` as `--keys` names them.
+    """
+    path, sealer = state / JOURNAL_FILE, _keys(keys).sealer
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(
             f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
         ) from error
-    journal = Journal.open(state / JOURNAL_FILE, number)
+    signer = identity.load_or_create_key(state / IDENTITY_FILE)
+    journal = Journal.open(path, number, key=load_or_create_key(path, sealer))
+    journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
     try:
         yield journal
     finally:
@@ -94,7 +148,8 @@ def open_terminal(
     """A terminal ready for its first tap. Policy and keys are checked before the journal is touched."""
     keys = station.load_keys()
     policy = station.load_policy(keys, clock.now())
-    with open_journal(station.state, station.number) as journal:
+    versions = policy.tariff, station.deny_list_version()
+    with open_journal(station.state, station.number, keys, clock, *versions) as journal:
         journal.append(Started(at_ms=int(clock.now().timestamp() * 1000), software=SOFTWARE))
         canteen = None
         if station.profile == CANTEEN:

@@ -63,7 +63,9 @@ def open_desk(station: Station, clock: Clock, *, without_journal: bool = False) 
     with ExitStack() as stack:
         journal: Journal | None = None
         try:
-            journal = stack.enter_context(open_journal(station.state, station.number))
+            journal = stack.enter_context(
+                open_journal(station.state, station.number, keys, clock, policy.tariff)
+            )
         except JournalLocked:
             raise
         except JournalError:

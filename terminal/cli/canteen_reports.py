@@ -126,10 +126,9 @@ class _Source:
         return through
 
     def _read_journal(self, state: Path, through: dict[int, int]) -> int:
-        from terminal.cli.journal import existing_journal
-        from terminal.journal.reader import JournalReader
+        from terminal.cli.assemble import journal_reader
 
-        reader = JournalReader(existing_journal(state))
+        reader = journal_reader(state, self._keys)
         kept = reader.state()
         if kept.base.sequence > through.get(kept.terminal, 0):
             self.left[kept.terminal] = kept.base.sequence

@@ -7,15 +7,28 @@ from typing import Annotated
 
 import typer
 
+from terminal.cli import collector_office, collector_terminals
 from terminal.cli.options import Json
 
+app = typer.Typer(
+    help="Receive batches, acknowledge them signed, and reconcile; without a command: until Ctrl-C or SIGTERM."
+)
+app.command("status")(collector_office.status)
+app.command("terminals")(collector_office.terminals)
+app.command("alarms")(collector_office.alarms)
+app.command("ack")(collector_office.ack)
+app.command("report")(collector_office.report)
+app.command("backup")(collector_office.backup)
+app.command("enrol")(collector_terminals.enrol)
+app.command("revoke")(collector_terminals.revoke)
 
+
+@app.callback(invoke_without_command=True)
 def collector(
+    context: typer.Context,
     folder: Annotated[
         Path,
-        typer.Option(
-            help="Everything it holds. Put each terminal's terminal.pub there as terminals/NUMBER.pub."
-        ),
+        typer.Option(help="Everything it holds: records, books, keys of the terminals."),
     ] = Path("var/collector"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -23,22 +36,55 @@ def collector(
     ] = 8470,
     registry: Annotated[
         Path | None,
-        typer.Option(help="Laboratory card registry: lets the report check every card's own proof."),
+        typer.Option(help="Laboratory card registry: lets the books check every card's own proof."),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(help="Time zone of the service days; another one begins the books anew.")
+    ] = "Europe/Moscow",
+    day_ends_at: Annotated[
+        int, typer.Option(min=0, max=12, help="Hour after midnight at which a service day ends.")
+    ] = 3,
+    silent_h: Annotated[
+        float, typer.Option(min=0.1, help="Hours after which a silent terminal is an alarm.")
+    ] = 24.0,
+    unresolved_h: Annotated[
+        float, typer.Option(min=0.1, help="Hours after which an unresolved tap is an alarm.")
+    ] = 168.0,
+    free_mb: Annotated[
+        int, typer.Option(min=1, help="Uploads are put off when the disk has less room than this.")
+    ] = 512,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(help="Take batches only with a client certificate of this CA, CN terminal-NUMBER."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Receive batches, acknowledge them signed, and reconcile, until Ctrl-C or SIGTERM."""
+    """Run the collector."""
+    if context.invoked_subcommand is not None:
+        return
     from terminal.cli.output import print_json
+    from terminal.collector.books import BooksSettings
+    from terminal.collector.limits import Limits
     from terminal.collector.service import CollectorSettings, run
+    from terminal.collector.watch import HOUR_MS, WatchLimits
 
-    settings = CollectorSettings(folder, host, port, registry)
+    settings = CollectorSettings(
+        folder,
+        host,
+        port,
+        registry,
+        books=BooksSettings(collector_office.known_zone(zone), day_ends_at),
+        limits=Limits(free_bytes=free_mb << 20),
+        watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
+        tls=collector_office.tls_of(tls_cert, tls_key, tls_client_ca),
+    )
 
     def ready(url: str) -> None:
         if json:
             print_json({"url": url, "public_key": str(settings.public_key)})
         else:
-            print(
-                f"collector: listening on {url}; terminals need a copy of {settings.public_key}", flush=True
-            )
+            print(f"collector: listening on {url}; operators see {url}/operator/", flush=True)
 
     run(settings, ready)

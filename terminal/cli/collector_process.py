@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.cli.uplink import COLLECTOR_KEY_FILE, IDENTITY_FILE
+from terminal.cli.assemble import IDENTITY_FILE
+from terminal.cli.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
 from terminal.errors import CollectorError
 from terminal.sync.identity import load_or_create_key, public_path
@@ -92,7 +93,7 @@ def report(url: str) -> dict[str, Any]:
     import httpx
 
     try:
-        answer = httpx.get(f"{url}/v1/report", timeout=START_S, trust_env=False)
+        answer = httpx.get(f"{url}/operator/v1/report", timeout=START_S, trust_env=False)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise CollectorError(f"no report from {url}: {error}", "Check that the collector runs.") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from sim.faults import FaultPlan, tear_after, tear_before
 from sim.lab_keys import load_lab_keys
+from terminal.cli.assemble import journal_key
 from terminal.cli.collector_process import collector_process, enrol, report, trust
 from terminal.cli.demo_script import DAY, MORNING, STOPS, Step
 from terminal.cli.output import report_as_json
@@ -111,7 +112,7 @@ def play(folder: Path, seed: int, progress: Progress) -> DemoResult:
         return DemoResult(
             played=tuple(played),
             journal_records=sum(journal.head.sequence for journal in journals),
-            journals_sound=all(verify(journal.path).ok for journal in journals),
+            journals_sound=all(verify(journal.path, journal_key(journal.path)).ok for journal in journals),
             flushes=sum(journal.flushes for journal in journals),
             synced=sum(sync.uploaded for sync in synced),
             collector=found,

@@ -66,7 +66,7 @@ def tides(
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.keys.file import load_file_keys
 
-    policies, sources = _policies(region), Sources(state, collector)
+    policies, sources = _policies(region), Sources(state, collector, keys)
     provider = load_file_keys(keys or laboratory_keys())
 
     unknown = 0
@@ -96,6 +96,7 @@ def table(
     state: States = None,
     collector: Collector = None,
     region: Regions = None,
+    keys: Keys = None,
     out: Out = None,
 ) -> None:
     """Write the report of every service day, or of every shift; the last row is the total of all others."""
@@ -103,7 +104,7 @@ def table(
     from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
     from terminal.export.table import write_table
 
-    policies, sources = _policies(region), Sources(state, collector)
+    policies, sources = _policies(region), Sources(state, collector, keys)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
         day = DayReport(policy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from terminal.cli.journal import existing_journal
+from terminal.cli.assemble import journal_reader
 from terminal.cli.options import DEFAULT_STATE
 from terminal.collector import reconcile
 from terminal.collector.registry import CardRegistry
@@ -15,7 +15,6 @@ from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, StoredRecord
 from terminal.errors import CollectorError, TerminalError
 from terminal.export.taps import NOWHERE_SETTLED, End
-from terminal.journal.reader import JournalReader
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
 
 ENDS: Mapping[reconcile.End, End] = {
@@ -40,6 +39,8 @@ class Sources:
 
     states: list[Path] | None
     collector: Path | None
+    keys: Path | None = None
+    """As `--keys`: opens the terminals' sealed journals."""
 
     def journals(self) -> Iterator[Rows]:
         """Terminal after terminal; a row of newer software is passed over.
@@ -52,7 +53,7 @@ class Sources:
             yield from _held_by(self.collector)
             return
         for state in self.states or [DEFAULT_STATE]:
-            reader = JournalReader(existing_journal(state))
+            reader = journal_reader(state, self.keys)
             rows = ((row.sequence, row.body) for row in reader.all_rows())
             yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
 

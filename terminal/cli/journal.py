@@ -1,56 +1,129 @@
-"""`terminal journal show|verify|recompute`: what the terminal did, whether anybody changed it, whether it was right."""
+"""`terminal journal`: what the terminal did, whether anybody changed it, how full it is, and its key and form."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from terminal.cli import recompute
-from terminal.cli.options import DEFAULT_STATE, Json, State
+from terminal.cli.options import DEFAULT_STATE, Json, Keys, Number, State
 
-app = typer.Typer(help="Look at a terminal's journal; no command here writes.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from terminal.journal.reader import BrokenRow, JournalReader, Row
+
+app = typer.Typer(
+    help="Look at a terminal's journal; only upgrade, downgrade and wipe-key write.", no_args_is_help=True
+)
 app.command("recompute")(recompute.recompute)
 
 
 @app.command()
 def show(
     state: State = DEFAULT_STATE,
-    after: Annotated[int, typer.Option(help="Start after this sequence number.")] = 0,
+    after: Annotated[int, typer.Option(min=0, help="Start after this sequence number.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 1000,
+    last: Annotated[int, typer.Option(min=0, help="Only the newest so many records.")] = 0,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only records of this kind (Intent, Fault, …); may be repeated.")
+    ] = None,
+    keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Print the journal's records, one per line."""
-    from terminal.cli.output import print_json
-    from terminal.journal.reader import JournalReader
-    from terminal.journal.records import parse_record
+    """Print the journal's records, one per line. What cannot be read is shown as such; then the exit code is 26."""
+    from terminal.cli.assemble import journal_reader
+    from terminal.errors import JournalUnreadable
 
-    for row in JournalReader(existing_journal(state)).rows(after, limit):
-        record = parse_record(row.body)
-        if json:
-            print_json({"sequence": row.sequence, "kind": type(record).__name__, **_fields(record)})
-        else:
-            fields = " ".join(
-                f"{k}={v}" for k, v in _fields(record).items() if v not in ("", (), [], {}, None)
-            )
-            print(f"{row.sequence:>7} {type(record).__name__:<12} {fields}")
+    unreadable = printed = 0
+    for sequence, what, fields in _records(_rows(journal_reader(state, keys), after, last)):
+        if kind and what not in kind:
+            continue
+        unreadable += what == UNREADABLE
+        _print_record(sequence, what, fields, json)
+        printed += 1
+        if printed == limit:
+            break
+    if unreadable:
+        raise JournalUnreadable(
+            f"{unreadable} records cannot be read by this software",
+            "Check them with `terminal journal verify`; records of newer software need that software.",
+        )
+
+
+UNREADABLE = "Unreadable"
+
+
+def _rows(reader: JournalReader, after: int, last: int) -> Iterator[Row | BrokenRow]:
+    if last:
+        newest = reader.last_sequence()
+        after = max(after, newest - last)
+    yield from reader.scan(after)
+
+
+def _records(rows: Iterator[Row | BrokenRow]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Sequence, kind and fields of each row, whatever is in it."""
+    from terminal.journal.reader import BrokenRow
+    from terminal.journal.records import UnreadableRecord
+
+    for row in rows:
+        if isinstance(row, BrokenRow):
+            yield row.sequence, UNREADABLE, {"why": "it was changed"}
+            continue
+        try:
+            record = row.record
+        except UnreadableRecord as error:
+            yield row.sequence, UNREADABLE, {"why": str(error), "bytes": len(row.body)}
+            continue
+        yield row.sequence, type(record).__name__, _fields(record)
+
+
+def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) -> None:
+    from terminal.cli.output import print_json
+
+    if json:
+        print_json({"sequence": sequence, "kind": kind, **fields})
+        return
+    said = " ".join(f"{k}={v}" for k, v in fields.items() if v not in ("", (), [], {}, None))
+    print(f"{sequence:>7} {kind:<12} {said}")
 
 
 @app.command()
-def verify(state: State = DEFAULT_STATE, json: Json = False) -> None:
-    """Check every record against the hash chain; names the first that was changed, lost, reordered or cut."""
+def verify(
+    state: State = DEFAULT_STATE,
+    identity: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Public key (.pub) this terminal signs or once signed with; may be repeated. [default: its own]"
+        ),
+    ] = None,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Check every record against the hash chain and every signed checkpoint against the records.
+
+    Names the first record, checkpoint or note that was changed, lost, reordered or cut.
+    """
     from dataclasses import asdict
 
+    from terminal.cli.assemble import journal_file, journal_key
     from terminal.cli.output import print_json
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
-    found = check(existing_journal(state))
+    path = journal_file(state)
+    found = check(path, journal_key(path, keys), _identities(state, identity))
     if json:
         print_json({"ok": found.ok, **asdict(found)})
     elif found.ok:
         print(f"the journal is sound: {found.rows} records, {found.first} to {found.last}")
+        signed = f"{found.signatures} of {found.checkpoints}" if found.checkpoints else "no"
+        print(f"{signed} signed checkpoints checked with the terminal's public key")
+        if found.unreadable:
+            print(f"{found.unreadable} records are of newer software")
     if found.problem is not None:
         raise JournalDamaged(
             f"the journal in {state} is damaged: {found.problem}",
@@ -58,17 +131,124 @@ def verify(state: State = DEFAULT_STATE, json: Json = False) -> None:
         )
 
 
-def existing_journal(state: Path) -> Path:
-    """The journal's file in a terminal's folder; raises `JournalError` when there is none."""
-    from terminal.cli.assemble import JOURNAL_FILE
-    from terminal.errors import JournalError
+def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]:
+    from terminal.cli.assemble import IDENTITY_FILE
+    from terminal.sync.identity import public_path, read_public_key
 
-    path = state / JOURNAL_FILE
-    if not path.exists():
-        raise JournalError(
-            f"there is no journal in {state}", "Give --state the folder of a terminal that has run."
+    own = public_path(state / IDENTITY_FILE)
+    paths = given or ([own] if own.exists() else [])
+    return [read_public_key(path) for path in paths]
+
+
+@app.command()
+def status(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
+    """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
+    from terminal.cli.assemble import journal_file, journal_reader
+    from terminal.cli.output import print_json
+    from terminal.errors import JournalFull
+    from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
+
+    path = journal_file(state)
+    reader = journal_reader(state, keys)
+    known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
+    fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
+    told = {
+        "terminal": known.terminal,
+        "level": fill.level.value,
+        "rows": fill.rows,
+        "capacity_rows": fill.capacity_rows,
+        "share": round(fill.share, 4),
+        "first": known.base.sequence + 1,
+        "last": newest,
+        "acknowledged_through": known.acknowledged,
+        "unsent": newest - known.acknowledged,
+        "file_bytes": path.stat().st_size,
+        "log_bytes": _size(path.with_name(path.name + "-wal")),
+        "disk_free_bytes": fill.disk_free_bytes,
+        "sealed": reader.sealed,
+        "signed_through": signed.head_sequence if signed else 0,
+        "signed_at_ms": signed.at_ms if signed else None,
+    }
+    if json:
+        print_json(told)
+    else:
+        for name, value in told.items():
+            print(f"  {name:<22} {value}")
+    if fill.level is Level.FULL:
+        raise JournalFull(f"the journal in {state} is {fill}", ADVICE)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@app.command()
+def upgrade(state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False) -> None:
+    """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
+    from terminal.cli.assemble import journal_file, open_journal
+    from terminal.cli.output import print_json
+    from terminal.journal.database import SCHEMA_VERSION, schema_of
+
+    before = schema_of(journal_file(state))
+    with open_journal(state, number, keys) as journal:
+        head = journal.head.sequence
+    if json:
+        print_json({"from": before, "to": SCHEMA_VERSION, "last": head})
+    elif before == SCHEMA_VERSION:
+        print(f"the journal has schema {before} already")
+    else:
+        print(
+            f"schema {before} -> {SCHEMA_VERSION}: records up to {head} are kept, sealed, numbered as before"
         )
-    return path
+
+
+@app.command()
+def downgrade(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
+    """Write the journal in the form of the software before this one. It is then no longer sealed."""
+    from terminal.cli.assemble import journal_file, journal_key
+    from terminal.cli.output import print_json
+    from terminal.journal.rewrite import downgrade as take_back
+
+    path = journal_file(state)
+    found = take_back(path, journal_key(path, keys))
+    if json:
+        print_json({"to": 1, "rows": found.rows, "last": found.head.sequence})
+    else:
+        print(
+            f"schema 1: {found.rows} records up to {found.head.sequence} are kept, now unsealed; "
+            "signed checkpoints stay behind"
+        )
+
+
+@app.command("wipe-key")
+def wipe_key(
+    state: State = DEFAULT_STATE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. For the housing contact.")] = False,
+) -> None:
+    """Destroy the key of the journal: nobody can read its records again, sent or not (D-07)."""
+    import sys
+
+    from terminal.cli.assemble import journal_file
+    from terminal.journal.key_file import wipe_key as wipe
+    from terminal.journal.lock import FileLock
+
+    path = journal_file(state)
+    print(
+        "Lost for good: every record the collector does not hold yet, the totals of the open shift, and what is known "
+        "of taps whose end is open. Money on cards is not touched.",
+        file=sys.stderr,
+    )
+    if not yes:
+        typer.confirm("Destroy the key of this journal?", abort=True)
+    if not wipe(path):
+        print(f"there is no key for {path}: it was wiped before, or the journal was never sealed")
+        return
+    print(f"the key of {path} is destroyed; go on with a new folder and a new terminal number")
+    lock = FileLock.acquire(path)
+    if isinstance(lock, int):
+        print(f"process {lock} still has the key in memory: stop it now", file=sys.stderr)
+    else:
+        lock.release()
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Number, Region, State
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Number, Region, State
 from terminal.policy.schema_base import Mode
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def sell(
     state: State = DEFAULT_STATE,
     number: Number = 1,
     region: Region = DEFAULT_REGION,
+    keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
@@ -59,7 +60,7 @@ def sell(
     document = load_region(region)
     require_in_force(document, now)
     receipts, adapter = _receipts(document), ReceiptFolder(to)
-    with open_journal(state, number) as journal:
+    with open_journal(state, number, keys) as journal:
         shift = journal.open_shift
         context = TapContext(
             profile="bus",
@@ -90,13 +91,13 @@ def send(
     display: Display = False,
     state: State = DEFAULT_STATE,
     region: Region = DEFAULT_REGION,
+    keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
-    from terminal.cli.journal import existing_journal
+    from terminal.cli.assemble import journal_reader
     from terminal.cli.output import print_json
     from terminal.clock import SystemClock
-    from terminal.journal.reader import JournalReader
     from terminal.policy.document import load_region
     from terminal.policy.policy import Policy
     from terminal.receipt.folder import ReceiptFolder
@@ -108,7 +109,7 @@ def send(
     receipts, adapter = _receipts(document), ReceiptFolder(to)
     policy, today = Policy.of(document), SystemClock().now()
     means = Means(printer=printer, display=display)
-    reader = JournalReader(existing_journal(state))
+    reader = journal_reader(state, keys)
     counts = {"sales": 0, "requests": 0, "new": 0, "late": 0}
     rows = ((row.sequence, row.record) for row in reader.all_rows())
     for sale in sales(reader.state().terminal, rows, vehicle):

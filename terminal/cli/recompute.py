@@ -39,13 +39,12 @@ def recompute(
 
     Ends with code 24 when a record does not follow from what is recorded with it.
     """
-    from terminal.cli.journal import existing_journal
+    from terminal.cli.assemble import journal_reader
     from terminal.cli.output import print_json
     from terminal.errors import ChargesDiffer
-    from terminal.journal.reader import JournalReader
 
     policies = _policies(region or [DEFAULT_REGION])
-    reader = JournalReader(existing_journal(state))
+    reader = journal_reader(state, keys)
     replay = _replay(state, reader, next(iter(policies.values())), keys) if roster else None
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
     for sequence, found in charges_again(reader, policies, replay):

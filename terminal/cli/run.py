@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated
@@ -22,10 +22,14 @@ from terminal.cli.options import (
     Region,
     State,
 )
+from terminal.operations.log import Form, Level, LevelName, Log
 from terminal.session.credential import VerifyCredential
 
 if TYPE_CHECKING:
+    from terminal.cli.assemble import Station
+    from terminal.clock import Clock
     from terminal.decision.outcome import Outcome
+    from terminal.operations.vitals import Vitals
     from terminal.tap import Terminal
     from terminal.tap_report import TapReport
 
@@ -35,7 +39,8 @@ def run(
     reader: Annotated[
         str,
         typer.Option(
-            help="sim:RESIDENT[,…] for software cards (or card image files), pcsc or pcsc:NAME for a real reader."
+            help="sim:RESIDENT[,…] for software cards (or card image files), sim: for none, "
+            "pcsc or pcsc:NAME for a real reader."
         ),
     ],
     state: State = DEFAULT_STATE,
@@ -78,6 +83,19 @@ def run(
             "--record-unmasked", help="Mask no UID and no secret in --record. Laboratory cards only."
         ),
     ] = False,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Answer GET /metrics on this loopback port; 0 takes any free one."
+        ),
+    ] = None,
+    log: Annotated[
+        Form | None,
+        typer.Option(help="Log every tap and upload to stderr, too; without it only what staff must know."),
+    ] = None,
+    log_level: Annotated[
+        LevelName | None, typer.Option(help="The least important events to log; default: info with --log.")
+    ] = None,
     language: Lang = Language.RU,
     json: Json = False,
 ) -> None:
@@ -85,6 +103,9 @@ def run(
 
     Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
     """
+    from terminal.operations.memory import forbid_dumps
+
+    forbid_dumps()
     from terminal.cli.assemble import Station, credential_check, open_terminal
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
@@ -103,16 +124,19 @@ def run(
         """What the passenger sees, at the moment the card's commit is verified."""
         print(f"» {text(outcome.message, language.value, outcome.values)}", flush=True)
 
-    with (
-        open_terminal(station, clock, _say_nothing if json else tell) as terminal,
-        background_sync(terminal.journal, state, collector, clock) as sync,
-        recording(record, clock, masked=not record_unmasked) as recorded,
-    ):
+    with ExitStack() as stack:
+        terminal = stack.enter_context(open_terminal(station, clock, _say_nothing if json else tell))
+        vitals = _vitals(terminal, station, cards.port.name, collector, _log(number, clock, log, log_level))
+        sync = stack.enter_context(background_sync(terminal.journal, state, collector, clock, vitals.synced))
+        recorded = stack.enter_context(recording(record, clock, masked=not record_unmasked))
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
         require_shift_of(terminal.journal, profile.value)
-        _greet(terminal, cards.port.name, json)
+        if metrics is not None:
+            _show_metrics(stack, metrics, vitals)
+        if not json:
+            vitals.events.notice("shift", _shift(terminal))
 
         def show(report: TapReport) -> None:
             if json:
@@ -123,31 +147,56 @@ def run(
                 sync.wake()
 
         if terminal.canteen is None:
-            serve(terminal, cards, show, recorded=recorded)
+            serve(terminal, cards, show, vitals, recorded=recorded)
             return
         from terminal.cli.canteen_line import Counter, open_line
 
         counter = Counter(terminal.canteen, clock, Lock())
-        with open_line(state, counter):
-            serve(terminal, cards, show, counter.turn, recorded=recorded)
+        stack.enter_context(open_line(state, counter))
+        serve(terminal, cards, show, vitals, counter.turn, recorded=recorded)
 
 
 def _say_nothing(_outcome: Outcome) -> None:
     """Programs hear of a tap once, when it has ended."""
 
 
-def _greet(terminal: Terminal, reader_name: str, json: bool) -> None:
-    if json:
-        return
+def _log(number: int, clock: Clock, form: Form | None, least: LevelName | None) -> Log:
+    if least is not None:
+        return Log(number, clock, form or Form.TEXT, least.level)
+    return Log(number, clock, form or Form.TEXT, Level.NOTICE if form is None else Level.INFO)
+
+
+def _vitals(terminal: Terminal, station: Station, reader: str, collector: str | None, log: Log) -> Vitals:
+    from terminal.cli.assemble import SOFTWARE
+    from terminal.operations.notify import connect
+    from terminal.operations.vitals import Identity, Vitals
+
+    identity = Identity(
+        terminal=terminal.number,
+        profile=terminal.profile,
+        software=SOFTWARE,
+        folder=station.state,
+        reader=reader,
+        tariff=terminal.policy.tariff,
+        tariff_until=terminal.policy.document.header.valid_to,
+        deny_list=station.deny_list,
+        collector=collector or "",
+    )
+    return Vitals(identity, terminal.journal, terminal.clock, log, connect())
+
+
+def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:
+    from terminal.operations.metrics import terminal_metrics
+    from terminal.operations.metrics_page import LOOPBACK, metrics_page
+    from terminal.operations.text_format import render
+
+    taken = stack.enter_context(metrics_page(port, lambda: render(terminal_metrics(vitals))))
+    vitals.events.notice("metrics", f"http://{LOOPBACK}:{taken}/metrics", port=taken)
+
+
+def _shift(terminal: Terminal) -> str:
     shift = terminal.journal.open_shift
-    where = (
-        f", route {shift.route}, direction {shift.direction}" if shift and terminal.profile == "bus" else ""
-    )
-    state = (
-        f"shift {shift.shift} open{where}"
-        if shift
-        else "no shift open: taps will be refused, see --open-shift"
-    )
-    print(
-        f"terminal {terminal.number} ({terminal.profile}) on {reader_name}: ready, {state}", file=sys.stderr
-    )
+    if shift is None:
+        return "none open: taps will be refused, see --open-shift"
+    where = f", route {shift.route}, direction {shift.direction}" if terminal.profile == "bus" else ""
+    return f"{shift.shift} open{where}"

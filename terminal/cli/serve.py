@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sim.card.port import SimCard
     from sim.reader import SimReader
     from terminal.cli.assemble import Station
+    from terminal.operations.vitals import Vitals
 
 SIM: Final = "sim:"
 PCSC: Final = "pcsc"
@@ -79,6 +79,9 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
     from terminal.policy.document import load_region
 
     region = load_region(station.region)
+    if name == SIM:
+        empty = CardsInTurn(SimReader("empty simulated reader", clock), (), lambda: None)
+        return CardSource(empty, taps)
     names = name.removeprefix(SIM).split(",")
     cards = issue_residents(names, region, clock.now().date(), station.keys)
     turns = [cards[i % len(cards)] for i in range(taps or len(cards))]
@@ -90,6 +93,7 @@ def serve(
     terminal: Terminal,
     cards: CardSource,
     show: Callable[[TapReport], None],
+    vitals: Vitals,
     turn: AbstractContextManager[object] | None = None,
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
@@ -98,29 +102,37 @@ def serve(
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
+    `vitals` hears of everything, and of the end last.
     """
+    clock = terminal.clock
 
     def on_card(connection: CardConnection) -> None:
         with turn or nullcontext():
-            show(take_tap(recorded(connection), terminal))
+            begun_s = clock.monotonic()
+            report = take_tap(recorded(connection), terminal)
+            vitals.tap(report, clock.monotonic() - begun_s)
+            show(report)
 
     def on_fault(error: CardError) -> None:
         terminal.signal(OUT_OF_ORDER)
-        _note(terminal, f"reader: {type(error).__name__}", str(error))
+        vitals.reader_failed(type(error).__name__, str(error))
+        _note(terminal, f"reader: {type(error).__name__}")
 
     def on_ready() -> None:
+        vitals.reader_works()
         _note(terminal, "reader: works again")
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready)
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_turn=vitals.turn)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
+    vitals.ready()
     try:
         presence.run(max_taps=cards.taps)
     finally:
+        vitals.stopping()
         cards.port.close()
 
 
-def _note(terminal: Terminal, what: str, detail: str = "") -> None:
-    """Into the journal, because an outage belongs into the day's report (T-64), and onto the operator's console."""
+def _note(terminal: Terminal, what: str) -> None:
+    """Into the journal, because an outage belongs into the day's report (T-64)."""
     terminal.journal.append(Fault(int(terminal.clock.now().timestamp() * 1000), what=what))
-    print(f"terminal {terminal.number}: {what}{': ' if detail else ''}{detail}", file=sys.stderr, flush=True)

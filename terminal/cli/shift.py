@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_STATE, Json, Number, ProfileName, State
+from terminal.cli.options import DEFAULT_STATE, Json, Keys, Number, ProfileName, State
 
 app = typer.Typer(help="Open and close the shift of a terminal that is not running.", no_args_is_help=True)
 
@@ -19,13 +19,14 @@ def open_shift(
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction of the trip (bus).")] = 0,
     state: State = DEFAULT_STATE,
     number: Number = 1,
+    keys: Keys = None,
 ) -> None:
     """Open a shift: from now on taps are accepted."""
     from terminal.cli.assemble import open_journal
     from terminal.clock import SystemClock
     from terminal.shift import open_shift as begin
 
-    with open_journal(state, number) as journal:
+    with open_journal(state, number, keys) as journal:
         opened = begin(journal, SystemClock().now(), operator, profile.value, route, direction)
     print(
         f"shift {opened.shift} is open: {opened.profile}, route {opened.route}, direction {opened.direction}"
@@ -33,14 +34,16 @@ def open_shift(
 
 
 @app.command("close")
-def close_shift(state: State = DEFAULT_STATE, number: Number = 1, json: Json = False) -> None:
+def close_shift(
+    state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False
+) -> None:
     """Close the shift and print its totals (T-66)."""
     from terminal.cli.assemble import open_journal
     from terminal.cli.output import print_json, print_totals
     from terminal.clock import SystemClock
     from terminal.shift import close_shift as end
 
-    with open_journal(state, number) as journal:
+    with open_journal(state, number, keys) as journal:
         closed = end(journal, SystemClock().now())
     if json:
         print_json({"shift": closed.shift, **closed.totals})

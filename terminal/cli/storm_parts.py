@@ -12,10 +12,11 @@ from sim.reader import SimReader
 from terminal.cli.storm_plan import Kind
 from terminal.collector.intake import Reply
 from terminal.errors import CollectorError
+from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.sync.link import WAIT, Answer
-from terminal.sync.wire import Batch, Signer, build_ack, encode, parse_batch
+from terminal.sync.wire import Batch, build_ack, encode, parse_batch
 
 
 class Died(BaseException):

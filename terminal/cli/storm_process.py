@@ -20,14 +20,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sim.card.virtual import VirtualCard
-from terminal.cli.assemble import JOURNAL_FILE
+from terminal.cli.assemble import IDENTITY_FILE, JOURNAL_FILE, journal_key
 from terminal.cli.collector_process import enrol, start_collector, trust
 from terminal.cli.demo_script import DAY
 from terminal.cli.residents import issue_residents
 from terminal.cli.storm_check import Findings
 from terminal.cli.storm_town import Rider
 from terminal.cli.town import purse_minor
-from terminal.cli.uplink import COLLECTOR_KEY_FILE, IDENTITY_FILE
+from terminal.cli.uplink import COLLECTOR_KEY_FILE
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
@@ -142,7 +142,8 @@ class Rounds:
     def collector_rounds(self, times: int) -> None:
         """Send the journal to a collector that is killed again and again while it takes it."""
         enrol(self.state, NUMBER, self.collector)
-        journal = Journal.open(self.state / JOURNAL_FILE, NUMBER)
+        path = self.state / JOURNAL_FILE
+        journal = Journal.open(path, NUMBER, key=journal_key(path))
         try:
             for number in range(times + 1):
                 process, url = start_collector(self.collector)

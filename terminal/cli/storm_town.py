@@ -41,6 +41,7 @@ from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
+from terminal.journal.key_file import load_or_create_key
 from terminal.journal.records import AnyRecord, Started
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.policy.document import load_region
@@ -182,7 +183,8 @@ class StormTown:
         self.start(post, old.promised, old.reused)
 
     def start(self, post: Post, promised: dict[int, AnyRecord], reused: int = 0) -> None:
-        journal = StormJournal.open(post.folder / JOURNAL_FILE, post.number)
+        path = post.folder / JOURNAL_FILE
+        journal = StormJournal.open(path, post.number, key=load_or_create_key(path, self.keys.sealer))
         assert isinstance(journal, StormJournal)
         journal.promised, journal.reused = promised, reused
         journal.append(Started(at_ms=int(post.clock.now().timestamp() * 1000), software=SOFTWARE))
@@ -443,7 +445,8 @@ def _open_post(town: StormTown, index: int, canteen: bool, disk: Disk | None, rn
     profile = "canteen" if canteen else "bus"
     clock, signer = TerminalClock(town.clock), Ed25519PrivateKey.generate()
     Enrolment(town.collector_folder / "terminals").enrol(number, signer.public_key())
-    journal = StormJournal.open(folder / JOURNAL_FILE, number)
+    path = folder / JOURNAL_FILE
+    journal = StormJournal.open(path, number, key=load_or_create_key(path, town.keys.sealer))
     assert isinstance(journal, StormJournal)
     journal.promised = {}
     terminal = Terminal(number, profile, town.policy, town.keys, journal, clock, rng.randbytes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from terminal.cli.assemble import IDENTITY_FILE
 from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal
@@ -17,7 +17,6 @@ from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
 
-IDENTITY_FILE: Final = "terminal.key"
 COLLECTOR_KEY_FILE: Final = "collector.pub"
 
 
@@ -40,35 +39,19 @@ def sync_client(journal: Journal, state: Path, url: str, clock: Clock) -> Iterat
 
 @contextmanager
 def background_sync(
-    journal: Journal, state: Path, url: str | None, clock: Clock
+    journal: Journal, state: Path, url: str | None, clock: Clock, on_report: Callable[[SyncReport], None]
 ) -> Iterator[BackgroundSync | None]:
-    """Uploading beside the taps while the block runs; nothing when there is no `url`."""
+    """Uploading beside the taps while the block runs; nothing when there is no `url`. `on_report` hears of each run:
+    taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
+    """
     if url is None:
         yield None
         return
     with sync_client(journal, state, url, clock) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
-        sync = BackgroundSync(client, clock, jitter, on_report=SyncConsole(journal.terminal))
+        sync = BackgroundSync(client, clock, jitter, on_report=on_report)
         sync.start()
         try:
             yield sync
         finally:
             sync.stop()
-
-
-class SyncConsole:
-    """Tells staff on stderr what keeps records from leaving: once when it begins or changes, and when it is over.
-
-    Taps go on meanwhile, so without this line a refused or copied journal would show only at the collector.
-    """
-
-    def __init__(self, terminal: int) -> None:
-        self._terminal = terminal
-        self._problem: str | None = None
-
-    def __call__(self, report: SyncReport) -> None:
-        problem = None if report.problem is None else str(report.problem)
-        if problem == self._problem:
-            return
-        self._problem = problem
-        print(f"terminal {self._terminal}: sync: {problem or 'works again'}", file=sys.stderr, flush=True)

@@ -1,16 +1,40 @@
-"""Which terminals may upload: one public key per terminal number, a file each, read anew when it changes."""
+"""Which terminals may upload: one public key per terminal number, a file each, read anew when it changes.
+
+    7.pub       the key of terminal 7: it may upload
+    7.code      a one-time code that lets terminal 7 put its key there itself (readable by the owner only)
+    7.revoked   the last key of terminal 7, which may not upload any more
+
+A terminal that gets another key, because its hardware was replaced, stays the same terminal: its records are held
+under its number, and its new journal must continue where the old one ended.
+"""
 
 from __future__ import annotations
 
+import hmac
+import os
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.errors import CollectorError
+from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
 from terminal.sync.identity import read_public_key, write_public_key
+
+CODE_GOOD_MS: Final = 24 * 3600 * 1000
+TRIES: Final = 5
+
+
+class _Code(msgspec.Struct, frozen=True):
+    code: str
+    until_ms: int
+    tries: int = 0
 
 
 class Enrolment:
-    """The keys in a directory: `7.pub` is terminal 7. Terminals come and go without a restart."""
+    """The keys in a directory. Terminals come and go without a restart."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -31,7 +55,78 @@ class Enrolment:
     def enrol(self, terminal: int, key: Ed25519PublicKey) -> Path:
         """Let `terminal` upload with `key` and with no other; return its file. May raise `KeyFileError`."""
         write_public_key(self._path(terminal), key)
+        self._path(terminal, "revoked").unlink(missing_ok=True)
+        self._path(terminal, "code").unlink(missing_ok=True)
         return self._path(terminal)
 
-    def _path(self, terminal: int) -> Path:
-        return self.directory / f"{terminal}.pub"
+    def revoke(self, terminal: int) -> bool:
+        """Let `terminal` upload no more, and no code enrol it; whether it could."""
+        self._path(terminal, "code").unlink(missing_ok=True)
+        try:
+            self._path(terminal).replace(self._path(terminal, "revoked"))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_revoked(self, terminal: int) -> bool:
+        return not self._path(terminal).exists() and self._path(terminal, "revoked").exists()
+
+    def numbers(self) -> list[int]:
+        """The terminals that may upload."""
+        names = (path.stem for path in self.directory.glob("*.pub"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    # One-time codes
+
+    def make_code(self, terminal: int, now_ms: int) -> str:
+        """A new code for `terminal`, good once and for a day; an older one is worth nothing any more."""
+        code = _Code(new_code(), now_ms + CODE_GOOD_MS)
+        self._keep(terminal, code)
+        return code.code
+
+    def redeem(self, request: EnrolmentRequest, now_ms: int) -> str | None:
+        """Enrol the key of a request that proves the code; return the code, None when it is not to be believed.
+
+        A code is spent by success, by time, and by `TRIES` wrong proofs.
+        """
+        path = self._path(request.terminal, "code")
+        try:
+            code = msgspec.json.decode(path.read_bytes(), type=_Code)
+        except (OSError, msgspec.DecodeError):
+            return None
+        key = bytes.fromhex(request.public_key)
+        proof = request_proof(code.code, request.terminal, key)
+        if now_ms > code.until_ms:
+            path.unlink(missing_ok=True)
+            return None
+        if not hmac.compare_digest(proof, request.proof):
+            tries = code.tries + 1
+            if tries < TRIES:
+                self._keep(request.terminal, msgspec.structs.replace(code, tries=tries))
+            else:
+                path.unlink(missing_ok=True)
+            return None
+        self.enrol(request.terminal, Ed25519PublicKey.from_public_bytes(key))
+        return code.code
+
+    def _keep(self, terminal: int, code: _Code) -> None:
+        path = self._path(terminal, "code")
+        new = path.with_suffix(".code.new")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(msgspec.json.encode(code))
+            new.replace(path)
+        except OSError as error:
+            raise CollectorError(
+                f"no code can be kept in {self.directory}: {error.strerror}",
+                "Check the folder and its rights.",
+            ) from error
+
+    def _path(self, terminal: int, kind: str = "pub") -> Path:
+        return self.directory / f"{terminal}.{kind}"
+
+
+def short_of(key: Ed25519PublicKey) -> str:
+    """The beginning of the SHA-256 of a public key: enough to tell keys apart."""
+    return sha256(key.public_bytes_raw()).hexdigest()[:16]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import Alarm, AlarmKind, BatchRefused, CollectorStore
 from terminal.errors import CollectorError, KeyFileError
+from terminal.journal.checkpoint import Signer
 from terminal.sync.wire import (
     BATCH_TYPE,
     MAX_BATCH_RECORDS,
@@ -18,7 +20,6 @@ from terminal.sync.wire import (
     Malformed,
     Reason,
     Refusal,
-    Signer,
     batch_is_genuine,
     build_ack,
     encode,
@@ -26,6 +27,7 @@ from terminal.sync.wire import (
     row_hashes,
 )
 
+STORE_WAIT_S: Final = 5
 STATUS = {
     Reason.MALFORMED: 400,
     Reason.UNKNOWN_TERMINAL: 403,
@@ -33,43 +35,57 @@ STATUS = {
     Reason.GAP: 409,
     Reason.OTHER_HASH: 409,
     Reason.TOO_LARGE: 413,
+    Reason.BUSY: 429,
     Reason.UNAVAILABLE: 503,
 }
 
 
 class Reply(NamedTuple):
-    """HTTP status, body and content type."""
+    """HTTP status, body and content type; `retry_after_s` (0: none) asks the sender to wait."""
 
     status: int
     body: bytes
     content_type: str
+    retry_after_s: int = 0
 
 
 class _Refused(Exception):
-    def __init__(self, reason: Reason, advice: str, wants: int | None = None) -> None:
+    def __init__(self, reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> None:
         super().__init__(reason)
-        self.reply = refuse(reason, advice, wants)
+        self.reply = refuse(reason, advice, wants, retry_after_s)
 
 
 class Intake:
     """Takes batches of enrolled terminals into the store and signs for what is durably held."""
 
-    def __init__(self, store: CollectorStore, enrolment: Enrolment, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: CollectorStore,
+        enrolment: Enrolment,
+        signer: Signer,
+        clock: Clock,
+        buckets: TokenBuckets | None = None,
+    ) -> None:
+        """`buckets` limit how often a terminal may send; without them nobody is limited."""
         self._store = store
         self._enrolment = enrolment
         self._signer = signer
         self._clock = clock
+        self._buckets = buckets
 
-    def take(self, data: bytes) -> Reply:
-        """Never raises for anything a client can send; what looks like an attack leaves an alarm."""
+    def take(self, data: bytes, certified: int | None = None) -> Reply:
+        """Never raises for anything a client can send; what looks like an attack leaves an alarm.
+
+        `certified` is the terminal the sender's client certificate belongs to (0 for none), where one is asked for.
+        """
         try:
-            return self._take(data)
+            return self._take(data, certified)
         except _Refused as refused:
             return refused.reply
         except CollectorError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice)
+            return refuse(Reason.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
 
-    def _take(self, data: bytes) -> Reply:
+    def _take(self, data: bytes, certified: int | None) -> Reply:
         at_ms = int(self._clock.now().timestamp() * 1000)
         try:
             batch = parse_batch(data)
@@ -77,23 +93,34 @@ class Intake:
             raise _Refused(Reason.MALFORMED, f"Send a batch of this protocol version: {error}.") from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _Refused(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+        if certified is not None and certified != batch.terminal:
+            whose = f"that of terminal {certified}" if certified else "that of no terminal"
+            alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, f"the certificate is {whose}")
+            self._store.keep_alarm(alarm, at_ms)
+            raise _Refused(Reason.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate.")
         hashes = row_hashes(batch)
         key = self._key_of(batch.terminal, at_ms)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
             self._store.keep_alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"), at_ms)
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _Refused(Reason.BAD_SIGNATURE, advice)
+        # Only now: a stranger who names a terminal must not use up what that terminal may send.
+        wait_s = self._buckets.take(batch.terminal) if self._buckets else 0
+        if wait_s:
+            raise _Refused(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
         return self._store_and_sign(batch, hashes, at_ms)
 
     def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
         try:
             key = self._enrolment.key_of(terminal)
-            problem = "is not enrolled"
+            problem = (
+                "is revoked" if key is None and self._enrolment.is_revoked(terminal) else "is not enrolled"
+            )
         except KeyFileError as error:
             key, problem = None, error.what
         if key is None:
             self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem), at_ms)
-            advice = f"Put the public key of terminal {terminal} into the collector's folder of terminals."
+            advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
             raise _Refused(Reason.UNKNOWN_TERMINAL, advice)
         return key
 
@@ -107,7 +134,7 @@ class Intake:
         return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)
 
 
-def refuse(reason: Reason, advice: str, wants: int | None = None) -> Reply:
+def refuse(reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> Reply:
     """The reply for a refusal."""
     body = msgspec.json.encode(Refusal(error=reason, advice=advice, wants=wants))
-    return Reply(STATUS[reason], body, "application/json")
+    return Reply(STATUS[reason], body, "application/json", retry_after_s)

@@ -48,12 +48,20 @@ class CardRegistry:
 
     def __init__(self, cards: Mapping[bytes, CardSecret] | None = None) -> None:
         self._cards = dict(cards or {})
+        names: dict[bytes, bytes] = {}
+        for card_ref in sorted(self._cards, reverse=True):
+            names[self._cards[card_ref].uid] = card_ref
+        self._names = {card_ref: names[card.uid] for card_ref, card in self._cards.items()}
 
     def __len__(self) -> int:
         return len(self._cards)
 
     def card(self, card_ref: bytes) -> CardSecret | None:
         return self._cards.get(card_ref)
+
+    def name(self, card_ref: bytes) -> bytes:
+        """One pseudonym for all of a card the registry knows; any other is taken for a card of its own."""
+        return self._names.get(card_ref, card_ref)
 
     @classmethod
     def load(cls, path: Path) -> CardRegistry:

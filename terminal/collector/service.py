@@ -1,48 +1,59 @@
 """The collector as a process: HTTP around the intake, one folder that holds everything.
 
-FOLDER/collector.db        records, terminals, alarms
+FOLDER/collector.db        records, receipts, terminals, alarms
+FOLDER/books.db            what they add up to; made again when deleted
 FOLDER/collector.key       made at the first start; never leaves the machine
-FOLDER/collector.pub       copy it to every terminal
+FOLDER/collector.pub       copy it to every terminal (enrolment with a code does that)
+FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
 FOLDER/terminals/7.pub     the key of terminal 7; put there to enrol it
 
-POST /v1/batches   a signed batch → a signed acknowledgement
-GET  /v1/health    is it alive, and how much does it hold
-GET  /v1/report    reconciliation and alarms
+Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator (`terminal.collector.operator_routes`).
+What each route takes and gives is described by /openapi.json.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EACCES, EADDRINUSE
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from terminal.clock import Clock, SystemClock
+from terminal.collector import openapi
+from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.intake import Intake, Reply, refuse
-from terminal.collector.reconcile import reconcile
+from terminal.collector.follower import Follower
+from terminal.collector.intake import Intake
+from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
+from terminal.collector.operator_routes import OperatorSide
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
+from terminal.collector.terminal_routes import JSON, Gate, TerminalSide
+from terminal.collector.tls import CertificateProtocol
+from terminal.collector.views import Office
+from terminal.collector.watch import WatchLimits
 from terminal.errors import CollectorError, PortInUse
 from terminal.journal.lock import FileLock
 from terminal.sync.identity import load_or_create_key
-from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, Reason
 
 DATABASE_FILE: Final = "collector.db"
 KEY_FILE: Final = "collector.key"
 PUBLIC_KEY_FILE: Final = "collector.pub"
+TOKEN_FILE: Final = "operator.token"  # noqa: S105 the name of the file
 TERMINALS_FOLDER: Final = "terminals"
 DEFAULT_PORT: Final = 8470
 MAX_CONNECTIONS: Final = 512
@@ -50,15 +61,26 @@ SHUTDOWN_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files. With `client_ca` a terminal's batches are taken only with the certificate of that terminal."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorSettings:
-    """`folder` as above. `registry` (optional) lets the report check the cards' own proofs. Port 0: any free
-    one.
-    """
+    """`folder` as above. `registry` (optional) lets the books check the cards' own proofs. Port 0: any free one."""
 
     folder: Path
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     registry: Path | None = None
+    books: BooksSettings = field(default_factory=BooksSettings)
+    limits: Limits = field(default_factory=Limits)
+    watch: WatchLimits = field(default_factory=WatchLimits)
+    tls: Tls | None = None
 
     @property
     def terminals(self) -> Path:
@@ -68,45 +90,77 @@ class CollectorSettings:
     def public_key(self) -> Path:
         return self.folder / PUBLIC_KEY_FILE
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
 
 def run(settings: CollectorSettings, on_ready: Callable[[str], None], clock: Clock | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready(base_url)` is called once requests are answered.
 
-    Raises `PortInUse`, `CollectorError` (folder, database, second process) or `KeyFileError`.
+    Raises `PortInUse`, `CollectorError` (folder, database, certificates, second process) or `KeyFileError`.
     """
     clock = clock or SystemClock()
-    with closing(_listen(settings)) as listening, closing(_Folder(settings, clock)) as folder:
+    with closing(_listen(settings)) as listening, closing(Collector(settings, clock)) as collector:
         host, port = listening.getsockname()[:2]
-        app = build_app(
-            folder.intake, folder.store, folder.registry, clock, lambda: on_ready(f"http://{host}:{port}")
-        )
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=SHUTDOWN_S,
-            server_header=False,
+        scheme = "https" if settings.tls else "http"
+        server = uvicorn.Server(
+            _config(settings, collector.app(lambda: on_ready(f"{scheme}://{host}:{port}")))
         )
         # uvicorn hands the signal on to the handler it found; ours lets the process end well.
         before = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-class _Folder:
+def _config(settings: CollectorSettings, app: Starlette) -> uvicorn.Config:
+    tls = settings.tls
+    config = uvicorn.Config(
+        app,
+        http=CertificateProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        server_header=False,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
+        # Operators come without a certificate: the routes of terminals ask for it themselves.
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if tls and tls.client_ca else ssl.CERT_NONE,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise CollectorError(
+            f"the TLS certificate cannot be used: {error}",
+            "Give PEM files: certificate, its key, the terminals' CA.",
+        ) from error
+    return config
+
+
+class Collector:
     """Everything in the collector's folder, opened, with a lock against a second process."""
 
     def __init__(self, settings: CollectorSettings, clock: Clock) -> None:
+        """Raises `CollectorError` or `KeyFileError`."""
         database = settings.folder / DATABASE_FILE
         try:
             settings.terminals.mkdir(parents=True, exist_ok=True)
             lock = FileLock.acquire(database)
+            self.token = load_or_create_token(settings.folder / TOKEN_FILE)
         except OSError as error:
             raise CollectorError(
                 f"collector folder {settings.folder} cannot be used: {error.strerror}",
@@ -118,75 +172,71 @@ class _Folder:
                 "Stop it, or choose another folder.",
             )
         self._lock = lock
-        key = load_or_create_key(settings.folder / KEY_FILE)
+        self._settings = settings
+        self._clock = clock
+        self._key = load_or_create_key(settings.folder / KEY_FILE)
         self.registry = CardRegistry.load(settings.registry) if settings.registry else CardRegistry()
+        self.enrolment = Enrolment(settings.terminals)
         self.store = CollectorStore(database)
-        self.intake = Intake(self.store, Enrolment(settings.terminals), key, clock)
+        self.books = Books(settings.folder / BOOKS_FILE, self.store, self.registry, settings.books)
+        self.follower = Follower(self.books, self.store, settings.watch, clock)
+        limits = settings.limits
+        buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
+        self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets)
+
+    def app(self, on_ready: Callable[[], None]) -> Starlette:
+        """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
+        settings, limits, clock = self._settings, self._settings.limits, self._clock
+        terminals = TerminalSide(
+            intake=self.intake,
+            store=self.store,
+            enrolment=self.enrolment,
+            gate=Gate(
+                limits,
+                DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
+                TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
+            ),
+            clock=clock,
+            collector_key=self._key.public_key().public_bytes_raw(),
+            behind=self.books.behind,
+            arrived=self.follower.wake,
+            certificates=settings.tls is not None and settings.tls.client_ca is not None,
+        )
+        office = Office(self.store, self.books, self.enrolment, settings.watch.silent_ms)
+        operator = OperatorSide(
+            office, self.books, clock, self.token, readers_need_it=not settings.on_loopback
+        )
+
+        async def document(_: Request) -> Response:
+            return Response(openapi.as_json(), media_type=JSON)
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            self.follower.start()
+            on_ready()
+            yield
+
+        routes = [*terminals.routes(), Route(openapi.PATH, document, methods=["GET"]), operator.mount()]
+        return Starlette(routes=routes, lifespan=lifespan)
 
     def close(self) -> None:
+        self.follower.stop()
+        self.books.close()
         self.store.close()
         self._lock.release()
 
 
-def build_app(
-    intake: Intake, store: CollectorStore, registry: CardRegistry, clock: Clock, on_ready: Callable[[], None]
-) -> Starlette:
-    """The ASGI application. Work on the database runs in threads, so that a slow disk does not stop the
-    others.
-    """
-
-    async def batches(request: Request) -> Response:
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MAX_BATCH_BYTES:
-                return _response(refuse(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_BYTES} bytes at once."))
-        return _response(await run_in_threadpool(intake.take, bytes(data)))
-
-    async def health(_: Request) -> Response:
-        return await run_in_threadpool(_health, store)
-
-    async def report(_: Request) -> Response:
-        return await run_in_threadpool(_report, store, registry, clock)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        on_ready()
-        yield
-
-    routes = [
-        Route(BATCHES_PATH, batches, methods=["POST"]),
-        Route("/v1/health", health, methods=["GET"]),
-        Route("/v1/report", report, methods=["GET"]),
-    ]
-    return Starlette(routes=routes, lifespan=lifespan)
-
-
-def _health(store: CollectorStore) -> Response:
+def load_or_create_token(path: Path) -> str:
+    """The operator's token, made on first use and readable by the owner only. May raise OSError."""
     try:
-        terminals, alarms = store.terminals(), store.alarms()
-    except CollectorError as error:
-        return _response(refuse(Reason.UNAVAILABLE, error.advice))
-    records = sum(state.sequence for state in terminals)
-    return _json({"status": "ok", "terminals": len(terminals), "records": records, "alarms": len(alarms)})
-
-
-def _report(store: CollectorStore, registry: CardRegistry, clock: Clock) -> Response:
-    try:
-        result = reconcile(store.records(), registry)
-        store.keep_findings(result.findings, int(clock.now().timestamp() * 1000))
-        alarms = [alarm._asdict() for alarm in store.alarms()]
-    except CollectorError as error:
-        return _response(refuse(Reason.UNAVAILABLE, error.advice))
-    return _json({"total": result.total, "terminals": result.terminals, "alarms": alarms})
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
-def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, media_type=reply.content_type)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    except FileExistsError:
+        pass
+    token = path.read_text("utf-8").strip()
+    if not token:
+        raise CollectorError(f"{path} is empty", "Delete it: a new token is made at the next start.")
+    return token
 
 
 def _listen(settings: CollectorSettings) -> socket.socket:

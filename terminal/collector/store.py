@@ -1,8 +1,10 @@
 """What the collector holds: every record of every terminal, once, and what looked wrong.
 
     record     (terminal, sequence) -> body, hash    never overwritten, never deleted
+    receipt    which rows came with which signed batch, and when
     terminal   newest row held, head it last stated
-    alarm      what an operator must look at, with how often and when it was seen
+    alarm      what an operator must look at (`terminal.collector.alarms`)
+    operation  what the operator did about terminals: enrolled, replaced a key, revoked
 
 A batch is one transaction: the hashes are compared and the rows stored in it, or nothing is.
 """
@@ -12,81 +14,69 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
+from terminal.collector import alarms
+from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
+from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import transaction
-from terminal.sync.wire import Batch, Reason
+from terminal.sync.wire import Batch, Reason, encode
+
+__all__ = [
+    "APPLICATION_ID",
+    "MAX_UNKNOWN",
+    "SCHEMA_VERSION",
+    "Alarm",
+    "AlarmKind",
+    "BatchRefused",
+    "CollectorStore",
+    "Operation",
+    "Receipt",
+    "SeenAlarm",
+    "StoredRecord",
+    "TerminalState",
+]
 
 APPLICATION_ID: Final = 0x52434F4C  # "RCOL"
-SCHEMA_VERSION: Final = 1
-MAX_UNKNOWN: Final = 1_000
-"""Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
+SCHEMA_VERSION: Final = 2
 
-_SCHEMA: Final = """
-CREATE TABLE record (
+_TABLES_OF_1: Final = (
+    """CREATE TABLE record (
     terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (terminal, sequence)
-) WITHOUT ROWID;
-CREATE TABLE terminal (
+) WITHOUT ROWID""",
+    """CREATE TABLE terminal (
     terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
     stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL
-);
-CREATE TABLE alarm (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    detail TEXT NOT NULL, times INTEGER NOT NULL, first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL,
-    UNIQUE (kind, terminal, sequence, detail)
-)"""
+)""",
+)
+_ADDED_BY_2: Final = (
+    """CREATE TABLE receipt (
+    terminal INTEGER, first INTEGER, last INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL, envelope BLOB NOT NULL,
+    PRIMARY KEY (terminal, first)
+) WITHOUT ROWID""",
+    """CREATE TABLE operation (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, terminal INTEGER NOT NULL, what TEXT NOT NULL,
+    key TEXT NOT NULL, by TEXT NOT NULL
+)""",
+)
 
 _INSERT_RECORD: Final = "INSERT INTO record VALUES (?, ?, ?, ?) ON CONFLICT (terminal, sequence) DO NOTHING"
+_INSERT_RECEIPT: Final = (
+    "INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, first) DO NOTHING"
+)
 _UPSERT_TERMINAL: Final = """
 INSERT INTO terminal VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal) DO UPDATE SET
     sequence = excluded.sequence, hash = excluded.hash, stated_head = excluded.stated_head,
     sent_at_ms = max(sent_at_ms, excluded.sent_at_ms), received_at_ms = excluded.received_at_ms
 """
-_UPSERT_ALARM: Final = """
-INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,
-?) ON CONFLICT (kind, terminal, sequence, detail) DO UPDATE SET times = times + 1, last_at_ms =
-excluded.last_at_ms
-"""
-
-
-class AlarmKind(StrEnum):
-    """What an operator must look at."""
-
-    OTHER_HASH = "other_hash"  # a row was sent with another content than the one held: tampering
-    GAP = "gap"  # rows are missing between what is held and what was sent
-    CUT_TAIL = "cut_tail"  # the terminal states a head older than what it has sent: an old or cut journal
-    BAD_SIGNATURE = "bad_signature"
-    UNKNOWN_TERMINAL = "unknown_terminal"
-    TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
-    TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
-    CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
-
-
-class Alarm(NamedTuple):
-    """`sequence` is 0 when the alarm is about no single row."""
-
-    kind: AlarmKind
-    terminal: int
-    sequence: int
-    detail: str
-
-
-class SeenAlarm(NamedTuple):
-    """An alarm with how often and when it was seen."""
-
-    kind: str
-    terminal: int
-    sequence: int
-    detail: str
-    times: int
-    first_at_ms: int
-    last_at_ms: int
 
 
 class StoredRecord(NamedTuple):
@@ -108,6 +98,28 @@ class TerminalState(NamedTuple):
     received_at_ms: int
 
 
+class Receipt(NamedTuple):
+    """Rows `first` to `last` came with one batch. `envelope` is that batch without its rows: with their hashes it
+    shows the terminal's signature over them (`terminal.sync.wire`).
+    """
+
+    first: int
+    last: int
+    sent_at_ms: int
+    received_at_ms: int
+    envelope: bytes
+
+
+class Operation(NamedTuple):
+    """What an operator did about a terminal; `key` is the beginning of the SHA-256 of the public key it is about."""
+
+    at_ms: int
+    terminal: int
+    what: str
+    key: str
+    by: str
+
+
 class BatchRefused(Exception):
     """The batch does not continue what is held; nothing was stored. `wants` is the row that is missing."""
 
@@ -119,6 +131,11 @@ class BatchRefused(Exception):
         self.wants = wants
 
 
+def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    """Open a database of the collector; every one is opened here (the storm's disk counts on it)."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
+
+
 class CollectorStore:
     """The database, for one writing process; its methods may be called from any thread."""
 
@@ -127,7 +144,7 @@ class CollectorStore:
         self._path = path
         self._lock = threading.Lock()
         with self._reported():
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection = connect(path)
             self._prepare()
 
     def _prepare(self) -> None:
@@ -135,20 +152,25 @@ class CollectorStore:
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
         empty = execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-        if not empty and (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        if not empty and (application != APPLICATION_ID or version not in range(1, SCHEMA_VERSION + 1)):
             self._connection.close()
             raise CollectorError(
                 f"{self._path} is no collector database of schema {SCHEMA_VERSION}",
-                "Give the collector another folder.",
+                "Give the collector another folder, or start the software version that wrote it.",
             )
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         if empty:
-            with transaction(self._connection):
-                for statement in _SCHEMA.split(";\n"):
-                    execute(statement)
-                execute(f"PRAGMA application_id={APPLICATION_ID}")
-                execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._build((*_TABLES_OF_1, *_ADDED_BY_2, alarms.SCHEMA))
+        elif version == 1:
+            self._build((*_ADDED_BY_2, *alarms.UPGRADE))
+
+    def _build(self, statements: tuple[str, ...]) -> None:
+        with transaction(self._connection):
+            for statement in statements:
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
         """Store the rows of a genuine batch; return the newest row now durably held without a gap before it.
@@ -161,37 +183,45 @@ class CollectorStore:
                 with transaction(self._connection):
                     return self._receive(batch, hashes, at_ms)
             except BatchRefused as refused:
-                self._keep_alarm(refused.alarm, at_ms)
+                alarms.raise_alarm(self._connection, refused.alarm, at_ms)
                 raise
 
     def _receive(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Head:
-        held, newest_sent_at_ms = self._held(batch.terminal)
+        held = self._held(batch.terminal)
         if batch.first > held.sequence + 1:
-            detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
-            alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
-            raise BatchRefused(Reason.GAP, alarm, "send from there", wants=held.sequence + 1)
-        self._compare(batch, hashes)
-        new = range(held.sequence + 1, batch.last + 1)
+            lost = lost_by_restoring(batch, held)
+            if lost is None:
+                detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
+                alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
+                raise BatchRefused(Reason.GAP, alarm, "send from there", wants=held.sequence + 1)
+            alarms.raise_alarm(self._connection, lost, at_ms)
+        self._compare(batch, hashes, held)
+        new = range(max(held.sequence + 1, batch.first), batch.last + 1)
         rows = ((batch.terminal, n, batch.bodies[n - batch.first], hashes[n - batch.first]) for n in new)
         self._connection.executemany(_INSERT_RECORD, rows)
+        if new:
+            envelope = encode(msgspec.structs.replace(batch, bodies=()))
+            receipt = (batch.terminal, new.start, batch.last, batch.sent_at_ms, at_ms, envelope)
+            self._connection.execute(_INSERT_RECEIPT, receipt)
         head = Head(batch.last, hashes[-1]) if new else held
-        # A late copy of an older batch is no news; only a newer one may show that the journal is shorter now.
-        if batch.head_sequence < head.sequence and batch.sent_at_ms > newest_sent_at_ms:
-            detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {head.sequence}"
-            self._keep_alarm(Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail), at_ms)
+        # A head below what is held proves nothing, for a late copy of an older batch states one too, and no clock
+        # tells them apart. A terminal that was told of a row beyond its own head says so itself.
+        if batch.head_sequence < batch.confirmed_through:
+            detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {batch.confirmed_through}"
+            alarm = Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
+            alarms.raise_alarm(self._connection, alarm, at_ms)
         values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms)
         self._connection.execute(_UPSERT_TERMINAL, values)
         return head
 
-    def _held(self, terminal: int) -> tuple[Head, int]:
-        """The newest row held of `terminal`, and when its newest batch was sent."""
-        found = self._connection.execute(
-            "SELECT sequence, hash, sent_at_ms FROM terminal WHERE terminal = ?", (terminal,)
-        ).fetchone()
-        return (Head(*found[:2]), found[2]) if found else (genesis(terminal), -1)
+    def _held(self, terminal: int) -> Head:
+        """The newest row held of `terminal`."""
+        query = "SELECT sequence, hash FROM terminal WHERE terminal = ?"
+        found = self._connection.execute(query, (terminal,)).fetchone()
+        return Head(*found) if found else genesis(terminal)
 
-    def _compare(self, batch: Batch, hashes: list[bytes]) -> None:
-        """Whatever the batch says about rows already held must be what is held."""
+    def _compare(self, batch: Batch, hashes: list[bytes], newest: Head) -> None:
+        """Whatever the batch says about rows already held must be what is held, and none may be one that was lost."""
         stated = dict(enumerate(hashes, batch.first))
         stated[batch.first - 1] = batch.previous_hash
         stated.setdefault(batch.head_sequence, batch.head_hash)
@@ -207,34 +237,49 @@ class CollectorStore:
                 detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
                 raise BatchRefused(Reason.OTHER_HASH, alarm, "keep both journals and call the auditor")
+        for sequence in range(batch.first, min(batch.last, newest.sequence) + 1):
+            if sequence not in held:
+                detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
+                alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
+                raise BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
     def keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
         """Keep `alarm`, or count it once more."""
-        with self._reported(), self._lock:
-            self._keep_alarm(alarm, at_ms)
-
-    def keep_findings(self, alarms: list[Alarm], at_ms: int) -> None:
-        """Keep alarms that every reconciliation finds anew; those already kept stay as they are."""
-        statement = _UPSERT_ALARM.partition("DO UPDATE")[0] + "DO NOTHING"
         with self._reported(), self._lock, transaction(self._connection):
-            self._connection.executemany(statement, [(*alarm, at_ms, at_ms) for alarm in alarms])
+            alarms.raise_alarm(self._connection, alarm, at_ms)
 
-    def _keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
-        if alarm.kind is AlarmKind.UNKNOWN_TERMINAL:
-            query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
-            kept, known = self._connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
-            if kept >= MAX_UNKNOWN and not known:
-                alarm = Alarm(alarm.kind, 0, 0, "many more numbers")
-        self._connection.execute(_UPSERT_ALARM, (*alarm, at_ms, at_ms))
+    def keep_findings(self, found: list[Alarm], at_ms: int) -> None:
+        """Keep alarms that books computed anew may find again; those already kept stay as they are."""
+        if found:
+            with self._reported(), self._lock, transaction(self._connection):
+                alarms.keep_findings(self._connection, found, at_ms)
 
-    def alarms(self, limit: int = 1_000) -> list[SeenAlarm]:
+    def alarms(self, limit: int = 1_000, *, only_open: bool = False) -> list[SeenAlarm]:
         """The newest `limit` alarms, oldest first."""
-        query = (
-            "SELECT kind, terminal, sequence, detail, times, first_at_ms, last_at_ms"
-            " FROM alarm ORDER BY last_at_ms DESC, id DESC LIMIT ?"
-        )
         with self._reported(), self._lock:
-            return [SeenAlarm(*row) for row in self._connection.execute(query, (limit,))][::-1]
+            return alarms.newest(self._connection, limit, only_open=only_open)
+
+    def open_alarms(self) -> int:
+        """How many alarms wait for somebody."""
+        with self._reported(), self._lock:
+            return alarms.count_open(self._connection)
+
+    def acknowledge(self, number: int, by: str, comment: str, at_ms: int) -> bool:
+        """Note that `by` has dealt with alarm `number`; whether there is such an alarm."""
+        with self._reported(), self._lock, transaction(self._connection):
+            return alarms.acknowledge(self._connection, number, by, comment, at_ms)
+
+    def note(self, operation: Operation) -> None:
+        """Keep what an operator did about a terminal."""
+        statement = "INSERT INTO operation (at_ms, terminal, what, key, by) VALUES (?, ?, ?, ?, ?)"
+        with self._reported(), self._lock:
+            self._connection.execute(statement, operation)
+
+    def operations(self, terminal: int) -> list[Operation]:
+        """What was done about `terminal`, oldest first."""
+        query = "SELECT at_ms, terminal, what, key, by FROM operation WHERE terminal = ? ORDER BY id"
+        with self._reported(), self._lock:
+            return [Operation(*row) for row in self._connection.execute(query, (terminal,))]
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""
@@ -244,17 +289,23 @@ class CollectorStore:
 
     def records(self) -> Iterator[StoredRecord]:
         """Every record, by terminal and sequence, as one view; does not hold up uploads."""
+        with self._reported(), closing(self.reader()) as reader:
+            query = "SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence"
+            yield from map(StoredRecord._make, reader.execute(query))
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection of its own that only reads, for one user at a time; the caller closes it."""
         with self._reported():
-            reader = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
-            try:
-                query = "SELECT terminal, sequence, body FROM record ORDER BY terminal, sequence"
-                yield from map(StoredRecord._make, reader.execute(query))
-            finally:
-                reader.close()
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            return connect(uri, uri=True)
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

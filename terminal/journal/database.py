@@ -1,11 +1,13 @@
 """The journal's SQLite file: schema, the two ways to open it, and every SQLite error turned into ours.
 
     row             sequence, body, hash: the journal itself
-    state           one line: where the kept rows begin, what is acknowledged, the last checkpoint
-    still_open      intents without outcome and the open shift at the last checkpoint, for quick opening
+    state           one line: whose journal, under which key; and, sealed with it, where the kept rows begin, what is
+                    acknowledged, and what was open at the last quiet moment (`terminal.journal.stored.State`)
+    checkpoint      number, content: signed checkpoints, the newest few thousand
     acknowledgement what the collector confirmed and when, until the retention is over
 
-WAL with synchronous=FULL: a commit is one flush, and a row is visible to readers only after it is durable.
+Contents are sealed (`terminal.journal.sealed`) unless the journal has no key. WAL with synchronous=FULL: a commit is
+one flush, and a row is visible to readers only after it is durable.
 """
 
 from __future__ import annotations
@@ -17,47 +19,51 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
-from terminal.journal.chain import genesis
+from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
+from terminal.journal.room import ADVICE, LOG_BYTES, no_room
+from terminal.journal.sealed import Contents, JournalKey
+from terminal.journal.stored import State, insert_state
 
 APPLICATION_ID: Final = 0x524A4E4C  # "RJNL"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+TABLES: Final = frozenset({"row", "state", "checkpoint", "acknowledgement"})
 
-_SCHEMA: Final = """
+SCHEMA: Final = """
 CREATE TABLE row (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    terminal INTEGER NOT NULL,
-    base_sequence INTEGER NOT NULL, base_hash BLOB NOT NULL,
-    acknowledged INTEGER NOT NULL,
-    checkpoint_sequence INTEGER NOT NULL, checkpoint_hash BLOB NOT NULL
+    terminal INTEGER NOT NULL, key_id BLOB NOT NULL, content BLOB NOT NULL
 );
-CREATE TABLE still_open (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE checkpoint (number INTEGER PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE acknowledgement (through INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 """
 
 _SOUND_STATE: Final = """
 SELECT count(*), coalesce(sum(
-    typeof(terminal) = 'integer' AND typeof(base_sequence) = 'integer' AND typeof(base_hash) = 'blob'
-    AND typeof(acknowledged) = 'integer'
-    AND typeof(checkpoint_sequence) = 'integer' AND typeof(checkpoint_hash) = 'blob'
+    typeof(terminal) = 'integer' AND terminal BETWEEN 0 AND 4294967295
+    AND typeof(key_id) = 'blob' AND typeof(content) = 'blob'
 ), 0) FROM state
 """
 """(1, 1): there is one line and it holds what SQLite's columns alone do not insist on."""
 
+NO_KEY: Final = (
+    "Restore the journal's key file and give --keys the key file it was made with; without them, or once the key was "
+    "wiped, nobody can read these rows: put the terminal on a new journal under a new terminal number."
+)
+FREE_SPACE: Final = f"Free space, then start again. {ADVICE}"
 KEEP_ASIDE: Final = (
     "Move the file aside together with its -wal file, keep both for the auditor, "
     "and go on with a new file under a new terminal number so that no sequence number is used twice."
 )
 
 
-def connect_writer(path: Path, terminal: int) -> sqlite3.Connection:
+def connect_writer(path: Path, contents: Contents) -> sqlite3.Connection:
     """Open or create the journal file for writing. Raises `JournalError` or one of its kinds."""
     connection: sqlite3.Connection | None = None
     try:
         if not path.exists():
-            _create(path, terminal)
-        connection = _connect(path)
+            _create(path, contents)
+        connection = connect(path)
         check_schema(connection, path)
         _use_wal(connection)
     except OSError as error:
@@ -69,7 +75,21 @@ def connect_writer(path: Path, terminal: int) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def contents_of(connection: sqlite3.Connection, path: Path, key: JournalKey | None) -> Contents:
+    """What opens the contents of this file: raises `JournalSealed` when `key` is not the one that does."""
+    terminal, key_id = connection.execute("SELECT terminal, key_id FROM state").fetchone()
+    if key is None and key_id:
+        raise JournalSealed(f"journal {path} is sealed, and its key is not here", NO_KEY)
+    if key is not None and not key_id:
+        raise JournalDamaged(f"journal {path} is not sealed, but this terminal seals its journal", KEEP_ASIDE)
+    if key is not None and key.id != key_id:
+        raise JournalSealed(
+            f"journal {path} is sealed under key {key_id.hex()}, here is {key.id.hex()}", NO_KEY
+        )
+    return Contents(terminal, key)
+
+
+def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
 
 
@@ -77,35 +97,58 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA cache_size=-512")
 
 
-def _create(path: Path, terminal: int) -> None:
+def _create(path: Path, contents: Contents) -> None:
     """Make the file under another name first: a journal that is there is whole, an empty file is damage."""
     if wal_of(path).exists():
         # SQLite would fold those rows into the new file.
         raise JournalDamaged(f"{wal_of(path)} is there but {path} is not", KEEP_ASIDE)
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    wal_of(new).unlink(missing_ok=True)
-    start = genesis(terminal)
-    connection = _connect(new)
-    try:
+    with new_file(path) as (new, connection):
         _use_wal(connection)
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, 0, ?, ?)", (terminal, *start, *start))
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            create_schema(connection)
+            insert_state(connection, contents, State.new(contents.terminal))
+    put_in_place(new, path)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
+    """An empty database beside `path`; whatever a crash left there is removed."""
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, wal_of(new), new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    connection = connect(new)
+    try:
+        yield new, connection
     finally:
         connection.close()
+
+
+def create_schema(
+    connection: sqlite3.Connection, schema: str = SCHEMA, version: int = SCHEMA_VERSION
+) -> None:
+    for statement in schema.split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={version}")
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Let `new` be `path` from now on, whole, whatever happens: one rename, and both the file and it are flushed."""
+    _flush(new)
     new.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(handle)
     finally:
-        os.close(directory)
+        os.close(handle)
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
@@ -133,21 +176,51 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `JournalDamaged` unless the file is a journal of this schema."""
+def schema_of(path: Path) -> int:
+    """The schema of the journal at `path`, 0 when there is none. Raises `JournalError` for what is no journal."""
+    if not path.exists():
+        return 0
+    try:
+        connection = connect(path)
+        try:
+            return _version(connection, path)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise journal_error(path, error) from error
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         raise JournalDamaged(f"{path} is a database but not a terminal's journal", KEEP_ASIDE)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `JournalDamaged` unless the file is a journal of this schema."""
+    version = _version(connection, path)
     if version != SCHEMA_VERSION:
+        older = version < SCHEMA_VERSION
         raise JournalDamaged(
             f"{path} has journal schema {version}, this software works with {SCHEMA_VERSION}",
-            "Start the software version that wrote it.",
+            "Run `terminal journal upgrade` first; starting the terminal does it, too."
+            if older
+            else "Start the software version that wrote it.",
         )
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if missing := sorted({"row", "state", "still_open", "acknowledgement"} - tables):
+    if missing := sorted(TABLES - tables):
         raise JournalDamaged(f"{path} lost its {missing[0]} table", KEEP_ASIDE)
     if connection.execute(_SOUND_STATE).fetchone() != (1, 1):
-        raise JournalDamaged(f"the line of state in {path} was taken out or changed", KEEP_ASIDE)
+        raise state_changed(path)
+
+
+def state_changed(path: Path) -> JournalDamaged:
+    return JournalDamaged(f"the line of state in {path} was taken out or changed", KEEP_ASIDE)
+
+
+def row_changed(path: Path, sequence: int) -> JournalDamaged:
+    return JournalDamaged(f"row {sequence} of journal {path} was changed", KEEP_ASIDE)
 
 
 @contextmanager
@@ -169,11 +242,10 @@ def journal_error(path: Path, error: sqlite3.Error | JournalError) -> JournalErr
         return error
     # Errors of the Python layer itself (a closed connection) carry no SQLite code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return JournalFull(
-            f"no room on the disk for journal {path}",
-            "Free space or connect the network so that rows can leave.",
-        )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        reason = "the disk is full" if code == sqlite3.SQLITE_FULL else no_room(path)
+        if reason:
+            return JournalFull(f"no room on the disk for journal {path}: {reason}", FREE_SPACE)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -16,10 +16,19 @@ from typing import Final
 from terminal.errors import JournalError, JournalFull, JournalLocked
 from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
 from terminal.journal.chain import Head, link
-from terminal.journal.database import connect_writer, journal_error, not_writable, transaction
+from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
+from terminal.journal.database import (
+    connect_writer,
+    contents_of,
+    journal_error,
+    not_writable,
+    row_changed,
+    state_changed,
+    transaction,
+)
 from terminal.journal.lock import FileLock
 from terminal.journal.open_records import OpenRecords
-from terminal.journal.reader import JournalReader, Row, State, read_state
+from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
     AnyRecord,
     Committed,
@@ -29,6 +38,18 @@ from terminal.journal.records import (
     ShiftOpened,
     Unresolved,
     build_record,
+)
+from terminal.journal.rewrite import upgrade_if_old
+from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of
+from terminal.journal.sealed import Broken, Contents, JournalKey
+from terminal.journal.stored import (
+    State,
+    insert_checkpoint,
+    insert_row,
+    newest_checkpoint,
+    read_state,
+    row_at,
+    write_state,
 )
 from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
@@ -57,49 +78,68 @@ class Journal:
     """All methods may be called from any thread; the rows keep the order of the calls."""
 
     def __init__(
-        self, path: Path, lock: FileLock, connection: sqlite3.Connection, state: State, capacity_rows: int
+        self,
+        path: Path,
+        lock: FileLock,
+        connection: sqlite3.Connection,
+        contents: Contents,
+        capacity_rows: int,
     ) -> None:
         """Use `Journal.open`."""
         self.path = path
-        self.terminal = state.terminal
+        self.terminal = contents.terminal
         self.capacity_rows = capacity_rows
         self.flushes = 0
         """Durable commits of records since opening: exactly one per record."""
+        self.notary: Notary | None = None
+        """Who signs the checkpoint at a clean shutdown; None: nobody does."""
         self._file_lock = lock
         self._connection = connection
+        self._contents = contents
         self._lock = threading.Lock()
         self._open_records = OpenRecords()
-        self._base = state.base
-        self._acknowledged = state.acknowledged
-        self._assigned = self._durable = load_tail(connection, state, path, self._open_records)
-        self._reader = JournalReader(path)
+        self._state = _state_in(connection, contents, path)
+        """As on the disk; replaced by the writer thread alone."""
+        self._assigned = self._durable = load_tail(
+            connection, contents, self._state, path, self._open_records
+        )
+        self.last_signed = newest_checkpoint(connection, contents)
+        """The newest signed checkpoint the file holds."""
+        self._reader = JournalReader(path, contents.key)
         self._writer = Writer(connection, self._translate, self._when_quiet)
 
     @classmethod
-    def open(cls, path: Path, terminal: int, *, capacity_rows: int = 600_000) -> Journal:
-        """Open or create the journal of `terminal` at `path`.
+    def open(
+        cls,
+        path: Path,
+        terminal: int,
+        *,
+        key: JournalKey | None = None,
+        capacity_rows: int = CAPACITY_ROWS,
+    ) -> Journal:
+        """Open or create the journal of `terminal` at `path`, sealed under `key`; without one it is plain.
 
-        Raises `JournalLocked` (another process has it), `JournalDamaged` (not a journal, another schema, or a
-        broken tail; `terminal.journal.verify` checks all of it), `JournalFull`, or `JournalError` (cannot be
-        written, or it belongs to another terminal). Work grows with the rows since the last checkpoint, not
-        with all rows.
+        A journal of an older schema is brought up first, whole or not at all (`terminal.journal.rewrite`). Raises
+        `JournalLocked` (another process has it), `JournalSealed` (another key, or none), `JournalDamaged` (not a
+        journal, a newer schema, or a broken tail; `terminal.journal.verify` checks all of it), `JournalFull`, or
+        `JournalError` (cannot be written, or it belongs to another terminal). Work grows with the rows since the last
+        quiet moment, not with all rows.
         """
         lock = _lock(path)
+        connection: sqlite3.Connection | None = None
         try:
-            connection = connect_writer(path, terminal)
-        except JournalError:
-            lock.release()
-            raise
-        try:
-            state = read_state(connection)
-            if state.terminal != terminal:
+            upgrade_if_old(path, terminal, key)
+            connection = connect_writer(path, Contents(terminal, key))
+            contents = contents_of(connection, path, key)
+            if contents.terminal != terminal:
                 raise JournalError(
-                    f"{path} is the journal of terminal {state.terminal}, not {terminal}",
+                    f"{path} is the journal of terminal {contents.terminal}, not {terminal}",
                     "Give each terminal number a journal file of its own.",
                 )
-            return cls(path, lock, connection, state, capacity_rows)
+            return cls(path, lock, connection, contents, capacity_rows)
         except (sqlite3.Error, JournalError) as error:
-            connection.close()
+            if connection is not None:
+                connection.close()
             lock.release()
             raise journal_error(path, error) from error
 
@@ -125,10 +165,9 @@ class Journal:
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if number - self._base.sequence > self.capacity_rows and not _goes_on(record):
+            if number - self.base.sequence > self.capacity_rows and not _goes_on(record):
                 raise JournalFull(
-                    f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity",
-                    "Connect the network so that rows can be sent, acknowledged and purged.",
+                    f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
             row = Row(number, body, link(head.hash, body))
             job = self._writer.submit(lambda connection: self._insert(connection, row), vital=True)
@@ -137,7 +176,7 @@ class Journal:
         return Pending(number, job)
 
     def _insert(self, connection: sqlite3.Connection, row: Row) -> None:
-        connection.execute("INSERT INTO row (sequence, body, hash) VALUES (?, ?, ?)", row)
+        insert_row(connection, self._contents, row)
         self.flushes += 1
         self._durable = Head(row.sequence, row.hash)
 
@@ -151,7 +190,12 @@ class Journal:
     @property
     def full(self) -> bool:
         """The stated capacity is reached: nothing may be sold until rows have left (O-06)."""
-        return self._assigned.sequence - self._base.sequence >= self.capacity_rows
+        return self._assigned.sequence - self.base.sequence >= self.capacity_rows
+
+    @property
+    def fill(self) -> Fill:
+        """How full it is, by its stated capacity and by the disk."""
+        return fill_of(self.path, self._assigned.sequence - self.base.sequence, self.capacity_rows)
 
     @property
     def head(self) -> Head:
@@ -161,17 +205,17 @@ class Journal:
     @property
     def base(self) -> Head:
         """The last row that has left; held rows begin after it."""
-        return self._base
+        return self._state.base
 
     @property
     def acknowledged_through(self) -> int:
         """Every row up to here is durably held by the collector."""
-        return self._acknowledged
+        return self._state.acknowledged
 
     @property
     def unsent(self) -> int:
         """How many durable rows the collector has not confirmed."""
-        return self._durable.sequence - self._acknowledged
+        return self._durable.sequence - self._state.acknowledged
 
     def unresolved(self, card_ref: bytes) -> tuple[int, Intent] | None:
         """The newest intent of this card whose outcome is not known, with its sequence."""
@@ -199,13 +243,16 @@ class Journal:
 
     # Leaving
 
-    def acknowledge(self, through: int, head_hash: bytes, at_ms: int) -> None:
-        """Note that the collector durably holds every row up to `through`, confirmed at `at_ms`.
+    def acknowledge(
+        self, through: int, head_hash: bytes, at_ms: int, checkpoint: Checkpoint | None = None
+    ) -> None:
+        """Note that the collector durably holds every row up to `through`, confirmed at `at_ms`, and keep the signed
+        `checkpoint` these rows were sent under: one flush for both.
 
         The caller has verified the collector's signature. Raises `JournalError` when the hash at `through` is
         not this journal's own; an acknowledgement of what is already acknowledged changes nothing.
         """
-        if through <= self._acknowledged:
+        if through <= self.acknowledged_through:
             return
         if self.hash_at(through) != head_hash:
             raise JournalError(
@@ -213,14 +260,25 @@ class Journal:
                 "Check which collector answers.",
             )
         self._writer.submit(
-            lambda connection: self._acknowledge(connection, through, at_ms), vital=False
+            lambda connection: self._acknowledge(connection, through, at_ms, checkpoint), vital=False
         ).wait()
 
-    def _acknowledge(self, connection: sqlite3.Connection, through: int, at_ms: int) -> None:
+    def _acknowledge(
+        self, connection: sqlite3.Connection, through: int, at_ms: int, checkpoint: Checkpoint | None
+    ) -> None:
+        state = self._state._replace(acknowledged=max(self._state.acknowledged, through))
         with transaction(connection):
-            connection.execute("UPDATE state SET acknowledged = ? WHERE acknowledged < ?", (through, through))
             connection.execute("INSERT OR REPLACE INTO acknowledgement VALUES (?, ?)", (through, at_ms))
-        self._acknowledged = max(self._acknowledged, through)
+            state = self._keep(connection, state, checkpoint)
+            write_state(connection, self._contents, state)
+        self._state = state
+
+    def _keep(self, connection: sqlite3.Connection, state: State, checkpoint: Checkpoint | None) -> State:
+        if checkpoint is None:
+            return state
+        insert_checkpoint(connection, self._contents, state.checkpoints + 1, checkpoint)
+        self.last_signed = checkpoint
+        return state._replace(checkpoints=state.checkpoints + 1)
 
     def purge(self, keep_ms: int, now_ms: int) -> int:
         """Delete the rows acknowledged at least `keep_ms` ago (D-06); return how many left.
@@ -228,30 +286,37 @@ class Journal:
         Works in slices, so that a tap never waits for more than one. The numbering goes on where it was. Rows newer
         than the last note of what is still open stay until the next call.
         """
-        before = self._base.sequence
+        before = self.base.sequence
         self._writer.submit(self._note_open, vital=False).wait()
         while True:
-            start = self._base.sequence
+            start = self.base.sequence
             self._writer.submit(
                 lambda connection: self._purge(connection, now_ms - keep_ms), vital=False
             ).wait()
-            if self._base.sequence == start:
+            if self.base.sequence == start:
                 return start - before
 
     def _purge(self, connection: sqlite3.Connection, confirmed_until_ms: int) -> None:
+        state = self._state
+        (through,) = connection.execute(
+            "SELECT max(through) FROM acknowledgement WHERE at_ms <= ?", (confirmed_until_ms,)
+        ).fetchone()
+        known = min(through or 0, state.acknowledged, state.noted.sequence)
+        last = min(known, state.base.sequence + PURGE_SLICE_ROWS)
+        if last <= state.base.sequence:
+            return
+        try:
+            row = row_at(connection, self._contents, last)
+        except Broken:
+            row = None
+        if row is None:
+            raise row_changed(self.path, last)
+        state = state._replace(base=Head(last, row.hash))
         with transaction(connection):
-            (through,) = connection.execute(
-                "SELECT max(through) FROM acknowledgement WHERE at_ms <= ?", (confirmed_until_ms,)
-            ).fetchone()
-            noted = read_state(connection).checkpoint.sequence
-            last = min(through or 0, noted, self._base.sequence + PURGE_SLICE_ROWS)
-            if last <= self._base.sequence:
-                return
-            (last_hash,) = connection.execute("SELECT hash FROM row WHERE sequence = ?", (last,)).fetchone()
             connection.execute("DELETE FROM row WHERE sequence <= ?", (last,))
             connection.execute("DELETE FROM acknowledgement WHERE through <= ?", (last,))
-            connection.execute("UPDATE state SET base_sequence = ?, base_hash = ?", (last, last_hash))
-        self._base = Head(last, last_hash)
+            write_state(connection, self._contents, state)
+        self._state = state
 
     # Quiet moments and the end
 
@@ -265,21 +330,46 @@ class Journal:
 
     def _note_open(self, connection: sqlite3.Connection) -> None:
         """Note the open records, so that neither opening nor purging needs the rows up to here any more."""
+        state = self._noted()
+        if state is None or state == self._state:
+            return
+        with transaction(connection):
+            write_state(connection, self._contents, state)
+        self._state = state
+
+    def _noted(self) -> State | None:
+        """The line of state with what is open now; None in a busy moment."""
         with self._lock:
             if self._assigned != self._durable:
-                return  # a record is waiting: not quiet, and what is open would run ahead of the rows
+                return None  # a record is waiting: not quiet, and what is open would run ahead of the rows
             head, still_open = self._assigned, list(self._open_records.all())
+        if head == self._state.noted:
+            return self._state
+        notes = tuple((number, build_record(record)) for number, record in still_open)
+        return self._state._replace(noted=head, notes=notes)
+
+    def _last_words(self, connection: sqlite3.Connection) -> None:
+        """A clean end: what is open, and the signed checkpoint of where the journal ends; then fold the log."""
+        state, notary = self._noted() or self._state, self.notary
+        previous = self._sent_head()
         with transaction(connection):
-            connection.execute("DELETE FROM still_open")
-            connection.executemany(
-                "INSERT INTO still_open VALUES (?, ?)",
-                [(number, build_record(record)) for number, record in still_open],
-            )
-            connection.execute("UPDATE state SET checkpoint_sequence = ?, checkpoint_hash = ?", head)
+            if notary is not None and previous is not None:
+                signed = sign_checkpoint(notary, self.terminal, previous, previous, self._durable)
+                state = self._keep(connection, state, signed)
+            if state != self._state:
+                write_state(connection, self._contents, state)
+        self._state = state
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _sent_head(self) -> Head | None:
+        """The last acknowledged row; None in a journal that was changed under our hands."""
+        sequence = self._state.acknowledged
+        found = self.hash_at(sequence)
+        return None if found is None else Head(sequence, found)
 
     def close(self) -> None:
         """Finish what was begun, note what is still open, leave one file. Harmless when called twice."""
-        self._writer.stop(self._when_quiet, JournalError("the journal is closed", "Open it again."))
+        self._writer.stop(self._last_words, JournalError("the journal is closed", "Open it again."))
         self._reader.close()
         self._connection.close()
         self._file_lock.release()
@@ -295,6 +385,13 @@ class Journal:
 
     def _translate(self, error: sqlite3.Error | JournalError) -> JournalError:
         return journal_error(self.path, error)
+
+
+def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) -> State:
+    try:
+        return read_state(connection, contents)
+    except Broken as error:
+        raise state_changed(path) from error
 
 
 def _goes_on(record: AnyRecord) -> bool:

@@ -5,68 +5,77 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from terminal.journal.chain import Head
-from terminal.journal.database import connect_reader, journal_error
-from terminal.journal.records import AnyRecord, parse_record
+from terminal.journal.checkpoint import Checkpoint
+from terminal.journal.database import (
+    connect_reader,
+    contents_of,
+    journal_error,
+    row_changed,
+    state_changed,
+)
+from terminal.journal.sealed import Broken, JournalKey
+from terminal.journal.stored import COLUMNS, Row, State, newest_checkpoint, read_row, read_state
 
 PAGE_ROWS: Final = 1000
 
+__all__ = ["BrokenRow", "JournalReader", "Row", "State"]
 
-class Row(NamedTuple):
-    """One durable row."""
+
+class BrokenRow(NamedTuple):
+    """A row that does not hold what was once written there."""
 
     sequence: int
-    body: bytes
-    hash: bytes
-
-    @property
-    def record(self) -> AnyRecord:
-        """What the row says; raises `UnreadableRecord`."""
-        return parse_record(self.body)
-
-
-class State(NamedTuple):
-    """The one line of state. `base` is the last row that has left, `checkpoint` a head it once had."""
-
-    terminal: int
-    base: Head
-    acknowledged: int
-    checkpoint: Head
-
-
-def read_state(connection: sqlite3.Connection) -> State:
-    """Raises sqlite3.Error."""
-    terminal, base, base_hash, acknowledged, checkpoint, checkpoint_hash = connection.execute(
-        "SELECT terminal, base_sequence, base_hash, acknowledged, checkpoint_sequence, checkpoint_hash"
-        " FROM state"
-    ).fetchone()
-    return State(terminal, Head(base, base_hash), acknowledged, Head(checkpoint, checkpoint_hash))
 
 
 class JournalReader:
     """A read-only view of the durable rows; may be shared by threads."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `JournalError` when there is no usable journal at `path`."""
+    def __init__(self, path: Path, key: JournalKey | None = None) -> None:
+        """Raises `JournalError` when there is no usable journal at `path`, `JournalSealed` without its `key`."""
         self._path = path
         self._lock = threading.Lock()
         self._connection = connect_reader(path)
+        try:
+            with self._reported():
+                self._contents = contents_of(self._connection, path, key)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def state(self) -> State:
-        try:
-            with self._lock:
-                return read_state(self._connection)
-        except sqlite3.Error as error:
-            raise journal_error(self._path, error) from error
+        """Raises `JournalError`; `JournalDamaged` when the line of state was changed."""
+        with self._reported(), self._lock:
+            try:
+                return read_state(self._connection, self._contents)
+            except Broken as error:
+                raise state_changed(self._path) from error
+
+    @property
+    def sealed(self) -> bool:
+        """Whether contents lie in the file sealed."""
+        return self._contents.key is not None
+
+    def last_sequence(self) -> int:
+        """The number of the newest row ever held."""
+        with self._reported(), self._lock:
+            (last,) = self._connection.execute("SELECT max(sequence) FROM row").fetchone()
+        return max(last or 0, self.state().base.sequence)
+
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """The last signed checkpoint that was kept; raises `JournalDamaged` when it was changed."""
+        with self._reported(), self._lock:
+            try:
+                return newest_checkpoint(self._connection, self._contents)
+            except Broken as error:
+                raise state_changed(self._path) from error
 
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
-        """At most `limit` rows with a sequence above `after`, in order."""
-        return self._select(
-            "SELECT sequence, body, hash FROM row WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit
-        )
+        """At most `limit` rows with a sequence above `after`, in order. Raises `JournalDamaged` at a changed one."""
+        return self._select("WHERE sequence > ? ORDER BY sequence LIMIT ?", after, limit)
 
     def all_rows(self) -> Iterator[Row]:
         """Every row there is, in order, read a page at a time."""
@@ -77,21 +86,44 @@ class JournalReader:
 
     def newest(self, limit: int = 20) -> list[Row]:
         """The last `limit` rows, in order."""
-        query = "SELECT sequence, body, hash FROM row ORDER BY sequence DESC LIMIT ?"
-        return self._select(query, limit)[::-1]
+        return self._select("ORDER BY sequence DESC LIMIT ?", limit)[::-1]
+
+    def scan(self, after: int = 0) -> Iterator[Row | BrokenRow]:
+        """Every row above `after`, a changed one as such: for those who must see the others all the same."""
+        while columns := self._columns("WHERE sequence > ? ORDER BY sequence LIMIT ?", after, PAGE_ROWS):
+            for sequence, body, row_hash in columns:
+                after = sequence
+                try:
+                    yield read_row(self._contents, sequence, body, row_hash)
+                except Broken:
+                    yield BrokenRow(sequence)
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The hash of a row that is still held, or of the place where the held rows begin."""
-        found = self._select("SELECT sequence, body, hash FROM row WHERE sequence = ?", sequence)
+        found = self._select("WHERE sequence = ?", sequence)
         if found:
             return found[0].hash
         base = self.state().base
         return base.hash if base.sequence == sequence else None
 
-    def _select(self, query: str, *values: int) -> list[Row]:
+    def _select(self, where: str, *values: int) -> list[Row]:
+        rows = []
+        for sequence, body, row_hash in self._columns(where, *values):
+            try:
+                rows.append(read_row(self._contents, sequence, body, row_hash))
+            except Broken as error:
+                raise row_changed(self._path, sequence) from error
+        return rows
+
+    def _columns(self, where: str, *values: int) -> list[tuple[int, bytes, object]]:
+        query = f"SELECT {COLUMNS} FROM row {where}"  # noqa: S608 our own words
+        with self._reported(), self._lock:
+            return list(self._connection.execute(query, values))
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
         try:
-            with self._lock:
-                return [Row(*row) for row in self._connection.execute(query, values)]
+            yield
         except sqlite3.Error as error:
             raise journal_error(self._path, error) from error
 

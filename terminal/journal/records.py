@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from terminal.journal.canteen_records import CanteenRecord, MealLine
+from terminal.journal.operation_records import Restored
 from terminal.journal.record_base import Record
 
 RECORD_VERSION: Final = 1
@@ -172,6 +173,7 @@ AnyRecord: TypeAlias = (
     | Fault
     | CashSale
     | CanteenRecord
+    | Restored
 )
 
 _encode = msgspec.msgpack.Encoder().encode

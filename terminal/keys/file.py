@@ -8,8 +8,9 @@
     school = "..."
     [lists]
     deny = "32 or more hexadecimal digits"
-    [storage]                                   # only where files are sealed at rest, as a roster is
-    roster = "64 hexadecimal digits"
+    [storage]                                   # what seals files at rest
+    journal = "64 hexadecimal digits"           # wraps the key of each journal
+    roster = "64 hexadecimal digits"            # in a canteen
 
 A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
 """

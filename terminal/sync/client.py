@@ -8,6 +8,7 @@ this journal has, with the very hash it has there. Anything else changes nothing
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from terminal.clock import Clock
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head
+from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal
 from terminal.sync.link import WAIT, Answer, CollectorLink
 from terminal.sync.wire import (
@@ -25,7 +27,6 @@ from terminal.sync.wire import (
     Batch,
     Malformed,
     Refusal,
-    Signer,
     ack_is_genuine,
     build_batch,
     encode,
@@ -67,6 +68,7 @@ class SyncClient:
         self._batch_records = batch_records
         self._resend_after: int | None = None
         self._greeted = False
+        self._confirmed_through = 0
 
     @property
     def journal(self) -> Journal:
@@ -126,7 +128,22 @@ class SyncClient:
         rows = journal.rows(after, min(self._batch_records, head.sequence - after))
         bodies = tuple(row.body for row in rows)
         previous, at_ms = Head(after, previous_hash), int(self._clock.now().timestamp() * 1000)
-        return build_batch(journal.terminal, previous, bodies, head, at_ms, self._signer)
+        return self._build(previous, bodies, head, at_ms)
+
+    def _build(self, previous: Head, bodies: tuple[bytes, ...], head: Head, at_ms: int) -> Batch:
+        confirmed = self._confirmed_through
+        return build_batch(
+            self._journal.terminal, previous, bodies, head, at_ms, self._signer, confirmed_through=confirmed
+        )
+
+    def _confess(self, head: Head) -> None:
+        """Tell the collector that this journal ends before what it confirmed.
+
+        It cannot know by itself: a late copy of an old batch looks the same, and clocks go wrong.
+        """
+        at_ms = int(self._clock.now().timestamp() * 1000)
+        with suppress(CollectorError):  # the caller reports the worse problem; the next batch confesses again
+            self._link.upload(encode(self._build(head, (), head, at_ms)))
 
     def _take(self, ack: Ack, batch: Batch) -> None:
         journal = self._journal
@@ -151,7 +168,9 @@ class SyncClient:
                 "Somebody replays messages: check the network.",
             )
         head = journal.head
+        self._confirmed_through = max(self._confirmed_through, ack.through)
         if ack.through > head.sequence:
+            self._confess(head)
             raise CollectorError(
                 f"the collector holds row {ack.through}, this journal ends at row {head.sequence}",
                 "This journal is an old or cut copy, or two machines share the number: stop taking taps.",

@@ -3,9 +3,13 @@
     POST /v1/batches   msgpack `Batch`   → 200 msgpack `Ack`, or 4xx JSON `Refusal`
 
 A batch carries consecutive row bodies only; their hashes follow from `previous_hash`, so the signature over
-the last hash covers every body and its place. An empty batch is a greeting: it states the terminal's head and
-asks for an acknowledgement. Arrays, version first, fields only ever appended (as in
-`terminal.journal.records`).
+the last hash covers every body and its place. That signature is the terminal's checkpoint over these rows
+(`terminal.journal.checkpoint`). An empty batch is a greeting: it states the terminal's head and asks for an
+acknowledgement; the checkpoint of a clean shutdown is one. Arrays, version first, fields only ever appended (as
+in `terminal.journal.records`).
+
+A collector that cannot take more just now answers 429 or 503 with `Reason.BUSY` or `Reason.UNAVAILABLE` and may say
+`Retry-After: SECONDS`; the terminal keeps its rows and comes back then.
 """
 
 from __future__ import annotations
@@ -13,15 +17,25 @@ from __future__ import annotations
 import struct
 from enum import StrEnum
 from functools import reduce
-from hashlib import sha256
-from typing import Annotated, Final, Protocol, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from terminal.journal.chain import HASH_BYTES, Head, link
+from terminal.journal.chain import Head, link
+from terminal.journal.checkpoint import (
+    Checkpoint,
+    Hash,
+    Moment,
+    Number,
+    Signature,
+    Signer,
+    VersionText,
+    checkpoint_is_genuine,
+    signed_digest,
+)
 
 WIRE_VERSION: Final = 1
 BATCHES_PATH: Final = "/v1/batches"
@@ -30,15 +44,9 @@ MAX_BATCH_RECORDS: Final = 200
 MAX_BODY_BYTES: Final = 4_096
 MAX_BATCH_BYTES: Final = 1 << 20
 
-Number = Annotated[int, Meta(ge=0, lt=1 << 32)]
-Moment = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
-Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Body = Annotated[bytes, Meta(min_length=1, max_length=MAX_BODY_BYTES)]
 
-_BATCH_DOMAIN: Final = b"resident-batch-1"
 _ACK_DOMAIN: Final = b"resident-ack-1"
-_BATCH_HEADER: Final = struct.Struct(">IIIQI32s32s32s")
 _ACK_FIELDS: Final = struct.Struct(">IIQ32s")
 
 
@@ -47,12 +55,6 @@ Message = TypeVar("Message", "Batch", "Ack")
 
 class Malformed(ValueError):
     """The bytes are no message of this protocol version."""
-
-
-class Signer(Protocol):
-    """A private Ed25519 key that can be used but need not be readable."""
-
-    def sign(self, data: bytes, /) -> bytes: ...
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,12 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     head_hash: Hash
     sent_at_ms: Moment
     signature: Signature
+    confirmed_through: Number = 0
+    """The highest row that an acknowledgement has named to the sending program since it started. Above the head it
+    is a confession: this journal is shorter than what was once sent from it."""
+    tariff: VersionText = ""
+    deny_list: VersionText = ""
+    """The versions decisions were made from, as the checkpoint states them."""
 
     @property
     def last(self) -> int:
@@ -80,6 +88,23 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     @property
     def head(self) -> Head:
         return Head(self.head_sequence, self.head_hash)
+
+    def checkpoint(self, last_hash: bytes) -> Checkpoint:
+        """The checkpoint its signature is; `last_hash` is that of the last row (of the one before, in a greeting)."""
+        return Checkpoint(
+            terminal=self.terminal,
+            first=self.first,
+            last=self.last,
+            at_ms=self.sent_at_ms,
+            head_sequence=self.head_sequence,
+            previous_hash=self.previous_hash,
+            last_hash=last_hash,
+            head_hash=self.head_hash,
+            tariff=self.tariff,
+            deny_list=self.deny_list,
+            signature=self.signature,
+            confirmed_through=self.confirmed_through,
+        )
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True):
@@ -102,6 +127,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     GAP = "gap"
     OTHER_HASH = "other_hash"
+    BUSY = "busy"
     UNAVAILABLE = "unavailable"
 
 
@@ -124,7 +150,16 @@ def row_hashes(batch: Batch) -> list[bytes]:
 
 
 def build_batch(
-    terminal: int, previous: Head, bodies: tuple[bytes, ...], head: Head, sent_at_ms: int, signer: Signer
+    terminal: int,
+    previous: Head,
+    bodies: tuple[bytes, ...],
+    head: Head,
+    sent_at_ms: int,
+    signer: Signer,
+    *,
+    confirmed_through: int = 0,
+    tariff: str = "",
+    deny_list: str = "",
 ) -> Batch:
     """The signed batch of the rows with `bodies` that follow `previous`."""
     unsigned = Batch(
@@ -137,14 +172,37 @@ def build_batch(
         head_hash=head.hash,
         sent_at_ms=sent_at_ms,
         signature=b"",
+        confirmed_through=confirmed_through,
+        tariff=tariff,
+        deny_list=deny_list,
     )
-    digest = _batch_digest(unsigned, reduce(link, bodies, previous.hash))
-    return msgspec.structs.replace(unsigned, signature=signer.sign(digest))
+    last_hash = reduce(link, bodies, previous.hash)
+    return msgspec.structs.replace(
+        unsigned, signature=signer.sign(signed_digest(unsigned.checkpoint(last_hash)))
+    )
+
+
+def greeting_of(checkpoint: Checkpoint) -> Batch:
+    """A checkpoint that covers no rows, as the greeting it is."""
+    return Batch(
+        version=WIRE_VERSION,
+        terminal=checkpoint.terminal,
+        first=checkpoint.first,
+        previous_hash=checkpoint.previous_hash,
+        bodies=(),
+        head_sequence=checkpoint.head_sequence,
+        head_hash=checkpoint.head_hash,
+        sent_at_ms=checkpoint.at_ms,
+        signature=checkpoint.signature,
+        confirmed_through=checkpoint.confirmed_through,
+        tariff=checkpoint.tariff,
+        deny_list=checkpoint.deny_list,
+    )
 
 
 def batch_is_genuine(batch: Batch, last_hash: bytes, key: Ed25519PublicKey) -> bool:
     """Whether the terminal with `key` signed this batch; `last_hash` is computed from the bodies received."""
-    return _verifies(key, batch.signature, _batch_digest(batch, last_hash))
+    return checkpoint_is_genuine(batch.checkpoint(last_hash), key)
 
 
 def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer) -> Ack:
@@ -155,7 +213,11 @@ def build_ack(terminal: int, head: Head, at_ms: int, signer: Signer) -> Ack:
 
 def ack_is_genuine(ack: Ack, key: Ed25519PublicKey) -> bool:
     """Whether the collector with `key` signed this acknowledgement."""
-    return _verifies(key, ack.signature, _ack_bytes(ack))
+    try:
+        key.verify(ack.signature, _ack_bytes(ack))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def encode(message: Batch | Ack) -> bytes:
@@ -178,34 +240,12 @@ def parse_ack(data: bytes) -> Ack:
 def _parse(data: bytes, kind: type[Message]) -> Message:
     try:
         message = msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(str(error)) from error
     if message.version != WIRE_VERSION:
         raise Malformed(f"wire version {message.version}, this side speaks {WIRE_VERSION}")
     return message
 
 
-def _batch_digest(batch: Batch, last_hash: bytes) -> bytes:
-    header = _BATCH_HEADER.pack(
-        batch.terminal,
-        batch.first,
-        batch.last,
-        batch.sent_at_ms,
-        batch.head_sequence,
-        batch.previous_hash,
-        last_hash,
-        batch.head_hash,
-    )
-    return sha256(_BATCH_DOMAIN + header).digest()
-
-
 def _ack_bytes(ack: Ack) -> bytes:
     return _ACK_DOMAIN + _ACK_FIELDS.pack(ack.terminal, ack.through, ack.at_ms, ack.head_hash)
-
-
-def _verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
-    try:
-        key.verify(signature, data)
-    except InvalidSignature:
-        return False
-    return True

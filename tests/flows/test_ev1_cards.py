@@ -11,6 +11,7 @@ from sim.card.files import ValueFile
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.faults import replace as answer_instead
+from terminal.cli.assemble import journal_key
 from terminal.cli.town import Town
 from terminal.journal.records import Committed, Intent, parse_record
 from terminal.tap_report import End
@@ -79,7 +80,7 @@ def test_unresolved_tap_survives_a_restart(town_of: OpenTown, writer: Writer) ->
         (open_sequence, _), *more = journal.open_intents()
         assert not more
         journal.close()
-        reopened = type(journal).open(journal.path, journal.terminal)
+        reopened = type(journal).open(journal.path, journal.terminal, key=journal_key(journal.path))
         town.terminals[writer.first.number].journal = reopened
         town.clock.advance(5)
         again = town.tap(writer.first.number, writer.resident).report

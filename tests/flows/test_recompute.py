@@ -10,11 +10,10 @@ from msgspec import structs
 
 from terminal.canteen.replay import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.assemble import JOURNAL_FILE
+from terminal.cli.assemble import journal_reader
 from terminal.cli.demo_script import DAY
 from terminal.cli.recompute import charges_again
 from terminal.cli.town import Town
-from terminal.journal.reader import JournalReader
 from terminal.policy.document import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol
@@ -113,7 +112,7 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
 
 
 def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, object]]:
-    reader = JournalReader(town.folder / str(A) / JOURNAL_FILE)
+    reader = journal_reader(town.folder / str(A))
     try:
         return list(charges_again(reader, {town.policy.tariff: town.policy}, replay))
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
+from terminal.cli.assemble import journal_key
 from terminal.cli.demo_script import Stop
 from terminal.cli.town import Town, purse_minor
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
@@ -125,7 +126,7 @@ def test_unresolved_tap_survives_a_restart(town_of: OpenTown, writer: Writer) ->
         assert not more
         assert intent.charge_minor == writer.charge_minor
         journal.close()
-        reopened = type(journal).open(journal.path, journal.terminal)
+        reopened = type(journal).open(journal.path, journal.terminal, key=journal_key(journal.path))
         town.terminals[writer.first.number].journal = reopened
         town.clock.advance(5)
         again = town.tap(writer.first.number, writer.resident).report

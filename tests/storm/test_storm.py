@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from terminal.cli.storm_plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, faults_named
+from terminal.cli.storm_plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
 from terminal.cli.storm_process import play_processes
 from terminal.cli.storm_run import Town, Violation, play_town, shrink, storm
 from terminal.errors import ProfileError
@@ -93,6 +93,18 @@ def test_a_violation_is_shrunk_to_a_story_that_can_be_played_again(tmp_path: Pat
         again = msgspec.json.decode(msgspec.json.encode(violation), type=Violation)
         assert not play_town(again.town, again.replay).sound
     assert play_town(town, violation.replay).sound, "without the mistake the same story ends well"
+
+
+def test_a_late_batch_and_a_clock_set_back_are_no_cut_journal() -> None:
+    """Found by a long run: the collector took the later time for the newer batch."""
+    story = [
+        Step("sync", 3, fault=Kind.DELAYED),
+        Step("tap", 3, 32.9, 17),
+        Step("between", 3, 9.8, fault=Kind.CLOCK_BACK, value=7200),
+        Step("sync", 3),
+    ]
+    found = play_town(Town(1001003004), story)
+    assert found.sound, found.problems
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:

@@ -20,7 +20,7 @@ from terminal.collector import reconcile, store
 from terminal.commit.machine import Step
 from terminal.commit.settle import Settlement
 from terminal.commit.write import Committed, NotCommitted, Unknown
-from terminal.journal import database, journal, tail
+from terminal.journal import database, journal, stored, tail
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
 from terminal.sync import client
@@ -89,16 +89,13 @@ def sequence_reused_after_restart(patch: Patch) -> None:
     """After a restart numbering goes on behind what is acknowledged, as if the rows above had gone."""
     original = tail.load_tail
 
-    def load(connection: Any, state: Any, path: Any, open_records: OpenRecords) -> Head:
-        head = original(connection, state, path, open_records)
-        last = connection.execute(
-            "SELECT sequence, hash FROM row WHERE sequence < ? ORDER BY sequence DESC LIMIT 1",
-            (head.sequence,),
-        ).fetchone()
-        if last is None or head.sequence <= max(state.acknowledged, state.checkpoint.sequence):
+    def load(connection: Any, contents: Any, state: Any, path: Any, open_records: OpenRecords) -> Head:
+        head = original(connection, contents, state, path, open_records)
+        last = stored.row_at(connection, contents, head.sequence - 1)
+        if last is None or head.sequence <= max(state.acknowledged, state.noted.sequence):
             return head
         connection.execute("DELETE FROM row WHERE sequence = ?", (head.sequence,))
-        return Head(*last)
+        return Head(last.sequence, last.hash)
 
     patch.setattr(journal, "load_tail", load)
 
@@ -131,7 +128,7 @@ def dedupe_outside_the_transaction(patch: Patch) -> None:
     original = store.CollectorStore._receive
 
     def receive(self: Any, batch: Any, hashes: Any, at_ms: int) -> Head:
-        held, _ = self._held(batch.terminal)
+        held = self._held(batch.terminal)
         if batch.bodies and held.sequence < batch.last and batch.first <= held.sequence + 1:
             values = (batch.terminal, batch.last, hashes[-1], batch.head_sequence, batch.sent_at_ms, at_ms)
             self._connection.execute(store._UPSERT_TERMINAL, values)

@@ -211,7 +211,7 @@ def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, 
     sold = school("canteen", "sell", ANNA, "--product", "bun", *AT)
     assert sold.returncode == 22
     with sqlite3.connect(tmp_path / "var/terminal/journal.db") as database:
-        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA user_version = 2")
     database.close()
     report = json.loads(school("canteen", "report", "--json").stdout)
     assert report["sources"] == {}, "not yet in the journal"

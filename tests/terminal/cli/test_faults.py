@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.journal.journal import Journal
+from terminal.cli.assemble import open_journal
 from terminal.policy.document import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
 from tests.terminal.cli.conftest import Run, Start
@@ -81,12 +81,10 @@ def test_production_keys_are_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_second_process_on_one_journal_is_turned_away(run: Run, start: Start, tmp_path: Path) -> None:
-    (tmp_path / STATE).mkdir()
-    journal = Journal.open(tmp_path / STATE / "journal.db", 1)
-    finished = run(*SERVE, "--reader", "sim:adult_purse")
-    assert finished.returncode == 21
-    assert_one_line(finished.stderr)
-    journal.close()
+    with open_journal(tmp_path / STATE, 1):
+        finished = run(*SERVE, "--reader", "sim:adult_purse")
+        assert finished.returncode == 21
+        assert_one_line(finished.stderr)
     assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
 
 

@@ -30,11 +30,21 @@ class Chain:
         for body in bodies:
             self.heads.append(Head(self.heads[-1].sequence + 1, link(self.heads[-1].hash, body)))
 
-    def batch(self, first: int, last: int, sent_at_ms: int = 1, head: int | None = None, key=KEY) -> bytes:
+    def batch(
+        self, first: int, last: int, sent_at_ms: int = 1, head: int | None = None, key=KEY, confirmed: int = 0
+    ) -> bytes:
         claimed = self.heads[last if head is None else head]
         bodies = tuple(self.bodies[first - 1 : last])
         return wire.encode(
-            wire.build_batch(self.terminal, self.heads[first - 1], bodies, claimed, sent_at_ms, key)
+            wire.build_batch(
+                self.terminal,
+                self.heads[first - 1],
+                bodies,
+                claimed,
+                sent_at_ms,
+                key,
+                confirmed_through=confirmed,
+            )
         )
 
 
@@ -125,10 +135,13 @@ def test_a_stated_head_that_does_not_fit_is_noticed_without_its_row(enrolled):
 
 
 def test_a_cut_tail_is_an_alarm_but_a_late_copy_is_not(enrolled):
+    """Whatever the terminal's clock said when either was sent."""
     send(enrolled, CHAIN.batch(1, 8, sent_at_ms=100))
-    assert send(enrolled, CHAIN.batch(1, 4, sent_at_ms=50)) == (200, 8)
+    for sent_at_ms in (50, 100, 101):
+        assert send(enrolled, CHAIN.batch(1, 4, sent_at_ms, confirmed=4)) == (200, 8)
+        assert send(enrolled, CHAIN.batch(5, 4, sent_at_ms)) == (200, 8)
     assert enrolled.alarms() == []
-    assert send(enrolled, CHAIN.batch(5, 4, sent_at_ms=101)) == (200, 8)
+    assert send(enrolled, CHAIN.batch(5, 4, sent_at_ms=101, confirmed=8)) == (200, 8)
     assert enrolled.alarms() == [("cut_tail", 7, 4)]
 
 

@@ -52,7 +52,9 @@ def test_a_disk_that_fails_in_the_middle_of_a_row(tmp_path):
     path = tmp_path / "journal.db"
     done = subprocess.run([*APPENDER, str(path), "200000"], capture_output=True, text=True, check=True)
     *stored, error = done.stdout.splitlines()
-    assert "failed: disk I/O error" in error
+    assert "no room on the disk" in error
+    assert "may not grow beyond 200000 bytes" in error
+    assert "Free space" in error
     found = verify(path)
     assert (found.ok, found.last) == (True, int(stored[-1]))
     journal = Journal.open(path, 7)

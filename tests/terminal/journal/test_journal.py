@@ -357,7 +357,7 @@ def damage_tail(path, statement: str) -> None:
         ("DELETE FROM row WHERE sequence = 5", "row 5 .* is missing"),
         ("DELETE FROM row WHERE sequence > 8", "ends at row 8, but it once held row 10"),
         ("DELETE FROM row", "ends at row 0, but it once held row 10"),
-        ("PRAGMA user_version = 9", "schema 9, this software works with 1"),
+        ("PRAGMA user_version = 9", "schema 9, this software works with 2"),
         ("PRAGMA application_id = 1", "not a terminal's journal"),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.journal.chain import Head, genesis, link
+from terminal.journal.checkpoint import build_checkpoint, checkpoint_is_genuine, parse_checkpoint
 from terminal.sync import wire
 from terminal.sync.wire import Malformed
 
@@ -16,6 +17,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 BODIES = (b"\x01one", b"\x01two", b"\x01three")
 START = genesis(7)
 BATCH = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY)
+CONFESSION = wire.build_batch(7, START, BODIES, Head(9, bytes(32)), 1_000, KEY, confirmed_through=12)
 ACK = wire.build_ack(7, Head(3, bytes(range(32))), 2_000, KEY)
 
 
@@ -68,6 +70,25 @@ def test_any_changed_byte_of_an_acknowledgement_is_noticed(position, change):
     assert not wire.ack_is_genuine(ack, KEY.public_key())
 
 
+@given(st.integers(0, len(wire.encode(CONFESSION)) - 1), st.integers(1, 255))
+def test_what_the_terminal_says_it_was_told_is_signed(position, change):
+    data = bytearray(wire.encode(CONFESSION))
+    data[position] ^= change
+    try:
+        batch = wire.parse_batch(bytes(data))
+    except Malformed:
+        return
+    assert not is_genuine(batch)
+
+
+def test_a_batch_of_older_software_is_still_understood():
+    older = wire.parse_batch(wire.msgspec.msgpack.encode(list(msgspec.structs.astuple(BATCH))[:9]))
+    assert older == BATCH
+    assert is_genuine(older)
+    silenced = wire.msgspec.msgpack.encode(list(msgspec.structs.astuple(CONFESSION))[:9])
+    assert not is_genuine(wire.parse_batch(silenced))
+
+
 @given(st.binary(max_size=200))
 def test_random_bytes_are_malformed(data):
     for parse in (wire.parse_batch, wire.parse_ack):
@@ -98,3 +119,30 @@ def test_the_two_signatures_cannot_stand_for_each_other():
     ack = msgspec.structs.replace(ACK, signature=BATCH.signature)
     assert not wire.ack_is_genuine(ack, KEY.public_key())
     assert not wire.ack_is_genuine(ACK, Ed25519PrivateKey.generate().public_key())
+
+
+VERSIONED = wire.build_batch(
+    7, genesis(7), BODIES, Head(9, bytes(32)), 5, KEY, tariff="demo@1", deny_list="00c0ffee"
+)
+
+
+@given(st.integers(0, len(wire.encode(VERSIONED)) - 1), st.integers(1, 255))
+def test_the_versions_of_tariff_and_deny_list_are_signed(position, change):
+    data = bytearray(wire.encode(VERSIONED))
+    data[position] ^= change
+    try:
+        batch = wire.parse_batch(bytes(data))
+    except Malformed:
+        return
+    assert not is_genuine(batch)
+
+
+def test_a_batch_is_its_checkpoint():
+    last_hash = wire.row_hashes(VERSIONED)[-1]
+    checkpoint = VERSIONED.checkpoint(last_hash)
+    assert checkpoint_is_genuine(checkpoint, KEY.public_key())
+    assert parse_checkpoint(build_checkpoint(checkpoint)) == checkpoint
+    assert (checkpoint.first, checkpoint.last, checkpoint.last_hash) == (1, len(BODIES), last_hash)
+    assert (checkpoint.tariff, checkpoint.deny_list) == ("demo@1", "00c0ffee")
+    for change in ({"tariff": "demo@2"}, {"deny_list": ""}, {"last_hash": bytes(32)}, {"last": 1}):
+        assert not checkpoint_is_genuine(msgspec.structs.replace(checkpoint, **change), KEY.public_key())

@@ -1,0 +1,110 @@
+"""`terminal backup` and `terminal restore`: a terminal onto new hardware, without losing or repeating a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from terminal.cli.options import DEFAULT_COLLECTOR, DEFAULT_STATE, CollectorUrl, Json, Keys, Number, State
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it: on another disk than the terminal's own.")],
+    state: State = DEFAULT_STATE,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
+    from terminal.cli.assemble import SOFTWARE, Station, journal_file, journal_key
+    from terminal.cli.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.operations.backup import Source, back_up, check_backup
+    from terminal.operations.status import read_status
+
+    provider, journal = Station(0, "", state, "", keys).load_keys(), journal_file(state)
+    status = read_status(state)
+    source = Source(
+        folder=state,
+        journal=journal,
+        profile=status.profile if status else "",
+        software=SOFTWARE,
+        key=journal_key(journal, provider),
+        sealer=provider.sealer,
+    )
+    back_up(source, file, SystemClock().now())
+    header = check_backup(file, provider.sealer)
+    size = file.stat().st_size
+    if json:
+        print_json({"terminal": header.terminal, "head": header.head, "bytes": size, "file": str(file)})
+    else:
+        print(f"terminal {header.terminal} up to row {header.head}: {size} bytes in {file}")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `terminal backup` wrote.")],
+    state: State = DEFAULT_STATE,
+    number: Number = 1,
+    collector: CollectorUrl = DEFAULT_COLLECTOR,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Make this machine the terminal of a backup: it goes on behind every number the old hardware may have used.
+
+    Needs the collector, and this machine's own key enrolled there in place of the old one.
+    """
+    from terminal.cli.assemble import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, Station
+    from terminal.cli.output import print_json
+    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.clock import SystemClock
+    from terminal.operations.restore import NewHardware
+    from terminal.operations.restore import restore as put_onto
+    from terminal.sync.identity import load_or_create_key, read_public_key
+    from terminal.sync.link import HttpLink
+
+    machine = NewHardware(
+        folder=state,
+        journal=state / JOURNAL_FILE,
+        terminal=number,
+        software=SOFTWARE,
+        sealer=Station(number, "", state, "", keys).load_keys().sealer,
+        signer=load_or_create_key(state / IDENTITY_FILE),
+        clock=SystemClock(),
+    )
+    own = state / COLLECTOR_KEY_FILE
+    link = HttpLink(collector)
+    try:
+        done = put_onto(
+            file,
+            machine,
+            link,
+            lambda unpacked: read_public_key(own if own.exists() else unpacked / COLLECTOR_KEY_FILE),
+        )
+    finally:
+        link.close()
+    if json:
+        print_json(
+            {
+                "terminal": number,
+                "backup_head": done.backup.head,
+                "sent": done.sent,
+                "held_through": done.held_through,
+                "first": done.first,
+                "unresolved": done.unresolved,
+                "shift_ended": done.shift_ended,
+            }
+        )
+        return
+    print(
+        f"terminal {number} goes on with row {done.first}; the collector holds everything up to {done.held_through}"
+    )
+    if done.sent:
+        print(f"  {done.sent} rows of the backup were not there yet and were sent")
+    print(
+        f"  rows {done.held_through + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
+    )
+    if done.unresolved:
+        print(f"  {done.unresolved} taps whose end nobody knows still wait for their cards")
+    if done.shift_ended is not None:
+        print(f"  shift {done.shift_ended} ended with the old hardware: open a new one")

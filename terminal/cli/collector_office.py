@@ -1,0 +1,212 @@
+"""What an operator asks of a collector's folder, whether the collector runs or not."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from terminal.cli.options import Json
+from terminal.errors import CollectorError, TerminalError
+
+if TYPE_CHECKING:
+    from terminal.collector.service import Tls
+    from terminal.collector.views import Office
+
+Folder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
+FOLDER = Path("var/collector")
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet, sums in roubles.")]
+
+
+def status(folder: Folder = FOLDER, json: Json = False) -> None:
+    """The whole in a few numbers."""
+    with office_of(folder) as office:
+        found = office.status(_now_ms())
+    _print_fields("collector", found, json)
+
+
+def terminals(folder: Folder = FOLDER, json: Json = False, as_csv: Csv = False) -> None:
+    """Each terminal: its key, its newest batch, what it has not sent yet, its reader, its alarms."""
+    with office_of(folder) as office:
+        found = office.terminals(_now_ms())
+    _print_rows("terminals", found, json, as_csv)
+
+
+def alarms(
+    folder: Folder = FOLDER,
+    everything: Annotated[bool, typer.Option("--all", help="Those somebody has dealt with as well.")] = False,
+    json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """What somebody must look at; docs/collector.md says what each means and what to do."""
+    from terminal.collector.watch import as_time
+
+    with office_of(folder) as office:
+        found = office.store.alarms(only_open=not everything)
+    if json or as_csv:
+        _print_rows("alarms", [alarm._asdict() | {"open": alarm.open} for alarm in found], json, as_csv)
+        return
+    if not found:
+        print("no alarm waits for anybody")
+    for alarm in found:
+        row = f" row {alarm.sequence}" if alarm.sequence else ""
+        who = f" terminal {alarm.terminal}{row}" if alarm.terminal else ""
+        times = f", {alarm.times} times" if alarm.times > 1 else ""
+        print(f"{alarm.id:>5}  {as_time(alarm.last_at_ms)}  {alarm.kind}{who}: {alarm.detail}{times}")
+        if alarm.acknowledged_at_ms is not None:
+            said = f": {alarm.comment}" if alarm.comment else ""
+            print(f"       {as_time(alarm.acknowledged_at_ms)}  {alarm.acknowledged_by}{said}")
+
+
+def ack(
+    alarm: Annotated[int, typer.Argument(help="The number `alarms` shows.")],
+    by: Annotated[str, typer.Option(help="Who has dealt with it: a staff number or the like.")],
+    comment: Annotated[str, typer.Option(help="What was found and done.")] = "",
+    folder: Folder = FOLDER,
+) -> None:
+    """Note that an alarm is dealt with. It stays in the history, and opens again when it is seen again."""
+    with office_of(folder) as office:
+        if not office.store.acknowledge(alarm, by, comment, _now_ms()):
+            raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
+    print(f"alarm {alarm} acknowledged by {by}")
+
+
+def report(
+    day: Annotated[str, typer.Option(help="Service day, 2026-09-15; without it the newest there is.")] = "",
+    by: Annotated[str, typer.Option(help="terminal, route, school or funder.")] = "terminal",
+    folder: Folder = FOLDER,
+    json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """The reconciliation of a service day; its sums are those of the records, to the kopeck."""
+    from terminal.cli.output import print_json
+    from terminal.collector.days import By
+
+    if by not in list(By):
+        raise TerminalError(f"a day cannot be broken down by {by}", "Give terminal, route, school or funder.")
+    with office_of(folder) as office:
+        found = office.day(day or next(iter(office.books.days(1)), ""), By(by))
+    if json:
+        print_json(found)
+        return
+    if found.behind:
+        print(f"{found.behind} records are not booked yet: a running collector books them", file=sys.stderr)
+    if not as_csv:
+        print(f"service day {found.day or '-'} by {found.by}")
+    _print_rows("", [*found.lines, found.total], json=False, as_csv=as_csv)
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new folder, best on another disk.")],
+    folder: Folder = FOLDER,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Also the collector's private key: needed to go on elsewhere.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Copy everything that cannot be made again, while the collector runs, and check the copy."""
+    from terminal.collector.backup import back_up
+
+    _print_fields(f"backup in {target}", back_up(folder, target, with_key=with_key), json)
+
+
+@contextmanager
+def office_of(folder: Path) -> Iterator[Office]:
+    """Store, books and keys of a collector's folder, whether it runs or not. Raises `CollectorError`."""
+    from terminal.collector.books import BOOKS_FILE
+    from terminal.collector.books_reader import BooksReader
+    from terminal.collector.enrolment import Enrolment
+    from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
+    from terminal.collector.store import CollectorStore
+    from terminal.collector.views import Office
+    from terminal.collector.watch import WatchLimits
+
+    for name in (DATABASE_FILE, BOOKS_FILE):
+        if not (folder / name).is_file():
+            raise CollectorError(
+                f"there is no {name} in {folder}", "Give --folder; a collector that runs makes it."
+            )
+    store = CollectorStore(folder / DATABASE_FILE)
+    try:
+        books = BooksReader(folder / BOOKS_FILE, store)
+        yield Office(store, books, Enrolment(folder / TERMINALS_FOLDER), WatchLimits().silent_ms)
+    finally:
+        store.close()
+
+
+def known_zone(name: str) -> str:
+    """`name`, when it is a time zone."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CollectorError(f"{name} is no time zone", "Give one like Europe/Volgograd.") from error
+
+
+def tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    """The three options together."""
+    from terminal.collector.service import Tls
+
+    if certificate and key:
+        return Tls(certificate, key, client_ca)
+    if certificate or key or client_ca:
+        raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    return None
+
+
+def _now_ms() -> int:
+    from terminal.clock import SystemClock
+
+    return int(SystemClock().now().timestamp() * 1000)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    found = {name: getattr(value, name) for name in value.__slots__}
+    if hasattr(value, "records_minor"):
+        found["records_minor"] = value.records_minor
+    return found
+
+
+def _print_fields(title: str, value: Any, json: bool) -> None:
+    from terminal.cli.output import print_json
+
+    if json:
+        print_json(value)
+        return
+    print(title)
+    for name, field in _fields(value).items():
+        print(f"  {name:<20} {'-' if field is None else field}")
+
+
+def _print_rows(title: str, values: Iterable[Any], json: bool, as_csv: bool) -> None:
+    from terminal.cli.output import print_json, roubles
+
+    rows = [_fields(value) for value in values]
+    if json:
+        print_json({title: rows})
+        return
+    heads = [name.removesuffix("_minor") for name in rows[0]] if rows else []
+    cells = [
+        ["" if v is None else roubles(v) if n.endswith("_minor") else str(v) for n, v in row.items()]
+        for row in rows
+    ]
+    if as_csv:
+        with suppress(BrokenPipeError):
+            csv.writer(sys.stdout).writerows([heads, *map(_plain, cells)] if heads else [])
+        return
+    widths = [max(len(line[place]) for line in [heads, *cells]) for place in range(len(heads))]
+    for line in [heads, *cells] if heads else []:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+def _plain(cells: list[str]) -> list[str]:
+    """Texts a spreadsheet does not take for formulas."""
+    return [f"'{cell}" if cell[:1] in "=+@\t\r" and cell else cell for cell in cells]

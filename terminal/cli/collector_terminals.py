@@ -1,0 +1,101 @@
+"""`terminal collector enrol` and `revoke` at the collector; `terminal enrol` at the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from terminal.cli.collector_office import FOLDER, Folder
+from terminal.cli.options import DEFAULT_STATE, CollectorUrl, Json, Number, State
+
+Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
+
+
+def enrol(
+    terminal: Numbered,
+    folder: Folder = FOLDER,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
+    json: Json = False,
+) -> None:
+    """Let a terminal upload: print a one-time code to enter there, or register its public key.
+
+    A terminal that has a key gets the new one instead; its records stay its own.
+    """
+    from terminal.cli.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.collector.enrolment import Enrolment, short_of
+    from terminal.collector.service import TERMINALS_FOLDER
+    from terminal.sync.identity import read_public_key
+
+    enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), int(SystemClock().now().timestamp() * 1000)
+    if key is not None:
+        public = read_public_key(key)
+        replaced = enrolment.key_of(terminal) is not None
+        enrolment.enrol(terminal, public)
+        _note(folder, now_ms, terminal, "replaced the key" if replaced else "enrolled", short_of(public), by)
+        done = {"terminal": terminal, "key": short_of(public), "replaced": replaced}
+        text = f"terminal {terminal} may upload with key {short_of(public)}"
+    else:
+        code = enrolment.make_code(terminal, now_ms)
+        _note(folder, now_ms, terminal, "made a code", "", by)
+        done = {"terminal": terminal, "code": code}
+        text = (
+            f"{code}\nGood once, for a day. At the terminal: terminal enrol --number {terminal} --code {code}"
+        )
+    if json:
+        print_json(done)
+    else:
+        print(text)
+
+
+def revoke(
+    terminal: Numbered,
+    folder: Folder = FOLDER,
+    by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
+) -> None:
+    """Let a terminal upload no more, at once. What it has sent stays."""
+    from terminal.clock import SystemClock
+    from terminal.collector.enrolment import Enrolment
+    from terminal.collector.service import TERMINALS_FOLDER
+    from terminal.errors import CollectorError
+
+    if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal):
+        raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
+    now_ms = int(SystemClock().now().timestamp() * 1000)
+    _note(folder, now_ms, terminal, "revoked", "", by)
+    print(f"terminal {terminal} may not upload any more")
+
+
+def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str) -> None:
+    from terminal.collector.service import DATABASE_FILE
+    from terminal.collector.store import CollectorStore, Operation
+
+    store = CollectorStore(folder / DATABASE_FILE)
+    try:
+        store.note(Operation(at_ms, terminal, what, key, by))
+    finally:
+        store.close()
+
+
+def enrol_here(
+    code: Annotated[str, typer.Option(help="The code the operator made with `terminal collector enrol`.")],
+    state: State = DEFAULT_STATE,
+    number: Number = 1,
+    collector: CollectorUrl = "http://127.0.0.1:8470",
+) -> None:
+    """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
+    from terminal.cli.assemble import IDENTITY_FILE
+    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.sync.enrolment import enrol as ask
+    from terminal.sync.identity import load_or_create_key, write_public_key
+
+    key = load_or_create_key(state / IDENTITY_FILE)
+    collector_key = ask(collector, number, key.public_key(), code)
+    write_public_key(state / COLLECTOR_KEY_FILE, collector_key)
+    print(f"terminal {number} is enrolled at {collector}")

@@ -1,0 +1,159 @@
+"""`terminal fleet`: the collector for many terminals, on NATS JetStream and PostgreSQL (extra `fleet`)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from terminal.cli.options import Json
+from terminal.errors import CollectorError
+
+app = typer.Typer(
+    help="The collector for a fleet: gateways, NATS JetStream, consumers, PostgreSQL (docs/fleet.md).",
+    no_args_is_help=True,
+)
+
+Nats = Annotated[
+    list[str], typer.Option("--nats", envvar="FLEET_NATS", help="A NATS server's address; give all of them.")
+]
+Credentials = Annotated[Path | None, typer.Option("--nats-credentials", help="A NATS credentials file.")]
+Stream = Annotated[str, typer.Option(help="Name of the JetStream stream.")]
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar="FLEET_DATABASE", help="PostgreSQL connection string; keep its password in ~/.pgpass."
+    ),
+]
+DEFAULT_NATS = ["nats://127.0.0.1:4222"]
+DEFAULT_DATABASE = "dbname=resident"
+GIB = 1 << 30
+
+
+@app.command()
+def prepare(
+    nats: Nats = DEFAULT_NATS,
+    database: Database = DEFAULT_DATABASE,
+    stream: Stream = "RESIDENT",
+    nats_credentials: Credentials = None,
+    replicas: Annotated[int, typer.Option(min=1, max=5, help="Servers that hold each message.")] = 3,
+    max_gib: Annotated[int, typer.Option(min=1, help="Room for messages the database lacks yet.")] = 16,
+) -> None:
+    """Create the streams and the tables; what is there stays."""
+    _needs_extra()
+    import asyncio
+
+    from terminal.collector.fleet.database import prepare as prepare_database
+    from terminal.collector.fleet.server import prepare_stream
+    from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+
+    prepare_database(database)
+    settings = StreamSettings(tuple(nats), stream, nats_credentials)
+    asyncio.run(prepare_stream(settings, ConsumerSettings(), replicas, max_gib * GIB))
+    print(f"fleet: stream {stream} on {replicas} servers and the tables are there")
+
+
+@app.command()
+def gateway(
+    folder: Annotated[
+        Path, typer.Option(help="collector.key, the same at all gateways, and terminals/NUMBER.pub.")
+    ] = Path("var/gateway"),
+    nats: Nats = DEFAULT_NATS,
+    database: Database = DEFAULT_DATABASE,
+    stream: Stream = "RESIDENT",
+    nats_credentials: Credentials = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
+    json: Json = False,
+) -> None:
+    """Receive batches, make them durable in JetStream and acknowledge them signed, until Ctrl-C or SIGTERM."""
+    _needs_extra()
+    from terminal.cli.output import print_json
+    from terminal.collector.fleet.server import GatewaySettings, run_gateway
+    from terminal.collector.fleet.settings import StreamSettings
+
+    where = StreamSettings(tuple(nats), stream, nats_credentials)
+    settings = GatewaySettings(where, database, folder, host, port)
+
+    def ready(url: str) -> None:
+        if json:
+            print_json({"url": url, "public_key": str(settings.public_key)})
+        else:
+            print(f"gateway: listening on {url}; terminals need a copy of {settings.public_key}", flush=True)
+
+    run_gateway(settings, ready)
+
+
+@app.command()
+def consumer(
+    nats: Nats = DEFAULT_NATS,
+    database: Database = DEFAULT_DATABASE,
+    stream: Stream = "RESIDENT",
+    nats_credentials: Credentials = None,
+    messages: Annotated[int, typer.Option(min=1, max=1_000, help="Batches in one transaction.")] = 100,
+    trim_s: Annotated[float, typer.Option(min=1, help="How often what is stored leaves the stream.")] = 600,
+    json: Json = False,
+) -> None:
+    """Copy batches from JetStream into PostgreSQL, until Ctrl-C or SIGTERM; any number of these may run."""
+    _needs_extra()
+    from terminal.cli.output import print_json
+    from terminal.collector.fleet.server import run_consumer
+    from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+
+    def ready() -> None:
+        if json:
+            print_json({"ready": True})
+        else:
+            print("consumer: ready", flush=True)
+
+    where = StreamSettings(tuple(nats), stream, nats_credentials)
+    run_consumer(where, database, ConsumerSettings(messages=messages, trim_s=trim_s), ready)
+
+
+@app.command()
+def report(
+    database: Database = DEFAULT_DATABASE,
+    registry: Annotated[
+        Path | None, typer.Option(help="Laboratory card registry: checks every card's own proof.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Reconcile everything the database holds, as the embedded collector does, and list the alarms."""
+    _needs_extra()
+    import msgspec
+
+    from terminal.cli.output import print_json, roubles
+    from terminal.clock import SystemClock
+    from terminal.collector.fleet import database as fleet
+    from terminal.collector.reconcile import reconcile
+    from terminal.collector.registry import CardRegistry
+
+    cards = CardRegistry.load(registry) if registry else CardRegistry()
+    result = reconcile(fleet.records(database), cards)
+    fleet.keep_findings(database, result.findings, int(SystemClock().now().timestamp() * 1000))
+    alarms = fleet.alarms(database)
+    if json:
+        terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}
+        print_json(
+            {
+                "total": msgspec.to_builtins(result.total),
+                "terminals": terminals,
+                "alarms": [alarm._asdict() for alarm in alarms],
+            }
+        )
+        return
+    total = result.total
+    print(f"  records {total.records}, taps {total.taps}, accepted {total.accepted}")
+    print(f"  charged {roubles(total.charged_minor)}, unresolved {total.unresolved_open}")
+    for alarm in alarms:
+        print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.detail}")
+
+
+def _needs_extra() -> None:
+    missing = [name for name in ("nats", "psycopg") if find_spec(name) is None]
+    if missing:
+        raise CollectorError(
+            f"the fleet collector needs {' and '.join(missing)}", "Install resident-card-terminal[fleet]."
+        )

@@ -1,0 +1,36 @@
+"""`terminal health`: is this terminal all right? For monitoring, and for whoever is called at night."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from terminal.cli.options import DEFAULT_STATE, Json, State
+
+MARKS: Final = ("ok", "LOOK", "OUT OF ORDER")
+
+
+def health(state: State = DEFAULT_STATE, json: Json = False) -> None:
+    """Look at a terminal, running or not. Exit code 0: all well; 1: somebody must look soon; 2: out of order."""
+    from terminal.cli.assemble import JOURNAL_FILE
+    from terminal.cli.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.operations.health import examine
+
+    found = examine(state, state / JOURNAL_FILE, SystemClock().now())
+    if json:
+        checks = {
+            check.name: {
+                "level": check.level.name.lower(),
+                "says": check.says,
+                "value": check.value,
+                "unit": check.unit,
+            }
+            for check in found.checks
+        }
+        print_json({"exit_code": found.exit_code, "checks": checks})
+    else:
+        for check in found.checks:
+            print(f"{MARKS[check.level]:<12}  {check.name:<10} {check.says}")
+    raise typer.Exit(found.exit_code)

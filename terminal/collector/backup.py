@@ -1,0 +1,77 @@
+"""A copy of everything that cannot be made again, taken while the collector runs, and checked."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from terminal.collector.store import connect
+from terminal.errors import CollectorError
+
+DATABASE: Final = "collector.db"
+PLAIN: Final = ("collector.pub", "terminals")
+SECRET: Final = ("collector.key",)
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What the copy holds."""
+
+    records: int
+    terminals: int
+    bytes: int
+    with_key: bool
+
+
+def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
+    """Copy the database of `folder` as of one moment, and the keys of the terminals, into the new folder `target`.
+
+    Uploads go on meanwhile. The copy is checked before this returns. The operator's token and the books are left out:
+    both are made again. Raises `CollectorError`.
+    """
+    source = folder / DATABASE
+    if not source.is_file():
+        raise CollectorError(f"no collector has run in {folder}", "Give --folder.")
+    try:
+        target.mkdir(mode=0o700, parents=True)
+        found = _copy_database(source, target / DATABASE)
+        for name in (*PLAIN, *(SECRET if with_key else ())):
+            _copy(folder / name, target / name)
+    except FileExistsError as error:
+        raise CollectorError(f"{target} exists already", "Give a new folder.") from error
+    except OSError as error:
+        raise CollectorError(
+            f"backup to {target} failed: {error.strerror}", "Check room and rights."
+        ) from error
+    except sqlite3.Error as error:
+        raise CollectorError(
+            f"backup to {target} failed: {error}", "Check both disks, then try again."
+        ) from error
+    return BackedUp(*found, (target / DATABASE).stat().st_size, with_key)
+
+
+def _copy_database(source: Path, target: Path) -> tuple[int, int]:
+    """All pages in one step: one moment, and uploads only wait for nothing (WAL)."""
+    with (
+        closing(connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+        closing(connect(target)) as copy,
+    ):
+        reader.backup(copy)
+        if (state := copy.execute("PRAGMA quick_check").fetchone()) != ("ok",):
+            raise CollectorError(f"the copy is damaged: {state}", "Check both disks, then try again.")
+        (records,) = copy.execute("SELECT count(*) FROM record").fetchone()
+        (terminals,) = copy.execute("SELECT count(*) FROM terminal").fetchone()
+        copy.execute("PRAGMA journal_mode=DELETE")
+    target.chmod(0o600)
+    return records, terminals
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.code", "*.new"))
+    elif source.exists():
+        shutil.copy2(source, target)

@@ -1,0 +1,365 @@
+"""Booking some rows: what they add to the sums, and what they say about taps booked before.
+
+Every rule of `terminal.collector.reconcile` is here once more, turned round: instead of looking at all records for
+what decides a tap, each record looks up the taps it decides. Facts only add up and the end of a tap follows from
+them, so it makes no difference in which order batches came. What a row costs does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.days import (
+    STATE_OF,
+    Calendar,
+    Cell,
+    Line,
+    State,
+    cells_of,
+    line_of_cash,
+    line_of_tap,
+)
+from terminal.collector.evidence import (
+    NOTHING_KNOWN,
+    End,
+    Evidence,
+    Proof,
+    TapId,
+    check_proof,
+    contradiction,
+    counter_twice,
+    proof_failed,
+    stated_by,
+)
+from terminal.collector.portions import Portions
+from terminal.collector.reading import read_record
+from terminal.collector.registry import CardRegistry
+from terminal.collector.totals import Totals
+from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
+from terminal.journal.records import (
+    AnyRecord,
+    CashSale,
+    Committed,
+    Fault,
+    Intent,
+    NotCommitted,
+    Refused,
+    UnreadableRecord,
+)
+
+UNKNOWN_TMC: Final = -1
+READER: Final = "reader: "
+READER_WORKS: Final = "reader: works again"
+
+_WATCHED: Final = (
+    "SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched WHERE "
+)
+_AT: Final = _WATCHED + "terminal = ? AND sequence = ?"
+_STARTED_FROM: Final = _WATCHED + "card = ? AND prev_terminal = ? AND prev_sequence = ?"
+_INSERT_WATCHED: Final = "INSERT INTO watched VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(slots=True)
+class Mark:
+    """How far a terminal's rows are booked, the time of the newest, and what is wrong with its reader ("" nothing)."""
+
+    sequence: int = 0
+    at_ms: int = 0
+    reader: str = ""
+
+
+class Tap(NamedTuple):
+    """An intent as far as it matters to others."""
+
+    id: TapId
+    card: bytes
+    start: TapId
+    evidence: Evidence
+
+
+class Booking:
+    """Books rows within the caller's transaction; `finish` writes the sums. Not used again after an error."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        body_of: Callable[[TapId], bytes | None],
+        registry: CardRegistry,
+        calendar: Calendar,
+        marks: Mapping[int, Mark],
+    ) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._body_of = body_of
+        self._registry = registry
+        self._calendar = calendar
+        self._before = marks
+        self.marks: dict[int, Mark] = {}
+        """Those that have moved."""
+        self.findings: list[Alarm] = []
+        self._totals: dict[int, Totals] = {}
+        self._cells: dict[Cell, list[int]] = {}
+        self._records: dict[TapId, AnyRecord] = {}
+        self._portions = Portions(connection, self._record_of, self._fill, self.findings)
+        self._received_at_ms = 0
+
+    def mark_of(self, terminal: int) -> Mark:
+        """Where the booking of `terminal` has come to, to be changed."""
+        mark = self.marks.get(terminal)
+        if mark is None:
+            old = self._before.get(terminal, Mark())
+            mark = self.marks[terminal] = Mark(old.sequence, old.at_ms, old.reader)
+        return mark
+
+    def book(
+        self, terminal: int, rows: Sequence[tuple[int, bytes]], received_at_ms: int
+    ) -> list[tuple[int, AnyRecord]]:
+        """Book rows that follow the terminal's mark and came together; return those this software can read."""
+        totals = self._totals.setdefault(terminal, Totals())
+        totals.records += len(rows)
+        self._received_at_ms = received_at_ms
+        records: list[tuple[int, AnyRecord]] = []
+        for sequence, body in rows:
+            try:
+                records.append((sequence, read_record(body)))
+            except UnreadableRecord:
+                totals.unreadable += 1  # of newer software: kept, counted, not understood here
+        # Most taps end a row or two later: those need never be watched.
+        ends: dict[int, Committed | NotCommitted] = {}
+        for sequence, record in records:
+            if isinstance(record, Committed | NotCommitted) and record.intent < sequence:
+                ends.setdefault(record.intent, record)
+        mark = self.mark_of(terminal)
+        self._records = {(terminal, sequence): record for sequence, record in records}
+        for sequence, record in records:
+            mark.sequence = sequence
+            self._book((terminal, sequence), record, ends)
+        mark.sequence = rows[-1][0]
+        return records
+
+    def _book(self, row: TapId, record: AnyRecord, ends: Mapping[int, Committed | NotCommitted]) -> None:
+        match record:
+            case Intent():
+                self._book_tap(row, record, ends.get(row[1]))
+            case Committed() | NotCommitted():
+                self._book_end((row[0], record.intent), record)
+            case Refused():
+                self._totals[row[0]].count_refusal(record)
+                if record.card_ref is not None:
+                    start = (record.prev_terminal, record.prev_sequence)
+                    self._card_shows(row, self._registry.name(record.card_ref), start)
+            case CashSale():
+                self._fill(line_of_cash(row[0], record, self._calendar), State.COUNTED, 1)
+            case MealServed():
+                self._portions.give(row, record.at_ms, record.pupil, record.meal)
+            case BuffetSale():
+                self._portions.sell(row, record)
+            case Annulment():
+                self._portions.annul((row[0], record.of))
+            case CardLent():
+                self._portions.lend(row, record.card_ref, record.day, record.pupil)
+            case Fault():
+                self._book_fault(row, record.what)
+            case _:
+                pass
+
+    # A tap and its end
+
+    def _book_tap(self, row: TapId, intent: Intent, end: Committed | NotCommitted | None) -> None:
+        totals = self._totals[row[0]]
+        totals.taps += 1
+        card = self._registry.name(intent.card_ref)
+        start = (intent.prev_terminal, intent.prev_sequence)
+        known, proof, tmc = NOTHING_KNOWN, Proof.UNCHECKED, None
+        if end is not None:
+            known = stated_by(end)
+            if isinstance(end, Committed):
+                proof, tmc = self._proven(row, intent, end), end.tmc
+        if self._was_seen_early(row) or start == row:
+            known |= Evidence.SEEN
+        self._card_shows(row, card, start)
+        if known.end is End.OPEN and self._card_went_on(card, start):
+            known |= Evidence.WENT_ON
+        tap = Tap(row, card, start, known)
+        totals.count_tap(known, proof, intent.charge_minor)
+        self._ended(tap, intent, before=None)
+        if known.end is End.COMMITTED:
+            self._committed(tap, tmc)
+        if not known & Evidence.STATED_COMMITTED:
+            values = (*row, card, *start, int(known), known.end.value, self._received_at_ms)
+            self._execute(_INSERT_WATCHED, values)
+
+    def _book_end(self, tap_id: TapId, record: Committed | NotCommitted) -> None:
+        """The terminal's word on a tap that was booked with an earlier part of its journal."""
+        tap = self._watched(tap_id)
+        if tap is None or tap.evidence.stated:
+            return
+        intent = self._intent(tap_id)
+        proof = self._proven(tap_id, intent, record) if isinstance(record, Committed) else Proof.UNCHECKED
+        after = self._learn(tap, stated_by(record), proof)
+        if isinstance(record, Committed):
+            if record.tmc is not None:
+                gone = "DELETE FROM history WHERE card = ? AND tmc = ? AND terminal = ? AND sequence = ?"
+                self._execute(gone, (tap.card, UNKNOWN_TMC, *tap_id))
+                self._into_history(after, record.tmc)
+            self._execute("DELETE FROM watched WHERE terminal = ? AND sequence = ?", tap_id)
+
+    def _learn(self, tap: Tap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> Tap:
+        """Add a fact about a watched tap, and what follows from it."""
+        known = tap.evidence | fact
+        after = tap._replace(evidence=known)
+        intent = self._intent(tap.id)
+        totals = self._totals.setdefault(tap.id[0], Totals())
+        totals.count_tap(tap.evidence, Proof.UNCHECKED, intent.charge_minor, -1)
+        totals.count_tap(known, proof, intent.charge_minor)
+        self._execute(
+            "UPDATE watched SET evidence = ?, end = ? WHERE terminal = ? AND sequence = ?",
+            (int(known), known.end.value, *tap.id),
+        )
+        self._ended(after, intent, before=tap.evidence)
+        if known.end is End.COMMITTED and tap.evidence.end is not End.COMMITTED:
+            self._committed(after, None)
+        return after
+
+    def _ended(self, tap: Tap, intent: Intent, before: Evidence | None) -> None:
+        """Bring the day's sums up to what is now known of a tap."""
+        end = tap.evidence.end
+        if tap.evidence.contradicts and not (before and before.contradicts):
+            self.findings.append(contradiction(tap.id))
+        if before is not None and before.end is end:
+            return
+        line = line_of_tap(tap.id[0], intent, self._calendar)
+        if before is not None:
+            self._fill(line, STATE_OF[before.end], -1)
+        if end is End.COMMITTED and intent.meal is not None:
+            pupil = self._portions.holder_of(tap.id, intent, intent.meal)
+            self._portions.give(tap.id, intent.at_ms, pupil, intent.meal)
+        else:
+            self._fill(line, STATE_OF[end], 1)
+
+    def _committed(self, tap: Tap, tmc: int | None) -> None:
+        """Other taps that started from the same event did not come true."""
+        self._into_history(tap, tmc)
+        for other in self._started_from(tap.card, tap.start):
+            if other.id != tap.id and not other.evidence & Evidence.WENT_ON:
+                self._learn(other, Evidence.WENT_ON)
+
+    # What a card shows
+
+    def _card_shows(self, row: TapId, card: bytes, start: TapId) -> None:
+        """`row` found the event `start` on the card."""
+        writer = self._watched(start)
+        if writer is not None:
+            if not writer.evidence & Evidence.SEEN:
+                self._learn(writer, Evidence.SEEN)
+        elif start[1] > self._reached(start[0]):
+            early = "INSERT INTO seen_early VALUES (?, ?) ON CONFLICT DO NOTHING"
+            self._execute(early, start)
+        for tap in self._started_from(card, start):
+            if tap.id[0] == row[0] and tap.id[1] < row[1] and not tap.evidence & Evidence.SEEN_AGAIN:
+                self._learn(tap, Evidence.SEEN_AGAIN)
+
+    def _reached(self, terminal: int) -> int:
+        mark = self.marks.get(terminal) or self._before.get(terminal)
+        return mark.sequence if mark else 0
+
+    def _was_seen_early(self, row: TapId) -> bool:
+        query = "SELECT 1 FROM seen_early WHERE terminal = ? AND sequence = ?"
+        if self._execute(query, row).fetchone() is None:
+            return False
+        self._execute("DELETE FROM seen_early WHERE terminal = ? AND sequence = ?", row)
+        return True
+
+    def _card_went_on(self, card: bytes, start: TapId) -> bool:
+        """Whether a tap that started there is known to be committed. Asked only of taps of unknown end."""
+        query = "SELECT 1 FROM history WHERE card = ? AND prev_terminal = ? AND prev_sequence = ? LIMIT 1"
+        return self._execute(query, (card, *start)).fetchone() is not None
+
+    def _started_from(self, card: bytes, start: TapId) -> list[Tap]:
+        return [_tap(found) for found in self._execute(_STARTED_FROM, (card, *start))]
+
+    def _watched(self, tap_id: TapId) -> Tap | None:
+        found = self._execute(_AT, tap_id).fetchone()
+        return _tap(found) if found else None
+
+    # The card's own proof
+
+    def _proven(self, row: TapId, intent: Intent, committed: Committed) -> Proof:
+        proof = check_proof(intent, committed, self._registry)
+        if proof is Proof.FAILED:
+            self.findings.append(proof_failed(row, committed))
+        return proof
+
+    def _into_history(self, tap: Tap, tmc: int | None) -> None:
+        """Keep the tap in its card's history; of the taps under one card counter all but the first are findings."""
+        if tmc is not None:
+            query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
+            others: list[TapId] = self._execute(query, (tap.card, tmc)).fetchall()
+            if others:
+                first, *_, last = sorted([tap.id, min(others)])
+                self.findings.append(counter_twice(last, first, tmc))
+        values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
+        self._execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    # The rest
+
+    def _book_fault(self, row: TapId, what: str) -> None:
+        if what == READER_WORKS:
+            self.mark_of(row[0]).reader = ""
+        elif what.startswith(READER):
+            self.mark_of(row[0]).reader = what.removeprefix(READER)
+            self.findings.append(Alarm(AlarmKind.READER, *row, f"out of order: {what.removeprefix(READER)}"))
+
+    def _intent(self, tap_id: TapId) -> Intent:
+        record = self._record_of(tap_id)
+        assert isinstance(record, Intent), "only intents are watched"
+        return record
+
+    def _record_of(self, row: TapId) -> AnyRecord | None:
+        """The record of a row that is booked, as far as it can be read."""
+        record = self._records.get(row)
+        if record is None and row[1] <= self._reached(row[0]) and (body := self._body_of(row)) is not None:
+            try:
+                record = read_record(body)
+            except UnreadableRecord:
+                return None
+        return record if row[1] <= self._reached(row[0]) else None
+
+    def _fill(self, line: Line, state: State, times: int) -> None:
+        for cell, amount_minor in cells_of(line, state):
+            filled = self._cells.setdefault(cell, [0, 0])
+            filled[0] += times
+            filled[1] += times * amount_minor
+
+    def finish(self) -> None:
+        """Add everything counted to the sums."""
+        many = self._connection.executemany
+        names = [name for name in Totals.__slots__ if name != "refused"]
+        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+        many(
+            f"INSERT INTO total (terminal, {', '.join(names)}) VALUES (?{', ?' * len(names)})"  # noqa: S608 our names
+            f" ON CONFLICT DO UPDATE SET {adding}",
+            [(n, *(getattr(totals, name) for name in names)) for n, totals in self._totals.items()],
+        )
+        many(
+            "INSERT INTO refusal VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            [(n, message, count) for n, t in self._totals.items() for message, count in t.refused.items()],
+        )
+        many(
+            "INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " count = count + excluded.count, sum_minor = sum_minor + excluded.sum_minor",
+            [(*cell, *filled) for cell, filled in self._cells.items() if filled != [0, 0]],
+        )
+        many(
+            "INSERT INTO mark VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence,"
+            " at_ms = excluded.at_ms, reader = excluded.reader",
+            [(n, mark.sequence, mark.at_ms, mark.reader) for n, mark in self.marks.items()],
+        )
+
+
+def _tap(found: tuple[int, int, bytes, int, int, int]) -> Tap:
+    return Tap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), Evidence(found[5]))

@@ -1,0 +1,121 @@
+"""What the books say, asked through a connection that only reads: beside the process that keeps them, or at rest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from terminal.collector.booking import Mark
+from terminal.collector.days import By, DaySum, FilledCell, day_sums
+from terminal.collector.store import CollectorStore, connect
+from terminal.collector.totals import Totals
+from terminal.errors import CollectorError
+
+# By skipping from day to day in the index, however many cells a day has.
+_DAYS: Final = """
+WITH RECURSIVE days(day) AS (
+    SELECT max(day) FROM cell UNION ALL
+    SELECT (SELECT max(day) FROM cell WHERE cell.day < days.day) FROM days WHERE day IS NOT NULL
+) SELECT day FROM days WHERE day IS NOT NULL LIMIT ?
+"""
+_NAMED: Final = {
+    By.TERMINAL: "terminal",
+    By.ROUTE: "route",
+    By.SCHOOL: "school",
+    By.FUNDER: "funder",
+}
+
+
+class OpenTap(NamedTuple):
+    """A tap of unknown end, and when it arrived."""
+
+    terminal: int
+    sequence: int
+    received_at_ms: int
+
+
+class BooksReader:
+    """The books of one store. Every method raises `CollectorError` when they cannot be read."""
+
+    def __init__(self, path: Path, store: CollectorStore) -> None:
+        self._path = path
+        self._store = store
+
+    def totals(self) -> dict[int, Totals]:
+        """Counts and money of each terminal, as far as booked."""
+        names = [name for name in Totals.__slots__ if name != "refused"]
+        with self._reading() as reader:
+            query = f"SELECT terminal, {', '.join(names)} FROM total ORDER BY terminal"  # noqa: S608 our names
+            totals = {
+                row[0]: Totals(**dict(zip(names, row[1:], strict=True))) for row in reader.execute(query)
+            }
+            for terminal, message, count in reader.execute("SELECT terminal, message, count FROM refusal"):
+                totals[terminal].refused[message] = count
+        return totals
+
+    def marks(self) -> dict[int, Mark]:
+        """How far each terminal is booked, and what was last noticed there."""
+        with self._reading() as reader:
+            return load_marks(reader)
+
+    def behind(self) -> int:
+        """How many rows are held and not booked yet."""
+        marks = self.marks()
+        held = {state.terminal: state.sequence for state in self._store.terminals()}
+        return sum(n - marks[terminal].sequence if terminal in marks else n for terminal, n in held.items())
+
+    def open_taps(self, received_before_ms: int | None = None, limit: int = 1_000) -> list[OpenTap]:
+        """Taps of unknown end, the oldest first; only those that arrived before a moment, if one is given."""
+        query = (
+            "SELECT terminal, sequence, received_at_ms FROM watched WHERE end = 'open'"
+            " AND received_at_ms < ? ORDER BY received_at_ms LIMIT ?"
+        )
+        before = (1 << 62) if received_before_ms is None else received_before_ms
+        with self._reading() as reader:
+            return [OpenTap(*row) for row in reader.execute(query, (before, limit))]
+
+    def days(self, limit: int = 31) -> list[str]:
+        """The newest service days with anything in them, the newest first."""
+        with self._reading() as reader:
+            return [day for (day,) in reader.execute(_DAYS, (limit,))]
+
+    def day(self, day: str, by: By) -> list[DaySum]:
+        """The sums of a service day. Its cost grows with the terminals of that day, not with the records held."""
+        name = _NAMED[by]
+        query = (
+            f"SELECT {name}, what, state, funder = '', sum(count), sum(sum_minor) FROM cell WHERE day = ?"  # noqa: S608
+            f" GROUP BY {name}, what, state, funder = '' ORDER BY {name}"
+        )
+        with self._reading() as reader:
+            cells = [
+                FilledCell(str(row[0]), row[1], row[2], bool(row[3]), row[4], row[5])
+                for row in reader.execute(query, (day,))
+            ]
+        return day_sums(cells, by)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with (
+            self._reported(),
+            closing(connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+        ):
+            yield reader
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CollectorError(
+                f"the collector's books {self._path} failed: {error}",
+                "Check the disk. The records are safe; books that are deleted are made again from them.",
+            ) from error
+
+
+def load_marks(connection: sqlite3.Connection) -> dict[int, Mark]:
+    """How far each terminal is booked."""
+    rows = connection.execute("SELECT terminal, sequence, at_ms, reader FROM mark")
+    return {terminal: Mark(sequence, at_ms, reader) for terminal, sequence, at_ms, reader in rows}

@@ -1,0 +1,61 @@
+"""Which clocks cannot be believed (O-05), told from records and batches that have arrived.
+
+One alarm a day for each terminal and each kind of doubt: a clock that is wrong is wrong all day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.store import Receipt
+from terminal.journal.records import AnyRecord
+
+MINUTE_MS: Final = 60_000
+DAY_MS: Final = 24 * 60 * MINUTE_MS
+DOUBT: Final = "clock_suspect"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLimits:
+    """How far a clock may be off. A journal may be late, so its records may be old; they cannot be of the future."""
+
+    ahead_ms: int = 5 * MINUTE_MS
+    behind_ms: int = 5 * MINUTE_MS
+    back_ms: int = 5 * MINUTE_MS
+    oldest_ms: int = 30 * DAY_MS
+
+
+def clock_findings(
+    terminal: int,
+    records: Sequence[tuple[int, AnyRecord]],
+    receipt: Receipt,
+    newest_at_ms: int,
+    limits: ClockLimits,
+) -> tuple[list[Alarm], int]:
+    """What is suspicious about records that came with one batch after one dated `newest_at_ms` (0: none), and the
+    time of the last of them.
+    """
+    doubts: set[str] = set()
+    before_ms = newest_at_ms
+    for _, record in records:
+        if before_ms and record.at_ms < before_ms - limits.back_ms:
+            doubts.add("went back")
+        if DOUBT in getattr(record, "flags", ()):
+            doubts.add("is doubted by the terminal itself")
+        before_ms = record.at_ms
+    received_at_ms = receipt.received_at_ms
+    if received_at_ms and records:
+        times = [record.at_ms for _, record in records]
+        if max(times) > received_at_ms + limits.ahead_ms:
+            doubts.add("dates records after their receipt")
+        if min(times) < received_at_ms - limits.oldest_ms:
+            doubts.add("dates records long before their receipt")
+        ahead_ms = receipt.sent_at_ms - received_at_ms
+        if ahead_ms > limits.ahead_ms or -ahead_ms > limits.behind_ms:
+            doubts.add("is ahead of the collector's" if ahead_ms > 0 else "is behind the collector's")
+    day = f", {datetime.fromtimestamp(received_at_ms // 1000, UTC):%Y-%m-%d}" if received_at_ms else ""
+    return [Alarm(AlarmKind.CLOCK, terminal, 0, doubt + day) for doubt in sorted(doubts)], before_ms

@@ -1,0 +1,231 @@
+"""What a record adds to the sums of its service day, and the sums of a day by terminal, route, school or funder.
+
+Every fact is a `Line`: where and when it was, what became of it, and who pays how much. Only lines that *count*
+are money owed; the others stand beside them, so that all lines of a day together are all the money its records
+name, to the kopeck:
+
+    counted          rides and meals known to be on the card, meals without a card, buffet sales, cash sales
+    open             taps of unknown end (nobody owes anything yet)
+    not_committed    taps that did not come true
+    annulled         meals and sales taken back (M-34)
+    duplicate        the later of two meals of one pupil, kind and day (O-08): the parents pay once, no budget twice
+
+Rides are paid from the card's purse, so that is their funder; a cash sale's is "cash", a buffet sale's "buffet"; a
+meal has those its line names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from terminal.collector.evidence import End
+from terminal.journal.canteen_records import BuffetSale, MealLine
+from terminal.journal.records import CashSale, Intent
+
+PURSE: Final = "purse"
+CASH: Final = "cash"
+BUFFET: Final = "buffet"
+QUARTER_MS: Final = 900_000
+KEPT_QUARTERS: Final = 10_000
+
+
+class What(StrEnum):
+    """What was sold or given."""
+
+    RIDE = "ride"
+    CASH = "cash"
+    MEAL = "meal"
+    BUFFET = "buffet"
+
+
+class State(StrEnum):
+    """What became of it."""
+
+    COUNTED = "counted"
+    OPEN = "open"
+    NOT_COMMITTED = "not_committed"
+    ANNULLED = "annulled"
+    DUPLICATE = "duplicate"
+
+
+STATE_OF: Final[Mapping[End, State]] = {
+    End.COMMITTED: State.COUNTED,
+    End.OPEN: State.OPEN,
+    End.NOT_COMMITTED: State.NOT_COMMITTED,
+}
+
+
+class By(StrEnum):
+    """What a day is broken down by."""
+
+    TERMINAL = "terminal"
+    ROUTE = "route"
+    SCHOOL = "school"
+    FUNDER = "funder"
+
+
+class Line(NamedTuple):
+    """One fact of a service day. `payers` are kopecks by funder; nobody in it for what costs nothing."""
+
+    day: str
+    terminal: int
+    route: int
+    school: str
+    what: What
+    payers: Mapping[str, int]
+
+
+class Cell(NamedTuple):
+    """A place in the books of days. `funder` "" holds how many facts there were, the others who pays what."""
+
+    day: str
+    terminal: int
+    route: int
+    school: str
+    what: str
+    state: str
+    funder: str
+
+
+class Calendar:
+    """Service days of a region: local days that end some hours after midnight."""
+
+    def __init__(self, zone: ZoneInfo, day_ends_at: int) -> None:
+        self.zone = zone
+        self.day_ends_at = day_ends_at
+        self._known: dict[int, str] = {}
+
+    def day_of(self, at_ms: int) -> str:
+        """The service day of a moment; quarters of an hour are whole in every zone."""
+        quarter = at_ms // QUARTER_MS
+        day = self._known.get(quarter)
+        if day is None:
+            if len(self._known) > KEPT_QUARTERS:
+                self._known.clear()
+            day = self._known[quarter] = self._day_of(quarter)
+        return day
+
+    def _day_of(self, quarter: int) -> str:
+        try:
+            local = datetime.fromtimestamp(quarter * QUARTER_MS // 1000, UTC).astimezone(self.zone)
+            return (local - timedelta(hours=self.day_ends_at)).date().isoformat()
+        except (OverflowError, ValueError, OSError):
+            return "unknown"  # no calendar has this time: the clock was wrong beyond all measure
+
+
+def line_of_tap(terminal: int, intent: Intent, calendar: Calendar) -> Line:
+    """The line of a tap, be it a ride or a meal."""
+    if intent.meal is not None:
+        return line_of_meal(terminal, intent.meal)
+    payers = {PURSE: intent.charge_minor} if intent.charge_minor else {}
+    return Line(calendar.day_of(intent.at_ms), terminal, intent.route, "", What.RIDE, payers)
+
+
+def line_of_meal(terminal: int, meal: MealLine) -> Line:
+    """The line of one portion."""
+    return Line(meal.day, terminal, 0, meal.school, What.MEAL, meal.sources)
+
+
+def line_of_sale(terminal: int, sale: BuffetSale) -> Line:
+    """The line of a buffet sale."""
+    return Line(sale.day, terminal, 0, sale.school, What.BUFFET, {BUFFET: sale.sum_minor})
+
+
+def line_of_cash(terminal: int, sale: CashSale, calendar: Calendar) -> Line:
+    """The line of rides sold for cash."""
+    day = calendar.day_of(sale.at_ms)
+    return Line(day, terminal, sale.route, "", What.CASH, {CASH: sale.sum_minor})
+
+
+def cells_of(line: Line, state: State) -> Iterable[tuple[Cell, int]]:
+    """The cells a line fills, each with its kopecks."""
+    place = line[:5]
+    yield Cell(*place, state, ""), 0
+    for funder, amount_minor in line.payers.items():
+        yield Cell(*place, state, funder), amount_minor
+
+
+@dataclass(slots=True)
+class DaySum:
+    """One line of the report of a day: how many facts count, what they come to, and what stands beside them."""
+
+    name: str
+    rides: int = 0
+    meals: int = 0
+    cash_sales: int = 0
+    buffet_sales: int = 0
+    counted_minor: int = 0
+    open: int = 0
+    open_minor: int = 0
+    not_committed_minor: int = 0
+    annulled_minor: int = 0
+    duplicates: int = 0
+    duplicate_minor: int = 0
+
+    @property
+    def records_minor(self) -> int:
+        """All money its records name, counted or not."""
+        return (
+            self.counted_minor
+            + self.open_minor
+            + self.not_committed_minor
+            + self.annulled_minor
+            + self.duplicate_minor
+        )
+
+    def take(self, what: str, state: str, count: int, sum_minor: int) -> None:
+        """Add facts and kopecks."""
+        setattr(self, f"{state}_minor", getattr(self, f"{state}_minor") + sum_minor)
+        if state == State.COUNTED:
+            name = _COUNTED_AS[What(what)]
+            setattr(self, name, getattr(self, name) + count)
+        elif state == State.OPEN:
+            self.open += count
+        elif state == State.DUPLICATE:
+            self.duplicates += count
+
+
+_COUNTED_AS: Final = {
+    What.RIDE: "rides",
+    What.CASH: "cash_sales",
+    What.MEAL: "meals",
+    What.BUFFET: "buffet_sales",
+}
+
+
+class FilledCell(NamedTuple):
+    """Kopecks and facts under one name of the breakdown; `facts` says whether they count facts or payments."""
+
+    name: str
+    what: str
+    state: str
+    facts: bool
+    number: int
+    sum_minor: int
+
+
+def day_sums(cells: Iterable[FilledCell], by: By) -> list[DaySum]:
+    """The report's lines by name, in the order the names first come. By funder, payments are counted."""
+    sums: dict[str, DaySum] = {}
+    for cell in cells:
+        if by is By.FUNDER and cell.facts:
+            continue
+        counts = cell.facts or by is By.FUNDER
+        line = sums.setdefault(cell.name, DaySum(cell.name))
+        line.take(cell.what, cell.state, cell.number if counts else 0, cell.sum_minor)
+    return list(sums.values())
+
+
+def total_of(sums: Iterable[DaySum]) -> DaySum:
+    """All lines together."""
+    total = DaySum("total")
+    for line in sums:
+        for name in line.__slots__:
+            if name != "name":
+                setattr(total, name, getattr(total, name) + getattr(line, name))
+    return total

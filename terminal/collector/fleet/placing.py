@@ -1,0 +1,60 @@
+"""Where a batch stands to what is held: pure, and used alike by gateways and consumers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.store import BatchRefused
+from terminal.journal.chain import Head
+from terminal.sync.wire import Batch, Reason
+
+
+def statements(batch: Batch, hashes: list[bytes]) -> dict[int, bytes]:
+    """Everything a batch says about rows of its terminal: hash by sequence. `hashes` belong to its bodies."""
+    stated = dict(enumerate(hashes, batch.first))
+    stated[batch.first - 1] = batch.previous_hash
+    stated.setdefault(batch.head_sequence, batch.head_hash)
+    return stated
+
+
+def brings_rows(batch: Batch, hashes: list[bytes], held: Head) -> bool:
+    """Whether `batch` continues the chain that ends at `held`; False when all its rows lie before that.
+
+    Raises `BatchRefused` when rows are missing in between, or when it contradicts `held`: that one comparison covers
+    every row before, because each hash covers all that came before it.
+    """
+    if batch.first > held.sequence + 1:
+        raise missing_rows(batch, held)
+    compare(batch, hashes, {held.sequence: held.hash})
+    return batch.last > held.sequence
+
+
+def compare(batch: Batch, hashes: list[bytes], held: Mapping[int, bytes]) -> None:
+    """Raises `BatchRefused`, naming the first row that `batch` states otherwise than `held` has it."""
+    stated = statements(batch, hashes)
+    for sequence in sorted(stated.keys() & held.keys()):
+        if stated[sequence] != held[sequence]:
+            detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
+            alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
+            raise BatchRefused(Reason.OTHER_HASH, alarm, "keep both journals and call the auditor")
+
+
+def missing_rows(batch: Batch, held: Head) -> BatchRefused:
+    """The refusal of a batch that begins too far on."""
+    wants = held.sequence + 1
+    detail = f"rows {wants} to {batch.first - 1} are missing"
+    alarm = Alarm(AlarmKind.GAP, batch.terminal, wants, detail)
+    return BatchRefused(Reason.GAP, alarm, "send from there", wants=wants)
+
+
+def cut_tail(batch: Batch) -> Alarm | None:
+    """The alarm when the terminal itself says its journal ends before a row it knows it has sent."""
+    if batch.head_sequence >= batch.confirmed_through:
+        return None
+    detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {batch.confirmed_through}"
+    return Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
+
+
+def _short(value: bytes) -> str:
+    return value.hex()[:16]

@@ -1,0 +1,60 @@
+-- Version 1 of what a fleet's collector holds. `terminal fleet prepare` runs it; every statement may run again.
+-- Terminal numbers and sequences are 32 bits without sign, hence bigint.
+
+CREATE TABLE IF NOT EXISTS fleet_schema (version int PRIMARY KEY);
+INSERT INTO fleet_schema VALUES (1) ON CONFLICT DO NOTHING;
+
+-- Never overwritten, never deleted. The key is the guard against storing a row twice.
+CREATE TABLE IF NOT EXISTS record (
+    terminal bigint NOT NULL,
+    sequence bigint NOT NULL CHECK (sequence > 0),
+    body bytea NOT NULL,
+    hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (terminal, sequence)
+);
+
+-- The batch rows came with, without its rows: with their hashes it shows the terminal's signature over them.
+CREATE TABLE IF NOT EXISTS receipt (
+    terminal bigint NOT NULL,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    sent_at_ms bigint NOT NULL,
+    received_at_ms bigint NOT NULL,
+    envelope bytea NOT NULL,
+    PRIMARY KEY (terminal, first)
+);
+
+-- Rows 1 to `sequence` are held, the last under `hash`; `stated_head` is the newest row as the terminal says.
+CREATE TABLE IF NOT EXISTS terminal (
+    terminal bigint PRIMARY KEY,
+    sequence bigint NOT NULL,
+    hash bytea NOT NULL,
+    stated_head bigint NOT NULL,
+    sent_at_ms bigint NOT NULL,
+    received_at_ms bigint NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS alarm (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    terminal bigint NOT NULL,
+    sequence bigint NOT NULL,
+    detail text NOT NULL,
+    times bigint NOT NULL,
+    first_at_ms bigint NOT NULL,
+    last_at_ms bigint NOT NULL,
+    acknowledged_at_ms bigint,
+    acknowledged_by text NOT NULL DEFAULT '',
+    comment text NOT NULL DEFAULT '',
+    UNIQUE (kind, terminal, sequence, detail)
+);
+
+-- Messages that contradict what is held, or that nobody can read, whole: evidence, and nothing acknowledged is lost.
+CREATE TABLE IF NOT EXISTS refused_message (
+    stream text NOT NULL,
+    message bigint NOT NULL,
+    reason text NOT NULL,
+    data bytea NOT NULL,
+    at_ms bigint NOT NULL,
+    PRIMARY KEY (stream, message, at_ms)
+);

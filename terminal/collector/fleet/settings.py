@@ -1,0 +1,39 @@
+"""Where a fleet's servers are, and how much each part takes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DEFAULT_NATS: Final = "nats://127.0.0.1:4222"
+DEFAULT_STREAM: Final = "RESIDENT"
+DEFAULT_REPLICAS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """`servers` are NATS addresses, all of one cluster; `credentials` a NATS credentials file."""
+
+    servers: tuple[str, ...] = (DEFAULT_NATS,)
+    name: str = DEFAULT_STREAM
+    credentials: Path | None = None
+    answer_s: float = 10.0
+    """How long an answer may take. A cluster that lost its leader needs some seconds for a new one."""
+    reconnect_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """How a consumer works off the stream."""
+
+    messages: int = 100
+    """Batches stored in one transaction, at most."""
+    idle_s: float = 5.0
+    """How long one request for messages waits."""
+    redeliver_s: float = 30.0
+    """After so long without a confirmation a message goes to another consumer."""
+    again_s: float = 1.0
+    """How soon a batch is looked at again whose predecessor is not stored yet."""
+    trim_s: float = 600.0
+    """How often messages that are stored leave the stream."""

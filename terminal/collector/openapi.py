@@ -1,0 +1,253 @@
+"""The description of every route, in OpenAPI 3.1: served at /openapi.json and kept in docs/ as the same text."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from terminal.collector.alarms import SeenAlarm
+from terminal.collector.days import By
+from terminal.collector.operator_routes import MOST_ALARMS, MOST_TERMINALS, PREFIX, Acknowledgement
+from terminal.collector.terminal_routes import HEALTH_PATH
+from terminal.collector.totals import Totals
+from terminal.collector.views import DayView, Status, TerminalView
+from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
+from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
+
+PATH: Final = "/openapi.json"
+JSON: Final = "application/json"
+TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
+
+_SHAPES: Final = (
+    Acknowledgement,
+    DayView,
+    EnrolmentReply,
+    EnrolmentRequest,
+    Refusal,
+    Status,
+    TerminalView,
+    Totals,
+)
+
+
+def as_json() -> bytes:
+    """The document as it is served."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=1)
+
+
+def document() -> dict[str, Any]:
+    """The document as values."""
+    _, shapes = msgspec.json.schema_components(_SHAPES, ref_template="#/components/schemas/{name}")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Collector of resident-card terminals",
+            "version": "1",
+            "description": "Terminals use /v1, operators /operator. Times are ms since 1970 UTC, money kopecks.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {**_terminal_paths(), **_operator_paths()},
+        "components": {
+            "schemas": {
+                **shapes,
+                "Alarm": _alarm(),
+                "Health": _health(),
+                "Report": _report(),
+                "Code": _code(),
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
+        },
+    }
+
+
+def _terminal_paths() -> dict[str, Any]:
+    busy = {"429": _refusal("Wait: too many requests.", retry=True), "503": _refusal("Wait.", retry=True)}
+    return {
+        BATCHES_PATH: {
+            "post": {
+                "operationId": "upload",
+                "summary": "A signed batch of consecutive rows; the reply names the newest row durably held",
+                "requestBody": {"required": True, "content": {BATCH_TYPE: {"schema": _binary()}}},
+                "responses": {
+                    "200": {
+                        "description": "A signed acknowledgement.",
+                        "content": {BATCH_TYPE: {"schema": _binary()}},
+                    },
+                    "400": _refusal("No batch of this protocol version."),
+                    "403": _refusal("Not enrolled, a wrong signature, or another's certificate."),
+                    "409": _refusal("Rows are missing before it, or differ from those held."),
+                    "413": _refusal("Too large."),
+                    **busy,
+                },
+            }
+        },
+        ENROLMENTS_PATH: {
+            "post": {
+                "operationId": "enrol",
+                "summary": "Put a terminal's key in place with a one-time code",
+                "requestBody": _body("EnrolmentRequest"),
+                "responses": {
+                    "201": _json("The collector's own key, proven with the code.", _ref("EnrolmentReply")),
+                    "400": _refusal("No such request."),
+                    "403": _refusal("The code is wrong or spent."),
+                    "413": _refusal("Too large."),
+                    **busy,
+                },
+            }
+        },
+        HEALTH_PATH: {
+            "get": {
+                "operationId": "health",
+                "summary": "Is it alive, and how much does it hold",
+                "responses": {
+                    "200": _json("It is.", _ref("Health")),
+                    "503": _refusal("The store fails.", retry=True),
+                },
+            }
+        },
+    }
+
+
+def _operator_paths() -> dict[str, Any]:
+    html = {"200": {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}}
+    css = {"200": {"description": "CSS.", "content": {"text/css": {"schema": {"type": "string"}}}}}
+    terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": MOST_TERMINALS})
+    alarm = _in_path("alarm", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
+    gone = {"404": _refusal("There is none.")}
+    wrong = {"400": _refusal("Not understood.")}
+    done = {"204": {"description": "Done."}}
+    shown = [
+        _in_query("open", {"type": "boolean", "default": False}),
+        _in_query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}),
+    ]
+    by = _in_query("by", {"type": "string", "enum": [str(each) for each in By], "default": "terminal"})
+    operations: dict[str, dict[str, Any]] = {
+        "/": {"get": _operation("page", "The page for people", html)},
+        "/style.css": {"get": _operation("style", "How the page looks", css)},
+        "/v1/status": {"get": _operation("status", "The whole in a few numbers", _ok(_ref("Status")))},
+        "/v1/report": {
+            "get": _operation("report", "Counts and money since the beginning", _ok(_ref("Report")))
+        },
+        "/v1/terminals": {"get": _operation("terminals", "Each terminal", _ok(_list(_ref("TerminalView"))))},
+        "/v1/terminals/{terminal}/enrolment": {
+            "post": _operation(
+                "makeCode",
+                "A one-time code for a terminal",
+                {"201": _json("The code.", _ref("Code")), **gone},
+                [terminal],
+            )
+        },
+        "/v1/terminals/{terminal}/key": {
+            "delete": _operation("revoke", "Let a terminal upload no more", {**done, **gone}, [terminal])
+        },
+        "/v1/alarms": {
+            "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
+        },
+        "/v1/alarms/{alarm}/acknowledgement": {
+            "post": {
+                **_operation(
+                    "acknowledge",
+                    "Note who has dealt with an alarm",
+                    {**done, **gone, **wrong, "413": _refusal("Too large.")},
+                    [alarm],
+                ),
+                "requestBody": _body("Acknowledgement"),
+            }
+        },
+        "/v1/days": {"get": _operation("days", "The newest service days", _ok(_list({"type": "string"})))},
+        "/v1/days/{day}": {
+            "get": _operation(
+                "day",
+                "The reconciliation of a service day; empty for a day of which nothing is known",
+                {**_ok(_ref("DayView")), **wrong},
+                [_in_path("day", {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}), by],
+            )
+        },
+    }
+    return {PREFIX + path: methods for path, methods in operations.items()}
+
+
+def _operation(
+    name: str, summary: str, responses: dict[str, Any], parameters: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    always = {"401": _refusal("The operator's token is missing."), "503": _refusal("The store fails.")}
+    found = {"parameters": parameters} if parameters else {}
+    return {
+        "operationId": name,
+        "summary": summary,
+        **found,
+        "security": TOKEN,
+        "responses": {**responses, **always},
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _binary() -> dict[str, str]:
+    return {"type": "string", "format": "binary"}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": schema}}}
+
+
+def _ok(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"200": _json("As asked.", schema)}
+
+
+def _body(name: str) -> dict[str, Any]:
+    return {"required": True, "content": {JSON: {"schema": _ref(name)}}}
+
+
+def _refusal(description: str, *, retry: bool = False) -> dict[str, Any]:
+    wait = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
+    return {**_json(description, _ref("Refusal")), **({"headers": wait} if retry else {})}
+
+
+def _in_path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _in_query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _numbers(*names: str) -> dict[str, Any]:
+    return {name: {"type": "integer"} for name in names}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _alarm() -> dict[str, Any]:
+    texts = {name: {"type": "string"} for name in ("kind", "detail", "acknowledged_by", "comment")}
+    maybe = {"acknowledged_at_ms": {"type": ["integer", "null"]}}
+    others = [name for name in SeenAlarm._fields if name not in {*texts, *maybe}]
+    found = _object({**_numbers(*others), **texts, **maybe})
+    found["properties"]["open"] = {"type": "boolean"}
+    return found
+
+
+def _health() -> dict[str, Any]:
+    return _object({"status": {"type": "string"}, **_numbers("terminals", "records", "alarms", "behind")})
+
+
+def _report() -> dict[str, Any]:
+    totals = {"type": "object", "additionalProperties": _ref("Totals")}
+    alarms = _list(_ref("Alarm"))
+    return _object({"total": _ref("Totals"), "terminals": totals, "alarms": alarms, **_numbers("behind")})
+
+
+def _code() -> dict[str, Any]:
+    return _object({"code": {"type": "string"}, **_numbers("terminal", "good_until_ms")})

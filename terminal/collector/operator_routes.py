@@ -1,0 +1,276 @@
+"""The routes an operator uses, below /operator: the page for people, the rest for programs.
+
+Everything here needs the operator's token, as `Authorization: Bearer TOKEN` or as the password a browser asks for. One
+exception: a collector that listens on loopback only lets whoever is on that machine read (not change) without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+from msgspec import Meta
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from terminal.clock import Clock
+from terminal.collector import page
+from terminal.collector.books import Books
+from terminal.collector.days import By
+from terminal.collector.enrolment import CODE_GOOD_MS
+from terminal.collector.intake import Reply
+from terminal.collector.store import Operation
+from terminal.collector.terminal_routes import JSON, body_of, respond
+from terminal.collector.views import Office
+from terminal.errors import CollectorError
+
+PREFIX: Final = "/operator"
+REALM: Final = 'Basic realm="collector", charset="UTF-8"'
+LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
+MOST_TERMINALS: Final = 0xFFFFFF
+MOST_ALARMS: Final = 10**12
+MAX_BODY_BYTES: Final = 4_096
+BODY_S: Final = 20.0
+REPORT_CATCH_UP_S: Final = 2.0
+T = TypeVar("T")
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has dealt with an alarm, and how. `by` is a staff number or the like."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=80)]
+    comment: Annotated[str, Meta(max_length=500)] = ""
+
+
+class DayQuery(msgspec.Struct, frozen=True):
+    """The query of a day."""
+
+    by: By = By.TERMINAL
+
+
+class AlarmQuery(msgspec.Struct, frozen=True):
+    """The query of the alarms."""
+
+    open: bool = False
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+
+
+class Guard:
+    """Lets only an operator through."""
+
+    def __init__(self, app: ASGIApp, token: str, *, readers_need_it: bool) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._readers_need_it = readers_need_it
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._may(scope):
+            await self._app(scope, receive, send)
+            return
+        body = msgspec.json.encode({"error": "unauthorized", "advice": "Give the operator's token."})
+        response = Response(body, 401, {"www-authenticate": REALM}, JSON)
+        await response(scope, receive, send)
+
+    def _may(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        if not self._readers_need_it and scope["method"] in ("GET", "HEAD"):
+            # A page of the internet that gave its own name our address is not on this machine.
+            host = headers.get("host", "")
+            name = host if host.endswith("]") else host.rpartition(":")[0] or host
+            if name in LOOPBACK_NAMES and "authorization" not in headers:
+                return True
+        return hmac.compare_digest(_given(headers.get("authorization", "")), self._token)
+
+
+def _given(authorization: str) -> bytes:
+    """The token in a header, however it is given."""
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip().encode()
+    if kind.lower() == "basic":
+        with suppress(binascii.Error, ValueError):
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+    return b""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSide:
+    """What the routes for operators work with."""
+
+    office: Office
+    books: Books
+    clock: Clock
+    token: str
+    readers_need_it: bool
+
+    def mount(self) -> Mount:
+        routes: list[BaseRoute] = [
+            Route("/", self.page, methods=["GET"]),
+            Route("/style.css", self.style, methods=["GET"]),
+            Route("/v1/status", self.status, methods=["GET"]),
+            Route("/v1/report", self.report, methods=["GET"]),
+            Route("/v1/terminals", self.terminals, methods=["GET"]),
+            Route("/v1/terminals/{terminal}/enrolment", self.enrolment, methods=["POST"]),
+            Route("/v1/terminals/{terminal}/key", self.revoke, methods=["DELETE"]),
+            Route("/v1/alarms", self.alarms, methods=["GET"]),
+            Route("/v1/alarms/{alarm}/acknowledgement", self.acknowledge, methods=["POST"]),
+            Route("/v1/days", self.days, methods=["GET"]),
+            Route("/v1/days/{day}", self.day, methods=["GET"]),
+        ]
+        mount = Mount(PREFIX, routes=routes)
+        mount.app = Guard(mount.app, self.token, readers_need_it=self.readers_need_it)
+        return mount
+
+    async def page(self, _: Request) -> Response:
+        answer = await _answer(lambda: page.render(self.office, self._now_ms()))
+        return answer if isinstance(answer, Response) else page.response(answer)
+
+    async def style(self, _: Request) -> Response:
+        return Response(page.STYLE, 200, page.HEADERS, "text/css")
+
+    async def status(self, _: Request) -> Response:
+        return await _json(lambda: self.office.status(self._now_ms()))
+
+    async def report(self, _: Request) -> Response:
+        def work() -> object:
+            self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)
+            report = self.office.report()
+            return {
+                "total": report.total,
+                "terminals": report.terminals,
+                "alarms": [alarm._asdict() for alarm in report.alarms],
+                "behind": report.behind,
+            }
+
+        return await _json(work)
+
+    async def terminals(self, _: Request) -> Response:
+        return await _json(lambda: self.office.terminals(self._now_ms()))
+
+    async def enrolment(self, request: Request) -> Response:
+        terminal = _number(request.path_params["terminal"])
+        if terminal is None:
+            return _missing("There is no such terminal number.")
+
+        def work() -> object:
+            now_ms = self._now_ms()
+            code = self.office.enrolment.make_code(terminal, now_ms)
+            self.office.store.note(Operation(now_ms, terminal, "made a code", "", "operator"))
+            return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
+
+        return await _json(work, 201)
+
+    async def revoke(self, request: Request) -> Response:
+        terminal = _number(request.path_params["terminal"])
+
+        def work() -> bool:
+            if terminal is None or not self.office.enrolment.revoke(terminal):
+                return False
+            self.office.store.note(Operation(self._now_ms(), terminal, "revoked", "", "operator"))
+            return True
+
+        done = await _answer(work)
+        if isinstance(done, Response):
+            return done
+        return Response(status_code=204) if done else _missing("This terminal is not enrolled.")
+
+    async def alarms(self, request: Request) -> Response:
+        query = _query(request, AlarmQuery)
+        if isinstance(query, Response):
+            return query
+
+        def work() -> object:
+            found = self.office.store.alarms(query.limit, only_open=query.open)
+            return [{**alarm._asdict(), "open": alarm.open} for alarm in found]
+
+        return await _json(work)
+
+    async def acknowledge(self, request: Request) -> Response:
+        number = _number(request.path_params["alarm"], MOST_ALARMS)
+        data = await body_of(request, MAX_BODY_BYTES, BODY_S)
+        if isinstance(data, Reply):
+            return respond(data)
+        try:
+            word = msgspec.json.decode(data, type=Acknowledgement)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _wrong(f"Say who acknowledges: {error}.")
+
+        def work() -> bool:
+            return number is not None and self.office.store.acknowledge(
+                number, word.by, word.comment, self._now_ms()
+            )
+
+        done = await _answer(work)
+        if isinstance(done, Response):
+            return done
+        return Response(status_code=204) if done else _missing("There is no such alarm.")
+
+    async def days(self, _: Request) -> Response:
+        return await _json(self.office.books.days)
+
+    async def day(self, request: Request) -> Response:
+        query = _query(request, DayQuery)
+        if isinstance(query, Response):
+            return query
+        day = request.path_params["day"]
+
+        def work() -> object:
+            self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)
+            return self.office.day(day, query.by)
+
+        return await _json(work)
+
+    def _now_ms(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)
+
+
+Q = TypeVar("Q", DayQuery, AlarmQuery)
+
+
+def _query(request: Request, kind: type[Q]) -> Q | Response:
+    """The query of a request as `kind`, or the refusal."""
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as error:
+        return _wrong(f"Correct the query: {error}.")
+
+
+def _number(text: str, most: int = MOST_TERMINALS) -> int | None:
+    """A number of a terminal or an alarm in a path."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= 15
+    return int(text) if plain and 1 <= int(text) <= most else None
+
+
+async def _answer(work: Callable[[], T]) -> T | Response:
+    """What `work` returns, or the response for a store that fails."""
+    try:
+        return await anyio.to_thread.run_sync(work)
+    except CollectorError as error:
+        return _refused(503, "unavailable", error.advice)
+
+
+async def _json(work: Callable[[], object], status: int = 200) -> Response:
+    encoded = await _answer(lambda: msgspec.json.encode(work()))
+    if isinstance(encoded, Response):
+        return encoded
+    return Response(encoded, status, {"cache-control": "no-store"}, JSON)
+
+
+def _refused(status: int, error: str, advice: str) -> Response:
+    return Response(msgspec.json.encode({"error": error, "advice": advice}), status, media_type=JSON)
+
+
+_wrong: Final[Callable[[str], Response]] = partial(_refused, 400, "malformed")
+_missing: Final[Callable[[str], Response]] = partial(_refused, 404, "not_found")

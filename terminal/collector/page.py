@@ -1,0 +1,176 @@
+"""The operator's page: one screen of HTML made on the server, no script, nothing loaded from elsewhere.
+
+Every value is escaped, whatever it is: what terminals send ends up here. No name, no pseudonym, no card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+
+from starlette.responses import Response
+
+from terminal.collector.days import By, DaySum, total_of
+from terminal.collector.store import SeenAlarm
+from terminal.collector.views import Office, Status, TerminalView
+from terminal.collector.watch import as_time
+
+MOST_TERMINALS: Final = 500
+MOST_ALARMS: Final = 100
+REFRESH_S: Final = 30
+HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+STYLE: Final = """\
+:root { color-scheme: light dark; --line: #8886; --bad: #c0261c; --good: #1d7a36; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7fd897; } }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 72rem; }
+h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.tiles { display: flex; flex-wrap: wrap; gap: .5rem; padding: 0; list-style: none; }
+.tiles li { border: 1px solid var(--line); border-radius: .5rem; padding: .4rem .8rem; min-width: 6rem; }
+.tiles b { display: block; font-size: 1.3rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.bad { color: var(--bad); font-weight: 600; } .good { color: var(--good); }
+footer { margin-top: 2rem; font-size: .85rem; }
+"""
+
+
+def render(office: Office, now_ms: int) -> str:
+    """The whole page. Raises `CollectorError`."""
+    status = office.status(now_ms)
+    terminals = office.terminals(now_ms)
+    alarms = office.store.alarms(MOST_ALARMS, only_open=True)[::-1]
+    day = office.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
+    funders = office.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
+    return "".join(
+        (
+            "<!doctype html><html lang=en><head><meta charset=utf-8>",
+            "<meta name=viewport content='width=device-width, initial-scale=1'>",
+            f"<meta http-equiv=refresh content={REFRESH_S}><title>Collector</title>",
+            "<link rel=stylesheet href='/operator/style.css'></head><body><main>",
+            f"<h1>Collector <small>{as_time(now_ms)}</small></h1>",
+            _tiles(status, max((t.oldest_unsent_s or 0 for t in terminals), default=0)),
+            _alarms(alarms, status.open_alarms),
+            _terminals(terminals),
+            _day(status.newest_day, "terminal", day),
+            _day(status.newest_day, "funder", funders),
+            "</main><footer>Money is in roubles. Acknowledge alarms with the command ",
+            "<code>terminal collector ack</code>.</footer></body></html>",
+        )
+    )
+
+
+def response(html: str) -> Response:
+    """The page with the headers that keep anything foreign out of it."""
+    return Response(html, 200, HEADERS, "text/html")
+
+
+def _tiles(status: Status, oldest_unsent_s: int) -> str:
+    tiles = (
+        ("terminals", str(status.terminals), False),
+        ("silent", str(status.silent), status.silent > 0),
+        ("open alarms", str(status.open_alarms), status.open_alarms > 0),
+        ("taps unresolved", str(status.unresolved), False),
+        ("oldest unsent", age(oldest_unsent_s), oldest_unsent_s > 24 * 3600),
+        ("records", str(status.records), False),
+        ("not booked yet", str(status.behind), False),
+    )
+    items = (
+        f"<li><b{' class=bad' if bad else ''}>{escape(value)}</b>{escape(name)}</li>"
+        for name, value, bad in tiles
+    )
+    return f"<ul class=tiles>{''.join(items)}</ul>"
+
+
+def _alarms(alarms: list[SeenAlarm], count: int) -> str:
+    if not alarms:
+        return "<h2>Alarms</h2><p class=good>No alarm waits for anybody.</p>"
+    rows = (
+        (
+            str(a.id),
+            a.kind,
+            str(a.terminal or ""),
+            str(a.sequence or ""),
+            a.detail,
+            str(a.times),
+            as_time(a.last_at_ms),
+        )
+        for a in alarms
+    )
+    more = f"<p>The newest {len(alarms)} of {count}.</p>" if count > len(alarms) else ""
+    heads = ("no", "what", "terminal", "row", "detail", "times", "last")
+    return f"<h2>Alarms</h2>{more}{_table(heads, rows, {0, 2, 3, 5})}"
+
+
+def _terminals(terminals: list[TerminalView]) -> str:
+    # Who needs somebody first comes first.
+    worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
+    rows = (
+        (
+            str(t.terminal),
+            t.enrolment,
+            "never" if t.silent_s is None else f"{age(t.silent_s)} ago",
+            str(t.held),
+            str(t.unsent),
+            "" if t.oldest_unsent_s is None else f"up to {age(t.oldest_unsent_s)}",
+            t.reader or "works",
+            str(t.open_alarms),
+        )
+        for t in worst[:MOST_TERMINALS]
+    )
+    heads = ("no", "key", "last batch", "records", "unsent", "oldest unsent", "reader", "alarms")
+    more = f"<p>{MOST_TERMINALS} of {len(terminals)}.</p>" if len(terminals) > MOST_TERMINALS else ""
+    return f"<h2>Terminals</h2>{more}{_table(heads, rows, {0, 3, 4, 7})}"
+
+
+def _day(day: str | None, by: str, sums: list[DaySum]) -> str:
+    if day is None or not sums:
+        return ""
+    rows = (
+        (
+            line.name or "—",
+            str(line.rides),
+            str(line.meals),
+            str(line.cash_sales),
+            str(line.buffet_sales),
+            roubles(line.counted_minor),
+            roubles(line.open_minor),
+            roubles(line.annulled_minor),
+            roubles(line.duplicate_minor),
+        )
+        for line in (*sums[:MOST_TERMINALS], total_of(sums))
+    )
+    heads = (by, "rides", "meals", "cash", "buffet", "counted", "open", "annulled", "duplicate")
+    return f"<h2>Service day {escape(day)} by {by}</h2>{_table(heads, rows, set(range(1, 9)))}"
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set[int]) -> str:
+    def line(cells: tuple[str, ...], tag: str) -> str:
+        marked = ((" class=n" if place in numbers else "", cell) for place, cell in enumerate(cells))
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(cell)}</{tag}>' for mark, cell in marked)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<div class=scroll><table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table></div>"
+
+
+def age(seconds: int) -> str:
+    """How long ago, in one unit."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def roubles(minor: int) -> str:
+    """Kopecks as roubles, exactly."""
+    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
+    return f"{sign}{amount // 100}.{amount % 100:02}"

@@ -1,0 +1,129 @@
+"""Meals and buffet sales in the books: which count, which were taken back, and which a pupil got twice (O-08).
+
+Of the meals of one pupil, day and kind that were not annulled, the first by the clock counts; the later ones are
+duplicates, kept and listed, charged to nobody. It makes no difference in which order they arrive.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeAlias
+
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.days import Line, State, line_of_meal, line_of_sale
+from terminal.collector.evidence import TapId
+from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
+from terminal.journal.records import AnyRecord, Intent
+
+Fill: TypeAlias = Callable[[Line, State, int], None]
+"""Adds a line to the day's cells so many times; -1 takes it out."""
+
+_MEMBERS = (
+    "SELECT at_ms, terminal, sequence FROM portion WHERE day = ? AND pupil = ? AND kind = ?"
+    " ORDER BY at_ms, terminal, sequence"
+)
+_LENT = (
+    "SELECT pupil FROM loan WHERE terminal = ? AND card_ref = ? AND day = ? AND sequence < ?"
+    " ORDER BY sequence DESC LIMIT 1"
+)
+
+
+class Portions:
+    """The canteen's part of the books, inside the caller's transaction."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        record_of: Callable[[TapId], AnyRecord | None],
+        fill: Fill,
+        found: list[Alarm],
+    ) -> None:
+        self._execute = connection.execute
+        self._record_of = record_of
+        self._fill = fill
+        self._found = found
+
+    def give(self, row: TapId, at_ms: int, pupil: bytes, meal: MealLine) -> None:
+        """Book a portion known to have been given."""
+        line = line_of_meal(row[0], meal)
+        if self._is_annulled(row):
+            self._fill(line, State.ANNULLED, 1)
+            return
+        portion = (meal.day, pupil, meal.kind)
+        others = [(found[0], (found[1], found[2])) for found in self._execute(_MEMBERS, portion)]
+        self._execute("INSERT INTO portion VALUES (?, ?, ?, ?, ?, ?)", (*portion, at_ms, *row))
+        if not others:
+            self._fill(line, State.COUNTED, 1)
+        elif (at_ms, row) < others[0]:
+            self._fill(line, State.COUNTED, 1)
+            self._move(others[0][1], State.COUNTED, State.DUPLICATE)
+            self._find(others[0][1], row, meal)
+        else:
+            self._fill(line, State.DUPLICATE, 1)
+            self._find(row, others[0][1], meal)
+
+    def sell(self, row: TapId, sale: BuffetSale) -> None:
+        """Book a buffet sale."""
+        state = State.ANNULLED if self._is_annulled(row) else State.COUNTED
+        self._fill(line_of_sale(row[0], sale), state, 1)
+
+    def lend(self, row: TapId, card_ref: bytes, day: str, pupil: bytes) -> None:
+        """On `day` the card stands for `pupil` at this terminal (M-35)."""
+        self._execute("INSERT INTO loan VALUES (?, ?, ?, ?, ?)", (row[0], card_ref, day, row[1], pupil))
+
+    def holder_of(self, row: TapId, intent: Intent, meal: MealLine) -> bytes:
+        """Whose meal a tap is."""
+        lent = self._execute(_LENT, (row[0], intent.card_ref, meal.day, row[1])).fetchone()
+        return bytes(lent[0]) if lent else intent.card_ref
+
+    def annul(self, row: TapId) -> None:
+        """The meal or sale in `row` counts as not having been (M-34), now or as soon as it is known to have been."""
+        if self._is_annulled(row):
+            return
+        self._execute("INSERT INTO annulled VALUES (?, ?)", row)
+        match self._record_of(row):
+            case BuffetSale():
+                self._move(row, State.COUNTED, State.ANNULLED)
+            case MealServed() as served:
+                self._take_back(row, served.at_ms, served.pupil, served.meal)
+            case Intent(meal=MealLine() as meal) as intent:
+                self._take_back(row, intent.at_ms, self.holder_of(row, intent, meal), meal)
+            case _:
+                pass
+
+    def _take_back(self, row: TapId, at_ms: int, pupil: bytes, meal: MealLine) -> None:
+        portion = (meal.day, pupil, meal.kind)
+        given = [(found[1], found[2]) for found in self._execute(_MEMBERS, portion)]
+        if row not in given:
+            return  # a tap of unknown end: nothing was given yet
+        self._execute(
+            "DELETE FROM portion WHERE day = ? AND pupil = ? AND kind = ? AND at_ms = ? AND terminal = ?"
+            " AND sequence = ?",
+            (*portion, at_ms, *row),
+        )
+        self._move(row, State.COUNTED if row == given[0] else State.DUPLICATE, State.ANNULLED)
+        if row == given[0] and len(given) > 1:
+            self._move(given[1], State.DUPLICATE, State.COUNTED)
+
+    def _is_annulled(self, row: TapId) -> bool:
+        query = "SELECT 1 FROM annulled WHERE terminal = ? AND sequence = ?"
+        return self._execute(query, row).fetchone() is not None
+
+    def _move(self, row: TapId, before: State, after: State) -> None:
+        line = self._line_of(row)
+        self._fill(line, before, -1)
+        self._fill(line, after, 1)
+
+    def _line_of(self, row: TapId) -> Line:
+        match self._record_of(row):
+            case BuffetSale() as sale:
+                return line_of_sale(row[0], sale)
+            case Intent(meal=MealLine() as meal) | MealServed(meal=meal):
+                return line_of_meal(row[0], meal)
+            case other:
+                raise AssertionError(f"row {row} was booked as a meal and is {type(other).__name__}")
+
+    def _find(self, row: TapId, first: TapId, meal: MealLine) -> None:
+        detail = f"{meal.kind} of {meal.day} also in row {first[1]} of terminal {first[0]}"
+        self._found.append(Alarm(AlarmKind.DUPLICATE_ENTITLEMENT, *row, detail))

@@ -1,0 +1,28 @@
+"""A terminal that goes on on new hardware (docs/adr/0012-new-hardware.md): which of its rows are lost."""
+
+from __future__ import annotations
+
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.journal.chain import Head
+from terminal.journal.operation_records import Restored
+from terminal.journal.records import UnreadableRecord, parse_record
+from terminal.sync.wire import Batch
+
+
+def lost_by_restoring(batch: Batch, held: Head) -> Alarm | None:
+    """What an operator must know when `batch` begins behind a gap because its terminal was restored; None when it was
+    not, or does not continue what is `held`: then the gap is one that nobody declared.
+    """
+    if not batch.bodies or batch.previous_hash != held.hash:
+        return None
+    try:
+        first = parse_record(batch.bodies[0])
+    except UnreadableRecord:
+        return None
+    if not isinstance(first, Restored) or first.after != held.sequence:
+        return None
+    detail = (
+        f"rows {held.sequence + 1} to {batch.first - 1} were lost with the old hardware, or never written: "
+        f"restored from a backup up to row {first.backup}"
+    )
+    return Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)

@@ -1,0 +1,188 @@
+"""The routes terminals use: batches in, enrolment, and whether the collector is alive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from terminal.clock import Clock
+from terminal.collector import tls
+from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.enrolment import Enrolment, short_of
+from terminal.collector.intake import Intake, Reply, refuse
+from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
+from terminal.collector.store import CollectorStore, Operation
+from terminal.errors import CollectorError, TerminalError
+from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest, reply_proof
+from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, Reason
+
+HEALTH_PATH: Final = "/v1/health"
+MAX_REQUEST_BYTES: Final = 4_096
+JSON: Final = "application/json"
+STORE_THREADS: Final = 4
+"""The store takes one batch at a time; the others have their hashes and signatures checked meanwhile."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Gate:
+    """Who may come in now. Used in the event loop only."""
+
+    limits: Limits
+    room: DiskRoom
+    addresses: TokenBuckets
+    in_hand: int = 0
+    threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(STORE_THREADS))
+
+    def refusal(self, request: Request) -> Reply | None:
+        """Why this request must wait, before a byte of its body is read."""
+        address = request.client.host if request.client else ""
+        if wait_s := self.addresses.take(address):
+            return refuse(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
+        return None
+
+    def pressure(self) -> Reply | None:
+        """Why nobody may upload at present."""
+        if not self.room.enough:
+            advice = "The collector's disk is nearly full; the operator is told."
+            return refuse(Reason.UNAVAILABLE, advice, retry_after_s=self.limits.full_wait_s)
+        if self.in_hand >= self.limits.in_hand:
+            return refuse(Reason.UNAVAILABLE, "The collector has its hands full.", retry_after_s=1)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalSide:
+    """What the routes for terminals work with. `collector_key` is the raw public key acknowledgements verify with."""
+
+    intake: Intake
+    store: CollectorStore
+    enrolment: Enrolment
+    gate: Gate
+    clock: Clock
+    collector_key: bytes
+    behind: Callable[[], int]
+    arrived: Callable[[], None]
+    certificates: bool = False
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(BATCHES_PATH, self.batches, methods=["POST"]),
+            Route(ENROLMENTS_PATH, self.enrol, methods=["POST"]),
+            Route(HEALTH_PATH, self.health, methods=["GET"]),
+        ]
+
+    async def batches(self, request: Request) -> Response:
+        refused = self.gate.refusal(request) or self.gate.pressure()
+        if refused is not None:
+            if not self.gate.room.enough:
+                await self._thread(self._note_full_disk)
+            return respond(refused)
+        self.gate.in_hand += 1
+        try:
+            data = await body_of(request, MAX_BATCH_BYTES, self.gate.limits.body_s)
+            if isinstance(data, Reply):
+                return respond(data)
+            certified = tls.terminal_of(request.scope) if self.certificates else None
+            reply = await self._thread(partial(self.intake.take, data, certified))
+        finally:
+            self.gate.in_hand -= 1
+        if reply.status == 200:
+            self.arrived()
+        return respond(reply)
+
+    async def enrol(self, request: Request) -> Response:
+        if refused := self.gate.refusal(request):
+            return respond(refused)
+        data = await body_of(request, MAX_REQUEST_BYTES, self.gate.limits.body_s)
+        if isinstance(data, Reply):
+            return respond(data)
+        try:
+            asked = msgspec.json.decode(data, type=EnrolmentRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return respond(refuse(Reason.MALFORMED, f"Send a request to enrol: {error}."))
+        certified = tls.terminal_of(request.scope) if self.certificates else None
+        return respond(await self._thread(partial(self._enrol, asked, certified)))
+
+    async def health(self, _: Request) -> Response:
+        return respond(await self._thread(self._health))
+
+    def _enrol(self, asked: EnrolmentRequest, certified: int | None) -> Reply:
+        at_ms = self._now_ms()
+        try:
+            known = self.enrolment.key_of(asked.terminal) is not None
+            code = None
+            if certified in (None, asked.terminal):
+                code = self.enrolment.redeem(asked, at_ms)
+            if code is None:
+                detail = "with a wrong or spent code, or another's certificate"
+                self.store.keep_alarm(Alarm(AlarmKind.ENROLMENT_REFUSED, asked.terminal, 0, detail), at_ms)
+                return refuse(Reason.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
+            key = self.enrolment.key_of(asked.terminal)
+            assert key is not None, "it has just been put there"
+            what = "replaced the key with a code" if known else "enrolled with a code"
+            self.store.note(Operation(at_ms, asked.terminal, what, short_of(key), "the terminal"))
+        except TerminalError as error:
+            return refuse(Reason.UNAVAILABLE, error.advice)
+        proof = reply_proof(code, asked.terminal, bytes.fromhex(asked.public_key), self.collector_key)
+        reply = EnrolmentReply(asked.terminal, self.collector_key.hex(), proof)
+        return Reply(201, msgspec.json.encode(reply), JSON)
+
+    def _health(self) -> Reply:
+        try:
+            states = self.store.terminals()
+            health = {
+                "status": "ok" if self.gate.room.enough else "disk nearly full",
+                "terminals": len(states),
+                "records": sum(state.sequence for state in states),
+                "alarms": self.store.open_alarms(),
+                "behind": self.behind(),
+            }
+        except CollectorError as error:
+            return refuse(Reason.UNAVAILABLE, error.advice)
+        return Reply(200, msgspec.json.encode(health), JSON)
+
+    def _note_full_disk(self) -> None:
+        day = self.clock.now().date().isoformat()
+        with suppress(CollectorError):  # on a full disk even this may fail; health says it too
+            self.store.keep_findings([Alarm(AlarmKind.DISK, 0, 0, f"nearly full, {day}")], self._now_ms())
+
+    async def _thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self.gate.threads)
+
+    def _now_ms(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)
+
+
+async def body_of(request: Request, most_bytes: int, most_s: float) -> bytes | Reply:
+    """The body, or the refusal of one that is too long or too slow."""
+    data = bytearray()
+    try:
+        async with asyncio.timeout(most_s):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > most_bytes:
+                    return refuse(Reason.TOO_LARGE, f"Send at most {most_bytes} bytes at once.")
+    except TimeoutError:
+        return refuse(Reason.MALFORMED, f"Send a whole request within {most_s:g} seconds.")
+    except ClientDisconnect:
+        return refuse(Reason.MALFORMED, "Send a whole request.")
+    return bytes(data)
+
+
+def respond(reply: Reply) -> Response:
+    """The HTTP response of a reply."""
+    headers = {"retry-after": str(reply.retry_after_s)} if reply.retry_after_s else None
+    return Response(reply.body, reply.status, headers, reply.content_type)

@@ -1,0 +1,57 @@
+"""Client certificates: which terminal one belongs to, and how the application gets to see it.
+
+The certificate of terminal 7 has the common name `terminal-7` and is signed by the operator's own CA. uvicorn checks
+the signature but does not pass the certificate on, so the protocol below puts it where ASGI's TLS extension has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+NOBODY: Final = 0
+_NAME: Final = re.compile(r"terminal-([1-9][0-9]{0,7})")
+_CERTIFICATE: Final = "resident.client_certificate"
+
+
+class CertificateProtocol(H11Protocol):
+    """HTTP/1.1 that shows the application the sender's certificate (DER)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        tls: Any = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.app = _with_certificate(self.app, certificate)
+
+
+def _with_certificate(app: ASGIApp, certificate: bytes | None) -> ASGIApp:
+    async def shown(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, _CERTIFICATE: certificate}, receive, send)
+
+    return shown
+
+
+def terminal_of(scope: Scope) -> int:
+    """The terminal the sender's certificate belongs to; `NOBODY` without one that names a terminal."""
+    certificate = scope.get(_CERTIFICATE)
+    return whose(certificate) if certificate else NOBODY
+
+
+def whose(certificate: bytes) -> int:
+    """The terminal a DER certificate names."""
+    try:
+        names = x509.load_der_x509_certificate(certificate).subject.get_attributes_for_oid(
+            NameOID.COMMON_NAME
+        )
+    except ValueError:
+        return NOBODY
+    found = [_NAME.fullmatch(str(name.value)) for name in names]
+    return int(found[0][1]) if len(found) == 1 and found[0] else NOBODY

@@ -1,0 +1,138 @@
+"""What an operator is shown, as values: the same for the page, the commands and programs. Nothing personal in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from terminal.collector.books_reader import BooksReader
+from terminal.collector.days import By, DaySum, total_of
+from terminal.collector.enrolment import Enrolment
+from terminal.collector.store import CollectorStore, SeenAlarm
+from terminal.collector.totals import Totals
+
+SHOWN_ALARMS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """One terminal as the collector knows it. Ages are in seconds.
+
+    `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
+    had none). What it has recorded since `last_batch_at_ms` nobody here can know.
+    """
+
+    terminal: int
+    enrolment: str
+    held: int
+    unsent: int
+    oldest_unsent_s: int | None
+    last_batch_at_ms: int | None
+    silent_s: int | None
+    booked: int
+    reader: str
+    open_alarms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything on one screen."""
+
+    at_ms: int
+    terminals: int
+    silent: int
+    records: int
+    behind: int
+    unresolved: int
+    open_alarms: int
+    newest_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """A service day by something, and all of it together. Money is in kopecks."""
+
+    day: str
+    by: str
+    behind: int
+    lines: list[DaySum]
+    total: DaySum
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Counts and money of all terminals and of each, and the alarms. `behind` rows are held and not yet counted."""
+
+    total: Totals
+    terminals: dict[int, Totals]
+    alarms: list[SeenAlarm]
+    behind: int
+
+
+class Office:
+    """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
+
+    def __init__(
+        self, store: CollectorStore, books: BooksReader, enrolment: Enrolment, silent_ms: int
+    ) -> None:
+        self.store = store
+        self.books = books
+        self.enrolment = enrolment
+        self._silent_ms = silent_ms
+
+    def terminals(self, now_ms: int) -> list[TerminalView]:
+        """Every terminal that is enrolled or was ever heard of, by number."""
+        marks, states = self.books.marks(), {state.terminal: state for state in self.store.terminals()}
+        alarms: dict[int, int] = {}
+        for alarm in self.store.alarms(SHOWN_ALARMS, only_open=True):
+            alarms[alarm.terminal] = alarms.get(alarm.terminal, 0) + 1
+        enrolled = set(self.enrolment.numbers())
+        views = []
+        for number in sorted(enrolled | states.keys()):
+            state, mark = states.get(number), marks.get(number)
+            unsent = max(0, state.stated_head - state.sequence) if state else 0
+            newest_ms = mark.at_ms if mark else 0
+            views.append(
+                TerminalView(
+                    terminal=number,
+                    enrolment="enrolled" if number in enrolled else self._given_up(number),
+                    held=state.sequence if state else 0,
+                    unsent=unsent,
+                    oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
+                    last_batch_at_ms=state.received_at_ms if state else None,
+                    silent_s=max(0, now_ms - state.received_at_ms) // 1000 if state else None,
+                    booked=mark.sequence if mark else 0,
+                    reader=mark.reader if mark else "",
+                    open_alarms=alarms.get(number, 0),
+                )
+            )
+        return views
+
+    def _given_up(self, terminal: int) -> str:
+        return "revoked" if self.enrolment.is_revoked(terminal) else "not enrolled"
+
+    def status(self, now_ms: int) -> Status:
+        """The whole in a few numbers."""
+        states = self.store.terminals()
+        days = self.books.days(1)
+        return Status(
+            at_ms=now_ms,
+            terminals=len(states),
+            silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),
+            records=sum(state.sequence for state in states),
+            behind=self.books.behind(),
+            unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
+            open_alarms=self.store.open_alarms(),
+            newest_day=days[0] if days else None,
+        )
+
+    def day(self, day: str, by: By) -> DayView:
+        """The reconciliation of one service day."""
+        lines = self.books.day(day, by)
+        return DayView(day, by, self.books.behind(), lines, total_of(lines))
+
+    def report(self) -> ReportView:
+        """Everything since the beginning."""
+        terminals, total = self.books.totals(), Totals()
+        for totals in terminals.values():
+            total.add(totals)
+        return ReportView(total, terminals, self.store.alarms(), self.books.behind())

@@ -1,0 +1,110 @@
+"""The key of one journal, in a file beside it: made once, wrapped by the terminal's key provider, wiped on command.
+
+The rows are sealed under a key of their own, so that wiping this small file makes them unreadable (D-07) without
+touching the provider's keys, and so that the provider is asked once at the start and not for every row.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Final, Protocol
+
+from terminal.errors import JournalSealed, KeyFileError
+from terminal.journal.database import NO_KEY, SCHEMA_VERSION, schema_of
+from terminal.journal.sealed import KEY_BYTES, JournalKey
+
+PURPOSE: Final = "journal"
+"""The provider's storage key that wraps journal keys."""
+_MAGIC: Final = b"resident-journal-key-1\n"
+
+
+class Sealer(Protocol):
+    """As in `terminal.keys.sealing`: storage keys by name that never come out."""
+
+    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes: ...
+
+    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes: ...
+
+
+def key_path(journal: Path) -> Path:
+    """Where the key of the journal at `journal` lies. A backup needs both; a thief must not get both."""
+    return journal.with_name(journal.name + ".key")
+
+
+def load_key(journal: Path, sealer: Sealer) -> JournalKey | None:
+    """The journal's key, None when there is no key file: it is then plain, not there, or lost for good.
+
+    Raises `JournalSealed` when the file is damaged or the provider does not open it, `KeyFileError` when the provider
+    has no key for journals.
+    """
+    path = key_path(journal)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KeyFileError(f"journal key {path}: {error.strerror}", "Check its rights.") from error
+    if not content.startswith(_MAGIC):
+        raise JournalSealed(f"{path} is no journal key", NO_KEY)
+    wrapped = content.removeprefix(_MAGIC)
+    sealer.seal(PURPOSE, b"", b"")  # a provider without such a key says so in its own words
+    try:
+        return JournalKey(sealer.unseal(PURPOSE, wrapped, _MAGIC))
+    except (KeyFileError, ValueError) as error:
+        raise JournalSealed(f"journal key {path} does not open with this key file", NO_KEY) from error
+
+
+def load_or_create_key(journal: Path, sealer: Sealer) -> JournalKey:
+    """The key for writing `journal`: made and on disk before the first sealed row. Raises as `load_key`, and
+    `JournalSealed` when there is a sealed journal but no key any more.
+    """
+    key = load_key(journal, sealer)
+    if key is not None:
+        return key
+    if schema_of(journal) >= SCHEMA_VERSION:
+        raise JournalSealed(f"journal {journal} is sealed, and its key is not here", NO_KEY)
+    fresh = secrets.token_bytes(KEY_BYTES)
+    path = key_path(journal)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + sealer.seal(PURPOSE, fresh, _MAGIC))
+            file.flush()
+            os.fsync(handle)
+        Path(name).rename(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise KeyFileError(
+            f"journal key {path}: {error.strerror}", "Check the directory and its rights."
+        ) from error
+    return JournalKey(fresh)
+
+
+def wipe_key(journal: Path) -> bool:
+    """Overwrite and remove the key file; False when there was none. What it sealed is unreadable from here on.
+
+    On flash memory the old block may survive until it is erased; it is wrapped, so without the provider's keys, too,
+    it opens nothing.
+    """
+    path = key_path(journal)
+    if not path.exists():
+        return False
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    _flush_folder(path.parent)
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,20 @@
+"""What happened to a terminal as a machine. Tags 40 to 49."""
+
+from __future__ import annotations
+
+from terminal.journal.record_base import Record
+
+
+class Restored(Record, frozen=True, array_like=True, tag=40):
+    """The first row on new hardware: this terminal goes on here, behind every number its old hardware may have used.
+
+    Row `after` is the newest that the collector held then, and this row is chained to it; the numbers in between are
+    lost with the old hardware, or were never used. The backup was made at `backup_at_ms` and ended with row `backup`;
+    `unresolved` taps in it still wait for their cards.
+    """
+
+    after: int
+    backup: int
+    backup_at_ms: int
+    unresolved: int = 0
+    software: str = ""

@@ -1,0 +1,135 @@
+"""How full a journal is, long before it is full; and whether a failed write means that there is no room.
+
+Capacity is stated in rows, so the disk it can take is bounded, too: `ROW_BYTES` for a row of a tap with its share of
+indexes, pages and checkpoints, as measured (`bench/journal.py`), rounded up.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from errno import EDQUOT, EFBIG, ENOSPC
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from terminal.clock import Clock
+from terminal.errors import JournalFull
+from terminal.journal.records import Fault
+
+if TYPE_CHECKING:
+    from terminal.journal.journal import Journal
+
+CAPACITY_ROWS: Final = 600_000
+"""240 000 taps of two rows each, 96 hours of them, and a quarter more for everything else."""
+ROW_BYTES: Final = 512
+LOG_BYTES: Final = 16 << 20
+"""What the write-ahead log keeps after a quiet moment; it may grow to `LOG_BYTES_AT_MOST` before one."""
+WARN_SHARE: Final = 0.75
+CRITICAL_SHARE: Final = 0.90
+PROBE_BYTES: Final = 65_536
+ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and purged."
+
+
+class Level(StrEnum):
+    """How soon somebody must do something."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Rows held of those the journal may hold, and what is left of the disk for the others."""
+
+    rows: int
+    capacity_rows: int
+    disk_free_bytes: int
+
+    @property
+    def share(self) -> float:
+        """Of the capacity, or of as much of it as the disk has room for."""
+        room = min(self.capacity_rows, self.rows + self.disk_free_bytes // ROW_BYTES)
+        return self.rows / room if room else 1.0
+
+    @property
+    def level(self) -> Level:
+        if self.share >= 1.0:
+            return Level.FULL
+        if self.share >= CRITICAL_SHARE:
+            return Level.CRITICAL
+        return Level.WARNING if self.share >= WARN_SHARE else Level.OK
+
+    def __str__(self) -> str:
+        free_mb = self.disk_free_bytes >> 20
+        return f"{self.share:.0%} full: {self.rows} of {self.capacity_rows} rows, {free_mb} MB of disk free"
+
+
+def fill_of(path: Path, rows: int, capacity_rows: int) -> Fill:
+    """A disk that does not answer counts as one with room: the next write tells."""
+    free_bytes = capacity_rows * ROW_BYTES
+    with suppress(OSError):
+        disk = os.statvfs(path.parent)
+        free_bytes = disk.f_bavail * disk.f_frsize
+    return Fill(rows, capacity_rows, free_bytes)
+
+
+class FillWatch:
+    """Notes in the journal and tells staff when the journal reaches a level: once for each, and again only after it
+    has been below."""
+
+    def __init__(self, journal: Journal, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._tell = tell
+        self._told = Level.OK
+
+    def look(self) -> Fill:
+        """After a tap. Never raises: what cannot be noted is told."""
+        fill = self._journal.fill
+        level, told = fill.level, self._told
+        self._told = level
+        if _RANK[level] > _RANK[told]:
+            self._tell(f"journal {fill}. {ADVICE}")
+            with suppress(JournalFull):
+                at_ms = int(self._clock.now().timestamp() * 1000)
+                self._journal.append(Fault(at_ms, what=f"journal {level}: {fill.share:.0%} full"))
+        return fill
+
+
+_RANK: Final = {level: rank for rank, level in enumerate(Level)}
+
+
+def no_room(path: Path) -> str | None:
+    """Why files beside `path` cannot grow, if that is so; asked after a write failed for a reason unknown.
+
+    SQLite tells a full disk apart, but calls a quota and a limit on file sizes an input/output error.
+    """
+    limit_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit_bytes != resource.RLIM_INFINITY:
+        for file in (path, path.with_name(path.name + "-wal")):
+            with suppress(OSError):
+                if file.stat().st_size + PROBE_BYTES > limit_bytes:
+                    return f"{file.name} may not grow beyond {limit_bytes} bytes"
+    probe = path.with_name(path.name + ".probe")
+    try:
+        with probe.open("wb") as file_handle:
+            file_handle.write(bytes(PROBE_BYTES))
+            file_handle.flush()
+            os.fsync(file_handle.fileno())
+    except OSError as error:
+        reasons = {
+            ENOSPC: "the disk is full",
+            EDQUOT: "the disk quota is used up",
+            EFBIG: "files may not grow",
+        }
+        return reasons.get(error.errno or 0)
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    return None

@@ -1,0 +1,128 @@
+"""Backing a terminal up while it runs: everything of its folder that new hardware needs, and not its identity.
+
+The private key that signs for this terminal stays where it is: new hardware makes its own, and enrolling that one locks
+the old hardware out (docs/adr/0012-new-hardware.md). A copy of the whole folder would be a second terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from terminal.errors import BackupError, JournalDamaged
+from terminal.journal.database import connect, connect_reader, journal_error
+from terminal.journal.reader import JournalReader
+from terminal.journal.sealed import JournalKey
+from terminal.journal.verify import verify
+from terminal.keys.sealing import Sealer
+from terminal.operations.archive import Header, read_archive, write_archive
+from terminal.operations.status import STATUS_FILE
+
+LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json")
+"""The identity, and what only a running process says."""
+LEFT_BEHIND_ENDINGS: Final = (".lock", ".new", "-wal", "-shm", "-journal", ".probe")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A terminal to be backed up. `key` opens its journal."""
+
+    folder: Path
+    journal: Path
+    profile: str
+    software: str
+    key: JournalKey | None
+    sealer: Sealer
+
+
+def back_up(source: Source, target: Path, now: datetime) -> Header:
+    """Write a backup of the terminal, running or not, to `target`; it is there whole or not at all.
+
+    The journal is copied at one moment of its life and checked row by row before it is trusted. Raises `BackupError`,
+    `JournalError` or `KeyFileError`.
+    """
+    if source.folder.resolve() in target.resolve().parents:
+        raise BackupError(
+            f"{target} lies in the folder to be backed up", "Write it somewhere else: to another disk."
+        )
+    draft = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent, prefix=".backup") as scratch:
+            copy = Path(scratch) / source.journal.name
+            _copy_journal(source.journal, copy)
+            header = _header(source, copy, now)
+            files = {source.journal.name: copy, **dict(_others(source))}
+            with draft.open("wb") as file:
+                draft.chmod(0o600)
+                write_archive(file, header, files, source.sealer)
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(target)
+    except OSError as error:
+        raise BackupError(
+            f"backup {target} cannot be written: {error.strerror}", "Check room and rights."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return header
+
+
+def check_backup(path: Path, sealer: Sealer) -> Header:
+    """Open all of a backup and throw it away again. Raises `BackupError` or `KeyFileError`."""
+    with TemporaryDirectory(dir=path.parent, prefix=".check") as scratch:
+        return read_archive(path, Path(scratch), sealer)
+
+
+def _copy_journal(journal: Path, copy: Path) -> None:
+    """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and nobody waits for it."""
+    source = connect_reader(journal)
+    try:
+        target = connect(copy)
+        try:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
+        finally:
+            target.close()
+    except sqlite3.Error as error:
+        raise journal_error(journal, error) from error
+    finally:
+        source.close()
+
+
+def _header(source: Source, copy: Path, now: datetime) -> Header:
+    found = verify(copy, source.key)
+    if found.problem is not None:
+        raise JournalDamaged(
+            f"the journal is damaged, and so is every backup of it: {found.problem}",
+            "Keep file and older backups for the auditor, and replace the terminal (docs/operations.md).",
+        )
+    reader = JournalReader(copy, source.key)
+    try:
+        state = reader.state()
+        head = reader.last_sequence()
+    finally:
+        reader.close()
+    return Header(
+        terminal=state.terminal,
+        profile=source.profile,
+        software=source.software,
+        at_ms=int(now.timestamp() * 1000),
+        head=head,
+        name=secrets.token_hex(16),
+    )
+
+
+def _others(source: Source) -> Iterator[tuple[str, Path]]:
+    """Every other file of the folder that new hardware needs, by its name below the folder."""
+    for path in sorted(source.folder.rglob("*")):
+        staying = path.name in LEFT_BEHIND or path.name.endswith(LEFT_BEHIND_ENDINGS)
+        if path.is_file() and not path.is_symlink() and not staying and path != source.journal:
+            yield str(path.relative_to(source.folder)), path

@@ -1,0 +1,117 @@
+"""A running terminal in numbers, for Prometheus. No label names a person, a card, a row or anything without bound."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Final
+
+from terminal.operations.status import Status
+from terminal.operations.text_format import Family, counter, gauge, info
+from terminal.operations.vitals import Vitals
+
+PREFIX: Final = "resident_terminal_"
+
+
+def terminal_metrics(vitals: Vitals) -> list[Family]:
+    """Everything that is known now."""
+    status = vitals.status()
+    return [
+        *_identity(status),
+        *_taps(vitals, status),
+        *_journal(status, vitals),
+        *_sync(status, vitals),
+        *_trust(status, vitals),
+    ]
+
+
+def _identity(status: Status) -> list[Family]:
+    return [
+        info(
+            f"{PREFIX}info",
+            "What runs here.",
+            software=status.software,
+            profile=status.profile,
+            tariff=status.tariff,
+        ),
+        gauge(
+            f"{PREFIX}start_time_seconds",
+            "When this process started, Unix time.",
+            status.started_at_ms / 1000,
+        ),
+    ]
+
+
+def _taps(vitals: Vitals, status: Status) -> list[Family]:
+    tally = vitals.tally
+    return [
+        counter(
+            f"{PREFIX}taps_total", "Taps by what the passenger was told.", dict(tally.outcomes), "outcome"
+        ),
+        counter(
+            f"{PREFIX}tap_ends_total", "Taps by how they ended for the journal.", dict(tally.ends), "end"
+        ),
+        tally.duration.family(f"{PREFIX}tap_duration_seconds", "From the card's presentation to the report."),
+        counter(f"{PREFIX}card_exchanges_total", "Commands sent to cards.", tally.exchanges),
+        gauge(
+            f"{PREFIX}last_tap_timestamp_seconds",
+            "When the last tap ended, Unix time; 0 before the first.",
+            (status.last_tap_at_ms or 0) / 1000,
+        ),
+        gauge(f"{PREFIX}reader_up", "Whether the reader works.", vitals.reader_up),
+        counter(f"{PREFIX}reader_outages_total", "How often it went out of order.", tally.outages),
+        gauge(f"{PREFIX}shift_open", "Whether a shift is open.", status.shift_open),
+        gauge(f"{PREFIX}unresolved_taps", "Taps whose end nobody knows yet.", status.unresolved),
+    ]
+
+
+def _journal(status: Status, vitals: Vitals) -> list[Family]:
+    return [
+        gauge(f"{PREFIX}journal_rows", "Rows held by the journal.", status.rows),
+        gauge(f"{PREFIX}journal_capacity_rows", "Rows it takes before it stops.", status.capacity_rows),
+        gauge(
+            f"{PREFIX}disk_free_bytes",
+            "Room on the journal's disk.",
+            shutil.disk_usage(vitals.identity.folder).free,
+        ),
+    ]
+
+
+def _sync(status: Status, vitals: Vitals) -> list[Family]:
+    tally, waits_ms = vitals.tally, 0
+    if status.oldest_unsent_at_ms is not None:
+        waits_ms = max(0, status.at_ms - status.oldest_unsent_at_ms)
+    return [
+        gauge(f"{PREFIX}unsent_rows", "Rows the collector has not confirmed.", status.unsent),
+        gauge(
+            f"{PREFIX}oldest_unsent_row_age_seconds",
+            "How long the oldest of them waits; 0 when there is none.",
+            waits_ms / 1000,
+        ),
+        counter(f"{PREFIX}uploaded_rows_total", "Rows the collector has taken.", tally.uploaded),
+        counter(f"{PREFIX}sync_failures_total", "Uploads that failed.", tally.sync_failures),
+        gauge(
+            f"{PREFIX}collector_heard_timestamp_seconds",
+            "When the collector last confirmed, Unix time; 0 for never.",
+            (status.collector_heard_at_ms or 0) / 1000,
+        ),
+    ]
+
+
+def _trust(status: Status, vitals: Vitals) -> list[Family]:
+    families = [
+        gauge(
+            f"{PREFIX}tariff_end_timestamp_seconds",
+            "When the region document ends, Unix time.",
+            status.tariff_until_ms / 1000,
+        ),
+        gauge(f"{PREFIX}clock_suspect", "Whether the clock cannot be believed.", bool(status.clock_doubt)),
+        counter(
+            f"{PREFIX}clock_jumps_total",
+            "Jumps of the clock by more than five minutes.",
+            vitals.tally.clock_jumps,
+        ),
+    ]
+    if status.deny_list_at_ms is not None:
+        age_s = (status.at_ms - status.deny_list_at_ms) / 1000
+        families.append(gauge(f"{PREFIX}deny_list_age_seconds", "Age of the deny list in force.", age_s))
+    return families

@@ -1,0 +1,299 @@
+"""A terminal's backup onto new hardware, without using any sequence number twice (docs/adr/0012-new-hardware.md).
+
+    1 ask      the collector, signed with the new identity, how far it holds this terminal's rows: up to A
+    2 send     what the backup holds beyond A, so that nothing of the backup is lost
+    3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A
+    4 confirm  that row at the collector: from here on these numbers are this machine's, and nobody else gets them
+    5 put in   the new journal and the other files in place
+
+The old hardware may have written rows after the backup, and cards may hold their numbers. It cannot have written more
+than its journal takes beyond what was acknowledged, and A is the newest that can have been: so behind A + RESERVE no
+number was ever used. Nothing is put in place before step 4 has succeeded, so two restores never get the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from terminal.clock import Clock
+from terminal.errors import BackupError, CollectorError, RestoreRefused
+from terminal.journal.chain import Head
+from terminal.journal.checkpoint import Signer
+from terminal.journal.database import create_schema, new_file, put_in_place, transaction
+from terminal.journal.journal import Journal
+from terminal.journal.key_file import key_path, load_key, load_or_create_key
+from terminal.journal.lock import FileLock
+from terminal.journal.operation_records import Restored
+from terminal.journal.records import build_record
+from terminal.journal.room import CAPACITY_ROWS
+from terminal.journal.sealed import Contents, JournalKey
+from terminal.journal.stored import State, insert_state
+from terminal.keys.sealing import Sealer
+from terminal.operations.archive import Header, read_archive
+from terminal.sync.client import SyncClient
+from terminal.sync.link import CollectorLink
+from terminal.sync.wire import (
+    Ack,
+    Malformed,
+    Refusal,
+    ack_is_genuine,
+    build_batch,
+    encode,
+    parse_ack,
+)
+
+RESERVE: Final = 1_000_000
+"""Numbers passed over. The old journal took `CAPACITY_ROWS` beyond its base, and its base was acknowledged; the rest is
+for what a full journal still takes (ends of taps, entitled meals). Sequences have 32 bits: room for 4 000 restores.
+"""
+assert RESERVE > CAPACITY_ROWS + 300_000
+
+FRESH_MS: Final = 15 * 60_000
+"""An answer of the collector that is older than this is a replayed one, or a clock is wrong: neither may decide."""
+
+STAGING: Final = "restoring"
+LAST_NUMBER: Final = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewHardware:
+    """The machine a terminal is restored onto. `journal` does not exist yet; `signer` is its own new identity."""
+
+    folder: Path
+    journal: Path
+    terminal: int
+    software: str
+    sealer: Sealer
+    signer: Signer
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """What was done: the backup, how far the collector held rows, and the number this machine goes on with."""
+
+    backup: Header
+    sent: int
+    held_through: int
+    first: int
+    unresolved: int
+    shift_ended: int | None
+
+
+def restore(
+    backup: Path, machine: NewHardware, link: CollectorLink, collector_key: Callable[[Path], Ed25519PublicKey]
+) -> Restoration:
+    """Make `machine` the terminal of `backup`. `collector_key` finds the collector's key, given the unpacked files.
+
+    Whatever ends it early, it can be run again. Raises `RestoreRefused` when it could repeat a number, `BackupError`,
+    `JournalError`, `KeyFileError`.
+    """
+    staging = machine.folder / STAGING
+    lock = _only_here(machine)
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        old, new = staging / "old", staging / "new"
+        for folder in (old, new):
+            folder.mkdir(parents=True, mode=0o700)
+        header = read_archive(backup, old, machine.sealer)
+        if header.terminal != machine.terminal:
+            raise BackupError(f"{backup} is of terminal {header.terminal}", "Give --number that number.")
+        line = _Line(machine, link, collector_key(old))
+        done = _restore(header, old / machine.journal.name, new / machine.journal.name, line)
+        _put_in(machine, old, new)
+        return done
+    except OSError as error:
+        raise BackupError(f"{machine.folder} cannot be written: {error}", "Check room and rights.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        lock.release()
+
+
+def _only_here(machine: NewHardware) -> FileLock:
+    machine.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock.acquire(machine.journal)
+    if isinstance(lock, int):
+        raise RestoreRefused(
+            f"a terminal runs in {machine.folder} (process {lock})", "Restore into a new folder."
+        )
+    if machine.journal.exists():
+        lock.release()
+        raise RestoreRefused(
+            f"there is a journal in {machine.folder} already",
+            "Restore into a new folder: nothing is ever written over.",
+        )
+    return lock
+
+
+def _restore(header: Header, old: Path, new: Path, line: _Line) -> Restoration:
+    machine = line.machine
+    journal = Journal.open(old, machine.terminal, key=load_key(old, machine.sealer))
+    try:
+        held = line.ask(journal)
+        sent = line.send(journal) if held.sequence < journal.head.sequence else 0
+        held = line.ask(journal) if sent else held
+        notes = tuple((sequence, build_record(intent)) for sequence, intent in journal.open_intents())
+        shift = journal.open_shift
+    finally:
+        journal.close()
+    base = Head(held.sequence + RESERVE, held.hash)
+    if base.sequence + CAPACITY_ROWS > LAST_NUMBER:
+        raise RestoreRefused(
+            "the numbers of this terminal are used up", "Give the new hardware a new terminal number."
+        )
+    restored = Restored(
+        at_ms=_ms(machine.clock),
+        after=held.sequence,
+        backup=header.head,
+        backup_at_ms=header.at_ms,
+        unresolved=len(notes),
+        software=machine.software,
+    )
+    _begin(new, machine, base, notes, restored, line)
+    return Restoration(
+        header, sent, held.sequence, base.sequence + 1, len(notes), shift.shift if shift else None
+    )
+
+
+def _begin(
+    path: Path,
+    machine: NewHardware,
+    base: Head,
+    notes: tuple[tuple[int, bytes], ...],
+    restored: Restored,
+    line: _Line,
+) -> None:
+    """A journal that begins behind `base`, its first row confirmed by the collector."""
+    key = load_or_create_key(path, machine.sealer)
+    _create_after(path, machine.terminal, key, base, notes)
+    journal = Journal.open(path, machine.terminal, key=key)
+    try:
+        journal.append(restored)
+        line.send(journal)
+    finally:
+        journal.close()
+
+
+def _create_after(
+    path: Path, terminal: int, key: JournalKey | None, base: Head, notes: tuple[tuple[int, bytes], ...]
+) -> None:
+    """An empty journal whose rows begin behind `base`, with `notes` of what is still open from before."""
+    contents = Contents(terminal, key)
+    with new_file(path) as (new, connection), transaction(connection):
+        create_schema(connection)
+        insert_state(connection, contents, State(terminal, base, base.sequence, base, 0, notes))
+    put_in_place(new, path)
+
+
+class _Line:
+    """What is said between the new hardware and the collector."""
+
+    def __init__(self, machine: NewHardware, link: CollectorLink, key: Ed25519PublicKey) -> None:
+        self.machine = machine
+        self._link = link
+        self._key = key
+
+    def ask(self, journal: Journal) -> Head:
+        """The newest row of this terminal the collector holds, in its own signed and fresh words."""
+        machine, after = self.machine, journal.acknowledged_through
+        previous_hash = journal.hash_at(after)
+        assert previous_hash is not None, (
+            "rows leave only behind the acknowledged mark, and the mark keeps its hash"
+        )
+        greeting = build_batch(
+            machine.terminal, Head(after, previous_hash), (), journal.head, _ms(machine.clock), machine.signer
+        )
+        ack = self._answer(encode(greeting))
+        if abs(ack.at_ms - _ms(machine.clock)) > FRESH_MS:
+            raise RestoreRefused(
+                "the collector's answer is old, or a clock is wrong",
+                "Set this machine's clock, then run this again.",
+            )
+        known = journal.hash_at(ack.through)
+        if known is not None and known != ack.head_hash:
+            raise RestoreRefused(
+                f"the collector holds another row {ack.through} than the backup",
+                "Two machines wrote under this number before: keep both and call the auditor.",
+            )
+        return Head(ack.through, ack.head_hash)
+
+    def send(self, journal: Journal) -> int:
+        """Upload everything `journal` holds; how many rows that was."""
+        machine = self.machine
+        client = SyncClient(journal, self._link, machine.signer, self._key, machine.clock)
+        report = client.sync_once()
+        if report.problem is not None:
+            raise _not_done(report.problem)
+        return report.uploaded
+
+    def _answer(self, greeting: bytes) -> Ack:
+        try:
+            answer = self._link.upload(greeting)
+        except CollectorError as error:
+            raise _not_done(error) from error
+        if answer.status != 200:
+            raise RestoreRefused(f"the collector refused: {_refusal(answer.body)}", ENROL)
+        try:
+            ack = parse_ack(answer.body)
+        except Malformed as error:
+            raise RestoreRefused(
+                f"the collector's answer is no acknowledgement: {error}", "Check its address."
+            ) from error
+        if not ack_is_genuine(ack, self._key) or ack.terminal != self.machine.terminal:
+            raise RestoreRefused(
+                "the answer is not signed by the collector this terminal knows",
+                "Check its address and its key.",
+            )
+        return ack
+
+
+ENROL: Final = (
+    "Enrol this machine's own public key (terminal.pub in its folder) for this terminal at the collector, in place of "
+    "the old one, then run this again."
+)
+
+
+def _not_done(problem: CollectorError) -> RestoreRefused:
+    return RestoreRefused(
+        f"only the collector knows how far the old hardware came, and {problem.what}",
+        "Nothing was put in place; run this again when the collector answers.",
+    )
+
+
+def _refusal(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=Refusal).error[:100]
+    except msgspec.DecodeError:
+        return "in words that are not those of a collector"
+
+
+def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
+    """The files of the backup, then the journal's key, and the journal last: with it the folder is a terminal's."""
+    journal = machine.journal.name
+    own = {journal, key_path(machine.journal).name}
+    for path in sorted(old.rglob("*")):
+        name = path.relative_to(old)
+        target = machine.folder / name
+        if path.is_file() and str(name) not in own and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    if key_path(new / journal).exists():
+        key_path(new / journal).replace(key_path(machine.journal))
+    put_in_place(new / journal, machine.journal)
+    handle = os.open(machine.folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _ms(clock: Clock) -> int:
+    return int(clock.now().timestamp() * 1000)

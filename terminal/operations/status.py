@@ -1,0 +1,67 @@
+"""What a running terminal leaves in its folder for those who look from outside: one small file, replaced whole.
+
+The presence loop writes it, at every change and every `EVERY_S` seconds; so a file that is much older means a loop that
+hangs or a process that is gone. It is not flushed: after a power cut the journal tells what counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+STATUS_FILE: Final = "status.json"
+SCHEMA: Final = 1
+EVERY_S: Final = 15.0
+"""About 6 000 small writes a day, which the page cache gathers."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
+
+    `stopped` is set by the last words of a process that ended in good order.
+    """
+
+    schema: int = SCHEMA
+    terminal: int
+    profile: str
+    software: str
+    process: int
+    started_at_ms: int
+    at_ms: int
+    stopped: bool = False
+    loop: str = ""
+    reader: str = ""
+    reader_problem: str = ""
+    shift_open: bool = False
+    taps: int = 0
+    last_tap_at_ms: int | None = None
+    unresolved: int = 0
+    tariff: str = ""
+    tariff_until_ms: int = 0
+    deny_list_at_ms: int | None = None
+    clock_doubt: str = ""
+    rows: int = 0
+    capacity_rows: int = 0
+    unsent: int = 0
+    oldest_unsent_at_ms: int | None = None
+    newest_at_ms: int | None = None
+    collector: str = ""
+    collector_heard_at_ms: int | None = None
+    sync_problem: str = ""
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """May raise OSError."""
+    draft = folder / f"{STATUS_FILE}.new"
+    draft.write_bytes(msgspec.json.encode(status))
+    draft.replace(folder / STATUS_FILE)
+
+
+def read_status(folder: Path) -> Status | None:
+    """What the terminal said last; None when it said nothing that can be read."""
+    try:
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
+    except (OSError, msgspec.DecodeError):
+        return None

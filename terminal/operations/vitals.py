@@ -1,0 +1,270 @@
+"""What one running terminal knows of its own health, gathered where it happens and told to whoever asks.
+
+The presence loop calls `turn`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
+come the log's lines, the word to systemd, the status file for `terminal health`, and the numbers for `/metrics`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from terminal.clock import Clock
+from terminal.decision.clock_check import Reading, clock_doubt
+from terminal.journal.journal import Journal
+from terminal.journal.records import UnreadableRecord
+from terminal.operations.log import Log
+from terminal.operations.notify import ServiceManager, Watchdog
+from terminal.operations.status import EVERY_S, Status, write_status
+from terminal.operations.text_format import Histogram
+from terminal.reader.presence import State
+from terminal.tap_report import TapReport
+
+if TYPE_CHECKING:
+    from terminal.sync.client import SyncReport
+
+TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
+JUMP_REMEMBERED_S: Final = 3600.0
+"""How long a jump of the clock is told after it happened."""
+
+LOOK_BACK_ROWS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What does not change while the terminal runs. `collector` is an address, or empty."""
+
+    terminal: int
+    profile: str
+    software: str
+    folder: Path
+    reader: str
+    tariff: str
+    tariff_until: datetime
+    deny_list: Path | None = None
+    collector: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the start of the process."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    exchanges: int = 0
+    duration: Histogram = field(default_factory=lambda: Histogram(TAP_BOUNDS_S))
+    outages: int = 0
+    sync_failures: int = 0
+    uploaded: int = 0
+    clock_jumps: int = 0
+
+
+class Vitals:
+    """One per process; made when the terminal is assembled."""
+
+    def __init__(
+        self, identity: Identity, journal: Journal, clock: Clock, events: Log, manager: ServiceManager
+    ) -> None:
+        self.identity = identity
+        self.journal = journal
+        self.clock = clock
+        self.tally = Tally()
+        self.started_at_ms = _ms(clock.now())
+        self.last_tap_at_ms: int | None = None
+        self.collector_heard_at_ms: int | None = None
+        self.sync_problem = ""
+        self.reader_problem = ""
+        self.events = events
+        self._manager = manager
+        self._watchdog = Watchdog(manager, clock)
+        self._loop = State.STOPPED
+        self._due_s = 0.0
+        self._reading = self._read_clock()
+        self._newest_at = newest_record_at(journal)
+        self._jump: tuple[float, str] | None = None
+        self._clock_doubt = ""
+        self._unwritable = False
+
+    # What happens to the terminal
+
+    def ready(self) -> None:
+        """Cards can be served."""
+        what = f"terminal {self.identity.terminal} ({self.identity.profile}) on {self.identity.reader}"
+        self._manager.ready(what)
+        self.events.notice(
+            "ready", profile=self.identity.profile, reader=self.identity.reader, tariff=self.identity.tariff
+        )
+
+    def turn(self, state: State) -> None:
+        """The presence loop came round and stands in `state`."""
+        self._loop = state
+        self._watchdog.turn()
+        if self.clock.monotonic() >= self._due_s:
+            self._look()
+
+    def tap(self, report: TapReport, duration_s: float) -> None:
+        """A tap has ended after `duration_s`, presentation to report."""
+        tally = self.tally
+        tally.outcomes[report.outcome.message.value] += 1
+        tally.ends[report.end.value] += 1
+        tally.exchanges += report.exchanges
+        tally.duration.observe(duration_s)
+        self.last_tap_at_ms = _ms(report.at)
+        self._newest_at = max(report.at, self._newest_at or report.at)
+        self.events.info(
+            "tap",
+            message=report.outcome.message.value,
+            accepted=report.outcome.accepted,
+            end=report.end.value,
+            charge_minor=report.outcome.charge_minor,
+            sequence=report.sequence,
+            rule=report.reasons[-1].rule if report.reasons else None,
+            exchanges=report.exchanges,
+            apdu_bytes=report.apdu_bytes,
+            duration_ms=round(duration_s * 1000, 1),
+        )
+
+    def reader_failed(self, kind: str, detail: str) -> None:
+        """The reader or its service is out of order."""
+        self.tally.outages += 1
+        self.reader_problem = kind
+        self.events.error("reader", f"{kind}: {detail}" if detail else kind)
+        self._look()
+
+    def reader_works(self) -> None:
+        self.reader_problem = ""
+        self.events.notice("reader", "works again")
+        self._look()
+
+    def synced(self, report: SyncReport) -> None:
+        """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
+        problem = "" if report.problem is None else str(report.problem)
+        self.tally.uploaded += report.uploaded
+        if problem:
+            self.tally.sync_failures += 1
+        else:
+            self.collector_heard_at_ms = _ms(self.clock.now())
+        if report.uploaded:
+            self.events.info("sync", uploaded=report.uploaded, unsent=report.unsent)
+        if problem != self.sync_problem:
+            self.sync_problem = problem
+            self.events.warning("sync", problem) if problem else self.events.notice("sync", "works again")
+
+    def stopping(self) -> None:
+        """The loop has ended; what follows is closing files."""
+        self._loop = State.STOPPED
+        self._manager.stopping()
+        self.events.notice("stopping", taps=self.tally.outcomes.total())
+        self._write(stopped=True)
+
+    # What is told
+
+    @property
+    def clock_doubt(self) -> str:
+        """Why the clock cannot be believed at present (O-05); empty when it can."""
+        return self._clock_doubt
+
+    @property
+    def reader_up(self) -> bool:
+        return not self.reader_problem
+
+    def _oldest_unsent_at_ms(self) -> int | None:
+        """When the oldest row was written that the collector has not confirmed."""
+        if not self.journal.unsent:
+            return None
+        rows = self.journal.rows(self.journal.acknowledged_through, 1)
+        return rows[0].record.at_ms if rows else None
+
+    def status(self, *, stopped: bool = False) -> Status:
+        identity = self.identity
+        return Status(
+            terminal=identity.terminal,
+            profile=identity.profile,
+            software=identity.software,
+            process=os.getpid(),
+            started_at_ms=self.started_at_ms,
+            at_ms=_ms(self.clock.now()),
+            stopped=stopped,
+            loop=self._loop.name.lower(),
+            reader=identity.reader,
+            reader_problem=self.reader_problem,
+            shift_open=self.journal.open_shift is not None,
+            taps=self.tally.outcomes.total(),
+            last_tap_at_ms=self.last_tap_at_ms,
+            unresolved=len(self.journal.open_intents()),
+            tariff=identity.tariff,
+            tariff_until_ms=_ms(identity.tariff_until),
+            deny_list_at_ms=deny_list_at_ms(identity.deny_list),
+            clock_doubt=self._clock_doubt,
+            rows=self.journal.head.sequence - self.journal.base.sequence,
+            capacity_rows=self.journal.capacity_rows,
+            unsent=self.journal.unsent,
+            oldest_unsent_at_ms=self._oldest_unsent_at_ms(),
+            newest_at_ms=None if self._newest_at is None else _ms(self._newest_at),
+            collector=identity.collector,
+            collector_heard_at_ms=self.collector_heard_at_ms,
+            sync_problem=self.sync_problem,
+        )
+
+    # Now and then
+
+    def _look(self) -> None:
+        self._due_s = self.clock.monotonic() + EVERY_S
+        self._check_clock()
+        self._write()
+        problem = self.reader_problem or self._clock_doubt or self.sync_problem
+        self._manager.status(problem or f"{self._loop.value}; {self.tally.outcomes.total()} taps")
+
+    def _check_clock(self) -> None:
+        now = self._read_clock()
+        jump = clock_doubt(self._reading, now)
+        if jump is not None:
+            self.tally.clock_jumps += 1
+            self._jump = (now.monotonic_s, jump.effect)
+            self.events.warning("clock", jump.effect, **jump.inputs)
+        self._reading = now
+        if self._jump is not None and now.monotonic_s - self._jump[0] > JUMP_REMEMBERED_S:
+            self._jump = None
+        behind = clock_doubt(now, now, self._newest_at)
+        self._clock_doubt = behind.effect if behind else self._jump[1] if self._jump else ""
+
+    def _read_clock(self) -> Reading:
+        return Reading(self.clock.now(), self.clock.monotonic())
+
+    def _write(self, *, stopped: bool = False) -> None:
+        """A status that cannot be written must not stop taps; the journal speaks for itself when the disk is full."""
+        try:
+            write_status(self.identity.folder, self.status(stopped=stopped))
+        except OSError as error:
+            if not self._unwritable:
+                self.events.warning("status", f"cannot be written: {error.strerror}")
+            self._unwritable = True
+        else:
+            self._unwritable = False
+
+
+def newest_record_at(journal: Journal) -> datetime | None:
+    """The latest moment any of the newest rows tells of: not the last row alone, which this start has just written."""
+    newest_ms = 0
+    for row in journal.rows(max(0, journal.head.sequence - LOOK_BACK_ROWS), LOOK_BACK_ROWS):
+        try:
+            newest_ms = max(newest_ms, row.record.at_ms)
+        except UnreadableRecord:
+            continue  # of newer software; the others tell enough
+    return datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None
+
+
+def deny_list_at_ms(path: Path | None) -> int | None:
+    """When the list in force was put there; None without one."""
+    try:
+        return None if path is None else path.stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

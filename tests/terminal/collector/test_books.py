@@ -1,0 +1,292 @@
+"""Books kept up step by step are the books made from all records at once, whatever came in which order."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cardproto.desfire.crypto import AesKey
+from terminal.canteen.ledger import Ledger
+from terminal.collector.books import BOOKS_FILE, Books
+from terminal.collector.days import By, Calendar, total_of
+from terminal.collector.evidence import End
+from terminal.collector.reconcile import ends, reconcile
+from terminal.collector.registry import CardRegistry, CardSecret
+from terminal.collector.store import CollectorStore
+from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
+from terminal.journal.chain import Head, genesis, link
+from terminal.journal.records import (
+    CashSale,
+    Committed,
+    Intent,
+    NotCommitted,
+    Started,
+    Unresolved,
+    build_record,
+    parse_record,
+)
+from terminal.sync import wire
+from tests.terminal.journal.samples import committed, intent, refused
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+TERMINALS, CARDS = (1, 2, 3), (b"card-a", b"card-b", b"card-c")
+# card-c is card-b under the pseudonym of another purpose
+REGISTRY = CardRegistry(
+    {
+        b"card-b": CardSecret(bytes(6) + b"b", AesKey(bytes(16))),
+        b"card-c": CardSecret(bytes(6) + b"b", AesKey(bytes(16))),
+    }
+)
+DAY_MS = 24 * 3600 * 1000
+START_MS = 1_770_000_000_000
+CALENDAR = Calendar(ZoneInfo("Europe/Moscow"), 3)
+
+
+class Town:
+    """Terminals as lists of row bodies, made up at random but told as terminals tell."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.rows: dict[int, list[bytes]] = {number: [] for number in TERMINALS}
+        self.on_card = dict.fromkeys(CARDS, (900, 1))
+        self.tmc: Counter[bytes] = Counter()
+        self.intents: list[tuple[int, int]] = []
+
+    def add(self, terminal: int, record) -> int:
+        self.rows[terminal].append(build_record(record))
+        return len(self.rows[terminal])
+
+    def at_ms(self) -> int:
+        return START_MS + self.rng.randrange(3) * DAY_MS + self.rng.randrange(5) * 3_600_000
+
+    def meal(self) -> MealLine:
+        sources = {"parents": self.rng.choice([0, 4_500]), "regional": self.rng.randrange(9_000)}
+        kind, school = self.rng.choice(["breakfast", "lunch"]), self.rng.choice(["12", "34"])
+        return MealLine(school, "5a", kind, self.rng.choice(["2026-02-02", "2026-02-03"]), sources, "region")
+
+    def tap(self) -> None:
+        rng, terminal, card = self.rng, self.rng.choice(TERMINALS), self.rng.choice(CARDS)
+        start = self.on_card[card]
+        if rng.random() < 0.1:  # a rolled-back card, a clone, or a liar
+            start = rng.choice([(900, 1), (rng.choice(TERMINALS), rng.randint(1, 30))])
+        meal = self.meal() if rng.random() < 0.4 else None
+        sequence = self.add(
+            terminal,
+            intent(
+                at_ms=self.at_ms(),
+                card_ref=card,
+                prev_terminal=start[0],
+                prev_sequence=start[1],
+                charge_minor=rng.randrange(10_000),
+                route=rng.choice([7, 8]),
+                meal=meal,
+                proof=(),
+            ),
+        )
+        self.intents.append((terminal, sequence))
+        taken = rng.random() < 0.7
+        if taken:
+            self.on_card[card] = (terminal, sequence)
+            self.tmc[card] += rng.random() < 0.95
+        told = rng.choice(["at once", "at once", "later", "never", "wrong"])
+        if told == "wrong":
+            taken = not taken
+        if told in ("at once", "wrong"):
+            self.end(terminal, sequence, taken, card)
+        elif told == "later":
+            self.tap_or_other()
+            self.end(terminal, sequence, taken, card)
+        else:
+            self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause="CardGone"))
+
+    def end(self, terminal: int, sequence: int, taken: bool, card: bytes) -> None:
+        how = self.rng.choice(["answered", "recovered"])
+        for _ in range(self.rng.choice([1, 1, 1, 2])):
+            if taken:
+                tmc = self.rng.choice([None, self.tmc[card]])
+                self.add(terminal, committed(sequence, tmc=tmc, how=how))
+            else:
+                self.add(terminal, NotCommitted(at_ms=1, intent=sequence, how=how))
+            taken = self.rng.choice([taken, not taken])
+
+    def other(self) -> None:
+        rng, terminal = self.rng, self.rng.choice(TERMINALS)
+        row = rng.randint(1, len(self.rows[terminal]) + 3)
+        card = rng.choice(CARDS)
+        record = rng.choice(
+            [
+                Started(at_ms=1, software="test"),
+                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo/1"),
+                MealServed(self.at_ms(), card, 1, "list", "17", self.meal(), "demo/1"),
+                BuffetSale(
+                    self.at_ms(), card, 1, "17", "12", "5a", "2026-02-02",
+                    (SaleLine("bun", 1, rng.randrange(5_000)),), "demo/1",
+                ),
+                Annulment(self.at_ms(), card, row, "2026-02-02", "17", 1, 0),
+                refused(
+                    card_ref=rng.choice([None, card]),
+                    prev_terminal=self.on_card[card][0],
+                    prev_sequence=self.on_card[card][1],
+                    message=rng.choice(["no_funds", "already_paid"]),
+                    accepted=rng.random() < 0.3,
+                ),
+            ]
+        )  # fmt: skip
+        self.add(terminal, record)
+
+    def tap_or_other(self) -> None:
+        if self.rng.random() < 0.6:
+            self.tap()
+        else:
+            self.other()
+
+    def batch(self, terminal: int, first: int, last: int) -> tuple[wire.Batch, list[bytes]]:
+        bodies = self.rows[terminal]
+        heads = [genesis(terminal)]
+        for body in bodies[:last]:
+            heads.append(Head(heads[-1].sequence + 1, link(heads[-1].hash, body)))
+        part = tuple(bodies[first - 1 : last])
+        made = wire.build_batch(terminal, heads[first - 1], part, heads[last], START_MS, KEY)
+        return made, wire.row_hashes(made)
+
+
+class Office:
+    """A store with its books in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = CollectorStore(folder / "collector.db")
+        self.books = self.open_books()
+
+    def open_books(self) -> Books:
+        return Books(self.folder / BOOKS_FILE, self.store, REGISTRY)
+
+    def close(self) -> None:
+        self.books.close()
+        self.store.close()
+
+    def catch_up(self) -> None:
+        while self.books.catch_up():
+            pass
+
+
+@pytest.fixture
+def office(tmp_path):
+    made = Office(tmp_path)
+    yield made
+    made.close()
+
+
+def deliver(office: Office, town: Town, rng: random.Random) -> None:
+    """Every row in batches of any size, terminals mixed, some twice; booked now and then; killed now and then."""
+    reached = dict.fromkeys(TERMINALS, 0)
+    while any(reached[number] < len(rows) for number, rows in town.rows.items()):
+        number = rng.choice([n for n in TERMINALS if reached[n] < len(town.rows[n])])
+        first = rng.randint(max(1, reached[number] - 2), reached[number] + 1)
+        last = min(len(town.rows[number]), reached[number] + rng.choice([1, 2, 5, 40]))
+        batch, hashes = town.batch(number, first, last)
+        office.store.receive(batch, hashes, START_MS + len(hashes))
+        reached[number] = last
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            office.books.catch_up(rng.choice([1, 3, 100]))
+        if rng.random() < 0.1:
+            office.books.close()
+            office.books = office.open_books()
+    office.catch_up()
+
+
+def check_against_recomputing(office: Office) -> None:
+    expected = reconcile(office.store.records(), REGISTRY)
+    assert office.books.totals() == expected.terminals
+    alarms = {(alarm.kind, alarm.terminal, alarm.sequence) for alarm in office.store.alarms(100_000)}
+    assert {finding[:3] for finding in expected.findings} == {
+        alarm for alarm in alarms if alarm[0] in ("tmc_twice", "tmv_mismatch", "contradiction")
+    }
+    open_ends = {tap for tap, end in ends(office.store.records(), REGISTRY).items() if end is End.OPEN}
+    assert {tap[:2] for tap in office.books.open_taps(limit=100_000)} == open_ends
+
+
+def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
+    """Money by day and name straight from the records: the canteen's own ledger says what stands of the meals."""
+    end_of = ends(office.store.records(), REGISTRY)
+    ledger, found = Ledger(), defaultdict(Counter)
+    records = {(r.terminal, r.sequence): parse_record(r.body) for r in office.store.records()}
+    undone = {(row[0], r.of) for row, r in records.items() if isinstance(r, Annulment)}
+    for row, record in records.items():
+        if isinstance(record, Intent) and record.meal and end_of[row] is End.COMMITTED:
+            ledger.apply(row, record)
+            ledger.apply(row, Committed(1, row[1], None, b"", "answered"))
+        elif isinstance(record, MealServed | Annulment):
+            ledger.apply(row, record)
+    twice = ledger.duplicates(ledger.meals.values())
+
+    def put(day: str, row, route: int, school: str, state: str, funder: str, amount: int) -> None:
+        name = {By.TERMINAL: row[0], By.ROUTE: route, By.SCHOOL: school, By.FUNDER: funder}[by]
+        found[day][str(name), state] += amount
+
+    for row, record in records.items():
+        match record:
+            case Intent(meal=None):
+                state = {
+                    End.COMMITTED: "counted",
+                    End.OPEN: "open",
+                    End.NOT_COMMITTED: "not_committed",
+                }[end_of[row]]
+                day = CALENDAR.day_of(record.at_ms)
+                put(day, row, record.route, "", state, "purse", record.charge_minor)
+            case Intent(meal=meal) | MealServed(meal=meal):
+                end = end_of.get(row, End.COMMITTED)
+                state = "open" if end is End.OPEN else "not_committed"
+                if end is End.COMMITTED:
+                    state = "annulled" if row in undone else "duplicate" if row in twice else "counted"
+                for funder, amount in meal.sources.items():
+                    put(meal.day, row, 0, meal.school, state, funder, amount)
+            case CashSale():
+                day = CALENDAR.day_of(record.at_ms)
+                put(day, row, record.route, "", "counted", "cash", record.sum_minor)
+            case BuffetSale():
+                state = "annulled" if row in undone else "counted"
+                put(record.day, row, 0, record.school, state, "buffet", record.sum_minor)
+    return found
+
+
+def check_days(office: Office) -> None:
+    for by in By:
+        expected = naive_sums(office, by)
+        for day in office.books.days():
+            sums = office.books.day(day, by)
+            got = Counter(
+                {
+                    (line.name, state): getattr(line, f"{state}_minor")
+                    for line in sums
+                    for state in ("counted", "open", "not_committed", "annulled", "duplicate")
+                }
+            )
+            assert +got == +expected[day], (day, by)
+            assert total_of(sums).records_minor == sum(expected[day].values())
+        assert {day for day, sums in expected.items() if sums} <= set(office.books.days())
+
+
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
+@settings(max_examples=150, deadline=None)
+def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
+    rng = random.Random(seed)
+    town = Town(rng)
+    for _ in range(size):
+        town.tap_or_other()
+    with tempfile.TemporaryDirectory() as folder:
+        office = Office(Path(folder))
+        try:
+            deliver(office, town, rng)
+            check_against_recomputing(office)
+            check_days(office)
+        finally:
+            office.close()

@@ -1,0 +1,227 @@
+"""What lies in the file tells nobody anything, and opens in its own place only."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terminal.errors import JournalDamaged, JournalSealed, KeyFileError
+from terminal.journal.journal import Journal
+from terminal.journal.key_file import key_path, load_key, load_or_create_key, wipe_key
+from terminal.journal.reader import JournalReader
+from terminal.journal.sealed import SEALED_BYTES, Broken, Contents, JournalKey, Place
+from terminal.journal.verify import verify
+from terminal.keys.sealing import StorageKeys
+from tests.terminal.journal.samples import CARD, INTENT, day, intent
+
+KEY = JournalKey(bytes(range(32)))
+SEALER = StorageKeys({"journal": bytes(32)})
+
+
+def test_nothing_can_be_read_from_the_file(tmp_path):
+    path = tmp_path / "journal.db"
+    journal = Journal.open(path, 7, key=KEY)
+    for record in [*day(5), intent()]:
+        journal.append(record)
+    hashes = [row.hash for row in journal.rows()]
+    wal = path.with_name("journal.db-wal").read_bytes()
+    journal.close()
+    content = path.read_bytes() + wal
+    for secret in (CARD, b"demo/1", b"ok_paid", INTENT.event, *hashes):
+        assert secret not in content
+
+
+def test_every_content_is_bound_to_its_place():
+    sealed = Contents(7, KEY).close(Place.ROW, 5, b"content")
+    assert len(sealed) == len(b"content") + SEALED_BYTES
+    assert Contents(7, KEY).open(Place.ROW, 5, sealed) == b"content"
+    elsewhere = [
+        (Contents(8, KEY), Place.ROW, 5),
+        (Contents(7, KEY), Place.CHECKPOINT, 5),
+        (Contents(7, KEY), Place.ROW, 6),
+        (Contents(7, JournalKey.generate()), Place.ROW, 5),
+        (Contents(7, None), Place.ROW, 5),
+    ]
+    for contents, place, sequence in elsewhere:
+        with pytest.raises(Broken):
+            contents.open(place, sequence, sealed)
+    with pytest.raises(Broken):
+        Contents(7, KEY).open(Place.ROW, 5, b"\x00content")
+
+
+@given(st.integers(0, 1000), st.integers(1, 255))
+def test_no_bit_can_be_changed(position, change):
+    sealed = bytearray(Contents(7, KEY).close(Place.ROW, 5, b"content"))
+    sealed[position % len(sealed)] ^= change
+    with pytest.raises(Broken):
+        Contents(7, KEY).open(Place.ROW, 5, bytes(sealed))
+
+
+def test_the_same_row_written_again_after_a_restore_is_sealed_differently():
+    """A nonce made from the sequence would be used twice, which gives both contents and the key's MACs away."""
+    assert Contents(7, KEY).close(Place.ROW, 5, b"one") != Contents(7, KEY).close(Place.ROW, 5, b"one")
+
+
+def test_a_key_is_shown_by_its_id_only():
+    assert repr(KEY) == f"JournalKey({KEY.id.hex()})"
+    assert bytes(range(32)).hex() not in repr(vars(KEY))
+
+
+# The key file
+
+
+def open_sealed(path):
+    return Journal.open(path, 7, key=load_or_create_key(path, SEALER))
+
+
+def test_the_key_is_made_once_and_wrapped(tmp_path):
+    path = tmp_path / "state" / "journal.db"
+    first = load_or_create_key(path, SEALER)
+    assert load_or_create_key(path, SEALER).id == first.id == load_key(path, SEALER).id
+    assert key_path(path).stat().st_mode & 0o777 == 0o600
+    assert load_or_create_key(tmp_path / "other" / "journal.db", SEALER).id != first.id
+
+
+def test_without_the_key_the_journal_says_so(tmp_path):
+    path = tmp_path / "journal.db"
+    journal = open_sealed(path)
+    journal.append(intent())
+    journal.close()
+    for key in (None, KEY):
+        for use in (
+            lambda key=key: Journal.open(path, 7, key=key),
+            lambda key=key: JournalReader(path, key),
+            lambda key=key: verify(path, key),
+        ):
+            with pytest.raises(JournalSealed, match="sealed") as caught:
+                use()
+            assert (caught.value.exit_code, "Restore the journal's key file" in caught.value.advice) == (
+                25,
+                True,
+            )
+
+
+def test_a_wiped_key_ends_the_journal(tmp_path):
+    path = tmp_path / "journal.db"
+    journal = open_sealed(path)
+    journal.append(intent())
+    journal.close()
+    key_file = key_path(path).read_bytes()
+    assert wipe_key(path)
+    assert not wipe_key(path)
+    assert load_key(path, SEALER) is None
+    with pytest.raises(JournalSealed):
+        load_or_create_key(path, SEALER)
+    assert not key_path(path).exists(), "no new key is made over rows it cannot open"
+    key_path(path).write_bytes(key_file)
+    assert verify(path, load_key(path, SEALER)).ok
+
+
+@pytest.mark.parametrize(
+    ("sealer", "change", "error"),
+    [
+        (StorageKeys({"journal": bytes(31) + b"1"}), lambda key: key, JournalSealed),
+        (SEALER, lambda key: key[:-1], JournalSealed),
+        (SEALER, lambda key: b"", JournalSealed),
+        (SEALER, lambda key: b"text" * 20, JournalSealed),
+        (StorageKeys({}), lambda key: key, KeyFileError),
+    ],
+    ids=["another provider", "cut", "empty", "text", "no such key"],
+)
+def test_a_key_file_that_does_not_open(tmp_path, sealer, change, error):
+    path = tmp_path / "journal.db"
+    load_or_create_key(path, SEALER)
+    key_path(path).write_bytes(change(key_path(path).read_bytes()))
+    with pytest.raises(error) as caught:
+        load_key(path, sealer)
+    assert caught.value.advice
+
+
+def test_a_plain_journal_is_not_taken_for_the_sealed_one(tmp_path):
+    """Whoever puts a journal of their own making in the place of ours must not have it sealed by us."""
+    path = tmp_path / "journal.db"
+    Journal.open(path, 7).close()
+    with pytest.raises(JournalDamaged, match="not sealed"):
+        Journal.open(path, 7, key=KEY)
+
+
+# Whatever is done to the file
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    path = tmp_path_factory.mktemp("original") / "journal.db"
+    journal = Journal.open(path, 7, key=KEY)
+    for record in [*day(20), intent(turn=1), intent(turn=2)]:
+        journal.append(record)
+    journal.acknowledge(10, journal.hash_at(10), at_ms=0)
+    journal.purge(keep_ms=0, now_ms=0)
+    journal.close()
+    return path
+
+
+def contents(path):
+    """All that the file says, to those who may read it."""
+    reader = JournalReader(path, KEY)
+    try:
+        return reader.state(), list(reader.all_rows())
+    finally:
+        reader.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_changed_bytes_of_the_file_are_found_or_mean_nothing(original, tmp_path_factory, data):
+    content = bytearray(original.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        length = data.draw(st.sampled_from([1, 4, 512]))
+        content[at : at + length] = data.draw(st.sampled_from([b"\xff", b"\x00", b"\x5a"])) * length
+    path = tmp_path_factory.mktemp("changed") / "journal.db"
+    path.write_bytes(content[: len(original.read_bytes())])
+    try:
+        found = verify(path, KEY)
+    except JournalSealed:
+        return  # the id of the key was changed: that is said, too
+    if found.ok:
+        assert contents(path) == contents(original)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_changed_row_is_named(original, tmp_path_factory, data):
+    """Rows deleted, copied over one another, moved, cut off: the first that is wrong is named, and none before it."""
+    path = tmp_path_factory.mktemp("changed") / "journal.db"
+    shutil.copy(original, path)
+    first, last = 11, 42
+    row = data.draw(st.integers(first, last))
+    other = data.draw(st.integers(first, last).filter(lambda n: n != row))
+    action = data.draw(st.sampled_from(["delete", "copy", "swap", "cut", "flip"]))
+    bad = {"swap": min(row, other), "cut": row}.get(action, row)
+    connection = sqlite3.connect(path)
+    if action == "delete":
+        connection.execute("DELETE FROM row WHERE sequence = ?", (row,))
+    elif action == "copy":
+        connection.execute(
+            "UPDATE row SET body = (SELECT body FROM row WHERE sequence = ?) WHERE sequence = ?", (other, row)
+        )
+    elif action == "swap":
+        for new, old in ((-1, row), (row, other), (other, -1)):
+            connection.execute("UPDATE row SET sequence = ? WHERE sequence = ?", (new, old))
+    elif action == "cut":
+        connection.execute("DELETE FROM row WHERE sequence >= ?", (row,))
+    else:
+        (body,) = connection.execute("SELECT body FROM row WHERE sequence = ?", (row,)).fetchone()
+        at = data.draw(st.integers(0, len(body) - 1))
+        changed = body[:at] + bytes([body[at] ^ data.draw(st.integers(1, 255))]) + body[at + 1 :]
+        connection.execute("UPDATE row SET body = ? WHERE sequence = ?", (changed, row))
+    connection.commit()
+    connection.close()
+    found = verify(path, KEY)
+    assert found.rows == bad - first
+    name = f"row {bad}" if action != "cut" else f"cut after row {bad - 1 if bad > first else 10}"
+    assert name in found.problem

@@ -1,0 +1,189 @@
+"""`terminal health`: what each trouble looks like from outside, and what it never does: stand in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from terminal.cli.assemble import JOURNAL_FILE
+from terminal.journal.journal import Journal
+from terminal.journal.records import Started
+from terminal.operations.health import Health, Level, examine
+from terminal.operations.process import holder_of
+from terminal.operations.status import STATUS_FILE, Status, read_status, write_status
+from tests.terminal.cli.conftest import Run
+from tests.terminal.operations.service import HANGING, running, waiting_terminal
+
+NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+HOUR_MS = 3_600_000
+WELL = Status(
+    terminal=7,
+    profile="bus",
+    software="a program 1",
+    process=os.getpid(),
+    started_at_ms=NOW_MS - HOUR_MS,
+    at_ms=NOW_MS - 1000,
+    loop="wait_for_card",
+    reader="a reader",
+    shift_open=True,
+    taps=3,
+    last_tap_at_ms=NOW_MS - 60_000,
+    tariff="demo@1",
+    tariff_until_ms=NOW_MS + 30 * 24 * HOUR_MS,
+    deny_list_at_ms=NOW_MS - HOUR_MS,
+    rows=5,
+    capacity_rows=100,
+    unsent=2,
+    oldest_unsent_at_ms=NOW_MS - HOUR_MS,
+    newest_at_ms=NOW_MS - 60_000,
+    collector="http://127.0.0.1:8470",
+    collector_heard_at_ms=NOW_MS - 60_000,
+)
+
+Say = Callable[..., Health]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Held by this very process, as a running terminal holds its own."""
+    made = Journal.open(tmp_path / JOURNAL_FILE, 7)
+    made.append(Started(NOW_MS - HOUR_MS, software="a program 1"))
+    return made
+
+
+@pytest.fixture
+def say(tmp_path: Path, journal: Journal) -> Say:
+    """`say(reader_problem="ReaderGone")`: examine a terminal that is well but for that."""
+
+    def say_it(**changes: Any) -> Health:
+        write_status(tmp_path, msgspec.structs.replace(WELL, **changes))
+        return examine(tmp_path, tmp_path / JOURNAL_FILE, NOW)
+
+    yield say_it
+    journal.close()
+
+
+def level(health: Health, name: str) -> Level:
+    return next(check.level for check in health.checks if check.name == name)
+
+
+def test_a_terminal_that_is_well(say: Say) -> None:
+    health = say()
+    assert {check.level for check in health.checks} == {Level.OK}, health
+    assert health.exit_code == 0
+    assert [check.name for check in health.checks] == [
+        *("process", "file", "journal", "unsent", "clock"),
+        *("last_tap", "reader", "policy", "deny_list", "collector", "disk"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "bad"),
+    [
+        ({"at_ms": NOW_MS - 61_000}, "process", 2),
+        ({"process": 1}, "process", 1),
+        ({"stopped": True}, "process", 1),
+        ({"reader_problem": "ReaderGone"}, "reader", 2),
+        ({"tariff_until_ms": NOW_MS - 1}, "policy", 2),
+        ({"tariff_until_ms": NOW_MS + 6 * 24 * HOUR_MS}, "policy", 1),
+        ({"deny_list_at_ms": NOW_MS - 8 * 24 * HOUR_MS}, "deny_list", 1),
+        ({"clock_doubt": "the clock jumped"}, "clock", 1),
+        ({"sync_problem": "refused", "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
+        ({"sync_problem": "refused"}, "collector", 0),
+        ({"sync_problem": "refused", "collector_heard_at_ms": None, "started_at_ms": 0}, "collector", 1),
+        ({"rows": 100}, "journal", 2),
+        ({"rows": 75}, "journal", 1),
+        ({"rows": 74}, "journal", 0),
+        ({"oldest_unsent_at_ms": NOW_MS - 25 * HOUR_MS}, "unsent", 1),
+        ({"oldest_unsent_at_ms": None, "unsent": 0}, "unsent", 0),
+        ({"newest_at_ms": NOW_MS + 1000}, "clock", 1),
+        ({"last_tap_at_ms": None}, "last_tap", 0),
+    ],
+    ids=str,
+)
+def test_each_trouble_is_seen_and_weighed(say: Say, changes: dict[str, Any], check: str, bad: int) -> None:
+    health = say(**changes)
+    assert level(health, check) == bad
+    assert health.exit_code == bad
+
+
+def test_a_journal_that_is_none_or_cannot_be_written(say: Say, tmp_path: Path, journal: Journal) -> None:
+    journal.close()
+    say()
+    (tmp_path / JOURNAL_FILE).write_bytes(b"no database")
+    damaged = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW)
+    assert level(damaged, "file") is Level.OUT_OF_ORDER
+
+
+def test_it_takes_no_lock_and_sees_whose_it_is(tmp_path: Path, journal: Journal) -> None:
+    assert holder_of(journal.path) == os.getpid()
+    files = set(os.listdir(tmp_path))
+    journal.close()
+    assert holder_of(journal.path) is None
+    examine(tmp_path, journal.path, NOW)
+    assert set(os.listdir(tmp_path)) <= files, "nothing new is left behind"
+    Journal.open(journal.path, 7).close()
+
+
+def test_a_running_a_stopped_and_a_killed_terminal(run: Run, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with running(waiting_terminal(state)) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if ": ready: " in line)
+        _wait_for(lambda: read_status(state) is not None)
+        finished = run("health", "--state", state, "--json")
+        told = json.loads(finished.stdout)
+        assert (finished.returncode, told["exit_code"]) == (0, 0), told
+        assert told["checks"]["process"]["says"].startswith(f"process {process.pid}, up for")
+        assert told["checks"]["reader"]["says"] == "empty simulated reader, wait for card"
+        process.kill()
+        process.wait(20)
+        killed = run("health", "--state", state)
+        assert killed.returncode == 2
+        assert "OUT OF ORDER  process    not running, and it did not stop in good order" in killed.stdout
+    assert run("run", "--profile", "bus", "--reader", "sim:month_pass", "--state", state).returncode == 0
+    stopped = run("health", "--state", state)
+    assert stopped.returncode == 2
+    assert "OUT OF ORDER  process    not running\n" in stopped.stdout
+
+
+def test_a_hanging_terminal_is_found_from_outside(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with running(waiting_terminal(state), script=HANGING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        status = read_status(state)
+        assert status is not None
+        later = datetime.fromtimestamp(status.at_ms / 1000, UTC) + timedelta(seconds=61)
+        health = examine(state, state / JOURNAL_FILE, later)
+        assert health.exit_code == 2
+        assert "hangs: its loop was last heard of 61 s ago" in health.checks[0].says
+
+
+def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:
+    finished = run("health", "--state", tmp_path / "nowhere", "--json")
+    assert finished.returncode == 2
+    checks = json.loads(finished.stdout)["checks"]
+    assert checks["process"]["level"] == checks["file"]["level"] == checks["disk"]["level"] == "out_of_order"
+
+
+def test_what_is_no_status_is_none(tmp_path: Path) -> None:
+    assert read_status(tmp_path) is None
+    (tmp_path / STATUS_FILE).write_text("{")
+    assert read_status(tmp_path) is None
+
+
+def _wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,60 @@
+"""No core dump of a process that holds keys: with a control that shows that there would have been one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from terminal.operations.memory import dumpable
+from tests.terminal.cli.conftest import ENVIRONMENT
+from tests.terminal.operations.service import running, waiting_terminal
+
+CORES_ARE_FILES = not Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/"))
+CRASH = """
+import os, resource, sys
+from terminal.operations.memory import dumpable, forbid_dumps
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+if sys.argv[1] == "guarded":
+    forbid_dumps()
+print(dumpable(), resource.getrlimit(resource.RLIMIT_CORE), flush=True)
+os.abort()
+"""
+
+
+def crash(folder: Path, how: str) -> tuple[str, list[str]]:
+    """What the process said of itself before it crashed, and the files it left."""
+    finished = subprocess.run(
+        [sys.executable, "-c", CRASH, how],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode < 0
+    return finished.stdout.strip(), os.listdir(folder)
+
+
+def test_a_guarded_process_leaves_no_core(tmp_path: Path) -> None:
+    assert crash(tmp_path, "guarded") == ("False (0, 0)", [])
+
+
+def test_without_the_guard_there_would_be_one(tmp_path: Path) -> None:
+    """Unless cores go to a program on this machine, or are forbidden to everybody here."""
+    said, left = crash(tmp_path, "bare")
+    assert said.startswith("True ")
+    _, allowed = resource.getrlimit(resource.RLIMIT_CORE)
+    assert bool(left) is (CORES_ARE_FILES and allowed != 0)
+
+
+def test_a_terminal_that_is_shot_leaves_none_either(tmp_path: Path) -> None:
+    with running(waiting_terminal(tmp_path / "state")) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if ": ready: " in line)
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"]
+    assert dumpable(), "the guard is the process's own, not the machine's"
