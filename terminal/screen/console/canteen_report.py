@@ -19,7 +19,7 @@ MEALS_ONLY: Final = "meals_"
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """`name` is the document's. Empty: a paid meal, or, with `meals`, a ground of which only that may be told (D-03)."""
+    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be told (D-03)."""
 
     name: str
     meals: int = 0
