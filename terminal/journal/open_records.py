@@ -84,5 +84,6 @@ class OpenRecords:
 
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        told = (self._shift, self._turn, self._place, self._out_of_order)
-        return sorted([*self._intents.items(), *filter(None, told)], key=lambda item: item[0])
+        open_now: list[tuple[int, AnyRecord]] = [*self._intents.items()]
+        open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
+        return sorted(open_now, key=lambda item: item[0])
