@@ -102,4 +102,3 @@ def _curve(seed: bytes, number: int) -> str:
         y = lift + tall * math.sin(slow * turn + shift) * math.cos(fast * turn / 2 - shift) + number * 3.2
         points.append(f"{x:.0f} {y:.1f}")
     return f"M{points[0]}L" + " ".join(points[1:])
-

@@ -36,11 +36,11 @@ def _hostile() -> Iterator[Laid]:
         yield Laid(Face(name, Group.HOSTILE, Description(ru=russian, en=english), "?"), card)
 
 
-def lay_out(
-    masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]
-) -> dict[str, Laid]:
+def lay_out(masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]) -> dict[str, Laid]:
     """Every card by name, grouped as on the shelf; personalised through APDUs, as `sim.issue` does it."""
-    laid = [Laid(face_of(p), issue(p, masters, region, today, rng)) for p in map(load_profile, profile_names())]
+    laid = [
+        Laid(face_of(p), issue(p, masters, region, today, rng)) for p in map(load_profile, profile_names())
+    ]
     laid += _hostile()
     order = list(Group)
     laid.sort(key=lambda one: (order.index(one.face.group), one.face.name))

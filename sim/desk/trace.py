@@ -145,4 +145,3 @@ def _hidden(line: str, secrets: tuple[bytes, ...]) -> str:
         line = line.replace(text, MASK * len(secret)).replace(text.lower(), MASK * len(secret))
         line = line.replace(repr(secret), MASK * len(secret))
     return line
-
