@@ -37,6 +37,11 @@ def N_(message: str) -> str:  # noqa: N802 the name every gettext tool knows
     return message
 
 
+def NP_(context: str, message: str) -> str:  # noqa: ARG001, N802
+    """Like `N_` for `pgettext`; returns the message."""
+    return message
+
+
 def languages() -> tuple[str, ...]:
     """Every language there is a catalogue for, in the order in which they are offered: Russian first."""
     found = {

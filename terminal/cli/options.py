@@ -8,7 +8,10 @@ from typing import Annotated, Final
 
 import typer
 
+from terminal.texts import languages
+
 DEFAULT_STATE: Final = Path("var/terminal")
+DEFAULT_LANGUAGE: Final = "ru"
 DEFAULT_REGION: Final = "demo"
 DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 
@@ -20,11 +23,11 @@ class ProfileName(StrEnum):
     CANTEEN = "canteen"
 
 
-class Language(StrEnum):
-    """In which language the passenger reads."""
-
-    RU = "ru"
-    EN = "en"
+def known_language(language: str) -> str:
+    """`language` if there is a catalogue for it, else the command ends with the languages there are."""
+    if language not in languages():
+        raise typer.BadParameter(f"there is no catalogue for {language!r}; use {', '.join(languages())}")
+    return language
 
 
 State = Annotated[
@@ -47,5 +50,13 @@ DenyList = Annotated[
     Path | None, typer.Option("--deny-list", help="Deny list file; without it nobody is on it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-Lang = Annotated[Language, typer.Option("--language", help="Language of the passenger's messages.")]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        help="Language of the passenger's messages.",
+        metavar=f"[{'|'.join(languages())}]",
+        parser=known_language,
+    ),
+]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]

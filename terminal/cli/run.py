@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import (
+    DEFAULT_LANGUAGE,
     DEFAULT_REGION,
     DEFAULT_STATE,
     DenyList,
     Json,
     Keys,
     Lang,
-    Language,
     Number,
     ProfileName,
     Region,
@@ -78,7 +78,7 @@ def run(
             "--record-unmasked", help="Mask no UID and no secret in --record. Laboratory cards only."
         ),
     ] = False,
-    language: Lang = Language.RU,
+    language: Lang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Serve cards until stopped (Ctrl-C or SIGTERM).
@@ -101,7 +101,7 @@ def run(
 
     def tell(outcome: Outcome) -> None:
         """What the passenger sees, at the moment the card's commit is verified."""
-        print(f"» {text(outcome.message, language.value, outcome.values)}", flush=True)
+        print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
 
     with (
         open_terminal(station, clock, _say_nothing if json else tell) as terminal,
@@ -116,7 +116,7 @@ def run(
 
         def show(report: TapReport) -> None:
             if json:
-                print_json(report_as_json(report, language.value))
+                print_json(report_as_json(report, language))
             else:
                 print(report_as_line(report, terminal.policy.zone), flush=True)
             if sync is not None:
