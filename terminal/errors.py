@@ -16,6 +16,7 @@ TerminalError            1
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
 ├── ProfileError         50   simulated resident profile unknown or malformed
+├── StaffError           51   staff list unusable, or a reference or PIN that cannot be taken
 ├── CanteenRefused       60   a rule of the canteen stands against what was asked
 └── ReceiptError         61   a receipt or ticket could not be handed over
 """
@@ -104,6 +105,12 @@ class ReceiptError(TerminalError):
 
 class ProfileError(TerminalError):
     exit_code = 50
+
+
+class StaffError(TerminalError):
+    """The staff list stays as it was."""
+
+    exit_code = 51
 
 
 class RosterError(TerminalError):
