@@ -6,7 +6,7 @@ lives in the address of the page: a reload loses nothing, and nothing is sold be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +20,8 @@ from terminal.decision.tap import Trail
 from terminal.screen.console.canteen_counter import why
 from terminal.screen.console.canteen_people import Person, person
 
+COUNT: Final = "n."
+"""Begins the name of a form's field that says how many of a product."""
 MOST_OF_ONE: Final = 20
 """So many of one product in one sale are taken for a slip of the finger."""
 
@@ -88,15 +90,19 @@ def till(desk: CanteenDesk, ref: bytes | None, counts: Mapping[str, int], words:
     )
 
 
-def basket_of(form: Mapping[str, str], prefix: str = "n.") -> dict[str, int]:
-    """Counts by product from the fields `n.PRODUCT`; what is no number from 1 to 20 is left out."""
+def basket_of(field: Callable[[str], str], products: Iterable[str]) -> dict[str, int]:
+    """Counts by product from the fields `n.PRODUCT`; what is no number from 1 to 20 is left out or made one."""
     counts = {}
-    for name, text in form.items():
-        if name.startswith(prefix) and text.isascii() and text.isdigit():
-            count = min(int(text[:4]), MOST_OF_ONE)
-            if count:
-                counts[name.removeprefix(prefix)] = count
+    for product in products:
+        said = field(COUNT + product)
+        if said.isascii() and said.isdecimal() and (count := min(int(said[:4]), MOST_OF_ONE)):
+            counts[product] = count
     return counts
+
+
+def products_of(desk: CanteenDesk) -> tuple[str, ...]:
+    """What the buffet sells; nothing while there is no price list."""
+    return () if desk.price_list is None else tuple(desk.price_list.products)
 
 
 def _ware(product: Product, counts: Mapping[str, int], pupil: Pupil | None, words: str) -> Ware:

@@ -62,12 +62,13 @@ class TickList:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one pupil; `why` is for the staff."""
+    """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
 
     person: Person
     message: Message
     served: bool
     why: str
+    meal: str = ""
 
 
 def tick_list(desk: CanteenDesk, class_id: str, serving: str, now: datetime) -> TickList:
@@ -100,6 +101,7 @@ def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[Result, ...]:
             message=one.outcome.message,
             served=one.outcome.accepted,
             why="" if one.outcome.accepted else why(one.facts),
+            meal=str(one.outcome.values.get("meal", "")),
         )
         for one in issued
     )

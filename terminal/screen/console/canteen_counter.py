@@ -91,6 +91,12 @@ def why(facts: Iterable[Reason]) -> str:
     return next(reversed(list(known)), "")
 
 
+def why_compact(reasons: Iterable[str]) -> str:
+    """The same of reasons as records hold them, "rule:effect (inputs)"."""
+    parts = (reason.partition(" (")[0].partition(":") for reason in reasons)
+    return why(Reason(rule, effect) for rule, _, effect in parts)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassCount:
     """How far one class has come with the meal that is being served."""

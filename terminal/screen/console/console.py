@@ -25,6 +25,7 @@ from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
 from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.screen.console.pins import NOBODYS, pin_fits
+from terminal.screen.console.roles import Role
 from terminal.screen.console.sessions import Session, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from terminal.screen.feed import Feed
@@ -181,6 +182,19 @@ class Console:
             self.attempts.right(key)
             self._presented = None
         return token
+
+    def confirm(self, who: Session, ref: str, pin: str, roles: frozenset[Role]) -> None:
+        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
+
+        He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
+        """
+        with self._checking:
+            member = self.staff.get(ref)
+            if ref == who.ref:
+                raise Refused(N_("The second person has to be somebody else."))
+            fit = member if member is not None and member.role in roles else None
+            self._try(f"second:{member.ref if member else '?'}", pin, fit)
+            self.attempts.right(f"second:{ref}")
 
     def _try(self, key: str, pin: str, member: Member | None) -> None:
         now_ms = self.now_ms()

@@ -82,6 +82,7 @@ class View:
 Show: TypeAlias = Callable[[Visit], View]
 Deed: TypeAlias = Callable[[Visit, Form, Written], None]
 Answer: TypeAlias = Callable[[Visit, Form, Written], str]
+Check: TypeAlias = Callable[[Visit, Form], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Action:
     the rest (several rows, one for each pupil). `told` runs after it, every time the form arrives, outside the lock:
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
+    `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
     """
 
     path: str
@@ -110,6 +112,7 @@ class Action:
     do: Deed
     told: Answer
     resumes: bool = False
+    first: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)

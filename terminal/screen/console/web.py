@@ -147,6 +147,8 @@ class Web:
         with self._console.doing:
             written = actions.written(name)
             if action.resumes or not written:
+                if action.first is not None:
+                    action.first(visit, form)
                 with self._console.turn, acting(name):
                     action.do(visit, form, written)
                 written = actions.written(name)
