@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import reduce
-from operator import or_
 from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.desfire.commands import INS_COMMIT_TRANSACTION
 from cardproto.errors import CardGone
-from sim.faults import NO_FAULTS, FaultPlan, corrupt, delay, endless_frames, silence, tear_after, tear_before
+from sim.faults import NO_FAULTS, Delay, FaultPlan, corrupt, endless_frames, silence, tear_after, tear_before
 
 MOST_EXCHANGES: Final = 64
 SLOW_S: Final = 0.15
@@ -53,21 +51,15 @@ class Disturbance:
     def plan(self) -> FaultPlan:
         """What the simulated field does; a pull at the commit is `around`'s business."""
         at = self.exchange
-        match self.mishap:
-            case Mishap.TEAR_BEFORE:
-                return tear_before(at)
-            case Mishap.TEAR_AFTER:
-                return tear_after(at)
-            case Mishap.SILENT:
-                return silence(at)
-            case Mishap.CORRUPT:
-                return corrupt(at, DAMAGED_BIT)
-            case Mishap.ENDLESS:
-                return endless_frames(at)
-            case Mishap.SLOW:
-                return reduce(or_, (delay(number, SLOW_S) for number in range(1, MOST_EXCHANGES + 1)))
-            case _:
-                return NO_FAULTS
+        plans = {
+            Mishap.TEAR_BEFORE: tear_before(at),
+            Mishap.TEAR_AFTER: tear_after(at),
+            Mishap.SILENT: silence(at),
+            Mishap.CORRUPT: corrupt(at, DAMAGED_BIT),
+            Mishap.ENDLESS: endless_frames(at),
+            Mishap.SLOW: FaultPlan(tuple(Delay(number, SLOW_S) for number in range(1, MOST_EXCHANGES + 1))),
+        }
+        return plans.get(self.mishap, NO_FAULTS)
 
     def around(self, connection: CardConnection, pull: Callable[[], None]) -> CardConnection:
         """`connection`, from which the card is pulled at its commit when that is the mishap."""

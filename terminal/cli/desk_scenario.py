@@ -8,7 +8,7 @@ first. What was written is played at once, and what does not come out the same i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -314,24 +314,15 @@ def _counters(event: Event, policy: Policy) -> dict[str, int]:
 
 def _toml(value: object) -> str:
     """One value as TOML; texts are escaped as JSON, which TOML's basic strings are a superset of."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case str():
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case datetime():
-            return value.isoformat(timespec="seconds")
-        case date():
-            return value.isoformat()
-        case Mapping():
-            inside = ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items())
-            return f"{{ {inside} }}" if inside else "{}"
-        case Iterable():
-            return f"[{', '.join(map(_toml, value))}]"
-        case _:
-            raise TypeError(f"{type(value).__name__} is not part of a scenario")
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, date):
+        return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value.isoformat()
+    assert isinstance(value, (bool, int, str)), f"{type(value).__name__} is not part of a scenario"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(name: str) -> str:

@@ -83,7 +83,7 @@ class DeskSession:
             self.number += 1
             self.document, self.document_problem = 0, None
             self.taps, self.trace = [], []
-            self._wire = Wire(town, lambda: self.changed(), collector=self.collector)
+            self._wire = Wire(town, self._changed, collector=self.collector)
         self.changed()
 
     def close(self) -> None:
@@ -185,6 +185,9 @@ class DeskSession:
         if not 1 <= number <= len(self.taps):
             raise DeskRefused(f"there is no tap {number}", f"There are {len(self.taps)}.")
         return self.taps[number - 1]
+
+    def _changed(self) -> None:
+        self.changed()
 
     def _told(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ from terminal.policy.schema import RegionDocument
 from terminal.shift import open_shift
 from terminal.tap import PURPOSE, Terminal
 
-DAY: Final = datetime(2026, 9, 15, 9, 38)
+DAY: Final = datetime(2026, 9, 15, 9, 38)  # noqa: DTZ001 local time, in whichever zone the region has
 """A school day in the first break, so that a bus and a canteen both have something to decide. Local time."""
 DOCUMENT: Final = "document.toml"
 OPERATOR: Final = "desk"
@@ -96,7 +97,7 @@ class DeskTown:
                 deny_list=deny_list,
             )
             terminal = self._open.enter_context(
-                open_terminal(station, self.clock, lambda outcome, key=place.key: self.signal(key, outcome))
+                open_terminal(station, self.clock, partial(self.signal, place.key))
             )
             terminal.random = rng
             self.terminals[place.key] = terminal

@@ -1,0 +1,103 @@
+"""What the desk's scripts say, in the page's language: small texts by key, from the catalogues."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from terminal.texts import N_, translator
+
+LANGUAGES: Final = ("en", "ru")
+"""The page is a developer's, so English comes first."""
+
+WORDS: Final = {
+    "group_purse": N_("Purse"),
+    "group_rights": N_("Passes and concessions"),
+    "group_pupils": N_("Pupils"),
+    "group_trouble": N_("Something is wrong with it"),
+    "group_strange": N_("Not ours, or not yet"),
+    "group_hostile": N_("Hostile"),
+    "no_card": N_("Take a card from the shelf"),
+    "tap_here": N_("Tap here"),
+    "tapping": N_("Tapping …"),
+    "route": N_("Route"),
+    "direction": N_("Direction"),
+    "shift_open": N_("Shift open"),
+    "no_shift": N_("No shift"),
+    "open_shift": N_("Open shift"),
+    "change_route": N_("Change route"),
+    "close_shift": N_("Close shift"),
+    "no_purse": N_("no purse"),
+    "card": N_("card"),
+    "blocked": N_("blocked"),
+    "inactive": N_("inactive"),
+    "charged": N_("Charged"),
+    "purse": N_("Purse"),
+    "air_time": N_("Air time"),
+    "on_card": N_("Exchanges"),
+    "bytes": N_("Bytes"),
+    "ended": N_("Ended"),
+    "committed": N_("committed"),
+    "recovered": N_("settled later"),
+    "nothing_written": N_("nothing written"),
+    "not_committed": N_("not committed"),
+    "unresolved": N_("nobody knows yet"),
+    "reasons_title": N_("Why"),
+    "journal_title": N_("In the journal"),
+    "part_up": N_("to the card"),
+    "part_card": N_("card computes"),
+    "part_down": N_("to the terminal"),
+    "part_wait": N_("waiting"),
+    "no_reasons": N_("The terminal came to no decision."),
+    "no_rows": N_("No rows."),
+    "sent": N_("acknowledged"),
+    "waiting": N_("unsent"),
+    "all_sent": N_("Everything is acknowledged"),
+    "no_network": N_("No network: rows wait in the journals"),
+    "collector_down": N_("The collector is down: rows wait in the journals"),
+    "collector_starts": N_("The collector starts …"),
+    "sending": N_("Sending …"),
+    "records": N_("Records at the collector"),
+    "proofs": N_("Card proofs verified"),
+    "alarms": N_("Alarms"),
+    "unchanged_hidden": N_("Lines that stayed as they were"),
+    "nothing_changed": N_("Nothing on the card has changed."),
+    "nothing_read": N_("Nothing of ours is on this card."),
+    "before": N_("Before"),
+    "after": N_("After"),
+    "verified": N_("verified"),
+    "terminal_to_card": N_("Terminal to card"),
+    "card_to_terminal": N_("Card to terminal"),
+    "no_answer": N_("no answer"),
+    "session": N_("Session"),
+    "exchanges_total": N_("exchanges in this session"),
+    "saved_same": N_("The scenario plays to the same result."),
+    "saved_differs": N_("Some taps do not come out the same; the file names them."),
+    "left_out": N_("Taps that became comments"),
+    "taps_in": N_("Taps in the scenario"),
+    "document_used": N_("The terminals were restarted with this document."),
+    "silent": N_("The desk does not answer. Is it still running?"),
+    "elsewhere": N_("The displays are shown in another window."),
+    "show_here": N_("Show them here"),
+    "idle": N_("No storm yet"),
+    "running": N_("The storm is blowing"),
+    "finished": N_("Finished"),
+    "stopped": N_("Stopped"),
+    "failed": N_("The storm ended with an error; see the terminal"),
+    "not_checked": N_("first audit pending"),
+    "sound": N_("Nothing lost, nothing doubled, every kopeck accounted for"),
+    "violation": N_("A violation was found"),
+    "of": N_("of"),
+    "speed": N_("taps a second"),
+    "audited": N_("taps audited"),
+    "granted": N_("let in"),
+    "restarts": N_("restarts"),
+    "rows": N_("records held"),
+    "settled": N_("open ends settled"),
+    "unavailable": N_("not available without apsw"),
+}
+
+
+def words(language: str) -> dict[str, str]:
+    """Every text by its key."""
+    catalogue = translator(language)
+    return {key: catalogue.gettext(text) for key, text in WORDS.items()}
