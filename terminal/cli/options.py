@@ -12,6 +12,7 @@ from terminal.texts import languages
 
 DEFAULT_STATE: Final = Path("var/terminal")
 DEFAULT_LANGUAGE: Final = "ru"
+DEFAULT_SCREEN_PORT: Final = 8480
 DEFAULT_REGION: Final = "demo"
 DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 
@@ -60,3 +61,24 @@ Lang = Annotated[
     ),
 ]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]
+SecondLanguage = Annotated[
+    str,
+    typer.Option(
+        help="Another language on the display, smaller, under the first.",
+        metavar=f"[{'|'.join(languages())}]",
+        parser=lambda language: known_language(language) if language else "",
+    ),
+]
+Screen = Annotated[
+    bool, typer.Option("--screen", help="Serve the passenger display for a browser on this machine.")
+]
+ScreenPort = Annotated[
+    int, typer.Option(min=0, max=0xFFFF, help="Where --screen is served on 127.0.0.1; 0 takes any free port.")
+]
+Pace = Annotated[
+    float | None,
+    typer.Option(
+        min=0.2,
+        help="Simulated reader: a card every so many seconds, in turn and again, until stopped or --taps.",
+    ),
+]

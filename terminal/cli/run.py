@@ -12,14 +12,19 @@ import typer
 from terminal.cli.options import (
     DEFAULT_LANGUAGE,
     DEFAULT_REGION,
+    DEFAULT_SCREEN_PORT,
     DEFAULT_STATE,
     DenyList,
     Json,
     Keys,
     Lang,
     Number,
+    Pace,
     ProfileName,
     Region,
+    Screen,
+    ScreenPort,
+    SecondLanguage,
     State,
 )
 from terminal.session.credential import VerifyCredential
@@ -78,7 +83,11 @@ def run(
             "--record-unmasked", help="Mask no UID and no secret in --record. Laboratory cards only."
         ),
     ] = False,
+    pace: Pace = None,
+    screen: Screen = False,
+    screen_port: ScreenPort = DEFAULT_SCREEN_PORT,
     language: Lang = DEFAULT_LANGUAGE,
+    second_language: SecondLanguage = "",
     json: Json = False,
 ) -> None:
     """Serve cards until stopped (Ctrl-C or SIGTERM).
@@ -86,6 +95,7 @@ def run(
     Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
     """
     from terminal.cli.assemble import Station, credential_check, open_terminal
+    from terminal.cli.display import passenger_display
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
@@ -97,14 +107,17 @@ def run(
 
     clock = SystemClock()
     station = Station(number, profile.value, state, region, keys, deny_list, serving)
-    cards = reader_for(reader, station, clock, taps)
+    cards = reader_for(reader, station, clock, taps, pace)
 
     def tell(outcome: Outcome) -> None:
         """What the passenger sees, at the moment the card's commit is verified."""
         print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
 
     with (
-        open_terminal(station, clock, _say_nothing if json else tell) as terminal,
+        passenger_display(
+            screen, screen_port, (language, second_language), station.profile, clock
+        ) as passenger,
+        open_terminal(station, clock, passenger.told(_say_nothing if json else tell)) as terminal,
         background_sync(terminal.journal, state, collector, clock) as sync,
         recording(record, clock, masked=not record_unmasked) as recorded,
     ):
@@ -112,6 +125,7 @@ def run(
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
         require_shift_of(terminal.journal, profile.value)
+        cards = passenger.watched(cards)
         _greet(terminal, cards.port.name, json)
 
         def show(report: TapReport) -> None:

@@ -31,6 +31,9 @@ from terminal.texts import N_, translator
 TAP_ALLOWANCE_S: Final = 5.0
 """A tap is given up after three seconds; until then its silence is the card's, not the terminal's."""
 
+REPLAY: Final = 3
+"""A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
+
 ASK: Final = N_("Please ask at the counter")
 """Instead of a message that tells bystanders about a pupil's money or health."""
 
@@ -39,6 +42,7 @@ DISCREET: Final = frozenset(
         Message.NO_FUNDS,
         Message.STOP_LIST,
         Message.MEAL_LIMIT,
+        Message.MEAL_FORBIDDEN,
         Message.NOT_ON_SITE,
         Message.BENEFIT_EXPIRED,
         Message.BENEFIT_OUT_OF_SEASON,
@@ -138,7 +142,11 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
 
     async def events(request: Request) -> Response:
         return event_stream(
-            request, display.feed, lambda shown: _encoded(shown, display, settings), quiet_ms=display.quiet_ms
+            request,
+            display.feed,
+            lambda shown: _encoded(shown, display, settings),
+            quiet_ms=display.quiet_ms,
+            replay=REPLAY,
         )
 
     return [Route("/", show), Route("/events", events), pages.static]

@@ -10,7 +10,7 @@
 
 `static/live.js` has this in a function, with the two seconds after which a terminal counts as silent.
 A page that comes back tells its last event id and gets what it missed. One that comes for the first time gets the
-newest value, or with `?after=POSITION` (`feed.position` when it was rendered) everything since.
+newest value (or the newest few), or with `?after=POSITION` (`feed.position` when it was rendered) everything since.
 """
 
 from __future__ import annotations
@@ -45,15 +45,18 @@ def event_stream(
     encode: Callable[[T], Any],
     *,
     quiet_ms: Callable[[], int] = lambda: 0,
+    replay: int = 1,
 ) -> StreamingResponse:
     """Everything published in `feed`, as JSON of what `encode` makes of it, until the page leaves.
 
     `encode` runs on the server's thread. `quiet_ms` is how long the terminal has been silent: heartbeats tell it, so
-    that the page notices a terminal that hangs although its server still answers.
+    that the page notices a terminal that hangs although its server still answers. A page that comes for the first
+    time gets the newest `replay` values.
     """
     known = request.headers.get("last-event-id") or request.query_params.get("after", "")
     stopping: Callable[[], bool] = request.scope.get(STOPPING, lambda: False)
-    body = _events(feed, encode, feed.number_of(known), quiet_ms, stopping)
+    after = feed.number_of(known)
+    body = _events(feed, encode, max(feed.newest - replay, 0) if after is None else after, quiet_ms, stopping)
     return StreamingResponse(
         body, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -62,7 +65,7 @@ def event_stream(
 async def _events(
     feed: Feed[T],
     encode: Callable[[T], Any],
-    after: int | None,
+    after: int,
     quiet_ms: Callable[[], int],
     stopping: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
