@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Final
 
 from terminal.decision.outcome import TapContext
@@ -26,15 +28,21 @@ from terminal.journal.records import (
 )
 
 PAGE_ROWS: Final = 1000
+FIRST_TURN: Final = 1
+"""The turn a shift opens with."""
 CLOSE_FIRST: Final = "Close it with `terminal shift close` first."
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The vehicle an inspector stands in (T-70). `misuse`: the next cards are reported (T-71)."""
+    """The vehicle an inspector stands in, and until when taps are inspections (T-70).
+
+    `misuse`: the next cards are in the wrong hands, which is reported (T-71).
+    """
 
     route: int
     direction: int
+    ends_at: datetime
     misuse: bool = False
 
 
@@ -55,7 +63,7 @@ def trip_context(
         sequence=journal.next_sequence,
         shift_open=shift is not None,
         shift=shift.shift if shift else 0,
-        turn=turn.turn if turn else 0,
+        turn=turn.turn if turn else FIRST_TURN if shift and profile == "bus" else 0,
         route=trip.route if trip else 0,
         direction=trip.direction if trip else 0,
         stop=place.stop if place else 0,
@@ -77,7 +85,7 @@ def start_turn(journal: Journal, now: datetime, operator_ref: str, route: int, d
     started = TurnStarted(
         at_ms=int(now.timestamp() * 1000),
         shift=shift.shift,
-        turn=1 + (before.turn if before else 0),
+        turn=1 + (before.turn if before else FIRST_TURN),
         route=route,
         direction=direction,
         operator_ref=operator_ref,
@@ -115,14 +123,17 @@ def require_shift_of(journal: Journal, profile: str) -> None:
         )
 
 
-def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
-    """Close the open shift with its totals; raises `JournalError` when none is open."""
+def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None) -> ShiftClosed:
+    """Close the open shift with its totals; raises `JournalError` when none is open.
+
+    `count`: of this shift, to read only what it has not counted yet.
+    """
     shift = journal.open_shift
     if shift is None:
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
-    closed = ShiftClosed(
-        int(now.timestamp() * 1000), shift=shift.shift, totals=shift_totals(journal, shift.shift)
-    )
+    if count is None or count.shift != shift.shift:
+        count = ShiftCount(shift.shift)
+    closed = ShiftClosed(int(now.timestamp() * 1000), shift=shift.shift, totals=count.totals(journal))
     journal.append(closed)
     return closed
 
@@ -141,16 +152,24 @@ class ShiftCount:
     def __init__(self, shift: int) -> None:
         self.shift = shift
         self._counts: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
+        self._refused: Counter[str] = Counter()
+        self._lock = Lock()
         self._intents: dict[int, Intent] = {}
         self._after = shift
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How often each message refused somebody, as far as counted."""
+        return self._refused
+
     def totals(self, journal: Journal) -> dict[str, int]:
-        """As `shift_totals`."""
-        while rows := journal.rows(after=self._after, limit=PAGE_ROWS):
-            for row in rows:
-                self._count(row.sequence, parse_record(row.body))
-            self._after = rows[-1].sequence
-        return dict(self._counts) | {"unresolved": len(self._intents), "unsent_rows": journal.unsent}
+        """As `shift_totals`. Any thread."""
+        with self._lock:
+            while rows := journal.rows(after=self._after, limit=PAGE_ROWS):
+                for row in rows:
+                    self._count(row.sequence, parse_record(row.body))
+                self._after = rows[-1].sequence
+            return dict(self._counts) | {"unresolved": len(self._intents), "unsent_rows": journal.unsent}
 
     def _count(self, sequence: int, record: AnyRecord) -> None:
         totals, number = self._counts, self.shift
@@ -171,6 +190,7 @@ class ShiftCount:
             case Refused() if record.shift == number:
                 totals["taps"] += 1
                 totals["accepted"] += record.accepted
+                self._refused[record.message] += not record.accepted
                 totals[f"message_{record.message}"] += 1
             case MealServed() if record.shift == number:
                 totals["meals_without_card"] += 1

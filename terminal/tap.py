@@ -78,8 +78,8 @@ class Terminal:
 
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
-    who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until it is
-    None again; change it between taps only.
+    who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
+    ends or it is None again; change it between taps only.
     """
 
     number: int
@@ -120,6 +120,8 @@ class _Tap:
         self.t = terminal
         self.channel = open_channel(GuardedConnection(connection, terminal.clock))
         self.now = terminal.clock.now().replace(microsecond=0)
+        inspecting = terminal.inspecting
+        self.inspecting = inspecting if inspecting is not None and self.now < inspecting.ends_at else None
         self.snapshot: CardSnapshot | None = None
         self.card_ref: bytes | None = None
 
@@ -288,7 +290,7 @@ class _Tap:
             card_ref=self.card_ref,
             profile=self.t.profile,
             shift=shift.shift
-            if shift and self.t.inspecting is None
+            if shift and self.inspecting is None
             else 0,  # an inspection is no sale of a shift
             message=outcome.message,
             accepted=outcome.accepted,
@@ -309,7 +311,7 @@ class _Tap:
 
     def _context(self) -> TapContext:
         return trip_context(
-            self.t.journal, self.t.profile, self.t.number, self._canteen(), inspecting=self.t.inspecting
+            self.t.journal, self.t.profile, self.t.number, self._canteen(), inspecting=self.inspecting
         )
 
     def _canteen(self) -> CanteenContext:

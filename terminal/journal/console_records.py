@@ -25,7 +25,8 @@ class SignedIn(Record, frozen=True, array_like=True, tag=51):
 
 
 class TurnStarted(Record, frozen=True, array_like=True, tag=52):
-    """From here on taps belong to this turn (T-62); a turn is numbered within its shift, the first one is 1."""
+    """From here on taps belong to this turn (T-62); a turn is numbered within its shift. The first one is 1
+    and begins with the shift, without a row of this kind."""
 
     shift: int
     turn: int

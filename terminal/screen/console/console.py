@@ -26,9 +26,11 @@ from terminal.screen.console.actions import Actions, load_secret
 from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.screen.console.pins import NOBODYS, pin_fits
 from terminal.screen.console.roles import Role
+from terminal.screen.console.routes import load_routes
 from terminal.screen.console.sessions import Session, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from terminal.screen.feed import Feed
+from terminal.shift import ShiftCount
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.texts import N_
@@ -91,11 +93,13 @@ class Console:
         self.actions = Actions(terminal.journal, load_secret(folder))
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
+        self.routes: Final = load_routes(state)
         self.feed: Feed[str] = Feed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
         self.status: Callable[[], dict[str, str]] = dict
         """What else the composition root can tell of the terminal (reader, sync), by name."""
+        self._count: ShiftCount | None = None
         self._presented: tuple[str, float] | None = None
         self._checking = Lock()
 
@@ -111,6 +115,16 @@ class Console:
 
     def now_ms(self) -> int:
         return int(self.clock.now().timestamp() * 1000)
+
+    def shift_count(self) -> ShiftCount | None:
+        """The running totals of the open shift; None when none is open."""
+        shift = self.terminal.journal.open_shift
+        if shift is None:
+            return None
+        count = self._count
+        if count is None or count.shift != shift.shift:
+            count = self._count = ShiftCount(shift.shift)
+        return count
 
     # what the terminal's loop tells
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
-from terminal.texts import translator
+from terminal.decision.outcome import Message
+from terminal.messages import wording
+from terminal.texts import N_, translator
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
@@ -32,3 +35,30 @@ def span(seconds: int, language: str) -> str:
         return ngettext("{n} hour", "{n} hours", hours).format(n=hours)
     days = -(-seconds // DAY_S)
     return ngettext("{n} day", "{n} days", days).format(n=days)
+
+
+SHORT: Final[Mapping[Message, str]] = MappingProxyType(
+    {
+        Message.OK_PAID: N_("Paid by card"),
+        Message.OK_PASS: N_("Travel pass"),
+        Message.OK_BENEFIT: N_("Concession trip"),
+        Message.OK_TRANSFER: N_("Transfer"),
+        Message.OK_CHECKIN: N_("Checked in"),
+        Message.OK_CHECKOUT: N_("Checked out"),
+        Message.LIMIT_REACHED: N_("Full fare: no concession trips left"),
+        Message.BENEFIT_EXPIRED: N_("Full fare: concession expired"),
+        Message.BENEFIT_OUT_OF_SEASON: N_("Full fare: concession not in season"),
+        Message.STOP_LIST: N_("Card on the stop list"),
+    }
+)
+"""What the crew reads where the passenger's line says more than they need, or has values."""
+
+
+def short(message: str, language: str) -> str:
+    """A message's line in a list; a code no table has stays as it is."""
+    try:
+        known = Message(message)
+    except ValueError:
+        return message
+    line = SHORT.get(known)
+    return wording(known, language) if line is None else translator(language).gettext(line)
