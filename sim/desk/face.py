@@ -15,6 +15,8 @@ HEIGHT: Final = 216
 """An ID-1 card, 85.6 by 54 mm, at four units a millimetre."""
 CURVES: Final = 14
 POINTS: Final = 57
+STAFF: Final = ("driver", "service", "conductor", "inspector", "cashier")
+"""How profiles of service cards are named."""
 
 
 class Group(StrEnum):
@@ -23,6 +25,7 @@ class Group(StrEnum):
     PURSE = "purse"
     RIGHTS = "rights"
     PUPILS = "pupils"
+    STAFF = "staff"
     TROUBLE = "trouble"
     STRANGE = "strange"
     HOSTILE = "hostile"
@@ -32,6 +35,7 @@ COLOURS: Final = {
     Group.PURSE: ("#155e75", "#0e7490", "#a5f3fc"),
     Group.RIGHTS: ("#3730a3", "#5b5bd6", "#c7d2fe"),
     Group.PUPILS: ("#9a5b13", "#c98a2b", "#fef3c7"),
+    Group.STAFF: ("#1f4d3a", "#2f7355", "#bbf7d0"),
     Group.TROUBLE: ("#7f3148", "#a64d68", "#fbcfe0"),
     Group.STRANGE: ("#475569", "#64748b", "#e2e8f0"),
     Group.HOSTILE: ("#1c1b22", "#3a3844", "#f0abfc"),
@@ -61,6 +65,8 @@ def _group(profile: Profile) -> Group:
     if card.kind != "resident":
         return Group.STRANGE
     expired = not card.valid_to.startswith("+")
+    if profile.name.startswith(STAFF):
+        return Group.STAFF
     if card.blocked or card.inactive or card.stop_after or card.pseudonym or expired:
         return Group.TROUBLE
     if profile.name.startswith("pupil"):
@@ -74,8 +80,8 @@ def art(face: Face) -> str:
     seed = hashlib.sha256(face.name.encode()).digest()
     curves = "".join(f'<path d="{_curve(seed, number)}"/>' for number in range(CURVES))
     waves = "".join(
-        f'<path d="M{296 + 7 * n} {150 - 6 * n}a{16 + 9 * n} {16 + 9 * n} 0 0 1 0 {24 + 12 * n}"/>'
-        for n in range(4)
+        f'<path d="M{298 + 7 * n} {44 - 6 * n}a{15 + 8 * n} {15 + 8 * n} 0 0 1 0 {12 + 12 * n}"/>'
+        for n in range(3)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'

@@ -20,7 +20,7 @@ TOP: Final = 26
 MOST_ROWS: Final = 80
 TICKS: Final = 5
 NICE_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000)
-PARTS: Final = (("up", "#3b82f6"), ("card", "#f59e0b"), ("down", "#10b981"), ("wait", "#a1a1aa"))
+PARTS: Final = (("up", "#3b82f6"), ("compute", "#f59e0b"), ("down", "#10b981"), ("waited", "#a1a1aa"))
 INK: Final = "#52525b"
 
 

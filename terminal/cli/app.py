@@ -11,6 +11,7 @@ from terminal.cli import (
     card,
     collector,
     demo,
+    desk,
     export,
     journal,
     policy,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("desk")(desk.desk)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("collector")(collector.collector)

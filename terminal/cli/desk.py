@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import tempfile
 import threading
 import webbrowser
@@ -37,8 +39,8 @@ def desk(
     ] = True,
     scene: Annotated[bool, typer.Option("--scene", help="Begin with a few taps already taken.")] = False,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the address in the browser.")
-    ] = False,
+        bool, typer.Option("--open/--no-open", help="Open the address in a browser, where there is a screen.")
+    ] = True,
 ) -> None:
     """Tap simulated cards on simulated terminals and see everything: display, exchanges, card, reasons, journal.
 
@@ -54,7 +56,7 @@ def desk(
 
                 arrange(session)
             print(f"The desk is open: {server.url}/  (Ctrl-C closes it)", flush=True)
-            if open_browser:
+            if open_browser and _has_screen():
                 webbrowser.open(f"{server.url}/")
             stop.wait()
 
@@ -84,6 +86,13 @@ def open_desk(
         storm.stop()
         passengers.stop()
         session.close()
+
+
+def _has_screen() -> bool:
+    """Without one `webbrowser` may find a browser of letters, which would take this terminal for itself."""
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
 
 
 @contextmanager

@@ -248,7 +248,9 @@ class DeskRoutes:
     def _order(self, kind: type[T], act: Callable[[T], Any]) -> Handler:
         async def take(request: Request) -> Response:
             if _foreign(request):
-                return _problem(403, "this order does not come from the desk's own page", "Open the desk itself.")
+                return _problem(
+                    403, "this order does not come from the desk's own page", "Open the desk itself."
+                )
             order = msgspec.json.decode(await _body(request), type=kind)
             return _json(await run_in_threadpool(act, order) or {})
 

@@ -8,6 +8,7 @@ from typing import Final
 from sim.desk.disturbance import Disturbance, Mishap
 from terminal.cli.desk_session import DeskSession
 
+SETTLE_S: Final = 10.0
 SCENE: Final[tuple[tuple[str, str, Mishap], ...]] = (
     ("adult_purse", "front", Mishap.NONE),
     ("free_pensioner", "front", Mishap.NONE),
@@ -26,6 +27,7 @@ def arrange(session: DeskSession) -> None:
     """Take the scene's taps on `session`; the last two find no network, so that the queue holds something."""
     for number, (card, place, mishap) in enumerate(SCENE):
         if number == len(SCENE) - 2:
+            session.wire.settle(SETTLE_S)
             session.switch(network=False)
         session.advance(timedelta(seconds=4))
         session.tap(card, place, Disturbance(mishap))

@@ -13,6 +13,7 @@ import msgspec
 from terminal.errors import TerminalError
 
 HISTORY: Final = 240
+SPEED_OVER_S: Final = 0.2
 STOP_S: Final = 10.0
 IDLE: Final[dict[str, Any]] = {"state": "idle", "history": []}
 
@@ -68,11 +69,12 @@ class StormWatch:
         with process.stdout as lines:
             for line in lines:
                 told: dict[str, Any] = msgspec.json.decode(line)
-                passed = told["wall_s"] - before_s
-                speed = (told["taps"] - before_taps) / passed if passed > 0 else 0.0
-                before_taps, before_s = told["taps"], told["wall_s"]
+                passed, more = told["wall_s"] - before_s, told["taps"] - before_taps
                 with self._lock:
-                    history = [*self._told["history"], round(speed)][-HISTORY:]
+                    history = self._told["history"]
+                    if more and passed >= SPEED_OVER_S:
+                        history = [*history, round(more / passed)][-HISTORY:]
+                        before_taps, before_s = told["taps"], told["wall_s"]
                     self._told = {**told, "state": "running", "history": history}
                 self.changed()
         process.wait()

@@ -67,7 +67,6 @@ def card_as_json(laid: Laid, language: str) -> dict[str, Any]:
         "title": title.ru if language == "ru" else title.en,
         "chip": laid.face.chip,
         "balance_minor": held.purse_minor if held.rights is not None else None,
-        "rights": [] if held.rights is None else _rights(held.rights),
         "flags": [] if held.rights is None else _flags(held.rights),
         "uid": held.uid.hex().upper()[-4:],
     }
@@ -190,17 +189,5 @@ def _reason(rule: str, words: str) -> dict[str, str]:
     return {"rule": rule, "words": words.removeprefix(rule).lstrip()}
 
 
-def _rights(rights: Rights) -> list[str]:
-    """What a card's face says of its rights: short, in the words of the records."""
-    shown = [f"№ {right.code}" for right in rights.concessions if right is not None]
-    shown += [
-        f"{right.product}{f' × {right.trips}' if right.trips else ''}"
-        for right in rights.contracts
-        if right is not None
-    ]
-    return shown
-
-
 def _flags(rights: Rights) -> list[str]:
     return [name for name in ("blocked", "inactive") if getattr(rights, name)]
-

@@ -35,6 +35,7 @@ class Wire:
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
         self._wake = threading.Event()
+        self._quiet = threading.Condition()
         self._stop = threading.Event()
         self.turn = threading.Lock()
         """Held while journals are being uploaded; whoever closes journals takes it first."""
@@ -53,6 +54,11 @@ class Wire:
         """There may be something to do."""
         self._wake.set()
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until both switches are as wanted and everything that can be sent is; False when time ran out."""
+        with self._quiet:
+            return self._quiet.wait_for(self._done, timeout_s)
+
     def close(self) -> None:
         """End the thread and the collector."""
         self._stop.set()
@@ -70,12 +76,16 @@ class Wire:
                 self.problem = error.what
             if self._seen() != before:
                 self._changed()
-            self._wake.wait(None if self._settled() else IDLE_S)
+            with self._quiet:
+                self._quiet.notify_all()
+            self._wake.wait(None if self._done() else IDLE_S)
             self._wake.clear()
 
-    def _settled(self) -> bool:
-        """Nothing left to try by itself."""
-        return self.up == self.wanted and (not self.network or not self.up or not self._unsent())
+    def _done(self) -> bool:
+        """Nothing is left to try by itself."""
+        if self.up != self.wanted:
+            return False
+        return not (self.network and self.up) or not self._unsent()
 
     def _seen(self) -> tuple[bool, str, int, str]:
         return self.up, self.problem, self._unsent(), repr(self.collector_report)

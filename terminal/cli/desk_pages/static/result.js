@@ -58,14 +58,15 @@ export class Result {
     return h(
       "div",
       {className: "columns"},
+      h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry)),
+      h("section", {className: "panel"}, h("h3", {}, words.journal_title), this.#rows(entry)),
       h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), picture(entry.waterfall)),
-      h("section", {className: "panel"}, h("h3", {}, words.card), this.#changes(entry)),
-      h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry), h("h3", {}, words.journal_title), this.#rows(entry)),
+      h("section", {className: "panel wide"}, h("h3", {}, words.card_title), this.#changes(entry)),
     );
   }
 
   #legend() {
-    return h("p", {className: "legend"}, ["up", "card", "down", "wait"].map((part) => h("span", {className: `key ${part}`}, words[`part_${part}`])));
+    return h("p", {className: "legend"}, ["up", "compute", "down", "waited"].map((part) => h("span", {className: `key ${part}`}, words[`part_${part}`])));
   }
 
   #changes(entry) {

@@ -2,7 +2,7 @@
 
 import {byId, h, money, words} from "./dom.js";
 
-const GROUPS = ["purse", "rights", "pupils", "trouble", "strange", "hostile"];
+const GROUPS = ["purse", "rights", "pupils", "staff", "trouble", "strange", "hostile"];
 
 export class Shelf {
   constructor(taken) {
@@ -30,7 +30,7 @@ export class Shelf {
   #build(cards, names) {
     this.names = names;
     this.buttons.clear();
-    const groups = GROUPS.map((group) => {
+    const groups = GROUPS.filter((group) => cards.some((card) => card.group === group)).map((group) => {
       const own = cards.filter((card) => card.group === group).map((card) => this.#card(card));
       const title = h("h3", {id: `group-${group}`}, words[`group_${group}`]);
       return h("section", {className: "card-group", "aria-labelledby": `group-${group}`}, title, h("div", {className: "cards"}, own));
@@ -73,7 +73,7 @@ export class Shelf {
     const before = sum.textContent;
     title.textContent = card.title;
     flags.textContent = card.flags.map((flag) => words[flag]).join(", ");
-    chip.textContent = [card.chip, ...card.rights].join(" · ");
+    chip.textContent = card.chip;
     sum.textContent = purse;
     if (before && before !== purse) {
       sum.classList.remove("fresh");

@@ -47,7 +47,7 @@ export class Side {
       {"data-tap": entry.number},
       h(
         "button",
-        {type: "button", className: `tap ${entry.colour}`, onclick: () => Promise.resolve(this.choosing(entry.number)).catch(complain)},
+        {type: "button", className: `tap-line ${entry.colour}`, onclick: () => Promise.resolve(this.choosing(entry.number)).catch(complain)},
         h("span", {className: "tap-at"}, entry.at),
         h("span", {className: "tap-text"}, entry.text),
         h("span", {className: "tap-who"}, `${entry.title}${entry.mishap ? ` · ${entry.mishap}` : ""}`),
