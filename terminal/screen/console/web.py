@@ -42,6 +42,8 @@ LOOK: Final = "console_look"
 """The cookie for language and theme: "ru.night"."""
 YEAR_S: Final = 365 * 24 * 3600
 THEMES: Final = ("night", "day")
+FIRST_THEME: Final = {"canteen": "day"}
+"""A cab is dark in winter, a canteen is not."""
 
 ERROR: Final = "console/error.html"
 OLD_FORM: Final = N_("This page is out of date. Open it again and repeat what you wanted to do.")
@@ -309,7 +311,7 @@ class Web:
         """Language and theme, as the browser last chose."""
         language, _, theme = request.cookies.get(LOOK, "").partition(".")
         known = language if language in languages() else self._console.settings.language
-        return known, theme if theme in THEMES else THEMES[0]
+        return known, theme if theme in THEMES else FIRST_THEME.get(self._console.terminal.profile, THEMES[0])
 
     def _own_form(self, request: Request, form: Form | None) -> Form:
         """`form`, when a page of this console made it for this browser."""
