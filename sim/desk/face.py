@@ -34,7 +34,7 @@ class Group(StrEnum):
 COLOURS: Final = {
     Group.PURSE: ("#155e75", "#0e7490", "#a5f3fc"),
     Group.RIGHTS: ("#3730a3", "#5b5bd6", "#c7d2fe"),
-    Group.PUPILS: ("#9a5b13", "#c98a2b", "#fef3c7"),
+    Group.PUPILS: ("#7d4a0f", "#a5651a", "#fef3c7"),
     Group.STAFF: ("#1f4d3a", "#2f7355", "#bbf7d0"),
     Group.TROUBLE: ("#7f3148", "#a64d68", "#fbcfe0"),
     Group.STRANGE: ("#475569", "#64748b", "#e2e8f0"),

@@ -209,7 +209,7 @@ class DeskRoutes:
     async def _transcript(self, request: Request) -> Response:
         masked = request.query_params.get("masked") == "yes"
         return _download(
-            await run_in_threadpool(_transcript_of, self.session, masked), "desk.transcript", "text/plain"
+            await run_in_threadpool(transcript_of, self.session, masked), "desk.transcript", "text/plain"
         )
 
     # what pages order
@@ -305,7 +305,8 @@ def _download(text: str, name: str, kind: str) -> Response:
     )
 
 
-def _transcript_of(session: DeskSession, masked: bool) -> str:
+def transcript_of(session: DeskSession, masked: bool) -> str:
+    """Every tap of the session as a transcript file."""
     with session.lock:
         taps = tuple(entry.recorded for entry in session.taps)
     shown = tuple(map(masked_tap, taps)) if masked else taps

@@ -31,7 +31,7 @@ class StormWatch:
 
     @property
     def running(self) -> bool:
-        return self._told["state"] == "running"
+        return bool(self._told["state"] == "running")
 
     def as_json(self) -> dict[str, Any]:
         """What was told last: counts so far, `state` and the speed of each moment."""

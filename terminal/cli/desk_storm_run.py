@@ -1,7 +1,7 @@
 """A storm in a process of its own, told line by line: `python -m terminal.cli.desk_storm_run SEED TAPS`.
 
-The same towns from the same seeds as `terminal storm --seed SEED --taps TAPS`; between two audits the counts are told as
-they grow. The last line has `"ended": true`. Ends at the first violation, and when nobody listens any more.
+The same towns from the same seeds as `terminal storm --seed SEED --taps TAPS`; between two audits the counts are told
+as they grow. The last line has `"ended": true`. Ends at the first violation, and when nobody listens any more.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ class Teller:
         taps, granted, restarts = found.taps, found.granted, found.restarts
         if running is not None:
             faults.update({str(kind): number for kind, number in running.faults.items()})
-            taps, granted, restarts = taps + running.taps, granted + running.granted, restarts + running.restarts
+            taps, granted, restarts = (
+                taps + running.taps,
+                granted + running.granted,
+                restarts + running.restarts,
+            )
         print_json(
             {
                 "seed": self._seed,

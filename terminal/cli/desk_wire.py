@@ -59,6 +59,14 @@ class Wire:
         with self._quiet:
             return self._quiet.wait_for(self._done, timeout_s)
 
+    def wait_for_report(self, timeout_s: float) -> dict[str, Any]:
+        """The collector's report once it covers everything sent; raises `CollectorError` when none came in time."""
+        with self._quiet:
+            self._quiet.wait_for(lambda: self._done() and self.collector_report is not None, timeout_s)
+        if self.collector_report is None:
+            raise CollectorError("no report came", "Check that the network is on and the collector is up.")
+        return self.collector_report
+
     def close(self) -> None:
         """End the thread and the collector."""
         self._stop.set()
