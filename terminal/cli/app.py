@@ -18,6 +18,7 @@ from terminal.cli import (
     receipt,
     run,
     shift,
+    staff,
     storm,
     sync,
 )
@@ -37,6 +38,7 @@ app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("collector")(collector.collector)
 app.add_typer(shift.app, name="shift")
+app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")
 app.add_typer(canteen.app, name="canteen")

@@ -13,6 +13,7 @@ from terminal.texts import languages
 DEFAULT_STATE: Final = Path("var/terminal")
 DEFAULT_LANGUAGE: Final = "ru"
 DEFAULT_SCREEN_PORT: Final = 8480
+DEFAULT_CONSOLE_PORT: Final = 8481
 DEFAULT_REGION: Final = "demo"
 DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 
@@ -80,5 +81,37 @@ Pace = Annotated[
     typer.Option(
         min=0.2,
         help="Simulated reader: a card every so many seconds, in turn and again, until stopped or --taps.",
+    ),
+]
+Console = Annotated[
+    bool, typer.Option("--console", help="Serve the operator's console for a browser on this machine.")
+]
+ConsolePort = Annotated[
+    int, typer.Option(min=0, max=0xFFFF, help="Where --console is served; 0 takes any free port.")
+]
+ConsoleHost = Annotated[
+    str,
+    typer.Option(
+        help="Serve --console on this address instead of 127.0.0.1: only in a network nobody else is in."
+    ),
+]
+TypedSignIn = Annotated[
+    bool | None,
+    typer.Option(
+        "--typed-sign-in/--card-sign-in",
+        help="Whether a staff number and PIN will do without the service card; default: in a canteen, not in a bus.",
+    ),
+]
+ConsoleIdle = Annotated[
+    int,
+    typer.Option(
+        min=1, max=24 * 60, help="Minutes without use after which --console asks for the PIN again."
+    ),
+]
+Vehicle = Annotated[str, typer.Option(help="The vehicle as receipts name it (bus).")]
+Receipts = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the stand-in for a fiscal adapter: tickets and requests; default: in --state."
     ),
 ]

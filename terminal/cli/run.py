@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import (
+    DEFAULT_CONSOLE_PORT,
     DEFAULT_LANGUAGE,
     DEFAULT_REGION,
     DEFAULT_SCREEN_PORT,
     DEFAULT_STATE,
+    Console,
+    ConsoleHost,
+    ConsoleIdle,
+    ConsolePort,
     DenyList,
     Json,
     Keys,
@@ -21,11 +26,14 @@ from terminal.cli.options import (
     Number,
     Pace,
     ProfileName,
+    Receipts,
     Region,
     Screen,
     ScreenPort,
     SecondLanguage,
     State,
+    TypedSignIn,
+    Vehicle,
 )
 from terminal.session.credential import VerifyCredential
 
@@ -86,6 +94,13 @@ def run(
     pace: Pace = None,
     screen: Screen = False,
     screen_port: ScreenPort = DEFAULT_SCREEN_PORT,
+    console: Console = False,
+    console_port: ConsolePort = DEFAULT_CONSOLE_PORT,
+    console_host: ConsoleHost = "127.0.0.1",
+    console_idle: ConsoleIdle = 30,
+    typed_sign_in: TypedSignIn = None,
+    vehicle: Vehicle = "",
+    receipts: Receipts = None,
     language: Lang = DEFAULT_LANGUAGE,
     second_language: SecondLanguage = "",
     json: Json = False,
@@ -95,6 +110,7 @@ def run(
     Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
     """
     from terminal.cli.assemble import Station, credential_check, open_terminal
+    from terminal.cli.console import ConsoleOptions, operator_console
     from terminal.cli.display import passenger_display
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
@@ -105,7 +121,10 @@ def run(
     from terminal.shift import open_shift as begin_shift
     from terminal.shift import require_shift_of
 
-    clock = SystemClock()
+    clock, turn = SystemClock(), Lock()
+    asked = ConsoleOptions(
+        console, console_host, console_port, language, typed_sign_in, console_idle, vehicle, receipts
+    )
     station = Station(number, profile.value, state, region, keys, deny_list, serving)
     cards = reader_for(reader, station, clock, taps, pace)
 
@@ -120,6 +139,7 @@ def run(
         open_terminal(station, clock, passenger.told(_say_nothing if json else tell)) as terminal,
         background_sync(terminal.journal, state, collector, clock) as sync,
         recording(record, clock, masked=not record_unmasked) as recorded,
+        operator_console(asked, terminal, state, turn) as operator,
     ):
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:
@@ -133,15 +153,16 @@ def run(
                 print_json(report_as_json(report, language))
             else:
                 print(report_as_line(report, terminal.policy.zone), flush=True)
+            operator(report)
             if sync is not None:
                 sync.wake()
 
         if terminal.canteen is None:
-            serve(terminal, cards, show, recorded=recorded)
+            serve(terminal, cards, show, turn, recorded=recorded)
             return
         from terminal.cli.canteen_line import Counter, open_line
 
-        counter = Counter(terminal.canteen, clock, Lock())
+        counter = Counter(terminal.canteen, clock, turn)
         with open_line(state, counter):
             serve(terminal, cards, show, counter.turn, recorded=recorded)
 

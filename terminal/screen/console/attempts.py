@@ -22,6 +22,8 @@ from terminal.errors import StaffError
 
 ATTEMPTS_FILE: Final = "attempts.json"
 WAITS_S: Final = (0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400)
+WAYS: Final = ("card", "typed", "second")
+"""How a PIN is given: with the service card, with a typed number, as the second person of somebody's action."""
 LOCKED_FROM_S: Final = 900
 """From this wait on the PIN counts as locked, and the journal says so."""
 
@@ -32,24 +34,21 @@ class _Wrong(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """Wrong PINs in a row by what was tried ("card:77", "typed:77"), kept in a file."""
+    """Wrong PINs in a row by what was tried ("card:77", "typed:77", see `WAYS`), kept in a file."""
 
     def __init__(self, folder: Path) -> None:
         """Raises `StaffError` when what is there cannot be read: it must not begin anew."""
         self._path = folder / ATTEMPTS_FILE
         self._lock = Lock()
-        try:
-            self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Wrong])
-        except FileNotFoundError:
-            self._wrong = {}
-        except (OSError, msgspec.DecodeError) as error:
-            raise StaffError(
-                f"{self._path} cannot be read ({error})", "Remove it: that also ends every wait for a PIN."
-            ) from error
+        self._seen: tuple[int, int, int] | None = None
+        self._wrong: dict[str, _Wrong] = {}
+        self._refresh()
 
     def wait_s(self, key: str, now_ms: int) -> int:
         """How many seconds `key` still has to wait; 0: may try. A clock put back makes it no longer than the wait."""
-        wrong = self._wrong.get(key)
+        with self._lock:
+            self._refresh()
+            wrong = self._wrong.get(key)
         if wrong is None:
             return 0
         left_ms = min(wrong.until_ms - now_ms, wait_after(wrong.count) * 1000)
@@ -58,15 +57,28 @@ class Attempts:
     def begin(self, key: str, now_ms: int) -> int:
         """Note a try of `key` as wrong, durably; return its number in a row. Raises `StaffError`."""
         with self._lock:
+            self._refresh()
             before = self._wrong.get(key)
             count = 1 + (before.count if before else 0)
             self._keep(self._wrong | {key: _Wrong(count, now_ms + wait_after(count) * 1000)})
             return count
 
     def right(self, key: str) -> None:
-        """The PIN fitted, or an administrator says so: start over."""
+        """The PIN fitted: start over."""
+        self._forget({key})
+
+    def unlock(self, ref: str) -> bool:
+        """An administrator ends every wait for this member's PIN; False when there was none."""
+        return self._forget({f"{how}:{ref}" for how in WAYS})
+
+    def _forget(self, keys: set[str]) -> bool:
         with self._lock:
-            self._keep({name: wrong for name, wrong in self._wrong.items() if name != key})
+            self._refresh()
+            left = {name: wrong for name, wrong in self._wrong.items() if name not in keys}
+            found = len(left) < len(self._wrong)
+            if found:
+                self._keep(left)
+            return found
 
     def _keep(self, wrong: dict[str, _Wrong]) -> None:
         try:
@@ -76,7 +88,25 @@ class Attempts:
             raise StaffError(
                 f"{self._path} cannot be written ({error.strerror})", "Check its rights."
             ) from error
-        self._wrong = wrong
+        self._wrong, self._seen = wrong, self._status()
+
+    def _refresh(self) -> None:
+        """Take over what another process wrote: `terminal staff unlock`."""
+        try:
+            seen = self._status()
+            if seen != self._seen:
+                self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Wrong])
+                self._seen = seen
+        except FileNotFoundError:
+            self._wrong, self._seen = {}, None
+        except (OSError, msgspec.DecodeError) as error:
+            raise StaffError(
+                f"{self._path} cannot be read ({error})", "Remove it: that also ends every wait for a PIN."
+            ) from error
+
+    def _status(self) -> tuple[int, int, int]:
+        status = self._path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def wait_after(count: int) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
-from terminal.errors import StaffError
+from terminal.errors import JournalError, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn
 from terminal.journal.records import Fault
 from terminal.policy.policy import Policy
@@ -151,7 +151,7 @@ class Console:
             return None
         if self.policy.deny_list.contains(rights.pseudonym):
             return None
-        self.terminal.journal.append(OperatorSeen(int(now.timestamp() * 1000), member.ref))
+        self._note(OperatorSeen(int(now.timestamp() * 1000), member.ref))
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
@@ -192,7 +192,7 @@ class Console:
             self._try(key, pin, member)
             assert member is not None, "nobody's PIN never fits"
             token = self.sessions.begin(member, how, self.now_ms())
-            self.terminal.journal.append(SignedIn(self.now_ms(), member.ref, member.role, how))
+            self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
             self.attempts.right(key)
             self._presented = None
         return token
@@ -220,10 +220,18 @@ class Console:
         if pin_fits(pin, hashed, self.terminal.keys):
             return
         if wait_after(count) >= LOCKED_FROM_S:
-            self.terminal.journal.append(Fault(now_ms, f"console: PIN locked, {key}"))
+            self._note(Fault(now_ms, f"console: PIN locked, {key}"))
         if wait_after(count):
             raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
         raise Refused(N_("This PIN is wrong."))
+
+    def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
+        """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor
+        a canteen's staff, who go on with entitled meals (O-06)."""
+        try:
+            self.terminal.journal.append(record)
+        except JournalError:
+            self.changed()
 
     def session(self, token: str, *, used: bool = True) -> Session | None:
         """Who works at the browser with this token; None when he has to sign in (again)."""
