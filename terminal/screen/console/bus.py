@@ -27,7 +27,7 @@ from terminal.texts import N_
 MOST_ROUTES: Final = 0x7FFF
 MOST_PERSONS: Final = 99
 MOST_KM: Final = 1000
-DIRECTIONS: Final = (N_("There"), N_("Back"))
+DIRECTIONS: Final = (N_("Outbound"), N_("Return"))
 
 NO_SHIFT: Final = N_("No shift is open. Open one first.")
 SHIFT_OPEN: Final = N_("Shift {shift} is already open.")

@@ -10,9 +10,7 @@ from terminal.decision.outcome import Message
 from terminal.messages import wording
 from terminal.texts import N_, translator
 
-MINUTE_S: Final = 60
-HOUR_S: Final = 3600
-DAY_S: Final = 24 * HOUR_S
+UNITS: Final = ((86400, N_("{n} d")), (3600, N_("{n} h")), (60, N_("{n} min")), (1, N_("{n} s")))
 
 
 def worded(message: str, values: Mapping[str, str | int], language: str) -> str:
@@ -23,18 +21,9 @@ def worded(message: str, values: Mapping[str, str | int], language: str) -> str:
 
 
 def span(seconds: int, language: str) -> str:
-    """A length of time in its largest unit, rounded up: «5 минут»."""
-    ngettext = translator(language).ngettext
-    if seconds < MINUTE_S:
-        return ngettext("{n} second", "{n} seconds", seconds).format(n=seconds)
-    if seconds < HOUR_S:
-        minutes = -(-seconds // MINUTE_S)
-        return ngettext("{n} minute", "{n} minutes", minutes).format(n=minutes)
-    if seconds < DAY_S:
-        hours = -(-seconds // HOUR_S)
-        return ngettext("{n} hour", "{n} hours", hours).format(n=hours)
-    days = -(-seconds // DAY_S)
-    return ngettext("{n} day", "{n} days", days).format(n=days)
+    """A length of time in its largest unit, rounded up: "5 min"."""
+    unit, text = next((unit, text) for unit, text in UNITS if seconds >= unit or unit == 1)
+    return translator(language).gettext(text).format(n=-(-seconds // unit))
 
 
 SHORT: Final[Mapping[Message, str]] = MappingProxyType(
