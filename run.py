@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every command of this project, for machines with and without make: the Makefile calls this file.
 
-    python3 run.py demo | test | check | bench | docs | lock | clean | setup   [further arguments]
+    python3 run.py demo | desk | test | check | bench | docs | texts | lock | clean | setup   [further arguments]
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
 happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.
@@ -63,6 +63,12 @@ def demo(*arguments: str) -> None:
     become("terminal", "demo", *arguments)
 
 
+def desk(*arguments: str) -> None:
+    """Simulated cards on simulated terminals, in the browser; Ctrl-C closes it."""
+    prepare(development=False)
+    become("terminal", "desk", *arguments)
+
+
 def test(*arguments: str) -> None:
     """All tests."""
     prepare(development=True)
@@ -112,6 +118,12 @@ def docs() -> None:
     become("terminal", "policy", "schema", "--write", str(ROOT / "docs" / "schema"))
 
 
+def texts(*arguments: str) -> None:
+    """Collect texts from code and templates, update and compile the catalogues of all languages."""
+    prepare(development=True)
+    become("python", "make_texts.py", *arguments)
+
+
 def clean() -> None:
     """Remove what the other commands made, the environment included."""
     for name in (VENV.name, "var", "dist", *CACHES):
@@ -126,7 +138,7 @@ def setup(*arguments: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    command.__name__: command for command in (demo, test, check, bench, docs, lock, clean, setup)
+    command.__name__: command for command in (demo, desk, test, check, bench, docs, texts, lock, clean, setup)
 }
 
 

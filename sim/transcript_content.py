@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from cardproto.desfire import commands as ins
@@ -89,7 +90,18 @@ def _meaning(command: RecordedCommand, data: bytes, resident: bool) -> list[str]
 def _fields(record: object) -> str:
     shown = []
     for name in record.__slots__:  # type: ignore[attr-defined]  # records are slotted dataclasses
-        value = getattr(record, name)
-        if value not in (0, None, False, b"") and not (isinstance(value, bytes) and not any(value)):
-            shown.append(f"{name} {value.hex().upper() if isinstance(value, bytes) else value}")
+        words = _words(getattr(record, name))
+        if words:
+            shown.append(f"{name} {words}")
     return ", ".join(shown)
+
+
+def _words(value: object) -> str:
+    """A field for people; empty for what says nothing."""
+    if value is None or value is False or value == 0 or (isinstance(value, bytes) and not any(value)):
+        return ""
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    if isinstance(value, tuple):
+        return "; ".join(f"({_fields(item)})" for item in value if item is not None)
+    return value.name.lower() if isinstance(value, IntEnum) else str(value)

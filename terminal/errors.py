@@ -22,6 +22,7 @@ TerminalError            1
 ├── BackupError          70   a backup cannot be written, opened or believed
 │   └── RestoreRefused   71   restoring here and now could repeat a sequence number
 ├── ProfileError         50   simulated resident profile unknown or malformed
+├── StaffError           51   staff list unusable, or a reference or PIN that cannot be taken
 ├── CanteenRefused       60   a rule of the canteen stands against what was asked
 └── ReceiptError         61   a receipt or ticket could not be handed over
 """
@@ -146,6 +147,12 @@ class ReceiptError(TerminalError):
 
 class ProfileError(TerminalError):
     exit_code = 50
+
+
+class StaffError(TerminalError):
+    """The staff list stays as it was."""
+
+    exit_code = 51
 
 
 class RosterError(TerminalError):

@@ -1,7 +1,7 @@
-"""What passenger and operator read and hear: one table of all messages, Russian and English (domain.md §10).
+"""What passenger and operator read and hear: one table of all messages (domain.md §10), worded by the catalogues.
 
-Decisions carry codes and bare values; here they become text. Dates, times and sums take the form of the
-language. Colour never stands alone: each has its sound.
+Decisions carry codes and bare values; here they become text. Words, dates, sums and plurals take the form of the
+language's catalogue (`terminal.texts`). Colour never stands alone: each has its sound.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.errors import TerminalError
+from terminal.texts import N_, NP_, languages, translator
 
-LANGUAGES: Final = ("ru", "en")
+LANGUAGES: Final = languages()
+"""Every language there was a catalogue for when the program started."""
 
 
 class Colour(StrEnum):
@@ -40,87 +42,64 @@ SOUNDS: Final[Mapping[Colour, Sound]] = MappingProxyType(
 
 _GREEN, _RED, _YELLOW = Colour.GREEN, Colour.RED, Colour.YELLOW
 
-TABLE: Final[Mapping[Message, tuple[Colour, str, str]]] = MappingProxyType(
+TABLE: Final[Mapping[Message, tuple[Colour, str]]] = MappingProxyType(
     {
-        Message.OK_PAID: (_GREEN, "Оплачено. Счастливого пути!", "Paid. Have a good trip!"),
-        Message.OK_PASS: (_GREEN, "Проездной действителен до {date}", "Pass valid until {date}"),
-        Message.OK_BENEFIT: (
-            _GREEN,
-            "Льготный проезд. Осталось поездок: {n}",
-            "Concession trip. Trips left: {n}",
-        ),
-        Message.OK_BENEFIT_UNLIMITED: (_GREEN, "Льготный проезд", "Concession trip"),
-        Message.OK_TRANSFER: (_GREEN, "Пересадка. Бесплатно до {time}", "Transfer. Free until {time}"),
-        Message.OK_CHECKIN: (
-            _GREEN,
-            "Вход отмечен. Приложите карту на выходе",
-            "Checked in. Tap again when leaving",
-        ),
-        Message.OK_CHECKOUT: (_GREEN, "Выход отмечен. Списано {sum}", "Checked out. Charged {sum}"),
-        Message.LIMIT_REACHED: (
-            _YELLOW,
-            "Льготные поездки закончились. Списан полный тариф",
-            "No concession trips left. Full fare charged",
-        ),
-        Message.ALREADY_PAID: (_YELLOW, "Проезд уже оплачен", "Already paid"),
-        Message.NO_FUNDS: (_RED, "Недостаточно средств", "Not enough money"),
-        Message.STOP_LIST: (
-            _RED,
-            "Карта в стоп-листе. Погасите задолженность",
-            "Card on the stop list. Please settle the debt",
-        ),
-        Message.BLOCKED: (_RED, "Карта заблокирована", "Card blocked"),
-        Message.EXPIRED: (_RED, "Срок действия карты истёк", "Card expired"),
-        Message.BENEFIT_EXPIRED: (
-            _YELLOW,
-            "Срок льготы истёк. Полный тариф",
-            "Concession expired. Full fare",
-        ),
-        Message.BENEFIT_OUT_OF_SEASON: (
-            _YELLOW,
-            "Льгота сейчас не действует. Полный тариф",
-            "Concession not in season. Full fare",
-        ),
-        Message.MEDIUM_INACTIVE: (
-            _RED,
-            "Активна другая карта (или телефон)",
-            "Another card or phone is active",
-        ),
-        Message.READ_AGAIN: (_YELLOW, "Приложите карту ещё раз", "Tap again"),
-        Message.ONE_CARD: (_YELLOW, "Приложите одну карту", "Present one card only"),
-        Message.UNKNOWN_CARD: (_RED, "Карта не поддерживается", "Card not supported"),
-        Message.SHIFT_CLOSED: (_RED, "Смена не открыта", "Shift not open"),
-        Message.OUT_OF_ORDER: (_RED, "Терминал неисправен", "Terminal out of order"),
-        Message.MEAL_OK: (_GREEN, "Приятного аппетита!", "Enjoy your meal!"),
-        Message.MEAL_ALREADY: (_YELLOW, "{meal} уже получен", "{meal} already served"),
-        Message.MEAL_NOT_ORDERED: (_YELLOW, "Питание на сегодня не заказано", "No meal ordered today"),
-        Message.MEAL_FORBIDDEN: (_RED, "Этот продукт исключён родителями", "Not allowed by parents"),
-        Message.MEAL_LIMIT: (_RED, "Дневной лимит исчерпан", "Daily limit reached"),
-        Message.NOT_ON_SITE: (_YELLOW, "Ученик на домашнем обучении", "Pupil is home schooled"),
-        Message.ONLINE_ONLY: (
-            _YELLOW,
-            "Нужна связь, попробуйте позже",
-            "Connection needed, try later",
-        ),
-        Message.DISCOUNT_OK: (_GREEN, "Скидка {p} %", "Discount {p} %"),
-        Message.PERMIT_OK: (_GREEN, "Разрешение действует до {time}", "Permit valid until {time}"),
-        Message.PERMIT_NONE: (_RED, "Разрешения нет", "No permit"),
+        Message.OK_PAID: (_GREEN, N_("Paid. Have a good trip!")),
+        Message.OK_PASS: (_GREEN, N_("Pass valid until {date}")),
+        Message.OK_BENEFIT: (_GREEN, N_("Concession trip. Trips left: {n}")),
+        Message.OK_BENEFIT_UNLIMITED: (_GREEN, N_("Concession trip")),
+        Message.OK_TRANSFER: (_GREEN, N_("Transfer. Free until {time}")),
+        Message.OK_CHECKIN: (_GREEN, N_("Checked in. Tap again when leaving")),
+        Message.OK_CHECKOUT: (_GREEN, N_("Checked out. Charged {sum}")),
+        Message.LIMIT_REACHED: (_YELLOW, N_("No concession trips left. Full fare charged")),
+        Message.ALREADY_PAID: (_YELLOW, N_("Already paid")),
+        Message.NO_FUNDS: (_RED, N_("Not enough money")),
+        Message.STOP_LIST: (_RED, N_("Card on the stop list. Please settle the debt")),
+        Message.BLOCKED: (_RED, N_("Card blocked")),
+        Message.EXPIRED: (_RED, N_("Card expired")),
+        Message.BENEFIT_EXPIRED: (_YELLOW, N_("Concession expired. Full fare")),
+        Message.BENEFIT_OUT_OF_SEASON: (_YELLOW, N_("Concession not in season. Full fare")),
+        Message.MEDIUM_INACTIVE: (_RED, N_("Another card or phone is active")),
+        Message.READ_AGAIN: (_YELLOW, N_("Tap again")),
+        Message.ONE_CARD: (_YELLOW, N_("Present one card only")),
+        Message.UNKNOWN_CARD: (_RED, N_("Card not supported")),
+        Message.SHIFT_CLOSED: (_RED, N_("Shift not open")),
+        Message.OUT_OF_ORDER: (_RED, N_("Terminal out of order")),
+        Message.MEAL_OK: (_GREEN, N_("Enjoy your meal!")),
+        Message.MEAL_ALREADY: (_YELLOW, N_("{meal} already served")),
+        Message.MEAL_NOT_ORDERED: (_YELLOW, N_("No meal ordered today")),
+        Message.MEAL_FORBIDDEN: (_RED, N_("Not allowed by parents")),
+        Message.MEAL_LIMIT: (_RED, N_("Daily limit reached")),
+        Message.NOT_ON_SITE: (_YELLOW, N_("Pupil is home schooled")),
+        Message.ONLINE_ONLY: (_YELLOW, N_("Connection needed, try later")),
+        Message.DISCOUNT_OK: (_GREEN, N_("Discount {p} %")),
+        Message.PERMIT_OK: (_GREEN, N_("Permit valid until {time}")),
+        Message.PERMIT_NONE: (_RED, N_("No permit")),
     }
 )
-"""Every message: colour, Russian, English."""
+"""Every message: its colour, and its wording as the catalogues know it."""
 
-MEALS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+MEALS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "breakfast": ("Завтрак", "Breakfast"),
-        "second_breakfast": ("Второй завтрак", "Second breakfast"),
-        "lunch": ("Обед", "Lunch"),
-        "snack": ("Полдник", "Snack"),
-        "dinner": ("Ужин", "Dinner"),
+        "breakfast": N_("Breakfast"),
+        "second_breakfast": N_("Second breakfast"),
+        "lunch": N_("Lunch"),
+        "snack": N_("Snack"),
+        "dinner": N_("Dinner"),
     }
 )
 """Names of the usual meal kinds, masculine in Russian as `meal_already` needs; other kinds show their id."""
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS: Final = (
+    *(NP_("month", "Jan"), NP_("month", "Feb"), NP_("month", "Mar"), NP_("month", "Apr")),
+    *(NP_("month", "May"), NP_("month", "Jun"), NP_("month", "Jul"), NP_("month", "Aug")),
+    *(NP_("month", "Sep"), NP_("month", "Oct"), NP_("month", "Nov"), NP_("month", "Dec")),
+)
+
+
+def wording(message: Message, language: str) -> str:
+    """The line as the catalogue has it, its values still by name: `Trips left: {n}`."""
+    return translator(language).gettext(TABLE[message][1])
 
 
 def text(message: Message, language: str, values: Mapping[str, int | str] = NO_VALUES) -> str:
@@ -128,8 +107,7 @@ def text(message: Message, language: str, values: Mapping[str, int | str] = NO_V
 
     Raises `TerminalError` for a language without texts and for a value the message needs and did not get.
     """
-    column = _column(language)
-    template = TABLE[message][1 + column]
+    template = wording(message, language)
     try:
         return template.format_map({name: _shown(name, value, language) for name, value in _named(values)})
     except KeyError as error:
@@ -158,45 +136,36 @@ def sound(message: Message) -> Sound:
     return SOUNDS[colour(message)]
 
 
+def meal(kind: str, language: str) -> str:
+    """The name of a meal kind; a region's own kind shows its id."""
+    return translator(language).gettext(MEALS[kind]) if kind in MEALS else kind
+
+
 def trips(count: int, language: str) -> str:
     """1 поездка, 2 поездки, 5 поездок, 11 поездок, 21 поездка; 1 trip, 2 trips."""
-    if _column(language):
-        return f"{count} trip" if count == 1 else f"{count} trips"
-    return f"{count} {plural_ru(count, 'поездка', 'поездки', 'поездок')}"
-
-
-def plural_ru(count: int, one: str, few: str, many: str) -> str:
-    """The Russian form that goes with `count`: by its last digit, except that 11 to 14 take the third."""
-    tens, last = count % 100 // 10, count % 10
-    if tens == 1 or last == 0 or last >= 5:
-        return many
-    return one if last == 1 else few
+    return translator(language).ngettext("{n} trip", "{n} trips", count).format(n=count)
 
 
 def money(sum_minor: int, language: str) -> str:
     """Kopecks as `24,00 ₽` or `RUB 24.00`; thousands apart by a no-break space or a comma."""
-    english = _column(language)
-    sign, rest = ("-" if sum_minor < 0 else ""), abs(sum_minor)
-    major = f"{rest // 100:,}"
-    if english:
-        return f"RUB {sign}{major}.{rest % 100:02d}"
-    grouped = major.replace(",", "\N{NO-BREAK SPACE}")
-    return f"{sign}{grouped},{rest % 100:02d} ₽"
+    t, rest = translator(language), abs(sum_minor)
+    return t.pgettext("sum format", "RUB {sign}{major}.{minor}").format(
+        sign="-" if sum_minor < 0 else "",
+        major=f"{rest // 100:,}".replace(",", t.pgettext("thousands separator", ",")),
+        minor=f"{rest % 100:02d}",
+    )
 
 
 def day(iso: str, language: str) -> str:
-    """An ISO date as `31.12.2026` or `31 Dec 2026`."""
-    when = date.fromisoformat(iso)
-    if _column(language):
-        return f"{when.day} {_MONTHS[when.month - 1]} {when.year}"
-    return f"{when:%d.%m.%Y}"
-
-
-def _column(language: str) -> int:
-    try:
-        return LANGUAGES.index(language)
-    except ValueError as error:
-        raise TerminalError(f"no texts in language {language!r}", f"Use {' or '.join(LANGUAGES)}.") from error
+    """An ISO date as `31.12.2026` or `31 Dec 2026`: the catalogue may use {d}, {dd}, {mm}, {month}, {yyyy}."""
+    t, when = translator(language), date.fromisoformat(iso)
+    return t.pgettext("date format", "{d} {month} {yyyy}").format(
+        d=when.day,
+        dd=f"{when.day:02d}",
+        mm=f"{when.month:02d}",
+        month=t.pgettext("month", _MONTHS[when.month - 1]),
+        yyyy=f"{when.year:04d}",
+    )
 
 
 def _named(values: Mapping[str, int | str]) -> list[tuple[str, int | str]]:
@@ -209,6 +178,5 @@ def _shown(name: str, value: int | str, language: str) -> str:
     if name == "sum":
         return money(int(value), language)
     if name == "meal":
-        names = MEALS.get(str(value))
-        return str(value) if names is None else names[_column(language)]
+        return meal(str(value), language)
     return str(value)

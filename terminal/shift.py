@@ -1,15 +1,22 @@
-"""Shifts: opened by a service card, closed with totals (T-60, T-66)."""
+"""Shifts: opened by a service card, closed with totals (T-60, T-66); what a tap is part of (T-61, T-62)."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Final
 
+from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.errors import JournalError
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
+from terminal.journal.console_records import TurnStarted
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
+    AnyRecord,
     CashSale,
     Committed,
     Intent,
@@ -21,7 +28,70 @@ from terminal.journal.records import (
 )
 
 PAGE_ROWS: Final = 1000
+FIRST_TURN: Final = 1
+"""The turn a shift opens with."""
 CLOSE_FIRST: Final = "Close it with `terminal shift close` first."
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The vehicle an inspector stands in, and until when taps are inspections (T-70).
+
+    `misuse`: the next cards are in the wrong hands, which is reported (T-71).
+    """
+
+    route: int
+    direction: int
+    ends_at: datetime
+    misuse: bool = False
+
+
+def trip_context(
+    journal: Journal,
+    profile: str,
+    terminal: int,
+    canteen: CanteenContext = NO_CANTEEN,
+    *,
+    inspecting: Inspection | None = None,
+) -> TapContext:
+    """What the next tap or sale of this terminal is part of: shift, turn, the trip, and a place told by hand."""
+    shift, turn, place = journal.open_shift, journal.open_turn, journal.open_place
+    trip = inspecting or turn or shift
+    return TapContext(
+        profile=profile,
+        terminal=terminal,
+        sequence=journal.next_sequence,
+        shift_open=shift is not None,
+        shift=shift.shift if shift else 0,
+        turn=turn.turn if turn else FIRST_TURN if shift and profile == "bus" else 0,
+        route=trip.route if trip else 0,
+        direction=trip.direction if trip else 0,
+        stop=place.stop if place else 0,
+        zone=place.zone if place else 0,
+        mark_m=place.mark_m if place else None,
+        position_manual=place is not None,
+        inspection=inspecting is not None,
+        misuse=inspecting is not None and inspecting.misuse,
+        reader_ok=journal.out_of_order is None,
+        canteen=canteen,
+    )
+
+
+def start_turn(journal: Journal, now: datetime, operator_ref: str, route: int, direction: int) -> TurnStarted:
+    """The next turn of the open shift, on this trip (T-62); raises `JournalError` when no shift is open."""
+    shift, before = journal.open_shift, journal.open_turn
+    if shift is None:
+        raise JournalError("no shift is open", "Open one first: a turn belongs to a shift.")
+    started = TurnStarted(
+        at_ms=int(now.timestamp() * 1000),
+        shift=shift.shift,
+        turn=1 + (before.turn if before else FIRST_TURN),
+        route=route,
+        direction=direction,
+        operator_ref=operator_ref,
+    )
+    journal.append(started)
+    return started
 
 
 def open_shift(
@@ -53,14 +123,17 @@ def require_shift_of(journal: Journal, profile: str) -> None:
         )
 
 
-def close_shift(journal: Journal, now: datetime) -> ShiftClosed:
-    """Close the open shift with its totals; raises `JournalError` when none is open."""
+def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None) -> ShiftClosed:
+    """Close the open shift with its totals; raises `JournalError` when none is open.
+
+    `count`: of this shift, to read only what it has not counted yet.
+    """
     shift = journal.open_shift
     if shift is None:
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
-    closed = ShiftClosed(
-        int(now.timestamp() * 1000), shift=shift.shift, totals=shift_totals(journal, shift.shift)
-    )
+    if count is None or count.shift != shift.shift:
+        count = ShiftCount(shift.shift)
+    closed = ShiftClosed(int(now.timestamp() * 1000), shift=shift.shift, totals=count.totals(journal))
     journal.append(closed)
     return closed
 
@@ -70,42 +143,64 @@ def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
 
     A shift's number is its first row, so nothing before it is read.
     """
-    totals: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
-    intents: dict[int, Intent] = {}
-    after = shift
-    while rows := journal.rows(after=after, limit=PAGE_ROWS):
-        for row in rows:
-            match parse_record(row.body):
-                case Intent() as intent if intent.shift == shift:
-                    intents[row.sequence] = intent
-                    totals["taps"] += 1
-                case Committed(intent=sequence) if sequence in intents:
-                    intent = intents.pop(sequence)
-                    totals["accepted"] += 1
-                    totals["charged_minor"] += intent.charge_minor
-                    totals[f"message_{intent.message}"] += 1
-                case NotCommitted(intent=sequence):
-                    intents.pop(sequence, None)
-                case CashSale(shift=number) as sale if number == shift:
-                    totals["cash_sales"] += 1
-                    totals["cash_minor"] += sale.sum_minor
-                case Refused(shift=number) as refused if number == shift:
-                    totals["taps"] += 1
-                    totals["accepted"] += refused.accepted
-                    totals[f"message_{refused.message}"] += 1
-                case MealServed(shift=number) if number == shift:
-                    totals["meals_without_card"] += 1
-                case BuffetSale(shift=number) as sold if number == shift:
-                    totals["buffet_sales"] += 1
-                    totals["buffet_minor"] += sold.sum_minor
-                case Annulment(shift=number) if number == shift:
-                    totals["annulled"] += 1
-                case IssueRefused(shift=number) as refusal if number == shift:
-                    totals["refused_without_card"] += 1
-                    totals[f"message_{refusal.message}"] += 1
-                case _:
-                    pass
-        after = rows[-1].sequence
-    totals["unresolved"] = len(intents)
-    totals["unsent_rows"] = journal.unsent
-    return dict(totals)
+    return ShiftCount(shift).totals(journal)
+
+
+class ShiftCount:
+    """The totals of one shift while it goes on: each look reads only the rows that have come since."""
+
+    def __init__(self, shift: int) -> None:
+        self.shift = shift
+        self._counts: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
+        self._refused: Counter[str] = Counter()
+        self._lock = Lock()
+        self._intents: dict[int, Intent] = {}
+        self._after = shift
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How often each message refused somebody, as far as counted."""
+        return self._refused
+
+    def totals(self, journal: Journal) -> dict[str, int]:
+        """As `shift_totals`. Any thread."""
+        with self._lock:
+            while rows := journal.rows(after=self._after, limit=PAGE_ROWS):
+                for row in rows:
+                    self._count(row.sequence, parse_record(row.body))
+                self._after = rows[-1].sequence
+            return dict(self._counts) | {"unresolved": len(self._intents), "unsent_rows": journal.unsent}
+
+    def _count(self, sequence: int, record: AnyRecord) -> None:
+        totals, number = self._counts, self.shift
+        match record:
+            case Intent() if record.shift == number:
+                self._intents[sequence] = record
+                totals["taps"] += 1
+            case Committed(intent=begun) if begun in self._intents:
+                intent = self._intents.pop(begun)
+                totals["accepted"] += 1
+                totals["charged_minor"] += intent.charge_minor
+                totals[f"message_{intent.message}"] += 1
+            case NotCommitted():
+                self._intents.pop(record.intent, None)
+            case CashSale() if record.shift == number:
+                totals["cash_sales"] += 1
+                totals["cash_minor"] += record.sum_minor
+            case Refused() if record.shift == number:
+                totals["taps"] += 1
+                totals["accepted"] += record.accepted
+                self._refused[record.message] += not record.accepted
+                totals[f"message_{record.message}"] += 1
+            case MealServed() if record.shift == number:
+                totals["meals_without_card"] += 1
+            case BuffetSale() if record.shift == number:
+                totals["buffet_sales"] += 1
+                totals["buffet_minor"] += record.sum_minor
+            case Annulment() if record.shift == number:
+                totals["annulled"] += 1
+            case IssueRefused() if record.shift == number:
+                totals["refused_without_card"] += 1
+                totals[f"message_{record.message}"] += 1
+            case _:
+                pass

@@ -54,6 +54,7 @@ from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, CredentialRefusal
 from terminal.session.guard import GuardedConnection
 from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
+from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
 
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
@@ -76,7 +77,9 @@ class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.cli`) builds it.
 
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
-    knows besides the card.
+    knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
+    who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
+    ends or it is None again; change it between taps only.
     """
 
     number: int
@@ -89,6 +92,8 @@ class Terminal:
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenDesk | None = None
     credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
+    service_card: Callable[[CardSnapshot, datetime], Outcome | None] = field(default=lambda _card, _now: None)
+    inspecting: Inspection | None = None
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -115,14 +120,15 @@ class _Tap:
         self.t = terminal
         self.channel = open_channel(GuardedConnection(connection, terminal.clock))
         self.now = terminal.clock.now().replace(microsecond=0)
+        inspecting = terminal.inspecting
+        self.inspecting = inspecting if inspecting is not None and self.now < inspecting.ends_at else None
         self.snapshot: CardSnapshot | None = None
         self.card_ref: bytes | None = None
 
     def run(self) -> TapReport:
         try:
             session = self._open()
-            replay = self._settle_earlier(session)
-            return replay or self._serve(session)
+            return self._of_staff(session) or self._settle_earlier(session) or self._serve(session)
         except NotOurs as card:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
@@ -138,6 +144,15 @@ class _Tap:
         self.snapshot = session.snapshot
         self.card_ref = self.t.keys.pseudonym(PURPOSE[self.t.profile], session.snapshot.rights.pseudonym)
         return session
+
+    def _of_staff(self, session: CardSession) -> TapReport | None:
+        """A service card opens the operator's console and pays for nothing."""
+        outcome = self.t.service_card(session.snapshot, self.now)
+        if outcome is None:
+            return None
+        self.card_ref = None  # whose it is stands in the console's own record, under another purpose (D-01)
+        self.t.signal(outcome)
+        return self._report(outcome, End.NOTHING_WRITTEN, operator="service card")
 
     # stage 9, on the next presentation
 
@@ -274,7 +289,9 @@ class _Tap:
             at_ms=_ms(self.now),
             card_ref=self.card_ref,
             profile=self.t.profile,
-            shift=shift.shift if shift else 0,
+            shift=shift.shift
+            if shift and self.inspecting is None
+            else 0,  # an inspection is no sale of a shift
             message=outcome.message,
             accepted=outcome.accepted,
             tariff=self.t.policy.tariff,
@@ -293,16 +310,8 @@ class _Tap:
     # what the stages share
 
     def _context(self) -> TapContext:
-        shift = self.t.journal.open_shift
-        return TapContext(
-            profile=self.t.profile,
-            terminal=self.t.number,
-            sequence=self.t.journal.next_sequence,
-            shift_open=shift is not None,
-            shift=shift.shift if shift else 0,
-            route=shift.route if shift else 0,
-            direction=shift.direction if shift else 0,
-            canteen=self._canteen(),
+        return trip_context(
+            self.t.journal, self.t.profile, self.t.number, self._canteen(), inspecting=self.inspecting
         )
 
     def _canteen(self) -> CanteenContext:

@@ -13,6 +13,7 @@ from terminal.cli import (
     collector,
     collector_terminals,
     demo,
+    desk,
     export,
     fleet,
     health,
@@ -21,6 +22,7 @@ from terminal.cli import (
     receipt,
     run,
     shift,
+    staff,
     storm,
     sync,
 )
@@ -38,12 +40,14 @@ app.command("health")(health.health)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)
+app.command("desk")(desk.desk)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("enrol")(collector_terminals.enrol_here)
 app.add_typer(collector.app, name="collector")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(shift.app, name="shift")
+app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")
 app.add_typer(canteen.app, name="canteen")

@@ -13,12 +13,12 @@ import typer
 
 from terminal.cli import canteen_lists, canteen_reports
 from terminal.cli.options import (
+    DEFAULT_LANGUAGE,
     DEFAULT_REGION,
     DEFAULT_STATE,
     Json,
     Keys,
     Lang,
-    Language,
     Number,
     Region,
     State,
@@ -211,7 +211,7 @@ def close(
     number: Number = 1,
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
-    language: Lang = Language.RU,
+    language: Lang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Close the day and print its report; from then on nothing of it is annulled."""
@@ -220,7 +220,7 @@ def close(
     from terminal.cli.canteen_view import show_day
 
     def work(desk: CanteenDesk, now: datetime) -> None:
-        show_day(close_day(desk, operator, now), desk.policy, language.value, json)
+        show_day(close_day(desk, operator, now), desk.policy, language, json)
 
     at_counter(station_of(state, number, region, keys), work)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Lang, Language, Region
+from terminal.cli.options import DEFAULT_LANGUAGE, DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Lang, Region
 
 if TYPE_CHECKING:
     from terminal.canteen.facts import Known
@@ -35,7 +35,7 @@ def report(
     school: SchoolId = None,
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
-    language: Lang = Language.RU,
+    language: Lang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
@@ -48,7 +48,7 @@ def report(
     policy = source.policy
     on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
     made = day_report(source.ledger, source.school(school), on, source.known, now)
-    show_day(made, policy, language.value, json)
+    show_day(made, policy, language, json)
 
 
 def month(
@@ -59,7 +59,7 @@ def month(
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
     names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
-    language: Lang = Language.RU,
+    language: Lang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The month table of every pupil (M-40). Says so when records have left and it may lack days."""
@@ -72,7 +72,7 @@ def month(
     first = today if of is None else _day(f"{of}-01")
     roster = None if source.known is None else source.known.roster
     table = month_table(source.ledger, source.school(school), first, source.left, roster)
-    show_month(table, source.known if names else None, language.value, json)
+    show_month(table, source.known if names else None, language, json)
 
 
 class _Source:

@@ -17,40 +17,39 @@ from terminal.canteen.report import DayReport, Finding
 from terminal.canteen.roster import Roster
 from terminal.cli.output import print_json, roubles
 from terminal.errors import CanteenRefused
-from terminal.messages import LANGUAGES, MEALS
+from terminal.messages import meal
 from terminal.policy.policy import Policy
 from terminal.policy.schema_meals import PAID
+from terminal.texts import NP_, translator
 
-WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "day": ("Ежедневный отчёт", "Day report"),
-    "month": ("Табель", "Month table"),
-    "closed": ("день закрыт", "day closed"),
-    "open": ("день не закрыт", "day still open"),
-    "class": ("класс", "class"),
-    "category": ("категория", "category"),
-    "meal": ("приём пищи", "meal"),
-    "entitled": ("положено", "entitled"),
-    "served": ("выдано", "served"),
-    "not_collected": ("не получено", "not collected"),
-    "absent": ("нет в школе", "absent"),
-    "sum": ("сумма", "sum"),
-    "sources": ("По источникам", "By source of money"),
-    "buffet": ("буфет", "buffet"),
-    "products": ("Продано в буфете", "Sold in the buffet"),
-    "uncertain": ("Требуют проверки", "To be looked at"),
-    "duplicates": ("Выдано повторно", "Given twice"),
-    "annulled": ("Аннулировано", "Annulled"),
-    "control": ("Сверка с записями", "Against the records"),
-    "paid": ("платно", "paid"),
-    "meals_of": ("льгота, приёмов пищи: ", "free, meals: "),
-    "pupil": ("ученик", "pupil"),
-    "total": ("всего", "total"),
-    "lacking": (
-        "НЕПОЛНЫЙ: часть записей уже передана с терминала",
-        "INCOMPLETE: records have left the terminal",
-    ),
+WORDS: Final[Mapping[str, str]] = {
+    "day": NP_("report", "Day report"),
+    "month": NP_("report", "Month table"),
+    "closed": NP_("report", "day closed"),
+    "open": NP_("report", "day still open"),
+    "class": NP_("report", "class"),
+    "category": NP_("report", "category"),
+    "meal": NP_("report", "meal"),
+    "entitled": NP_("report", "entitled"),
+    "served": NP_("report", "served"),
+    "not_collected": NP_("report", "not collected"),
+    "absent": NP_("report", "absent"),
+    "absent_mark": NP_("report", "a"),
+    "sum": NP_("report", "sum"),
+    "sources": NP_("report", "By source of money"),
+    "buffet": NP_("report", "buffet"),
+    "products": NP_("report", "Sold in the buffet"),
+    "uncertain": NP_("report", "To be looked at"),
+    "duplicates": NP_("report", "Given twice"),
+    "annulled": NP_("report", "Annulled"),
+    "control": NP_("report", "Against the records"),
+    "paid": NP_("report", "paid"),
+    "meals_of": NP_("report", "free, meals: {n}"),
+    "pupil": NP_("report", "pupil"),
+    "total": NP_("report", "total"),
+    "lacking": NP_("report", "INCOMPLETE: records have left the terminal"),
 }
-"""Headings in Russian and English."""
+"""Headings, as the catalogues know them."""
 
 
 def show_roster(roster: Roster, state: str, json: bool) -> None:
@@ -147,7 +146,7 @@ def show_day(report: DayReport, policy: Policy, language: str, json: bool) -> No
     if json:
         print_json({**_builtins(report), "difference_minor": report.control.difference_minor})
     else:
-        _print_day(report, policy, LANGUAGES.index(language))
+        _print_day(report, policy, language)
     if report.control.difference_minor:
         raise CanteenRefused(
             f"the report differs from the records by {roubles(report.control.difference_minor)}",
@@ -155,9 +154,13 @@ def show_day(report: DayReport, policy: Policy, language: str, json: bool) -> No
         )
 
 
-def _print_day(report: DayReport, policy: Policy, column: int) -> None:
+def _word(name: str, language: str) -> str:
+    return translator(language).pgettext("report", WORDS[name])
+
+
+def _print_day(report: DayReport, policy: Policy, language: str) -> None:
     def word(name: str) -> str:
-        return WORDS[name][column]
+        return _word(name, language)
 
     state = word("closed" if report.closed else "open")
     print(f"{word('day')}  {report.school}  {report.day}  ({state})")
@@ -165,8 +168,8 @@ def _print_day(report: DayReport, policy: Policy, column: int) -> None:
     rows = [
         (
             group.class_id,
-            category_name(group.category, policy, column),
-            _meal(group.kind, column),
+            category_name(group.category, policy, language),
+            meal(group.kind, language),
             *map(str, (group.entitled, group.served, group.not_collected, group.absent)),
             roubles(group.sum_minor),
         )
@@ -198,47 +201,42 @@ def show_month(table: MonthTable, names: Known | None, language: str, json: bool
         ]
         print_json({**_builtins(table, leave_out="meals"), "meals": groups, "complete": table.complete})
         return
-    column = LANGUAGES.index(language)
-    print(f"{WORDS['month'][column]}  {table.school}  {table.month}")
+    print(f"{_word('month', language)}  {table.school}  {table.month}")
     if not table.complete:
-        print(f"!! {WORDS['lacking'][column]}: {dict(table.left)}")
+        print(f"!! {_word('lacking', language)}: {dict(table.left)}")
     days = range(1, 32)
-    head = [WORDS["class"][column], WORDS["pupil"][column], *map(str, days), WORDS["total"][column]]
+    head = [_word("class", language), _word("pupil", language), *map(str, days), _word("total", language)]
     rows = [
-        (line.class_id, _who(line, names), *(_mark(line, day, column) for day in days), str(line.meals))
+        (line.class_id, _who(line, names), *(_mark(line, day, language) for day in days), str(line.meals))
         for line in table.pupils
     ]
     _table(head, rows, numbers_from=2)
-    print(f"{WORDS['sources'][column]}:")
-    for source, amount in (*table.sources.items(), (WORDS["buffet"][column], table.buffet_minor)):
+    print(f"{_word('sources', language)}:")
+    for source, amount in (*table.sources.items(), (_word("buffet", language), table.buffet_minor)):
         print(f"  {source:<24}{roubles(amount):>12}")
 
 
-def category_name(category: str, policy: Policy, column: int) -> str:
+def category_name(category: str, policy: Policy, language: str) -> str:
     """A category for people; one that reveals health stays its effect (D-03)."""
     if category == PAID:
-        return WORDS["paid"][column]
+        return _word("paid", language)
     if category.startswith("meals_"):
-        return WORDS["meals_of"][column] + category.removeprefix("meals_")
+        return _word("meals_of", language).format(n=category.removeprefix("meals_"))
     names = {str(concession.code): concession.name for concession in policy.document.concessions}
     return " + ".join(names.get(code, code) for code in category.split("+"))
 
 
-def _mark(line: PupilMonth, day: int, column: int) -> str:
+def _mark(line: PupilMonth, day: int, language: str) -> str:
     if day in line.days:
-        return "".join(sorted(_meal(kind, column)[0] for kind in line.days[day]))
+        return "".join(sorted(meal(kind, language)[0] for kind in line.days[day]))
     if day in line.absent:
-        return "н" if column == 0 else "a"
+        return _word("absent_mark", language)
     return "-" if day in line.not_collected else "."
 
 
 def _who(line: PupilMonth, names: Known | None) -> str:
     listed = None if names is None else names.roster.pupils.get(bytes.fromhex(line.pupil))
     return line.pupil if listed is None or not listed.name else f"{line.pupil} {listed.name}"
-
-
-def _meal(kind: str, column: int) -> str:
-    return MEALS[kind][column] if kind in MEALS else kind
 
 
 def _findings(title: str, findings: Sequence[Finding]) -> None:

@@ -46,7 +46,7 @@ def read(
     provider = load_file_keys(keys or laboratory_keys())
     document = load_region(region)
     number = document.header.region
-    content = _with_card(
+    content = with_card(
         reader, region, keys, wait, lambda card: card_content(card, provider, number, secrets.token_bytes)
     )
     if json:
@@ -73,7 +73,7 @@ def issue(
     from terminal.clock import SystemClock
 
     today = SystemClock().now().date()
-    exchanges = _with_card(
+    exchanges = with_card(
         reader,
         region,
         keys,
@@ -108,7 +108,7 @@ def issue_batch(
         print(f"{cards} cards are in {folder}, their registry for the collector is {folder / REGISTRY_FILE}")
 
 
-def _with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callable[[CardConnection], T]) -> T:
+def with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callable[[CardConnection], T]) -> T:
     """What `work` makes of the card on the reader; a card that leaves too early is waited for again.
 
     The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import Json, Lang, Language
+from terminal.cli.options import DEFAULT_LANGUAGE, Json, Lang
 
 if TYPE_CHECKING:
     from terminal.cli.demo_run import DemoResult
 
 
 def demo(
-    language: Lang = Language.RU,
+    language: Lang = DEFAULT_LANGUAGE,
     seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Keep journals and the collector's database in this folder.")
@@ -35,9 +35,9 @@ def demo(
         with tempfile.TemporaryDirectory(prefix="resident-card-demo-") as folder:
             result = _in(Path(folder), seed, quiet=json)
     if json:
-        print_json(result.as_json(language.value))
+        print_json(result.as_json(language))
     else:
-        print_demo(result, language.value)
+        print_demo(result, language)
     if not result.balanced:
         raise typer.Exit(1)
 

@@ -8,7 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
+from terminal.texts import languages
+
 DEFAULT_STATE: Final = Path("var/terminal")
+DEFAULT_LANGUAGE: Final = "ru"
+DEFAULT_SCREEN_PORT: Final = 8480
+DEFAULT_CONSOLE_PORT: Final = 8481
 DEFAULT_REGION: Final = "demo"
 DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 
@@ -20,11 +25,11 @@ class ProfileName(StrEnum):
     CANTEEN = "canteen"
 
 
-class Language(StrEnum):
-    """In which language the passenger reads."""
-
-    RU = "ru"
-    EN = "en"
+def known_language(language: str) -> str:
+    """`language` if there is a catalogue for it, else the command ends with the languages there are."""
+    if language not in languages():
+        raise typer.BadParameter(f"there is no catalogue for {language!r}; use {', '.join(languages())}")
+    return language
 
 
 State = Annotated[
@@ -47,5 +52,66 @@ DenyList = Annotated[
     Path | None, typer.Option("--deny-list", help="Deny list file; without it nobody is on it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-Lang = Annotated[Language, typer.Option("--language", help="Language of the passenger's messages.")]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        help="Language of the passenger's messages.",
+        metavar=f"[{'|'.join(languages())}]",
+        parser=known_language,
+    ),
+]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]
+SecondLanguage = Annotated[
+    str,
+    typer.Option(
+        help="Another language on the display, smaller, under the first.",
+        metavar=f"[{'|'.join(languages())}]",
+        parser=lambda language: known_language(language) if language else "",
+    ),
+]
+Screen = Annotated[
+    bool, typer.Option("--screen", help="Serve the passenger display for a browser on this machine.")
+]
+ScreenPort = Annotated[
+    int, typer.Option(min=0, max=0xFFFF, help="Where --screen is served on 127.0.0.1; 0 takes any free port.")
+]
+Pace = Annotated[
+    float | None,
+    typer.Option(
+        min=0.2,
+        help="Simulated reader: a card every so many seconds, in turn and again, until stopped or --taps.",
+    ),
+]
+Console = Annotated[
+    bool, typer.Option("--console", help="Serve the operator's console for a browser on this machine.")
+]
+ConsolePort = Annotated[
+    int, typer.Option(min=0, max=0xFFFF, help="Where --console is served; 0 takes any free port.")
+]
+ConsoleHost = Annotated[
+    str,
+    typer.Option(
+        help="Serve --console on this address instead of 127.0.0.1: only in a network nobody else is in."
+    ),
+]
+TypedSignIn = Annotated[
+    bool | None,
+    typer.Option(
+        "--typed-sign-in/--card-sign-in",
+        help="Whether a staff number and PIN will do without the service card; default: in a canteen, not in a bus.",
+    ),
+]
+ConsoleIdle = Annotated[
+    int,
+    typer.Option(
+        min=1, max=24 * 60, help="Minutes without use after which --console asks for the PIN again."
+    ),
+]
+Vehicle = Annotated[str, typer.Option(help="The vehicle as receipts name it (bus).")]
+Receipts = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the stand-in for a fiscal adapter: tickets and requests; default: in --state."
+    ),
+]

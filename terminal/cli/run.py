@@ -10,17 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import (
+    DEFAULT_CONSOLE_PORT,
+    DEFAULT_LANGUAGE,
     DEFAULT_REGION,
+    DEFAULT_SCREEN_PORT,
     DEFAULT_STATE,
+    Console,
+    ConsoleHost,
+    ConsoleIdle,
+    ConsolePort,
     DenyList,
     Json,
     Keys,
     Lang,
-    Language,
     Number,
+    Pace,
     ProfileName,
+    Receipts,
     Region,
+    Screen,
+    ScreenPort,
+    SecondLanguage,
     State,
+    TypedSignIn,
+    Vehicle,
 )
 from terminal.operations.log import Form, Level, LevelName, Log
 from terminal.session.credential import VerifyCredential
@@ -96,7 +109,18 @@ def run(
     log_level: Annotated[
         LevelName | None, typer.Option(help="The least important events to log; default: info with --log.")
     ] = None,
-    language: Lang = Language.RU,
+    pace: Pace = None,
+    screen: Screen = False,
+    screen_port: ScreenPort = DEFAULT_SCREEN_PORT,
+    console: Console = False,
+    console_port: ConsolePort = DEFAULT_CONSOLE_PORT,
+    console_host: ConsoleHost = "127.0.0.1",
+    console_idle: ConsoleIdle = 30,
+    typed_sign_in: TypedSignIn = None,
+    vehicle: Vehicle = "",
+    receipts: Receipts = None,
+    language: Lang = DEFAULT_LANGUAGE,
+    second_language: SecondLanguage = "",
     json: Json = False,
 ) -> None:
     """Serve cards until stopped (Ctrl-C or SIGTERM).
@@ -107,6 +131,8 @@ def run(
 
     forbid_dumps()
     from terminal.cli.assemble import Station, credential_check, open_terminal
+    from terminal.cli.console import ConsoleOptions, operator_console
+    from terminal.cli.display import passenger_display
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
@@ -116,19 +142,28 @@ def run(
     from terminal.shift import open_shift as begin_shift
     from terminal.shift import require_shift_of
 
-    clock = SystemClock()
+    clock, turn = SystemClock(), Lock()
+    asked = ConsoleOptions(
+        console, console_host, console_port, language, typed_sign_in, console_idle, vehicle, receipts
+    )
     station = Station(number, profile.value, state, region, keys, deny_list, serving)
-    cards = reader_for(reader, station, clock, taps)
+    cards = reader_for(reader, station, clock, taps, pace)
 
     def tell(outcome: Outcome) -> None:
         """What the passenger sees, at the moment the card's commit is verified."""
-        print(f"» {text(outcome.message, language.value, outcome.values)}", flush=True)
+        print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
 
     with ExitStack() as stack:
-        terminal = stack.enter_context(open_terminal(station, clock, _say_nothing if json else tell))
+        languages = (language, second_language)
+        passenger = stack.enter_context(
+            passenger_display(screen, screen_port, languages, station.profile, clock)
+        )
+        told = passenger.told(_say_nothing if json else tell)
+        terminal = stack.enter_context(open_terminal(station, clock, told))
         vitals = _vitals(terminal, station, cards.port.name, collector, _log(number, clock, log, log_level))
         sync = stack.enter_context(background_sync(terminal.journal, state, collector, clock, vitals.synced))
         recorded = stack.enter_context(recording(record, clock, masked=not record_unmasked))
+        operator = stack.enter_context(operator_console(asked, terminal, state, turn))
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:
             begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
@@ -137,23 +172,24 @@ def run(
             _show_metrics(stack, metrics, vitals)
         if not json:
             vitals.events.notice("shift", _shift(terminal))
+        cards = passenger.watched(cards)
 
         def show(report: TapReport) -> None:
             if json:
-                print_json(report_as_json(report, language.value))
+                print_json(report_as_json(report, language))
             else:
                 print(report_as_line(report, terminal.policy.zone), flush=True)
+            operator(report)
             if sync is not None:
                 sync.wake()
 
         if terminal.canteen is None:
-            serve(terminal, cards, show, vitals, recorded=recorded)
+            serve(terminal, cards, show, vitals, turn, recorded=recorded)
             return
         from terminal.cli.canteen_line import Counter, open_line
 
-        counter = Counter(terminal.canteen, clock, Lock())
-        stack.enter_context(open_line(state, counter))
-        serve(terminal, cards, show, vitals, counter.turn, recorded=recorded)
+        stack.enter_context(open_line(state, Counter(terminal.canteen, clock, turn)))
+        serve(terminal, cards, show, vitals, turn, recorded=recorded)
 
 
 def _say_nothing(_outcome: Outcome) -> None:

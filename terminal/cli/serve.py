@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final
 
 from cardproto.connection import CardConnection
@@ -38,25 +40,46 @@ class CardSource:
 
 
 class CardsInTurn:
-    """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end."""
+    """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end.
 
-    def __init__(self, reader: SimReader, cards: Iterable[SimCard], keep: Callable[[], None]) -> None:
+    With `pace_s`, a card comes every so many seconds and lies there for a third of the time; otherwise at once.
+    """
+
+    def __init__(
+        self, reader: SimReader, cards: Iterator[SimCard], keep: Callable[[], None], pace_s: float = 0.0
+    ) -> None:
         self._reader = reader
-        self._cards = deque(cards)
+        self._cards = cards
         self._keep = keep
+        self._pace_s = pace_s
+        self._next_in_s = pace_s
 
     @property
     def name(self) -> str:
         return self._reader.name
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
-        if self._cards:
-            self._reader.present(self._cards.popleft())
+        if not self._is_time(timeout_s, self._pace_s / 3):
+            return None
+        card = next(self._cards, None)
+        if card is not None:
+            self._reader.present(card)
         return self._reader.wait_for_card(timeout_s)
 
     def wait_for_removal(self, timeout_s: float) -> bool:
+        if not self._is_time(timeout_s, self._pace_s * 2 / 3):
+            return False
         self._reader.remove()
         return self._reader.wait_for_removal(timeout_s)
+
+    def _is_time(self, timeout_s: float, then_in_s: float) -> bool:
+        """Let `timeout_s` of the pace pass; once all of it has passed, the next step is due `then_in_s` later."""
+        if self._next_in_s > 0:
+            time.sleep(min(timeout_s, self._next_in_s))
+            self._next_in_s -= timeout_s
+            return False
+        self._next_in_s = then_in_s
+        return True
 
     def release(self) -> None:
         self._reader.release()
@@ -66,8 +89,13 @@ class CardsInTurn:
         self._keep()
 
 
-def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> CardSource:
-    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do."""
+def reader_for(
+    name: str, station: Station, clock: Clock, taps: int | None, pace_s: float | None = None
+) -> CardSource:
+    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do.
+
+    `pace_s` is for simulated readers, see `CardsInTurn`; with it and without `taps` the cards come for ever.
+    """
     if name == PCSC or name.startswith(PCSC + ":"):
         from terminal.reader.pcsc import PcscReader
 
@@ -80,13 +108,14 @@ def reader_for(name: str, station: Station, clock: Clock, taps: int | None) -> C
 
     region = load_region(station.region)
     if name == SIM:
-        empty = CardsInTurn(SimReader("empty simulated reader", clock), (), lambda: None)
+        empty = CardsInTurn(SimReader("empty simulated reader", clock), iter(()), lambda: None)
         return CardSource(empty, taps)
     names = name.removeprefix(SIM).split(",")
     cards = issue_residents(names, region, clock.now().date(), station.keys)
-    turns = [cards[i % len(cards)] for i in range(taps or len(cards))]
-    reader = CardsInTurn(SimReader("simulated reader", clock), turns, lambda: keep_residents(names, cards))
-    return CardSource(reader, len(turns))
+    turns = taps if taps or pace_s else len(cards)
+    in_turn = islice(cycle(cards), turns)
+    keep = partial(keep_residents, names, cards)
+    return CardSource(CardsInTurn(SimReader("simulated reader", clock), in_turn, keep, pace_s or 0.0), turns)
 
 
 def serve(

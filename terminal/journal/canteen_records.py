@@ -2,7 +2,8 @@
 
 A `pupil` is the pseudonym of the purpose "school" (D-01), the same as `card_ref` of a tap in the canteen. A
 category that reveals health stands here only as its effect (D-03). `operator` is a staff number. A `day` is a
-service day, "2026-09-15". Tags 20 to 39 belong to this module.
+service day, "2026-09-15". `action` is the form of the console a row is the answer to, empty for none. Tags 20 to 39
+belong to this module.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class MealServed(Record, frozen=True, array_like=True, tag=20):
     reasons: tuple[str, ...] = ()
     confirmed_by: str = ""
     spare: int = 0
+    action: str = ""
 
 
 class SaleLine(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +84,7 @@ class BuffetSale(Record, frozen=True, array_like=True, tag=21):
     tariff: str
     flags: tuple[str, ...] = ()
     roster: int = 0
+    action: str = ""
 
     @property
     def sum_minor(self) -> int:
@@ -101,6 +104,7 @@ class Annulment(Record, frozen=True, array_like=True, tag=22):
     operator: str
     shift: int
     returned_minor: int
+    action: str = ""
 
 
 class NotCollected(Record, frozen=True, array_like=True, tag=23):
@@ -114,6 +118,7 @@ class NotCollected(Record, frozen=True, array_like=True, tag=23):
     category: str
     operator: str
     shift: int
+    action: str = ""
 
 
 class AttendanceCorrected(Record, frozen=True, array_like=True, tag=24):
@@ -126,6 +131,7 @@ class AttendanceCorrected(Record, frozen=True, array_like=True, tag=24):
     absent: bool
     operator: str
     shift: int
+    action: str = ""
 
 
 class DayClosed(Record, frozen=True, array_like=True, tag=25):
@@ -134,6 +140,7 @@ class DayClosed(Record, frozen=True, array_like=True, tag=25):
     day: str
     operator: str
     totals: dict[str, int]
+    action: str = ""
 
 
 class CardLent(Record, frozen=True, array_like=True, tag=26):
@@ -144,6 +151,7 @@ class CardLent(Record, frozen=True, array_like=True, tag=26):
     day: str
     operator: str
     confirmed_by: str
+    action: str = ""
 
 
 class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
@@ -165,6 +173,7 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     message: str
     tariff: str
     reasons: tuple[str, ...]
+    action: str = ""
 
 
 CanteenRecord: TypeAlias = (

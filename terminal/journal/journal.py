@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalError, JournalFull, JournalLocked
+from terminal.journal.action import stamped
 from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
+from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
     connect_writer,
     contents_of,
@@ -156,6 +158,7 @@ class Journal:
         Raises `JournalFull` at the stated capacity (except for records that finish something, and entitled meals) and
         `JournalError` after a failed flush.
         """
+        record = stamped(record)
         body = build_record(record)
         with self._lock:
             self._writer.check()
@@ -232,6 +235,24 @@ class Journal:
         """The shift that was opened and not closed; survives restart and purge."""
         with self._lock:
             return self._open_records.shift
+
+    @property
+    def open_turn(self) -> TurnStarted | None:
+        """The turn of the open shift, once one was started (T-62); survives as the shift does."""
+        with self._lock:
+            return self._open_records.turn
+
+    @property
+    def open_place(self) -> PlaceSet | None:
+        """Where the operator says the vehicle is (T-61); None when he says nothing."""
+        with self._lock:
+            return self._open_records.place
+
+    @property
+    def out_of_order(self) -> OrderDeclared | None:
+        """The declaration that took the terminal out of service, until another takes it back (T-64)."""
+        with self._lock:
+            return self._open_records.out_of_order
 
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
         """At most `limit` durable rows with a sequence above `after`, in order."""

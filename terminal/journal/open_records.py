@@ -1,9 +1,11 @@
-"""What is still open: intents whose outcome is unknown, and the shift. A fold over the records, in order."""
+"""What is still open: intents whose outcome is unknown, the shift with its turn and place, and whether the terminal
+was taken out of service. A fold over the records, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.records import (
     AnyRecord,
     Committed,
@@ -21,6 +23,9 @@ class OpenRecords:
         self._intents: dict[int, Intent] = {}
         self._by_card: dict[bytes, list[int]] = {}
         self._shift: tuple[int, ShiftOpened] | None = None
+        self._turn: tuple[int, TurnStarted] | None = None
+        self._place: tuple[int, PlaceSet] | None = None
+        self._out_of_order: tuple[int, OrderDeclared] | None = None
 
     def apply(self, sequence: int, record: AnyRecord) -> None:
         """Take in the record of row `sequence`; records that open or close nothing are passed over."""
@@ -31,9 +36,15 @@ class OpenRecords:
             case Committed() | NotCommitted():
                 self._settle(record.intent)
             case ShiftOpened():
-                self._shift = (sequence, record)
+                self._shift, self._turn, self._place = (sequence, record), None, None
             case ShiftClosed():
-                self._shift = None
+                self._shift = self._turn = self._place = None
+            case TurnStarted():
+                self._turn, self._place = (sequence, record), None
+            case PlaceSet():
+                self._place = (sequence, record) if record.known else None
+            case OrderDeclared():
+                self._out_of_order = None if record.in_order else (sequence, record)
             case _:
                 pass
 
@@ -59,7 +70,20 @@ class OpenRecords:
     def shift(self) -> ShiftOpened | None:
         return self._shift[1] if self._shift else None
 
+    @property
+    def turn(self) -> TurnStarted | None:
+        return self._turn[1] if self._turn else None
+
+    @property
+    def place(self) -> PlaceSet | None:
+        return self._place[1] if self._place else None
+
+    @property
+    def out_of_order(self) -> OrderDeclared | None:
+        return self._out_of_order[1] if self._out_of_order else None
+
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        shift = [self._shift] if self._shift else []
-        return sorted([*self._intents.items(), *shift], key=lambda item: item[0])
+        open_now: list[tuple[int, AnyRecord]] = [*self._intents.items()]
+        open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
+        return sorted(open_now, key=lambda item: item[0])

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from terminal.journal.canteen_records import CanteenRecord, MealLine
+from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import Restored
 from terminal.journal.record_base import Record
 
@@ -33,13 +34,17 @@ class Started(Record, frozen=True, array_like=True, tag=1):
 
 
 class ShiftOpened(Record, frozen=True, array_like=True, tag=2):
-    """Taps may be taken (T-60). `operator_ref` is a staff number, never a name."""
+    """Taps may be taken (T-60). `operator_ref` is a staff number, never a name.
+
+    `action` here and elsewhere: the form of the operator's console this row is the answer to, empty for none.
+    """
 
     shift: int
     operator_ref: str
     profile: str
     route: int = 0
     direction: int = 0
+    action: str = ""
 
 
 class ShiftClosed(Record, frozen=True, array_like=True, tag=3):
@@ -47,6 +52,7 @@ class ShiftClosed(Record, frozen=True, array_like=True, tag=3):
 
     shift: int
     totals: dict[str, int]
+    action: str = ""
 
 
 class Intent(Record, frozen=True, array_like=True, tag=4):
@@ -159,6 +165,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
         default_factory=dict
     )
     flags: tuple[str, ...] = ()
+    action: str = ""
 
 
 AnyRecord: TypeAlias = (
@@ -174,6 +181,7 @@ AnyRecord: TypeAlias = (
     | CashSale
     | CanteenRecord
     | Restored
+    | ConsoleRecord
 )
 
 _encode = msgspec.msgpack.Encoder().encode

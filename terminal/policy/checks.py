@@ -19,9 +19,10 @@ from terminal.policy.schema import Profile, RegionDocument
 from terminal.policy.schema_base import Medium, Right
 from terminal.policy.schema_counters import COUNTER_BITS
 from terminal.policy.schema_fares import FareSource
+from terminal.texts import languages
 
 CURRENCIES: Final = ("RUB",)
-LANGUAGES: Final = ("ru", "en")
+LANGUAGES: Final = languages()
 
 
 def problems(document: RegionDocument) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
             case Committed(intent=number) if number in waiting:
                 yield _ride(terminal, number, waiting.pop(number), vehicle)
             case CashSale():
-                yield _cash(terminal, sequence, record, vehicle)
+                yield cash_sale(terminal, sequence, record, vehicle)
             case _:
                 pass
 
@@ -44,7 +44,8 @@ def _ride(terminal: int, sequence: int, intent: Intent, vehicle: str) -> Sale:
     )
 
 
-def _cash(terminal: int, sequence: int, record: CashSale, vehicle: str) -> Sale:
+def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "") -> Sale:
+    """The cash sale in row `sequence`."""
     return Sale(
         terminal=terminal,
         sequence=sequence,

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from terminal.decision.outcome import Message
-from terminal.messages import TABLE
+from terminal.messages import wording
 from terminal.policy.schema import RegionDocument
 from terminal.policy.schema_base import Section
 from terminal.scenario.rules import RULES
@@ -214,8 +214,7 @@ def _anchor(table: inspect.StructType) -> str:
 
 def _messages() -> Iterator[tuple[str, str, str]]:
     for message in Message:
-        _, russian, english = TABLE[message]
-        yield f"`{message.value}`", russian, english
+        yield f"`{message.value}`", wording(message, "ru"), wording(message, "en")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,4 +1,8 @@
-"""A decision told step by step, in Russian or English: what `terminal policy explain` prints."""
+"""A decision told step by step: what `terminal policy explain` prints.
+
+The rules' names and effects are in Russian and, for every other language, in English: tariff authors read them, no
+passenger.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from terminal.scenario.compare import balance_minor
 from terminal.scenario.effects import EFFECTS
 from terminal.scenario.play import Played
 from terminal.scenario.rules import INPUTS, RULES
+from terminal.texts import translator
 
 FUNDED_BY: Final = "M-01"
 """The rule whose steps name each funder with his sum."""
@@ -24,10 +29,13 @@ def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
     for number, reason in enumerate(played.decision.facts, start=1):
         yield f"   {number}) {step(reason, language)}"
     shown = text(outcome.message, language, outcome.values)
-    sums = {"ru": ("списано", "на карте"), "en": ("charged", "balance")}[language]
-    charged = f" · {sums[0]} {money(outcome.charge_minor, language)}" if outcome.charge_minor else ""
-    left = "" if left_minor is None else f" · {sums[1]} {money(left_minor, language)}"
-    yield f"   → {shown}{charged}{left}"
+    t = translator(language)
+    sums = [
+        (t.pgettext("trail", "charged"), outcome.charge_minor or None),
+        (t.pgettext("trail", "balance"), left_minor),
+    ]
+    told_sums = "".join(f" · {what} {money(minor, language)}" for what, minor in sums if minor is not None)
+    yield f"   → {shown}{told_sums}"
 
 
 def place(played: Played, policy: Policy) -> str:

@@ -20,9 +20,9 @@ from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, CREDENTIAL_BYTES, FILE_CREDENTIAL, PASS_TAP, KeyNo
 from cardproto.resident.records.rights import Concession, Rights
 from sim.card.virtual import VirtualCard
-from sim.desk import ReloadDesk
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
+from sim.reload_desk import ReloadDesk
 from terminal.cli.assemble import credential_check
 from terminal.cli.town import Town
 from terminal.errors import KeyFileError

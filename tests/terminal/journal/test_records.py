@@ -30,7 +30,7 @@ VECTORS = [
     (records.Fault(at_ms=1, what="x"), "01 93 09 01 a1 78"),
     (records.NotCommitted(at_ms=128, intent=300, how="r"), "01 94 06 cc80 cd012c a1 72"),
     (records.Committed(at_ms=0, intent=1, tmc=None, tmv=b"\xaa", how="a"), "01 96 05 00 01 c0 c401aa a1 61"),
-    (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 94 03 02 03 81 a1 74 04"),
+    (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 95 03 02 03 81 a1 74 04 a0"),
 ]
 
 
@@ -43,6 +43,10 @@ def test_bytes_are_those_of_the_specification(record, text):
 @given(ANY)
 def test_every_kind_survives(record):
     assert parse_record(build_record(record)) == record
+
+
+def test_a_row_written_before_rows_named_their_action_is_readable():
+    assert parse_record(bytes.fromhex("01 94 03 02 03 81 a1 74 04")) == VECTORS[3][0]
 
 
 def test_a_field_appended_by_newer_software_is_passed_over():

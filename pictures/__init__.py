@@ -1,0 +1,1 @@
+"""`make screenshots`: every picture of README and docs, taken of the running program and never by hand."""

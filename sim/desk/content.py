@@ -1,0 +1,158 @@
+"""What a card holds, line by line, and what a tap changed of it: read from its memory, not from what anybody says.
+
+`XX` stands for what nobody may see (D-05): the resident's pseudonym and all but the end of the UID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import zip_longest
+from typing import Final, TypeVar
+
+from cardproto.errors import FormatError
+from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC
+from cardproto.resident.records.event import Event, parse_event
+from cardproto.resident.records.rights import Concession, Contract, Rights, parse_rights
+from sim.card.image import Json
+from sim.card.port import SimCard
+
+T = TypeVar("T")
+UID_SHOWN: Final = 4
+MASKED_PSEUDONYM: Final = "XX" * 8
+Counters = Callable[[int], Mapping[str, int]]
+"""The counter bits of an event by name; which bits count what is the region document's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a card: the part of it, what it is, and what it says."""
+
+    part: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A line before and after; None where there was none."""
+
+    part: str
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A card read from its memory. None and nothing where it holds no such thing, or not ours."""
+
+    uid: bytes
+    rights: Rights | None = None
+    event: Event | None = None
+    events: int = 0
+    purse_minor: int | None = None
+    transaction_counter: int | None = None
+
+
+def holding_of(card: SimCard) -> Holding:
+    """What is committed on `card` now."""
+    image = card.image()
+    records = _at(image, FILE_EVENTS, "records")
+    events = records if isinstance(records, list) else []
+    purse, counter = _at(image, FILE_PURSE, "value"), _at(image, FILE_TRANSACTION_MAC, "counter")
+    return Holding(
+        card.uid,
+        _parsed(parse_rights, _at(image, FILE_RIGHTS, "content")),
+        _parsed(parse_event, events[0] if events else None),
+        len(events),
+        purse if isinstance(purse, int) else None,
+        counter if isinstance(counter, int) else None,
+    )
+
+
+def lines_of(holding: Holding, counters: Counters) -> list[Line]:
+    """Everything worth reading, from the outside in."""
+    lines = [Line("card", "uid", "…" + holding.uid.hex().upper()[-UID_SHOWN:])]
+    if holding.purse_minor is not None:
+        lines.append(Line("purse", "balance", money(holding.purse_minor)))
+    if holding.transaction_counter is not None:
+        lines.append(Line("purse", "transaction counter", str(holding.transaction_counter)))
+    if holding.rights is not None:
+        lines += _rights(holding.rights)
+    if holding.event is not None:
+        lines += _event(holding.event, counters)
+    return lines
+
+
+def changes(before: Sequence[Line], after: Sequence[Line]) -> list[Change]:
+    """Both columns in the order of the card, lines that went or came in their place."""
+    old, new = ({(line.part, line.name): line.value for line in lines} for lines in (before, after))
+    order = list(new) + [key for key in old if key not in new]
+    parts = list(dict.fromkeys(part for part, _ in order))
+    order.sort(key=lambda key: parts.index(key[0]))
+    return [Change(*key, old.get(key), new.get(key)) for key in order]
+
+
+def money(minor: int) -> str:
+    """Kopecks as roubles, exactly."""
+    sign, amount = ("-", -minor) if minor < 0 else ("", minor)
+    return f"{sign}{amount // 100}.{amount % 100:02}"
+
+
+def _rights(rights: Rights) -> Iterator[Line]:
+    flags = [name for name in ("blocked", "inactive") if getattr(rights, name)]
+    yield Line("rights", "pseudonym", MASKED_PSEUDONYM)
+    yield Line("rights", "region", str(rights.region))
+    yield Line("rights", "valid", _span(rights.valid_from, rights.valid_to))
+    yield Line("rights", "revision", str(rights.revision))
+    if flags:
+        yield Line("rights", "flags", ", ".join(flags))
+    for letter, right in zip_longest("abc", rights.concessions):
+        if isinstance(right, Concession):
+            words = f"code {right.code}, {_span(right.valid_from, right.valid_to)}"
+            yield Line("rights", f"concession {letter}", words)
+    for letter, contract in zip("ab", rights.contracts, strict=True):
+        if isinstance(contract, Contract):
+            trips = f"{contract.trips} trips, " if contract.trips else ""
+            span = _span(contract.valid_from, contract.valid_to)
+            yield Line("rights", f"contract {letter}", f"product {contract.product}, {trips}{span}")
+
+
+def _event(event: Event, counters: Counters) -> Iterator[Line]:
+    yield Line("newest event", "kind", event.kind.name.lower())
+    yield Line("newest event", "at", f"{event.at:%Y-%m-%d %H:%M:%S} UTC")
+    yield Line("newest event", "terminal", f"{event.terminal}, row {event.sequence}")
+    yield Line("newest event", "route", f"{event.route}/{event.direction}")
+    yield Line("newest event", "amount", money(event.amount_minor))
+    yield Line("newest event", "balance after", money(event.balance_after_minor))
+    yield Line("newest event", "paid by", event.paid_by.name.lower())
+    if event.journey_age_s is not None:
+        yield Line("newest event", "journey", f"{event.journey_age_s} s, {event.transfers} transfers")
+    yield Line("counters", "meals", f"{event.meals:08b}")
+    for name, value in counters(event.counters).items():
+        yield Line("counters", name, str(value))
+
+
+def _span(first: date, last: date) -> str:
+    return f"{first} to {last}"
+
+
+def _at(image: Mapping[str, Json], number: int, key: str) -> Json:
+    value: Json = dict(image)
+    for step in ("applications", AID.hex().upper(), "files", f"{number:02X}", key):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _parsed(parse: Callable[[bytes], T], text: Json) -> T | None:
+    content = bytes.fromhex(text) if isinstance(text, str) else b""
+    try:
+        return parse(content) if any(content) else None
+    except FormatError:
+        return None

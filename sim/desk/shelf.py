@@ -1,0 +1,47 @@
+"""The shelf: one card of every profile, and some that mean harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from cardproto.resident.keyset import MasterKeys
+from sim.card.hostile import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
+from sim.card.port import SimCard
+from sim.desk.face import Face, Group, face_of
+from sim.issue import issue
+from sim.profile import Description, load_profile, profile_names
+
+NOISE_SEED: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A card on the shelf and how it looks."""
+
+    face: Face
+    card: SimCard
+
+
+def _hostile() -> Iterator[Laid]:
+    kinds: tuple[tuple[str, str, str, SimCard], ...] = (
+        ("silent", "Never answers", "Молчит", SilentCard()),
+        ("endless_frames", "Always has one more frame", "Без конца шлёт ещё кадр", EndlessChainCard()),
+        ("wrong_lengths", "Answers of wrong lengths", "Ответы не той длины", WrongLengthCard()),
+        ("random_bytes", "Answers any bytes", "Отвечает чем попало", RandomBytesCard(NOISE_SEED)),
+    )
+    for name, english, russian, card in kinds:
+        yield Laid(Face(name, Group.HOSTILE, Description(ru=russian, en=english), "?"), card)
+
+
+def lay_out(masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]) -> dict[str, Laid]:
+    """Every card by name, grouped as on the shelf; personalised through APDUs, as `sim.issue` does it."""
+    laid = [
+        Laid(face_of(p), issue(p, masters, region, today, rng)) for p in map(load_profile, profile_names())
+    ]
+    laid += _hostile()
+    order = list(Group)
+    laid.sort(key=lambda one: (order.index(one.face.group), one.face.name))
+    return {one.face.name: one for one in laid}

@@ -1,0 +1,89 @@
+"""The operator's console beside a running terminal: `terminal run --console`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from terminal.cli.assemble import CANTEEN
+from terminal.errors import StaffError, TerminalError
+from terminal.tap import Terminal
+from terminal.tap_report import TapReport
+
+if TYPE_CHECKING:
+    from terminal.screen.console.console import Console
+
+RECEIPTS_FOLDER: Final = "receipts"
+LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 refused, not used
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """What `terminal run` was told about its console; `typed` None: as is usual for the profile."""
+
+    wanted: bool
+    host: str = LOOPBACK
+    port: int = 0
+    language: str = "ru"
+    typed: bool | None = None
+    idle_min: int = 30
+    vehicle: str = ""
+    receipts: Path | None = None
+
+
+@contextmanager
+def operator_console(
+    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock
+) -> Iterator[Callable[[TapReport], None]]:
+    """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
+
+    Raises `PortInUse`, `StaffError`, or `TerminalError` for an address that is none of this machine's.
+    """
+    if not options.wanted:
+        yield lambda _report: None
+        return
+    from terminal.screen.console.areas import areas
+    from terminal.screen.console.web import console_app
+    from terminal.screen.server import ScreenServer
+
+    if options.host in EVERYWHERE:
+        raise TerminalError(
+            f"a console is not served on every address ({options.host or 'none'})",
+            "Name the one address of this machine that --console-host is to be.",
+        )
+    console = console_of(options, terminal, state, turn)
+    terminal.service_card = console.service_card
+    with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
+        print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
+        if not console.staff.members():
+            print("nobody is on the staff list: see `terminal staff add`", file=sys.stderr, flush=True)
+        yield console.heard
+
+
+def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock) -> Console:
+    """The console of `terminal`, not served yet; raises `StaffError`."""
+    from terminal.receipt.folder import ReceiptFolder
+    from terminal.screen.console.console import Console, Settings
+
+    settings = Settings(
+        language=options.language,
+        typed=terminal.profile == CANTEEN if options.typed is None else options.typed,
+        idle_s=options.idle_min * 60,
+        vehicle=options.vehicle,
+    )
+    receipts = None
+    if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
+        receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
+    try:
+        return Console(terminal, state, turn, settings, receipts)
+    except OSError as error:
+        raise StaffError(
+            f"the console's folder in {state} cannot be used ({error.strerror})",
+            "Give --state a folder you may write.",
+        ) from error

@@ -1,0 +1,105 @@
+"""`terminal desk`: simulated cards, terminals and everything between them, in the browser. The first thing to open."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from terminal.cli.options import DEFAULT_REGION, Region
+
+if TYPE_CHECKING:
+    from terminal.cli.desk_session import DeskSession
+    from terminal.screen.server import ScreenServer
+
+PORT: Final = 8473
+
+
+def desk(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes any free one.")
+    ] = PORT,
+    region: Region = DEFAULT_REGION,
+    seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Keep journals, the collector and the document in this folder; else they vanish."),
+    ] = None,
+    collector: Annotated[
+        bool, typer.Option(help="Start the collector with the desk; the page can do it too.")
+    ] = True,
+    scene: Annotated[bool, typer.Option("--scene", help="Begin with a few taps already taken.")] = False,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the address in a browser, where there is a screen.")
+    ] = True,
+) -> None:
+    """Tap simulated cards on simulated terminals and see everything: display, exchanges, card, reasons, journal.
+
+    Everything is real but the card, the reader and the clock. Loopback only. Ends with Ctrl-C.
+    """
+    with _folder(state) as folder:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        with open_desk(folder, region, seed, port, collector=collector) as (server, session):
+            if scene:
+                from terminal.cli.desk_scene import arrange
+
+                arrange(session)
+            print(f"The desk is open: {server.url}/  (Ctrl-C closes it)", flush=True)
+            if open_browser and _has_screen():
+                webbrowser.open(f"{server.url}/")
+            stop.wait()
+
+
+@contextmanager
+def open_desk(
+    folder: Path, region: str = DEFAULT_REGION, seed: int = 1, port: int = 0, *, collector: bool = True
+) -> Iterator[tuple[ScreenServer, DeskSession]]:
+    """A desk that serves its page until the block ends. Raises `RegionDocumentError` or `PortInUse`."""
+    from starlette.applications import Starlette
+
+    from terminal.cli.desk_passengers import Passengers
+    from terminal.cli.desk_routes import DeskRoutes
+    from terminal.cli.desk_session import DeskSession
+    from terminal.cli.desk_storm import StormWatch
+    from terminal.screen.server import ScreenServer
+
+    passengers, storm = Passengers(), StormWatch()
+    session = DeskSession(folder, region, seed, collector=collector, signal=passengers.tell)
+    server = ScreenServer(Starlette(routes=DeskRoutes(session, passengers, storm).routes), port=port)
+    session.reset()
+    passengers.start()
+    try:
+        with server:
+            yield server, session
+    finally:
+        storm.stop()
+        passengers.stop()
+        session.close()
+
+
+def _has_screen() -> bool:
+    """Without one `webbrowser` may find a browser of letters, which would take this terminal for itself."""
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+
+
+@contextmanager
+def _folder(state: Path | None) -> Iterator[Path]:
+    if state is not None:
+        state.mkdir(parents=True, exist_ok=True)
+        yield state
+        return
+    with tempfile.TemporaryDirectory(prefix="resident-card-desk-") as folder:
+        yield Path(folder)

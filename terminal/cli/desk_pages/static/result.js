@@ -1,0 +1,126 @@
+// What one tap was: said, cost, changed, and why.
+
+import {ask, byId, h, money, picture, words} from "./dom.js";
+
+export class Result {
+  constructor(shown) {
+    this.shown = shown;
+    this.number = 0;
+  }
+
+  clear() {
+    this.number = 0;
+    byId("result-empty").hidden = false;
+    byId("result-body").hidden = true;
+    byId("result-body").replaceChildren();
+    byId("result").setAttribute("aria-labelledby", "result-title");
+  }
+
+  async show(number) {
+    this.number = number;
+    const entry = await ask(`api/taps/${number}`);
+    if (this.number !== number) return;
+    byId("result-empty").hidden = true;
+    byId("result").setAttribute("aria-labelledby", "tap-title");
+    const body = byId("result-body");
+    body.hidden = false;
+    body.dataset.tap = number;
+    body.replaceChildren(this.#head(entry), this.#columns(entry));
+    this.shown(entry);
+  }
+
+  #head(entry) {
+    const purse =
+      entry.before_minor === null
+        ? null
+        : entry.before_minor === entry.after_minor
+          ? money(entry.after_minor)
+          : `${money(entry.before_minor)} → ${money(entry.after_minor)}`;
+    const facts = [
+      [words.charged, entry.charge_minor ? money(entry.charge_minor) : null],
+      [words.purse, purse],
+      [words.air_time, `${entry.air_ms.toFixed(0)} ms`],
+      [words.on_card, entry.on_air],
+      [words.bytes, entry.apdu_bytes],
+      [words.ended, words[entry.end]],
+    ].filter(([, value]) => value !== null);
+    return h(
+      "header",
+      {className: `verdict-head ${entry.colour}`},
+      h("p", {className: "eyebrow"}, `#${entry.number} · ${entry.at} · ${entry.title}`),
+      h("h2", {id: "tap-title"}, entry.text),
+      (entry.mishap || entry.operator) && h("p", {className: "operator"}, [entry.mishap, entry.operator].filter(Boolean).join(" — ")),
+      h("dl", {className: "facts"}, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))),
+    );
+  }
+
+  #columns(entry) {
+    return h(
+      "div",
+      {className: "columns"},
+      h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry)),
+      h("section", {className: "panel"}, h("h3", {}, words.journal_title), this.#rows(entry)),
+      h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), picture(entry.waterfall)),
+      h("section", {className: "panel wide"}, h("h3", {}, words.card_title), this.#changes(entry)),
+    );
+  }
+
+  #legend() {
+    return h("p", {className: "legend"}, ["up", "compute", "down", "waited"].map((part) => h("span", {className: `key ${part}`}, words[`part_${part}`])));
+  }
+
+  #changes(entry) {
+    if (entry.changes.length <= 1) return h("p", {className: "hint"}, words.nothing_read);
+    const row = (change) =>
+      h(
+        "tr",
+        {className: change.changed ? "changed" : ""},
+        h("th", {scope: "row"}, h("span", {className: "part"}, change.part), " ", change.name),
+        change.changed
+          ? [h("td", {}, change.before ? h("del", {}, change.before) : "–"), h("td", {}, change.after ? h("ins", {}, change.after) : "–")]
+          : h("td", {colSpan: 2}, change.after),
+      );
+    const changed = entry.changes.filter((change) => change.changed);
+    const same = entry.changes.filter((change) => !change.changed);
+    const head = h("thead", {}, h("tr", {}, h("td"), h("th", {scope: "col"}, words.before), h("th", {scope: "col"}, words.after)));
+    return h(
+      "div",
+      {},
+      changed.length
+        ? h("table", {className: "changes"}, head, h("tbody", {}, changed.map(row)))
+        : h("p", {className: "hint"}, words.nothing_changed),
+      h("details", {}, h("summary", {}, `${words.unchanged_hidden} (${same.length})`), h("table", {className: "changes"}, h("tbody", {}, same.map(row)))),
+    );
+  }
+
+  #reasons(entry) {
+    if (!entry.reasons.length) return h("p", {className: "hint"}, words.no_reasons);
+    return h("ol", {className: "reasons"}, entry.reasons.map((reason) => h("li", {}, h("code", {}, reason.rule), " ", reason.words)));
+  }
+
+  #rows(entry) {
+    if (!entry.journal.length) return h("p", {className: "hint"}, words.no_rows);
+    return h("ol", {className: "rows"}, entry.journal.map(journalRow));
+  }
+}
+
+export function journalRow(row) {
+  const fields = Object.entries(row.fields).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  return h(
+    "li",
+    {className: row.sent ? "sent" : "unsent"},
+    h(
+      "details",
+      {},
+      h(
+        "summary",
+        {},
+        h("span", {className: "sequence"}, String(row.sequence)),
+        h("span", {className: "kind"}, row.kind),
+        h("span", {className: "gist"}, row.fields.message ?? row.fields.how ?? row.fields.cause ?? ""),
+        h("span", {className: "mark"}, row.sent ? words.sent : words.waiting),
+      ),
+      h("dl", {}, fields.flat(), h("dt", {}, "hash"), h("dd", {}, `${row.hash}…`)),
+    ),
+  );
+}

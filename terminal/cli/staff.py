@@ -1,0 +1,183 @@
+"""`terminal staff`: who may work at this terminal's console."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.card import Wait
+from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Region, State
+from terminal.screen.console.roles import Role
+
+if TYPE_CHECKING:
+    from cardproto.connection import CardConnection
+    from terminal.screen.console.attempts import Attempts
+    from terminal.screen.console.staff import Member, StaffList
+
+app = typer.Typer(
+    help="Who may work at this terminal's console: references and roles, never names. Works beside a running terminal.",
+    no_args_is_help=True,
+)
+
+Reference = Annotated[str, typer.Argument(help="Staff number, as the shift's records show it; never a name.")]
+CardReader = Annotated[
+    str | None,
+    typer.Option("--card", help="Read his service card here: pcsc, pcsc:NAME or sim:RESIDENT."),
+]
+NoPin = Annotated[
+    bool, typer.Option("--no-pin", help="Ask for no PIN yet; until he has one he cannot sign in.")
+]
+
+
+@app.command()
+def add(
+    ref: Reference,
+    role: Annotated[Role, typer.Option(help="What he is here for.")],
+    card: CardReader = None,
+    no_pin: NoPin = False,
+    wait: Wait = 30,
+    state: State = DEFAULT_STATE,
+    region: Region = DEFAULT_REGION,
+    keys: Keys = None,
+) -> None:
+    """Put somebody on the staff list; asks for the PIN."""
+    from terminal.errors import StaffError
+    from terminal.screen.console.staff import Member
+
+    staff = _list(state)
+    if staff.get(ref) is not None:
+        raise StaffError(
+            f"{ref} is on the staff list already", "Remove him first, or see `terminal staff pin`."
+        )
+    staff.put(Member(ref=ref, role=role))  # refuses a wrong reference before anybody types a PIN
+    try:
+        reference = _card(card, wait, region, keys) if card else ""
+        staff.put(Member(ref=ref, role=role, pin="" if no_pin else _ask_pin(keys), card=reference))
+    except BaseException:
+        staff.remove(ref)
+        raise
+    print(f"{ref} is on the staff list: {role.value}")
+
+
+@app.command("list")
+def show(state: State = DEFAULT_STATE, json: Json = False) -> None:
+    """Show the staff list, without PINs and cards."""
+    from terminal.cli.output import print_json
+
+    members = [_shown(member) for member in _list(state).members()]
+    if json:
+        print_json({"staff": members})
+        return
+    for one in members:
+        have = ", ".join(what for what in ("pin", "card") if one[what]) or "cannot sign in yet"
+        print(f"{one['ref']:<16}  {one['role']:<12}  {have}")
+    if not members:
+        print("nobody yet: see `terminal staff add`")
+
+
+@app.command()
+def remove(ref: Reference, state: State = DEFAULT_STATE) -> None:
+    """Take somebody off the list; whoever is signed in is signed out by it."""
+    _list(state).remove(ref)
+    print(f"{ref} is off the staff list")
+
+
+@app.command()
+def pin(ref: Reference, state: State = DEFAULT_STATE, keys: Keys = None) -> None:
+    """Give somebody another PIN; whoever is signed in with the old one is signed out by it."""
+    import msgspec
+
+    staff = _list(state)
+    member = _known(staff, ref)
+    staff.put(msgspec.structs.replace(member, pin=_ask_pin(keys)))
+    _attempts(state).unlock(ref)
+    print(f"{ref} has another PIN")
+
+
+@app.command("card")
+def service_card(
+    ref: Reference,
+    reader: Annotated[str, typer.Option("--reader", help="Where his new service card lies.")] = "pcsc",
+    wait: Wait = 30,
+    state: State = DEFAULT_STATE,
+    region: Region = DEFAULT_REGION,
+    keys: Keys = None,
+) -> None:
+    """Give somebody another service card; the old one opens nothing any more."""
+    import msgspec
+
+    staff = _list(state)
+    member = _known(staff, ref)
+    staff.put(msgspec.structs.replace(member, card=_card(reader, wait, region, keys)))
+    print(f"{ref} has another service card")
+
+
+@app.command()
+def unlock(ref: Reference, state: State = DEFAULT_STATE) -> None:
+    """End the wait after wrong PINs at once."""
+    _known(_list(state), ref)
+    print(f"{ref} may try again" if _attempts(state).unlock(ref) else f"{ref} did not have to wait")
+
+
+def _list(state: Path) -> StaffList:
+    from terminal.screen.console.staff import StaffList
+
+    return StaffList(state)
+
+
+def _attempts(state: Path) -> Attempts:
+    from terminal.screen.console.attempts import Attempts
+    from terminal.screen.console.console import CONSOLE_FOLDER
+
+    return Attempts(state / CONSOLE_FOLDER)
+
+
+def _known(staff: StaffList, ref: str) -> Member:
+    from terminal.errors import StaffError
+
+    member = staff.get(ref)
+    if member is None:
+        raise StaffError(f"{ref} is not on the staff list", "See `terminal staff list`.")
+    return member
+
+
+def _shown(member: Member) -> dict[str, str | bool]:
+    return {"ref": member.ref, "role": member.role.value, "pin": bool(member.pin), "card": bool(member.card)}
+
+
+def _ask_pin(keys: Path | None) -> str:
+    from terminal.cli.assemble import laboratory_keys
+    from terminal.keys.file import load_file_keys
+    from terminal.screen.console.pins import hash_pin
+
+    provider = load_file_keys(keys or laboratory_keys())
+    said: str = typer.prompt("PIN (4 to 8 digits)", hide_input=True, confirmation_prompt=True)
+    return hash_pin(said.strip(), provider)
+
+
+def _card(reader: str, wait_s: float, region: str, keys: Path | None) -> str:
+    """How the staff list knows the card on `reader`; changes nothing on it."""
+    from terminal.cli.assemble import laboratory_keys
+    from terminal.cli.card import with_card
+    from terminal.errors import ReaderError
+    from terminal.keys.file import load_file_keys
+    from terminal.policy.document import load_region
+    from terminal.screen.console.staff import card_reference
+    from terminal.session.open import NotOurs, open_channel, open_session
+
+    provider = load_file_keys(keys or laboratory_keys())
+    number = load_region(region).header.region
+
+    def reference(connection: CardConnection) -> str:
+        try:
+            session = open_session(open_channel(connection), provider, number, secrets.token_bytes)
+        except NotOurs as card:
+            raise ReaderError(
+                f"this is no service card: {card.why}", "Use a resident card of this region."
+            ) from card
+        return card_reference(provider, session.snapshot.rights.pseudonym).hex()
+
+    return with_card(reader, region, keys, wait_s, reference)

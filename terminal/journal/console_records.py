@@ -1,0 +1,65 @@
+"""What a terminal's rows say of its staff: who stood at it, and what he told it of the trip and of itself.
+
+An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 54 belong to this module.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from terminal.journal.record_base import Record
+
+
+class OperatorSeen(Record, frozen=True, array_like=True, tag=50):
+    """A service card was presented. Nothing was written to it; nobody is signed in by that alone."""
+
+    operator_ref: str
+
+
+class SignedIn(Record, frozen=True, array_like=True, tag=51):
+    """An operator gave the right PIN. `how`: "card" with the service card, "typed" without it."""
+
+    operator_ref: str
+    role: str
+    how: str
+
+
+class TurnStarted(Record, frozen=True, array_like=True, tag=52):
+    """From here on taps belong to this turn (T-62); a turn is numbered within its shift. The first one is 1
+    and begins with the shift, without a row of this kind."""
+
+    shift: int
+    turn: int
+    route: int
+    direction: int
+    operator_ref: str
+    action: str = ""
+
+
+class PlaceSet(Record, frozen=True, array_like=True, tag=53):
+    """The operator says where the vehicle is, because nobody else does (T-61); it holds until the next one or the
+    next turn. Numbers as in a tap's context; `mark_m` None: not said. All of them unknown: told by the vehicle again.
+    """
+
+    shift: int
+    stop: int
+    zone: int
+    mark_m: int | None
+    operator_ref: str
+    action: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is said at all."""
+        return bool(self.stop or self.zone) or self.mark_m is not None
+
+
+class OrderDeclared(Record, frozen=True, array_like=True, tag=54):
+    """An operator takes the terminal out of service, or back into it (T-64)."""
+
+    in_order: bool
+    operator_ref: str
+    action: str = ""
+
+
+ConsoleRecord: TypeAlias = OperatorSeen | SignedIn | TurnStarted | PlaceSet | OrderDeclared

@@ -1,0 +1,114 @@
+"""Wrong PINs: each one makes the next try wait longer, whatever happens to the terminal meanwhile.
+
+    wrong in a row   1, 2   3     4      5       6       7        8        9      10 and more
+    then wait        -      5 s   15 s   1 min   5 min   15 min   30 min   1 h    4 h
+
+A try counts as wrong before it is checked, so pulling the plug gains nothing. With and without the service card are
+counted apart: whoever types wrong PINs for somebody's number cannot keep out the one who holds the card. Nobody is
+kept out for ever: every wait ends by itself, the right PIN starts over, and `terminal staff unlock` ends a wait at
+once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from terminal.canteen.store import replace_file
+from terminal.errors import StaffError
+
+ATTEMPTS_FILE: Final = "attempts.json"
+WAITS_S: Final = (0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400)
+WAYS: Final = ("card", "typed", "second")
+"""How a PIN is given: with the service card, with a typed number, as the second person of somebody's action."""
+LOCKED_FROM_S: Final = 900
+"""From this wait on the PIN counts as locked, and the journal says so."""
+
+
+class _Wrong(msgspec.Struct, frozen=True):
+    count: int
+    until_ms: int
+
+
+class Attempts:
+    """Wrong PINs in a row by what was tried ("card:77", "typed:77", see `WAYS`), kept in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `StaffError` when what is there cannot be read: it must not begin anew."""
+        self._path = folder / ATTEMPTS_FILE
+        self._lock = Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._wrong: dict[str, _Wrong] = {}
+        self._refresh()
+
+    def wait_s(self, key: str, now_ms: int) -> int:
+        """How many seconds `key` still has to wait; 0: may try. A clock put back makes it no longer than the wait."""
+        with self._lock:
+            self._refresh()
+            wrong = self._wrong.get(key)
+        if wrong is None:
+            return 0
+        left_ms = min(wrong.until_ms - now_ms, wait_after(wrong.count) * 1000)
+        return max(0, -(-left_ms // 1000))
+
+    def begin(self, key: str, now_ms: int) -> int:
+        """Note a try of `key` as wrong, durably; return its number in a row. Raises `StaffError`."""
+        with self._lock:
+            self._refresh()
+            before = self._wrong.get(key)
+            count = 1 + (before.count if before else 0)
+            self._keep(self._wrong | {key: _Wrong(count, now_ms + wait_after(count) * 1000)})
+            return count
+
+    def right(self, key: str) -> None:
+        """The PIN fitted: start over."""
+        self._forget({key})
+
+    def unlock(self, ref: str) -> bool:
+        """An administrator ends every wait for this member's PIN; False when there was none."""
+        return self._forget({f"{how}:{ref}" for how in WAYS})
+
+    def _forget(self, keys: set[str]) -> bool:
+        with self._lock:
+            self._refresh()
+            left = {name: wrong for name, wrong in self._wrong.items() if name not in keys}
+            found = len(left) < len(self._wrong)
+            if found:
+                self._keep(left)
+            return found
+
+    def _keep(self, wrong: dict[str, _Wrong]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, msgspec.json.encode(wrong))
+        except OSError as error:
+            raise StaffError(
+                f"{self._path} cannot be written ({error.strerror})", "Check its rights."
+            ) from error
+        self._wrong, self._seen = wrong, self._status()
+
+    def _refresh(self) -> None:
+        """Take over what another process wrote: `terminal staff unlock`."""
+        try:
+            seen = self._status()
+            if seen != self._seen:
+                self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Wrong])
+                self._seen = seen
+        except FileNotFoundError:
+            self._wrong, self._seen = {}, None
+        except (OSError, msgspec.DecodeError) as error:
+            raise StaffError(
+                f"{self._path} cannot be read ({error})", "Remove it: that also ends every wait for a PIN."
+            ) from error
+
+    def _status(self) -> tuple[int, int, int]:
+        status = self._path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def wait_after(count: int) -> int:
+    """Seconds to wait after so many wrong ones in a row."""
+    return WAITS_S[min(count, len(WAITS_S) - 1)]

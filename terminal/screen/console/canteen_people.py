@@ -1,0 +1,78 @@
+"""Who a reference of the roster is, for the staff's screen only: names leave it in no record, log or address (D-02)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.documents import RosterPupil
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Person:
+    """A pupil as the staff know him. `name` is empty where the roster gives none."""
+
+    ref: str
+    name: str
+    class_id: str
+
+    def __repr__(self) -> str:
+        return f"Person({self.ref})"
+
+    @property
+    def pupil(self) -> bytes:
+        """The reference as records hold it."""
+        return bytes.fromhex(self.ref)
+
+
+def person(desk: CanteenDesk, ref: bytes) -> Person | None:
+    """The pupil with this reference; None for one the roster does not list."""
+    listed = None if desk.roster is None else desk.roster.pupils.get(ref)
+    return None if listed is None else _of(listed)
+
+
+def classmates(desk: CanteenDesk, class_id: str) -> tuple[Person, ...]:
+    """Everybody of a class by name; empty for one the roster does not have."""
+    if desk.roster is None:
+        return ()
+    refs = desk.roster.classes.get(class_id, ())
+    return tuple(sorted((_of(desk.roster.pupils[ref]) for ref in refs), key=_by_name))
+
+
+def classes(desk: CanteenDesk) -> tuple[str, ...]:
+    """The classes of the roster as a school orders them: 3а, 3б, 10а."""
+    return () if desk.roster is None else tuple(sorted(desk.roster.classes, key=_by_grade))
+
+
+def find(desk: CanteenDesk, words: str, limit: int = 24) -> tuple[Person, ...]:
+    """Pupils of whom each word begins a part of the name or is the class, by class and name; none for no words."""
+    wanted = [_plain(word) for word in words.split()]
+    if desk.roster is None or not wanted:
+        return ()
+    found = (
+        _of(listed) for listed in desk.roster.pupils.values() if all(_fits(word, listed) for word in wanted)
+    )
+    return tuple(sorted(found, key=lambda one: (_by_grade(one.class_id), _by_name(one)))[:limit])
+
+
+def _of(listed: RosterPupil) -> Person:
+    return Person(listed.ref, listed.name, listed.class_id)
+
+
+def _fits(word: str, listed: RosterPupil) -> bool:
+    return word == _plain(listed.class_id) or any(
+        part.startswith(word) for part in _plain(listed.name).split()
+    )
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace("ё", "е")
+
+
+def _by_name(one: Person) -> tuple[str, str]:
+    return _plain(one.name), one.ref
+
+
+def _by_grade(class_id: str) -> tuple[int, str]:
+    digits = class_id[: len(class_id) - len(class_id.lstrip("0123456789"))]
+    return int(digits or 0), class_id.casefold()

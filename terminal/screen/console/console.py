@@ -1,0 +1,253 @@
+"""The operator's console of one terminal, without its pages: staff, who is signed in, what the reader brings.
+
+It works in the terminal's own process. `turn` is the one lock between a tap and an action: whoever has it works at
+the terminal. Actions hold it for one short deed; everything slow (PINs, looking things up, paper) happens outside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.clock import Clock
+from terminal.decision.outcome import Message, Outcome
+from terminal.errors import JournalError, StaffError
+from terminal.journal.console_records import OperatorSeen, SignedIn
+from terminal.journal.records import Fault
+from terminal.policy.policy import Policy
+from terminal.receipt.adapter import ReceiptAdapter
+from terminal.screen.console.actions import Actions, load_secret
+from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
+from terminal.screen.console.pins import NOBODYS, pin_fits
+from terminal.screen.console.roles import Role
+from terminal.screen.console.routes import load_routes
+from terminal.screen.console.sessions import Session, Sessions, proof_of
+from terminal.screen.console.staff import Member, StaffList, card_reference
+from terminal.screen.feed import Feed
+from terminal.shift import ShiftCount
+from terminal.tap import Terminal
+from terminal.tap_report import TapReport
+from terminal.texts import N_
+
+CONSOLE_FOLDER: Final = "console"
+PIN_WITHIN: Final = timedelta(seconds=90)
+"""How long after the service card the PIN may be typed."""
+KEEP_TAPS: Final = 50
+
+TAP: Final = "tap"
+CARD: Final = "card"
+CHANGED: Final = "changed"
+"""What the feed says: a tap has ended, a service card was presented, an action was done. Nothing more: pages fetch
+what they show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`typed`: the PIN may be given with a typed staff number instead of the card."""
+
+    language: str = "ru"
+    typed: bool = False
+    idle_s: int = 30 * 60
+    longest_s: int = 14 * 3600
+    vehicle: str = ""
+    """As receipts name it."""
+
+
+class Refused(Exception):
+    """What the operator asked for is not done. `text` is a message id for his language, `values` fill it."""
+
+    def __init__(self, text: str, values: Mapping[str, str | int] | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.values = dict(values or {})
+
+
+class Console:
+    """What all pages of one terminal share."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        state: Path,
+        turn: Lock,
+        settings: Settings,
+        receipts: ReceiptAdapter | None = None,
+    ) -> None:
+        """Raises `StaffError` or OSError when the console's files cannot be used."""
+        folder = state / CONSOLE_FOLDER
+        self.terminal = terminal
+        self.turn = turn
+        self.settings = settings
+        self.receipts = receipts
+        self.staff = StaffList(state)
+        self.staff.members()
+        card_reference(terminal.keys, b"")  # a key provider without this purpose is noticed now, not by a tap
+        self.attempts = Attempts(folder)
+        self.sessions = Sessions(folder, idle_ms=settings.idle_s * 1000, longest_ms=settings.longest_s * 1000)
+        self.actions = Actions(terminal.journal, load_secret(folder))
+        self.doing = Lock()
+        """Held by one action at a time, so that a double click finds what the first one did."""
+        self.routes: Final = load_routes(state)
+        self.feed: Feed[str] = Feed()
+        self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
+        """The newest taps of this run; not to be shown as they are."""
+        self.status: Callable[[], dict[str, str]] = dict
+        """What else the composition root can tell of the terminal (reader, sync), by name."""
+        self._count: ShiftCount | None = None
+        self._presented: tuple[str, float] | None = None
+        self._checking = Lock()
+
+    # shorter names for what pages need most
+
+    @property
+    def clock(self) -> Clock:
+        return self.terminal.clock
+
+    @property
+    def policy(self) -> Policy:
+        return self.terminal.policy
+
+    def now_ms(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)
+
+    def shift_count(self) -> ShiftCount | None:
+        """The running totals of the open shift; None when none is open."""
+        shift = self.terminal.journal.open_shift
+        if shift is None:
+            return None
+        count = self._count
+        if count is None or count.shift != shift.shift:
+            count = self._count = ShiftCount(shift.shift)
+        return count
+
+    # what the terminal's loop tells
+
+    def heard(self, report: TapReport) -> None:
+        """A tap has ended; any thread, returns at once."""
+        self.taps.append(report)
+        self.feed.publish(TAP)
+
+    def changed(self) -> None:
+        """Something that pages show has changed."""
+        self.feed.publish(CHANGED)
+
+    def service_card(self, card: CardSnapshot, now: datetime) -> Outcome | None:
+        """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while.
+
+        A blocked or listed card opens nothing; it goes the way of every other card, which says why.
+        """
+        rights = card.rights
+        member = self._holder(rights.pseudonym)
+        if member is None or rights.blocked or rights.inactive:
+            return None
+        today = self.policy.service_date(now.astimezone(self.policy.zone))
+        if not rights.valid_from <= today <= rights.valid_to:
+            return None
+        if self.policy.deny_list.contains(rights.pseudonym):
+            return None
+        self._note(OperatorSeen(int(now.timestamp() * 1000), member.ref))
+        self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
+        self.feed.publish(CARD)
+        until = (now + PIN_WITHIN).astimezone(self.policy.zone)
+        return Outcome(Message.PERMIT_OK, accepted=True, values={"time": f"{until:%H:%M}"})
+
+    def _holder(self, resident: bytes) -> Member | None:
+        try:
+            return self.staff.by_card(card_reference(self.terminal.keys, resident))
+        except StaffError:  # told on every page; a passenger is not to suffer from it
+            return None
+
+    @property
+    def presented(self) -> Member | None:
+        """Whose service card was presented a moment ago."""
+        if self._presented is None:
+            return None
+        ref, until = self._presented
+        return self.staff.get(ref) if self.clock.monotonic() < until else None
+
+    def forget_card(self) -> None:
+        """Whoever was about to type his PIN does not want to any more."""
+        self._presented = None
+
+    # signing in
+
+    def sign_in(self, typed_ref: str, pin: str) -> str:
+        """Check the PIN of the presented card's holder, or of `typed_ref` where that is allowed; return a token.
+
+        Raises `Refused`. One at a time: tries in parallel gain nothing.
+        """
+        with self._checking:
+            presented = None if typed_ref else self.presented
+            if presented is None and not (typed_ref and self.settings.typed):
+                raise Refused(N_("Present your service card first."))
+            member = presented or self.staff.get(typed_ref)
+            how = "card" if presented else "typed"
+            key = f"{how}:{member.ref if member else '?'}"
+            self._try(key, pin, member)
+            assert member is not None, "nobody's PIN never fits"
+            token = self.sessions.begin(member, how, self.now_ms())
+            self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
+            self.attempts.right(key)
+            self._presented = None
+        return token
+
+    def confirm(self, who: Session, ref: str, pin: str, roles: frozenset[Role]) -> None:
+        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
+
+        He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
+        """
+        with self._checking:
+            member = self.staff.get(ref)
+            if ref == who.ref:
+                raise Refused(N_("The second person has to be somebody else."))
+            fit = member if member is not None and member.role in roles else None
+            self._try(f"second:{member.ref if member else '?'}", pin, fit)
+            self.attempts.right(f"second:{ref}")
+
+    def _try(self, key: str, pin: str, member: Member | None) -> None:
+        now_ms = self.now_ms()
+        wait_s = self.attempts.wait_s(key, now_ms)
+        if wait_s:
+            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
+        count = self.attempts.begin(key, now_ms)
+        hashed = member.pin if member and member.pin else NOBODYS
+        if pin_fits(pin, hashed, self.terminal.keys):
+            return
+        if wait_after(count) >= LOCKED_FROM_S:
+            self._note(Fault(now_ms, f"console: PIN locked, {key}"))
+        if wait_after(count):
+            raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
+        raise Refused(N_("This PIN is wrong."))
+
+    def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
+        """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor
+        a canteen's staff, who go on with entitled meals (O-06)."""
+        try:
+            self.terminal.journal.append(record)
+        except JournalError:
+            self.changed()
+
+    def session(self, token: str, *, used: bool = True) -> Session | None:
+        """Who works at the browser with this token; None when he has to sign in (again)."""
+        session = self.sessions.of(token, self.now_ms(), used=used)
+        if session is None:
+            return None
+        try:
+            member = self.staff.get(session.ref)
+        except StaffError:
+            return None
+        return session if member is not None and proof_of(member) == session.proof else None
+
+    def sign_out(self, token: str) -> None:
+        """End this browser's session; inspecting ends with it."""
+        session = self.session(token, used=False)
+        self.sessions.end(token, self.now_ms())
+        if session is not None and self.terminal.inspecting is not None:
+            with self.turn:
+                self.terminal.inspecting = None

@@ -1,0 +1,89 @@
+"""The inspector's page: taps become questions, "is this ride paid?", and change nothing (T-70, T-71)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from terminal.decision.outcome import Message
+from terminal.screen.console.actions import Written
+from terminal.screen.console.bus import DIRECTIONS, MOST_ROUTES
+from terminal.screen.console.roles import Role
+from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.shift import Inspection
+from terminal.tap_report import TapReport
+from terminal.texts import N_
+
+INSPECTOR: Final = frozenset({Role.INSPECTOR})
+LASTS: Final = timedelta(minutes=15)
+"""Then the terminal sells again by itself: a forgotten inspection must not keep a bus from its passengers."""
+SHOWN: Final = 6
+
+PAID: Final = N_("Paid")
+NOT_PAID: Final = N_("No payment")
+NOT_READ: Final = N_("Not read: present the card again")
+
+
+def inspection_page(visit: Visit) -> View:
+    """Start, or the last card and those before it. Nothing tells whose they were."""
+    console = visit.console
+    inspecting = console.terminal.inspecting
+    shift = console.terminal.journal.open_shift
+    now = console.clock.now()
+    if inspecting is None or now >= inspecting.ends_at:
+        start = {"routes": tuple(console.routes.values()), "directions": DIRECTIONS, "shift": shift}
+        return View("console/inspection_start.html", start)
+    since = inspecting.ends_at - LASTS
+    reports = [report for report in reversed(console.taps) if report.at >= since.replace(microsecond=0)]
+    values = {
+        "inspecting": inspecting,
+        "route": console.routes.get(inspecting.route),
+        "until": f"{inspecting.ends_at.astimezone(console.policy.zone):%H:%M}",
+        "results": [_result(visit, report) for report in reports if report.operator != "service card"][
+            :SHOWN
+        ],
+    }
+    return View("console/inspection.html", values)
+
+
+def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
+    outcome = report.outcome
+    found = {Message.ALREADY_PAID: (PAID, "green", "✓"), Message.PERMIT_NONE: (NOT_PAID, "red", "✕")}
+    text, colour, mark = found.get(outcome.message, (NOT_READ, "yellow", "!"))
+    return {
+        "at": f"{report.at.astimezone(visit.console.policy.zone):%H:%M:%S}",
+        "text": text,
+        "colour": colour,
+        "mark": mark,
+        "paid_at": outcome.values.get("time", ""),
+        "reported": any(reason.rule == "T-71" and "reported" in reason.effect for reason in report.reasons),
+    }
+
+
+def do_start(visit: Visit, form: Form, _written: Written) -> None:
+    """From now on taps are inspections."""
+    console = visit.console
+    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    misuse = form.number("misuse", 0, 1, 0) == 1
+    console.terminal.inspecting = Inspection(route, direction, console.clock.now() + LASTS, misuse)
+
+
+def do_stop(visit: Visit, _form: Form, _written: Written) -> None:
+    """Taps are rides again."""
+    visit.console.terminal.inspecting = None
+
+
+def to_inspection(_visit: Visit, _form: Form, _written: Written) -> str:
+    """The result is seen on the page itself."""
+    return "/inspection"
+
+
+INSPECTIONS: Final = Area(
+    "bus",
+    pages=(Page("/inspection", INSPECTOR, inspection_page, N_("Inspection")),),
+    actions=(
+        Action("/inspection/start", INSPECTOR, do_start, to_inspection),
+        Action("/inspection/stop", INSPECTOR, do_stop, to_inspection),
+    ),
+)
+"""What an inspector works with."""

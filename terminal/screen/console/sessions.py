@@ -1,0 +1,100 @@
+"""Who is signed in at the console. Kept in a file, so that a restart of the terminal signs nobody out in mid-action.
+
+The browser holds a random token in a cookie that scripts cannot read and other sites do not send; the file holds its
+hash. A session ends when nobody used it for a while, after a working day at the latest, and when the member of staff
+leaves the list or gets another PIN or role.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from terminal.canteen.store import replace_file
+from terminal.screen.console.roles import Role
+from terminal.screen.console.staff import Member
+
+SESSIONS_FILE: Final = "sessions.json"
+MOST: Final = 16
+TOKEN_BYTES: Final = 24
+NOTE_EVERY_MS: Final = 60_000
+"""How far the file may lag behind the last use: a page view is no reason for a flush."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator at one browser. `proof` tells whether his entry in the staff list is still the same."""
+
+    ref: str
+    role: Role
+    how: str
+    proof: str
+    since_ms: int
+    seen_ms: int
+
+
+class Sessions:
+    """Open sessions by the hash of their token."""
+
+    def __init__(self, folder: Path, *, idle_ms: int, longest_ms: int) -> None:
+        self._path = folder / SESSIONS_FILE
+        self._lock = Lock()
+        self._idle_ms, self._longest_ms = idle_ms, longest_ms
+        try:
+            self._open = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Session])
+        except (OSError, msgspec.DecodeError):  # nobody is signed in: the safe side
+            self._open = {}
+
+    def begin(self, member: Member, how: str, now_ms: int) -> str:
+        """Sign `member` in; return the token for his browser. Raises OSError when it cannot be kept."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        session = Session(
+            ref=member.ref, role=member.role, how=how, proof=proof_of(member), since_ms=now_ms, seen_ms=now_ms
+        )
+        with self._lock:
+            still = sorted(self._fresh(now_ms).items(), key=lambda item: item[1].seen_ms)[-(MOST - 1) :]
+            self._keep({**dict(still), _name(token): session})
+        return token
+
+    def of(self, token: str, now_ms: int, *, used: bool) -> Session | None:
+        """The session behind `token`; `used`: this counts as use, looking on does not."""
+        with self._lock:
+            name = _name(token)
+            session = self._open.get(name)
+            if session is None or not self._is_fresh(session, now_ms):
+                return None
+            if used and now_ms - session.seen_ms >= NOTE_EVERY_MS:
+                session = msgspec.structs.replace(session, seen_ms=now_ms)
+                self._keep({**self._open, name: session})
+            return session
+
+    def end(self, token: str, now_ms: int) -> None:
+        """Sign out. Raises OSError when it cannot be kept."""
+        with self._lock:
+            left = {name: session for name, session in self._fresh(now_ms).items() if name != _name(token)}
+            self._keep(left)
+
+    def _fresh(self, now_ms: int) -> dict[str, Session]:
+        return {name: session for name, session in self._open.items() if self._is_fresh(session, now_ms)}
+
+    def _is_fresh(self, session: Session, now_ms: int) -> bool:
+        idle, age = now_ms - session.seen_ms, now_ms - session.since_ms
+        return -self._idle_ms < idle < self._idle_ms and -self._idle_ms < age < self._longest_ms
+
+    def _keep(self, sessions: dict[str, Session]) -> None:
+        self._open = sessions
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(self._path, msgspec.json.encode(sessions))
+
+
+def proof_of(member: Member) -> str:
+    """Changes when role or PIN do."""
+    return hashlib.sha256(f"{member.role} {member.pin}".encode()).hexdigest()[:16]
+
+
+def _name(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

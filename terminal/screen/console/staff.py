@@ -1,0 +1,114 @@
+"""The staff list of one terminal: who may work at it, as what, with which card and PIN.
+
+A file in the terminal's folder, readable by its owner only. People are in it by reference, never by name (D-02);
+their service cards by a pseudonym of the purpose "staff", which cannot be joined with that of a passenger (D-01).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from terminal.canteen.store import replace_file
+from terminal.errors import StaffError
+from terminal.keys.provider import KeyProvider
+from terminal.screen.console.pins import PURPOSE
+from terminal.screen.console.roles import Role
+
+STAFF_FILE: Final = "staff.json"
+REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}$"
+Reference = Annotated[str, Meta(pattern=REFERENCE)]
+"""A staff number: with at least one digit, so that nobody writes a name."""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One member of staff. Without `pin` he cannot sign in, without `card` (hex) only where typing is allowed."""
+
+    ref: Reference
+    role: Role
+    pin: str = ""
+    card: str = ""
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: str = "staff"
+    members: tuple[Member, ...] = ()
+
+
+class StaffList:
+    """The list in a terminal's folder. What another process changes there is seen at the next look."""
+
+    def __init__(self, state: Path) -> None:
+        self.path: Final = state / STAFF_FILE
+        self._seen: tuple[int, int, int] | None = None
+        self._members: dict[str, Member] = {}
+
+    def members(self) -> tuple[Member, ...]:
+        """Everybody, by reference; raises `StaffError` when the file is not understood."""
+        self._refresh()
+        return tuple(self._members[ref] for ref in sorted(self._members))
+
+    def get(self, ref: str) -> Member | None:
+        """The member with this reference."""
+        self._refresh()
+        return self._members.get(ref)
+
+    def by_card(self, card: bytes) -> Member | None:
+        """Whose service card this is."""
+        self._refresh()
+        wanted = card.hex()
+        return next((member for member in self._members.values() if member.card == wanted), None)
+
+    def put(self, member: Member) -> None:
+        """Add a member or change him; a card belongs to one member only. Raises `StaffError`; then nothing changed."""
+        self._refresh()
+        try:
+            member = msgspec.convert(msgspec.to_builtins(member), Member)
+        except msgspec.ValidationError as error:
+            raise StaffError(
+                f"{member.ref!r} is no staff reference",
+                "Use up to 16 letters, digits and dashes with a digit among them; never a name.",
+            ) from error
+        holder = self.by_card(bytes.fromhex(member.card)) if member.card else None
+        if holder is not None and holder.ref != member.ref:
+            raise StaffError(f"this card is {holder.ref}'s", "Give each member a card of his own.")
+        self._write([*(one for one in self._members.values() if one.ref != member.ref), member])
+
+    def remove(self, ref: str) -> None:
+        """Take a member off the list; raises `StaffError` when he is not on it."""
+        self._refresh()
+        if ref not in self._members:
+            raise StaffError(f"{ref} is not on the staff list", "See `terminal staff list`.")
+        self._write(one for one in self._members.values() if one.ref != ref)
+
+    def _write(self, members: Iterable[Member]) -> None:
+        file = _File(members=tuple(sorted(members, key=lambda member: member.ref)))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self.path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
+        except OSError as error:
+            raise StaffError(
+                f"{self.path} cannot be written ({error.strerror})", "Check its rights."
+            ) from error
+
+    def _refresh(self) -> None:
+        try:
+            status = self.path.stat()
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            file = msgspec.json.decode(self.path.read_bytes(), type=_File)
+        except FileNotFoundError:
+            seen, file = None, _File()
+        except (OSError, msgspec.DecodeError) as error:
+            raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
+        self._members, self._seen = {member.ref: member for member in file.members}, seen
+
+
+def card_reference(keys: KeyProvider, resident: bytes) -> bytes:
+    """How the staff list knows the card of `resident` (its pseudonym on the card)."""
+    return keys.pseudonym(PURPOSE, b"card" + resident)

@@ -1,0 +1,124 @@
+"""What a page and an action are given, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from terminal.screen.console.actions import Written
+from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.roles import Role
+from terminal.screen.console.sessions import Session
+from terminal.texts import N_, translator
+
+MOST_FIELDS: Final = 2_000
+
+
+class Form:
+    """The fields of a form or of an address; asking for one that is missing or makes no sense raises `Refused`."""
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        self._fields = fields
+
+    @classmethod
+    def parse(cls, text: str) -> Form:
+        """Of `application/x-www-form-urlencoded`; raises ValueError for too many fields."""
+        fields: dict[str, list[str]] = {}
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS):
+            fields.setdefault(name, []).append(value)
+        return cls(fields)
+
+    def with_fields(self, fields: Mapping[str, list[str]]) -> Form:
+        """This form with these fields in place of its own."""
+        return Form({**self._fields, **fields})
+
+    def text(self, name: str, default: str = "") -> str:
+        """The field's first value, without blanks around it."""
+        values = self._fields.get(name)
+        return values[0].strip() if values else default
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of the field: of ticked boxes."""
+        return tuple(self._fields.get(name, ()))
+
+    def number(self, name: str, low: int, high: int, default: int | None = None) -> int:
+        """A whole number in the range."""
+        said = self.text(name)
+        if not said and default is not None:
+            return default
+        if not (
+            said.isascii() and said.lstrip("-").isdecimal() and len(said) < 12 and low <= int(said) <= high
+        ):
+            raise Refused(N_("Enter a number from {low} to {high}."), {"low": low, "high": high})
+        return int(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in. `query` is what stands in the address."""
+
+    console: Console
+    who: Session
+    language: str
+    query: Form
+
+    def text(self, message: str, **values: str | int) -> str:
+        """`message` in the operator's language, `{name}` filled."""
+        translated = translator(self.language).gettext(message)
+        return translated.format(**values) if values else translated
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A template of the console with its values."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+Show: TypeAlias = Callable[[Visit], View]
+Deed: TypeAlias = Callable[[Visit, Form, Written], None]
+Answer: TypeAlias = Callable[[Visit, Form, Written], str]
+Check: TypeAlias = Callable[[Visit, Form], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Something to look at; `show` reads and changes nothing. `menu`: its name in the menu (a message id), if any."""
+
+    path: str
+    roles: frozenset[Role]
+    show: Show
+    menu: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do, once.
+
+    `do` runs under the terminal's lock: short, and everything it is to be remembered by is appended to the journal
+    in there. It is not called when the action has rows already, unless it `resumes`: then it is given them and does
+    the rest (several rows, one for each pupil). `told` runs after it, every time the form arrives, outside the lock:
+    from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
+    handed over again.
+    `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
+    """
+
+    path: str
+    roles: frozenset[Role]
+    do: Deed
+    told: Answer
+    resumes: bool = False
+    first: Check | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The pages and actions for one kind of terminal; `profile` empty: for every kind."""
+
+    profile: str
+    pages: tuple[Page, ...]
+    actions: tuple[Action, ...]

@@ -1,0 +1,53 @@
+"""Words that code puts together, in the operator's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from terminal.decision.outcome import Message
+from terminal.messages import wording
+from terminal.texts import N_, translator
+
+UNITS: Final = ((86400, N_("{n} d")), (3600, N_("{n} h")), (60, N_("{n} min")), (1, N_("{n} s")))
+
+
+def worded(message: str, values: Mapping[str, str | int], language: str) -> str:
+    """The translation of `message` with its values; a number called `wait` is a time in seconds."""
+    shown = {name: span(int(value), language) if name == "wait" else value for name, value in values.items()}
+    translated = translator(language).gettext(message)
+    return translated.format(**shown) if shown else translated
+
+
+def span(seconds: int, language: str) -> str:
+    """A length of time in its largest unit, rounded up: "5 min"."""
+    unit, text = next((unit, text) for unit, text in UNITS if seconds >= unit or unit == 1)
+    return translator(language).gettext(text).format(n=-(-seconds // unit))
+
+
+SHORT: Final[Mapping[Message, str]] = MappingProxyType(
+    {
+        Message.OK_PAID: N_("Paid by card"),
+        Message.OK_PASS: N_("Travel pass"),
+        Message.OK_BENEFIT: N_("Concession trip"),
+        Message.OK_TRANSFER: N_("Transfer"),
+        Message.OK_CHECKIN: N_("Checked in"),
+        Message.OK_CHECKOUT: N_("Checked out"),
+        Message.LIMIT_REACHED: N_("Full fare: no concession trips left"),
+        Message.BENEFIT_EXPIRED: N_("Full fare: concession expired"),
+        Message.BENEFIT_OUT_OF_SEASON: N_("Full fare: concession not in season"),
+        Message.STOP_LIST: N_("Card on the stop list"),
+    }
+)
+"""What the crew reads where the passenger's line says more than they need, or has values."""
+
+
+def short(message: str, language: str) -> str:
+    """A message's line in a list; a code no table has stays as it is."""
+    try:
+        known = Message(message)
+    except ValueError:
+        return message
+    line = SHORT.get(known)
+    return wording(known, language) if line is None else translator(language).gettext(line)

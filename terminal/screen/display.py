@@ -1,0 +1,194 @@
+"""The passenger display: one page that shows and sounds what the tap says, readable from afar.
+
+    display = Display(clock)                                  # the terminal's side: never waits
+    terminal.signal = display.outcome
+    port = WatchedReader(port, display)                       # card seen, removed, reader out of order
+    routes = display_routes(display, DisplaySettings("ru"))   # "/" and "/events"; mountable under any prefix
+
+What is shown is the message and the values it names, nothing else of the tap: no balance, no category, nobody's name
+(D-08). At a canteen's counter, where classmates look on, messages about money or health become *please ask* (M-38).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from terminal.clock import Clock
+from terminal.decision.outcome import Message, Outcome
+from terminal.messages import colour, sound, text
+from terminal.screen.feed import Feed
+from terminal.screen.page import Pages
+from terminal.screen.stream import event_stream
+from terminal.texts import N_, translator
+
+TAP_ALLOWANCE_S: Final = 5.0
+"""A tap is given up after three seconds; until then its silence is the card's, not the terminal's."""
+
+REPLAY: Final = 3
+"""A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
+
+ASK: Final = N_("Please ask at the counter")
+"""Instead of a message that tells bystanders about a pupil's money or health."""
+
+DISCREET: Final = frozenset(
+    {
+        Message.NO_FUNDS,
+        Message.STOP_LIST,
+        Message.MEAL_LIMIT,
+        Message.MEAL_FORBIDDEN,
+        Message.NOT_ON_SITE,
+        Message.BENEFIT_EXPIRED,
+        Message.BENEFIT_OUT_OF_SEASON,
+        Message.LIMIT_REACHED,
+    }
+)
+
+
+class State(StrEnum):
+    """What the display is about."""
+
+    IDLE = "idle"
+    CARD = "card"
+    RESULT = "result"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One change of the display, at `at_s` of the terminal's monotonic clock."""
+
+    state: State
+    at_s: float
+    outcome: Outcome | None = None
+
+
+class Display:
+    """What the terminal tells its display. Every method returns at once, on any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.feed: Final[Feed[Shown]] = Feed()
+        self._clock = clock
+        self._heard_s = clock.monotonic()
+        self._serving_until_s = 0.0
+        self._tell(State.IDLE)
+
+    def card(self) -> None:
+        """A card is there and being read."""
+        self._serving_until_s = self._clock.monotonic() + TAP_ALLOWANCE_S
+        self._tell(State.CARD)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """The result for the rider; fits `Terminal.signal`."""
+        self._tell(State.RESULT, outcome)
+
+    def removed(self) -> None:
+        """The card has left."""
+        self._tell(State.IDLE)
+
+    def fault(self) -> None:
+        """The reader is out of order, until `works` or the next card."""
+        self._tell(State.FAULT)
+
+    def works(self) -> None:
+        """The reader works again."""
+        self._tell(State.IDLE)
+
+    def beat(self) -> None:
+        """The terminal's loop is alive. Without it for two seconds the page shows *out of order*."""
+        self._serving_until_s = 0.0
+        self._heard_s = self._clock.monotonic()
+
+    def quiet_ms(self) -> int:
+        """How long the terminal has been silent."""
+        now = self._clock.monotonic()
+        return 0 if now < self._serving_until_s else int((now - self._heard_s) * 1000)
+
+    def age_ms(self, shown: Shown) -> int:
+        """How long ago it was told."""
+        return int((self._clock.monotonic() - shown.at_s) * 1000)
+
+    def _tell(self, state: State, outcome: Outcome | None = None) -> None:
+        self._heard_s = now = self._clock.monotonic()
+        self.feed.publish(Shown(state, now, outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """`second`: a further language, shown smaller under the first. `discreet`: others look on (M-38)."""
+
+    language: str
+    second: str = ""
+    discreet: bool = False
+
+
+def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRoute]:
+    """The page at `/`, its events at `/events`, its files. Raises `TerminalError` for a language without texts."""
+    pages = Pages()
+    for language in (settings.language, settings.second):
+        if language:
+            translator(language)
+
+    async def show(request: Request) -> Response:
+        return pages.page(
+            request, "display.html", settings.language, second=settings.second, rest=_rest(settings)
+        )
+
+    async def events(request: Request) -> Response:
+        return event_stream(
+            request,
+            display.feed,
+            lambda shown: _encoded(shown, display, settings),
+            quiet_ms=display.quiet_ms,
+            replay=REPLAY,
+        )
+
+    return [Route("/", show), Route("/events", events), pages.static]
+
+
+IDLE_TEXT: Final = N_("Tap your card")
+CARD_TEXT: Final = N_("Hold the card still")
+
+
+def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
+    """What is shown without a result: in both languages, the second one may be empty."""
+    first, second = settings.language, settings.second
+    plain = {"idle": IDLE_TEXT, "card": CARD_TEXT}
+    texts = {
+        name: (translator(first).gettext(line), translator(second).gettext(line) if second else "")
+        for name, line in plain.items()
+    }
+    fault = Message.OUT_OF_ORDER
+    texts["fault"] = (text(fault, first), text(fault, second) if second else "")
+    return texts
+
+
+def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
+    """One change for the page."""
+    told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    if shown.outcome is None:
+        return told
+    lines = [
+        _line(shown.outcome, language, settings)
+        for language in (settings.language, settings.second)
+        if language
+    ]
+    beeps = sound(shown.outcome.message)
+    return told | {
+        "colour": colour(shown.outcome.message),
+        "lines": lines,
+        "sound": beeps._asdict(),
+        "hold_ms": min(1500 + 40 * len(lines[0]), 4500),
+    }
+
+
+def _line(outcome: Outcome, language: str, settings: DisplaySettings) -> str:
+    if settings.discreet and outcome.message in DISCREET:
+        return translator(language).gettext(ASK)
+    return text(outcome.message, language, outcome.values)

@@ -1,0 +1,92 @@
+// What the passenger sees and hears. The terminal says what there is to show; this says for how long and how large.
+
+import {fit} from "./fit.js";
+import {live} from "./live.js";
+import {beep} from "./sound.js";
+
+const STAYS_MS = 10_000; // a result leaves after this even if the card lies there for ever
+const READING_MS = 6_000; // a tap that says nothing more has ended somehow
+const AUDIBLE_MS = 1_000; // an older result is seen again after a reload, but was heard before
+
+const display = document.getElementById("display");
+const words = display.querySelector(".words");
+const line = document.getElementById("line");
+const second = document.getElementById("second");
+const resting = Object.fromEntries(["idle", "card", "fault"].map((name) => [name, JSON.parse(display.dataset[name])]));
+
+let now = {look: "idle", lines: resting.idle}; // what the terminal last said
+let until = 0; // a result can be read at least until then
+let silent = false;
+let timer;
+
+function paint() {
+  const {look, lines} = silent ? {look: "fault", lines: resting.fault} : now;
+  display.dataset.look = look;
+  setSentences(line, lines[0]);
+  if (second) second.textContent = lines[1];
+  fit(words, display);
+}
+
+// The first sentence large, the rest of the message below it. Texts are put in as text, never as HTML.
+function setSentences(element, text) {
+  const end = text.indexOf(". ");
+  if (end < 0) {
+    element.textContent = text;
+    return;
+  }
+  const rest = document.createElement("span");
+  rest.className = "rest";
+  rest.textContent = text.slice(end + 2);
+  element.replaceChildren(`${text.slice(0, end + 1)} `, rest);
+}
+
+function show(look, lines, leaveAfterMs) {
+  clearTimeout(timer);
+  now = {look, lines};
+  paint();
+  if (leaveAfterMs !== undefined) timer = setTimeout(idle, Math.max(0, leaveAfterMs));
+}
+
+function rest(look, leaveAfterMs) {
+  until = 0;
+  show(look, resting[look], leaveAfterMs);
+}
+
+function idle() {
+  rest("idle");
+}
+
+const told = {
+  card: ({age_ms}) => rest("card", READING_MS - age_ms),
+  fault: () => rest("fault"),
+  idle: () => {
+    const left = until - performance.now();
+    if (left > 0) {
+      clearTimeout(timer);
+      timer = setTimeout(idle, left);
+    } else {
+      idle();
+    }
+  },
+  result: ({colour, lines, sound, hold_ms, age_ms}) => {
+    until = performance.now() + hold_ms - age_ms;
+    show(colour, lines, STAYS_MS - age_ms);
+    if (age_ms < AUDIBLE_MS) beep(colour, sound);
+  },
+};
+
+live(display.dataset.events, {
+  value: (event) => told[event.state](event),
+  silent: () => {
+    silent = true;
+    paint();
+  },
+  back: () => {
+    silent = false;
+    paint();
+  },
+  gap: () => {}, // only the newest counts, and it follows
+});
+
+new ResizeObserver(() => fit(words, display)).observe(display);
+paint();

@@ -1,0 +1,195 @@
+"""Serving pages: headers, static files, feeds and streams."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterator
+from threading import Thread
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from terminal.clock import SystemClock
+from terminal.errors import PortInUse
+from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.feed import Entry, Feed
+from terminal.screen.headers import HEADERS
+from terminal.screen.server import ScreenServer
+from terminal.screen.stream import event_stream
+
+
+@pytest.fixture
+def feed() -> Feed[str]:
+    return Feed(keep=4)
+
+
+@pytest.fixture
+def server(feed: Feed[str]) -> Iterator[ScreenServer]:
+    async def events(request: Request) -> Response:
+        return event_stream(request, feed, lambda value: value)
+
+    display = Display(SystemClock())
+    routes = [
+        Route("/events", events),
+        Mount("/inner", routes=display_routes(display, DisplaySettings("ru"))),
+    ]
+    with ScreenServer(Starlette(routes=routes)) as server:
+        yield server
+
+
+def told(server: ScreenServer, count: int, path: str = "/events", **headers: str) -> list[str]:
+    """The next `count` values or gaps of a stream: lines of data whose event is no heartbeat."""
+    found: list[str] = []
+    with httpx.stream("GET", server.url + path, headers=headers, timeout=5) as stream:
+        heartbeat = False
+        for line in stream.iter_lines():
+            if line.startswith("event:"):
+                heartbeat = line == "event: heartbeat"
+            elif line.startswith("data:"):
+                if not heartbeat:
+                    found.append(line)
+                heartbeat = False
+            if len(found) >= count:
+                break
+    return found
+
+
+# feed
+
+
+def test_a_feed_keeps_the_newest_and_numbers_everything(feed: Feed[str]) -> None:
+    assert [feed.publish(letter) for letter in "abcdef"] == [1, 2, 3, 4, 5, 6]
+    assert feed.recent() == [Entry(3, "c"), Entry(4, "d"), Entry(5, "e"), Entry(6, "f")]
+    assert feed.recent(after=5) == [Entry(6, "f")]
+    assert feed.recent(after=6) == feed.recent(after=99) == []
+
+
+def test_a_position_of_another_run_is_unknown(feed: Feed[str]) -> None:
+    feed.publish("a")
+    assert feed.number_of(feed.position) == 1
+    assert feed.number_of(f"{feed.epoch}.99") == 1
+    other: Feed[str] = Feed()
+    for nonsense in (other.position, "", "1", f"{feed.epoch}.", f"{feed.epoch}.-1", f"{feed.epoch}.٣"):
+        assert feed.number_of(nonsense) is None
+
+
+def test_a_subscriber_gets_everything_in_order_from_another_thread() -> None:
+    feed: Feed[int] = Feed(keep=10_000)
+
+    async def follow() -> list[int]:
+        found = []
+        async for entry in feed.subscribe(after=0):
+            found.append(entry.value)
+            if len(found) == 5000:
+                break
+        return found
+
+    publisher = Thread(target=lambda: [feed.publish(value) for value in range(5000)])
+    publisher.start()
+    assert asyncio.run(asyncio.wait_for(follow(), 30)) == list(range(5000))
+    publisher.join()
+
+
+def test_publishing_after_the_loop_was_closed_does_not_raise() -> None:
+    feed: Feed[str] = Feed()
+    loop = asyncio.new_event_loop()
+
+    async def listen() -> None:
+        feed.listening().__enter__()  # never left: its server was killed
+
+    loop.run_until_complete(listen())
+    loop.close()
+    assert feed.publish("a") == 1
+
+
+# streams
+
+
+def test_a_new_page_gets_the_newest_value_and_a_returning_one_what_it_missed(
+    server: ScreenServer, feed: Feed[str]
+) -> None:
+    for letter in "abc":
+        feed.publish(letter)
+    assert told(server, 1) == ['data: "c"']
+    assert told(server, 2, **{"Last-Event-ID": f"{feed.epoch}.1"}) == ['data: "b"', 'data: "c"']
+    assert told(server, 1, f"/events?after={feed.epoch}.2") == ['data: "c"']
+
+
+def test_who_missed_some_is_told_how_many(server: ScreenServer, feed: Feed[str]) -> None:
+    for letter in "abcdef":
+        feed.publish(letter)
+    assert told(server, 2, f"/events?after={feed.epoch}.1") == ['data: {"missed":1}', 'data: "c"']
+
+
+def test_a_page_that_leaves_is_forgotten(server: ScreenServer, feed: Feed[str]) -> None:
+    feed.publish("a")
+    told(server, 1)
+    for _ in range(100):
+        if feed.subscribers == 0:
+            return
+        told(server, 1)
+    assert feed.subscribers <= 1
+
+
+# server
+
+
+def test_every_answer_carries_the_policy(server: ScreenServer) -> None:
+    for path in ("/inner/", "/nothing", "/inner/static/base.css"):
+        answer = httpx.get(server.url + path)
+        assert HEADERS.items() <= dict(answer.headers).items() or all(
+            answer.headers[name] == value for name, value in HEADERS.items()
+        )
+
+
+def test_no_script_or_style_stands_in_the_page(server: ScreenServer) -> None:
+    html = httpx.get(server.url + "/inner/").text
+    assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\bsrc=)", html)
+
+
+def test_static_files_are_kept_while_their_hash_holds(server: ScreenServer) -> None:
+    html = httpx.get(server.url + "/inner/").text
+    address = re.search(r'href="(/inner/static/base\.css\?v=\w+)"', html)
+    assert address is not None
+    assert "immutable" in httpx.get(server.url + address[1]).headers["cache-control"]
+    plain = httpx.get(server.url + "/inner/static/base.css")
+    assert plain.headers["cache-control"] == "no-cache"
+    same = httpx.get(server.url + "/inner/static/base.css", headers={"If-None-Match": plain.headers["etag"]})
+    assert same.status_code == 304
+    for outside in ("../page.py", "..%2fpage.py", "/etc/passwd", "templates/base.html"):
+        assert httpx.get(f"{server.url}/inner/static/{outside}").status_code == 404
+
+
+def test_foreign_names_get_no_answer(server: ScreenServer) -> None:
+    assert httpx.get(server.url + "/inner/", headers={"Host": "evil.example"}).status_code == 421
+    assert httpx.get(server.url + "/inner/", headers={"Host": f"localhost:{server.port}"}).status_code == 200
+
+
+def test_a_taken_port_is_named(server: ScreenServer) -> None:
+    with pytest.raises(PortInUse, match=f"127.0.0.1:{server.port} is in use"):
+        ScreenServer(Starlette(), port=server.port)
+
+
+def test_stopping_ends_open_streams_and_stuck_browsers(feed: Feed[str]) -> None:
+    async def events(request: Request) -> Response:
+        return event_stream(request, feed, lambda value: value)
+
+    server = ScreenServer(Starlette(routes=[Route("/events", events)]))
+    server.start()
+    with socket.create_connection((server.host, server.port)) as stuck:
+        stuck.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert stuck.recv(15).startswith(b"HTTP/1.1 200")
+        server.stop()
+    server.stop()
+
+
+def test_a_page_opens_in_chromium(server: ScreenServer, page: Page) -> None:
+    page.goto(server.url + "/inner/")
+    assert page.locator("main").is_visible()
