@@ -46,6 +46,9 @@ class Wire:
         self.answers.append(Answer(reply.status, reply.body))
         return self.alter(self.answers[-1])
 
+    def abort(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

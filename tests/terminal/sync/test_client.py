@@ -207,5 +207,5 @@ def test_a_terminal_that_is_not_enrolled_is_told_what_to_do(tmp_path, collector)
     stranger.append(day(1))
     problem = stranger.client.sync_once().problem
     assert "unknown_terminal" in problem.what
-    assert "Put the public key of terminal 9" in problem.advice
+    assert "enrol terminal 9" in problem.advice
     stranger.journal.close()
