@@ -8,7 +8,13 @@ import msgspec
 
 from terminal.collector.alarms import SeenAlarm
 from terminal.collector.days import By
-from terminal.collector.operator_routes import MOST_ALARMS, MOST_TERMINALS, PREFIX, Acknowledgement
+from terminal.collector.operator_routes import (
+    METRICS_PATH,
+    MOST_ALARMS,
+    MOST_TERMINALS,
+    PREFIX,
+    Acknowledgement,
+)
 from terminal.collector.terminal_routes import HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import DayView, Status, TerminalView
@@ -17,6 +23,8 @@ from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
 JSON: Final = "application/json"
+METRICS_TYPE: Final = "text/plain"
+TEXT: Final = {"type": "string"}
 TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
 
 _SHAPES: Final = (
@@ -168,7 +176,13 @@ def _operator_paths() -> dict[str, Any]:
             )
         },
     }
-    return {PREFIX + path: methods for path, methods in operations.items()}
+    numbers = {
+        "200": {"description": "Prometheus' text format.", "content": {METRICS_TYPE: {"schema": TEXT}}}
+    }
+    return {
+        **{PREFIX + path: methods for path, methods in operations.items()},
+        METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
+    }
 
 
 def _operation(
