@@ -49,3 +49,14 @@ DenyList = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 Lang = Annotated[Language, typer.Option("--language", help="Language of the passenger's messages.")]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", help="Trust collectors certified by this authority (PEM), and no others."),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="This terminal's TLS certificate (PEM), where one is asked for."),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", help="Its private key (PEM), if not in the same file.")
+]
