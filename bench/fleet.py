@@ -25,6 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_least, at_most
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.fleet.server import prepare_stream
+from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+from terminal.collector.fleet.stream import FleetStream, Line
+from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import Intent, Refused, parse_record
 from terminal.sync.wire import BATCHES_PATH, build_batch, encode
@@ -43,6 +47,7 @@ LOADS: Final = ((2, 3_200), (20, 1_600), (200, 480))
 """Records of a batch, batches in all: one tap at once, a busy minute, catching up."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 RIDES: Final = 600
+ENTERING: Final = 5_000
 KINDS: Final = ("adult_purse", "month_pass", "social_pack_45")
 
 
@@ -220,7 +225,6 @@ def cluster() -> Iterator[Result]:
         for server in servers:
             stack.callback(server.kill)
             server.start()
-        time.sleep(3)
         yield from _fleet(stack, folder, servers, replicas=3, loads=LOADS, name="fleet R3")
 
 
@@ -239,7 +243,11 @@ def _fleet(
     dsn = postgres.new_database()
     where = [*(part for server in servers for part in ("--nats", server.url)), "--database", dsn]
     prepare = [sys.executable, "-m", "terminal.cli.app", "fleet", "prepare", *where]
-    subprocess.run([*prepare, "--replicas", str(replicas), "--max-gib", "2"], check=True, capture_output=True)
+    prepare += ["--replicas", str(replicas), "--max-gib", "2"]
+    until(
+        "the cluster has formed",
+        lambda: subprocess.run(prepare, capture_output=True, check=False).returncode == 0,
+    )
     gateway, said = stack.enter_context(
         program("fleet", "gateway", "--folder", str(folder / "gateway"), "--port", "0", *where)
     )
@@ -259,6 +267,56 @@ def _fleet(
         yield from _consuming(dsn, where, records, count, label, postmaster(postgres))
     yield at_most(f"{name}: memory of a gateway", memory_mb(gateway.pid), "MB", 200)
     yield at_most(f"{name}: memory of a NATS server", memory_mb(brokers[0]), "MB", 500)
+
+
+def entering() -> Iterator[Result]:
+    """How many batches one stream of three servers takes in, each flushed by all three onto this one disk."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
+        servers = nats_cluster(folder)
+        for server in servers:
+            stack.callback(server.kill)
+            server.start()
+        where = StreamSettings(tuple(server.url for server in servers))
+        until("the cluster has formed", lambda: _prepared(where))
+        bodies = real_taps().bodies[:2]
+        for turn, in_flight in enumerate((16, 128)):
+            cpu = Cpu(*(server.process.pid for server in servers if server.process is not None))
+            terminals = range(1 + turn * ENTERING, 1 + (turn + 1) * ENTERING)
+            wall_s = asyncio.run(_enter(where, bodies, terminals, in_flight))
+            label = f"one stream of three servers, {in_flight} batches in flight"
+            yield at_least(f"{label}, taken in", ENTERING / wall_s, "batches per s", 1_000)
+            yield at_most(f"{label}, CPU of NATS", cpu.seconds() / ENTERING * 1e3, "ms a batch", 5)
+
+
+def _prepared(where: StreamSettings) -> bool:
+    try:
+        asyncio.run(prepare_stream(where, ConsumerSettings(), 3, 1 << 30))
+    except CollectorError:
+        return False
+    return True
+
+
+async def _enter(where: StreamSettings, bodies: tuple[bytes, ...], terminals: range, in_flight: int) -> float:
+    signer, batches = Ed25519PrivateKey.generate(), []
+    for number in terminals:
+        head = genesis(number)
+        for body in bodies:
+            head = Head(head.sequence + 1, link(head.hash, body))
+        batch = build_batch(number, genesis(number), bodies, head, 1, signer)
+        batches.append((batch, head.hash, encode(batch)))
+    waiting = iter(batches)
+    stream = await FleetStream.open(where)
+
+    async def sender() -> None:
+        for batch, last_hash, data in waiting:
+            await stream.extend(batch, last_hash, data, Line(0, None))
+
+    start = time.perf_counter()
+    await asyncio.gather(*(sender() for _ in range(in_flight)))
+    wall_s = time.perf_counter() - start
+    await stream.close()
+    return wall_s
 
 
 def postmaster(postgres: Postgres) -> int:
