@@ -186,19 +186,20 @@ class Collector:
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
         self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets)
+        self.gate = Gate(
+            limits,
+            DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
+            TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
+        )
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
-        settings, limits, clock = self._settings, self._settings.limits, self._clock
+        settings, clock = self._settings, self._clock
         terminals = TerminalSide(
             intake=self.intake,
             store=self.store,
             enrolment=self.enrolment,
-            gate=Gate(
-                limits,
-                DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
-                TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
-            ),
+            gate=self.gate,
             clock=clock,
             collector_key=self._key.public_key().public_bytes_raw(),
             behind=self.books.behind,
