@@ -123,6 +123,8 @@ class HttpLink:
         return answer
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
+        if response.length is None and not response.chunked:
+            raise http.client.IncompleteRead(b"")  # a head that was cut looks just like that
         body = b""
         while piece := response.read(8_192):
             body += piece
