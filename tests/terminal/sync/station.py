@@ -27,6 +27,9 @@ class StepClock:
         self._now += timedelta(milliseconds=1)
         return self._now
 
+    def ahead(self, ms: int) -> None:
+        self._now += timedelta(milliseconds=ms)
+
     def monotonic(self) -> float:
         return self._now.timestamp()
 
