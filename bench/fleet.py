@@ -176,6 +176,8 @@ def embedded() -> Iterator[Result]:
         folder = Path(name)
         with program("collector", "--folder", str(folder), "--port", "0") as (process, said):
             load = Load(taps.bodies, 1_000, Enrolment(folder / "terminals"))
+            load.send(str(said["url"]), load.batches(20, 480))  # its files get their first size
+            time.sleep(1)
             for records, count in LOADS:
                 batches = load.batches(records, count)
                 load.wire_bytes, cpu, before = 0, Cpu(process.pid), folder_bytes(folder)
