@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ REALM: Final = 'Basic realm="collector", charset="UTF-8"'
 LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MOST_TERMINALS: Final = 0xFFFFFF
 MOST_ALARMS: Final = 10**12
+DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
 BODY_S: Final = 20.0
 REPORT_CATCH_UP_S: Final = 2.0
@@ -237,6 +239,8 @@ class OperatorSide:
         if isinstance(query, Response):
             return query
         day = request.path_params["day"]
+        if not DAY.fullmatch(day):
+            return _wrong("Give a service day like 2026-09-15.")
 
         def work() -> object:
             self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)
