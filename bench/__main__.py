@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, feed_decisions, fleet, gtfs, pcsc, process, taps
+from bench import card, fares, feed_decisions, fleet, gtfs, idle, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -15,6 +15,8 @@ SUITE = (
     card.personalising,
     process.start,
     process.memory,
+    idle.waiting,
+    idle.working,
     pcsc.exchanges,
     pcsc.card_cost,
     card.memory,
@@ -29,6 +31,7 @@ SUITE = (
     fleet.embedded,
     fleet.fleet,
     fleet.cluster,
+    fleet.entering,
 )
 
 

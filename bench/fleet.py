@@ -25,6 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_least, at_most
 from terminal.collector.enrolment import Enrolment
+from terminal.collector.fleet.server import prepare_stream
+from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
+from terminal.collector.fleet.stream import FleetStream, Line
+from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import Intent, Refused, parse_record
 from terminal.sync.wire import BATCHES_PATH, build_batch, encode
@@ -39,10 +43,11 @@ from tests.terminal.fleet.servers import (
 )
 
 TERMINALS: Final = 16
-LOADS: Final = ((2, 2_400), (20, 1_600), (200, 480))
+LOADS: Final = ((2, 3_200), (20, 1_600), (200, 480))
 """Records of a batch, batches in all: one tap at once, a busy minute, catching up."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 RIDES: Final = 600
+ENTERING: Final = 5_000
 KINDS: Final = ("adult_purse", "month_pass", "social_pack_45")
 
 
@@ -171,15 +176,17 @@ def embedded() -> Iterator[Result]:
         folder = Path(name)
         with program("collector", "--folder", str(folder), "--port", "0") as (process, said):
             load = Load(taps.bodies, 1_000, Enrolment(folder / "terminals"))
-            sent = 0
+            load.send(str(said["url"]), load.batches(20, 480))  # its files get their first size
+            time.sleep(1)
             for records, count in LOADS:
                 batches = load.batches(records, count)
-                load.wire_bytes, cpu = 0, Cpu(process.pid)
+                load.wire_bytes, cpu, before = 0, Cpu(process.pid), folder_bytes(folder)
                 wall_s = load.send(str(said["url"]), batches)
-                sent += records * count
+                time.sleep(2)  # its books follow
                 yield from costs("embedded", records, count, wall_s, cpu.seconds(), load.wire_bytes)
+                disk = (folder_bytes(folder) - before) / (records * count)
+                yield at_most(f"embedded: batches of {records}, disk", disk, "bytes a record", 2_048)
             yield at_most("embedded: memory", memory_mb(process.pid), "MB", 300)
-        yield at_most("embedded: disk", folder_bytes(folder) / sent, "bytes a record", 2_048)
 
 
 def costs(
@@ -220,8 +227,7 @@ def cluster() -> Iterator[Result]:
         for server in servers:
             stack.callback(server.kill)
             server.start()
-        time.sleep(3)
-        yield from _fleet(stack, folder, servers, replicas=3, loads=LOADS[1:], name="fleet R3")
+        yield from _fleet(stack, folder, servers, replicas=3, loads=LOADS, name="fleet R3")
 
 
 def _fleet(
@@ -239,50 +245,116 @@ def _fleet(
     dsn = postgres.new_database()
     where = [*(part for server in servers for part in ("--nats", server.url)), "--database", dsn]
     prepare = [sys.executable, "-m", "terminal.cli.app", "fleet", "prepare", *where]
-    subprocess.run([*prepare, "--replicas", str(replicas), "--max-gib", "2"], check=True, capture_output=True)
+    prepare += ["--replicas", str(replicas), "--max-gib", "2"]
+    until(
+        "the cluster has formed",
+        lambda: subprocess.run(prepare, capture_output=True, check=False).returncode == 0,
+    )
     gateway, said = stack.enter_context(
         program("fleet", "gateway", "--folder", str(folder / "gateway"), "--port", "0", *where)
     )
     load = Load(real_taps().bodies, 1_000, Enrolment(folder / "gateway" / "terminals"))
-    sent = 0
-    assert postgres.process is not None
-    database = int((postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
     brokers = [server.process.pid for server in servers if server.process is not None]
+    stores = [folder / server.name for server in servers]
     for records, count in loads:
         batches = load.batches(records, count)
         load.wire_bytes, cpu, broker = 0, Cpu(gateway.pid), Cpu(*brokers)
+        kept = sum(map(folder_bytes, stores))
         wall_s = load.send(str(said["url"]), batches)
-        sent += records * count
         yield from costs(name, records, count, wall_s, cpu.seconds(), load.wire_bytes)
-        yield at_most(
-            f"{name}: batches of {records}, CPU of NATS", broker.seconds() / count * 1e3, "ms a batch", 5
-        )
+        label = f"{name}: batches of {records}"
+        yield at_most(f"{label}, CPU of NATS", broker.seconds() / count * 1e3, "ms a batch", 5)
+        disk = (sum(map(folder_bytes, stores)) - kept) / (records * count)
+        yield at_most(f"{label}, disk of NATS until trimmed", disk, "bytes a record", 1_500 * replicas)
+        yield from _consuming(dsn, where, records, count, label, postmaster(postgres))
     yield at_most(f"{name}: memory of a gateway", memory_mb(gateway.pid), "MB", 200)
     yield at_most(f"{name}: memory of a NATS server", memory_mb(brokers[0]), "MB", 500)
-    stored = sum(folder_bytes(folder / server.name) for server in servers)
-    yield at_most(f"{name}: disk of NATS before trimming", stored / sent, "bytes a record", 600 * replicas)
-    yield from _consuming(stack, dsn, where, sent, database, name)
+
+
+def entering() -> Iterator[Result]:
+    """How many batches one stream of three servers takes in, each flushed by all three onto this one disk."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
+        servers = nats_cluster(folder)
+        for server in servers:
+            stack.callback(server.kill)
+            server.start()
+        where = StreamSettings(tuple(server.url for server in servers))
+        until("the cluster has formed", lambda: _prepared(where))
+        bodies = real_taps().bodies[:2]
+        for turn, in_flight in enumerate((16, 128)):
+            cpu = Cpu(*(server.process.pid for server in servers if server.process is not None))
+            terminals = range(1 + turn * ENTERING, 1 + (turn + 1) * ENTERING)
+            wall_s = asyncio.run(_enter(where, bodies, terminals, in_flight))
+            label = f"one stream of three servers, {in_flight} batches in flight"
+            yield at_least(f"{label}, taken in", ENTERING / wall_s, "batches per s", 1_000)
+            yield at_most(f"{label}, CPU of NATS", cpu.seconds() / ENTERING * 1e3, "ms a batch", 5)
+
+
+def _prepared(where: StreamSettings) -> bool:
+    try:
+        asyncio.run(prepare_stream(where, ConsumerSettings(), 3, 1 << 30))
+    except CollectorError:
+        return False
+    return True
+
+
+async def _enter(where: StreamSettings, bodies: tuple[bytes, ...], terminals: range, in_flight: int) -> float:
+    signer, batches = Ed25519PrivateKey.generate(), []
+    for number in terminals:
+        head = genesis(number)
+        for body in bodies:
+            head = Head(head.sequence + 1, link(head.hash, body))
+        batch = build_batch(number, genesis(number), bodies, head, 1, signer)
+        batches.append((batch, head.hash, encode(batch)))
+    waiting = iter(batches)
+    stream = await FleetStream.open(where)
+
+    async def sender() -> None:
+        for batch, last_hash, data in waiting:
+            await stream.extend(batch, last_hash, data, Line(0, None))
+
+    start = time.perf_counter()
+    await asyncio.gather(*(sender() for _ in range(in_flight)))
+    wall_s = time.perf_counter() - start
+    await stream.close()
+    return wall_s
+
+
+def postmaster(postgres: Postgres) -> int:
+    """The process all of PostgreSQL descends from."""
+    return int((postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def _consuming(
-    stack: ExitStack, dsn: str, where: list[str], sent: int, database: int, name: str
+    dsn: str, where: list[str], records: int, count: int, label: str, database: int
 ) -> Iterator[Result]:
-    log_before = _ask(dsn, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-    postgres_cpu = Cpu(database)
-    start = time.perf_counter()
-    consumer, _ = stack.enter_context(program("fleet", "consumer", *where))
-    until("all is stored", lambda: _ask(dsn, "SELECT sum(sequence) FROM terminal") == sent)
-    wall_s = time.perf_counter() - start
-    yield at_least(
-        f"{name}: a consumer stores by COPY, records", sent / wall_s, "per s", 10_000, "with its start"
-    )
-    yield at_most(f"{name}: CPU of the consumer", _cpu_s(consumer.pid) / sent * 1e6, "µs a record", 100)
-    yield at_most(f"{name}: CPU of PostgreSQL", postgres_cpu.seconds() / sent * 1e6, "µs a record", 100)
-    yield at_most(f"{name}: memory of a consumer", memory_mb(consumer.pid), "MB", 300)
-    held = _ask(dsn, "SELECT pg_total_relation_size('record') + pg_total_relation_size('receipt')")
-    yield at_most(f"{name}: disk of PostgreSQL's tables", held / sent, "bytes a record", 1_024)
-    log = _ask(dsn, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn") - log_before
-    yield at_most(f"{name}: PostgreSQL's write-ahead log", log / sent, "bytes a record", 2_048)
+    """What waits in the stream into the database, by one consumer."""
+    written, held = _ask(dsn, WRITTEN), _ask(dsn, HELD)
+    sent = records * count
+    goal = _ask(dsn, STORED) + sent
+    with program("fleet", "consumer", *where) as (consumer, _):
+        cpu, postgres_cpu, start = Cpu(consumer.pid), Cpu(database), time.perf_counter()
+        until("all is stored", lambda: _ask(dsn, STORED) == goal)
+        wall_s = time.perf_counter() - start
+        yield at_least(
+            f"{label}, stored by COPY, records",
+            sent / wall_s,
+            "per s",
+            {2: 1_000, 20: 5_000, 200: 20_000}[records],
+            f"{count / wall_s:.0f} batches per s",
+        )
+        yield at_most(f"{label}, CPU of the consumer", cpu.seconds() / count * 1e3, "ms a batch", 10)
+        yield at_most(f"{label}, CPU of PostgreSQL", postgres_cpu.seconds() / count * 1e3, "ms a batch", 10)
+        yield at_most(f"{label}, memory of the consumer", memory_mb(consumer.pid), "MB", 300)
+    yield at_most(f"{label}, disk of the tables", (_ask(dsn, HELD) - held) / sent, "bytes a record", 1_024)
+    log = (_ask(dsn, WRITTEN) - written) / sent
+    yield at_most(f"{label}, PostgreSQL's write-ahead log", log, "bytes a record", 2_048)
+
+
+STORED: Final = "SELECT sum(sequence) FROM terminal"
+HELD: Final = "SELECT pg_total_relation_size('record') + pg_total_relation_size('receipt')"
+WRITTEN: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 
 def _ask(dsn: str, query: str) -> int:

@@ -115,3 +115,14 @@ Receipts = Annotated[
         help="Folder of the stand-in for a fiscal adapter: tickets and requests; default: in --state."
     ),
 ]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", help="Trust collectors certified by this authority (PEM), and no others."),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="This terminal's TLS certificate (PEM), where one is asked for."),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", help="Its private key (PEM), if not in the same file.")
+]

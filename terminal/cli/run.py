@@ -32,6 +32,9 @@ from terminal.cli.options import (
     ScreenPort,
     SecondLanguage,
     State,
+    TlsCa,
+    TlsCert,
+    TlsKey,
     TypedSignIn,
     Vehicle,
 )
@@ -77,6 +80,9 @@ def run(
     collector: Annotated[
         str | None, typer.Option(help="Send records to this collector in the background.")
     ] = None,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     verify_credential: Annotated[
         VerifyCredential, typer.Option(help="When to verify the issuer's signature under concessions.")
     ] = VerifyCredential.NEVER,
@@ -138,9 +144,9 @@ def run(
     from terminal.cli.serve import reader_for, serve
     from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
+    from terminal.journal.room import FillWatch
     from terminal.messages import text
-    from terminal.shift import open_shift as begin_shift
-    from terminal.shift import require_shift_of
+    from terminal.sync.address import TlsFiles
 
     clock, turn = SystemClock(), Lock()
     asked = ConsoleOptions(
@@ -161,13 +167,16 @@ def run(
         told = passenger.told(_say_nothing if json else tell)
         terminal = stack.enter_context(open_terminal(station, clock, told))
         vitals = _vitals(terminal, station, cards.port.name, collector, _log(number, clock, log, log_level))
-        sync = stack.enter_context(background_sync(terminal.journal, state, collector, clock, vitals.synced))
+        tls = TlsFiles(tls_ca, tls_cert, tls_key)
+        sync = stack.enter_context(
+            background_sync(terminal.journal, state, collector, clock, vitals.synced, tls)
+        )
         recorded = stack.enter_context(recording(record, clock, masked=not record_unmasked))
         operator = stack.enter_context(operator_console(asked, terminal, state, turn))
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
-        if open_shift is not None and terminal.journal.open_shift is None:
-            begin_shift(terminal.journal, clock.now(), open_shift, profile.value, route, direction)
-        require_shift_of(terminal.journal, profile.value)
+        _begin_shift(terminal, vitals.events, open_shift, route, direction)
+        fill = FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what))
+        fill.look()
         if metrics is not None:
             _show_metrics(stack, metrics, vitals)
         if not json:
@@ -180,6 +189,7 @@ def run(
             else:
                 print(report_as_line(report, terminal.policy.zone), flush=True)
             operator(report)
+            fill.look()
             if sync is not None:
                 sync.wake()
 
@@ -190,6 +200,23 @@ def run(
 
         stack.enter_context(open_line(state, Counter(terminal.canteen, clock, turn)))
         serve(terminal, cards, show, vitals, turn, recorded=recorded)
+
+
+def _begin_shift(terminal: Terminal, events: Log, operator: str | None, route: int, direction: int) -> None:
+    """Open a shift if one is asked for and none is open; what is asked for in vain is said."""
+    from terminal.shift import open_shift, require_shift_of
+
+    journal = terminal.journal
+    shift = journal.open_shift
+    if operator is not None and shift is None:
+        open_shift(journal, terminal.clock.now(), operator, terminal.profile, route, direction)
+    require_shift_of(journal, terminal.profile)
+    if shift is not None and (operator is not None or route or direction):
+        where = f"route {shift.route}, direction {shift.direction}"
+        says = (
+            f"shift {shift.shift} is still open ({where}) and goes on: --open-shift, --route and --direction "
+        )
+        events.notice("shift", says + "count for a new one. Close it with `terminal shift close` first.")
 
 
 def _say_nothing(_outcome: Outcome) -> None:

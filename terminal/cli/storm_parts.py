@@ -161,5 +161,8 @@ class StormLink:
         """Whoever sits in between sees the head, and would like the terminal to forget its rows."""
         return encode(build_ack(batch.terminal, batch.head, batch.sent_at_ms, self._stranger))
 
+    def abort(self) -> None:
+        """Exchanges here end at once anyway."""
+
     def close(self) -> None:
         self._late.clear()

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_COLLECTOR, DEFAULT_STATE, CollectorUrl, Json, Number, State
+from terminal.cli.options import (
+    DEFAULT_COLLECTOR,
+    DEFAULT_STATE,
+    CollectorUrl,
+    Json,
+    Keys,
+    Number,
+    State,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+)
 
 
 def sync(
@@ -18,6 +29,10 @@ def sync(
     keep_hours: Annotated[
         int, typer.Option(min=0, help="Keep acknowledged records so long before they are deleted (D-06).")
     ] = 72,
+    keys: Keys = None,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     json: Json = False,
 ) -> None:
     """Send this terminal's unsent records to the collector; for a terminal that is not running."""
@@ -25,9 +40,13 @@ def sync(
     from terminal.cli.output import print_json
     from terminal.cli.uplink import sync_client
     from terminal.clock import SystemClock
+    from terminal.sync.address import TlsFiles
 
-    clock = SystemClock()
-    with open_journal(state, number) as journal, sync_client(journal, state, collector, clock) as client:
+    clock, tls = SystemClock(), TlsFiles(tls_ca, tls_cert, tls_key)
+    with (
+        open_journal(state, number, keys, clock) as journal,
+        sync_client(journal, state, collector, clock, tls) as client,
+    ):
         with _progress(json) as advance:
             report = client.sync_once(progress=advance)
         deleted = journal.purge(keep_hours * 3_600_000, int(clock.now().timestamp() * 1000))

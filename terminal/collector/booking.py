@@ -24,13 +24,20 @@ from terminal.collector.days import (
     line_of_tap,
 )
 from terminal.collector.evidence import (
+    END,
     NOTHING_KNOWN,
+    SEEN,
+    SEEN_AGAIN,
+    STATED,
+    STATED_COMMITTED,
+    WENT_ON,
     End,
     Evidence,
     Proof,
     TapId,
     check_proof,
     contradiction,
+    contradicts,
     counter_twice,
     proof_failed,
     stated_by,
@@ -60,6 +67,17 @@ _WATCHED: Final = (
 )
 _AT: Final = _WATCHED + "terminal = ? AND sequence = ?"
 _STARTED_FROM: Final = _WATCHED + "card = ? AND prev_terminal = ? AND prev_sequence = ?"
+# The tap that wrote an event, first, and the taps of a card that started from it.
+_CONCERNED: Final = (
+    "SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched"
+    " WHERE terminal = ?1 AND sequence = ?2 UNION ALL"
+    " SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched"
+    " WHERE card = ?3 AND prev_terminal = ?4 AND prev_sequence = ?5"
+)
+_KEEP_IN_HISTORY: Final = (
+    "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING"
+    " (SELECT count(*) FROM history WHERE card = ?1 AND tmc = ?2)"
+)
 _INSERT_WATCHED: Final = "INSERT INTO watched VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -105,6 +123,8 @@ class Booking:
         self._cells: dict[Cell, list[int]] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
+        self._early: set[TapId] = set()
+        """Rows of the stretch in hand whose event was found on a card before they came."""
         self._received_at_ms = 0
 
     def mark_of(self, terminal: int) -> Mark:
@@ -131,9 +151,12 @@ class Booking:
         # Most taps end a row or two later: those need never be watched.
         ends: dict[int, Committed | NotCommitted] = {}
         for sequence, record in records:
-            if isinstance(record, Committed | NotCommitted) and record.intent < sequence:
+            if isinstance(record, Committed | NotCommitted) and rows[0][0] <= record.intent < sequence:
                 ends.setdefault(record.intent, record)
         mark = self.mark_of(terminal)
+        early = "SELECT terminal, sequence FROM seen_early WHERE terminal = ? AND sequence BETWEEN ? AND ?"
+        span = (terminal, rows[0][0], rows[-1][0])
+        self._early = {(row[0], row[1]) for row in self._execute(early, span)}
         self._records = {(terminal, sequence): record for sequence, record in records}
         for sequence, record in records:
             mark.sequence = sequence
@@ -146,7 +169,8 @@ class Booking:
             case Intent():
                 self._book_tap(row, record, ends.get(row[1]))
             case Committed() | NotCommitted():
-                self._book_end((row[0], record.intent), record)
+                if ends.get(record.intent) is not record:
+                    self._book_end((row[0], record.intent), record)
             case Refused():
                 self._totals[row[0]].count_refusal(record)
                 if record.card_ref is not None:
@@ -180,23 +204,23 @@ class Booking:
             if isinstance(end, Committed):
                 proof, tmc = self._proven(row, intent, end), end.tmc
         if self._was_seen_early(row) or start == row:
-            known |= Evidence.SEEN
-        self._card_shows(row, card, start)
-        if known.end is End.OPEN and self._card_went_on(card, start):
-            known |= Evidence.WENT_ON
+            known |= SEEN
+        others = self._card_shows(row, card, start)
+        if END[known] is End.OPEN and self._card_went_on(card, start):
+            known |= WENT_ON
         tap = Tap(row, card, start, known)
         totals.count_tap(known, proof, intent.charge_minor)
         self._ended(tap, intent, before=None)
-        if known.end is End.COMMITTED:
-            self._committed(tap, tmc)
-        if not known & Evidence.STATED_COMMITTED:
-            values = (*row, card, *start, int(known), known.end.value, self._received_at_ms)
+        if END[known] is End.COMMITTED:
+            self._committed(tap, tmc, others)
+        if not known & STATED_COMMITTED:
+            values = (*row, card, *start, known, END[known].value, self._received_at_ms)
             self._execute(_INSERT_WATCHED, values)
 
     def _book_end(self, tap_id: TapId, record: Committed | NotCommitted) -> None:
         """The terminal's word on a tap that was booked with an earlier part of its journal."""
         tap = self._watched(tap_id)
-        if tap is None or tap.evidence.stated:
+        if tap is None or tap.evidence & STATED:
             return
         intent = self._intent(tap_id)
         proof = self._proven(tap_id, intent, record) if isinstance(record, Committed) else Proof.UNCHECKED
@@ -211,6 +235,8 @@ class Booking:
     def _learn(self, tap: Tap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> Tap:
         """Add a fact about a watched tap, and what follows from it."""
         known = tap.evidence | fact
+        if known == tap.evidence:
+            return tap
         after = tap._replace(evidence=known)
         intent = self._intent(tap.id)
         totals = self._totals.setdefault(tap.id[0], Totals())
@@ -218,58 +244,63 @@ class Booking:
         totals.count_tap(known, proof, intent.charge_minor)
         self._execute(
             "UPDATE watched SET evidence = ?, end = ? WHERE terminal = ? AND sequence = ?",
-            (int(known), known.end.value, *tap.id),
+            (known, END[known].value, *tap.id),
         )
         self._ended(after, intent, before=tap.evidence)
-        if known.end is End.COMMITTED and tap.evidence.end is not End.COMMITTED:
-            self._committed(after, None)
+        if END[known] is End.COMMITTED and END[tap.evidence] is not End.COMMITTED:
+            self._committed(after, None, self._started_from(tap.card, tap.start))
         return after
 
     def _ended(self, tap: Tap, intent: Intent, before: Evidence | None) -> None:
         """Bring the day's sums up to what is now known of a tap."""
-        end = tap.evidence.end
-        if tap.evidence.contradicts and not (before and before.contradicts):
+        end = END[tap.evidence]
+        if contradicts(tap.evidence) and not (before is not None and contradicts(before)):
             self.findings.append(contradiction(tap.id))
-        if before is not None and before.end is end:
+        if before is not None and END[before] is end:
             return
         line = line_of_tap(tap.id[0], intent, self._calendar)
         if before is not None:
-            self._fill(line, STATE_OF[before.end], -1)
+            self._fill(line, STATE_OF[END[before]], -1)
         if end is End.COMMITTED and intent.meal is not None:
             pupil = self._portions.holder_of(tap.id, intent, intent.meal)
             self._portions.give(tap.id, intent.at_ms, pupil, intent.meal)
         else:
             self._fill(line, STATE_OF[end], 1)
 
-    def _committed(self, tap: Tap, tmc: int | None) -> None:
+    def _committed(self, tap: Tap, tmc: int | None, others: list[Tap]) -> None:
         """Other taps that started from the same event did not come true."""
         self._into_history(tap, tmc)
-        for other in self._started_from(tap.card, tap.start):
-            if other.id != tap.id and not other.evidence & Evidence.WENT_ON:
-                self._learn(other, Evidence.WENT_ON)
+        for other in others:
+            if other.id != tap.id:
+                self._learn(self._now(other), WENT_ON)
 
     # What a card shows
 
-    def _card_shows(self, row: TapId, card: bytes, start: TapId) -> None:
-        """`row` found the event `start` on the card."""
-        writer = self._watched(start)
-        if writer is not None:
-            if not writer.evidence & Evidence.SEEN:
-                self._learn(writer, Evidence.SEEN)
-        elif start[1] > self._reached(start[0]):
-            early = "INSERT INTO seen_early VALUES (?, ?) ON CONFLICT DO NOTHING"
-            self._execute(early, start)
-        for tap in self._started_from(card, start):
-            if tap.id[0] == row[0] and tap.id[1] < row[1] and not tap.evidence & Evidence.SEEN_AGAIN:
-                self._learn(tap, Evidence.SEEN_AGAIN)
+    def _card_shows(self, row: TapId, card: bytes, start: TapId) -> list[Tap]:
+        """`row` found the event `start` on the card; return the watched taps that started from it."""
+        found = [_tap(other) for other in self._execute(_CONCERNED, (*start, card, *start))]
+        if not found or found[0].id != start:
+            if start[1] > self._reached(start[0]):
+                self._execute("INSERT INTO seen_early VALUES (?, ?) ON CONFLICT DO NOTHING", start)
+                self._early.add(start)
+        elif not found[0].evidence & SEEN:
+            self._learn(found[0], SEEN)
+        others = [tap for tap in found if tap.start == start and tap.card == card]
+        for tap in others:
+            if tap.id[0] == row[0] and tap.id[1] < row[1] and not tap.evidence & SEEN_AGAIN:
+                self._learn(self._now(tap), SEEN_AGAIN)
+        return others
+
+    def _now(self, tap: Tap) -> Tap:
+        """What is known of a watched tap by now: what one tap taught may have taught others."""
+        return self._watched(tap.id) or tap
 
     def _reached(self, terminal: int) -> int:
         mark = self.marks.get(terminal) or self._before.get(terminal)
         return mark.sequence if mark else 0
 
     def _was_seen_early(self, row: TapId) -> bool:
-        query = "SELECT 1 FROM seen_early WHERE terminal = ? AND sequence = ?"
-        if self._execute(query, row).fetchone() is None:
+        if row not in self._early:
             return False
         self._execute("DELETE FROM seen_early WHERE terminal = ? AND sequence = ?", row)
         return True
@@ -296,14 +327,15 @@ class Booking:
 
     def _into_history(self, tap: Tap, tmc: int | None) -> None:
         """Keep the tap in its card's history; of the taps under one card counter all but the first are findings."""
-        if tmc is not None:
-            query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
-            others: list[TapId] = self._execute(query, (tap.card, tmc)).fetchall()
-            if others:
-                first, *_, last = sorted([tap.id, min(others)])
-                self.findings.append(counter_twice(last, first, tmc))
         values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
-        self._execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", values)
+        (under_it,) = self._execute(_KEEP_IN_HISTORY, values).fetchone()
+        if tmc is None or under_it == 1:
+            return
+        query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
+        others = [(row[0], row[1]) for row in self._execute(query, (tap.card, tmc))]
+        others.remove(tap.id)
+        first, last = sorted([tap.id, min(others)])
+        self.findings.append(counter_twice(last, first, tmc))
 
     # The rest
 
@@ -331,7 +363,9 @@ class Booking:
 
     def _fill(self, line: Line, state: State, times: int) -> None:
         for cell, amount_minor in cells_of(line, state):
-            filled = self._cells.setdefault(cell, [0, 0])
+            filled = self._cells.get(cell)
+            if filled is None:
+                filled = self._cells[cell] = [0, 0]
             filled[0] += times
             filled[1] += times * amount_minor
 
@@ -362,4 +396,4 @@ class Booking:
 
 
 def _tap(found: tuple[int, int, bytes, int, int, int]) -> Tap:
-    return Tap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), Evidence(found[5]))
+    return Tap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), found[5])

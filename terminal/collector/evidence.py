@@ -6,7 +6,7 @@ Both ways of making books use it: all records at once (`terminal.collector.recon
 
 from __future__ import annotations
 
-from enum import Enum, IntFlag
+from enum import Enum
 from typing import Final, TypeAlias
 
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
@@ -34,57 +34,59 @@ class Proof(Enum):
     FAILED = "failed"
 
 
-class Evidence(IntFlag):
-    """Facts about one intent."""
+Evidence: TypeAlias = int
+"""Facts about one intent, added up. Plain numbers: several are handled for every tap of a fleet."""
 
-    STATED_COMMITTED = 1
-    STATED_NOT_COMMITTED = 2
-    RECOVERED = 4
-    """Its terminal stated the end, but did not learn it from the tap itself."""
-    SEEN = 8
-    """Its own event was found on a card."""
-    SEEN_AGAIN = 16
-    """Its terminal, later, still found the event it had found."""
-    WENT_ON = 32
-    """Another tap that started from the same event was committed."""
+NOTHING_KNOWN: Final = 0
+STATED_COMMITTED: Final = 1
+STATED_NOT_COMMITTED: Final = 2
+RECOVERED: Final = 4
+"""Its terminal stated the end, but did not learn it from the tap itself."""
+SEEN: Final = 8
+"""Its own event was found on a card."""
+SEEN_AGAIN: Final = 16
+"""Its terminal, later, still found the event it had found."""
+WENT_ON: Final = 32
+"""Another tap that started from the same event was committed."""
 
-    @property
-    def stated(self) -> bool:
-        return bool(self & (Evidence.STATED_COMMITTED | Evidence.STATED_NOT_COMMITTED))
-
-    @property
-    def end(self) -> End:
-        """How the intent ended; what a card showed counts for more than what a terminal denies."""
-        if self & (Evidence.STATED_COMMITTED | Evidence.SEEN):
-            return End.COMMITTED
-        if self & (Evidence.STATED_NOT_COMMITTED | Evidence.SEEN_AGAIN | Evidence.WENT_ON):
-            return End.NOT_COMMITTED
-        return End.OPEN
-
-    @property
-    def settled(self) -> bool:
-        """The end is known, but its terminal did not learn it from the tap itself."""
-        if self & Evidence.STATED_COMMITTED:
-            return bool(self & Evidence.RECOVERED)
-        if self & Evidence.SEEN:
-            return True
-        if self & Evidence.STATED_NOT_COMMITTED:
-            return bool(self & Evidence.RECOVERED)
-        return self.end is not End.OPEN
-
-    @property
-    def contradicts(self) -> bool:
-        """The terminal denies what a card showed."""
-        return bool(self & Evidence.STATED_NOT_COMMITTED and self & Evidence.SEEN)
+STATED: Final = STATED_COMMITTED | STATED_NOT_COMMITTED
+_ALL: Final = range(64)
 
 
-NOTHING_KNOWN: Final = Evidence(0)
+def _end(known: Evidence) -> End:
+    if known & (STATED_COMMITTED | SEEN):
+        return End.COMMITTED
+    if known & (STATED_NOT_COMMITTED | SEEN_AGAIN | WENT_ON):
+        return End.NOT_COMMITTED
+    return End.OPEN
+
+
+def _settled(known: Evidence) -> bool:
+    if known & STATED_COMMITTED:
+        return bool(known & RECOVERED)
+    if known & SEEN:
+        return True
+    if known & STATED_NOT_COMMITTED:
+        return bool(known & RECOVERED)
+    return _end(known) is not End.OPEN
+
+
+END: Final = tuple(map(_end, _ALL))
+"""How the intent ended, by evidence; what a card showed counts for more than what a terminal denies."""
+
+SETTLED: Final = tuple(map(_settled, _ALL))
+"""Whether the end is known but its terminal did not learn it from the tap itself, by evidence."""
+
+
+def contradicts(known: Evidence) -> bool:
+    """The terminal denies what a card showed."""
+    return bool(known & STATED_NOT_COMMITTED and known & SEEN)
 
 
 def stated_by(record: Committed | NotCommitted) -> Evidence:
     """What a terminal's word on the end is worth; its first word counts."""
-    stated = Evidence.STATED_COMMITTED if isinstance(record, Committed) else Evidence.STATED_NOT_COMMITTED
-    return stated | (Evidence.RECOVERED if record.how == "recovered" else NOTHING_KNOWN)
+    stated = STATED_COMMITTED if isinstance(record, Committed) else STATED_NOT_COMMITTED
+    return stated | RECOVERED if record.how == "recovered" else stated
 
 
 def check_proof(intent: Intent, committed: Committed, registry: CardRegistry) -> Proof:

@@ -105,7 +105,7 @@ class Intake:
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _Refused(Reason.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
-        wait_s = self._buckets.take(batch.terminal) if self._buckets else 0
+        wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
             raise _Refused(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
         return self._store_and_sign(batch, hashes, at_ms)

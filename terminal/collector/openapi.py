@@ -8,7 +8,13 @@ import msgspec
 
 from terminal.collector.alarms import SeenAlarm
 from terminal.collector.days import By
-from terminal.collector.operator_routes import MOST_ALARMS, MOST_TERMINALS, PREFIX, Acknowledgement
+from terminal.collector.operator_routes import (
+    METRICS_PATH,
+    MOST_ALARMS,
+    MOST_TERMINALS,
+    PREFIX,
+    Acknowledgement,
+)
 from terminal.collector.terminal_routes import HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import DayView, Status, TerminalView
@@ -17,6 +23,8 @@ from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
 PATH: Final = "/openapi.json"
 JSON: Final = "application/json"
+METRICS_TYPE: Final = "text/plain"
+TEXT: Final = {"type": "string"}
 TOKEN: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"basic": []}]
 
 _SHAPES: Final = (
@@ -139,10 +147,13 @@ def _operator_paths() -> dict[str, Any]:
                 "A one-time code for a terminal",
                 {"201": _json("The code.", _ref("Code")), **gone},
                 [terminal],
+                changes=True,
             )
         },
         "/v1/terminals/{terminal}/key": {
-            "delete": _operation("revoke", "Let a terminal upload no more", {**done, **gone}, [terminal])
+            "delete": _operation(
+                "revoke", "Let a terminal upload no more", {**done, **gone}, [terminal], changes=True
+            )
         },
         "/v1/alarms": {
             "get": _operation("alarms", "The newest alarms", {**_ok(_list(_ref("Alarm"))), **wrong}, shown)
@@ -154,6 +165,7 @@ def _operator_paths() -> dict[str, Any]:
                     "Note who has dealt with an alarm",
                     {**done, **gone, **wrong, "413": _refusal("Too large.")},
                     [alarm],
+                    changes=True,
                 ),
                 "requestBody": _body("Acknowledgement"),
             }
@@ -168,19 +180,32 @@ def _operator_paths() -> dict[str, Any]:
             )
         },
     }
-    return {PREFIX + path: methods for path, methods in operations.items()}
+    numbers = {
+        "200": {"description": "Prometheus' text format.", "content": {METRICS_TYPE: {"schema": TEXT}}}
+    }
+    return {
+        **{PREFIX + path: methods for path, methods in operations.items()},
+        METRICS_PATH: {"get": _operation("metrics", "The collector in numbers, for Prometheus", numbers)},
+    }
 
 
 def _operation(
-    name: str, summary: str, responses: dict[str, Any], parameters: list[dict[str, Any]] | None = None
+    name: str,
+    summary: str,
+    responses: dict[str, Any],
+    parameters: list[dict[str, Any]] | None = None,
+    *,
+    changes: bool = False,
 ) -> dict[str, Any]:
+    # {}: a collector that listens on loopback lets whoever is on that machine read without the token.
+    security = TOKEN if changes else [*TOKEN, {}]
     always = {"401": _refusal("The operator's token is missing."), "503": _refusal("The store fails.")}
     found = {"parameters": parameters} if parameters else {}
     return {
         "operationId": name,
         "summary": summary,
         **found,
-        "security": TOKEN,
+        "security": security,
         "responses": {**responses, **always},
     }
 
@@ -251,3 +276,7 @@ def _report() -> dict[str, Any]:
 
 def _code() -> dict[str, Any]:
     return _object({"code": {"type": "string"}, **_numbers("terminal", "good_until_ms")})
+
+
+if __name__ == "__main__":
+    print(as_json().decode())

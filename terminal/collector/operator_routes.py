@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import Meta
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -31,16 +33,20 @@ from terminal.collector.books import Books
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
+from terminal.collector.metrics import collector_metrics
 from terminal.collector.store import Operation
 from terminal.collector.terminal_routes import JSON, body_of, respond
 from terminal.collector.views import Office
 from terminal.errors import CollectorError
+from terminal.operations.text_format import CONTENT_TYPE, render
 
 PREFIX: Final = "/operator"
+METRICS_PATH: Final = "/metrics"
 REALM: Final = 'Basic realm="collector", charset="UTF-8"'
 LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MOST_TERMINALS: Final = 0xFFFFFF
 MOST_ALARMS: Final = 10**12
+DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
 BODY_S: Final = 20.0
 REPORT_CATCH_UP_S: Final = 2.0
@@ -132,6 +138,14 @@ class OperatorSide:
         mount = Mount(PREFIX, routes=routes)
         mount.app = Guard(mount.app, self.token, readers_need_it=self.readers_need_it)
         return mount
+
+    def metrics_route(self) -> Route:
+        guard = Middleware(Guard, self.token, readers_need_it=self.readers_need_it)
+        return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
+
+    async def metrics(self, _: Request) -> Response:
+        page = await _answer(lambda: render(collector_metrics(self.office, self._now_ms())))
+        return page if isinstance(page, Response) else Response(page, media_type=CONTENT_TYPE)
 
     async def page(self, _: Request) -> Response:
         answer = await _answer(lambda: page.render(self.office, self._now_ms()))
@@ -225,6 +239,8 @@ class OperatorSide:
         if isinstance(query, Response):
             return query
         day = request.path_params["day"]
+        if not DAY.fullmatch(day):
+            return _wrong("Give a service day like 2026-09-15.")
 
         def work() -> object:
             self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)

@@ -163,9 +163,9 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: set
 
 
 def age(seconds: int) -> str:
-    """How long ago, in one unit."""
+    """How long ago, in the largest unit of which there are at least two."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
+        if seconds >= 2 * length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
 

@@ -15,9 +15,9 @@ the card (`prev_terminal`, `prev_sequence`), and a card's events form one line, 
 
 A refusal elsewhere that found the older event proves nothing, because it may have come before: it stays open.
 
-What is known of an intent is a set of such facts (`Evidence`) that only ever grows, and its end is a function of
-the set: records may arrive in any order. This module computes everything from all records at once and keeps
-nothing; the running collector does the same step by step (`terminal.collector.books`) and must agree with it.
+What is known of an intent is a set of such facts (`terminal.collector.evidence`) that only ever grows, and its end
+is a function of the set: records may arrive in any order. This module computes everything from all records at once and
+keeps nothing; the running collector does the same step by step (`terminal.collector.books`) and must agree with it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ from dataclasses import dataclass
 
 from terminal.collector.alarms import Alarm
 from terminal.collector.evidence import (
+    END,
     NOTHING_KNOWN,
+    SEEN,
+    SEEN_AGAIN,
+    WENT_ON,
     End,
     Evidence,
     Proof,
     TapId,
     check_proof,
     contradiction,
+    contradicts,
     counter_twice,
     proof_failed,
     stated_by,
@@ -152,25 +157,25 @@ class _Ledger:
     def settle(self) -> None:
         """Find out what other records say of each intent."""
         for tap_id in self._seen_on_a_card & self._taps.keys():
-            self._taps[tap_id].evidence |= Evidence.SEEN
+            self._taps[tap_id].evidence |= SEEN
         went_on = {
-            (tap.card, tap.previous) for tap in self._taps.values() if tap.evidence.end is End.COMMITTED
+            (tap.card, tap.previous) for tap in self._taps.values() if END[tap.evidence] is End.COMMITTED
         }
         for tap_id, tap in self._taps.items():
-            if tap.evidence.end is End.OPEN:
+            if END[tap.evidence] is End.OPEN:
                 if self._last_seen_here[tap_id[0], tap.card, tap.previous] > tap_id[1]:
-                    tap.evidence |= Evidence.SEEN_AGAIN
+                    tap.evidence |= SEEN_AGAIN
                 if (tap.card, tap.previous) in went_on:
-                    tap.evidence |= Evidence.WENT_ON
+                    tap.evidence |= WENT_ON
 
     def ends(self) -> dict[TapId, End]:
-        return {tap_id: tap.evidence.end for tap_id, tap in self._taps.items()}
+        return {tap_id: END[tap.evidence] for tap_id, tap in self._taps.items()}
 
     def result(self) -> Reconciliation:
         findings = self._findings
         for tap_id, tap in self._taps.items():
             self._totals[tap_id[0]].count_tap(tap.evidence, tap.proof, tap.charge_minor)
-            if tap.evidence.contradicts:
+            if contradicts(tap.evidence):
                 findings.append(contradiction(tap_id))
         for (_, tmc), taps in self._counters.items():
             first, *others = sorted(taps)

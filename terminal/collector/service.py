@@ -7,7 +7,8 @@ FOLDER/collector.pub       copy it to every terminal (enrolment with a code does
 FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
 FOLDER/terminals/7.pub     the key of terminal 7; put there to enrol it
 
-Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator (`terminal.collector.operator_routes`).
+Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator (`terminal.collector.operator_routes`) and
+Prometheus /metrics.
 What each route takes and gives is described by /openapi.json.
 """
 
@@ -48,6 +49,8 @@ from terminal.collector.views import Office
 from terminal.collector.watch import WatchLimits
 from terminal.errors import CollectorError, PortInUse
 from terminal.journal.lock import FileLock
+from terminal.operations import notify
+from terminal.operations.service_loop import watched
 from terminal.sync.identity import load_or_create_key
 
 DATABASE_FILE: Final = "collector.db"
@@ -183,19 +186,20 @@ class Collector:
         limits = settings.limits
         buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
         self.intake = Intake(self.store, self.enrolment, self._key, clock, buckets)
+        self.gate = Gate(
+            limits,
+            DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
+            TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
+        )
 
     def app(self, on_ready: Callable[[], None]) -> Starlette:
         """The ASGI application. Work on the databases runs in threads, so that a slow disk does not stop the others."""
-        settings, limits, clock = self._settings, self._settings.limits, self._clock
+        settings, clock = self._settings, self._clock
         terminals = TerminalSide(
             intake=self.intake,
             store=self.store,
             enrolment=self.enrolment,
-            gate=Gate(
-                limits,
-                DiskRoom(settings.folder, limits.free_bytes, clock.monotonic),
-                TokenBuckets(limits.address_per_s, limits.address_burst, clock.monotonic),
-            ),
+            gate=self.gate,
             clock=clock,
             collector_key=self._key.public_key().public_bytes_raw(),
             behind=self.books.behind,
@@ -214,9 +218,15 @@ class Collector:
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             self.follower.start()
             on_ready()
-            yield
+            async with watched(notify.connect(), "collector: answering requests"):
+                yield
 
-        routes = [*terminals.routes(), Route(openapi.PATH, document, methods=["GET"]), operator.mount()]
+        routes = [
+            *terminals.routes(),
+            Route(openapi.PATH, document, methods=["GET"]),
+            operator.metrics_route(),
+            operator.mount(),
+        ]
         return Starlette(routes=routes, lifespan=lifespan)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from terminal.collector.evidence import End, Evidence, Proof
+from terminal.collector.evidence import END, SETTLED, End, Evidence, Proof
 from terminal.journal.records import Refused
 
 
@@ -27,8 +27,8 @@ class Totals:
 
     def count_tap(self, evidence: Evidence, proof: Proof, charge_minor: int, times: int = 1) -> None:
         """Count an intent by what is known of it; `times` -1 takes back what was counted before."""
-        end = evidence.end
-        self.unresolved_settled += times * evidence.settled
+        end = END[evidence]
+        self.unresolved_settled += times * SETTLED[evidence]
         self.unresolved_open += times * (end is End.OPEN)
         self.not_committed += times * (end is End.NOT_COMMITTED)
         if end is End.COMMITTED:

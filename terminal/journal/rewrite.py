@@ -134,7 +134,10 @@ def _leaving(path: Path) -> Iterator[sqlite3.Connection]:
         connection = connect(path)
         try:
             (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-            if mode != "delete" or wal_of(path).exists():
+            log = wal_of(path)
+            if mode == "delete" and log.exists() and log.stat().st_size == 0:
+                log.unlink()  # a reader made it; there is nothing in it
+            if mode != "delete" or log.exists():
                 raise JournalLocked(f"journal {path} is being read by another program", "Close that program.")
             yield connection
         finally:

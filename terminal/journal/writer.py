@@ -12,8 +12,8 @@ from terminal.errors import JournalError
 
 Work = Callable[[sqlite3.Connection], None]
 QUIET_S: Final = 1.0
-MANY_JOBS: Final = 10_000
-"""After so many jobs without a quiet second the first free moment counts as quiet: the WAL stays below 50 MB."""
+MANY_JOBS: Final = 2_000
+"""After so many jobs without a quiet second the first free moment counts as quiet: the log stays below 25 MB."""
 
 
 class Job:

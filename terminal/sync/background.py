@@ -7,14 +7,20 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from terminal.clock import Clock
-from terminal.errors import JournalError
+from terminal.errors import CollectorContradicts, JournalError, JournalFull
+from terminal.journal.records import Fault
 from terminal.sync.client import SyncClient, SyncReport
 
 RETENTION_MS: Final = 3 * 24 * 3600 * 1000
 """Acknowledged rows stay three more days (D-06)."""
+TIDY_S: Final = 600.0
+"""Between two looks for rows that may leave, whether or not the network is there."""
+GRACE_S: Final = 2.0
+"""How long the exchange in progress may still take when the terminal stops."""
 
 
 class Backoff:
@@ -51,14 +57,19 @@ class BackgroundSync:
         *,
         gather_s: float = 2.0,
         idle_s: float = 60.0,
+        tidy_s: float = TIDY_S,
         on_report: Callable[[SyncReport], None] | None = None,
     ) -> None:
-        """`gather_s` lets some rows come together in a batch, `idle_s` is the longest pause between looks."""
+        """`gather_s` lets some rows come together in a batch, `idle_s` is the longest pause between looks, `tidy_s`
+        the one between two looks for rows whose retention is over."""
         self._client = client
         self._clock = clock
         self._backoff = backoff
         self._gather_s = gather_s
-        self._idle_s = idle_s
+        self._idle_s = min(idle_s, tidy_s)
+        self._tidy_s = tidy_s
+        self._tidied_s: float | None = None
+        self._contradicted = False
         self._on_report = on_report
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -73,37 +84,67 @@ class BackgroundSync:
         """There are new rows. Returns at once."""
         self._wake.set()
 
-    def stop(self, timeout_s: float = 20.0) -> bool:
-        """End after the exchange in progress; return whether it ended in time. The rest is sent next time."""
+    def stop(self, timeout_s: float = 20.0, grace_s: float = GRACE_S) -> bool:
+        """End after the exchange in progress, and give that up after `grace_s`; return whether it ended in
+        `timeout_s`. The rest is sent next time.
+        """
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout_s)
+        self._thread.join(min(grace_s, timeout_s))
+        if self._thread.is_alive():
+            self._client.abort()
+            self._thread.join(max(0.0, timeout_s - grace_s))
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
-            if self._work():
+            report = self._work()
+            asked_s = report.retry_after_s if report is not None else None
+            if report is not None and report.problem is None:
                 self._backoff.reset()
-                self._rest()
+                self._rest(asked_s or 0.0)
             else:
-                self._stop.wait(self._backoff.next_s())
+                self._stop.wait(max(self._backoff.next_s(), asked_s or 0.0))
 
-    def _work(self) -> bool:
-        """Upload and tidy up; whether everything went well."""
+    def _work(self) -> SyncReport | None:
+        """Upload and tidy up; None when the journal failed."""
         try:
             report = self._client.sync_once(stop=self._stop.is_set)
-            if report.batches and not report.problem:
-                self._client.journal.purge(RETENTION_MS, int(self._clock.now().timestamp() * 1000))
-                self._client.journal.checkpoint()
+            self._note_contradiction(report)
+            if not self._stop.is_set():
+                self._tidy()
         except JournalError as error:
             self.failure = error
-            return False
+            return None
         self.failure = None
         if self._on_report:
             self._on_report(report)
-        return report.problem is None
+        return report
 
-    def _rest(self) -> None:
+    def _tidy(self) -> None:
+        """Let rows leave whose retention is over: now and then, because it costs flushes that taps may wait for."""
+        now_s = self._clock.monotonic()
+        if self._tidied_s is not None and now_s - self._tidied_s < self._tidy_s:
+            return
+        self._tidied_s = now_s
+        self._client.journal.purge(RETENTION_MS, self._now_ms())
+
+    def _note_contradiction(self, report: SyncReport) -> None:
+        """Once, when it begins: the day's report must show that journal and collector disagree (T-64)."""
+        contradicted = isinstance(report.problem, CollectorContradicts)
+        if contradicted and not self._contradicted:
+            with suppress(JournalFull):
+                self._client.journal.append(Fault(self._now_ms(), what="sync: the collector contradicts"))
+        if contradicted or report.problem is None:
+            self._contradicted = contradicted
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+    def _rest(self, at_least_s: float) -> None:
+        """Until there is something new; a collector that asked to be left alone is."""
+        if at_least_s:
+            self._stop.wait(at_least_s)
         if self._wake.wait(self._idle_s):
             self._stop.wait(self._gather_s)

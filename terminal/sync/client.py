@@ -16,20 +16,23 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock
-from terminal.errors import CollectorError
+from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
-from terminal.journal.checkpoint import Signer
+from terminal.journal.checkpoint import Signer, signed_digest
+from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
-from terminal.sync.link import WAIT, Answer, CollectorLink
+from terminal.sync.link import WAIT, Answer, CollectorLink, LinkTooSlow
 from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
     Ack,
     Batch,
     Malformed,
+    Reason,
     Refusal,
     ack_is_genuine,
     build_batch,
     encode,
+    greeting_of,
     parse_ack,
 )
 
@@ -45,6 +48,8 @@ class SyncReport:
     acknowledged_through: int
     unsent: int
     problem: CollectorError | None
+    retry_after_s: float | None = None
+    """How long the collector asked to be left alone, with the last answer."""
 
 
 class SyncClient:
@@ -66,8 +71,11 @@ class SyncClient:
         self._collector_key = collector_key
         self._clock = clock
         self._batch_records = batch_records
+        self._most_records = batch_records
         self._resend_after: int | None = None
         self._greeted = False
+        self._said_last_words = False
+        self._retry_after_s: float | None = None
         self._confirmed_through = 0
 
     @property
@@ -84,25 +92,38 @@ class SyncClient:
         """
         uploaded = batches = 0
         problem: CollectorError | None = None
+        self._retry_after_s = None
         while not problem and not stop() and (self._unsent() or not self._greeted):
             try:
                 uploaded += self._exchange()
             except CollectorError as error:
                 problem = error
+                if isinstance(error, LinkTooSlow):
+                    self._batch_records = max(1, self._batch_records // 2)
             batches += 1
             if progress:
                 progress(self._journal.acknowledged_through, self._journal.head.sequence)
         return SyncReport(
-            uploaded, batches, self._journal.acknowledged_through, self._journal.unsent, problem
+            uploaded,
+            batches,
+            self._journal.acknowledged_through,
+            self._journal.unsent,
+            problem,
+            self._retry_after_s,
         )
+
+    def abort(self) -> None:
+        """From any thread: the exchange in progress fails at once, and every later one."""
+        self._link.abort()
 
     def _unsent(self) -> bool:
         return self._journal.unsent > 0 or self._resend_after is not None
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
-        batch = self._next_batch()
+        batch, last_hash = self._next_batch()
         answer = self._link.upload(encode(batch))
+        self._retry_after_s = answer.retry_after_s
         if answer.status != 200:
             raise self._refused(answer, batch)
         try:
@@ -111,29 +132,52 @@ class SyncClient:
             raise CollectorError(
                 f"the collector's answer is no acknowledgement: {error}", "Check the collector's address."
             ) from error
-        self._take(self._trusted(ack), batch)
+        self._take(self._trusted(ack), batch, last_hash)
         self._greeted = True
+        self._batch_records = min(self._most_records, self._batch_records * 2)
         return len(batch.bodies)
 
-    def _next_batch(self) -> Batch:
+    def _next_batch(self) -> tuple[Batch, bytes]:
+        """The batch and the hash of its last row."""
         journal = self._journal
         after = journal.acknowledged_through
+        greeting = self._last_words(after)
+        if greeting is not None:
+            return greeting, greeting.previous_hash
         if self._resend_after is not None:
             after = max(self._resend_after, journal.base.sequence)
         previous_hash = journal.hash_at(after)
-        assert previous_hash is not None, (
-            "rows leave only behind the acknowledged mark, and the mark keeps its hash"
-        )
+        if previous_hash is None:
+            raise row_changed(journal.path, after)
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._batch_records, head.sequence - after))
         bodies = tuple(row.body for row in rows)
         previous, at_ms = Head(after, previous_hash), int(self._clock.now().timestamp() * 1000)
-        return self._build(previous, bodies, head, at_ms)
+        return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
+
+    def _last_words(self, after: int) -> Batch | None:
+        """The checkpoint of the last clean shutdown, if nothing was sent since and this identity signed it."""
+        if self._said_last_words:
+            return None
+        self._said_last_words = True  # once, whatever comes of it: the next batch covers the same rows
+        signed = self._journal.last_signed
+        if signed is None or signed.last >= signed.first or signed.first - 1 != after:
+            return None
+        genuine = self._signer.sign(signed_digest(signed)) == signed.signature
+        return greeting_of(signed) if genuine else None
 
     def _build(self, previous: Head, bodies: tuple[bytes, ...], head: Head, at_ms: int) -> Batch:
-        confirmed = self._confirmed_through
+        notary = self._journal.notary
         return build_batch(
-            self._journal.terminal, previous, bodies, head, at_ms, self._signer, confirmed_through=confirmed
+            self._journal.terminal,
+            previous,
+            bodies,
+            head,
+            at_ms,
+            self._signer,
+            confirmed_through=self._confirmed_through,
+            tariff="" if notary is None else notary.tariff,
+            deny_list="" if notary is None else notary.deny_list,
         )
 
     def _confess(self, head: Head) -> None:
@@ -145,10 +189,12 @@ class SyncClient:
         with suppress(CollectorError):  # the caller reports the worse problem; the next batch confesses again
             self._link.upload(encode(self._build(head, (), head, at_ms)))
 
-    def _take(self, ack: Ack, batch: Batch) -> None:
+    def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
         if ack.through > journal.acknowledged_through:
-            journal.acknowledge(ack.through, ack.head_hash, int(self._clock.now().timestamp() * 1000))
+            at_ms = int(self._clock.now().timestamp() * 1000)
+            signed = batch.checkpoint(last_hash) if batch.bodies else None
+            journal.acknowledge(ack.through, ack.head_hash, at_ms, signed)
         if ack.through < batch.last:
             raise CollectorError(f"the collector confirmed row {ack.through} of {batch.last} sent", WAIT)
         caught_up = ack.through >= journal.acknowledged_through
@@ -171,12 +217,12 @@ class SyncClient:
         self._confirmed_through = max(self._confirmed_through, ack.through)
         if ack.through > head.sequence:
             self._confess(head)
-            raise CollectorError(
+            raise CollectorContradicts(
                 f"the collector holds row {ack.through}, this journal ends at row {head.sequence}",
                 "This journal is an old or cut copy, or two machines share the number: stop taking taps.",
             )
         if ack.through >= journal.base.sequence and journal.hash_at(ack.through) != ack.head_hash:
-            raise CollectorError(
+            raise CollectorContradicts(
                 f"the collector holds another row {ack.through} than this journal",
                 "Two journals were written under one terminal number: keep both and call the operator.",
             )
@@ -186,19 +232,21 @@ class SyncClient:
         """The error for a refusal, after taking its hint: where to go on, or how much to send."""
         try:
             refusal = msgspec.json.decode(answer.body, type=Refusal)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             refusal = Refusal(
                 error=f"status {answer.status}", advice="Check that the address is that of a collector."
             )
         if answer.status == 413 and len(batch.bodies) > 1:
-            self._batch_records = len(batch.bodies) // 2
+            self._batch_records = self._most_records = len(batch.bodies) // 2
         if (
             refusal.wants is not None
             and self._journal.base.sequence < refusal.wants <= self._journal.head.sequence
         ):
             self._resend_after = refusal.wants - 1
         what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
-        return CollectorError(f"the collector refused rows {batch.first} to {batch.last}: {what}", advice)
+        sent = f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
+        kind = CollectorContradicts if refusal.error == Reason.OTHER_HASH else CollectorError
+        return kind(f"the collector refused {sent}: {what}", advice)
 
 
 def _printable(text: str) -> str:

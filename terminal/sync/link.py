@@ -1,34 +1,48 @@
-"""One exchange with the collector. The HTTP library is loaded at the first upload, not when the terminal
-starts.
+"""One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once when told to.
+
+The standard library's client, because an exchange must end when this side says so: its sockets are ours
+(`terminal.sync.guarded`). Redirects are not followed, compressed answers not opened, proxies of the environment not
+used.
 """
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+import http.client
+import math
+import select
+import socket
+import ssl
+import threading
+from typing import Final, NamedTuple, Protocol
 
 from terminal.errors import CollectorError
+from terminal.sync.address import TlsFiles, parse_address, tls_context
+from terminal.sync.guarded import Guard, LimitReached, Stopped, guarded, guarded_tls
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH
 
-if TYPE_CHECKING:
-    import httpx
-
 MAX_ANSWER_BYTES: Final = 65_536
+HEAD_BYTES: Final = 65_536
 CONNECT_TIMEOUT_S: Final = 5.0
-READ_TIMEOUT_S: Final = 15.0
 EXCHANGE_LIMIT_S: Final = 60.0
+MAX_RETRY_AFTER_S: Final = 3_600.0
 WAIT: Final = "Nothing is lost: the rows stay in the journal and are sent again later."
+NOT_A_COLLECTOR: Final = "Check that the address is that of a collector."
 
 
 class Answer(NamedTuple):
-    """HTTP status and body."""
+    """HTTP status and body, and how long the collector asks to be left alone."""
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
+
+
+class LinkTooSlow(CollectorError):
+    """The exchange did not end in time: a smaller batch may."""
 
 
 class CollectorLink(Protocol):
-    """Carries batches to a collector. Used by one thread."""
+    """Carries batches to a collector. Used by one thread, except for `abort`."""
 
     def upload(self, batch: bytes) -> Answer:
         """Raises `CollectorError` when no whole answer came: the collector may or may not have taken the
@@ -36,44 +50,180 @@ class CollectorLink(Protocol):
         """
         ...
 
+    def abort(self) -> None:
+        """From any thread: the exchange in progress, if any, fails at once, and so does every later one."""
+        ...
+
     def close(self) -> None: ...
 
 
 class HttpLink:
-    """HTTP to `base_url` over one kept connection. Proxy settings of the environment are not used."""
+    """HTTP to `base_url` over one kept connection; with `tls` files, or an https address, inside TLS."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(
+        self, base_url: str, tls: TlsFiles | None = None, exchange_limit_s: float = EXCHANGE_LIMIT_S
+    ) -> None:
+        """Raises `CollectorError` for what is no address, `KeyFileError` for TLS files that cannot be used."""
         self.base_url = base_url
-        self._client: httpx.Client | None = None
+        self._address = parse_address(base_url)
+        if tls is not None and tls.given and not self._address.secure:
+            raise CollectorError(
+                f"TLS files are given, but {base_url} is not secured", "Give an address with https://."
+            )
+        self._tls = tls_context(tls or TlsFiles()) if self._address.secure else None
+        self._limit_s = exchange_limit_s
+        self._guard = Guard()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._socket: socket.socket | None = None
+        self._connection: http.client.HTTPConnection | None = None
 
     def upload(self, batch: bytes) -> Answer:
-        import httpx  # noqa: PLC0415 0.2 s and 8 MB that the first tap need not wait for
-
+        self._guard.begin(self._limit_s, MAX_ANSWER_BYTES + HEAD_BYTES)
         try:
-            if self._client is None:
-                timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-                self._client = httpx.Client(base_url=self.base_url, timeout=timeout, trust_env=False)
-            headers = {"content-type": BATCH_TYPE, "accept-encoding": "identity"}
-            with self._client.stream("POST", BATCHES_PATH, content=batch, headers=headers) as response:
-                return Answer(response.status_code, self._read(response))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            cause = str(error) or type(error).__name__
-            raise CollectorError(f"collector {self.base_url} cannot be reached: {cause}", WAIT) from error
+            return self._upload(batch)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError | http.client.HTTPException | LimitReached | Stopped | ValueError):
+                raise self._failure(error) from error
+            raise
 
-    def _read(self, response: httpx.Response) -> bytes:
-        """The body, unless it is endless in bytes or in time."""
-        body = b""
-        until = time.monotonic() + EXCHANGE_LIMIT_S
-        for piece in response.iter_raw():
-            body += piece
-            if len(body) > MAX_ANSWER_BYTES or time.monotonic() > until:
+    def _upload(self, batch: bytes) -> Answer:
+        if self._connection is not None and self._is_stale():
+            self.close()
+        reused = self._connection is not None
+        try:
+            return self._exchange(batch)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            # A connection kept from before may have been closed just now; sending twice harms nothing.
+            self.close()
+            if not reused or self._stopped:
+                raise
+            return self._exchange(batch)
+
+    def _exchange(self, batch: bytes) -> Answer:
+        connection = self._connection or self._connect()
+        headers = {"content-type": BATCH_TYPE, "accept-encoding": "identity"}
+        try:
+            connection.request("POST", self._address.path + BATCHES_PATH, body=batch, headers=headers)
+        except (BrokenPipeError, ConnectionResetError):
+            if self._stopped:
+                raise
+            # It may have refused the batch before all of it was sent: what it said counts.
+        with connection.getresponse() as response:
+            encoding = response.getheader("content-encoding", "identity")
+            if encoding != "identity":
                 raise CollectorError(
-                    f"collector {self.base_url} answers without end",
-                    "Check that the address is that of a collector.",
+                    f"collector {self.base_url} answers in the encoding {encoding[:20]!a}", NOT_A_COLLECTOR
                 )
+            body = self._read(response)
+            answer = Answer(response.status, body, _retry_after_s(response.getheader("retry-after")))
+            if response.will_close:
+                self.close()
+        return answer
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        if response.length is None and not response.chunked:
+            raise http.client.IncompleteRead(b"")  # a head that was cut looks just like that
+        body = b""
+        while piece := response.read(8_192):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise LimitReached("answers without end")
+        if response.length:
+            raise http.client.IncompleteRead(body, response.length)
         return body
 
+    # The connection
+
+    def _connect(self) -> http.client.HTTPConnection:
+        address = self._address
+        connected = guarded(self._reach(), self._guard)
+        self._hold(connected)
+        secured: socket.socket = connected
+        if self._tls is not None:
+            secured = guarded_tls(connected, self._guard, self._tls, address.host)
+            self._hold(secured)
+        connection = http.client.HTTPConnection(address.host, address.port)
+        connection.auto_open = 0
+        connection.sock = secured
+        self._connection = connection
+        return connection
+
+    def _reach(self) -> socket.socket:
+        """A connected socket to the first address that answers."""
+        failure: OSError = OSError("it has no address")
+        found = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, place in found:
+            sock = socket.socket(family, kind, protocol)
+            self._hold(sock)
+            try:
+                sock.settimeout(self._guard.timeout_s(CONNECT_TIMEOUT_S))
+                sock.connect(place)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                failure = error
+                sock.close()
+            else:
+                return sock
+        raise failure
+
+    def _hold(self, sock: socket.socket) -> None:
+        """Remember what `abort` must break off."""
+        with self._lock:
+            self._socket = sock
+            if self._stopped:
+                raise Stopped
+
+    def _is_stale(self) -> bool:
+        """Nothing was asked, so whatever can be read is the other side's good-bye."""
+        sock = self._socket
+        return sock is None or sock.fileno() < 0 or bool(select.select([sock], [], [], 0)[0])
+
+    def abort(self) -> None:
+        with self._lock:
+            self._stopped = True
+            sock = self._socket
+            if sock is not None and sock.fileno() >= 0:
+                try:
+                    # Not the method of a TLS socket: that takes its state away from the thread that reads.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                except OSError:
+                    return  # not connected: there is nothing to break off
+
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        with self._lock:
+            connection, self._connection = self._connection, None
+            sock, self._socket = self._socket, None
+        if connection is not None:
+            connection.close()
+        if sock is not None:
+            sock.close()
+
+    def _failure(self, error: Exception) -> CollectorError:
+        if self._stopped:
+            return CollectorError(f"the exchange with {self.base_url} was given up", WAIT)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return CollectorError(
+                f"collector {self.base_url} is not who it should be: {error.verify_message}",
+                "Check --tls-ca and the address.",
+            )
+        if isinstance(error, LimitReached):
+            kind = LinkTooSlow if "long" in str(error) else CollectorError
+            return kind(f"collector {self.base_url} {error}", NOT_A_COLLECTOR)
+        what = f"collector {self.base_url} cannot be reached: {_in_words(error)}"
+        return LinkTooSlow(what, WAIT) if isinstance(error, TimeoutError) else CollectorError(what, WAIT)
+
+
+def _in_words(error: Exception) -> str:
+    words = str(error) or type(error).__name__
+    return "".join(character for character in words[:200] if character.isprintable())
+
+
+def _retry_after_s(header: str | None) -> float | None:
+    """Seconds to wait as the collector asks, never more than an hour; dates and nonsense ask for nothing."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return min(seconds, MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None

@@ -18,6 +18,7 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.placing import brings_rows
 from terminal.collector.fleet.stream import FleetStream, Line, Overtaken
 from terminal.collector.intake import Reply, refuse
+from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import BatchRefused
 from terminal.errors import CollectorError, KeyFileError
 from terminal.journal.chain import Head
@@ -36,6 +37,7 @@ from terminal.sync.wire import (
 )
 
 TRIES: Final = 5
+RETRY_AFTER_S: Final = 10
 MAX_GUESSES: Final = 200_000
 ALARM_EVERY_S: Final = 60.0
 MAX_ALARMS: Final = 1_000
@@ -46,9 +48,9 @@ DatabaseHead = Callable[[int], Awaitable[Head]]
 
 
 class _Refused(Exception):
-    def __init__(self, reason: Reason, advice: str, wants: int | None = None) -> None:
+    def __init__(self, reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> None:
         super().__init__(reason)
-        self.reply = refuse(reason, advice, wants)
+        self.reply = refuse(reason, advice, wants, retry_after_s)
 
 
 class Gateway:
@@ -61,12 +63,15 @@ class Gateway:
         enrolment: Enrolment,
         signer: Signer,
         clock: Clock,
+        buckets: TokenBuckets | None = None,
     ) -> None:
+        """`buckets` (optional) bounds how often one terminal may upload here."""
         self._stream = stream
         self._database_head = database_head
         self._enrolment = enrolment
         self._signer = signer
         self._clock = clock
+        self._buckets = buckets
         self._guesses: OrderedDict[int, Line] = OrderedDict()
         self._told: dict[Alarm, float] = {}
 
@@ -81,7 +86,7 @@ class Gateway:
         except _Refused as refused:
             return refused.reply
         except CollectorError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice)
+            return refuse(Reason.UNAVAILABLE, error.advice, retry_after_s=RETRY_AFTER_S)
 
     async def _take(self, data: bytes) -> Reply:
         try:
@@ -96,6 +101,10 @@ class Gateway:
             await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"))
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _Refused(Reason.BAD_SIGNATURE, advice)
+        # Only now: a stranger who names a terminal must not use up what that terminal may send.
+        wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
+        if wait_s:
+            raise _Refused(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
         try:
             head = await self._keep(batch, hashes, data)
         except BatchRefused as refused:
@@ -107,7 +116,8 @@ class Gateway:
     async def _key_of(self, terminal: int) -> Ed25519PublicKey:
         try:
             key = self._enrolment.key_of(terminal)
-            problem = "is not enrolled"
+            revoked = key is None and self._enrolment.is_revoked(terminal)
+            problem = "is revoked" if revoked else "is not enrolled"
         except KeyFileError as error:
             key, problem = None, error.what
         if key is None:

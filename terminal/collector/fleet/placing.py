@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.restoring import lost_by_restoring
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head
 from terminal.sync.wire import Batch, Reason
@@ -21,11 +22,14 @@ def statements(batch: Batch, hashes: list[bytes]) -> dict[int, bytes]:
 def brings_rows(batch: Batch, hashes: list[bytes], held: Head) -> bool:
     """Whether `batch` continues the chain that ends at `held`; False when all its rows lie before that.
 
-    Raises `BatchRefused` when rows are missing in between, or when it contradicts `held`: that one comparison covers
-    every row before, because each hash covers all that came before it.
+    A terminal restored on new hardware continues behind a gap that it declares. Raises `BatchRefused` when rows are
+    missing otherwise, or when it contradicts `held`: that one comparison covers every row before, because each hash
+    covers all that came before it.
     """
     if batch.first > held.sequence + 1:
-        raise missing_rows(batch, held)
+        if lost_by_restoring(batch, held) is None:
+            raise missing_rows(batch, held)
+        return True
     compare(batch, hashes, {held.sequence: held.hash})
     return batch.last > held.sequence
 
@@ -46,6 +50,13 @@ def missing_rows(batch: Batch, held: Head) -> BatchRefused:
     detail = f"rows {wants} to {batch.first - 1} are missing"
     alarm = Alarm(AlarmKind.GAP, batch.terminal, wants, detail)
     return BatchRefused(Reason.GAP, alarm, "send from there", wants=wants)
+
+
+def given_up(batch: Batch, sequence: int) -> BatchRefused:
+    """The refusal of a batch with a row behind which its terminal was restored on other hardware."""
+    detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
+    alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
+    return BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
 
 def cut_tail(batch: Batch) -> Alarm | None:

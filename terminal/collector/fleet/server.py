@@ -35,6 +35,7 @@ from terminal.collector.fleet.gateway import Gateway
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream
 from terminal.collector.intake import Reply, refuse
+from terminal.collector.limits import Limits, TokenBuckets
 from terminal.errors import CollectorError, PortInUse
 from terminal.journal.chain import Head
 from terminal.sync.identity import load_or_create_key, public_path
@@ -43,8 +44,6 @@ from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, Reason
 MAX_CONNECTIONS: Final = 4_096
 BACKLOG: Final = 1_024
 SHUTDOWN_S: Final = 5
-RETRY_AFTER_S: Final = 10
-BUSY_STATUS: Final = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,9 @@ async def _serve(
             await database.close()
 
     stream = await FleetStream.open(settings.stream)
-    gateway = Gateway(stream, database_head, Enrolment(settings.terminals), key, SystemClock())
+    clock, limits = SystemClock(), Limits()
+    buckets = TokenBuckets(limits.terminal_per_s, limits.terminal_burst, clock.monotonic)
+    gateway = Gateway(stream, database_head, Enrolment(settings.terminals), key, clock, buckets)
     stream.on_reconnect = gateway.forget
     host, port = listening.getsockname()[:2]
     config = uvicorn.Config(
@@ -168,7 +169,7 @@ def build_app(gateway: Gateway, stream: FleetStream, on_ready: Callable[[], None
 
 
 def _response(reply: Reply) -> Response:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if reply.status in BUSY_STATUS else None
+    headers = {"Retry-After": str(reply.retry_after_s)} if reply.retry_after_s else None
     return Response(reply.body, reply.status, headers, media_type=reply.content_type)
 
 

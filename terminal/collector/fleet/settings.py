@@ -20,7 +20,7 @@ class StreamSettings:
     credentials: Path | None = None
     answer_s: float = 10.0
     """How long an answer may take. A cluster that lost its leader needs some seconds for a new one."""
-    reconnect_s: float = 0.5
+    reconnect_s: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from terminal.collector.alarms import Alarm
-from terminal.collector.fleet.placing import compare, cut_tail, statements
+from terminal.collector.fleet.placing import compare, cut_tail, given_up, statements
+from terminal.collector.restoring import lost_by_restoring
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head, genesis
 from terminal.sync.wire import Batch, encode, parse_batch, row_hashes
@@ -99,15 +100,20 @@ class Shelving:
     def put(self, arrival: Arrival) -> None:
         """Sort one arrival in: its new rows into `rows`, or itself into `late` or `refused`."""
         batch, terminal = arrival.batch, self.terminals[arrival.terminal]
+        lost = None
         if batch.first > terminal.head.sequence + 1:
-            self.late.append(arrival)
-            return
+            lost = lost_by_restoring(batch, terminal.head)
+            if lost is None:
+                self.late.append(arrival)
+                return
         try:
-            compare(batch, arrival.hashes, self._held[arrival.terminal])
+            self._compare(arrival, terminal.head)
         except BatchRefused as refused:
             self.refused.append((arrival, refused.reason))
             self.alarms.append((refused.alarm, arrival.at_ms))
             return
+        if lost is not None:
+            self.alarms.append((lost, arrival.at_ms))
         self._take_rows(arrival, terminal)
         if alarm := cut_tail(batch):
             self.alarms.append((alarm, arrival.at_ms))
@@ -116,14 +122,22 @@ class Shelving:
         terminal.received_at_ms = max(terminal.received_at_ms, arrival.at_ms)
         self.stored.append(arrival)
 
+    def _compare(self, arrival: Arrival, newest: Head) -> None:
+        batch, held = arrival.batch, self._held[arrival.terminal]
+        compare(batch, arrival.hashes, held)
+        for sequence in range(batch.first, min(batch.last, newest.sequence) + 1):
+            if sequence not in held:
+                raise given_up(batch, sequence)
+
     def _take_rows(self, arrival: Arrival, terminal: TerminalRow) -> None:
         batch, held = arrival.batch, self._held[arrival.terminal]
         if batch.last <= terminal.head.sequence:
             return
         envelope = encode(msgspec.structs.replace(batch, bodies=()))
-        new = (terminal.head.sequence + 1, batch.last, batch.sent_at_ms, arrival.at_ms)
+        first = max(terminal.head.sequence + 1, batch.first)
+        new = (first, batch.last, batch.sent_at_ms, arrival.at_ms)
         self.receipts.append(ReceiptRow(batch.terminal, *new, envelope))
-        for sequence in range(terminal.head.sequence + 1, batch.last + 1):
+        for sequence in range(first, batch.last + 1):
             place = sequence - batch.first
             row = Row(batch.terminal, sequence, batch.bodies[place], arrival.hashes[place])
             if (row.terminal, row.sequence) not in self._in_database:

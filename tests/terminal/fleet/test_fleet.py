@@ -9,9 +9,13 @@ import pytest
 
 from terminal.collector.fleet import database as fleet
 from terminal.collector.fleet.stream import FleetStream
+from terminal.collector.limits import TokenBuckets
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
+from terminal.journal.chain import Head
+from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
+from terminal.sync import wire
 from tests.terminal.fleet.town import Chain, embedded, plain, refusal, through
 from tests.terminal.journal.samples import day
 
@@ -280,6 +284,49 @@ def test_a_full_stream_takes_nothing_and_loses_nothing(town, monkeypatch):
 
     run(play())
     assert town.stored() == CHAIN.records()[:20]
+
+
+def test_a_terminal_restored_on_new_hardware_goes_on_behind_its_gap(town):
+    """As docs/adr/0012 has it: the row that declares the gap is chained to the newest row held."""
+    declares = build_record(Restored(at_ms=9, after=20, backup=15, backup_at_ms=5))
+    behind = Chain([*CHAIN.bodies[:20], declares, b"\x01later", b"\x01later still"], key=CHAIN.key)
+    undeclared = Chain([*CHAIN.bodies[:20], b"\x01nothing said", b"\x01later"], key=CHAIN.key)
+    jump = 1_000_000
+
+    def moved(chain: Chain, first: int, last: int) -> bytes:
+        previous, head = chain.heads[first - 1], chain.heads[last]
+        bodies = tuple(chain.bodies[first - 1 : last])
+        at = Head(previous.sequence + jump, previous.hash), Head(head.sequence + jump, head.hash)
+        return wire.encode(wire.build_batch(7, at[0], bodies, at[1], 9, chain.key))
+
+    async def play():
+        town.enrol(CHAIN)
+        async with town.gateways(2) as (first, second):
+            await first.take(CHAIN.batch(1, 20))
+            assert refusal(await second.take(moved(undeclared, 21, 22))) == (409, "gap", 21)
+            for gateway, batch in ((second, moved(behind, 21, 22)), (first, moved(behind, 21, 22))):
+                reply = await gateway.take(batch)
+                assert wire.parse_ack(reply.body).through == jump + 22
+            assert wire.parse_ack((await first.take(moved(behind, 23, 23))).body).through == jump + 23
+            await first.take(CHAIN.batch(21, 25))  # the old machine, with a copied identity
+        await town.consume()
+
+    run(play())
+    assert [row.sequence for row in town.stored()] == [*range(1, 21), jump + 21, jump + 22, jump + 23]
+    assert sorted(town.alarms()) == [("gap", 7, 21), ("gap", 7, 21), ("other_hash", 7, 21)]
+
+
+def test_who_uploads_too_often_is_asked_to_wait(town):
+    town.enrol(CHAIN)
+
+    async def play():
+        async with town.gateways() as (gateway,):
+            gateway._buckets = TokenBuckets(0.01, 2, town.clock.monotonic)
+            replies = [await gateway.take(batch) for batch in CHAIN.batches()[:3]]
+        assert [reply.status for reply in replies] == [200, 200, 429]
+        assert replies[2].retry_after_s > 10
+
+    run(play())
 
 
 def test_no_database_no_new_terminals_but_known_ones_go_on(town):

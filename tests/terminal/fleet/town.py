@@ -82,7 +82,7 @@ class Town:
 
     def __init__(self, folder: Path, servers: tuple[str, ...], dsn: str, name: str, replicas: int) -> None:
         self.folder, self.dsn, self.replicas = folder, dsn, replicas
-        self.stream = StreamSettings(servers, name, answer_s=5.0, reconnect_s=0.1)
+        self.stream = StreamSettings(servers, name, answer_s=5.0)
         self.key = load_or_create_key(folder / "gateway" / "collector.key")
         self.enrolment = Enrolment(folder / "gateway" / "terminals")
         self.clock = SystemClock()

@@ -27,6 +27,9 @@ class StepClock:
         self._now += timedelta(milliseconds=1)
         return self._now
 
+    def ahead(self, ms: int) -> None:
+        self._now += timedelta(milliseconds=ms)
+
     def monotonic(self) -> float:
         return self._now.timestamp()
 
@@ -45,6 +48,9 @@ class Wire:
         reply = self.intake.take(batch)
         self.answers.append(Answer(reply.status, reply.body))
         return self.alter(self.answers[-1])
+
+    def abort(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -6,14 +6,19 @@ import random
 import threading
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.errors import CollectorContradicts
 from terminal.journal.journal import Journal
+from terminal.journal.records import Fault
 from terminal.journal.verify import verify
-from terminal.sync.background import BackgroundSync, Backoff
+from terminal.sync.background import RETENTION_MS, BackgroundSync, Backoff
+from terminal.sync.link import Answer, HttpLink
 from tests.terminal.journal.samples import committed, day, intent
-from tests.terminal.sync.station import no_answer
+from tests.terminal.sync.servers import request_in, server
+from tests.terminal.sync.station import Station, no_answer
 
 LONG_S = 30.0
 
@@ -142,3 +147,160 @@ def test_a_failing_journal_is_remembered_not_fatal(station):
         time.sleep(0.001)
     assert "failed" in str(sync.failure)
     assert sync.stop()
+
+
+# Stopping, and being asked to wait
+
+
+def test_stopping_gives_up_an_exchange_that_hangs(station):
+    waiting = threading.Event()
+
+    def hang(connection) -> None:
+        request_in(connection)
+        waiting.set()
+        connection.recv(1)
+
+    station.append(day(1))
+    with server(hang) as url:
+        station.client._link = HttpLink(url)
+        sync, _, _ = make(station, idle_s=LONG_S)
+        sync.start()
+        assert waiting.wait(LONG_S)
+        assert sync.stop(timeout_s=LONG_S, grace_s=0.01)
+        station.client._link.close()
+    assert station.journal.unsent == 2
+
+
+@pytest.mark.parametrize("state", ["idle", "backing off", "asked to wait", "gathering"])
+def test_stopping_is_prompt_in_any_pause(station, state):
+    reached = threading.Event()
+
+    def alter(answer):
+        reached.set()
+        if state == "backing off":
+            return no_answer(answer)
+        return answer._replace(retry_after_s=LONG_S * 100) if state == "asked to wait" else answer
+
+    station.wire.alter = alter
+    station.append(day(1))
+    backoff = Backoff(random.Random(1), first_s=LONG_S * 100, cap_s=LONG_S * 100)
+    sync = BackgroundSync(
+        station.client, station.collector.clock, backoff, gather_s=LONG_S * 100, idle_s=LONG_S * 100
+    )
+    sync.start()
+    assert reached.wait(LONG_S)
+    if state == "gathering":
+        sync.wake()
+    assert sync.stop(timeout_s=LONG_S)
+
+
+class Pauses(BackgroundSync):
+    """Notes how long it would have waited."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.waited: list[float] = []
+        self._stop = _Instant(self._stop, self.waited)
+
+
+class _Instant:
+    def __init__(self, event, waited):
+        self._event, self._waited = event, waited
+
+    def wait(self, seconds):
+        self._waited.append(seconds)
+        if len(self._waited) >= 3:
+            self._event.set()
+        return self._event.is_set()
+
+    def is_set(self):
+        return self._event.is_set()
+
+    def set(self):
+        self._event.set()
+
+
+@pytest.mark.parametrize(("asked_s", "waits"), [(None, [0.5, 1.0, 2.0]), (90.0, [90.0, 90.0, 90.0])])
+def test_a_busy_collector_is_left_alone_as_long_as_it_asks(station, asked_s, waits):
+    body = b'{"error": "busy", "advice": "Come back later."}'
+    station.wire.alter = lambda _: Answer(429, body, asked_s)
+    station.append(day(1))
+    backoff = Backoff(random.Random(1), first_s=1.0, cap_s=300.0)
+    sync = Pauses(station.client, station.collector.clock, backoff, idle_s=LONG_S)
+    sync.start()
+    sync._thread.join(LONG_S)
+    assert len(sync.waited) == 3
+    assert all(
+        least <= waited <= max(2 * least, 1.0) for waited, least in zip(sync.waited, waits, strict=True)
+    )
+
+
+# Rows leave on time
+
+
+def test_d_06_retention_ends_without_network_and_without_new_rows(station):
+    station.append(day(2))
+    assert station.client.sync_once().problem is None
+    assert station.journal.base.sequence == 0
+    station.wire.alter = no_answer
+    station.collector.clock.ahead(RETENTION_MS + 1_000)
+    station.append(day(1))
+    sync, reports, _ = make(station, idle_s=0.001, tidy_s=0.0)
+    sync.start()
+    while station.journal.base.sequence < 4:
+        time.sleep(0.001)
+    assert sync.stop()
+    assert all(report.problem for report in reports)
+    assert station.journal.unsent == 2
+    assert verify(station.journal.path).ok
+
+
+def test_looking_for_rows_that_may_leave_is_rare(station, monkeypatch):
+    looks: list[int] = []
+    monkeypatch.setattr(station.journal, "purge", lambda keep_ms, now_ms: looks.append(keep_ms) or 0)
+    sync, reports, _ = make(station, gather_s=0.0, idle_s=0.001, tidy_s=LONG_S)
+    sync.start()
+    while len(reports) < 20:
+        sync.wake()
+        time.sleep(0.001)
+    assert sync.stop()
+    assert looks == [RETENTION_MS]
+
+
+# When the two sides disagree
+
+
+def test_a_contradiction_is_on_record_once_and_told(station):
+    body = b'{"error": "other_hash", "advice": "keep both"}'
+    station.append(day(1))
+    station.wire.alter = lambda _: Answer(409, body)
+    sync, reports, _ = make(station, gather_s=0.0, idle_s=0.001)
+    sync.start()
+    while len(reports) < 5:
+        time.sleep(0.001)
+    assert sync.stop()
+    assert all(isinstance(report.problem, CollectorContradicts) for report in reports)
+    faults = [row.record.what for row in station.journal.rows() if isinstance(row.record, Fault)]
+    assert faults == ["sync: the collector contradicts"]
+
+
+def test_thousands_of_rows_are_caught_up_while_taps_go_on(tmp_path, collector):
+    station = Station(tmp_path, collector, terminal=8)
+    station.append(day(2_500))
+    sync, reports, _ = make(station, gather_s=0.0, idle_s=0.001)
+    sync.start()
+    taps = 0
+    while station.journal.acknowledged_through < 5_000:
+        assert station.journal.append(intent(turn=taps)) == 5_001 + taps
+        taps += 1
+        sync.wake()
+        time.sleep(0.001)
+    while station.journal.unsent:
+        time.sleep(0.001)
+    assert sync.stop()
+    assert collector.stored(8) == station.rows()
+    assert len(collector.stored(8)) == 5_000 + taps
+    assert taps > 0
+    assert sum(report.uploaded for report in reports) == 5_000 + taps, "each row once"
+    assert len(station.wire.batches) <= 5_000 / 200 + taps + 1
+    station.journal.close()

@@ -7,7 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from terminal.journal.chain import Head
+from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
+from terminal.journal.verify import verify
 from terminal.sync import wire
 from terminal.sync.link import Answer
 from tests.terminal.journal.samples import day, intent
@@ -207,5 +209,52 @@ def test_a_terminal_that_is_not_enrolled_is_told_what_to_do(tmp_path, collector)
     stranger.append(day(1))
     problem = stranger.client.sync_once().problem
     assert "unknown_terminal" in problem.what
-    assert "Put the public key of terminal 9" in problem.advice
+    assert "enrol terminal 9" in problem.advice
     stranger.journal.close()
+
+
+# Signed checkpoints
+
+
+def test_each_batch_is_a_checkpoint_kept_with_its_acknowledgement(station, collector):
+    station.journal.notary = Notary(station.key, collector.clock, "demo@1", "c0ffee")
+    station.append(day(12))
+    assert station.client.sync_once().problem is None
+    station.journal.close()
+    found = verify(station.journal.path, identities=[station.key.public_key()])
+    assert (found.problem, found.checkpoints, found.signatures) == (None, 4, 4)
+    sent = [wire.parse_batch(batch) for batch in station.wire.batches]
+    assert {(batch.tariff, batch.deny_list) for batch in sent} == {("demo@1", "c0ffee")}
+
+
+def test_the_last_words_before_a_shutdown_are_the_first_after_it(station, collector):
+    station.journal.notary = Notary(station.key, collector.clock, "demo@1")
+    station.append(day(2))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    signed = station.journal.last_signed
+    station.append(day(1))
+    report = station.new_client().sync_once()
+    assert (report.problem, report.batches, report.unsent) == (None, 2, 0)
+    first, second = (wire.parse_batch(batch) for batch in station.wire.batches)
+    assert (first.bodies, first.signature, first.head) == ((), signed.signature, signed.head)
+    assert len(second.bodies) == 6
+    assert collector.alarms() == []
+
+
+def test_last_words_of_an_earlier_identity_are_not_repeated(station, collector):
+    other = Ed25519PrivateKey.generate()
+    station.journal.notary = Notary(other, collector.clock)
+    station.append(day(1))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    assert station.new_client().sync_once().problem is None
+    assert [len(wire.parse_batch(batch).bodies) for batch in station.wire.batches] == [2]
+    assert collector.alarms() == []
+
+
+def test_a_greeting_that_is_refused_is_called_one(station):
+    station.wire.alter = lambda _: Answer(503, b'{"error": "unavailable", "advice": "Wait."}', 3.0)
+    report = station.client.sync_once()
+    assert "the collector refused this terminal's greeting: unavailable" in report.problem.what
+    assert report.retry_after_s == 3.0

@@ -1,0 +1,87 @@
+"""Where the collector is, as operators write it, and what TLS is spoken with it."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from terminal.errors import CollectorError, KeyFileError
+
+EXAMPLE: Final = "Give an address such as http://10.0.0.5:8470 or https://collector.example."
+_HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|[0-9A-Fa-f:.]+(%[0-9A-Za-z]+)?")
+_PATH: Final = re.compile(r"(/[0-9A-Za-z._~-]+)*/?")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Address(NamedTuple):
+    """A checked collector address; `path` comes before every path of the protocol."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+
+
+def parse_address(url: str) -> Address:
+    """Raises `CollectorError` for what is no address of a collector."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _no_address(url, str(error)) from error
+    host = parts.hostname or ""
+    if parts.scheme not in _PORTS:
+        raise _no_address(url, "it begins with neither http:// nor https://")
+    if not _HOST.fullmatch(host) or port == 0:
+        raise _no_address(url, "it names no host and port")
+    if parts.query or parts.fragment or parts.username is not None or not _PATH.fullmatch(parts.path):
+        raise _no_address(url, "it holds more than host, port and path")
+    return Address(parts.scheme == "https", host, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
+def _no_address(url: str, why: str) -> CollectorError:
+    return CollectorError(f"{url!r} is no collector's address: {why}", EXAMPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: whom to trust (default: the system's list), and who this terminal is, where that is asked (mTLS)."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def given(self) -> bool:
+        return any((self.ca, self.cert, self.key))
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """TLS 1.2 or later, the collector's name and certificate checked. Raises `KeyFileError` for unusable files."""
+    if files.key is not None and files.cert is None:
+        raise KeyFileError("a TLS key without its certificate was given", "Give --tls-cert, too.")
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.ca is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody but this authority is trusted then
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        _load(files.ca, lambda: context.load_verify_locations(files.ca))
+    if files.cert is not None:
+        cert = files.cert
+        _load(cert, lambda: context.load_cert_chain(cert, files.key))
+    return context
+
+
+def _load(path: Path, load: object) -> None:
+    try:
+        load()  # type: ignore[operator]
+    except ssl.SSLError as error:
+        raise KeyFileError(
+            f"TLS file {path} cannot be used: {error.reason}", "Give PEM files that belong together."
+        ) from error
+    except OSError as error:
+        raise KeyFileError(f"TLS file {path}: {error.strerror}", "Check the path and its rights.") from error

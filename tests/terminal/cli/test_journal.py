@@ -1,0 +1,166 @@
+"""`terminal journal …`: what people ask a journal, and what it says when it cannot answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sim.profile import LAB_KEYS
+from terminal.cli.assemble import JOURNAL_FILE, journal_key, open_journal
+from terminal.journal.chain import link
+from terminal.journal.journal import Journal
+from terminal.journal.sealed import Contents
+from terminal.journal.stored import Row, insert_row
+from tests.terminal.cli.inside import Run, Told, runner
+from tests.terminal.journal.samples import day
+
+STATE = Path("var/terminal")
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(tmp_path, monkeypatch, capfd)
+
+
+@contextmanager
+def journal_in(folder: Path) -> Iterator[Journal]:
+    with open_journal(folder / STATE, 1, tariff="demo@1") as journal:
+        yield journal
+
+
+@pytest.fixture
+def filled(tmp_path: Path, told: Run) -> Path:
+    """Ten rows, closed in good order."""
+    with journal_in(tmp_path) as journal:
+        for record in day(5):
+            journal.append(record)
+    return tmp_path / STATE / JOURNAL_FILE
+
+
+def shown(finished: Told) -> list[tuple[int, str]]:
+    rows = [json.loads(line) for line in finished.stdout.splitlines()]
+    return [(row["sequence"], row["kind"]) for row in rows]
+
+
+def test_show_filters(filled: Path, told: Run) -> None:
+    assert shown(told("journal", "show", "--json", "--last", 3)) == [
+        (8, "Committed"),
+        (9, "Intent"),
+        (10, "Committed"),
+    ]
+    assert shown(told("journal", "show", "--json", "--kind", "Committed", "--after", 3, "--limit", 2)) == [
+        (4, "Committed"),
+        (6, "Committed"),
+    ]
+    assert len(told("journal", "show").stdout.splitlines()) == 10
+
+
+def test_show_goes_on_past_what_cannot_be_read(filled: Path, told: Run) -> None:
+    key = journal_key(filled)
+    with open_journal(filled.parent, 1) as journal:
+        head = journal.head
+    connection = sqlite3.connect(filled)
+    connection.execute("UPDATE row SET body = x'0101' WHERE sequence = 4")
+    newer = b"\x02\x90"
+    insert_row(connection, Contents(1, key), Row(11, newer, link(head.hash, newer)))
+    connection.commit()
+    connection.close()
+    finished = told("journal", "show", "--json")
+    assert finished.returncode == 26
+    assert "Traceback" not in finished.stderr
+    assert [kind for _, kind in shown(finished)][2:5] == ["Intent", "Unreadable", "Intent"]
+    assert json.loads(finished.stdout.splitlines()[3])["why"] == "it was changed"
+    assert "record version 2" in json.loads(finished.stdout.splitlines()[10])["why"]
+    assert told("journal", "show", "--last", 3, "--kind", "Intent").returncode == 0
+
+
+def test_verify_checks_signatures_with_the_terminals_own_key(filled: Path, told: Run) -> None:
+    finished = told("journal", "verify", "--json")
+    found = json.loads(finished.stdout)
+    assert (found["ok"], found["rows"], found["checkpoints"], found["signatures"]) == (True, 10, 1, 1)
+    (filled.parent / "terminal.key").unlink()
+    (filled.parent / "terminal.pub").rename(filled.parent / "old.pub")
+    with journal_in(filled.parents[2]):
+        pass
+    finished = told("journal", "verify")
+    assert finished.returncode == 22
+    assert "checkpoint 1 is not signed by this terminal" in finished.stderr
+    both = ("--identity", filled.parent / "old.pub", "--identity", filled.parent / "terminal.pub")
+    assert told("journal", "verify", *both).returncode == 0
+
+
+def test_status(filled: Path, told: Run) -> None:
+    found = json.loads(told("journal", "status", "--json").stdout)
+    assert (found["level"], found["rows"], found["unsent"], found["sealed"]) == ("ok", 10, 10, True)
+    assert found["signed_through"] == found["last"] == 10
+    assert "capacity_rows" in told("journal", "status").stdout
+
+
+def test_a_wiped_key_is_asked_for_first_and_final(
+    filled: Path, told: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    asked = told("journal", "wipe-key")
+    assert asked.returncode == 1
+    assert "Lost for good" in asked.stderr
+    assert told("journal", "verify").returncode == 0
+    assert told("journal", "wipe-key", "--yes").returncode == 0
+    for command in ("show", "verify", "status"):
+        finished = told("journal", command)
+        assert finished.returncode == 25, finished.stderr
+        assert "nobody can read these rows" in finished.stderr
+    assert told("shift", "open", "--operator", "17").returncode == 25
+    assert "no key" in told("journal", "wipe-key", "--yes").stdout
+
+
+def test_another_key_file_does_not_open_it(filled: Path, told: Run) -> None:
+    text = LAB_KEYS.read_text("utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("journal = "))
+    Path("other.toml").write_text(text.replace(line, f'journal = "{"ab" * 32}"'), "utf-8")
+    Path("none.toml").write_text(text.replace(line, ""), "utf-8")
+    for keys, code, says in (
+        ("other.toml", 25, "does not open"),
+        ("none.toml", 11, "no storage key 'journal'"),
+    ):
+        finished = told("journal", "show", "--keys", keys)
+        assert finished.returncode == code
+        assert says in finished.stderr
+
+
+def test_back_to_the_software_before_and_forward_again(filled: Path, told: Run) -> None:
+    before = told("journal", "show", "--json").stdout
+    finished = told("journal", "downgrade", "--json")
+    assert json.loads(finished.stdout) == {"to": 1, "rows": 10, "last": 10}
+    finished = told("journal", "show")
+    assert finished.returncode == 22
+    assert "terminal journal upgrade" in finished.stderr
+    assert "has no schema 2" in told("journal", "downgrade").stderr
+    assert json.loads(told("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
+    assert told("journal", "show", "--json").stdout == before
+    assert told("journal", "verify").returncode == 0
+
+
+def test_a_running_terminal_says_that_its_shift_goes_on(tmp_path: Path, told: Run) -> None:
+    serve = ("run", "--profile", "bus", "--reader", "sim:month_pass", "--open-shift", "17", "--route", 7)
+    assert "still open" not in told(*serve).stderr
+    again = told(*serve[:-1], 8)
+    assert again.returncode == 0
+    assert "shift 2 is still open (route 7, direction 0) and goes on" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["..", "collector", "ftp://collector", "http://user@collector", "http://c/?x"]
+)
+def test_an_address_that_is_none_is_refused_with_an_example(tmp_path: Path, told: Run, address: str) -> None:
+    with journal_in(tmp_path):
+        shutil.copy(tmp_path / STATE / "terminal.pub", tmp_path / STATE / "collector.pub")
+    finished = told("sync", "--collector", address)
+    assert finished.returncode == 40
+    assert "http://10.0.0.5:8470" in finished.stderr

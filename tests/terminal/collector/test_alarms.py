@@ -1,0 +1,255 @@
+"""Each alarm, from what a terminal sends (or does not send) to what an operator reads and deals with."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
+from terminal.collector.alarms import AlarmKind
+from terminal.collector.days import By
+from terminal.collector.registry import write_registry
+from terminal.collector.store import APPLICATION_ID, CollectorStore
+from terminal.collector.watch import watch
+from terminal.journal.canteen_records import MealLine, MealServed
+from terminal.journal.records import Committed, Fault, Intent, NotCommitted, Started, Unresolved
+from tests.terminal.collector.office import Terminal, Town
+from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
+
+HOUR_MS = 3_600_000
+UID, TMK = bytes.fromhex("04a1b2c3d4e5f6"), bytes(range(16))
+
+
+@pytest.fixture
+def town(tmp_path):
+    made = Town(tmp_path)
+    yield made
+    made.close()
+
+
+def ride(terminal: Terminal, **changes) -> int:
+    """A ride of unknown end; return its row."""
+    return (
+        terminal.write(intent(**changes), Unresolved(INTENT.at_ms, len(terminal.bodies) + 1, "CardGone")) - 1
+    )
+
+
+def test_same_row_with_another_hash_gap_and_stranger(town):
+    seven, forger, stranger = town.terminal(7), Terminal(7, town.clock), Terminal(9, town.clock)
+    seven.write(*[Started(INTENT.at_ms, f"{n}") for n in range(4)])
+    forger.key = seven.key
+    forger.write(*[Started(INTENT.at_ms, f"forged {n}") for n in range(4)])
+    stranger.write(Started(INTENT.at_ms, "x"))
+    take = town.collector.intake.take
+    assert take(seven.batch(1, 2)).status == 200
+    assert take(forger.batch(1, 2)).status == 409
+    assert take(seven.batch(4, 4)).status == 409
+    assert take(stranger.batch(1, 1)).status == 403
+    forger.key = stranger.key
+    assert take(forger.batch(1, 2)).status == 403
+    kinds = ["other_hash", "gap", "unknown_terminal", "bad_signature"]
+    assert sorted(kind for kind, _, _ in town.alarms()) == sorted(kinds)
+
+
+def test_a_revoked_terminal_is_said_to_be_revoked(town):
+    seven = town.terminal(7)
+    seven.write(Started(INTENT.at_ms, "x"))
+    assert town.collector.enrolment.revoke(7)
+    assert town.send(seven) == 403
+    assert town.details() == ["is revoked"]
+
+
+@pytest.mark.parametrize(
+    ("records", "sent_ms", "doubt"),
+    [
+        ([Started(INTENT.at_ms + HOUR_MS, "x")], 0, "dates records after their receipt"),
+        ([Started(INTENT.at_ms - 40 * 24 * HOUR_MS, "x")], 0, "dates records long before"),
+        ([Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - HOUR_MS // 2, "x")], 0, "went back"),
+        ([Started(INTENT.at_ms, "x")], HOUR_MS, "is ahead of the collector's"),
+        ([Started(INTENT.at_ms, "x")], -HOUR_MS, "is behind the collector's"),
+        ([refused(flags=("clock_suspect",))], 0, "is doubted by the terminal itself"),
+    ],
+)
+def test_o_05_a_suspicious_clock_once_a_day(town, records, sent_ms, doubt):
+    seven = town.terminal(7)
+    for _ in range(2):
+        seven.write(*records)
+        assert town.send(seven, town.clock.now_ms + sent_ms) == 200
+    assert {kind for kind, _, _ in town.alarms()} == {"clock"}
+    assert len([detail for detail in town.details() if detail.startswith(doubt)]) == 1
+
+
+def test_o_05_a_clock_within_limits_and_a_journal_that_comes_late_are_no_alarm(town):
+    seven = town.terminal(7)
+    seven.write(Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - 4 * 60_000, "x"))
+    town.clock.move(days=5)
+    assert town.send(seven, town.clock.now_ms - 4 * 60_000) == 200
+    assert town.alarms() == []
+
+
+def proven(tmc: int, **changes) -> tuple[Intent, bytes]:
+    record = intent(**changes)
+    commands = (DataCommand(*command) for command in record.proof)
+    return record, transaction_mac_value(AesKey(TMK), UID, tmc, tmi(commands))
+
+
+def test_the_cards_own_proof_and_its_counter(tmp_path):
+    registry = tmp_path / "cards.json"
+    write_registry(registry, [(CARD, UID, TMK), (b"school", UID, TMK)])
+    town = Town(tmp_path / "collector", registry=registry)
+    seven, eight = town.terminal(7), town.terminal(8)
+    record, value = proven(5)
+    seven.write(record, committed(1, tmc=5, tmv=value), intent(turn=2), committed(3, tmc=6, tmv=bytes(8)))
+    town.send(seven)
+    assert town.alarms() == [("tmv_mismatch", 7, 3)]
+    record, value = proven(5, card_ref=b"school", prev_terminal=7, prev_sequence=3)
+    eight.write(record)
+    town.send(eight)
+    eight.write(Committed(INTENT.at_ms, 1, 5, value, "answered"))
+    town.send(eight)
+    assert town.alarms()[1:] == [("tmc_twice", 8, 1)]
+    assert "card counter 5 also in row 1 of terminal 7" in town.details()
+    assert town.collector.books.totals()[7].tmv_verified == 1
+    town.close()
+
+
+def test_a_terminal_that_denies_what_the_card_shows(town):
+    seven, eight = town.terminal(7), town.terminal(8)
+    seven.write(intent(), NotCommitted(INTENT.at_ms, 1, "answered"))
+    eight.write(refused(prev_terminal=7, prev_sequence=1))
+    assert (town.send(eight), town.send(seven)) == (200, 200)
+    assert town.alarms() == [("contradiction", 7, 1)]
+
+
+def served(at_ms: int, pupil: bytes = CARD) -> MealServed:
+    meal = MealLine("12", "5a", "lunch", "2026-02-02", {"regional": 9_000, "parents": 1_500}, "region")
+    return MealServed(at_ms, pupil, 1, "list", "17", meal, "demo/1")
+
+
+@pytest.mark.parametrize("first_sent", [7, 8])
+def test_o_08_the_later_of_two_meals_is_marked_and_charged_to_nobody(town, first_sent):
+    early, late = town.terminal(7), town.terminal(8)
+    early.write(served(INTENT.at_ms))
+    late.write(served(INTENT.at_ms + 1), served(INTENT.at_ms + 2, b"another pupil"))
+    for terminal in sorted([early, late], key=lambda each: each.number != first_sent):
+        town.send(terminal)
+    assert town.alarms() == [("duplicate_entitlement", 8, 1)]
+    assert len(list(town.collector.store.records())) == 3, "both records are kept"
+    sums = {line.name: line for line in town.collector.books.day("2026-02-02", By.FUNDER)}
+    assert (sums["parents"].counted_minor, sums["parents"].duplicate_minor) == (3_000, 1_500)
+    assert (sums["regional"].counted_minor, sums["regional"].duplicate_minor) == (18_000, 9_000)
+    by_terminal = {line.name: line for line in town.collector.books.day("2026-02-02", By.TERMINAL)}
+    assert (by_terminal["8"].meals, by_terminal["8"].duplicates) == (1, 1)
+
+
+def look(town: Town) -> None:
+    collector = town.collector
+    watch(collector.store, collector.books, town.settings.watch, town.clock.now_ms)
+
+
+def test_a_tap_that_stays_unresolved_for_too_long(town):
+    seven = town.terminal(7)
+    seven.write(Started(INTENT.at_ms, "x"))
+    row = ride(seven)
+    town.send(seven)
+    town.clock.move(days=6)
+    seven.write(Started(town.clock.now_ms, "x"))
+    town.send(seven)
+    look(town)
+    assert town.alarms() == []
+    town.clock.move(days=1.5)
+    for _ in range(3):
+        look(town)
+    assert [alarm for alarm in town.alarms() if alarm[0] != "silent"] == [("unresolved_old", 7, row)]
+    assert all(alarm.times == 1 for alarm in town.collector.store.alarms())
+
+
+def test_t_65_a_terminal_silent_for_more_than_a_day(town):
+    seven, eight = town.terminal(7), town.terminal(8)
+    for terminal in (seven, eight):
+        terminal.write(Started(INTENT.at_ms, "x"))
+        town.send(terminal)
+    town.clock.move(hours=23)
+    eight.write(Started(town.clock.now_ms, "x"))
+    town.send(eight)
+    look(town)
+    assert town.alarms() == []
+    town.clock.move(hours=2)
+    look(town)
+    look(town)
+    assert town.alarms() == [("silent", 7, 0)]
+    seven.write(Started(town.clock.now_ms, "x"))
+    town.send(seven)
+    town.clock.move(hours=25)
+    look(town)
+    assert [alarm[:2] for alarm in town.alarms()].count(("silent", 7)) == 2, (
+        "another silence is another alarm"
+    )
+
+
+def test_t_64_a_reader_out_of_order_is_seen_until_it_works_again(town):
+    seven = town.terminal(7)
+    seven.write(Fault(INTENT.at_ms, "reader: ReaderGone"))
+    town.send(seven)
+    assert town.alarms() == [("reader", 7, 1)]
+    assert town.collector.books.marks()[7].reader == "ReaderGone"
+    seven.write(Fault(INTENT.at_ms, "reader: works again"))
+    town.send(seven)
+    assert town.collector.books.marks()[7].reader == ""
+    assert town.alarms() == [("reader", 7, 1)], "it stays in the history"
+
+
+def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
+    stranger, store = Terminal(9, town.clock), town.collector.store
+    stranger.write(Started(INTENT.at_ms, "x"))
+    for _ in range(3):
+        town.send(stranger)
+    (alarm,) = store.alarms()
+    assert (alarm.times, alarm.open, store.open_alarms()) == (3, True, 1)
+    town.clock.move(minutes=1)
+    assert store.acknowledge(alarm.id, "17", "a test set", town.clock.now_ms)
+    assert not store.acknowledge(999, "17", "", town.clock.now_ms)
+    (known,) = store.alarms()
+    assert (known.open, known.acknowledged_by, known.comment) == (False, "17", "a test set")
+    assert (known.acknowledged_at_ms, store.open_alarms(), store.alarms(only_open=True)) == (
+        town.clock.now_ms,
+        0,
+        [],
+    )
+    town.clock.move(minutes=1)
+    town.send(stranger)
+    assert [(each.times, each.open) for each in store.alarms()] == [(4, True)]
+
+
+def test_every_kind_is_in_the_manual():
+    manual = (Path(__file__).parents[3] / "docs/collector.md").read_text()
+    assert [kind for kind in AlarmKind if f"`{kind}`" not in manual] == []
+
+
+def test_a_database_of_schema_1_is_upgraded_in_place(tmp_path):
+    path = tmp_path / "collector.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            """CREATE TABLE record (terminal INTEGER, sequence INTEGER, body BLOB NOT NULL, hash BLOB NOT NULL,
+            PRIMARY KEY (terminal, sequence)) WITHOUT ROWID;
+            CREATE TABLE terminal (terminal INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
+            stated_head INTEGER NOT NULL, sent_at_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL);
+            CREATE TABLE alarm (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, terminal INTEGER NOT NULL,
+            sequence INTEGER NOT NULL, detail TEXT NOT NULL, times INTEGER NOT NULL,
+            first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL, UNIQUE (kind, terminal, sequence, detail));
+            INSERT INTO alarm VALUES (1, 'gap', 7, 4, 'rows 4 to 5 are missing', 2, 1, 2);
+            PRAGMA user_version=1;"""
+        )
+        old.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    old.close()
+    store = CollectorStore(path)
+    (alarm,) = store.alarms()
+    assert (alarm.kind, alarm.times, alarm.open) == ("gap", 2, True)
+    assert store.acknowledge(1, "17", "", 3)
+    store.close()
+    store = CollectorStore(path)
+    assert not store.alarms()[0].open
+    store.close()

@@ -1,0 +1,213 @@
+"""What an operator sees and does, through the real application and the real commands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from terminal.collector.books import BooksSettings
+from terminal.collector.page import STYLE
+from terminal.collector.store import Alarm, AlarmKind
+from terminal.journal.records import CashSale, Fault, Started
+from tests.terminal.collector.office import Town
+from tests.terminal.journal.samples import INTENT, committed, day, intent
+
+COMMAND = [sys.executable, "-m", "terminal.cli.app", "collector"]
+
+
+@pytest.fixture
+def town(tmp_path):
+    made = Town(tmp_path / "collector")
+    yield made
+    made.close()
+
+
+def fill(town: Town) -> None:
+    seven = town.terminal(7)
+    sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo/1")
+    seven.write(*day(3), sale, intent(route=9, charge_minor=101), committed(8, tmc=9))
+    town.send(seven)
+
+
+def basic(token: str) -> tuple[str, str]:
+    return ("operator", token)
+
+
+def test_reading_on_this_machine_needs_no_token_but_changing_does(town):
+    fill(town)
+    client = town.client()
+    assert client.get("/operator/v1/status").json()["records"] == 9
+    assert client.get("/operator/v1/status", headers={"host": "evil.example"}).status_code == 401
+    wrong = client.get("/operator/v1/status", headers={"authorization": "Bearer wrong"})
+    assert (wrong.status_code, wrong.headers["www-authenticate"][:5]) == (401, "Basic")
+    assert client.post("/operator/v1/terminals/7/enrolment").status_code == 401
+    assert client.delete("/operator/v1/terminals/7/key").status_code == 401
+    right = {"authorization": f"Bearer {town.token}"}
+    assert client.delete("/operator/v1/terminals/7/key", headers=right).status_code == 204
+    assert client.delete("/operator/v1/terminals/7/key", headers=right).status_code == 404
+    assert client.get("/operator/v1/terminals", auth=basic(town.token)).json()[0]["enrolment"] == "revoked"
+
+
+def test_from_elsewhere_everything_needs_the_token(tmp_path):
+    town = Town(tmp_path, host="0.0.0.0")
+    assert (tmp_path / "operator.token").stat().st_mode & 0o777 == 0o600
+    client = town.client()
+    for path in ("/", "/style.css", "/v1/report", "/v1/alarms", "/v1/days/2026-02-02"):
+        assert client.get(f"/operator{path}").status_code == 401
+        assert client.get(f"/operator{path}", auth=basic(town.token)).status_code == 200
+        assert client.get(f"/operator{path}", auth=basic("")).status_code == 401
+    assert client.get("/v1/health").status_code == 200
+    town.close()
+    again = Town(tmp_path)
+    assert again.token == town.token
+    again.close()
+
+
+def test_the_page_shows_the_state_and_lets_nothing_foreign_in(town):
+    fill(town)
+    seven = town.terminal(8)
+    seven.write(Fault(INTENT.at_ms, "reader: <script>alert(1)</script>"), Started(INTENT.at_ms, "unsent"))
+    town.collector.intake.take(seven.batch(1, 1, head=2))
+    town.book()
+    town.clock.move(hours=30)
+    client = town.client()
+    page = client.get("/operator/")
+    assert client.get("/operator/style.css").text == STYLE
+    html = page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert "reader" in html
+    assert "up to 30 h" in html, "the oldest unsent tap"
+    assert "width=device-width" in html
+    assert "prefers-color-scheme: dark" in STYLE
+    assert INTENT.card_ref.hex() not in html
+    assert not re.search(r"https?://|\son\w+=|javascript:", html)
+    assert "Service day 2026-02-02 by terminal" in html
+    for wanted in ("68.01", "103.01", "171.02"):
+        assert wanted in html
+
+
+def test_alarms_are_listed_and_acknowledged(town):
+    town.collector.store.keep_alarm(Alarm(AlarmKind.GAP, 7, 3, "rows 3 to 4 are missing"), town.clock.now_ms)
+    right = {"authorization": f"Bearer {town.token}"}
+    client = town.client()
+    (alarm,) = client.get("/operator/v1/alarms?open=true").json()
+    assert (alarm["kind"], alarm["open"]) == ("gap", True)
+    place = f"/operator/v1/alarms/{alarm['id']}/acknowledgement"
+    word = {"by": "17", "comment": "it was resent"}
+    assert client.post(place, json=word).status_code == 401
+    assert client.post(place, json={"by": ""}, headers=right).status_code == 400
+    assert client.post(place, json=word, headers=right).status_code == 204
+    assert client.post("/operator/v1/alarms/99/acknowledgement", json=word, headers=right).status_code == 404
+    assert client.get("/operator/v1/alarms?open=true").json() == []
+    assert client.get("/operator/v1/alarms").json()[0]["comment"] == "it was resent"
+    assert client.get("/operator/v1/alarms?limit=0").status_code == 400
+
+
+def run(town: Town, *arguments: str, fails: bool = False) -> str:
+    command = [*COMMAND, arguments[0], "--folder", str(town.settings.folder), *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) == fails, done.stderr
+    return done.stderr if fails else done.stdout
+
+
+def test_the_commands_read_beside_a_running_collector(town):
+    fill(town)
+    assert json.loads(run(town, "status", "--json"))["records"] == 9
+    assert json.loads(run(town, "terminals", "--json"))["terminals"][0]["held"] == 9
+    report = json.loads(run(town, "report", "--by", "route", "--json"))
+    assert (report["day"], report["behind"]) == ("2026-02-02", 0)
+    assert [(line["name"], line["counted_minor"]) for line in report["lines"]] == [
+        ("7", 10_200),
+        ("9", 6_902),
+    ]
+    assert report["total"]["cash_sales"] == 1
+    rows = list(
+        csv.DictReader(io.StringIO(run(town, "report", "--day", "2026-02-02", "--by", "funder", "--csv")))
+    )
+    assert [(row["name"], row["counted"]) for row in rows] == [
+        ("cash", "68.01"),
+        ("purse", "103.01"),
+        ("total", "171.02"),
+    ]
+    assert "cannot be broken down by colour" in run(town, "report", "--by", "colour", fails=True)
+    assert "no alarm" in run(town, "alarms")
+
+
+def test_the_commands_change_what_a_running_collector_does(town):
+    code = json.loads(run(town, "enrol", "9", "--json"))["code"]
+    assert re.fullmatch(r"([A-Z0-9]{4}-){3}[A-Z0-9]{4}", code)
+    assert (town.settings.terminals / "9.code").stat().st_mode & 0o777 == 0o600
+    town.terminal(7)
+    run(town, "revoke", "7", "--by", "17")
+    assert town.collector.enrolment.key_of(7) is None
+    assert [(done.what, done.by) for done in town.collector.store.operations(7)] == [("revoked", "17")]
+    town.collector.store.keep_alarm(Alarm(AlarmKind.GAP, 7, 3, "rows 3 to 4 are missing"), town.clock.now_ms)
+    run(town, "ack", "1", "--by", "17", "--comment", "resent")
+    assert "17: resent" in run(town, "alarms", "--all")
+    assert "there is no alarm 5" in run(town, "ack", "5", "--by", "17", fails=True)
+
+
+def test_a_folder_without_a_collector(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "status", "--folder", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "there is no collector.db" in done.stderr) == (40, True)
+
+
+def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
+    fill(town)
+    target = tmp_path / "copy"
+    found = json.loads(run(town, "backup", str(target), "--with-key", "--json"))
+    assert (found["records"], found["terminals"]) == (9, 1)
+    assert sorted(path.name for path in target.iterdir()) == [
+        "collector.db",
+        "collector.key",
+        "collector.pub",
+        "terminals",
+    ]
+    assert (target / "collector.key").stat().st_mode & 0o777 == 0o600
+    assert "exists already" in run(town, "backup", str(target), fails=True)
+    again = Town(target)
+    again.book()
+    assert again.collector.books.totals() == town.collector.books.totals()
+    assert list(again.collector.store.records()) == list(town.collector.store.records())
+    again.close()
+
+
+def test_another_zone_makes_the_books_anew(tmp_path):
+    town = Town(tmp_path)
+    fill(town)
+    town.close()
+    far = Town(tmp_path, books=BooksSettings("Asia/Kamchatka", 0))
+    assert far.collector.books.behind() == 9
+    far.book()
+    assert far.collector.books.days() == ["2026-02-02"]
+    far.close()
+
+
+def test_books_that_are_ahead_of_the_records_are_made_anew(tmp_path):
+    """The database was put back from an older copy, the books were not."""
+    town = Town(tmp_path)
+    fill(town)
+    town.collector.books._connection.execute("UPDATE mark SET sequence = 12")
+    town.close()
+    again = Town(tmp_path)
+    again.book()
+    assert again.collector.books.totals()[7].records == 9
+    again.close()
+
+
+def test_nothing_else_is_served(town):
+    client = town.client()
+    for path in ("/", "/operator", "/v1/report", "/operator/v2", "/operator/../v1"):
+        assert client.get(path, follow_redirects=False).status_code in (307, 404)
+    assert Path(town.settings.folder).exists()

@@ -1,0 +1,125 @@
+"""The collector as systemd and Prometheus see it; restored terminals as its operators do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from terminal.operations.restore import RESERVE
+from terminal.operations.text_format import CONTENT_TYPE
+from tests.terminal.cli.conftest import ENVIRONMENT, Run
+from tests.terminal.operations.service import Manager, manager
+from tests.terminal.operations.test_metrics import numbers
+
+WATCHDOG_S = 1.5
+
+
+@pytest.fixture
+def systemd() -> Iterator[Manager]:
+    with manager() as made:
+        yield made
+
+
+@contextmanager
+def collector(folder: Path, environment: dict[str, str] = ENVIRONMENT, *more: str) -> Iterator[str]:
+    """A collector process on any free port; yields its address, and stops it by its own id."""
+    command = [
+        sys.executable,
+        "-m",
+        "terminal.cli.app",
+        "collector",
+        "--json",
+        "--port",
+        "0",
+        "--folder",
+        str(folder),
+    ]
+    process = subprocess.Popen([*command, *more], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_collector_says_when_it_is_ready_alive_and_stopping(systemd: Manager, tmp_path: Path) -> None:
+    with collector(tmp_path, systemd.environment(WATCHDOG_S)):
+        assert systemd.hear_until("READY")["STATUS"] == "collector: answering requests"
+        for _ in range(3):
+            assert systemd.hear_until("WATCHDOG") == {"WATCHDOG": "1"}
+    assert systemd.hear_until("STOPPING") == {"STOPPING": "1"}
+
+
+def test_the_collectors_numbers_after_a_restore(run: Run, tmp_path: Path) -> None:
+    """From the commands alone: backup, new hardware, enrolment, restore, and what monitoring sees of it."""
+    back, old, new = tmp_path / "back", tmp_path / "old", tmp_path / "new"
+
+    def ride(state: Path, *more: object) -> None:
+        arguments = (
+            "--profile",
+            "bus",
+            "--reader",
+            "sim:adult_purse",
+            "--state",
+            state,
+            "--open-shift",
+            "17",
+        )
+        ridden = run("run", *arguments, *more)
+        assert ridden.returncode == 0, ridden.stderr
+
+    def enrol(state: Path) -> None:
+        done = run("collector", "enrol", 1, "--folder", back, "--key", state / "terminal.pub")
+        assert done.returncode == 0, done.stderr
+        (state / "collector.pub").write_bytes((back / "collector.pub").read_bytes())
+
+    with collector(back) as address:
+        ride(old)
+        enrol(old)
+        assert run("sync", "--state", old, "--collector", address).returncode == 0
+        assert run("backup", tmp_path / "backup", "--state", old).returncode == 0
+        lost = run("restore", tmp_path / "backup", "--state", new, "--collector", address)
+        assert lost.returncode == 71, lost.stderr
+        assert "Enrol this machine's own public key" in lost.stderr
+        enrol(new)
+        done = run("restore", tmp_path / "backup", "--state", new, "--collector", address, "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["held_through"], told["first"]) == (4, 4 + RESERVE + 1)
+        ride(new)
+        assert run("sync", "--state", new, "--collector", address).returncode == 0
+        assert run("journal", "verify", "--state", new).returncode == 0
+        assert run("collector", "report", "--folder", back).returncode == 0
+        with urllib.request.urlopen(f"{address}/metrics") as page:
+            assert page.headers["Content-Type"] == CONTENT_TYPE
+            found = numbers(page.read().decode())
+        with urllib.request.urlopen(f"{address}/operator/v1/report") as answer:
+            total = json.loads(answer.read())["total"]
+    plain = {name.removeprefix("resident_collector_"): n for (name, labels), n in found.items() if not labels}
+    assert (plain["terminals"], plain["silent_terminals"], plain["unresolved_taps"]) == (1, 0, 0)
+    assert plain["newest_rows"] == 4 + RESERVE + 5
+    alarms = {dict(labels)["kind"]: n for (_, labels), n in found.items() if labels}
+    assert {kind: n for kind, n in alarms.items() if n} == {"gap": 1, "bad_signature": 1}
+    assert (total["taps"], total["charged_minor"], total["records"]) == (2, 4800, 9)
+
+
+def test_who_is_not_on_this_machine_needs_the_token(tmp_path: Path) -> None:
+    with collector(tmp_path, ENVIRONMENT, "--host", "0.0.0.0") as address:
+        page = address.replace("0.0.0.0", "127.0.0.1") + "/metrics"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(page)
+        token = (tmp_path / "operator.token").read_text().strip()
+        asked = urllib.request.Request(page, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(asked) as answer:
+            assert b"resident_collector_terminals 0" in answer.read()

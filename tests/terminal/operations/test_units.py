@@ -1,0 +1,125 @@
+"""The systemd units: valid to systemd, and what they start really starts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from sim.profile import LAB_KEYS
+from terminal.cli.app import app
+from terminal.errors import (
+    JournalDamaged,
+    JournalSealed,
+    KeyFileError,
+    RegionDocumentError,
+    RosterError,
+)
+from tests.terminal.operations.service import Manager, manager
+
+UNITS = Path(__file__).resolve().parents[3] / "packaging" / "systemd"
+PROGRAM = "/opt/resident-card-terminal/.venv/bin/terminal"
+STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
+
+
+@pytest.fixture
+def systemd() -> Iterator[Manager]:
+    with manager() as made:
+        yield made
+
+
+def settings(unit: Path) -> dict[str, str]:
+    """The settings of a unit, the last one of each name."""
+    text = unit.read_text().replace("\\\n", " ")
+    return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here (Debian: systemd)")
+@pytest.mark.parametrize("name", STATE)
+def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
+    """Its program is put where there is one; nothing else is changed."""
+    unit = tmp_path / name
+    unit.write_text((UNITS / name).read_text().replace(PROGRAM, "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("terminal@.service", "--profile bus --reader sim: --region demo --open-shift 17 --metrics 0"),
+        ("collector.service", "--port 0"),
+    ],
+)
+def test_what_a_unit_starts_runs_in_its_folder(
+    systemd: Manager, tmp_path: Path, name: str, options: str
+) -> None:
+    """Its own command line, in an environment as systemd makes it, up to READY=1 and a clean stop."""
+    unit = settings(UNITS / name)
+    credentials, state = tmp_path / "credentials", tmp_path / unit["StateDirectory"].replace("%i", "70001")
+    credentials.mkdir()
+    state.mkdir(parents=True, mode=int(unit["StateDirectoryMode"], 8))
+    shutil.copy(LAB_KEYS, credentials / unit.get("LoadCredential", "none:").partition(":")[0])
+    environment = {
+        **systemd.environment(float(unit["WatchdogSec"])),
+        "STATE_DIRECTORY": str(state),
+        "CREDENTIALS_DIRECTORY": str(credentials),
+        "JOURNAL_STREAM": "8:1",
+    }
+    words: list[str] = []
+    for word in shlex.split(unit["ExecStart"].replace("%i", "70001")):
+        if word in ("$TERMINAL_OPTIONS", "$COLLECTOR_OPTIONS"):
+            words += options.split()
+        else:
+            words.append(re.sub(r"\$\{(\w+)\}", lambda found: environment[found[1]], word))
+    assert words[0] == PROGRAM
+    command = [sys.executable, "-m", "terminal.cli.app", *words[1:]]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert systemd.hear_until("READY")["READY"] == "1"
+        process.terminate()
+        systemd.hear_until("STOPPING")
+        _, said = process.communicate(timeout=float(unit["TimeoutStopSec"]))
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 0, said
+    assert (state / ("journal.db" if "terminal" in name else "collector.db")).exists()
+
+
+def test_the_example_is_a_command_line() -> None:
+    line = (UNITS / "example.conf").read_text()
+    found = re.search(r'^TERMINAL_OPTIONS="(.*)"$', line, re.MULTILINE)
+    assert found is not None
+    run = typer.main.get_command(app).commands["run"]
+    known = {name for option in run.params for name in option.opts}
+    assert {word for word in found[1].split() if word.startswith("--")} <= known
+
+
+def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
+    given_up = settings(UNITS / "terminal@.service")["RestartPreventExitStatus"].split()
+    errors = (RegionDocumentError, KeyFileError, RosterError, JournalDamaged, JournalSealed)
+    assert given_up == [str(error.exit_code) for error in errors]
+
+
+@pytest.mark.parametrize("name", STATE)
+def test_a_unit_gives_its_process_nothing_it_does_not_need(name: str) -> None:
+    unit = settings(UNITS / name)
+    assert unit["CapabilityBoundingSet"] == ""
+    assert (unit["UMask"], unit["StateDirectoryMode"], unit["LimitCORE"]) == ("0077", "0700", "0")
+    for yes in ("NoNewPrivileges", "ProtectHome", "PrivateDevices", "PrivateUsers", "MemoryDenyWriteExecute"):
+        assert unit[yes] == "yes", yes
+    assert unit["ProtectSystem"] == "strict"
+    assert unit["SystemCallFilter"] == "~@privileged"
