@@ -182,9 +182,14 @@ class CanteenPages:
         if not any(actions.genuine(action, visit.who.ref, f"{AT}/{form}") for form in ("issue", "single")):
             raise Refused(NO_RECORD)
         written = actions.written(action)
-        return looking(lambda look: _done(look, self._results(action) or results_of(look.desk, written)))(
-            visit
-        )
+
+        def show(look: Look) -> View:
+            on_record = results_of(look.desk, written)
+            refs = {one.person.ref for one in on_record}
+            noted = (one for one in self._results(action) or () if one.person.ref not in refs)
+            return _done(look, (*on_record, *noted))
+
+        return looking(show)(visit)
 
 
 def _class(look: Look) -> View:
