@@ -11,6 +11,7 @@ What is shown is the message and the values it names, nothing else of the tap: n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,12 @@ from terminal.texts import N_, translator
 
 TAP_ALLOWANCE_S: Final = 5.0
 """A tap is given up after three seconds; until then its silence is the card's, not the terminal's."""
+
+UNPRINTABLE: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and marks that turn the direction of what follows: a document's word must not reorder others."""
+
+KEEP: Final = 1024
+"""Hundreds of taps, for a browser that was busy meanwhile."""
 
 REPLAY: Final = 3
 """A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
@@ -73,7 +80,7 @@ class Display:
     """What the terminal tells its display. Every method returns at once, on any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        self.feed: Final[Feed[Shown]] = Feed()
+        self.feed: Final[Feed[Shown]] = Feed(KEEP)
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
@@ -191,4 +198,4 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
 def _line(outcome: Outcome, language: str, settings: DisplaySettings) -> str:
     if settings.discreet and outcome.message in DISCREET:
         return translator(language).gettext(ASK)
-    return text(outcome.message, language, outcome.values)
+    return UNPRINTABLE.sub("", text(outcome.message, language, outcome.values))

@@ -76,7 +76,10 @@ const told = {
 };
 
 live(display.dataset.events, {
-  value: (event) => told[event.state](event),
+  value: (event, id) => {
+    told[event.state](event);
+    display.dataset.shown = id;
+  },
   silent: () => {
     silent = true;
     paint();

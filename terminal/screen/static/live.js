@@ -2,7 +2,7 @@
 //
 //   live("events", {value: show, silent: outOfOrder, back: clear, gap: () => location.reload()});
 //
-// `value` gets each published value, parsed, in order. `silent` is called once when nothing, not even a heartbeat, came
+// `value` gets each published value, parsed, in order, and its id. `silent` is called once when nothing, not even a heartbeat, came
 // for two seconds; `back` once when something came again.
 
 const SILENT_MS = 2000;
@@ -33,7 +33,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
     stream.onmessage = (event) => {
       last = event.lastEventId;
       heard(0);
-      value(JSON.parse(event.data));
+      value(JSON.parse(event.data), last);
     };
     stream.onerror = () => {
       // The browser tries again after a lost connection, but not after an answer that is no stream.
