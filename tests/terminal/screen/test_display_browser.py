@@ -26,6 +26,9 @@ from terminal.screen.server import ScreenServer
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.shown import VALUES, outcome
 from tests.terminal.screen.test_display import START
+from tests.test_texts import ids, polish
+
+__all__ = ["ids", "polish"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = [(480, 272), (272, 480), (800, 480), (600, 1024), (1024, 600), (1080, 1920), (1920, 1080)]
@@ -268,6 +271,20 @@ def test_markup_in_values_is_text(display: Display, served: ScreenServer, page: 
         assert page.evaluate("globalThis.hacked") is None
         assert page.locator("#display img, #display script").count() == 0
         assert not page.evaluate(SHOWN, display.feed.position)["clipped"]
+
+
+def test_a_third_language_is_a_folder(display: Display, page: Page, polish: Path) -> None:
+    with ScreenServer(Starlette(routes=display_routes(display, DisplaySettings("pl", "ru")))) as server:
+        page.goto(server.url)
+        expect(page.get_by_role("heading")).to_have_text("Przyłóż kartę")
+        assert page.get_by_role("heading").get_attribute("lang") == "pl"
+        for message in Message:
+            display.outcome(outcome(message))
+            expect(page.get_by_role("heading")).to_have_text(text(message, "pl", VALUES))
+        display.outcome(outcome(Message.OK_CHECKOUT))
+        expect(page.get_by_role("heading")).to_have_text("Wyjście. Pobrano 1.234,00 RUB")
+        expect(page.locator("#second")).to_contain_text("1\u00a0234,00 ₽")
+        assert_accessible(page)
 
 
 # silence and coming back
