@@ -80,6 +80,22 @@ for (const step of document.querySelectorAll("button[data-step]")) {
   });
 }
 
+// What several persons pay together: the chosen ride's price ("ZONE-KOPECKS") times their number.
+for (const total of document.querySelectorAll("[data-total-of]")) {
+  const persons = document.getElementById(total.dataset.totalOf);
+  const form = persons.form;
+  const words = new Intl.NumberFormat(document.documentElement.lang, {style: "currency", currency: total.dataset.currency});
+  const add = () => {
+    const each = Number(new FormData(form).get("ride")?.split("-")[1]);
+    const known = each > 0 && persons.validity.valid;
+    total.hidden = !known;
+    if (known) total.querySelector("output").value = words.format((each * persons.valueAsNumber) / 100);
+  };
+  form.addEventListener("input", add);
+  form.addEventListener("change", add);
+  add();
+}
+
 for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
