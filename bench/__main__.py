@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, gtfs, pcsc, process, taps
+from bench import card, desk, fares, gtfs, pcsc, process, screen, taps
 
 SUITE = (
     taps.exchanges,
@@ -24,6 +24,10 @@ SUITE = (
     gtfs.importing,
     gtfs.deciding,
     gtfs.memory,
+    screen.visible,
+    screen.load,
+    screen.idle,
+    desk.responsive,
 )
 
 

@@ -22,6 +22,8 @@ from sim.transcript import load_transcript
 from terminal.cli.app import app
 from terminal.cli.desk import open_desk
 from terminal.cli.desk_session import DeskSession
+from terminal.decision.outcome import Message
+from terminal.messages import text
 from terminal.screen.server import ScreenServer
 from tests.terminal.screen.browser import NewPage, assert_accessible
 
@@ -118,9 +120,9 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
     results = [json.loads(line) for line in done.stdout.splitlines()]
     taps = [one for result in results for one in result.get("taps", [])]
     assert [one["message"] for one in taps] == ["ok_paid", "ok_paid", "meal_not_ordered"]
-    text = path.read_text("utf-8")
-    assert text.count("[[scenarios.taps]]") == 3
-    assert "balance_minor = 45200" in text
+    saved = path.read_text("utf-8")
+    assert saved.count("[[scenarios.taps]]") == 3
+    assert "balance_minor = 45200" in saved
     assert holding_of(session.town.shelf["adult_purse"].card).purse_minor == 45200
 
     with desk.expect_download() as download:
@@ -210,13 +212,13 @@ def test_without_network_rows_wait_and_with_it_they_leave(desk: Page) -> None:
 def test_a_document_is_edited_with_its_errors_and_then_used(desk: Page) -> None:
     tap(desk, "adult_purse", "front")
     shown(desk, 1)
-    desk.get_by_role("button", name="Document").click()
+    desk.locator("#document").click()
     area = desk.get_by_label("Text of the document")
-    text = area.input_value()
-    area.fill(text.replace("transport_card = 2400", 'transport_card = "<b>dear</b>"'))
+    before = area.input_value()
+    area.fill(before.replace("transport_card = 2400", 'transport_card = "<b>dear</b>"'))
     desk.get_by_role("button", name="Use it").click()
     expect(desk.locator("#document-problem")).to_contain_text("transport_card")
-    area.fill(text.replace("transport_card = 2400", "transport_card = 3300"))
+    area.fill(before.replace("transport_card = 2400", "transport_card = 3300"))
     desk.get_by_role("button", name="Use it").click()
     expect(desk.locator("#document-problem")).to_contain_text("restarted with this document")
     desk.locator("#document-dialog").get_by_role("button", name="Close").click()
@@ -319,7 +321,7 @@ def test_texts_from_cards_and_documents_stay_texts(desk: Page, session: DeskSess
     session.tap(EVIL, "front", Disturbance())
     shown(desk, 1)
     expect(desk.locator(".eyebrow")).to_contain_text("<script>")
-    desk.get_by_role("button", name="Document").click()
+    desk.locator("#document").click()
     desk.get_by_label("Text of the document").fill(f'"{EVIL.replace(chr(34), "")}" = 1\n')
     desk.get_by_role("button", name="Use it").click()
     expect(desk.locator("#document-problem")).to_be_visible()
@@ -363,7 +365,7 @@ def test_russian_is_russian(opened: Desk, session: DeskSession, new_page: NewPag
     page = new_page(1440, 900)
     page.goto(f"{opened[0].url}/?language=ru")
     shown(page, 1)
-    expect(message(page)).to_have_text("Оплачено. Приятной поездки!")
+    expect(message(page)).to_have_text(text(Message.OK_PAID, "ru"))
     expect(page.locator("h1")).to_have_text("Стенд")
     expect(card(page, "adult_purse")).to_contain_text("Взрослый с деньгами на карте")
 
@@ -386,7 +388,7 @@ def test_the_storm_ends_with_noughts_and_can_be_stopped(opened: Desk, new_page: 
     page = new_page(1440, 900)
     page.goto(f"{opened[0].url}/storm")
     page.get_by_label("Seed").fill("5")
-    page.get_by_label("Taps", exact=True).fill("300")
+    page.get_by_role("spinbutton", name="Taps").fill("300")
     page.get_by_role("button", name="Start").click()
     expect(page.locator("body[data-state=finished]")).to_be_visible(timeout=LONG_MS)
     for figure in ("#lost", "#duplicated", "#open"):
@@ -394,7 +396,7 @@ def test_the_storm_ends_with_noughts_and_can_be_stopped(opened: Desk, new_page: 
     expect(page.locator("#money")).to_have_text("0.00")
     expect(page.locator("#command")).to_have_text("terminal storm --seed 5 --taps 300")
     assert page.locator("#kinds li[data-kind]").count() > 5
-    page.get_by_label("Taps", exact=True).fill("500000")
+    page.get_by_role("spinbutton", name="Taps").fill("500000")
     page.get_by_role("button", name="Start").click()
     expect(page.locator("body[data-state=running]")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
