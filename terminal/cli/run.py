@@ -115,15 +115,23 @@ def run(
     from terminal.cli.output import print_json, report_as_json, report_as_line
     from terminal.cli.recording import recording
     from terminal.cli.serve import reader_for, serve
-    from terminal.cli.uplink import background_sync
+    from terminal.cli.uplink import SyncConsole, background_sync
     from terminal.clock import SystemClock
     from terminal.messages import text
     from terminal.shift import open_shift as begin_shift
     from terminal.shift import require_shift_of
 
-    clock, turn = SystemClock(), Lock()
+    clock, turn, uplink = SystemClock(), Lock(), SyncConsole(number)
     asked = ConsoleOptions(
-        console, console_host, console_port, language, typed_sign_in, console_idle, vehicle, receipts
+        console,
+        console_host,
+        console_port,
+        language,
+        typed_sign_in,
+        console_idle,
+        vehicle,
+        receipts,
+        offline=lambda: uplink.offline,
     )
     station = Station(number, profile.value, state, region, keys, deny_list, serving)
     cards = reader_for(reader, station, clock, taps, pace)
@@ -137,7 +145,7 @@ def run(
             screen, screen_port, (language, second_language), station.profile, clock
         ) as passenger,
         open_terminal(station, clock, passenger.told(_say_nothing if json else tell)) as terminal,
-        background_sync(terminal.journal, state, collector, clock) as sync,
+        background_sync(terminal.journal, state, collector, clock, uplink) as sync,
         recording(record, clock, masked=not record_unmasked) as recorded,
         operator_console(asked, terminal, state, turn) as operator,
     ):

@@ -40,15 +40,15 @@ def sync_client(journal: Journal, state: Path, url: str, clock: Clock) -> Iterat
 
 @contextmanager
 def background_sync(
-    journal: Journal, state: Path, url: str | None, clock: Clock
+    journal: Journal, state: Path, url: str | None, clock: Clock, told: SyncConsole
 ) -> Iterator[BackgroundSync | None]:
-    """Uploading beside the taps while the block runs; nothing when there is no `url`."""
+    """Uploading beside the taps while the block runs, `told` how it goes; nothing when there is no `url`."""
     if url is None:
         yield None
         return
     with sync_client(journal, state, url, clock) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
-        sync = BackgroundSync(client, clock, jitter, on_report=SyncConsole(journal.terminal))
+        sync = BackgroundSync(client, clock, jitter, on_report=told)
         sync.start()
         try:
             yield sync
@@ -65,6 +65,11 @@ class SyncConsole:
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
         self._problem: str | None = None
+
+    @property
+    def offline(self) -> bool:
+        """Whether the last attempt to send failed."""
+        return self._problem is not None
 
     def __call__(self, report: SyncReport) -> None:
         problem = None if report.problem is None else str(report.problem)

@@ -36,7 +36,7 @@ from tests.terminal.screen.browser import NewPage, assert_accessible
 
 NUMBER = COUNTER.number
 SIZES = ((480, 272), (600, 1024), (1024, 600), (1920, 1080))
-PAGES = ("counter", "class", "class?id=3а", "buffet", "pupils", "pupils?q=аб", "records", "report", "close")
+PAGES = ("counter", "class", "class?id=3а", "buffet", "pupils", "pupils?q=аб", "records", "report", "close", "shift")
 TEACHERS_PAGES = ("attendance", "attendance?id=3а")
 
 
@@ -253,6 +253,20 @@ def test_m_32_m_40_the_day_ends_by_keyboard(open_school: OpenSchool, page: Page)
     assert closed.operator == OFFICER
 
 
+def test_t_60_a_shift_is_closed_and_opened_by_keyboard(school: School, page: Page) -> None:
+    sign_in_by_keyboard(page, school, CASHIER)
+    press(page, ".menu a[href$='/canteen/shift']")
+    press(page, ".button-danger")
+    assert school.counter.terminal.journal.open_shift is None
+    press(page, ".menu a[href$='/canteen/class']")
+    expect(page.locator(".notices")).to_contain_text("The shift is not open")
+    press(page, ".notices a")
+    press(page, ".question .button-main")
+    opened = school.counter.terminal.journal.open_shift
+    assert opened is not None
+    assert (opened.operator_ref, opened.profile) == (CASHIER, "canteen")
+
+
 # for everybody
 
 
@@ -352,7 +366,7 @@ def test_m_38_the_counter_shows_free_and_paid_alike(school: School, page: Page) 
 
 
 def test_m_37_o_06_what_fails_is_shown_and_meals_go_on(school: School, page: Page) -> None:
-    school.console.status = lambda: {"sync": "offline"}
+    school.console.offline = lambda: True
     school.counter.desk._broken = True
     school.sign_in(page, CASHIER)
     page.goto(school.at("counter"))
@@ -492,9 +506,9 @@ def test_what_each_role_finds(school: School, page: Page) -> None:
         page.goto(school.url)
         found[ref] = page.locator(".menu a").all_inner_texts()
     assert found == {
-        CASHIER: ["Serving", "Class", "Buffet", "Put right", "Day report"],
+        CASHIER: ["Serving", "Class", "Buffet", "Put right", "Day report", "Shift", "Terminal"],
         TEACHER: ["Class", "Who is absent"],
-        OFFICER: ["Put right", "Who is absent", "Day report"],
+        OFFICER: ["Put right", "Who is absent", "Day report", "Terminal"],
     }
 
 
@@ -523,13 +537,13 @@ def test_m_40_the_page_says_what_the_records_say(school: School, page: Page) -> 
     school.tap("pupil_large_family")
     school.sign_in(page, OFFICER)
     page.goto(school.at("report"))
-    served = page.locator(".report .total td").all_inner_texts()[1]
+    served = page.locator(".report .grand td").all_inner_texts()[1]
     assert served == "21"
     sums = [
         kopecks(text)
         for text in page.locator(".report tbody tr:not(.subtotal) td:last-child").all_inner_texts()
     ]
-    total = kopecks(page.locator(".report .total td").last.inner_text())
+    total = kopecks(page.locator(".report .grand td").last.inner_text())
     lines = page.locator(".report").first.locator("tbody tr:not(.subtotal) td:last-child").all_inner_texts()
     assert sum(map(kopecks, lines)) == total
     assert sum(record.meal.sum_minor for record in school.rows(MealServed)) + 7802 == total
