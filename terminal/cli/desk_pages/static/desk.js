@@ -129,6 +129,8 @@ function buttons() {
   });
 }
 
+const bar = document.querySelector(".bar"); // two lines high in narrow windows and long languages
+new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
 buttons();
 dialogs(() => state.desk);
 themes(byId("theme"));

@@ -43,7 +43,7 @@ export class Result {
     const facts = [
       [words.charged, entry.charge_minor ? money(entry.charge_minor) : null],
       [words.purse, purse],
-      [words.air_time, `${entry.air_ms.toFixed(0)} ms`],
+      [words.air_time, `${entry.air_ms.toFixed(0)} ${words.ms}`],
       [words.on_card, entry.on_air],
       [words.bytes, entry.apdu_bytes],
       [words.ended, words[entry.end]],
@@ -64,7 +64,7 @@ export class Result {
       {className: "columns"},
       h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry)),
       h("section", {className: "panel"}, h("h3", {}, words.journal_title), this.#rows(entry)),
-      h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), picture(entry.waterfall)),
+      h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), h("div", {className: "waterfall-box", tabIndex: 0, role: "group", "aria-label": words.air_time}, picture(entry.waterfall))),
       h("section", {className: "panel wide"}, h("h3", {}, words.card_title), this.#changes(entry)),
     );
   }
