@@ -331,8 +331,7 @@ def test_texts_from_cards_and_documents_stay_texts(desk: Page, session: DeskSess
     assert "broken" not in desk.title()
 
 
-@pytest.mark.parametrize("language", ["en", "ru"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("ru", "dark")])
 def test_axe_finds_nothing(
     opened: Desk, session: DeskSession, new_page: NewPage, language: str, scheme: str
 ) -> None:
