@@ -76,7 +76,7 @@ for (const step of document.querySelectorAll("button[data-step]")) {
   step.addEventListener("click", () => {
     if (Number(step.dataset.step) > 0) field.stepUp();
     else field.stepDown();
-    field.dispatchEvent(new Event("change"));
+    field.dispatchEvent(new Event("change", {bubbles: true}));
   });
 }
 

@@ -142,7 +142,7 @@ def csrf(page: httpx.Response) -> str:
     return found[1]
 
 
-def everybody(keys: object = KEYS) -> list[Member]:
+def everybody() -> list[Member]:
     """The driver, with the service card, and one of each other role."""
     card = card_reference(KEYS, bytes.fromhex("5E21C4D09A77B3F1")).hex()
     others = [

@@ -14,9 +14,11 @@ from terminal.cli.console import ConsoleOptions, operator_console
 from terminal.errors import TerminalError
 from terminal.journal.console_records import OperatorSeen, SignedIn
 from terminal.journal.records import Fault
+from terminal.screen.console.areas import areas
 from terminal.screen.console.console import PIN_WITHIN
 from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.staff import StaffList
+from terminal.screen.console.web import Web
 from tests.terminal.screen.console.cab import (
     DRIVER,
     PIN,
@@ -213,14 +215,7 @@ def test_every_address_is_for_its_roles_only(shared: Cab, role: Role) -> None:
             assert answer.status_code == 403, path
             assert "not for your role" in answer.text
     menu = re.findall(r'<li><a href="([^"]+)"', page.text)
-    assert menu == [p.path for p in _pages(shared) if p.menu and role in p.roles]
-
-
-def _pages(cab: Cab) -> list[object]:
-    from terminal.screen.console.areas import areas
-    from terminal.screen.console.web import Web
-
-    return list(Web(cab.console, areas()).pages)
+    assert menu == [p.path for p in Web(shared.console, areas()).pages if p.menu and role in p.roles]
 
 
 def test_a_bus_has_no_canteen_and_a_canteen_no_bus(shared: Cab) -> None:
