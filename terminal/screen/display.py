@@ -84,15 +84,19 @@ class Display:
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
+        self._faulty = False
         self._tell(State.IDLE)
 
     def card(self) -> None:
         """A card is there and being read."""
+        self._faulty = False
         self._serving_until_s = self._clock.monotonic() + TAP_ALLOWANCE_S
         self._tell(State.CARD)
 
     def outcome(self, outcome: Outcome) -> None:
         """The result for the rider; fits `Terminal.signal`."""
+        if self._faulty and outcome.message is Message.OUT_OF_ORDER:
+            return  # it says so already, and a result would leave after a while
         self._tell(State.RESULT, outcome)
 
     def removed(self) -> None:
@@ -101,10 +105,12 @@ class Display:
 
     def fault(self) -> None:
         """The reader is out of order, until `works` or the next card."""
+        self._faulty = True
         self._tell(State.FAULT)
 
     def works(self) -> None:
         """The reader works again."""
+        self._faulty = False
         self._tell(State.IDLE)
 
     def beat(self) -> None:
@@ -179,6 +185,8 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
     told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    if shown.state is State.FAULT:
+        return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
         return told
     lines = [

@@ -24,6 +24,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
   }
 
   function open() {
+    stream?.close();
     openedAt = performance.now();
     const url = new URL(address, document.baseURI);
     if (last) url.searchParams.set("after", last);
@@ -48,10 +49,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
       silent();
     }
     // A frozen or vanished terminal leaves a connection that never ends: begin a new one now and then.
-    if (performance.now() - openedAt > 2 * SILENT_MS) {
-      stream.close();
-      open();
-    }
+    if (performance.now() - openedAt > 2 * SILENT_MS) open();
   }, 100);
   open();
   return {close: () => stream.close()};

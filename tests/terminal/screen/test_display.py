@@ -15,9 +15,12 @@ from starlette.applications import Starlette
 
 from cardproto.errors import ReaderGone
 from sim.air import VirtualClock
+from terminal.cli.display import passenger_display
+from terminal.clock import SystemClock
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import TerminalError
 from terminal.messages import colour, sound, text
+from terminal.reader.presence import Presence
 from terminal.screen.display import DISCREET, KEEP, Display, DisplaySettings, State, display_routes
 from terminal.screen.server import ScreenServer
 from terminal.screen.watch import WatchedReader
@@ -76,6 +79,17 @@ def test_free_and_paid_meals_are_told_alike(display: Display) -> None:
 def test_at_a_counter_money_and_health_are_nobody_else_s_business(display: Display) -> None:
     for one in told(display, DisplaySettings("ru", discreet=True), *map(outcome, sorted(DISCREET))):
         assert one["lines"] == ["Обратитесь на раздачу"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "line"), [("bus", "Недостаточно средств"), ("canteen", "Обратитесь на раздачу")]
+)
+def test_a_running_canteen_is_discreet(profile: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with passenger_display(True, 0, ("ru", ""), profile, SystemClock()) as passenger:
+        passenger.told(lambda _outcome: None)(outcome(Message.NO_FUNDS))
+        address = capsys.readouterr().err.removeprefix("passenger display: ").strip()
+        with httpx.stream("GET", f"{address}events") as stream:
+            assert any(line in told for told in stream.iter_lines() if told.startswith("data: {"))
 
 
 def test_marks_that_turn_text_around_are_taken_out(display: Display) -> None:
@@ -163,6 +177,23 @@ def test_an_outage_of_many_attempts_is_shown_once_until_it_is_over(display: Disp
     reader.wait_for_card(0.25)
     reader.wait_for_card(0.25)
     assert states(display) == [State.IDLE, State.FAULT, State.IDLE]
+
+
+def test_a_fault_stays_although_the_terminal_signals_it_as_a_message_too(display: Display) -> None:
+    reader = WatchedReader(Reader(False, ReaderGone("unplugged")), display)
+    presence = Presence(
+        reader,
+        on_card=lambda _card: None,
+        on_fault=lambda _error: (
+            display.outcome(Outcome(Message.OUT_OF_ORDER, accepted=False)),
+            presence.stop(),
+        ),
+    )
+    presence.run()
+    assert states(display)[-1] is State.FAULT
+    display.card()
+    display.outcome(Outcome(Message.OUT_OF_ORDER, accepted=False))  # a tap whose journal failed
+    assert states(display)[-2:] == [State.CARD, State.RESULT]
 
 
 def test_waiting_keeps_the_display_alive(display: Display, clock: VirtualClock) -> None:
