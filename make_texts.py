@@ -82,7 +82,7 @@ def updated(language: str, ids: Catalog, locale: Path = LOCALE) -> Catalog:
     catalog.revision_date = NO_DATE
     catalog.header_comment = f"# Texts of the resident card terminal: {language}."
     if language == SOURCE_LANGUAGE:
-        for message in _texts(catalog):
+        for message in messages_of(catalog):
             message.string = message.id
     return catalog
 
@@ -103,14 +103,14 @@ def mo_bytes(catalog: Catalog) -> bytes:
 
 def problems(catalog: Catalog, ids: Catalog) -> Iterator[str]:
     """What a reader of this language would stumble over, one line each."""
-    wanted = {(message.id, message.context) for message in _texts(ids)}
-    present = {(message.id, message.context) for message in _texts(catalog)}
+    wanted = {(message.id, message.context) for message in messages_of(ids)}
+    present = {(message.id, message.context) for message in messages_of(catalog)}
     for message_id, _ in sorted(wanted - present, key=str):
         yield f"missing: {message_id!r}"
     for message_id, _ in sorted(present - wanted, key=str):
         yield f"nobody asks for: {message_id!r}"
     yield from _plural_rule_problems(catalog)
-    for message in _texts(catalog):
+    for message in messages_of(catalog):
         if message.fuzzy:
             yield f"fuzzy: {message.id!r}"
         yield from (f"{what}: {message.id!r}" for what in _problems_of(message, catalog))
@@ -167,7 +167,8 @@ def placeholders(text: str) -> set[str]:
     return braces | set(PERCENT.findall(text))
 
 
-def _texts(catalog: Catalog) -> list[Message]:
+def messages_of(catalog: Catalog) -> list[Message]:
+    """Its messages without the header."""
     return [message for message in catalog if message.id]
 
 

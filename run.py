@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every command of this project, for machines with and without make: the Makefile calls this file.
 
-    python3 run.py demo | desk | test | check | bench | docs | texts | lock | clean | setup   [further arguments]
+    python3 run.py demo | desk | test | check | bench | docs | texts | screenshots | lock | clean | setup
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
 happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.
@@ -124,6 +124,12 @@ def texts(*arguments: str) -> None:
     become("python", "make_texts.py", *arguments)
 
 
+def screenshots(*arguments: str) -> None:
+    """Take every picture of README and docs anew; needs Chromium. With names only those."""
+    prepare(development=True)
+    become("python", "-m", "pictures", *arguments)
+
+
 def clean() -> None:
     """Remove what the other commands made, the environment included."""
     for name in (VENV.name, "var", "dist", *CACHES):
@@ -138,12 +144,13 @@ def setup(*arguments: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    command.__name__: command for command in (demo, desk, test, check, bench, docs, texts, lock, clean, setup)
+    command.__name__: command
+    for command in (demo, desk, test, check, bench, docs, texts, screenshots, lock, clean, setup)
 }
 
 
 def usage() -> str:
-    lines = (f"  {name:<6} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
+    lines = (f"  {name:<11} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
     return "\n".join(("usage: python3 run.py COMMAND [ARGUMENTS]   or   make COMMAND", *lines))
 
 

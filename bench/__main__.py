@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, feed_decisions, fleet, gtfs, idle, pcsc, process, taps
+from bench import card, desk, fares, feed_decisions, fleet, gtfs, idle, pcsc, process, screen, taps
 
 SUITE = (
     taps.exchanges,
@@ -32,6 +32,10 @@ SUITE = (
     fleet.fleet,
     fleet.cluster,
     fleet.entering,
+    screen.visible,
+    screen.load,
+    screen.idle,
+    desk.responsive,
 )
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 from pictures.counter import Counter
-from terminal.screen.console.canteen_area import canteen_area
+from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console, Settings
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
@@ -28,5 +28,5 @@ def canteen_console(counter: Counter, state: Path, language: str = "ru") -> Iter
     console = Console(counter.terminal, state, Lock(), Settings(language=language, typed=True))
     for ref, role in STAFF.items():
         console.staff.put(Member(ref=ref, role=role, pin=hash_pin(PIN, counter.terminal.keys)))
-    with ScreenServer(console_app(console, [canteen_area()])) as server:
+    with ScreenServer(console_app(console, areas())) as server:
         yield console, server.url

@@ -87,5 +87,3 @@ def open_counter(folder: Path, at: str = "08:40:00", day: date = DAY, seed: int 
         desk.roster = Roster.of(roster_document(day, now, cards), policy)
         desk.price_list = price_list(now)
         yield Counter(town, terminal, desk)
-
-

@@ -26,7 +26,8 @@ from terminal.errors import TerminalError
 DOMAIN: Final = "terminal"
 LOCALE: Final = Path(__file__).parent / "locale"
 LOCALE_VARIABLE: Final = "TERMINAL_LOCALE"
-SOURCE_LANGUAGE: Final = "en"
+FIRST: Final = ("ru", "en")
+"""Offered before others."""
 
 Translator = gettext.NullTranslations
 """gettext, ngettext, pgettext, npgettext."""
@@ -43,11 +44,12 @@ def NP_(context: str, message: str) -> str:  # noqa: ARG001, N802
 
 
 def languages() -> tuple[str, ...]:
-    """Every language there is a catalogue for, in the order in which they are offered: Russian first."""
+    """Every language there is a catalogue for, in the order in which they are offered."""
     found = {
         path.parent.parent.name for folder in _folders() for path in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")
     }
-    return tuple(sorted(found, key=lambda language: (language != "ru", language)))
+    rank = {language: place for place, language in enumerate(FIRST)}
+    return tuple(sorted(found, key=lambda language: (rank.get(language, len(rank)), language)))
 
 
 def translator(language: str) -> Translator:

@@ -115,7 +115,7 @@ def test_the_readme_names_the_two_commands() -> None:
 
 def test_nothing_of_this_machine_or_of_a_package_index_is_in_the_repository() -> None:
     for path in tracked():
-        if named(path) in MAY_NAME_IT or path.suffix in {".bin", ".png"}:
+        if named(path) in MAY_NAME_IT or path.suffix in {".bin", ".mo", ".png"}:
             continue
         found = HERE_ONLY.search(path.read_text(encoding="utf-8"))
         assert found is None, f"{named(path)}: {found and found.group()}"

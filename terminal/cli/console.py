@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -35,6 +35,8 @@ class ConsoleOptions:
     idle_min: int = 30
     vehicle: str = ""
     receipts: Path | None = None
+    offline: Callable[[], bool] = field(default=lambda: False)
+    """Whether records that should leave cannot."""
 
 
 @contextmanager
@@ -81,9 +83,11 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
     if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
         receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
     try:
-        return Console(terminal, state, turn, settings, receipts)
+        console = Console(terminal, state, turn, settings, receipts)
     except OSError as error:
         raise StaffError(
             f"the console's folder in {state} cannot be used ({error.strerror})",
             "Give --state a folder you may write.",
         ) from error
+    console.offline = options.offline
+    return console

@@ -54,6 +54,8 @@ class TapOrder(Struct, forbid_unknown_fields=True):
     place: Name
     mishap: Mishap = Mishap.NONE
     exchange: Annotated[int, Meta(ge=1, le=MOST_EXCHANGES)] = 1
+    language: Literal["en", "ru"] = "en"
+    """Of the answer, which is the whole tap: a page shows it without asking again."""
 
 
 class ClockOrder(Struct, forbid_unknown_fields=True):
@@ -216,7 +218,7 @@ class DeskRoutes:
 
     def _take_tap(self, order: TapOrder) -> Any:
         entry = self.session.tap(order.card, order.place, Disturbance(order.mishap, order.exchange))
-        return {"number": entry.number}
+        return tap_as_json(entry, order.language, self.session.town.policy, acknowledged=0)
 
     def _set_clock(self, order: ClockOrder) -> Any:
         if order.set is not None:

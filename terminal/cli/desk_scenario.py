@@ -24,17 +24,18 @@ from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import place_of, run
 from terminal.scenario.schema import SCENARIO_SCHEMA
 from terminal.tap_report import End
+from terminal.texts import N_, translator
 
 NAME: Final = "desk.toml"
 MISHAPS: Final = {
-    Mishap.TEAR_BEFORE: "the card was pulled before exchange {n}",
-    Mishap.TEAR_AFTER: "the card was pulled after exchange {n}",
-    Mishap.COMMIT_BEFORE: "the card was pulled before its commit",
-    Mishap.COMMIT_AFTER: "the card was pulled as its commit ran",
-    Mishap.SLOW: "the card answered slowly",
-    Mishap.SILENT: "the card was silent at exchange {n}",
-    Mishap.CORRUPT: "a bit of answer {n} was flipped",
-    Mishap.ENDLESS: "from exchange {n} on there was always one more frame",
+    Mishap.TEAR_BEFORE: N_("the card was pulled before exchange {n}"),
+    Mishap.TEAR_AFTER: N_("the card was pulled after exchange {n}"),
+    Mishap.COMMIT_BEFORE: N_("the card was pulled before its commit"),
+    Mishap.COMMIT_AFTER: N_("the card was pulled as its commit ran"),
+    Mishap.SLOW: N_("the card answered slowly"),
+    Mishap.SILENT: N_("the card was silent at exchange {n}"),
+    Mishap.CORRUPT: N_("a bit of answer {n} was flipped"),
+    Mishap.ENDLESS: N_("from exchange {n} on there was always one more frame"),
 }
 _LOSES: Final = {
     End.NOT_COMMITTED: "the card kept nothing of it",
@@ -86,9 +87,11 @@ def scenario_of(session: DeskSession) -> SavedScenario:
     return SavedScenario(text, decided, len(taps) - decided, differing)
 
 
-def mishap_words(disturbance: Disturbance) -> str:
+def mishap_words(disturbance: Disturbance, language: str = "en") -> str:
     """What was done to the tap, empty for nothing."""
-    words = MISHAPS.get(disturbance.mishap, "")
+    if disturbance.mishap not in MISHAPS:
+        return ""
+    words = translator(language).gettext(MISHAPS[disturbance.mishap])
     return words.format(n=disturbance.exchange if disturbance.mishap in AT_EXCHANGE else "")
 
 

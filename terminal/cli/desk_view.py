@@ -21,6 +21,7 @@ from terminal.messages import colour, text
 from terminal.policy.policy import Policy
 from terminal.scenario.words import step
 from terminal.tap_report import End
+from terminal.texts import translator
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
@@ -88,7 +89,7 @@ def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
         "colour": colour(outcome.message).value,
         "charge_minor": outcome.charge_minor,
         "end": report.end.value,
-        "mishap": mishap_words(entry.disturbance),
+        "mishap": mishap_words(entry.disturbance, language),
         "exchange": entry.exchange,
         "exchanges": len(entry.rows),
     }
@@ -97,6 +98,7 @@ def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
 def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) -> dict[str, Any]:
     """A tap with everything that is known of it."""
     report = entry.report
+    say = translator(language).gettext
     reasons = [_reason(reason.rule, step(reason, language)) for reason in report.reasons]
     return {
         **tap_line(entry, language, policy),
@@ -109,7 +111,13 @@ def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) 
         "after_minor": entry.after.purse_minor,
         "reasons": reasons,
         "changes": [
-            {"part": c.part, "name": c.name, "before": c.before, "after": c.after, "changed": c.changed}
+            {
+                "part": say(c.part),
+                "name": say(c.name),
+                "before": c.before,
+                "after": c.after,
+                "changed": c.changed,
+            }
             for c in entry.changes
         ],
         "journal": [row_as_json(row, acknowledged) for row in entry.journal],

@@ -36,6 +36,7 @@ WORDS: Final = {
     "air_time": N_("Air time"),
     "on_card": N_("Exchanges"),
     "bytes": N_("Bytes"),
+    "ms": N_("ms"),
     "ended": N_("Ended"),
     "committed": N_("committed"),
     "recovered": N_("settled later"),
@@ -96,6 +97,37 @@ WORDS: Final = {
     "settled": N_("open ends settled"),
     "unavailable": N_("not available without apsw"),
 }
+
+CARD_LINES: Final = (
+    N_("card"),
+    N_("uid"),
+    N_("purse"),
+    N_("balance"),
+    N_("transaction counter"),
+    N_("rights"),
+    N_("pseudonym"),
+    N_("region"),
+    N_("valid"),
+    N_("revision"),
+    N_("flags"),
+    N_("concession a"),
+    N_("concession b"),
+    N_("concession c"),
+    N_("contract a"),
+    N_("contract b"),
+    N_("newest event"),
+    N_("kind"),
+    N_("at"),
+    N_("terminal"),
+    N_("route"),
+    N_("amount"),
+    N_("balance after"),
+    N_("paid by"),
+    N_("journey"),
+    N_("counters"),
+    N_("meals"),
+)
+"""How `sim.desk.content` names the lines of a card; counters keep the names the region document gives them."""
 
 
 def words(language: str) -> dict[str, str]:

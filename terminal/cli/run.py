@@ -150,7 +150,15 @@ def run(
 
     clock, turn = SystemClock(), Lock()
     asked = ConsoleOptions(
-        console, console_host, console_port, language, typed_sign_in, console_idle, vehicle, receipts
+        console,
+        console_host,
+        console_port,
+        language,
+        typed_sign_in,
+        console_idle,
+        vehicle,
+        receipts,
+        offline=lambda: bool(vitals.sync_problem),
     )
     station = Station(number, profile.value, state, region, keys, deny_list, serving)
     cards = reader_for(reader, station, clock, taps, pace)
@@ -193,12 +201,7 @@ def run(
             if sync is not None:
                 sync.wake()
 
-        if terminal.canteen is None:
-            serve(terminal, cards, show, vitals, turn, recorded=recorded)
-            return
-        from terminal.cli.canteen_line import Counter, open_line
-
-        stack.enter_context(open_line(state, Counter(terminal.canteen, clock, turn)))
+        _take_orders(stack, terminal, state, turn)
         serve(terminal, cards, show, vitals, turn, recorded=recorded)
 
 
@@ -217,6 +220,15 @@ def _begin_shift(terminal: Terminal, events: Log, operator: str | None, route: i
             f"shift {shift.shift} is still open ({where}) and goes on: --open-shift, --route and --direction "
         )
         events.notice("shift", says + "count for a new one. Close it with `terminal shift close` first.")
+
+
+def _take_orders(stack: ExitStack, terminal: Terminal, state: Path, turn: Lock) -> None:
+    """A canteen's staff may work from other windows, too: `terminal canteen …` asks this process."""
+    if terminal.canteen is None:
+        return
+    from terminal.cli.canteen_line import Counter, open_line
+
+    stack.enter_context(open_line(state, Counter(terminal.canteen, terminal.clock, turn)))
 
 
 def _say_nothing(_outcome: Outcome) -> None:

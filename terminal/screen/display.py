@@ -11,6 +11,7 @@ What is shown is the message and the values it names, nothing else of the tap: n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,12 @@ from terminal.texts import N_, translator
 
 TAP_ALLOWANCE_S: Final = 5.0
 """A tap is given up after three seconds; until then its silence is the card's, not the terminal's."""
+
+UNPRINTABLE: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and marks that turn the direction of what follows: a document's word must not reorder others."""
+
+KEEP: Final = 1024
+"""Hundreds of taps, for a browser that was busy meanwhile."""
 
 REPLAY: Final = 3
 """A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
@@ -73,19 +80,23 @@ class Display:
     """What the terminal tells its display. Every method returns at once, on any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        self.feed: Final[Feed[Shown]] = Feed()
+        self.feed: Final[Feed[Shown]] = Feed(KEEP)
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
+        self._faulty = False
         self._tell(State.IDLE)
 
     def card(self) -> None:
         """A card is there and being read."""
+        self._faulty = False
         self._serving_until_s = self._clock.monotonic() + TAP_ALLOWANCE_S
         self._tell(State.CARD)
 
     def outcome(self, outcome: Outcome) -> None:
         """The result for the rider; fits `Terminal.signal`."""
+        if self._faulty and outcome.message is Message.OUT_OF_ORDER:
+            return  # it says so already, and a result would leave after a while
         self._tell(State.RESULT, outcome)
 
     def removed(self) -> None:
@@ -94,10 +105,12 @@ class Display:
 
     def fault(self) -> None:
         """The reader is out of order, until `works` or the next card."""
+        self._faulty = True
         self._tell(State.FAULT)
 
     def works(self) -> None:
         """The reader works again."""
+        self._faulty = False
         self._tell(State.IDLE)
 
     def beat(self) -> None:
@@ -172,6 +185,8 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
     told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    if shown.state is State.FAULT:
+        return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
         return told
     lines = [
@@ -191,4 +206,4 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
 def _line(outcome: Outcome, language: str, settings: DisplaySettings) -> str:
     if settings.discreet and outcome.message in DISCREET:
         return translator(language).gettext(ASK)
-    return text(outcome.message, language, outcome.values)
+    return UNPRINTABLE.sub("", text(outcome.message, language, outcome.values))

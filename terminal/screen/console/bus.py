@@ -167,6 +167,7 @@ def sale_page(visit: Visit) -> View:
     offers = _offers(visit, context)
     values = {
         "offers": offers,
+        "currency": console.policy.document.header.currency,
         "sold": any(offer.sum_minor is not None for offer in offers),
         "trip": context,
         "place": place_named(console, context, console.routes.get(context.route)),

@@ -38,6 +38,7 @@ from terminal.screen.console.canteen_pages import (
 from terminal.screen.console.canteen_words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
 from terminal.screen.console.visit import Action, Form, Visit
+from terminal.shift import close_shift, open_shift
 from terminal.texts import N_
 
 NOBODY_TICKED: Final = N_("Nobody is ticked.")
@@ -62,6 +63,8 @@ class CanteenDeeds:
             Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
             Action(f"{AT}/single", CASHIER, self._single, _single_told, first=second_person),
             Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
+            Action(f"{AT}/shift-open", CASHIER, _open_shift, _to_shift),
+            Action(f"{AT}/shift-close", CASHIER, _close_shift, _to_shift),
             Action(f"{AT}/close", REPORT, _close, lambda _visit, _form, _written: f"{AT}/report"),
         )
 
@@ -214,6 +217,23 @@ LENDING: Final = {
 
 def _lent(_visit: Visit, form: Form, _written: Written) -> str:
     return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'lent'})}"
+
+
+def _open_shift(visit: Visit, _form: Form, _written: Written) -> None:
+    """T-60: nothing is issued or sold before. One that is open stays open."""
+    terminal = visit.console.terminal
+    if terminal.journal.open_shift is None:
+        open_shift(terminal.journal, visit.console.clock.now(), visit.who.ref, terminal.profile)
+
+
+def _close_shift(visit: Visit, _form: Form, _written: Written) -> None:
+    console = visit.console
+    if console.terminal.journal.open_shift is not None:
+        close_shift(console.terminal.journal, console.clock.now(), console.shift_count())
+
+
+def _to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+    return f"{AT}/shift"
 
 
 def _close(visit: Visit, _form: Form, _written: Written) -> None:

@@ -139,8 +139,7 @@ def pupil_of(desk: CanteenDesk, ref: str) -> Person:
 
 def sending(console: Console) -> dict[str, Any]:
     """Whether records reach the collector, as far as the composition root can tell."""
-    sync = console.status().get("sync", "")
-    return {"offline": sync == "offline", "unsent": console.terminal.journal.unsent}
+    return {"offline": console.offline(), "unsent": console.terminal.journal.unsent}
 
 
 class CanteenPages:
@@ -165,6 +164,7 @@ class CanteenPages:
             Page(f"{AT}/attendance", ATTENDANCE, looking(_attendance), N_("Who is absent")),
             Page(f"{AT}/report", REPORT, looking(_report), N_("Day report")),
             Page(f"{AT}/close", REPORT, looking(_close)),
+            Page(f"{AT}/shift", CASHIER, looking(_shift), N_("Shift")),
         )
 
     def _counter(self, look: Look) -> View:
@@ -182,9 +182,14 @@ class CanteenPages:
         if not any(actions.genuine(action, visit.who.ref, f"{AT}/{form}") for form in ("issue", "single")):
             raise Refused(NO_RECORD)
         written = actions.written(action)
-        return looking(lambda look: _done(look, self._results(action) or results_of(look.desk, written)))(
-            visit
-        )
+
+        def show(look: Look) -> View:
+            on_record = results_of(look.desk, written)
+            refs = {one.person.ref for one in on_record}
+            noted = (one for one in self._results(action) or () if one.person.ref not in refs)
+            return _done(look, (*on_record, *noted))
+
+        return looking(show)(visit)
 
 
 def _class(look: Look) -> View:
@@ -312,6 +317,12 @@ def _absent(look: Look, class_id: str) -> int:
 def _attendance_open(look: Look) -> bool:
     local = look.now.astimezone(look.desk.policy.zone)
     return against_attendance(local, look.desk.day_of(look.now), look.desk.policy.meals) is None
+
+
+def _shift(look: Look) -> View:
+    shift = look.visit.console.terminal.journal.open_shift
+    opened = None if shift is None else datetime.fromtimestamp(shift.at_ms / 1000, look.desk.policy.zone)
+    return look.view("shift.html", shift=shift, opened="" if opened is None else f"{opened:%H:%M}")
 
 
 def _report(look: Look) -> View:

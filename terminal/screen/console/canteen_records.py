@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -52,11 +53,13 @@ def done_lines(
 
 def orders_left(desk: CanteenDesk, now: datetime) -> tuple[OrdersLeft, ...]:
     """For each meal with orders today: how many nobody has fetched."""
-    counts: dict[str, int] = {}
-    for ref in () if desk.roster is None else desk.roster.pupils:
-        pupil = desk.pupil(ref, now)
-        for kind in () if pupil is None else pupil.orders:
-            counts[kind] = counts.get(kind, 0) + 1
+    known, day = desk.known(), desk.day_of(now)
+    if known is None:
+        return ()
+    counts: Counter[str] = Counter()
+    for listed in known.roster.pupils.values():
+        if listed.orders:
+            counts.update(known.open_orders(listed, day))
     kinds = (kind for kind in desk.policy.meals.kinds.values() if kind.id in counts)
     return tuple(_left(desk, kind, counts[kind.id], now) for kind in kinds)
 

@@ -99,6 +99,8 @@ class Console:
         """The newest taps of this run; not to be shown as they are."""
         self.status: Callable[[], dict[str, str]] = dict
         """What else the composition root can tell of the terminal (reader, sync), by name."""
+        self.offline: Callable[[], bool] = lambda: False
+        """Whether records that should leave cannot; set by the composition root."""
         self._count: ShiftCount | None = None
         self._presented: tuple[str, float] | None = None
         self._checking = Lock()

@@ -35,7 +35,7 @@ def state_page(visit: Visit) -> View:
         "rows": journal.head.sequence - journal.base.sequence,
         "room": journal.capacity_rows,
         "full": journal.full,
-        "status": console.status(),
+        "more": console.status(),
         "out_of_order": journal.out_of_order,
         "faults": [fault_line(visit, fault.at_ms, fault.what) for fault in newest_faults(journal, FAULTS)],
         "may_declare": visit.who.role in DECLARES,

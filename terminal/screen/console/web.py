@@ -48,6 +48,7 @@ FIRST_THEME: Final = {"canteen": "day"}
 ERROR: Final = "console/error.html"
 OLD_FORM: Final = N_("This page is out of date. Open it again and repeat what you wanted to do.")
 FOREIGN_FORM: Final = N_("This form was not made by this console for you. Nothing was done.")
+FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
 SIGNED_OUT: Final = N_("You were signed out. Nothing was done; sign in and repeat it.")
 NOT_FOR_ROLE: Final = N_("This page is not for your role.")
 
@@ -253,8 +254,9 @@ class Web:
         except Refused as refused:
             return self._error(request, 409, refused.text, refused.values)
         except TerminalError as error:
-            text = N_("The terminal could not do this: {what}. {advice}")
-            return self._error(request, 503, text, {"what": error.what, "advice": error.advice})
+            return self._error(request, 503, FAILED, {"what": error.what, "advice": error.advice})
+        except OSError as error:  # the console's own files: a full or read-only disk
+            return self._error(request, 503, FAILED, {"what": error.strerror or str(error), "advice": ""})
 
     def _error(self, request: Request, status: int, text: str, values: dict[str, str | int]) -> Response:
         language, _ = self._look(request)

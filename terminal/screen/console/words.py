@@ -31,6 +31,7 @@ SHORT: Final[Mapping[Message, str]] = MappingProxyType(
         Message.OK_PAID: N_("Paid by card"),
         Message.OK_PASS: N_("Travel pass"),
         Message.OK_BENEFIT: N_("Concession trip"),
+        Message.OK_BENEFIT_UNLIMITED: N_("Concession trip"),
         Message.OK_TRANSFER: N_("Transfer"),
         Message.OK_CHECKIN: N_("Checked in"),
         Message.OK_CHECKOUT: N_("Checked out"),

@@ -58,7 +58,10 @@ function idle() {
 
 const told = {
   card: ({age_ms}) => rest("card", READING_MS - age_ms),
-  fault: () => rest("fault"),
+  fault: ({sound, age_ms}) => {
+    rest("fault");
+    if (age_ms < AUDIBLE_MS) beep("red", sound);
+  },
   idle: () => {
     const left = until - performance.now();
     if (left > 0) {
@@ -76,7 +79,10 @@ const told = {
 };
 
 live(display.dataset.events, {
-  value: (event) => told[event.state](event),
+  value: (event, id) => {
+    told[event.state](event);
+    display.dataset.shown = id;
+  },
   silent: () => {
     silent = true;
     paint();

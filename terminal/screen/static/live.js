@@ -2,7 +2,7 @@
 //
 //   live("events", {value: show, silent: outOfOrder, back: clear, gap: () => location.reload()});
 //
-// `value` gets each published value, parsed, in order. `silent` is called once when nothing, not even a heartbeat, came
+// `value` gets each published value, parsed, in order, and its id. `silent` is called once when nothing, not even a heartbeat, came
 // for two seconds; `back` once when something came again.
 
 const SILENT_MS = 2000;
@@ -24,6 +24,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
   }
 
   function open() {
+    stream?.close();
     openedAt = performance.now();
     const url = new URL(address, document.baseURI);
     if (last) url.searchParams.set("after", last);
@@ -33,7 +34,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
     stream.onmessage = (event) => {
       last = event.lastEventId;
       heard(0);
-      value(JSON.parse(event.data));
+      value(JSON.parse(event.data), last);
     };
     stream.onerror = () => {
       // The browser tries again after a lost connection, but not after an answer that is no stream.
@@ -48,10 +49,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
       silent();
     }
     // A frozen or vanished terminal leaves a connection that never ends: begin a new one now and then.
-    if (performance.now() - openedAt > 2 * SILENT_MS) {
-      stream.close();
-      open();
-    }
+    if (performance.now() - openedAt > 2 * SILENT_MS) open();
   }, 100);
   open();
   return {close: () => stream.close()};

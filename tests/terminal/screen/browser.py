@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,14 @@ def assert_accessible(page: Page) -> None:
     """axe-core finds nothing on the page as it is now."""
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
+
+
+def wait_until(page: Page, expression: str, otherwise: str = "") -> None:
+    """Until `expression` is true in the page. Playwright's own waiting needs an eval that the policy forbids."""
+    deadline = time.monotonic() + 10
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, otherwise or f"never: {expression}"
+        page.wait_for_timeout(10)
 
 
 def screenshot(page: Page, path: Path) -> None:

@@ -9,24 +9,30 @@ import {Side} from "./side.js";
 import {dialogs} from "./dialogs.js";
 import {live} from "./live.js";
 
-const state = {session: 0, taps: [], chosen: 0, desk: null};
+const state = {session: 0, taps: [], chosen: 0, tapping: 0, desk: null};
 const trace = new Trace();
 const result = new Result((entry) => trace.reveal(entry.exchange, entry.exchanges));
 const shelf = new Shelf((card) => stage.hold(card));
 const stage = new Stage((card, place) => tap(card, place));
 const side = new Side((number) => choose(number));
 
+// The answer to a tap is all of it, so it is shown at once; the rest of the desk follows.
 async function tap(card, place) {
   stage.busy(place, true);
+  state.tapping += 1;
   try {
-    const {number} = await order("api/tap", {card, place, ...stage.disturbance()});
-    await refresh();
-    await choose(number);
-    const entry = state.taps.find((one) => one.number === number);
-    byId("said").textContent = entry ? `${entry.title}: ${entry.text}` : "";
+    const entry = await order("api/tap", {card, place, language, ...stage.disturbance()});
+    state.chosen = entry.number;
+    state.follows = true;
+    trace.grow(Math.max(trace.total, entry.exchange + entry.exchanges));
+    result.paint(entry);
+    byId("said").textContent = `${entry.title}: ${entry.text}`;
   } finally {
+    state.tapping -= 1;
     stage.busy(place, false);
   }
+  await refresh();
+  side.choose(state.chosen);
 }
 
 async function choose(number) {
@@ -76,7 +82,7 @@ async function load() {
   side.show(desk, state.taps);
   regions(desk);
   const newest = state.taps.at(-1)?.number ?? 0;
-  if (newest && state.follows !== false && state.chosen !== newest) await choose(newest);
+  if (newest && !state.tapping && state.follows !== false && state.chosen < newest) await choose(newest);
 }
 
 function clock(desk) {
@@ -123,9 +129,12 @@ function buttons() {
   });
 }
 
+const bar = document.querySelector(".bar"); // two lines high in narrow windows and long languages
+new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
 buttons();
 dialogs(() => state.desk);
 themes(byId("theme"));
 const quiet = () => complain(Object.assign(new Error(words.silent), {advice: ""}));
-live("events", {value: () => refresh().catch(complain), silent: quiet, back: () => refresh().catch(complain)});
+const heard = () => state.tapping || refresh().catch(complain); // who taps here looks again anyway
+live("events", {value: heard, silent: quiet, back: () => refresh().catch(complain)});
 refresh().catch(complain);

@@ -16,7 +16,13 @@ export function dialogs(desk) {
   for (const button of document.querySelectorAll("[data-closes]")) {
     button.addEventListener("click", () => button.closest("dialog").close());
   }
-  byId("clock-form").addEventListener("submit", doing(() => order("api/clock", {set: byId("clock-value").value})));
+  byId("clock-form").addEventListener(
+    "submit",
+    doing(() => {
+      const {value} = byId("clock-value"); // browsers leave out seconds that are nought
+      return order("api/clock", {set: value.length === 16 ? `${value}:00` : value});
+    }),
+  );
   byId("document-form").addEventListener("submit", (event) => event.preventDefault());
   byId("document-use").addEventListener("click", () => use({text: byId("document-text").value}));
   byId("document-reload").addEventListener("click", async () => {

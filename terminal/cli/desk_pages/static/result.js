@@ -19,12 +19,16 @@ export class Result {
   async show(number) {
     this.number = number;
     const entry = await ask(`api/taps/${number}`);
-    if (this.number !== number) return;
+    if (this.number === number) this.paint(entry);
+  }
+
+  paint(entry) {
+    this.number = entry.number;
     byId("result-empty").hidden = true;
     byId("result").setAttribute("aria-labelledby", "tap-title");
     const body = byId("result-body");
     body.hidden = false;
-    body.dataset.tap = number;
+    body.dataset.tap = entry.number;
     body.replaceChildren(this.#head(entry), this.#columns(entry));
     this.shown(entry);
   }
@@ -39,7 +43,7 @@ export class Result {
     const facts = [
       [words.charged, entry.charge_minor ? money(entry.charge_minor) : null],
       [words.purse, purse],
-      [words.air_time, `${entry.air_ms.toFixed(0)} ms`],
+      [words.air_time, `${entry.air_ms.toFixed(0)} ${words.ms}`],
       [words.on_card, entry.on_air],
       [words.bytes, entry.apdu_bytes],
       [words.ended, words[entry.end]],
@@ -60,7 +64,7 @@ export class Result {
       {className: "columns"},
       h("section", {className: "panel"}, h("h3", {}, words.reasons_title), this.#reasons(entry)),
       h("section", {className: "panel"}, h("h3", {}, words.journal_title), this.#rows(entry)),
-      h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), picture(entry.waterfall)),
+      h("section", {className: "panel wide"}, h("h3", {}, words.air_time), this.#legend(), h("div", {className: "waterfall-box", tabIndex: 0, role: "group", "aria-label": words.air_time}, picture(entry.waterfall))),
       h("section", {className: "panel wide"}, h("h3", {}, words.card_title), this.#changes(entry)),
     );
   }
@@ -104,14 +108,16 @@ export class Result {
   }
 }
 
+// A row's fields are put in when it is opened: most never are.
 export function journalRow(row) {
-  const fields = Object.entries(row.fields).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  const fields = () => Object.entries({...row.fields, hash: `${row.hash}…`}).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  const fill = ({target}) => target.open && target.childElementCount === 1 && target.append(h("dl", {}, fields().flat()));
   return h(
     "li",
     {className: row.sent ? "sent" : "unsent"},
     h(
       "details",
-      {},
+      {ontoggle: fill},
       h(
         "summary",
         {},
@@ -120,7 +126,6 @@ export function journalRow(row) {
         h("span", {className: "gist"}, row.fields.message ?? row.fields.how ?? row.fields.cause ?? ""),
         h("span", {className: "mark"}, row.sent ? words.sent : words.waiting),
       ),
-      h("dl", {}, fields.flat(), h("dt", {}, "hash"), h("dd", {}, `${row.hash}…`)),
     ),
   );
 }

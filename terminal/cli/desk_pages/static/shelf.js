@@ -11,6 +11,7 @@ export class Shelf {
     this.buttons = new Map();
     this.cards = [];
     byId("cards").addEventListener("keydown", (event) => this.#move(event));
+    byId("cards").addEventListener("focusin", (event) => this.#reach(event.target.closest("[data-card]")));
   }
 
   show(cards) {
@@ -36,6 +37,13 @@ export class Shelf {
       return h("section", {className: "card-group", "aria-labelledby": `group-${group}`}, title, h("div", {className: "cards"}, own));
     });
     byId("cards").replaceChildren(...groups);
+    this.#reach(this.buttons.values().next().value);
+  }
+
+  // One stop for Tab; arrows do the rest.
+  #reach(reached) {
+    if (!reached) return;
+    for (const button of this.buttons.values()) button.tabIndex = button === reached ? 0 : -1;
   }
 
   #card(card) {

@@ -68,7 +68,8 @@ export class Stage {
         onclick: () => this.held && this.tap({card: this.held.name, place: place.key}),
       },
       h("span", {className: "waves", "aria-hidden": "true"}),
-      h("span", {className: "pad-text"}, words.tap_here, " ", h("kbd", {"aria-hidden": "true"}, String(index + 1))),
+      h("span", {className: "pad-text"}, words.tap_here),
+      h("kbd", {"aria-hidden": "true"}, String(index + 1)),
       parts.padCard,
     );
     parts.route = h("input", {type: "number", min: 0, max: 32767, id: `route-${place.key}`});

@@ -76,8 +76,24 @@ for (const step of document.querySelectorAll("button[data-step]")) {
   step.addEventListener("click", () => {
     if (Number(step.dataset.step) > 0) field.stepUp();
     else field.stepDown();
-    field.dispatchEvent(new Event("change"));
+    field.dispatchEvent(new Event("change", {bubbles: true}));
   });
+}
+
+// What several persons pay together: the chosen ride's price ("ZONE-KOPECKS") times their number.
+for (const total of document.querySelectorAll("[data-total-of]")) {
+  const persons = document.getElementById(total.dataset.totalOf);
+  const form = persons.form;
+  const words = new Intl.NumberFormat(document.documentElement.lang, {style: "currency", currency: total.dataset.currency});
+  const add = () => {
+    const each = Number(new FormData(form).get("ride")?.split("-")[1]);
+    const known = each > 0 && persons.validity.valid;
+    total.hidden = !known;
+    if (known) total.querySelector("output").value = words.format((each * persons.valueAsNumber) / 100);
+  };
+  form.addEventListener("input", add);
+  form.addEventListener("change", add);
+  add();
 }
 
 for (const button of document.querySelectorAll("button[data-print]")) {

@@ -1,0 +1,176 @@
+"""What a driver and his passengers see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from playwright.sync_api import Page
+from starlette.applications import Starlette
+
+from pictures.studio import Studio
+from sim.air import VirtualClock
+from terminal.cli.console import ConsoleOptions, console_of
+from terminal.cli.demo_script import DAY, Stop
+from terminal.cli.town import Town, open_town
+from terminal.decision.outcome import Message, Outcome
+from terminal.screen.console.areas import areas
+from terminal.screen.console.console import Console
+from terminal.screen.console.pins import hash_pin
+from terminal.screen.console.roles import Role
+from terminal.screen.console.routes import ROUTES_FILE
+from terminal.screen.console.staff import Member, card_reference
+from terminal.screen.console.web import console_app
+from terminal.screen.display import Display, DisplaySettings, display_routes
+from terminal.screen.server import ScreenServer
+from terminal.shift import close_shift, open_shift
+
+CAB: Final = Stop(70001, "bus", "bus 15", route=15)
+DRIVER, PIN = "77", "2580"
+SIZE: Final = (1024, 640)
+SERVICE_CARD: Final = "driver_service"
+RIDERS: Final = (
+    *("adult_purse", "month_pass", "free_pensioner", "social_pack_45", "empty_purse", "student_half_price"),
+    *("adult_purse", "blocked", "pupil_large_family", "month_pass_ev1"),
+)
+ROUTES: Final = """
+[[routes]]
+number = 15
+name = "Вокзал — Университет"
+directions = ["к Университету", "к Вокзалу"]
+stops = [
+  { number = 1501, name = "Вокзал", zone = 1 },
+  { number = 1502, name = "Площадь Ленина", zone = 1 },
+  { number = 1503, name = "Университет", zone = 1 },
+]
+
+[[routes]]
+number = 6
+name = "Рынок — Больница"
+directions = ["к Больнице", "к Рынку"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cab:
+    """A bus with its console, and the page before the driver."""
+
+    town: Town
+    console: Console
+    page: Page
+    url: str
+
+    def tap(self, resident: str) -> None:
+        """Somebody presents his card."""
+        self.town.clock.advance(7)
+        with self.console.turn:
+            self.console.heard(self.town.tap(CAB.number, resident).report)
+
+    def sign_in(self) -> None:
+        """As the sign-in would, without typing."""
+        member = self.console.staff.get(DRIVER)
+        assert member is not None, "on the list since the console was opened"
+        token = self.console.sessions.begin(member, "card", self.console.now_ms())
+        cookie = {"name": f"console_{CAB.number}", "value": token, "url": self.url}
+        self.page.context.add_cookies([cookie])  # type: ignore[list-item]
+
+    def open(self, path: str) -> Page:
+        """One of the driver's pages."""
+        self.page.goto(f"{self.url}{path}")
+        return self.page
+
+
+@contextmanager
+def cab(studio: Studio, name: str, language: str, *, shift: bool = True) -> Iterator[Cab]:
+    """A bus at twenty to eight, some riders on board."""
+    folder: Path = studio.work / name
+    (folder / "town").mkdir(parents=True)
+    (folder / "console").mkdir()
+    (folder / "console" / ROUTES_FILE).write_text(ROUTES, encoding="utf-8")
+    residents = (*RIDERS, SERVICE_CARD)
+    with open_town(folder / "town", (CAB,), residents, DAY, seed=7) as town:
+        terminal = town.terminals[CAB.number]
+        close_shift(terminal.journal, town.clock.now())  # the town's own
+        town.at(DAY, "07:10:00")
+        if shift:
+            open_shift(terminal.journal, town.clock.now(), DRIVER, "bus", CAB.route)
+        town.at(DAY, "07:40:00")
+        options = ConsoleOptions(True, language=language, vehicle="В 077 ОР")
+        console = console_of(options, terminal, folder / "console", Lock())
+        pseudonym = town.resident_pseudonym(town.cards[SERVICE_CARD])
+        assert pseudonym is not None, "a service card is a resident's card"
+        card = card_reference(terminal.keys, pseudonym).hex()
+        pin = hash_pin(PIN, terminal.keys)
+        console.staff.put(Member(ref=DRIVER, role=Role.DRIVER, pin=pin, card=card))
+        terminal.service_card = console.service_card
+        with ScreenServer(console_app(console, areas())) as server, studio.page(*SIZE) as page:
+            yield Cab(town, console, page, server.url)
+
+
+def _underway(studio: Studio, name: str, language: str, path: str) -> None:
+    with cab(studio, name, language) as bus:
+        for resident in RIDERS:
+            bus.tap(resident)
+        bus.sign_in()
+        studio.keep(bus.open(path), name)
+
+
+def shift(studio: Studio) -> None:
+    """The driver's first page with a shift open, for the README."""
+    _underway(studio, "console-driver", "en", "/shift")
+
+
+def shift_ru(studio: Studio) -> None:
+    """The same in Russian."""
+    _underway(studio, "ru-smena", "ru", "/shift")
+
+
+def taps(studio: Studio) -> None:
+    """The newest taps and how they ended."""
+    _underway(studio, "ru-karty", "ru", "/taps")
+
+
+def sale(studio: Studio) -> None:
+    """A ticket for cash."""
+    _underway(studio, "ru-prodazha", "ru", "/sale")
+
+
+def opening(studio: Studio) -> None:
+    """Route and direction, before a shift is open."""
+    with cab(studio, "ru-otkryt", "ru", shift=False) as bus:
+        bus.sign_in()
+        studio.keep(bus.open("/shift"), "ru-otkryt")
+
+
+def pin(studio: Studio) -> None:
+    """The service card was presented, now the PIN."""
+    with cab(studio, "ru-vhod", "ru", shift=False) as bus:
+        bus.tap(SERVICE_CARD)
+        studio.keep(bus.open("/sign-in"), "ru-vhod")
+
+
+RIDES: Final = (
+    Outcome(Message.OK_BENEFIT, accepted=True, values={"n": 21}),
+    Outcome(Message.ALREADY_PAID, accepted=True),
+    Outcome(Message.NO_FUNDS, accepted=False),
+)
+
+
+def display(studio: Studio) -> None:
+    """What passengers see: done, attention, refused; in both languages at once."""
+    clock, shown = VirtualClock(datetime(2026, 9, 15, 5, 40, tzinfo=UTC)), []
+    for outcome in RIDES:
+        board = Display(clock)
+        app = Starlette(routes=display_routes(board, DisplaySettings("ru", "en")))
+        with ScreenServer(app) as server, studio.page(480, 300) as page:
+            page.goto(server.url)
+            board.card()
+            board.outcome(outcome)
+            page.locator("#display:not([data-look=idle]):not([data-look=card])").wait_for()
+            shown.append(page.screenshot(animations="disabled"))
+    studio.side_by_side(shown, "display", 480, 300)

@@ -1,0 +1,64 @@
+"""The developer's desk, and a storm that has blown itself out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from playwright.sync_api import Page
+
+from pictures.studio import Studio
+from sim.desk.disturbance import Disturbance, Mishap
+from terminal.cli.desk import open_desk
+from terminal.cli.desk_scene import arrange
+from terminal.cli.desk_session import DeskSession
+
+SIZE: Final = (1500, 940)
+STORM_SIZE: Final = (1180, 700)
+STORM_SEED, STORM_TAPS = 7, 1500
+STORM_MS: Final = 240_000
+LAST_TAPS: Final = (("pupil_two_meals", "canteen"), ("blocked", "rear"), ("student_limit_used", "front"))
+"""Once the page is open, so that every display shows something."""
+COMPLETE: Final = "() => [...document.images].every(image => image.loading === 'lazy' || image.complete)"
+
+
+def desk(studio: Studio) -> None:
+    """Cards, terminals, a tap with its reasons and its air time."""
+    folder = studio.work / "desk"
+    folder.mkdir()
+    with open_desk(folder) as (server, session), studio.page(*SIZE) as page:
+        arrange(session)
+        page.goto(server.url)
+        _wait_for_displays(page)
+        for card, place in LAST_TAPS:
+            _tap(session, card, place)
+        _shows_a_result(page, LAST_TAPS[-1][1])
+        page.wait_for_function(COMPLETE)
+        studio.keep(page, "desk")
+
+
+def _tap(session: DeskSession, card: str, place: str) -> None:
+    session.advance(timedelta(seconds=40))
+    session.tap(card, place, Disturbance(Mishap.NONE))
+
+
+def _wait_for_displays(page: Page) -> None:
+    for frame in page.locator("iframe").all():
+        frame.content_frame.locator("#display").wait_for()
+
+
+def _shows_a_result(page: Page, place: str) -> None:
+    display = page.frame_locator(f"iframe[src*='{place}']")
+    display.locator(":is([data-look=green], [data-look=yellow], [data-look=red])").wait_for()
+
+
+def storm(studio: Studio) -> None:
+    """Every fault there is, and four figures that stayed nought."""
+    folder = studio.work / "storm"
+    folder.mkdir()
+    with open_desk(folder) as (server, _session), studio.page(*STORM_SIZE) as page:
+        page.goto(f"{server.url}/storm")
+        order = {"seed": STORM_SEED, "taps": STORM_TAPS}
+        page.request.post(f"{server.url}/api/storm/start", data=order, headers={"Origin": server.url})
+        page.get_by_text("Finished").wait_for(timeout=STORM_MS)
+        studio.keep(page, "storm")

@@ -1,0 +1,399 @@
+"""What driver, conductor and inspector do at the console, and what becomes of it at the next tap and in the journal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+
+from terminal.decision.outcome import Message
+from terminal.journal.console_records import OrderDeclared, PlaceSet
+from terminal.journal.records import CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.policy.document import DEMO_REGION, parse_region
+from terminal.policy.policy import Policy
+from terminal.screen.console.inspector import LASTS
+from terminal.screen.console.roles import Role
+from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, Cab, csrf, open_cab, ref_of
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def cab(tmp_path: Path):  # type: ignore[no-untyped-def]
+    with open_cab(tmp_path) as cab:
+        cab.sign_in()
+        yield cab
+
+
+def text(answer: httpx.Response) -> str:
+    """What one reads of a page, blanks joined."""
+    main = re.search(r"<main.*</main>", answer.text, re.S)
+    assert main is not None, answer.text
+    return " ".join(re.sub(r"<[^>]+>", " ", main[0]).split())
+
+
+# shift, turn, place
+
+
+def test_t_60_no_ride_before_the_shift_and_the_shift_is_the_operators(cab: Cab) -> None:
+    assert cab.tap("adult_purse").outcome.message is Message.SHIFT_CLOSED
+    cab.open_shift(15, 1)
+    assert cab.tap("adult_purse").outcome.message is Message.OK_PAID
+    (opened,) = cab.records(ShiftOpened)
+    assert (opened.operator_ref, opened.route, opened.direction) == (DRIVER, 15, 1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"route": 0}, {"route": 40_000}, {"route": "x"}, {"route": ""}, {"direction": 2}]
+)
+def test_a_shift_opens_on_a_route_in_a_direction_or_not_at_all(cab: Cab, fields: dict[str, object]) -> None:
+    answer = cab.act("/shift", "/shift/open", **({"route": 15, "direction": 0} | fields))  # type: ignore[arg-type]
+    assert answer.status_code == 409
+    assert cab.journal.open_shift is None
+
+
+def test_t_62_turns_are_numbered_within_the_shift_and_taps_belong_to_them(cab: Cab) -> None:
+    cab.open_shift()
+    cab.tap("month_pass")
+    assert "Next turn: к Вокзалу" in text(cab.client.get("/shift"))
+    cab.act("/shift", "/shift/turn")
+    cab.tap("adult_purse")
+    cab.act("/report", "/shift/close")
+    cab.open_shift(6)
+    cab.tap("free_pensioner")
+    found = [(tap.turn, tap.route, tap.direction) for tap in cab.records(Intent)]  # type: ignore[attr-defined]
+    assert found == [(1, 15, 0), (2, 15, 1), (1, 6, 0)]
+
+
+def test_turn_and_place_survive_a_restart(tmp_path: Path) -> None:
+    with open_cab(tmp_path) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        cab.act("/shift", "/shift/turn")
+        cab.act("/shift", "/shift/place", stop=1502)
+        clock = cab.clock
+        cab.journal.abandon()
+    with open_cab(tmp_path, clock=clock) as cab:
+        cab.tap("adult_purse")
+        (tap,) = cab.records(Intent)
+        assert (tap.turn, tap.direction, tap.context["stop"]) == (2, 1, 1502)  # type: ignore[attr-defined]
+
+
+def test_t_61_a_place_by_hand_marks_every_tap_and_sale_until_the_next_turn(cab: Cab) -> None:
+    cab.open_shift()
+    cab.act("/shift", "/shift/place", stop=1503)
+    assert "Университет" in text(cab.client.get("/shift"))
+    cab.tap("adult_purse")
+    cab.act("/sale", "/sale", persons=1)
+    cab.act("/shift", "/shift/turn")
+    cab.tap("month_pass")
+    by_hand, sale = cab.records(Intent)[0], cab.records(CashSale)[0]
+    for record in (by_hand, sale):
+        assert "position=manual" in record.flags  # type: ignore[attr-defined]
+        context = record.context  # type: ignore[attr-defined]
+        assert (context["stop"], context["zone"], context["mark_m"]) == (1503, 2, 4000), (
+            "as the list of routes says"
+        )
+    assert "position=manual" not in cab.records(Intent)[1].flags  # type: ignore[attr-defined]
+
+
+def test_a_place_may_be_taken_back(cab: Cab) -> None:
+    cab.open_shift()
+    cab.act("/shift", "/shift/place", stop=1503)
+    cab.act("/shift", "/shift/place", stop=0)
+    assert "not set by hand" in text(cab.client.get("/shift"))
+    assert cab.journal.open_place is None
+    assert len(cab.records(PlaceSet)) == 2
+
+
+def test_without_a_list_of_routes_numbers_are_typed(tmp_path: Path) -> None:
+    with open_cab(tmp_path, routes="") as cab:
+        cab.sign_in()
+        cab.open_shift(115)
+        assert "Route 115" in text(cab.client.get("/shift"))
+        cab.act("/shift", "/shift/place", stop=31)
+        assert cab.journal.open_place is not None
+        assert cab.journal.open_place.stop == 31
+
+
+# cash
+
+
+def test_t_53_a_sale_is_on_record_and_leaves_a_ticket(cab: Cab) -> None:
+    cab.open_shift()
+    answer = cab.act("/sale", "/sale", persons=3)
+    (sale,) = cab.records(CashSale)
+    assert (sale.persons, sale.sum_minor, sale.route) == (3, 9600, 15)  # type: ignore[attr-defined]
+    ticket = text(cab.client.get(answer.headers["location"]))
+    assert "RUB 96.00" in ticket
+    assert "15 Вокзал — Университет" in ticket
+    number = answer.headers["location"].rpartition("/")[2]
+    (printed,) = (cab.folder / "receipts" / "tickets").iterdir()
+    assert printed.name == f"70001-{number}.json"
+
+
+@pytest.mark.parametrize("persons", ["0", "100", "-1", "", "1.5", "x"])
+def test_nobody_and_too_many_buy_nothing(cab: Cab, persons: str) -> None:
+    cab.open_shift()
+    assert cab.act("/sale", "/sale", persons=persons).status_code == 409
+    assert cab.records(CashSale) == []
+
+
+def test_where_the_fare_depends_on_the_zone_the_page_asks_for_it(tmp_path: Path) -> None:
+    with open_cab(tmp_path, policy=zoned()) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        assert "Nothing can be sold now" in text(cab.client.get("/sale"))
+        cab.act("/shift", "/shift/place", stop=1501)
+        page = cab.client.get("/sale").text
+        rides = re.findall(r'name="ride" value="([^"]+)"', page)
+        assert rides == ["1-3000", "2-5000"]
+        assert cab.act("/sale", "/sale", persons=1, ride="3-5000").status_code == 409
+        assert cab.act("/sale", "/sale", persons=1, ride="2-3000").status_code == 409
+        assert cab.act("/sale", "/sale", persons=2, ride="2-5000").status_code == 303
+        (sale,) = cab.records(CashSale)
+        assert (sale.sum_minor, sale.context["to_zone"]) == (10_000, 2)  # type: ignore[attr-defined]
+
+
+def zoned(first: str = "city") -> Policy:
+    """The demo region with fares by zone, refused where the zone is not known."""
+    source = DEMO_REGION.read_text("utf-8")
+    fares = f"""
+[[zones]]
+number = 1
+name = "{first}"
+[[zones]]
+number = 2
+name = "suburb"
+[[fares.rules]]
+kind = "zone_table"
+id = "zones"
+zones = ["{first}", "suburb"]
+base = "cash"
+[fares.rules.by_medium]
+transport_card = [[2000, 4000], [4000, 2000]]
+bank_card = [[2000, 4000], [4000, 2000]]
+cash = [[3000, 5000], [5000, 3000]]
+"""
+    return Policy.of(parse_region(source + fares, "zoned.toml"))
+
+
+# what one looks at
+
+
+def test_taps_refusals_and_report_agree_and_show_nobody(cab: Cab) -> None:
+    cab.open_shift()
+    for resident in ("adult_purse", "blocked", "blocked", "empty_purse", "not_desfire", "month_pass"):
+        cab.tap(resident)
+    cab.act("/sale", "/sale", persons=2)
+    taps, report = text(cab.client.get("/taps")), text(cab.client.get("/report"))
+    assert "✕ Card blocked 2 ✕ Card not supported 1 ✕ Not enough money 1" in taps
+    assert "Card blocked 2" in report
+    assert "Accepted 2" in report
+    assert "In cash RUB 64.00" in report
+    refs = {record.card_ref.hex() for record in cab.records(Intent) + cab.records(Refused) if record.card_ref}  # type: ignore[attr-defined]
+    pages = [cab.client.get(path).text for path in ("/taps", "/report", "/state", "/shift")]
+    assert not any(ref in page for ref in refs for page in pages)
+
+
+def test_t_66_closing_shows_the_report_and_it_stays_as_it_was(cab: Cab) -> None:
+    cab.open_shift()
+    cab.tap("adult_purse")
+    cab.tap("blocked")
+    answer = cab.act("/report", "/shift/close")
+    (closed,) = cab.records(ShiftClosed)
+    assert closed.totals["taps"] == 2  # type: ignore[attr-defined]
+    page = text(cab.client.get(answer.headers["location"]))
+    assert "The shift is closed." in page
+    assert "Card blocked 1" in page
+    assert "Paid by card 1" in page
+    cab.open_shift()
+    cab.tap("blocked")
+    assert text(cab.client.get(answer.headers["location"])) == page
+    assert cab.client.get("/report/1").status_code == 409
+    assert cab.client.get("/ticket/1").status_code == 409
+
+
+def test_t_64_out_of_service_refuses_cards_and_sales_until_taken_back(cab: Cab) -> None:
+    cab.open_shift()
+    cab.act("/state", "/state/order")
+    assert cab.tap("adult_purse").outcome.message is Message.OUT_OF_ORDER
+    assert "Nothing can be sold now" in text(cab.client.get("/sale"))
+    assert "Declared by 77." in text(cab.client.get("/state"))
+    cab.act("/state", "/state/order")
+    assert cab.tap("adult_purse").outcome.accepted
+    assert [record.in_order for record in cab.records(OrderDeclared)] == [False, True]  # type: ignore[attr-defined]
+
+
+def test_t_65_what_waits_for_the_network_and_how_long(cab: Cab) -> None:
+    cab.open_shift()
+    cab.clock.advance(2 * 3600)
+    cab.sign_in()
+    state = text(cab.client.get("/state"))
+    assert f"Records not sent {cab.journal.unsent} Oldest of them 2 h" in state
+
+
+# cards of staff
+
+
+def test_a_service_card_pays_for_nothing_and_is_not_written(cab: Cab) -> None:
+    cab.open_shift()
+    cab.tap(SERVICE_CARD)
+    before, rows = cab.image(SERVICE_CARD), len(cab.records(Intent) + cab.records(Refused))
+    report = cab.tap(SERVICE_CARD)
+    assert report.card_ref is None
+    assert report.outcome.message is Message.PERMIT_OK
+    assert cab.image(SERVICE_CARD) == before
+    assert len(cab.records(Intent) + cab.records(Refused)) == rows
+
+
+def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None:
+    cab.open_shift()
+    cab.console.staff.remove(DRIVER)
+    assert cab.tap(SERVICE_CARD).outcome.message is Message.OK_PAID
+
+
+def test_a_blocked_service_card_opens_nothing(cab: Cab, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Everybody:
+        def contains(self, _pseudonym: bytes) -> bool:
+            return True
+
+    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", Everybody(), raising=False)
+    cab.open_shift()
+    assert cab.tap(SERVICE_CARD).outcome.message is Message.STOP_LIST
+    assert cab.console.presented is None
+
+
+# inspection
+
+
+def inspecting(cab: Cab) -> None:
+    cab.client.cookies.clear()
+    cab.sign_in(ref_of(Role.INSPECTOR))
+    assert cab.act("/inspection", "/inspection/start", route=15, direction=0).status_code == 303
+
+
+def test_t_70_the_inspector_reads_whether_the_ride_is_paid_and_nothing_changes(cab: Cab) -> None:
+    cab.open_shift()
+    paid_at = f"{(cab.tap('adult_purse').at).astimezone(cab.terminal.policy.zone):%H:%M}"
+    inspecting(cab)
+    cab.tap("month_pass")
+    before = cab.image("month_pass")
+    assert cab.tap("month_pass").outcome.message is Message.PERMIT_NONE
+    assert "No payment" in text(cab.client.get("/inspection"))
+    assert cab.tap("adult_purse").outcome.message is Message.ALREADY_PAID
+    assert f"Paid at {paid_at} on this vehicle" in text(cab.client.get("/inspection"))
+    assert cab.image("month_pass") == before
+    assert all(record.shift == 0 for record in cab.records(Refused)), "no sale of the driver's shift"  # type: ignore[attr-defined]
+
+
+def test_t_71_a_concession_card_in_the_wrong_hands_is_reported(cab: Cab) -> None:
+    cab.open_shift()
+    cab.tap("free_pensioner")
+    inspecting(cab)
+    fields = cab.form("/inspection", "/inspection/start")
+    assert fields["misuse"] == "1"
+    cab.client.post("/inspection/start", data=fields)
+    cab.tap("free_pensioner")
+    assert "Reported: concession card in the wrong hands." in text(cab.client.get("/inspection"))
+    assert "misuse" in cab.records(Refused)[-1].flags  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("ends", ["stop", "sign-out", "time"])
+def test_an_inspection_ends_and_the_bus_sells_again(cab: Cab, ends: str) -> None:
+    cab.open_shift()
+    inspecting(cab)
+    if ends == "stop":
+        cab.act("/inspection", "/inspection/stop")
+    elif ends == "sign-out":
+        cab.client.post("/sign-out", data={"csrf": csrf(cab.client.get("/inspection"))})
+    else:
+        cab.clock.advance(LASTS.total_seconds())
+    assert cab.tap("adult_purse").outcome.message is Message.OK_PAID
+
+
+# beside the taps
+
+
+def test_taps_and_the_console_work_at_once_without_harm(cab: Cab) -> None:
+    """Actions and pages while cards are served: every row is there once, in an order that makes sense."""
+    cab.open_shift()
+    failed: list[str] = []
+
+    def sell() -> None:
+        with httpx.Client(base_url=cab.server.url, cookies=cab.client.cookies, timeout=30) as browser:
+            for _ in range(10):
+                page = browser.get("/sale").text
+                form = dict(
+                    re.findall(
+                        r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.split('/sale">')[-1]
+                    )
+                )
+                answer = browser.post("/sale", data=form | {"persons": "1"})
+                if answer.status_code != 303 or browser.get("/taps").status_code != 200:
+                    failed.append(answer.text)
+
+    sellers = [Thread(target=sell) for _ in range(2)]
+    for seller in sellers:
+        seller.start()
+    for _ in range(15):
+        cab.tap("month_pass", at_s=20)
+    for seller in sellers:
+        seller.join()
+    assert failed == []
+    assert len(cab.records(CashSale)) == 20
+    totals = cab.console.shift_count()
+    assert totals is not None
+    assert totals.totals(cab.journal)["cash_sales"] == 20
+
+
+# injection
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_names_of_routes_stops_zones_and_vehicles_are_text_not_markup(tmp_path: Path, language: str) -> None:
+    routes = f"""
+[[routes]]
+number = 15
+name = '{SCRIPT}'
+directions = ['{SCRIPT}', '"><img src=x>']
+stops = [{{ number = 1501, name = '{SCRIPT}', zone = 1 }}]
+"""
+    with open_cab(tmp_path, routes=routes, language=language) as cab:
+        cab.sign_in()
+        pages = [cab.client.get("/shift").text]
+        cab.open_shift()
+        cab.act("/shift", "/shift/place", stop=1501)
+        ticket = cab.act("/sale", "/sale", persons=1).headers["location"]
+        pages += [
+            cab.client.get(path).text for path in ("/shift", "/sale", "/taps", "/report", "/state", ticket)
+        ]
+        closed = cab.act("/report", "/shift/close").headers["location"]
+        pages.append(cab.client.get(closed).text)
+    assert not any("<script>" in page or "<img" in page for page in pages)
+    assert sum("&lt;script&gt;" in page for page in pages) >= 3
+
+
+@pytest.mark.parametrize("field", ["route", "direction", "csrf", "action"])
+def test_what_is_typed_comes_back_as_text(cab: Cab, field: str) -> None:
+    answer = cab.act("/shift", "/shift/open", **({"route": 15, "direction": 0} | {field: SCRIPT}))
+    assert answer.status_code in (403, 409)
+    assert "<script>" not in answer.text
+    assert "<script>" not in cab.client.get("/sign-in", params={"typed": SCRIPT}).text
+
+
+def test_the_look_is_the_browsers_and_goes_nowhere_else(cab: Cab) -> None:
+    token = csrf(cab.client.get("/shift"))
+    answer = cab.client.post("/look", data={"csrf": token, "language": "ru", "back": "https://evil.example"})
+    assert answer.headers["location"] == "/"
+    assert "Открыть смену" in cab.client.get("/shift").text
+    cab.client.post("/look", data={"csrf": token, "theme": "day", "back": "/shift"})
+    page = cab.client.get("/shift").text
+    assert 'data-theme="day"' in page
+    assert 'lang="ru"' in page
+    cab.client.cookies.set("console_look", f"{SCRIPT}.{SCRIPT}")
+    assert "<script>" not in cab.client.get("/shift").text

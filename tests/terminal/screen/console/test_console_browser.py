@@ -1,0 +1,380 @@
+"""The crew's console in a real Chromium: by touch, by keyboard alone, at four sizes, through reloads and kill -9."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from playwright.sync_api import Page, expect
+
+from terminal.journal.console_records import SignedIn, TurnStarted
+from terminal.journal.reader import JournalReader
+from terminal.journal.records import CashSale, ShiftClosed, ShiftOpened
+from terminal.screen.console.roles import Role
+from tests.terminal.screen.browser import NewPage, assert_accessible
+from tests.terminal.screen.console.cab import (
+    DRIVER,
+    PIN,
+    ROUTES,
+    SERVICE_CARD,
+    Cab,
+    everybody,
+    open_cab,
+    ref_of,
+)
+
+SIZES = [(480, 272), (1024, 600), (600, 1024), (1920, 1080)]
+LEAST_PX = 44
+PAGES = ("/shift", "/sale", "/taps", "/report", "/state")
+
+
+@pytest.fixture
+def cab(tmp_path: Path) -> Iterator[Cab]:
+    with open_cab(tmp_path) as cab:
+        yield cab
+
+
+def sign_in(page: Page, cab: Cab, ref: str = DRIVER) -> None:
+    """By keyboard, without the card."""
+    page.goto(cab.server.url + "/sign-in?typed=1")
+    page.keyboard.type(ref)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PIN)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda address: "/sign-in" not in address)
+
+
+def open_shift(page: Page) -> None:
+    page.locator("input[name=route]").first.check()
+    page.locator("input[name=direction]").first.check()
+    page.get_by_role("button", name="Open shift").click()
+    expect(page.get_by_role("heading", name="Route 15")).to_be_visible()
+
+
+def targets(page: Page) -> list[str]:
+    """What can be pressed on the page and is smaller than a finger."""
+    small = []
+    for element in page.locator("a[href], button, input:not([type=hidden]), select").all():
+        box = element.bounding_box()
+        hidden = box is None or not element.is_visible() or "skip" in (element.get_attribute("class") or "")
+        if hidden or (box and (box["width"] <= 1 or box["height"] <= 1)):
+            continue
+        if box and (box["width"] < LEAST_PX or box["height"] < LEAST_PX):
+            small.append(f"{element.evaluate('e => e.outerHTML')[:80]} {box}")
+    return small
+
+
+# signing in
+
+
+def test_the_page_goes_on_by_itself_when_the_service_card_is_presented(page: Page, cab: Cab) -> None:
+    page.goto(cab.server.url)
+    expect(page.get_by_role("heading")).to_have_text("Present your service card")
+    assert_accessible(page)
+    cab.tap(SERVICE_CARD)
+    expect(page.get_by_role("heading")).to_have_text(f"Card {DRIVER}")
+    assert_accessible(page)
+    for digit in PIN:
+        page.locator(".pad").get_by_role("button", name=digit, exact=True).click()
+    page.locator(".pad").get_by_role("button", name="OK").click()
+    expect(page.get_by_role("heading")).to_have_text("Open shift")
+    assert [record.how for record in cab.records(SignedIn)] == ["card"]  # type: ignore[attr-defined]
+
+
+def test_the_pad_clears_and_a_wrong_pin_is_told(page: Page, cab: Cab) -> None:
+    cab.tap(SERVICE_CARD)
+    page.goto(cab.server.url)
+    pad = page.locator(".pad")
+    pad.get_by_role("button", name="9", exact=True).click()
+    pad.get_by_role("button", name="Clear").click()
+    expect(page.locator("#pin")).to_have_value("")
+    for digit in "9999":
+        pad.get_by_role("button", name=digit, exact=True).click()
+    pad.get_by_role("button", name="OK").click()
+    expect(page.get_by_role("alert").first).to_have_text("This PIN is wrong.")
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_every_flow_of_a_driver_by_keyboard_alone(new_page: NewPage, cab: Cab, script: bool) -> None:
+    page = new_page(java_script_enabled=script)
+
+    def to(name: str) -> None:
+        """Tab until the focus is on what is called `name`."""
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            focused = page.locator(":focus")
+            if focused.count() and name in _called(focused):
+                return
+        raise AssertionError(f"the keyboard does not come to {name}")
+
+    def _called(focused: object) -> str:
+        element = focused.element_handle()  # type: ignore[attr-defined]
+        parts = [element.inner_text() if element.evaluate("e => e.tagName") != "INPUT" else ""]
+        parts += [element.get_attribute(name) or "" for name in ("name", "value", "aria-label")]
+        return " ".join(parts)
+
+    page.goto(cab.server.url + "/sign-in")
+    to("Without a card")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ref")).to_be_focused()
+    page.keyboard.type(DRIVER)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PIN)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Open shift")).to_be_visible()
+    to("route")
+    page.keyboard.press("Space")
+    to("direction")
+    page.keyboard.press("Space")
+    to("Open shift")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Route 15")).to_be_visible()
+    to("Next turn")
+    page.keyboard.press("Enter")
+    expect(page.locator("dd", has_text="к Вокзалу")).to_be_visible()
+    to("stop")
+    page.keyboard.press("ArrowDown")
+    to("Set place")
+    page.keyboard.press("Enter")
+    expect(page.locator("dd", has_text="Университет")).to_be_visible()
+    to("Cash")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Cash")).to_be_visible()
+    to("persons")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+    for name in ("Taps", "Terminal", "Report"):
+        to(name)
+        page.keyboard.press("Enter")
+        expect(page.locator("[aria-current=page]")).to_have_text(name)
+    to("Close shift")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("The shift is closed.")
+    to("Sign out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading")).to_have_text("Present your service card")
+    kinds = (ShiftOpened, TurnStarted, CashSale, ShiftClosed)
+    assert [len(cab.records(kind)) for kind in kinds] == [1, 1, 1, 1]
+    assert cab.records(CashSale)[0].persons == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "theme"), [(*SIZES[1], "day"), *((*size, "night") for size in SIZES)]
+)
+def test_every_page_is_accessible_fits_and_has_targets_for_gloves(
+    new_page: NewPage, cab: Cab, width: int, height: int, theme: str
+) -> None:
+    page = new_page(width=width, height=height)
+    page.context.add_cookies([{"name": "console_look", "value": f"ru.{theme}", "url": cab.server.url}])
+
+    def look(path: str) -> None:
+        page.goto(cab.server.url + path)
+        assert_accessible(page)
+        assert targets(page) == []
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path} is wider than the screen"
+
+    look("/sign-in")
+    look("/sign-in?typed=1")
+    cab.tap(SERVICE_CARD)
+    look("/sign-in")
+    assert page.locator(".pad-go").bounding_box()["y"] < height, "the whole pad is on the screen"  # type: ignore[index]
+    cab.sign_in()
+    page.context.add_cookies(_cookies(cab))
+    for path in PAGES:
+        look(path)
+    cab.open_shift()
+    for resident in ("adult_purse", "blocked", "month_pass"):
+        cab.tap(resident)
+    ticket = cab.act("/sale", "/sale", persons=1).headers["location"]
+    for path in (*PAGES, ticket, "/inspection"):
+        look(path)
+    cab.act("/state", "/state/order")
+    look("/state")
+    look(cab.act("/report", "/shift/close").headers["location"])
+    cab.client.cookies.clear()
+    cab.sign_in(ref_of(Role.INSPECTOR))
+    page.context.add_cookies(_cookies(cab))
+    look("/inspection")
+    cab.act("/inspection", "/inspection/start", route=15, direction=0)
+    look("/inspection")
+
+
+def _cookies(cab: Cab) -> list[dict[str, str]]:
+    name = f"console_{cab.terminal.number}"
+    return [{"name": name, "value": cab.client.cookies[name], "url": cab.server.url}]
+
+
+# live
+
+
+def test_taps_appear_by_themselves_and_looking_on_keeps_nobody_signed_in(page: Page, cab: Cab) -> None:
+    sign_in(page, cab)
+    open_shift(page)
+    page.goto(cab.server.url + "/taps")
+    expect(page.get_by_text("No taps yet.")).to_be_visible()
+    cab.tap("adult_purse")
+    expect(page.get_by_text("Paid by card")).to_be_visible()
+    cab.tap("blocked")
+    expect(page.get_by_text("Card blocked").first).to_be_visible()
+    cab.clock.advance(3600)
+    cab.tap("blocked")
+    expect(page.get_by_role("heading", name="Present your service card")).to_be_visible()
+
+
+def test_a_form_being_filled_in_is_not_touched_by_taps(page: Page, cab: Cab) -> None:
+    sign_in(page, cab)
+    open_shift(page)
+    page.goto(cab.server.url + "/sale")
+    page.locator("[data-step='1']").click()
+    page.locator("[data-step='1']").click()
+    expect(page.locator("output")).to_have_text("RUB\N{NO-BREAK SPACE}96.00")
+    cab.tap("adult_purse")
+    cab.tap("blocked")
+    page.get_by_role("button", name="Sell").click()
+    expect(page.locator("article")).to_contain_text("RUB 96.00")
+
+
+def test_the_inspectors_page_follows_the_cards(page: Page, cab: Cab) -> None:
+    cab.sign_in()
+    cab.open_shift()
+    cab.tap("adult_purse")
+    sign_in(page, cab, ref_of(Role.INSPECTOR))
+    page.locator("input[name=route]").first.check()
+    page.locator("input[name=direction]").first.check()
+    page.get_by_role("button", name="Start inspection").click()
+    cab.tap("adult_purse")
+    expect(page.locator(".verdict")).to_contain_text("Paid")
+    assert_accessible(page)
+    cab.tap("month_pass")
+    expect(page.locator(".verdict")).to_contain_text("No payment")
+    assert_accessible(page)
+
+
+# reloads and restarts
+
+
+def test_reload_and_back_button_in_the_middle_of_a_sale(page: Page, cab: Cab) -> None:
+    sign_in(page, cab)
+    open_shift(page)
+    page.goto(cab.server.url + "/sale")
+    page.reload()
+    page.get_by_role("button", name="Sell").click()
+    expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+    ticket = page.url
+    page.reload()
+    assert page.url == ticket
+    page.go_back()
+    page.get_by_role("button", name="Sell").click()
+    expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+    forms_shown = 2 if page.url != ticket else 1
+    assert len(cab.records(CashSale)) == forms_shown, "one sale for each form, however often it was sent"
+
+
+def test_a_reload_before_the_answer_came_repeats_nothing(page: Page, cab: Cab) -> None:
+    sign_in(page, cab)
+    open_shift(page)
+    page.goto(cab.server.url + "/sale")
+    address = cab.server.url + "/sale"
+    page.route("**/ticket/*", lambda route: route.abort())
+    page.get_by_role("button", name="Sell").click(no_wait_after=True)
+    page.wait_for_event("requestfailed")
+    page.unroute("**/ticket/*")
+    assert len(cab.records(CashSale)) == 1
+    page.goto(address)
+    assert len(cab.records(CashSale)) == 1
+
+
+def test_a_double_click_with_and_without_script(new_page: NewPage, cab: Cab) -> None:
+    for number, script in enumerate((True, False), start=1):
+        page = new_page(java_script_enabled=script)
+        sign_in(page, cab)
+        if number == 1:
+            open_shift(page)
+        page.goto(cab.server.url + "/sale")
+        page.get_by_role("button", name="Sell").dblclick()
+        expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+        assert len(cab.records(CashSale)) == number
+
+
+class Running:
+    """`terminal run --console` as a process of its own."""
+
+    def __init__(self, state: Path, port: int = 0) -> None:
+        words = ["run", "--profile", "bus", "--reader", "sim:blocked", "--pace", "600", "--state", str(state)]
+        words += ["--console", "--console-port", str(port), "--typed-sign-in", "--language", "en"]
+        command = [sys.executable, "-m", "terminal.cli.app", *words]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if found := re.search(r"operator console: (http://127\.0\.0\.1:(\d+))/", line):
+                self.url, self.port = found[1], int(found[2])
+                return
+        raise AssertionError("the terminal did not start")
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def test_kill_9_in_the_middle_of_a_sale(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "staff.json").write_bytes(msgspec.json.encode({"kind": "staff", "members": everybody()}))
+    (tmp_path / "routes.toml").write_text(ROUTES, "utf-8")
+    running = Running(tmp_path)
+    try:
+        page.goto(running.url + "/sign-in?typed=1")
+        page.keyboard.type(DRIVER)
+        page.keyboard.press("Tab")
+        page.keyboard.type(PIN)
+        page.keyboard.press("Enter")
+        open_shift(page)
+        page.goto(running.url + "/sale")
+        sale = {
+            field.get_attribute("name"): field.input_value() for field in page.locator("main input").all()
+        }
+        running.kill()
+        expect(page.locator("#silent")).to_be_visible()
+        running = Running(tmp_path, running.port)
+        expect(page.locator("#silent")).to_be_hidden()
+        page.get_by_role("button", name="Sell").click()  # the form that was open all the time
+        expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+        ticket = page.url
+        cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
+        running.kill()
+        running = Running(tmp_path, running.port)
+        answer = httpx.post(running.url + "/sale", data=sale, cookies=cookies)
+        assert running.url + answer.headers["location"] == ticket
+        page.reload()
+        expect(page.get_by_role("heading", name="Ticket")).to_be_visible()
+    finally:
+        running.kill()
+    reader = JournalReader(tmp_path / "journal.db")
+    kinds = [type(row.record) for row in reader.all_rows()]
+    reader.close()
+    assert (kinds.count(ShiftOpened), kinds.count(CashSale)) == (1, 1)
+
+
+def test_on_paper_there_is_only_the_report(page: Page, cab: Cab) -> None:
+    sign_in(page, cab)
+    open_shift(page)
+    cab.tap("adult_purse")
+    page.goto(cab.server.url + "/report")
+    page.emulate_media(media="print")
+    for hidden in (".bar", ".menu", ".button"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    expect(page.get_by_text("Signature")).to_be_visible()
+    expect(page.locator("dd", has_text="RUB 24.00")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"

@@ -1,0 +1,19 @@
+"""Outcomes for displays."""
+
+from __future__ import annotations
+
+from terminal.decision.outcome import Message, Outcome
+
+VALUES: dict[str, int | str] = {
+    "n": 44,
+    "date": "2026-12-31",
+    "time": "09:05",
+    "sum_minor": 123400,
+    "meal": "second_breakfast",
+    "p": 15,
+}
+"""Every value a message may need, each as long as it gets."""
+
+
+def outcome(message: Message, **values: int | str) -> Outcome:
+    return Outcome(message, accepted=True, values={**VALUES, **values})
