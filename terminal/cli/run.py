@@ -168,12 +168,11 @@ def run(
         print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
 
     with ExitStack() as stack:
-        languages = (language, second_language)
         passenger = stack.enter_context(
-            passenger_display(screen, screen_port, languages, station.profile, clock)
+            passenger_display(screen, screen_port, (language, second_language), station.profile, clock)
         )
-        told = passenger.told(_say_nothing if json else tell)
-        terminal = stack.enter_context(open_terminal(station, clock, told))
+        shown = passenger.told(_say_nothing if json else tell)
+        terminal = stack.enter_context(open_terminal(station, clock, shown))
         vitals = _vitals(terminal, station, cards.port.name, collector, _log(number, clock, log, log_level))
         tls = TlsFiles(tls_ca, tls_cert, tls_key)
         sync = stack.enter_context(
