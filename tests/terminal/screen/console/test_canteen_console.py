@@ -36,7 +36,18 @@ from tests.terminal.screen.browser import NewPage, assert_accessible
 
 NUMBER = COUNTER.number
 SIZES = ((480, 272), (600, 1024), (1024, 600), (1920, 1080))
-PAGES = ("counter", "class", "class?id=3а", "buffet", "pupils", "pupils?q=аб", "records", "report", "close", "shift")
+PAGES = (
+    "counter",
+    "class",
+    "class?id=3а",
+    "buffet",
+    "pupils",
+    "pupils?q=аб",
+    "records",
+    "report",
+    "close",
+    "shift",
+)
 TEACHERS_PAGES = ("attendance", "attendance?id=3а")
 
 
@@ -419,6 +430,36 @@ def test_names_and_products_and_policy_texts_are_text(school: School, page: Page
     page.goto(school.at("class?id=3а"))
     page.locator(".ticks-form .button-main").click()
     expect(page.locator(".results-many")).to_contain_text("<img src=x")
+
+
+def test_without_any_list_the_pages_say_so(school: School, page: Page) -> None:
+    school.counter.desk.roster = None
+    school.counter.desk.price_list = None
+    school.tap("pupil_grade3")
+    school.sign_in(page, CASHIER)
+    for path in ("counter", "class", "buffet", "pupils", "pupils?q=x", "records", "report", "close"):
+        answer = page.goto(school.at(path))
+        assert answer is not None
+        assert answer.status == 200, path
+    page.goto(school.at("counter"))
+    expect(page.locator(".notices")).to_contain_text("There is no list of pupils")
+    expect(page.locator(".handout-ok")).to_contain_text("Breakfast, 1 portion")
+    answer = page.goto(school.at("class?id=3а"))
+    assert answer is not None
+    assert answer.status == 409
+    expect(page.locator(".notice-red")).to_contain_text("not in the list")
+
+
+def test_m_31_a_large_class_on_a_small_screen(school: School, new_page: NewPage) -> None:
+    desk = school.counter.desk
+    assert desk.roster is not None
+    everybody = tuple(msgspec.structs.replace(one, class_id="1а") for one in desk.roster.document.pupils)
+    desk.roster = Roster.of(msgspec.structs.replace(desk.roster.document, pupils=everybody), desk.policy)
+    page = new_page(480, 272)
+    school.sign_in(page, TEACHER)
+    page.goto(school.at("class?id=1а&meal=lunch"))
+    page.locator(".ticks-form .button-main").click()
+    expect(page.locator(".result")).to_have_count(len(everybody))
 
 
 # once, whatever happens
