@@ -147,7 +147,7 @@ def run(
         open_terminal(station, clock, passenger.told(_say_nothing if json else tell)) as terminal,
         background_sync(terminal.journal, state, collector, clock, uplink) as sync,
         recording(record, clock, masked=not record_unmasked) as recorded,
-        operator_console(asked, terminal, state, turn) as operator,
+        operator_console(asked, terminal, state, turn, cards.port.name) as operator,
     ):
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         if open_shift is not None and terminal.journal.open_shift is None:

@@ -226,6 +226,9 @@ def test_t_64_out_of_service_refuses_cards_and_sales_until_taken_back(cab: Cab) 
     assert "Declared by 77." in text(cab.client.get("/state"))
     cab.act("/state", "/state/order")
     assert cab.tap("adult_purse").outcome.accepted
+    report = text(cab.client.get("/report"))
+    assert "out of service, by 77" in report
+    assert "back in service, by 77" in report
     assert [record.in_order for record in cab.records(OrderDeclared)] == [False, True]  # type: ignore[attr-defined]
 
 
