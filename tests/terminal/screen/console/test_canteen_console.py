@@ -519,6 +519,29 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
     assert len(school.rows(MealServed)) == 24
 
 
+def test_an_old_form_of_absences_does_not_undo_a_newer_one(school: School) -> None:
+    first, second = school.pupils("3а")[:2]
+    day = school.counter.desk.day_of(school.console.clock.now()).isoformat()
+    with browserless(school, TEACHER) as client:
+        early, late = (fields(client.get("/canteen/attendance?id=3а").text, "attendance") for _ in range(2))
+        client.post("/canteen/attendance", data={**early, "ref": [first.ref]})
+        client.post("/canteen/attendance", data={**late, "ref": [second.ref]})
+        client.post("/canteen/attendance", data={**early, "ref": [first.ref]})  # once more
+    ledger = school.counter.desk.ledger
+    assert [ledger.absent(one.pupil, day) for one in (first, second)] == [False, True]
+
+
+def test_o_06_a_class_sent_again_while_nothing_is_recorded_is_served_once(school: School) -> None:
+    school.counter.desk._broken = True
+    with browserless(school, CASHIER) as client:
+        form = fields(client.get("/canteen/class?id=3а").text, "issue")
+        answers = [client.post("/canteen/issue", data=form) for _ in range(2)]
+        done = client.get(answers[1].headers["location"]).text
+    assert "Served: 24" in done
+    assert "Not served" not in done
+    assert len(school.counter.desk.spare.meals()) == 24
+
+
 def test_an_annulment_sent_again_annuls_nothing_more(school: School) -> None:
     buyer = next(one for one in school.pupils("5а") if not listed(school, one).forbidden)
     with browserless(school, CASHIER) as client:
