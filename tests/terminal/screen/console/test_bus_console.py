@@ -284,6 +284,7 @@ def test_t_70_the_inspector_reads_whether_the_ride_is_paid_and_nothing_changes(c
     cab.open_shift()
     paid_at = f"{(cab.tap('adult_purse').at).astimezone(cab.terminal.policy.zone):%H:%M}"
     inspecting(cab)
+    assert "Present the passenger's card." in text(cab.client.get("/inspection")).replace("&#39;", "'")
     cab.tap("month_pass")
     before = cab.image("month_pass")
     assert cab.tap("month_pass").outcome.message is Message.PERMIT_NONE
