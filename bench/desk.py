@@ -51,10 +51,10 @@ def responsive() -> Iterator[Result]:
 def _measure(program: str) -> Iterator[Result]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 development only
 
-    from terminal.cli.desk import open_desk  # noqa: PLC0415
+    from terminal.cli.desk import open_desk, passing_folder  # noqa: PLC0415
 
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=passing_folder()) as folder,
         open_desk(Path(folder), collector=False) as (server, session),
         sync_playwright() as playwright,
     ):
@@ -111,9 +111,10 @@ def _measure(program: str) -> Iterator[Result]:
         }
         browser.close()
     everything = [value for values in samples.values() for value in values]
-    parts = ", ".join(f"{name} {_p95(values):.0f}" for name, values in samples.items())
-    middle = statistics.median(everything)
-    note = f"{total} exchanges, {len(everything)} inputs; p95 by kind: {parts}; median {middle:.0f}"
+    parts = ", ".join(
+        f"{name} {statistics.median(values):.0f}/{_p95(values):.0f}" for name, values in samples.items()
+    )
+    note = f"{total} exchanges, {len(everything)} inputs; median/p95 by kind: {parts}"
     note += f"; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     yield at_most("desk_input_to_paint_p95", _p95(everything), "ms", LIMIT_MS, note)
 
