@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from pictures.counter import Counter
+from terminal.cli.assemble import laboratory_keys
+from terminal.keys.file import load_file_keys
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console, Settings
 from terminal.screen.console.pins import hash_pin
@@ -22,11 +25,17 @@ CASHIER, TEACHER, OFFICER = "1207", "3115", "2048"
 STAFF: Final = {CASHIER: Role.CASHIER, TEACHER: Role.TEACHER, OFFICER: Role.MEAL_OFFICER}
 
 
+@cache
+def hashed_pin() -> str:
+    """Once: it takes its time by design."""
+    return hash_pin(PIN, load_file_keys(laboratory_keys()))
+
+
 @contextmanager
 def canteen_console(counter: Counter, state: Path, language: str = "ru") -> Iterator[tuple[Console, str]]:
     """The console and its address. Everybody has the same PIN and may type his number."""
     console = Console(counter.terminal, state, Lock(), Settings(language=language, typed=True))
     for ref, role in STAFF.items():
-        console.staff.put(Member(ref=ref, role=role, pin=hash_pin(PIN, counter.terminal.keys)))
+        console.staff.put(Member(ref=ref, role=role, pin=hashed_pin()))
     with ScreenServer(console_app(console, areas())) as server:
         yield console, server.url

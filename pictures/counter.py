@@ -17,7 +17,7 @@ from terminal.cli.demo_script import DAY, Stop
 from terminal.cli.town import Town, open_town
 from terminal.policy.document import DEMO_REGION
 from terminal.policy.policy import Policy
-from terminal.screen.console.canteen_people import classmates
+from terminal.screen.console.canteen_class import tick_list
 from terminal.tap import Terminal
 
 COUNTER: Final = Stop(80001, "canteen", "school canteen")
@@ -51,9 +51,11 @@ class Counter:
         return pupil_ref(self.town, self.terminal, resident)
 
     def serve(self, class_id: str, count: int, serving: str = "breakfast") -> None:
-        """Issue to the first `count` of a class by its list."""
-        refs = [one.pupil for one in classmates(self.desk, class_id)[:count]]
-        issue(self.desk, refs, Batch(serving, How.CLASS_LIST, OPERATOR, self.town.clock.now()))
+        """Issue to the first `count` of those a class's list ticks by itself."""
+        now = self.town.clock.now()
+        lines = tick_list(self.desk, class_id, serving, now).lines
+        refs = [line.person.pupil for line in lines if line.ticked][:count]
+        issue(self.desk, refs, Batch(serving, How.CLASS_LIST, OPERATOR, now))
 
 
 def pupil_ref(town: Town, terminal: Terminal, resident: str) -> bytes:

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
-from pictures.console import CASHIER, canteen_console
+from pictures.console import CASHIER, OFFICER, canteen_console
 from pictures.counter import COUNTER, Counter, open_counter
+from pictures.school import PUPILS
 from pictures.studio import Studio
+from terminal.canteen.buffet import sell
+from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
+from terminal.canteen.issuing import Batch, How, issue
+from terminal.cli.demo_script import DAY
+from terminal.screen.console.canteen_people import classmates
 from terminal.screen.console.console import Console
 
 SIZE = (1180, 760)
@@ -23,8 +29,17 @@ class Canteen:
     """The page of a cashier who is signed in."""
 
     counter: Counter
+    console: Console
     page: Page
     url: str
+
+    def sign_in(self) -> None:
+        """As the sign-in would, without typing; again when the clock has moved far."""
+        member = self.console.staff.get(CASHIER)
+        assert member is not None, "on the list since the console was opened"
+        token = self.console.sessions.begin(member, "typed", self.console.now_ms())
+        cookie = {"name": f"console_{COUNTER.number}", "value": token, "url": self.url}
+        self.page.context.add_cookies([cookie])  # type: ignore[list-item]
 
     def open(self, path: str) -> Page:
         """One of the canteen's pages."""
@@ -46,15 +61,9 @@ def canteen(studio: Studio, name: str, language: str, at: str = "08:40:00") -> I
         for resident in QUEUE:
             counter.town.clock.advance(9)
             console.heard(counter.town.tap(COUNTER.number, resident).report)
-        _sign_in(console, page, url)
-        yield Canteen(counter, page, url)
-
-
-def _sign_in(console: Console, page: Page, url: str) -> None:
-    member = console.staff.get(CASHIER)
-    assert member is not None, "on the list since the console was opened"
-    token = console.sessions.begin(member, "typed", console.now_ms())
-    page.context.add_cookies([{"name": f"console_{COUNTER.number}", "value": token, "url": url}])
+        at_counter = Canteen(counter, console, page, url)
+        at_counter.sign_in()
+        yield at_counter
 
 
 def serving(studio: Studio, name: str = "console-canteen", language: str = "en") -> None:
@@ -92,9 +101,32 @@ def putting_right(studio: Studio) -> None:
         studio.keep(at.open("records"), "ru-ispravit")
 
 
+def _rest_of_the_day(at: Canteen) -> None:
+    """Absences, the other classes, lunch, the buffet, a slip put right."""
+    desk, town = at.counter.desk, at.counter.town
+    absent = [one.pupil for one in (*classmates(desk, "5а")[:3], classmates(desk, "7б")[9])]
+    correct_attendance(desk, absent, (), OFFICER, town.clock.now())
+    town.at(DAY, "09:20:00")
+    for class_id in ("3а", "3б", "5а", "7б"):
+        at.counter.serve(class_id, PUPILS)
+    for number, one in enumerate(classmates(desk, "5а")[4:14]):
+        product = ("bun", "apple", "juice", "water")[number % 4]
+        sell(desk, one.pupil, {product: 1 + number % 2}, CASHIER, town.clock.now())
+    annul(desk, classmates(desk, "5а")[4].pupil, CASHIER, town.clock.now())
+    town.at(DAY, "12:10:00")
+    for class_id in ("2а", "3а", "5а", "7б"):
+        at.counter.serve(class_id, PUPILS, "lunch")
+    town.at(DAY, "15:20:00")
+    came_late = Batch("lunch", How.CLASS_LIST, CASHIER, town.clock.now())
+    issue(desk, absent[:1], came_late)
+    mark_not_collected(desk, "lunch", OFFICER, town.clock.now())
+
+
 def report(studio: Studio) -> None:
     """The day report as it leaves the printer."""
     with canteen(studio, "ru-otchet", "ru") as at:
+        _rest_of_the_day(at)
+        at.sign_in()
         page = at.open("report")
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 760, "height": 900})

@@ -14,6 +14,7 @@ from terminal.cli.assemble import CANTEEN
 from terminal.errors import StaffError, TerminalError
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
+from terminal.texts import N_
 
 if TYPE_CHECKING:
     from terminal.screen.console.console import Console
@@ -41,7 +42,7 @@ class ConsoleOptions:
 
 @contextmanager
 def operator_console(
-    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock
+    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock, reader: str
 ) -> Iterator[Callable[[TapReport], None]]:
     """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
 
@@ -61,6 +62,7 @@ def operator_console(
         )
     console = console_of(options, terminal, state, turn)
     terminal.service_card = console.service_card
+    console.status = {N_("Reader"): reader}
     with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
         print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
         if not console.staff.members():

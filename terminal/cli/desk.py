@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from terminal.screen.server import ScreenServer
 
 PORT: Final = 8473
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 used below a folder of our own
 
 
 def desk(
@@ -101,5 +102,10 @@ def _folder(state: Path | None) -> Iterator[Path]:
         state.mkdir(parents=True, exist_ok=True)
         yield state
         return
-    with tempfile.TemporaryDirectory(prefix="resident-card-desk-") as folder:
+    with tempfile.TemporaryDirectory(prefix="resident-card-desk-", dir=passing_folder()) as folder:
         yield Path(folder)
+
+
+def passing_folder() -> Path | None:
+    """Where what vanishes with the desk is kept: in memory where there is such a file system, unless TMPDIR says."""
+    return MEMORY if MEMORY.is_dir() and "TMPDIR" not in os.environ else None

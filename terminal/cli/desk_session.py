@@ -7,6 +7,7 @@ block; whoever wants to know more asks.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +43,9 @@ class DeskSession:
     changed: Callable[[], None] = lambda: None
     signal: Signal = lambda _place, _outcome: None
     number: int = 0
-    """Which session this is; a page that sees another number has to start afresh."""
+    """Which session of this desk it is; counted from 1."""
+    epoch: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells this desk from one that ran before it at the same address."""
     document: int = 0
     """How many times the region document was replaced in this session."""
     document_problem: tuple[str, str] | None = None
@@ -66,6 +69,11 @@ class DeskSession:
         if self._wire is None:
             raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
         return self._wire
+
+    @property
+    def name(self) -> str:
+        """A page that sees another name than before has to start afresh."""
+        return f"{self.epoch}.{self.number}"
 
     @property
     def lock(self) -> threading.RLock:

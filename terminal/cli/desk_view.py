@@ -35,7 +35,7 @@ def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[st
         header, zone = town.policy.document.header, town.policy.zone
         taps = session.taps[max(after, len(session.taps) - TAPS_SHOWN) :]
         return {
-            "session": session.number,
+            "session": session.name,
             "region": session.region,
             "regions": region_names(),
             "document": {

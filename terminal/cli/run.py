@@ -179,7 +179,7 @@ def run(
             background_sync(terminal.journal, state, collector, clock, vitals.synced, tls)
         )
         recorded = stack.enter_context(recording(record, clock, masked=not record_unmasked))
-        operator = stack.enter_context(operator_console(asked, terminal, state, turn))
+        operator = stack.enter_context(operator_console(asked, terminal, state, turn, cards.port.name))
         terminal.credentials = credential_check(verify_credential, issuers, terminal.policy)
         _begin_shift(terminal, vitals.events, open_shift, route, direction)
         fill = FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what))

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
-from terminal.messages import colour, sound, text
+from terminal.messages import SOUNDS, Colour, colour, sound, text
 from terminal.screen.feed import Feed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -42,7 +42,9 @@ REPLAY: Final = 3
 """A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
 
 ASK: Final = N_("Please ask at the counter")
-"""Instead of a message that tells bystanders about a pupil's money or health."""
+"""Instead of a message that tells bystanders about a pupil's money or health, and always in the same colour."""
+
+ASKS: Final = Colour.YELLOW
 
 DISCREET: Final = frozenset(
     {
@@ -189,21 +191,21 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
         return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
         return told
+    message = shown.outcome.message
+    asks = settings.discreet and message in DISCREET
     lines = [
-        _line(shown.outcome, language, settings)
+        translator(language).gettext(ASK) if asks else _line(shown.outcome, language)
         for language in (settings.language, settings.second)
         if language
     ]
-    beeps = sound(shown.outcome.message)
+    shade = ASKS if asks else colour(message)
     return told | {
-        "colour": colour(shown.outcome.message),
+        "colour": shade,
         "lines": lines,
-        "sound": beeps._asdict(),
+        "sound": SOUNDS[shade]._asdict(),
         "hold_ms": min(1500 + 40 * len(lines[0]), 4500),
     }
 
 
-def _line(outcome: Outcome, language: str, settings: DisplaySettings) -> str:
-    if settings.discreet and outcome.message in DISCREET:
-        return translator(language).gettext(ASK)
+def _line(outcome: Outcome, language: str) -> str:
     return UNPRINTABLE.sub("", text(outcome.message, language, outcome.values))

@@ -9,6 +9,7 @@ from typing import Final
 from terminal.clock import Clock
 from terminal.decision.cash import decide_cash
 from terminal.decision.outcome import Message, TapContext
+from terminal.journal.console_records import OrderDeclared
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
     AnyRecord,
@@ -98,11 +99,11 @@ def unsent(journal: Journal, clock: Clock) -> Unsent:
     return Unsent(journal.unsent, max(0, int(age_s)))
 
 
-def newest_faults(journal: Journal, limit: int) -> list[Fault]:
-    """The newest faults among the last rows, newest first (T-64)."""
+def newest_faults(journal: Journal, limit: int) -> list[Fault | OrderDeclared]:
+    """The newest faults among the last rows, newest first, and when staff took the terminal out of service (T-64)."""
     after = max(journal.base.sequence, journal.head.sequence - 10 * LOOK_BACK_ROWS)
     rows = (parse_record(row.body) for row in journal.rows(after, 10 * LOOK_BACK_ROWS))
-    return [record for record in rows if isinstance(record, Fault)][::-1][:limit]
+    return [record for record in rows if isinstance(record, Fault | OrderDeclared)][::-1][:limit]
 
 
 def shift_of(journal: Journal, closed_in: int) -> tuple[ShiftOpened | None, ShiftClosed] | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from terminal.decision.outcome import Message
-from terminal.journal.records import ShiftClosed
+from terminal.journal.console_records import OrderDeclared
+from terminal.journal.records import Fault, ShiftClosed
 from terminal.messages import Colour, colour
 from terminal.screen.console.bus_facts import (
     MARKS,
@@ -52,6 +53,8 @@ def _shown(visit: Visit, line: TapLine) -> dict[str, Any]:
     }
 
 
+TAKEN_OUT: Final = N_("out of service, by {ref}")
+BACK_IN_SERVICE: Final = N_("back in service, by {ref}")
 UNKNOWN_END: Final = N_("Not known yet: ask for the card again")
 
 
@@ -131,14 +134,18 @@ def _report(
         "totals": totals,
         "accepted": by_reason(ridden, visit.language),
         "refused": by_reason(refused, visit.language),
-        "faults": [fault_line(visit, fault.at_ms, fault.what) for fault in faults],
+        "faults": [fault_line(visit, fault) for fault in faults],
         "unsent_age": span(unsent(console.terminal.journal, console.clock).age_s, visit.language),
     }
 
 
-def fault_line(visit: Visit, at_ms: int, what: str) -> dict[str, str]:
-    """A fault for a list."""
-    return {"at": f"{moment(at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}", "what": what}
+def fault_line(visit: Visit, fault: Fault | OrderDeclared) -> dict[str, str]:
+    """A fault for a list; what programs noted stands as they noted it."""
+    at = f"{moment(fault.at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
+    if isinstance(fault, Fault):
+        return {"at": at, "what": fault.what}
+    text = BACK_IN_SERVICE if fault.in_order else TAKEN_OUT
+    return {"at": at, "what": visit.text(text, ref=fault.operator_ref)}
 
 
 PAGES: Final[Iterable[Page]] = (

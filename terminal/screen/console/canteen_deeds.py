@@ -19,9 +19,17 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, issue
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import BuffetSale, IssueRefused, MealServed, NotCollected
+from terminal.journal.canteen_records import (
+    AttendanceCorrected,
+    BuffetSale,
+    IssueRefused,
+    MealServed,
+    NotCollected,
+)
+from terminal.journal.journal import Journal
+from terminal.journal.records import parse_record
 from terminal.policy.schema_meals import BY_SHIFT
-from terminal.screen.console.actions import Written
+from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen_buffet import basket_of, products_of
 from terminal.screen.console.canteen_class import WAYS, Result, ticked_of, told
 from terminal.screen.console.canteen_counter import why_compact
@@ -59,7 +67,7 @@ class CanteenDeeds:
             Action(f"{AT}/issue", GROUP, self._issue, _issued, resumes=True),
             Action(f"{AT}/sell", CASHIER, _sell, _sold),
             Action(f"{AT}/annul", CASHIER, _annul, _annulled),
-            Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked, resumes=True),
+            Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked),
             Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
             Action(f"{AT}/single", CASHIER, self._single, _single_told, first=second_person),
             Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
@@ -76,6 +84,7 @@ class CanteenDeeds:
         desk = desk_of(visit)
         kind, how = _kind(desk, form), _how(form)
         done = {record.pupil for _, record in written if isinstance(record, MealServed | IssueRefused)}
+        done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
         refs = ticked_of(desk, form.text("class"), frozenset(form.all("ref")))
         if not refs:
             raise Refused(NOBODY_TICKED)
@@ -86,6 +95,8 @@ class CanteenDeeds:
 
     def _single(self, visit: Visit, form: Form, _written: Written) -> None:
         desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+        if form.text("action") in self._results:  # done while the journal took no rows
+            return
         now = visit.console.clock.now()
         batch = Batch(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
         with refusing():
@@ -177,13 +188,24 @@ def _marked(_visit: Visit, _form: Form, written: Written) -> str:
     return f"{AT}/records?{urlencode({'marked': count})}"
 
 
-def _correct(visit: Visit, form: Form, _written: Written) -> None:
+def _correct(visit: Visit, form: Form, written: Written) -> None:
+    """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
     desk, class_id = desk_of(visit), form.text("class")
+    if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
+        return
     absent = ticked_of(desk, class_id, frozenset(form.all("ref")))
     present = set(ticked_of(desk, class_id, frozenset(form.all("listed")))) - set(absent)
     with refusing():
         now = visit.console.clock.now()
         corrections.correct_attendance(desk, absent, sorted(present), visit.who.ref, now)
+
+
+def _corrected_after(journal: Journal, sequence: int) -> bool:
+    while rows := journal.rows(sequence, PAGE_ROWS):
+        if any(isinstance(parse_record(row.body), AttendanceCorrected) for row in rows):
+            return True
+        sequence = rows[-1].sequence
+    return False
 
 
 def _corrected(_visit: Visit, _form: Form, _written: Written) -> str:

@@ -97,8 +97,8 @@ class Console:
         self.feed: Feed[str] = Feed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
-        self.status: Callable[[], dict[str, str]] = dict
-        """What else the composition root can tell of the terminal (reader, sync), by name."""
+        self.status: Mapping[str, str] = {}
+        """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
         """Whether records that should leave cannot; set by the composition root."""
         self._count: ShiftCount | None = None

@@ -33,8 +33,7 @@ def inspection_page(visit: Visit) -> View:
     if inspecting is None or now >= inspecting.ends_at:
         start = {"routes": tuple(console.routes.values()), "directions": DIRECTIONS, "shift": shift}
         return View("console/inspection_start.html", start)
-    since = inspecting.ends_at - LASTS
-    reports = [report for report in reversed(console.taps) if report.at >= since.replace(microsecond=0)]
+    reports = list(reversed(console.taps))
     values = {
         "inspecting": inspecting,
         "route": console.routes.get(inspecting.route),
@@ -65,6 +64,9 @@ def do_start(visit: Visit, form: Form, _written: Written) -> None:
     console = visit.console
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
     misuse = form.number("misuse", 0, 1, 0) == 1
+    before = console.terminal.inspecting
+    if before is None or console.clock.now() >= before.ends_at:
+        console.taps.clear()  # rides until now are no inspections
     console.terminal.inspecting = Inspection(route, direction, console.clock.now() + LASTS, misuse)
 
 

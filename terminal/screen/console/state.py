@@ -35,9 +35,9 @@ def state_page(visit: Visit) -> View:
         "rows": journal.head.sequence - journal.base.sequence,
         "room": journal.capacity_rows,
         "full": journal.full,
-        "more": console.status(),
+        "more": console.status,
         "out_of_order": journal.out_of_order,
-        "faults": [fault_line(visit, fault.at_ms, fault.what) for fault in newest_faults(journal, FAULTS)],
+        "faults": [fault_line(visit, fault) for fault in newest_faults(journal, FAULTS)],
         "may_declare": visit.who.role in DECLARES,
     }
     return View("console/state.html", values)

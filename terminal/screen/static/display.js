@@ -91,6 +91,7 @@ live(display.dataset.events, {
     silent = false;
     paint();
   },
+  hiddenToo: window === window.parent, // sounds are heard of a page nobody sees; one among others on a desk may rest
   gap: () => {}, // only the newest counts, and it follows
 });
 

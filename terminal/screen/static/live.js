@@ -3,12 +3,16 @@
 //   live("events", {value: show, silent: outOfOrder, back: clear, gap: () => location.reload()});
 //
 // `value` gets each published value, parsed, in order, and its id. `silent` is called once when nothing, not even a heartbeat, came
-// for two seconds; `back` once when something came again.
+// for two seconds; `back` once when something came again. While the page is hidden it listens only if `hiddenToo`: a
+// browser opens no more than six connections to one server, and gets what it missed when somebody looks again.
 
 const SILENT_MS = 2000;
 const RETRY_MS = 1000;
 
-export function live(address, {value, silent = () => {}, back = () => {}, gap = () => location.reload()}) {
+export function live(
+  address,
+  {value, silent = () => {}, back = () => {}, gap = () => location.reload(), hiddenToo = false},
+) {
   let stream;
   let heardAt = performance.now();
   let quiet = false;
@@ -38,12 +42,23 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
     };
     stream.onerror = () => {
       // The browser tries again after a lost connection, but not after an answer that is no stream.
-      if (stream.readyState === EventSource.CLOSED) setTimeout(open, RETRY_MS);
+      if (stream.readyState === EventSource.CLOSED) setTimeout(() => away() || open(), RETRY_MS);
     };
   }
 
+  const away = () => document.hidden && !hiddenToo;
+
+  document.addEventListener("visibilitychange", () => {
+    if (away()) {
+      stream.close();
+    } else if (stream.readyState === EventSource.CLOSED) {
+      heardAt = performance.now();
+      open();
+    }
+  });
+
   setInterval(() => {
-    if (performance.now() - heardAt < SILENT_MS) return;
+    if (away() || performance.now() - heardAt < SILENT_MS) return;
     if (!quiet) {
       quiet = true;
       silent();
@@ -51,6 +66,7 @@ export function live(address, {value, silent = () => {}, back = () => {}, gap = 
     // A frozen or vanished terminal leaves a connection that never ends: begin a new one now and then.
     if (performance.now() - openedAt > 2 * SILENT_MS) open();
   }, 100);
-  open();
+  if (away()) stream = {close: () => {}, readyState: EventSource.CLOSED}; // opened when somebody looks
+  else open();
   return {close: () => stream.close()};
 }

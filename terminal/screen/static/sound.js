@@ -22,8 +22,9 @@ export function beep(colour, {beeps, beep_ms, gap_ms}) {
   last?.disconnect(); // the next passenger's sound is not mixed with this one's
   last = ctx.createGain();
   last.connect(ctx.destination);
+  const begin = ctx.currentTime;
   for (let number = 0; number < beeps; number++) {
-    tone(ctx, PITCH_HZ[colour], ctx.currentTime + (number * (beep_ms + gap_ms)) / 1000, beep_ms / 1000);
+    tone(ctx, PITCH_HZ[colour], begin + (number * (beep_ms + gap_ms)) / 1000, beep_ms / 1000);
   }
 }
 

@@ -27,6 +27,7 @@ from terminal.cli.desk_view import desk_as_json, tap_as_json, trace_as_json
 from terminal.cli.storm_plan import Kind
 from terminal.cli.storm_run import storm as play_storm
 from terminal.errors import RegionDocumentError
+from terminal.policy.document import REGIONS
 from terminal.policy.policy import Policy
 from terminal.scenario.load import load_scenarios
 from terminal.scenario.result import run
@@ -289,6 +290,31 @@ def test_a_reset_begins_anew_and_leaves_no_thread(session: DeskSession) -> None:
     session.reset()
     assert (session.number, session.taps, session.trace) == (first + 1, [], [])
     assert purse(session, "adult_purse") == 50000
+
+
+def test_another_desk_at_the_same_address_is_told_apart(session: DeskSession, tmp_path: Path) -> None:
+    assert DeskSession(tmp_path).name != DeskSession(tmp_path).name
+    before = desk_as_json(session, "en")["session"]
+    session.reset()
+    assert desk_as_json(session, "en")["session"] != before
+
+
+def test_a_document_of_ones_own_is_a_region_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        load_region_text("demo").replace("transport_card = 2400", "transport_card = 1900"), "utf-8"
+    )
+    desk = DeskSession(tmp_path / "desk", region=str(path), collector=False)
+    desk.reset()
+    try:
+        assert tap(desk, "adult_purse", "front").report.outcome.charge_minor == 1900
+        assert desk_as_json(desk, "en")["region"] == str(path)
+    finally:
+        desk.close()
+
+
+def load_region_text(region: str) -> str:
+    return (REGIONS / f"{region}.toml").read_text("utf-8")
 
 
 def test_the_storm_at_the_desk_is_the_storm_of_the_command_line() -> None:

@@ -37,7 +37,13 @@ def test_bytes_are_those_of_the_specification(record, text):
 
 def test_tags_are_those_of_the_first_day():
     tags = {kind.cls.__name__: kind.tag for kind in msgspec.inspect.type_info(console.ConsoleRecord).types}
-    assert tags == {"OperatorSeen": 50, "SignedIn": 51, "TurnStarted": 52, "PlaceSet": 53, "OrderDeclared": 54}
+    assert tags == {
+        "OperatorSeen": 50,
+        "SignedIn": 51,
+        "TurnStarted": 52,
+        "PlaceSet": 53,
+        "OrderDeclared": 54,
+    }
 
 
 @pytest.mark.parametrize(

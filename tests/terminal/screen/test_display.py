@@ -78,7 +78,11 @@ def test_free_and_paid_meals_are_told_alike(display: Display) -> None:
 
 def test_at_a_counter_money_and_health_are_nobody_else_s_business(display: Display) -> None:
     for one in told(display, DisplaySettings("ru", discreet=True), *map(outcome, sorted(DISCREET))):
-        assert one["lines"] == ["Обратитесь на раздачу"]
+        assert (one["lines"], one["colour"], one["sound"]["beeps"]) == (
+            ["Обратитесь на раздачу"],
+            "yellow",
+            2,
+        )
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_every_message_fits_any_size_in_letters_for_one_and_a_half_metres(
             assert told["letters"] >= 0.09 * min(width, height), where
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", ["ru", "en", "both"])
 def test_axe_finds_nothing_in_any_state(
     display: Display, served: ScreenServer, page: Page, name: str
 ) -> None:
@@ -255,6 +255,18 @@ def test_two_hundred_rapid_taps_are_shown_in_order(
     wait_until(page, "document.getElementById('line').textContent.endsWith(' 199')")
     numbers = page.evaluate("seen.map((line) => line.match(/\\d+$/)?.[0]).filter(Boolean).map(Number)")
     assert numbers == list(range(200))
+
+
+def test_at_a_counter_a_delicate_message_only_asks(
+    display: Display, served: ScreenServer, page: Page
+) -> None:
+    opened(page, served, "canteen")
+    display.outcome(outcome(Message.NO_FUNDS))
+    expect(page.get_by_role("heading")).to_have_text("Обратитесь на раздачу")
+    expect(page.locator("#second")).to_have_text("Please ask at the counter")
+    looks(page, "yellow")
+    display.outcome(outcome(Message.MEAL_OK))
+    expect(page.get_by_role("heading")).to_have_text("Приятного аппетита!")
 
 
 def test_markup_in_values_is_text(display: Display, served: ScreenServer, page: Page) -> None:

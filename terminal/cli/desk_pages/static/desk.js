@@ -9,7 +9,7 @@ import {Side} from "./side.js";
 import {dialogs} from "./dialogs.js";
 import {live} from "./live.js";
 
-const state = {session: 0, taps: [], chosen: 0, tapping: 0, desk: null};
+const state = {session: "", taps: [], chosen: 0, tapping: 0, desk: null};
 const trace = new Trace();
 const result = new Result((entry) => trace.reveal(entry.exchange, entry.exchanges));
 const shelf = new Shelf((card) => stage.hold(card));

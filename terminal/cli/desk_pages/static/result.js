@@ -29,7 +29,15 @@ export class Result {
     const body = byId("result-body");
     body.hidden = false;
     body.dataset.tap = entry.number;
-    body.replaceChildren(this.#head(entry), this.#columns(entry));
+    // What it came to is painted first; its details a frame later, in the place of those before.
+    if (body.firstChild) body.firstChild.replaceWith(this.#head(entry));
+    else body.append(this.#head(entry));
+    requestAnimationFrame(() => setTimeout(() => this.#rest(body, entry)));
+  }
+
+  #rest(body, entry) {
+    if (this.number !== entry.number) return;
+    body.replaceChildren(body.firstChild, this.#columns(entry));
     this.shown(entry);
   }
 

@@ -80,6 +80,7 @@ export class Shelf {
     const purse = has ? money(card.balance_minor) : "";
     const before = sum.textContent;
     title.textContent = card.title;
+    button.title = card.title;
     flags.textContent = card.flags.map((flag) => words[flag]).join(", ");
     chip.textContent = card.chip;
     sum.textContent = purse;

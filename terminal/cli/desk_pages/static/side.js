@@ -68,6 +68,7 @@ export class Side {
             ? words.sending
             : words.all_sent;
     byId("queue-state").textContent = text;
+    byId("queue-state").title = desk.collector.problem;
     byId("queue-state").className = `queue-state ${desk.network && up && !waiting ? "good" : "wait"}`;
     byId("queues").replaceChildren(
       ...desk.places.map((place) =>

@@ -317,7 +317,7 @@ def test_only_one_named_address_besides_loopback(cab: Cab) -> None:
         options = ConsoleOptions(True, host=host)
         with (
             pytest.raises(TerminalError),
-            operator_console(options, cab.terminal, cab.folder, cab.console.turn),
+            operator_console(options, cab.terminal, cab.folder, cab.console.turn, "reader"),
         ):
             pass
 

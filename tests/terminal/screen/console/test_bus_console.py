@@ -226,6 +226,9 @@ def test_t_64_out_of_service_refuses_cards_and_sales_until_taken_back(cab: Cab) 
     assert "Declared by 77." in text(cab.client.get("/state"))
     cab.act("/state", "/state/order")
     assert cab.tap("adult_purse").outcome.accepted
+    report = text(cab.client.get("/report"))
+    assert "out of service, by 77" in report
+    assert "back in service, by 77" in report
     assert [record.in_order for record in cab.records(OrderDeclared)] == [False, True]  # type: ignore[attr-defined]
 
 
@@ -281,6 +284,7 @@ def test_t_70_the_inspector_reads_whether_the_ride_is_paid_and_nothing_changes(c
     cab.open_shift()
     paid_at = f"{(cab.tap('adult_purse').at).astimezone(cab.terminal.policy.zone):%H:%M}"
     inspecting(cab)
+    assert "Present the passenger's card." in text(cab.client.get("/inspection")).replace("&#39;", "'")
     cab.tap("month_pass")
     before = cab.image("month_pass")
     assert cab.tap("month_pass").outcome.message is Message.PERMIT_NONE

@@ -36,7 +36,18 @@ from tests.terminal.screen.browser import NewPage, assert_accessible
 
 NUMBER = COUNTER.number
 SIZES = ((480, 272), (600, 1024), (1024, 600), (1920, 1080))
-PAGES = ("counter", "class", "class?id=3а", "buffet", "pupils", "pupils?q=аб", "records", "report", "close", "shift")
+PAGES = (
+    "counter",
+    "class",
+    "class?id=3а",
+    "buffet",
+    "pupils",
+    "pupils?q=аб",
+    "records",
+    "report",
+    "close",
+    "shift",
+)
 TEACHERS_PAGES = ("attendance", "attendance?id=3а")
 
 
@@ -270,12 +281,21 @@ def test_t_60_a_shift_is_closed_and_opened_by_keyboard(school: School, page: Pag
 # for everybody
 
 
-@pytest.mark.parametrize("theme", ["day", "night"])
-def test_axe_finds_nothing_on_any_page(school: School, page: Page, theme: str) -> None:
+def test_axe_finds_nothing_by_night(school: School, page: Page) -> None:
+    """Colours are all that differs."""
+    school.tap("pupil_grade3")
+    page.context.add_cookies([{"name": "console_look", "value": "en.night", "url": school.url}])
+    school.sign_in(page, CASHIER)
+    buyer = next(one for one in school.pupils("3а") if "nuts" in listed(school, one).forbidden)
+    for path in ("counter", "class?id=3а", f"buffet?pupil={buyer.ref}&n.bun=20", "report"):
+        page.goto(school.at(path))
+        assert_accessible(page)
+
+
+def test_axe_finds_nothing_on_any_page(school: School, page: Page) -> None:
     school.counter.serve("3б", 3)
     school.tap("pupil_grade3")
     school.tap("adult_purse")
-    page.context.add_cookies([{"name": "console_look", "value": f"en.{theme}", "url": school.url}])
     pupil = school.pupils("3а")[0]
     row = school.counter.terminal.journal.head.sequence - 2
     school.sign_in(page, CASHIER)
@@ -421,6 +441,36 @@ def test_names_and_products_and_policy_texts_are_text(school: School, page: Page
     expect(page.locator(".results-many")).to_contain_text("<img src=x")
 
 
+def test_without_any_list_the_pages_say_so(school: School, page: Page) -> None:
+    school.counter.desk.roster = None
+    school.counter.desk.price_list = None
+    school.tap("pupil_grade3")
+    school.sign_in(page, CASHIER)
+    for path in ("counter", "class", "buffet", "pupils", "pupils?q=x", "records", "report", "close"):
+        answer = page.goto(school.at(path))
+        assert answer is not None
+        assert answer.status == 200, path
+    page.goto(school.at("counter"))
+    expect(page.locator(".notices")).to_contain_text("There is no list of pupils")
+    expect(page.locator(".handout-ok")).to_contain_text("Breakfast, 1 portion")
+    answer = page.goto(school.at("class?id=3а"))
+    assert answer is not None
+    assert answer.status == 409
+    expect(page.locator(".notice-red")).to_contain_text("not in the list")
+
+
+def test_m_31_a_large_class_on_a_small_screen(school: School, new_page: NewPage) -> None:
+    desk = school.counter.desk
+    assert desk.roster is not None
+    everybody = tuple(msgspec.structs.replace(one, class_id="1а") for one in desk.roster.document.pupils)
+    desk.roster = Roster.of(msgspec.structs.replace(desk.roster.document, pupils=everybody), desk.policy)
+    page = new_page(480, 272)
+    school.sign_in(page, TEACHER)
+    page.goto(school.at("class?id=1а&meal=lunch"))
+    page.locator(".ticks-form .button-main").click()
+    expect(page.locator(".result")).to_have_count(len(everybody))
+
+
 # once, whatever happens
 
 
@@ -467,6 +517,29 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
         done = client.get(answer.headers["location"]).text
     assert "Served: 24" in done
     assert len(school.rows(MealServed)) == 24
+
+
+def test_an_old_form_of_absences_does_not_undo_a_newer_one(school: School) -> None:
+    first, second = school.pupils("3а")[:2]
+    day = school.counter.desk.day_of(school.console.clock.now()).isoformat()
+    with browserless(school, TEACHER) as client:
+        early, late = (fields(client.get("/canteen/attendance?id=3а").text, "attendance") for _ in range(2))
+        client.post("/canteen/attendance", data={**early, "ref": [first.ref]})
+        client.post("/canteen/attendance", data={**late, "ref": [second.ref]})
+        client.post("/canteen/attendance", data={**early, "ref": [first.ref]})  # once more
+    ledger = school.counter.desk.ledger
+    assert [ledger.absent(one.pupil, day) for one in (first, second)] == [False, True]
+
+
+def test_o_06_a_class_sent_again_while_nothing_is_recorded_is_served_once(school: School) -> None:
+    school.counter.desk._broken = True
+    with browserless(school, CASHIER) as client:
+        form = fields(client.get("/canteen/class?id=3а").text, "issue")
+        answers = [client.post("/canteen/issue", data=form) for _ in range(2)]
+        done = client.get(answers[1].headers["location"]).text
+    assert "Served: 24" in done
+    assert "Not served" not in done
+    assert len(school.counter.desk.spare.meals()) == 24
 
 
 def test_an_annulment_sent_again_annuls_nothing_more(school: School) -> None:
