@@ -157,6 +157,13 @@ def growth(records: int = RECORDS) -> Iterator[Result]:
                 booking += time.process_time_ns() - middle
             intakes.append(taking / step / 1000)
             bookings.append(booking / step / 1000)
+            if records > RECORDS:  # a long run tells where it is
+                held = len(intakes) * step
+                print(
+                    f"{held}: intake {intakes[-1]:.1f}, books {bookings[-1]:.1f} us",
+                    file=sys.stderr,
+                    flush=True,
+                )
         note = f"{records} records; CPU of one core"
         yield at_least("collector_intake", 1e6 / statistics.mean(intakes), "records/s", GOAL_PER_S, note)
         both = [a + b for a, b in zip(intakes, bookings, strict=True)]
