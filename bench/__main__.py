@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, fares, fleet, gtfs, idle, pcsc, process, taps
+from bench import card, collector, fares, fleet, gtfs, idle, journal, pcsc, process, taps
 
 SUITE = (
     taps.exchanges,
@@ -13,6 +13,10 @@ SUITE = (
     taps.records,
     card.exchange_rate,
     card.personalising,
+    journal.slow_flush,
+    journal.sealing,
+    journal.capacity,
+    journal.catching_up,
     process.start,
     process.memory,
     idle.waiting,
@@ -26,6 +30,8 @@ SUITE = (
     gtfs.importing,
     gtfs.deciding,
     gtfs.memory,
+    collector.growth,
+    collector.over_http,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,
