@@ -22,7 +22,7 @@ from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
 from tests.terminal.journal.samples import INTENT, day, intent
 
-OLD = Path(__file__).parent / "files" / "schema_1.db"
+OLD = Path(__file__).parent / "files" / "schema_1.bin"
 KEY = JournalKey(bytes(range(32)))
 
 
