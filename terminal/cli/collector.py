@@ -67,6 +67,9 @@ def collector(
     """Run the collector."""
     if context.invoked_subcommand is not None:
         return
+    from terminal.operations.memory import forbid_dumps
+
+    forbid_dumps()
     from terminal.cli.output import print_json
     from terminal.collector.books import BooksSettings
     from terminal.collector.clock_checks import ClockLimits
