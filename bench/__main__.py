@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from bench import card, desk, fares, feed_decisions, fleet, gtfs, idle, pcsc, process, screen, taps
+from bench import (
+    card,
+    collector,
+    desk,
+    fares,
+    feed_decisions,
+    fleet,
+    gtfs,
+    idle,
+    journal,
+    pcsc,
+    process,
+    screen,
+    taps,
+)
 
 SUITE = (
     taps.exchanges,
@@ -13,6 +27,10 @@ SUITE = (
     taps.records,
     card.exchange_rate,
     card.personalising,
+    journal.slow_flush,
+    journal.sealing,
+    journal.capacity,
+    journal.catching_up,
     process.start,
     process.memory,
     idle.waiting,
@@ -27,6 +45,8 @@ SUITE = (
     gtfs.deciding,
     feed_decisions.decisions,
     gtfs.memory,
+    collector.growth,
+    collector.over_http,
     fleet.sizes,
     fleet.embedded,
     fleet.fleet,

@@ -59,13 +59,20 @@ def collector(
         Path | None,
         typer.Option(help="Take batches only with a client certificate of this CA, CN terminal-NUMBER."),
     ] = None,
+    any_clock: Annotated[
+        bool, typer.Option("--any-clock", help="No alarms about clocks: the terminals are simulated.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the collector."""
     if context.invoked_subcommand is not None:
         return
+    from terminal.operations.memory import forbid_dumps
+
+    forbid_dumps()
     from terminal.cli.output import print_json
     from terminal.collector.books import BooksSettings
+    from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits
     from terminal.collector.service import CollectorSettings, run
     from terminal.collector.watch import HOUR_MS, WatchLimits
@@ -75,7 +82,11 @@ def collector(
         host,
         port,
         registry,
-        books=BooksSettings(collector_office.known_zone(zone), day_ends_at),
+        books=BooksSettings(
+            collector_office.known_zone(zone),
+            day_ends_at,
+            ClockLimits.none() if any_clock else ClockLimits(),
+        ),
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
         tls=collector_office.tls_of(tls_cert, tls_key, tls_client_ca),

@@ -1,4 +1,4 @@
-"""A collector as a process of its own, for the demo: started, enrolled with, asked, and ended by its own id."""
+"""A collector as its own process, for simulated terminals: started, enrolled with, asked, ended by its own id."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def start_collector(folder: Path, registry: Path | None = None) -> tuple[subproc
         "terminal.cli.app",
         "collector",
         "--json",
+        "--any-clock",
         "--port",
         "0",
         "--folder",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
 from terminal.cli.storm_plan import Kind
-from terminal.collector.intake import Reply
+from terminal.collector.intake import Reply, refuse
 from terminal.errors import CollectorError
 from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.sync.link import WAIT, Answer
-from terminal.sync.wire import Batch, build_ack, encode, parse_batch
+from terminal.sync.wire import Batch, Reason, build_ack, encode, parse_batch
+
+BUSY_S: Final = 30
 
 
 class Died(BaseException):
@@ -138,6 +140,9 @@ class StormLink:
         if fault == Kind.DELAYED:
             self._late.append(batch)
             raise CollectorError("no answer", WAIT)
+        if fault == Kind.BUSY:
+            busy = refuse(Reason.BUSY, "Come back later.", retry_after_s=BUSY_S)
+            return Answer(busy.status, busy.body, busy.retry_after_s)
         if fault == Kind.ACK_FORGED:
             return Answer(200, self._forged(parse_batch(batch)))
         if fault == Kind.ACK_GARBAGE:

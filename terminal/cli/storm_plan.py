@@ -45,6 +45,8 @@ class Kind(StrEnum):
     DUPLICATED = "batch_duplicated"
     DELAYED = "batch_delayed_and_reordered"
     COLLECTOR_KILLED = "collector_killed_in_commit"
+    BOOKS_KILLED = "collector_killed_while_booking"
+    BUSY = "collector_busy"
 
 
 TEARS: Final = (Kind.TEAR_BEFORE, Kind.TEAR_AFTER, Kind.CORRUPT_BIT, Kind.SILENCE, Kind.UNPLUGGED)
@@ -65,8 +67,10 @@ LINKS: Final = (
     Kind.DUPLICATED,
     Kind.DELAYED,
     Kind.COLLECTOR_KILLED,
+    Kind.BOOKS_KILLED,
+    Kind.BUSY,
 )
-NEEDS_APSW: Final = frozenset((*DISKS, Kind.COLLECTOR_KILLED))
+NEEDS_APSW: Final = frozenset((*DISKS, Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED))
 CHANCE: Final = (
     (TEARS, 0.10),
     (CRASHES, 0.03),

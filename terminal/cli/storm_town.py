@@ -35,12 +35,13 @@ from terminal.cli.storm_disk import Disk, stormy_disks
 from terminal.cli.storm_parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
 from terminal.cli.storm_plan import CRASHES, DISKS, Kind, Step
 from terminal.cli.town import file_on, purse_minor
+from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore
 from terminal.decision.outcome import Outcome
-from terminal.errors import JournalError
+from terminal.errors import CollectorError, JournalError
 from terminal.journal.key_file import load_or_create_key
 from terminal.journal.records import AnyRecord, Started
 from terminal.keys.file import FileKeys, load_file_keys
@@ -65,6 +66,8 @@ LOOK_EVERY: Final = 4
 SOON_S: Final = 50.0
 """Below the region's window in which trying again is no new ride."""
 BATCH_RECORDS: Final = 50
+BOOKED_AT_ONCE: Final = 40
+"""Fewer than a batch, so that the books always lag behind a little."""
 DRAIN_TRIES: Final = 30
 
 
@@ -145,6 +148,7 @@ class StormTown:
         self.collector_folder = folder / "collector"
         self.collector_disk: Disk | None = None
         self.store: CollectorStore
+        self.books: Books | None = None
         self.intake: Intake
 
     # The collector
@@ -155,6 +159,32 @@ class StormTown:
         enrolment = Enrolment(self.collector_folder / "terminals")
         self.intake = Intake(self.store, enrolment, self.collector_key, self.clock)
 
+    def close_collector(self) -> None:
+        if self.books is not None:
+            self.books.close()
+            self.books = None
+        self.store.close()
+
+    def book(self, rows: int = BOOKED_AT_ONCE) -> int:
+        """Let the collector's books follow the records by at most `rows`; how many they were."""
+        if self.books is None:
+            self.books = Books(self.collector_folder / BOOKS_FILE, self.store, self.registry)
+        return self.books.catch_up(rows)
+
+    def _book_a_little(self, step: Step | None) -> None:
+        if step is not None and step.fault == Kind.BOOKS_KILLED and self.collector_disk is not None:
+            # Either the power goes, or only the process: then what it wrote last is still there.
+            self.collector_disk.arm("power_cut" if step.at % 2 else "disk_full", step.at)
+        try:
+            self.book()
+        except CollectorError:
+            assert self.collector_disk is not None
+            assert self.collector_disk.failing, "the books fail only when the power does"
+            self.count.faults[Kind.BOOKS_KILLED] += 1
+            self._collector_back_up(self.collector_disk)
+        if self.collector_disk is not None:
+            self.collector_disk.repair()
+
     def _collector_after(self) -> None:
         """If the power went while it wrote, the collector comes back with what its disk really holds."""
         disk = self.collector_disk
@@ -162,10 +192,16 @@ class StormTown:
             return
         if disk.failing:
             self.count.faults[Kind.COLLECTOR_KILLED] += 1
-            self.store.close()
-            disk.power_off()
-            self.open_collector()
+            self._collector_back_up(disk)
         disk.repair()
+
+    def _collector_back_up(self, disk: Disk) -> None:
+        power_cut = disk.failing == Kind.POWER_CUT
+        self.close_collector()
+        disk.repair()
+        if power_cut:
+            disk.power_off()
+        self.open_collector()
 
     # A terminal's life
 
@@ -240,13 +276,14 @@ class StormTown:
         fault = step.fault if step else ""
         if fault == Kind.COLLECTOR_KILLED and self.collector_disk is not None and step is not None:
             self.collector_disk.arm("power_cut", step.at)
-        elif fault:
+        elif fault and fault != Kind.BOOKS_KILLED:
             post.link.fault = fault
         report = post.client.sync_once()
-        if fault and not post.link.fault and fault != Kind.COLLECTOR_KILLED:
+        if fault and not post.link.fault and fault not in (Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED):
             self.count.faults[fault] += 1
         post.link.fault = ""
         self._collector_after()
+        self._book_a_little(step)
         if report.problem is None:
             post.journal.purge(0, int(post.clock.now().timestamp() * 1000))
             post.journal.checkpoint()
@@ -384,7 +421,7 @@ class StormTown:
     def close(self) -> None:
         for post in self.posts:
             post.journal.close()
-        self.store.close()
+        self.close_collector()
 
 
 def _pseudonym(card: VirtualCard) -> bytes:

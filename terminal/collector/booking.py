@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.days import (
@@ -46,6 +46,7 @@ from terminal.collector.portions import Portions
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import Totals
+from terminal.collector.watched import Tap, Watched
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.records import (
     AnyRecord,
@@ -58,27 +59,8 @@ from terminal.journal.records import (
     UnreadableRecord,
 )
 
-UNKNOWN_TMC: Final = -1
 READER: Final = "reader: "
 READER_WORKS: Final = "reader: works again"
-
-_WATCHED: Final = (
-    "SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched WHERE "
-)
-_AT: Final = _WATCHED + "terminal = ? AND sequence = ?"
-_STARTED_FROM: Final = _WATCHED + "card = ? AND prev_terminal = ? AND prev_sequence = ?"
-# The tap that wrote an event, first, and the taps of a card that started from it.
-_CONCERNED: Final = (
-    "SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched"
-    " WHERE terminal = ?1 AND sequence = ?2 UNION ALL"
-    " SELECT terminal, sequence, card, prev_terminal, prev_sequence, evidence FROM watched"
-    " WHERE card = ?3 AND prev_terminal = ?4 AND prev_sequence = ?5"
-)
-_KEEP_IN_HISTORY: Final = (
-    "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING"
-    " (SELECT count(*) FROM history WHERE card = ?1 AND tmc = ?2)"
-)
-_INSERT_WATCHED: Final = "INSERT INTO watched VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True)
@@ -88,15 +70,6 @@ class Mark:
     sequence: int = 0
     at_ms: int = 0
     reader: str = ""
-
-
-class Tap(NamedTuple):
-    """An intent as far as it matters to others."""
-
-    id: TapId
-    card: bytes
-    start: TapId
-    evidence: Evidence
 
 
 class Booking:
@@ -111,7 +84,7 @@ class Booking:
         marks: Mapping[int, Mark],
     ) -> None:
         self._connection = connection
-        self._execute = connection.execute
+        self._watched = Watched(connection)
         self._body_of = body_of
         self._registry = registry
         self._calendar = calendar
@@ -123,8 +96,6 @@ class Booking:
         self._cells: dict[Cell, list[int]] = {}
         self._records: dict[TapId, AnyRecord] = {}
         self._portions = Portions(connection, self._record_of, self._fill, self.findings)
-        self._early: set[TapId] = set()
-        """Rows of the stretch in hand whose event was found on a card before they came."""
         self._received_at_ms = 0
 
     def mark_of(self, terminal: int) -> Mark:
@@ -154,9 +125,7 @@ class Booking:
             if isinstance(record, Committed | NotCommitted) and rows[0][0] <= record.intent < sequence:
                 ends.setdefault(record.intent, record)
         mark = self.mark_of(terminal)
-        early = "SELECT terminal, sequence FROM seen_early WHERE terminal = ? AND sequence BETWEEN ? AND ?"
-        span = (terminal, rows[0][0], rows[-1][0])
-        self._early = {(row[0], row[1]) for row in self._execute(early, span)}
+        self._watched.load_early(terminal, rows[0][0], rows[-1][0])
         self._records = {(terminal, sequence): record for sequence, record in records}
         for sequence, record in records:
             mark.sequence = sequence
@@ -203,10 +172,10 @@ class Booking:
             known = stated_by(end)
             if isinstance(end, Committed):
                 proof, tmc = self._proven(row, intent, end), end.tmc
-        if self._was_seen_early(row) or start == row:
+        if self._watched.was_seen_early(row) or start == row:
             known |= SEEN
         others = self._card_shows(row, card, start)
-        if END[known] is End.OPEN and self._card_went_on(card, start):
+        if END[known] is End.OPEN and self._watched.card_went_on(card, start):
             known |= WENT_ON
         tap = Tap(row, card, start, known)
         totals.count_tap(known, proof, intent.charge_minor)
@@ -214,12 +183,11 @@ class Booking:
         if END[known] is End.COMMITTED:
             self._committed(tap, tmc, others)
         if not known & STATED_COMMITTED:
-            values = (*row, card, *start, known, END[known].value, self._received_at_ms)
-            self._execute(_INSERT_WATCHED, values)
+            self._watched.watch(tap, self._received_at_ms)
 
     def _book_end(self, tap_id: TapId, record: Committed | NotCommitted) -> None:
         """The terminal's word on a tap that was booked with an earlier part of its journal."""
-        tap = self._watched(tap_id)
+        tap = self._watched.at(tap_id)
         if tap is None or tap.evidence & STATED:
             return
         intent = self._intent(tap_id)
@@ -227,10 +195,9 @@ class Booking:
         after = self._learn(tap, stated_by(record), proof)
         if isinstance(record, Committed):
             if record.tmc is not None:
-                gone = "DELETE FROM history WHERE card = ? AND tmc = ? AND terminal = ? AND sequence = ?"
-                self._execute(gone, (tap.card, UNKNOWN_TMC, *tap_id))
+                self._watched.forget_unknown_counter(tap)
                 self._into_history(after, record.tmc)
-            self._execute("DELETE FROM watched WHERE terminal = ? AND sequence = ?", tap_id)
+            self._watched.leave(tap_id)
 
     def _learn(self, tap: Tap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> Tap:
         """Add a fact about a watched tap, and what follows from it."""
@@ -242,13 +209,10 @@ class Booking:
         totals = self._totals.setdefault(tap.id[0], Totals())
         totals.count_tap(tap.evidence, Proof.UNCHECKED, intent.charge_minor, -1)
         totals.count_tap(known, proof, intent.charge_minor)
-        self._execute(
-            "UPDATE watched SET evidence = ?, end = ? WHERE terminal = ? AND sequence = ?",
-            (known, END[known].value, *tap.id),
-        )
+        self._watched.know(after)
         self._ended(after, intent, before=tap.evidence)
         if END[known] is End.COMMITTED and END[tap.evidence] is not End.COMMITTED:
-            self._committed(after, None, self._started_from(tap.card, tap.start))
+            self._committed(after, None, self._watched.started_from(tap.card, tap.start))
         return after
 
     def _ended(self, tap: Tap, intent: Intent, before: Evidence | None) -> None:
@@ -278,44 +242,23 @@ class Booking:
 
     def _card_shows(self, row: TapId, card: bytes, start: TapId) -> list[Tap]:
         """`row` found the event `start` on the card; return the watched taps that started from it."""
-        found = [_tap(other) for other in self._execute(_CONCERNED, (*start, card, *start))]
-        if not found or found[0].id != start:
-            if start[1] > self._reached(start[0]):
-                self._execute("INSERT INTO seen_early VALUES (?, ?) ON CONFLICT DO NOTHING", start)
-                self._early.add(start)
-        elif not found[0].evidence & SEEN:
-            self._learn(found[0], SEEN)
-        others = [tap for tap in found if tap.start == start and tap.card == card]
+        writer, others = self._watched.concerned(card, start)
+        if writer is not None:
+            self._learn(writer, SEEN)
+        elif start[1] > self._reached(start[0]):
+            self._watched.seen_early(start)
         for tap in others:
-            if tap.id[0] == row[0] and tap.id[1] < row[1] and not tap.evidence & SEEN_AGAIN:
+            if tap.id[0] == row[0] and tap.id[1] < row[1]:
                 self._learn(self._now(tap), SEEN_AGAIN)
         return others
 
     def _now(self, tap: Tap) -> Tap:
         """What is known of a watched tap by now: what one tap taught may have taught others."""
-        return self._watched(tap.id) or tap
+        return self._watched.at(tap.id) or tap
 
     def _reached(self, terminal: int) -> int:
         mark = self.marks.get(terminal) or self._before.get(terminal)
         return mark.sequence if mark else 0
-
-    def _was_seen_early(self, row: TapId) -> bool:
-        if row not in self._early:
-            return False
-        self._execute("DELETE FROM seen_early WHERE terminal = ? AND sequence = ?", row)
-        return True
-
-    def _card_went_on(self, card: bytes, start: TapId) -> bool:
-        """Whether a tap that started there is known to be committed. Asked only of taps of unknown end."""
-        query = "SELECT 1 FROM history WHERE card = ? AND prev_terminal = ? AND prev_sequence = ? LIMIT 1"
-        return self._execute(query, (card, *start)).fetchone() is not None
-
-    def _started_from(self, card: bytes, start: TapId) -> list[Tap]:
-        return [_tap(found) for found in self._execute(_STARTED_FROM, (card, *start))]
-
-    def _watched(self, tap_id: TapId) -> Tap | None:
-        found = self._execute(_AT, tap_id).fetchone()
-        return _tap(found) if found else None
 
     # The card's own proof
 
@@ -327,15 +270,10 @@ class Booking:
 
     def _into_history(self, tap: Tap, tmc: int | None) -> None:
         """Keep the tap in its card's history; of the taps under one card counter all but the first are findings."""
-        values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
-        (under_it,) = self._execute(_KEEP_IN_HISTORY, values).fetchone()
-        if tmc is None or under_it == 1:
-            return
-        query = "SELECT terminal, sequence FROM history WHERE card = ? AND tmc = ?"
-        others = [(row[0], row[1]) for row in self._execute(query, (tap.card, tmc))]
-        others.remove(tap.id)
-        first, last = sorted([tap.id, min(others)])
-        self.findings.append(counter_twice(last, first, tmc))
+        other = self._watched.into_history(tap, tmc)
+        if other is not None and tmc is not None:
+            first, last = sorted([tap.id, other])
+            self.findings.append(counter_twice(last, first, tmc))
 
     # The rest
 
@@ -393,7 +331,3 @@ class Booking:
             " at_ms = excluded.at_ms, reader = excluded.reader",
             [(n, mark.sequence, mark.at_ms, mark.reader) for n, mark in self.marks.items()],
         )
-
-
-def _tap(found: tuple[int, int, bytes, int, int, int]) -> Tap:
-    return Tap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), found[5])

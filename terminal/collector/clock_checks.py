@@ -28,6 +28,11 @@ class ClockLimits:
     back_ms: int = 5 * MINUTE_MS
     oldest_ms: int = 30 * DAY_MS
 
+    @classmethod
+    def none(cls) -> ClockLimits:
+        """For terminals of a simulation, which live at another time."""
+        return cls(*[1 << 62] * 4)
+
 
 def clock_findings(
     terminal: int,

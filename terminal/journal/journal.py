@@ -267,22 +267,31 @@ class Journal:
     def acknowledge(
         self, through: int, head_hash: bytes, at_ms: int, checkpoint: Checkpoint | None = None
     ) -> None:
+        """As `begin_acknowledge`, and wait for it."""
+        noted = self.begin_acknowledge(through, head_hash, at_ms, checkpoint)
+        if noted is not None:
+            noted.wait()
+
+    def begin_acknowledge(
+        self, through: int, head_hash: bytes, at_ms: int, checkpoint: Checkpoint | None = None
+    ) -> Job | None:
         """Note that the collector durably holds every row up to `through`, confirmed at `at_ms`, and keep the signed
         `checkpoint` these rows were sent under: one flush for both.
 
         The caller has verified the collector's signature. Raises `JournalError` when the hash at `through` is
-        not this journal's own; an acknowledgement of what is already acknowledged changes nothing.
+        not this journal's own; an acknowledgement of what is already acknowledged changes nothing, and is None. The
+        flush runs in the writer thread; `wait` for what is returned.
         """
         if through <= self.acknowledged_through:
-            return
+            return None
         if self.hash_at(through) != head_hash:
             raise JournalError(
                 f"the acknowledgement of row {through} does not fit the journal",
                 "Check which collector answers.",
             )
-        self._writer.submit(
+        return self._writer.submit(
             lambda connection: self._acknowledge(connection, through, at_ms, checkpoint), vital=False
-        ).wait()
+        )
 
     def _acknowledge(
         self, connection: sqlite3.Connection, through: int, at_ms: int, checkpoint: Checkpoint | None

@@ -90,7 +90,7 @@ class FillWatch:
         self._told = Level.OK
 
     def look(self) -> Fill:
-        """After a tap. Never raises: what cannot be noted is told."""
+        """After a tap. What a full journal does not take is told all the same; raises as `Journal.append` otherwise."""
         fill = self._journal.fill
         level, told = fill.level, self._told
         self._told = level

@@ -79,8 +79,12 @@ class Contents:
         nonce = secrets.token_bytes(NONCE_BYTES)
         return _SEALED + nonce + self.key.cipher.encrypt(nonce, content, self._bound(place, sequence))
 
-    def open(self, place: Place, sequence: int, stored: bytes) -> bytes:
-        """Raises `Broken`; a plain content in a sealed journal is one somebody put there."""
+    def open(self, place: Place, sequence: int, stored: object) -> bytes:
+        """Raises `Broken`; a plain content in a sealed journal is one somebody put there. A damaged page of the
+        database may give anything.
+        """
+        if not isinstance(stored, bytes):
+            raise Broken("no bytes")
         if self.key is None:
             if stored[:1] != _PLAIN:
                 raise Broken("not plain")

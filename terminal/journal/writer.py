@@ -12,6 +12,9 @@ from terminal.errors import JournalError
 
 Work = Callable[[sqlite3.Connection], None]
 QUIET_S: Final = 1.0
+LONG_QUIET_S: Final = 30.0
+FEW_JOBS: Final = 200
+"""Fewer are not worth the flushes of a quiet moment, which the next tap may have to wait for; they wait longer."""
 MANY_JOBS: Final = 2_000
 """After so many jobs without a quiet second the first free moment counts as quiet: the log stays below 25 MB."""
 
@@ -50,7 +53,8 @@ class Writer:
         translate: Callable[[sqlite3.Error | JournalError], JournalError],
         when_quiet: Work,
     ) -> None:
-        """`when_quiet` runs in the writer thread when some work was followed by `QUIET_S` seconds of none."""
+        """`when_quiet` runs in the writer thread when `FEW_JOBS` were followed by `QUIET_S` seconds of none, or any by
+        `LONG_QUIET_S`."""
         self._connection = connection
         self._translate = translate
         self._when_quiet = when_quiet
@@ -97,7 +101,9 @@ class Writer:
         since_quiet = 0
         try:
             while True:
-                pause_s = QUIET_S if since_quiet < MANY_JOBS else 0.0
+                pause_s = 0.0 if since_quiet >= MANY_JOBS else QUIET_S
+                if since_quiet < FEW_JOBS:
+                    pause_s = LONG_QUIET_S
                 try:
                     job = self._jobs.get(timeout=pause_s if since_quiet else None)
                 except Empty:

@@ -21,11 +21,11 @@ from typing import Final
 
 from terminal.errors import JournalError
 from terminal.journal.database import connect_reader
+from terminal.journal.room import WARN_SHARE
 from terminal.operations.process import holder_of
 from terminal.operations.status import Status, read_status
 
 HUNG_MS: Final = 60_000
-FILL_WARNING: Final = 0.75
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
@@ -124,7 +124,7 @@ def _fill(status: Status) -> Check:
     says = f"{status.rows} of {status.capacity_rows} rows"
     if fill >= 1:
         return Check("journal", Level.OUT_OF_ORDER, f"full: {says}; connect the network", fill, "of capacity")
-    level = Level.LOOK if fill >= FILL_WARNING else Level.OK
+    level = Level.LOOK if fill >= WARN_SHARE else Level.OK
     return Check("journal", level, says, round(fill, 4), "of capacity")
 
 

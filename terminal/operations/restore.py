@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ assert RESERVE > CAPACITY_ROWS + 300_000
 
 FRESH_MS: Final = 15 * 60_000
 """An answer of the collector that is older than this is a replayed one, or a clock is wrong: neither may decide."""
+
+LONGEST_PAUSE_S: Final = 60.0
 
 STAGING: Final = "restoring"
 LAST_NUMBER: Final = (1 << 32) - 1
@@ -229,10 +232,15 @@ class _Line:
         """Upload everything `journal` holds; how many rows that was."""
         machine = self.machine
         client = SyncClient(journal, self._link, machine.signer, self._key, machine.clock)
-        report = client.sync_once()
-        if report.problem is not None:
-            raise _not_done(report.problem)
-        return report.uploaded
+        sent = 0
+        while True:
+            report = client.sync_once()
+            sent += report.uploaded
+            if report.problem is None:
+                return sent
+            if report.retry_after_s is None or not report.uploaded:
+                raise _not_done(report.problem)
+            time.sleep(min(report.retry_after_s, LONGEST_PAUSE_S))  # too much at once: it asked for a pause
 
     def _answer(self, greeting: bytes) -> Ack:
         try:

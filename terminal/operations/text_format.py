@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = Mapping[str, str]
+NO_LABELS: Final[Labels] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One number. `suffix` only in histograms."""
 
     value: float
-    labels: Labels = field(default_factory=dict)
+    labels: Labels = NO_LABELS
     suffix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """A metric with its samples. Counters are named `…_total`, every name carries its unit."""
 
     name: str

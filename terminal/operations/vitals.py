@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock
 from terminal.decision.clock_check import Reading, clock_doubt
@@ -34,8 +33,7 @@ JUMP_REMEMBERED_S: Final = 3600.0
 LOOK_BACK_ROWS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What does not change while the terminal runs. `collector` is an address, or empty."""
 
     terminal: int
@@ -49,18 +47,18 @@ class Identity:
     collector: str = ""
 
 
-@dataclass(slots=True)
 class Tally:
     """Counts since the start of the process."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
-    ends: Counter[str] = field(default_factory=Counter)
-    exchanges: int = 0
-    duration: Histogram = field(default_factory=lambda: Histogram(TAP_BOUNDS_S))
-    outages: int = 0
-    sync_failures: int = 0
-    uploaded: int = 0
-    clock_jumps: int = 0
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
+        self.exchanges = 0
+        self.duration = Histogram(TAP_BOUNDS_S)
+        self.outages = 0
+        self.sync_failures = 0
+        self.uploaded = 0
+        self.clock_jumps = 0
 
 
 class Vitals:

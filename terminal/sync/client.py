@@ -21,6 +21,7 @@ from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
 from terminal.journal.database import row_changed
 from terminal.journal.journal import Journal
+from terminal.journal.writer import Job
 from terminal.sync.link import WAIT, Answer, CollectorLink, LinkTooSlow
 from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
@@ -73,6 +74,9 @@ class SyncClient:
         self._batch_records = batch_records
         self._most_records = batch_records
         self._resend_after: int | None = None
+        self._through = journal.acknowledged_through
+        """What the collector confirmed; the journal may be a flush behind."""
+        self._noted: Job | None = None
         self._greeted = False
         self._said_last_words = False
         self._retry_after_s: float | None = None
@@ -92,6 +96,7 @@ class SyncClient:
         """
         uploaded = batches = 0
         problem: CollectorError | None = None
+        self._through = self._journal.acknowledged_through
         self._retry_after_s = None
         while not problem and not stop() and (self._unsent() or not self._greeted):
             try:
@@ -102,7 +107,8 @@ class SyncClient:
                     self._batch_records = max(1, self._batch_records // 2)
             batches += 1
             if progress:
-                progress(self._journal.acknowledged_through, self._journal.head.sequence)
+                progress(self._through, self._journal.head.sequence)
+        self._settle()
         return SyncReport(
             uploaded,
             batches,
@@ -117,7 +123,13 @@ class SyncClient:
         self._link.abort()
 
     def _unsent(self) -> bool:
-        return self._journal.unsent > 0 or self._resend_after is not None
+        return self._journal.head.sequence > self._through or self._resend_after is not None
+
+    def _settle(self) -> None:
+        """Wait until the newest acknowledgement is on the disk; raises `JournalError` when one could not be noted."""
+        noted, self._noted = self._noted, None
+        if noted is not None:
+            noted.wait()
 
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
@@ -140,7 +152,7 @@ class SyncClient:
     def _next_batch(self) -> tuple[Batch, bytes]:
         """The batch and the hash of its last row."""
         journal = self._journal
-        after = journal.acknowledged_through
+        after = self._through
         greeting = self._last_words(after)
         if greeting is not None:
             return greeting, greeting.previous_hash
@@ -191,13 +203,15 @@ class SyncClient:
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
-        if ack.through > journal.acknowledged_through:
+        if ack.through > self._through:
             at_ms = int(self._clock.now().timestamp() * 1000)
             signed = batch.checkpoint(last_hash) if batch.bodies else None
-            journal.acknowledge(ack.through, ack.head_hash, at_ms, signed)
+            self._settle()  # its flush ran beside this exchange, and the next one's will run beside the next
+            self._noted = journal.begin_acknowledge(ack.through, ack.head_hash, at_ms, signed)
+            self._through = ack.through
         if ack.through < batch.last:
             raise CollectorError(f"the collector confirmed row {ack.through} of {batch.last} sent", WAIT)
-        caught_up = ack.through >= journal.acknowledged_through
+        caught_up = ack.through >= self._through
         self._resend_after = None if caught_up else ack.through
 
     def _trusted(self, ack: Ack) -> Ack:

@@ -30,7 +30,7 @@ def faults(*groups: tuple[Kind, ...] | Kind) -> frozenset[Kind]:
 CAUGHT: tuple[tuple[Callable[[Patch], None], frozenset[Kind], int, int], ...] = (
     # the mistake, the faults that bring it to light, the seed, taps
     (variants.outcome_before_intent, faults(TEARS, CRASHES), 1, 300),
-    (variants.unsigned_acknowledgement_trusted, faults(LINKS), 1, 400),
+    (variants.unsigned_acknowledgement_trusted, faults(Kind.ACK_FORGED), 1, 400),
     (variants.sequence_reused_after_restart, faults(CRASHES), 1, 200),
     (variants.unknown_treated_as_failed, faults(Kind.TEAR_AFTER), 1, 300),
     (variants.flush_skipped, faults(Kind.POWER_CUT), 1, 300),
@@ -39,6 +39,9 @@ CAUGHT: tuple[tuple[Callable[[Patch], None], frozenset[Kind], int, int], ...] = 
     (variants.rounding_in_the_sum, frozenset(), 1, 100),
     (variants.recovery_recorded_before_told, faults(Kind.TEAR_AFTER, Kind.CRASH_OUTCOME), 4, 600),
     (variants.acknowledged_before_stored, faults(Kind.COLLECTOR_KILLED), 2, 600),
+    (variants.busy_taken_for_stored, faults(Kind.BUSY), 1, 300),
+    (variants.newer_by_the_clock, faults(Kind.DELAYED, Kind.CLOCK_BACK, Kind.CLOCK_FORWARD), 4, 1200),
+    (variants.books_marked_before_they_are_written, faults(Kind.BOOKS_KILLED), 3, 600),
 )
 
 

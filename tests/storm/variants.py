@@ -16,7 +16,7 @@ from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
 from terminal import tap
-from terminal.collector import reconcile, store
+from terminal.collector import alarms, booking, reconcile, store
 from terminal.commit.machine import Step
 from terminal.commit.settle import Settlement
 from terminal.commit.write import Committed, NotCommitted, Unknown
@@ -24,6 +24,7 @@ from terminal.journal import database, journal, stored, tail
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
 from terminal.sync import client
+from terminal.sync.wire import row_hashes
 
 Patch = pytest.MonkeyPatch
 
@@ -198,6 +199,51 @@ def acknowledged_before_stored(patch: Patch) -> None:
     patch.setattr(store.CollectorStore, "_prepare", prepare)
 
 
+def busy_taken_for_stored(patch: Patch) -> None:
+    """An answer from the collector is an answer: what it refused for now is let go."""
+    original = client.SyncClient._refused
+
+    def refused(self: Any, answer: Any, batch: Any) -> Any:
+        if answer.status == 429 and batch.bodies:
+            self._journal.acknowledge(batch.last, row_hashes(batch)[-1], batch.sent_at_ms)
+        return original(self, answer, batch)
+
+    patch.setattr(client.SyncClient, "_refused", refused)
+
+
+def newer_by_the_clock(patch: Patch) -> None:
+    """Of two batches the one with the later time is the newer (as the collector once had it): a late one is taken for
+    a cut journal.
+    """
+    original = store.CollectorStore._receive
+
+    def receive(self: Any, batch: Any, hashes: Any, at_ms: int) -> Head:
+        query = "SELECT sequence, sent_at_ms FROM terminal WHERE terminal = ?"
+        found = self._connection.execute(query, (batch.terminal,)).fetchone()
+        if found and batch.head_sequence < found[0] and batch.sent_at_ms > found[1]:
+            alarm = alarms.Alarm(
+                alarms.AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, "an older head"
+            )
+            alarms.raise_alarm(self._connection, alarm, at_ms)
+        return original(self, batch, hashes, at_ms)
+
+    patch.setattr(store.CollectorStore, "_receive", receive)
+
+
+def books_marked_before_they_are_written(patch: Patch) -> None:
+    """How far the books have come is noted first; the sums follow in a transaction of their own."""
+    original = booking.Booking.finish
+
+    def finish(self: Any) -> None:
+        rows = [(n, mark.sequence, mark.at_ms, mark.reader) for n, mark in self.marks.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)", rows)
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN IMMEDIATE")
+        original(self)
+
+    patch.setattr(booking.Booking, "finish", finish)
+
+
 VARIANTS: tuple[Callable[[Patch], None], ...] = (
     outcome_before_intent,
     unsigned_acknowledgement_trusted,
@@ -209,6 +255,9 @@ VARIANTS: tuple[Callable[[Patch], None], ...] = (
     rounding_in_the_sum,
     recovery_recorded_before_told,
     acknowledged_before_stored,
+    busy_taken_for_stored,
+    newer_by_the_clock,
+    books_marked_before_they_are_written,
 )
 
 

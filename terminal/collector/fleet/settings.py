@@ -21,6 +21,8 @@ class StreamSettings:
     answer_s: float = 10.0
     """How long an answer may take. A cluster that lost its leader needs some seconds for a new one."""
     reconnect_s: int = 1
+    connect_s: float = 10.0
+    """How long the first connection may take; later ones are tried for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ good: it says what is held. Nothing else may leave before it is in the database,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
@@ -93,7 +94,7 @@ class FleetStream:
             """Each request that fails says so itself."""
 
         with _reported(settings):
-            await opened._client.connect(
+            connecting = opened._client.connect(
                 servers=list(settings.servers),
                 user_credentials=str(settings.credentials) if settings.credentials else None,
                 max_reconnect_attempts=-1,
@@ -101,6 +102,11 @@ class FleetStream:
                 reconnected_cb=reconnected,
                 error_cb=quietly,
             )
+            try:
+                await asyncio.wait_for(connecting, settings.connect_s)
+            except TimeoutError:
+                await opened._client.close()
+                raise
         return opened
 
     @property

@@ -267,6 +267,47 @@ def test_a_stream_that_was_lost_goes_on_from_the_database(town):
     assert town.stored() == CHAIN.records()
 
 
+@pytest.mark.parametrize("tampered", [False, True], ids=["equal", "tampered"])
+def test_the_key_guards_when_the_head_of_a_terminal_is_wrong(town, tampered):
+    """As after a table put back by hand: rows lie beyond the head, and COPY meets their key."""
+    town.enrol(CHAIN)
+
+    async def play():
+        async with town.gateways() as (gateway,):
+            await gateway.take(CHAIN.batch(1, 20))
+            await town.consume()
+            town.tell(f"UPDATE terminal SET sequence = 10, hash = '\\x{CHAIN.heads[10].hash.hex()}'")
+            if tampered:
+                town.tell("UPDATE record SET body = 'other', hash = sha256('other') WHERE sequence = 15")
+            await gateway.take(CHAIN.batch(11, 25))
+        await town.consume()
+
+    run(play())
+    rows = town.ask("SELECT sequence, body FROM record ORDER BY sequence")
+    if tampered:
+        assert rows == [(r.sequence, b"other" if r.sequence == 15 else r.body) for r in CHAIN.records()[:20]]
+        assert town.alarms() == [("other_hash", 7, 15)]
+        assert town.ask("SELECT reason, data FROM refused_message") == [("other_hash", CHAIN.batch(11, 25))]
+    else:
+        assert rows == [(r.sequence, r.body) for r in CHAIN.records()[:25]]
+        assert town.alarms() == []
+
+
+def test_what_is_no_batch_is_put_aside(town):
+    async def play():
+        stream = await FleetStream.open(town.stream)
+        await stream._jetstream.publish(f"{town.stream.name}.batch.7", b"rubbish")
+        await stream._jetstream.publish(f"{town.stream.name}.copy.7", b"more rubbish")
+        await stream.close()
+        town.enrol(CHAIN)
+        async with town.gateways() as (gateway,):
+            assert refusal(await gateway.take(CHAIN.batch(1, 5)))[:2] == (503, "unavailable")
+        await town.consume()
+
+    run(play())
+    assert {data for (data,) in town.ask("SELECT data FROM refused_message")} == {b"rubbish", b"more rubbish"}
+
+
 def test_a_full_stream_takes_nothing_and_loses_nothing(town, monkeypatch):
     monkeypatch.setattr("terminal.collector.fleet.stream.MAX_WAITING_BATCHES", 3)
     town.enrol(CHAIN)

@@ -12,15 +12,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Intent, NotCommitted, ShiftClosed, ShiftOpened
+from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
 from tests.terminal.journal.samples import committed, intent, refused
+
+KEY = JournalKey(bytes(range(32)))
 
 
 class JournalMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.journal = Journal.open(self.folder / "0.db", 7)
+        self.journal = Journal.open(self.folder / "0.db", 7, key=KEY)
         self.model: list[AnyRecord] = []
         self.acknowledged = self.purged = self.lives = 0
         self.open: dict[int, Intent] = {}
@@ -80,7 +83,7 @@ class JournalMachine(RuleBasedStateMachine):
             if file.exists():
                 shutil.copy(file, after.with_name(after.name + suffix))
         self.journal.close()
-        self.journal = Journal.open(after, 7)
+        self.journal = Journal.open(after, 7, key=KEY)
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -93,7 +96,7 @@ class JournalMachine(RuleBasedStateMachine):
         for card in range(3):
             mine = [item for item in sorted(self.open.items()) if item[1].card_ref == bytes([card])]
             assert self.journal.unresolved(bytes([card])) == (mine[-1] if mine else None)
-        found = verify(self.journal.path)
+        found = verify(self.journal.path, KEY)
         assert found.ok, found.problem
 
     def teardown(self) -> None:

@@ -20,9 +20,10 @@ from terminal.journal.records import Intent, ShiftOpened
 from terminal.journal.rewrite import downgrade, upgrade_if_old
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
-from tests.terminal.journal.samples import INTENT, day, intent
+from tests.terminal.journal.filling import fill
+from tests.terminal.journal.samples import INTENT, committed, day, intent
 
-OLD = Path(__file__).parent / "files" / "schema_1.db"
+OLD = Path(__file__).parent / "files" / "schema_1.bin"
 KEY = JournalKey(bytes(range(32)))
 
 
@@ -154,9 +155,12 @@ def test_kill_9_leaves_one_of_the_two_whole(tmp_path, way):
     big = tmp_path / "big.db"
     shutil.copy(OLD, big)
     journal = Journal.open(big, 7, key=KEY)
-    for pending in [journal.begin(record) for record in day(2_000)]:
-        pending.wait()
+    closed = [record for tap in range(2_000) for record in (INTENT, committed(25 + 2 * tap))]
+    journal.close()
+    fill(big, 7, KEY, closed)
+    journal = Journal.open(big, 7, key=KEY)
     head = journal.head
+    assert len(journal.open_intents()) == 2
     journal.close()
     if way == "up":
         downgrade(big, KEY)

@@ -61,6 +61,13 @@ def test_no_bit_can_be_changed(position, change):
         Contents(7, KEY).open(Place.ROW, 5, bytes(sealed))
 
 
+@pytest.mark.parametrize("damaged", [None, 7, "text", b""])
+def test_what_a_damaged_page_gives_is_broken_and_nothing_worse(damaged):
+    for key in (KEY, None):
+        with pytest.raises(Broken):
+            Contents(7, key).open(Place.CHECKPOINT, 1, damaged)
+
+
 def test_the_same_row_written_again_after_a_restore_is_sealed_differently():
     """A nonce made from the sequence would be used twice, which gives both contents and the key's MACs away."""
     assert Contents(7, KEY).close(Place.ROW, 5, b"one") != Contents(7, KEY).close(Place.ROW, 5, b"one")

@@ -17,10 +17,17 @@ import pytest
 from terminal.operations.restore import RESERVE
 from terminal.operations.text_format import CONTENT_TYPE
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
+from tests.terminal.cli.inside import Run as RunInside
+from tests.terminal.cli.inside import runner
 from tests.terminal.operations.service import Manager, manager
 from tests.terminal.operations.test_metrics import numbers
 
 WATCHDOG_S = 1.5
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunInside:
+    return runner(tmp_path, monkeypatch, capfd)
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_a_collector_says_when_it_is_ready_alive_and_stopping(systemd: Manager, 
     assert systemd.hear_until("STOPPING") == {"STOPPING": "1"}
 
 
-def test_the_collectors_numbers_after_a_restore(run: Run, tmp_path: Path) -> None:
+def test_the_collectors_numbers_after_a_restore(run: Run, inside: RunInside, tmp_path: Path) -> None:
     """From the commands alone: backup, new hardware, enrolment, restore, and what monitoring sees of it."""
     back, old, new = tmp_path / "back", tmp_path / "old", tmp_path / "new"
 
@@ -80,27 +87,27 @@ def test_the_collectors_numbers_after_a_restore(run: Run, tmp_path: Path) -> Non
         assert ridden.returncode == 0, ridden.stderr
 
     def enrol(state: Path) -> None:
-        done = run("collector", "enrol", 1, "--folder", back, "--key", state / "terminal.pub")
+        done = inside("collector", "enrol", 1, "--folder", back, "--key", state / "terminal.pub")
         assert done.returncode == 0, done.stderr
         (state / "collector.pub").write_bytes((back / "collector.pub").read_bytes())
 
     with collector(back) as address:
         ride(old)
         enrol(old)
-        assert run("sync", "--state", old, "--collector", address).returncode == 0
-        assert run("backup", tmp_path / "backup", "--state", old).returncode == 0
-        lost = run("restore", tmp_path / "backup", "--state", new, "--collector", address)
+        assert inside("sync", "--state", old, "--collector", address).returncode == 0
+        assert inside("backup", tmp_path / "backup", "--state", old).returncode == 0
+        lost = inside("restore", tmp_path / "backup", "--state", new, "--collector", address)
         assert lost.returncode == 71, lost.stderr
         assert "Enrol this machine's own public key" in lost.stderr
         enrol(new)
-        done = run("restore", tmp_path / "backup", "--state", new, "--collector", address, "--json")
+        done = inside("restore", tmp_path / "backup", "--state", new, "--collector", address, "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert (told["held_through"], told["first"]) == (4, 4 + RESERVE + 1)
         ride(new)
-        assert run("sync", "--state", new, "--collector", address).returncode == 0
-        assert run("journal", "verify", "--state", new).returncode == 0
-        assert run("collector", "report", "--folder", back).returncode == 0
+        assert inside("sync", "--state", new, "--collector", address).returncode == 0
+        assert inside("journal", "verify", "--state", new).returncode == 0
+        assert inside("collector", "report", "--folder", back).returncode == 0
         with urllib.request.urlopen(f"{address}/metrics") as page:
             assert page.headers["Content-Type"] == CONTENT_TYPE
             found = numbers(page.read().decode())

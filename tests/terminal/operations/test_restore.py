@@ -103,6 +103,24 @@ def test_rows_of_the_backup_that_never_left_are_sent_before_anything_else(
     assert set(back.held()) == {*range(1, 507), done.first}
 
 
+def test_a_collector_that_asks_for_a_pause_gets_one(
+    tmp_path: Path, back: Back, old: Machine, hardware: Hardware
+) -> None:
+    old.take(300)
+    old.back_up(tmp_path / "backup")
+    new = hardware("new")
+    new.enrol()
+    answers: list[Answer] = []
+
+    def busy_now_and_then(answer: Answer) -> Answer:
+        answers.append(answer)
+        return Answer(429, b'{"error": "rate", "advice": "Wait."}', 0.01) if len(answers) == 3 else answer
+
+    new.wire.alter = busy_now_and_then
+    done = new.restore(tmp_path / "backup")
+    assert set(back.held()) == {*range(1, 607), done.first}
+
+
 def test_taps_that_only_the_old_hardware_knew_are_named_lost_and_their_numbers_never_come_back(
     tmp_path: Path, back: Back, old: Machine, hardware: Hardware
 ) -> None:

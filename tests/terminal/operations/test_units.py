@@ -26,6 +26,7 @@ from tests.terminal.operations.service import Manager, manager
 
 UNITS = Path(__file__).resolve().parents[3] / "packaging" / "systemd"
 PROGRAM = "/opt/resident-card-terminal/.venv/bin/terminal"
+BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
 
 
@@ -42,13 +43,16 @@ def settings(unit: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here (Debian: systemd)")
-@pytest.mark.parametrize("name", STATE)
+@pytest.mark.parametrize("name", [*STATE, *BACKUP])
 def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
-    """Its program is put where there is one; nothing else is changed."""
-    unit = tmp_path / name
-    unit.write_text((UNITS / name).read_text().replace(PROGRAM, "/bin/true"))
+    """The programs are put where there are some; nothing else is changed."""
+    for unit in (*STATE, *BACKUP):
+        (tmp_path / unit).write_text((UNITS / unit).read_text().replace(PROGRAM, "/bin/true"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -99,6 +103,13 @@ def test_what_a_unit_starts_runs_in_its_folder(
     assert (state / ("journal.db" if "terminal" in name else "collector.db")).exists()
 
 
+def test_the_backup_is_a_command_line() -> None:
+    words = shlex.split(settings(UNITS / BACKUP[0])["ExecStart"])
+    known = {name for option in typer.main.get_command(app).commands[words[1]].params for name in option.opts}
+    assert words[:2] == [PROGRAM, "backup"]
+    assert {word for word in words if word.startswith("--")} <= known
+
+
 def test_the_example_is_a_command_line() -> None:
     line = (UNITS / "example.conf").read_text()
     found = re.search(r'^TERMINAL_OPTIONS="(.*)"$', line, re.MULTILINE)
@@ -114,7 +125,7 @@ def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> No
     assert given_up == [str(error.exit_code) for error in errors]
 
 
-@pytest.mark.parametrize("name", STATE)
+@pytest.mark.parametrize("name", [*STATE, BACKUP[0]])
 def test_a_unit_gives_its_process_nothing_it_does_not_need(name: str) -> None:
     unit = settings(UNITS / name)
     assert unit["CapabilityBoundingSet"] == ""

@@ -16,6 +16,7 @@ from terminal.journal.records import Fault
 from terminal.journal.verify import verify
 from terminal.sync.background import RETENTION_MS, BackgroundSync, Backoff
 from terminal.sync.link import Answer, HttpLink
+from tests.terminal.journal.filling import fill
 from tests.terminal.journal.samples import committed, day, intent
 from tests.terminal.sync.servers import request_in, server
 from tests.terminal.sync.station import Station, no_answer
@@ -285,8 +286,8 @@ def test_a_contradiction_is_on_record_once_and_told(station):
 
 
 def test_thousands_of_rows_are_caught_up_while_taps_go_on(tmp_path, collector):
+    fill(tmp_path / "8.db", 8, None, day(2_500))
     station = Station(tmp_path, collector, terminal=8)
-    station.append(day(2_500))
     sync, reports, _ = make(station, gather_s=0.0, idle_s=0.001)
     sync.start()
     taps = 0

@@ -107,6 +107,9 @@ def test_the_line_is_cut_at_any_byte(station, collector, proxied):
 # Whoever answers
 
 
+BOMB = gzip.compress(bytes(20_000_000))
+
+
 def flood(connection: socket.socket) -> None:
     request_in(connection)
     connection.sendall(HEAD + b"content-length: 100000000\r\n\r\n")
@@ -161,9 +164,8 @@ def deaf(connection: socket.socket) -> None:
 
 def bomb(connection: socket.socket) -> None:
     request_in(connection)
-    body = gzip.compress(bytes(50_000_000))
-    head = HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
-    connection.sendall(head + body)
+    head = HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(BOMB)
+    connection.sendall(head + BOMB)
 
 
 def redirect(connection: socket.socket) -> None:

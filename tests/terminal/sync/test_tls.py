@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -20,10 +23,13 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from terminal.cli.assemble import open_journal
+from terminal.cli.collector_process import enrol, trust
 from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.link import HttpLink
 from terminal.sync.wire import BATCHES_PATH
+from tests.terminal.cli.inside import runner
 from tests.terminal.journal.samples import day
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -197,3 +203,28 @@ def test_what_is_no_address(url):
     with pytest.raises(CollectorError, match="no collector's address") as caught:
         parse_address(url)
     assert "http://10.0.0.5:8470" in caught.value.advice
+
+
+def test_the_collector_command_and_the_sync_command_meet_over_mtls(region, tmp_path, monkeypatch, capfd):
+    cert, key = region.certify("collector")
+    own, own_key = region.certify("terminal-1")
+    state, folder = tmp_path / "state", tmp_path / "collector"
+    with open_journal(state, 1) as journal:
+        for record in day(2):
+            journal.append(record)
+    enrol(state, 1, folder)
+    command = [sys.executable, "-m", "terminal.cli.app", "collector", "--json", "--port", "0"]
+    command += ["--folder", folder, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", region.path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    url = json.loads(process.stdout.readline())["url"]
+    trust(state, folder)
+    run = runner(tmp_path, monkeypatch, capfd)
+    sync_it = ("sync", "--state", state, "--collector", url, "--json", "--tls-ca", region.path)
+    refused = run(*sync_it)
+    sent = run(*sync_it, "--tls-cert", own, "--tls-key", own_key)
+    process.terminate()
+    process.communicate(timeout=30)
+    assert url.startswith("https://")
+    assert refused.returncode == 40
+    assert "own client certificate" in refused.stderr
+    assert json.loads(sent.stdout)["unsent"] == 0

@@ -1,0 +1,56 @@
+"""`terminal fleet` from the outside: set-up that may be repeated, the report, and failures in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+from terminal.collector.reconcile import reconcile
+from terminal.collector.registry import CardRegistry
+from terminal.journal.records import build_record
+from tests.terminal.fleet.town import Chain, plain, through
+from tests.terminal.journal.samples import day
+
+
+def terminal(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "terminal.cli.app", "fleet", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+
+
+def test_prepare_again_and_again_and_the_report(town):
+    where = ("--nats", *town.stream.servers, "--stream", town.stream.name, "--database", town.dsn)
+    for gib in ("1", "2"):
+        done = terminal("prepare", *where, "--replicas", "1", "--max-gib", gib)
+        assert done.returncode == 0, done.stderr
+    chain = Chain([build_record(record) for record in day(20)])
+    town.enrol(chain)
+
+    async def play():
+        async with town.gateways() as (gateway,):
+            for batch in chain.batches(8):
+                through(await gateway.take(batch), town, chain)
+            await gateway.take(plain(8, 1).batch(1, 1))
+        await town.consume()
+
+    asyncio.run(play())
+    done = terminal("report", "--database", town.dsn, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    totals = reconcile(chain.records(), CardRegistry()).total
+    assert report["total"]["charged_minor"] == totals.charged_minor > 0
+    assert report["total"]["taps"] == 20
+    assert [alarm["kind"] for alarm in report["alarms"]] == ["unknown_terminal"]
+    assert "ALARM unknown_terminal terminal 8" in terminal("report", "--database", town.dsn).stdout
+
+
+def test_what_cannot_be_reached_is_one_line(town):
+    for arguments in (
+        ("report", "--database", "host=/nonexistent"),
+        ("consumer", "--nats", "nats://127.0.0.1:9", "--database", town.dsn),
+    ):
+        done = terminal(*arguments)
+        assert done.returncode != 0
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "Traceback" not in done.stderr
