@@ -1,6 +1,7 @@
 """The journal on a slow disk, sealed, full, and caught up while taps go on.
 
-The slow disk is emulated under the real SQLite: a VFS (apsw) in which every sync sleeps 20 ms, as an SD card's does.
+The slow disk is emulated under the real SQLite: a VFS (apsw) over files in memory in which every sync sleeps 20 ms, as
+an SD card's does.
 Catching up is measured against the collector as a process of its own, over HTTP on the loopback. BENCH_ROWS sets how
 many rows are caught up; 480000 are the 240 000 taps a journal must hold.
 """
@@ -25,6 +26,7 @@ from bench.result import Result, at_least, at_most, median_us
 from terminal.cli.assemble import IDENTITY_FILE
 from terminal.cli.collector_process import collector_process, enrol, trust
 from terminal.cli.storm_disk import Disk, stormy_disks
+from terminal.cli.storm_run import storm_folder
 from terminal.cli.uplink import COLLECTOR_KEY_FILE
 from terminal.clock import SystemClock
 from terminal.journal.chain import link
@@ -51,30 +53,38 @@ KEY: Final = JournalKey(bytes(range(32)))
 class SlowDisk(Disk):
     """Every sync takes as long as on a card that is slow to flush."""
 
+    syncs = 0
+
     def synced(self, name: str) -> None:
         time.sleep(FLUSH_S)
+        self.syncs += 1
         super().synced(name)
 
 
 def slow_flush() -> Iterator[Result]:
     """Appends one after the other on the slow disk, among them every two hundredth in a quiet moment's work."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=storm_folder()) as place:
         folder = Path(place)
-        with stormy_disks([SlowDisk(folder, random.Random(1))]):
+        disk = SlowDisk(folder, random.Random(1))
+        with stormy_disks([disk]):
             journal = Journal.open(folder / "journal.db", NUMBER, key=KEY)
             intent, committed = _tap()
-            flushes = []
+            flushes, syncs = [], []
             for number in range(APPENDS):
                 if number % 200 == 199:
                     time.sleep(1.0)  # the moment at which the log is folded
-                start = time.perf_counter()
+                start, before = time.perf_counter(), disk.syncs
                 journal.append(committed if number % 2 else intent)
+                syncs.append(disk.syncs - before)
                 flushes.append((time.perf_counter() - start) / FLUSH_S)
             journal.close()
     flushes.sort()
     p50, p99 = flushes[len(flushes) // 2], flushes[-len(flushes) // 100 - 1]
     note = f"median {p50:.2f}, worst {flushes[-1]:.2f}; a sync sleeps {FLUSH_S * 1000:.0f} ms"
     yield at_most("append with a flush of 20 ms, p99", p99, "flushes", 2, note)
+    syncs.sort()
+    note = f"counted: median {syncs[len(syncs) // 2]}, worst {syncs[-1]}"
+    yield at_most("syncs an append waits for, p99", syncs[-len(syncs) // 100 - 1], "syncs", 2, note)
 
 
 def sealing() -> Iterator[Result]:

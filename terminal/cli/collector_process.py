@@ -19,6 +19,8 @@ from terminal.errors import CollectorError
 from terminal.sync.identity import load_or_create_key, public_path
 
 START_S: Final = 20.0
+REPORT_TRIES: Final = 30
+"""The collector answers after two seconds of booking at the latest, and says how much is left."""
 LOG: Final = "collector.log"
 
 
@@ -90,13 +92,19 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def report(url: str) -> dict[str, Any]:
-    """The collector's reconciliation; raises `CollectorError`."""
+    """The collector's reconciliation of everything it holds; raises `CollectorError`."""
     import httpx
 
-    try:
-        answer = httpx.get(f"{url}/operator/v1/report", timeout=START_S, trust_env=False)
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
-        raise CollectorError(f"no report from {url}: {error}", "Check that the collector runs.") from error
-    found: dict[str, Any] = answer.json()
-    return found
+    found: dict[str, Any] = {"behind": 1}
+    for _ in range(REPORT_TRIES):
+        try:
+            answer = httpx.get(f"{url}/operator/v1/report", timeout=START_S, trust_env=False)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise CollectorError(
+                f"no report from {url}: {error}", "Check that the collector runs."
+            ) from error
+        found = answer.json()
+        if found["behind"] == 0:
+            return found
+    raise CollectorError(f"the books of {url} stay {found['behind']} records behind", "See its log.")

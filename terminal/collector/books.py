@@ -65,6 +65,10 @@ class Books(BooksReader):
                 self._connection.close()
                 self._connection = books_file.begin_anew(path, self._made_for())
                 self._marks = {}
+            self._behind = {
+                terminal for terminal, sequence in held.items() if sequence > self._mark(terminal)
+            }
+            """Terminals that may have rows not booked yet; what arrives is added."""
 
     def _made_for(self) -> dict[str, str]:
         return {"zone": self.settings.zone, "day_ends_at": str(self.settings.day_ends_at)}
@@ -80,7 +84,7 @@ class Books(BooksReader):
             booking = self._begin()
             with transaction(self._connection):
                 booked = 0
-                for terminal, _ in news:
+                for terminal in news:
                     booked += self._book(booking, terminal, rows - booked)
                     self._last = terminal
                     if booked >= rows:
@@ -104,10 +108,15 @@ class Books(BooksReader):
     def _held(self) -> list[tuple[int, int]]:
         return self._records.execute("SELECT terminal, sequence FROM terminal ORDER BY terminal").fetchall()
 
-    def _news(self) -> list[tuple[int, int]]:
+    def _news(self) -> list[int]:
         """Terminals with rows not booked yet, those after the last one served first."""
-        news = [(terminal, held) for terminal, held in self._held() if held > self._mark(terminal)]
-        return sorted(news, key=lambda item: (item[0] <= self._last, item[0]))
+        self._behind |= self._store.arrived()
+        query = "SELECT sequence FROM terminal WHERE terminal = ?"
+        for terminal in list(self._behind):
+            (held,) = self._records.execute(query, (terminal,)).fetchone()
+            if held <= self._mark(terminal):
+                self._behind.remove(terminal)
+        return sorted(self._behind, key=lambda terminal: (terminal <= self._last, terminal))
 
     def _mark(self, terminal: int) -> int:
         mark = self._marks.get(terminal)

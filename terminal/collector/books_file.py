@@ -25,6 +25,10 @@ from terminal.journal.database import transaction
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
 BOOKS_VERSION: Final = 1
 CACHE_KIB: Final = 32_768
+PAGE_BYTES: Final = 1_024
+"""A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
+WAL_PAGES: Final = 16_384
+"""Pages changed again and again are written back once for so many."""
 
 _SCHEMA: Final = (
     "CREATE TABLE made_for (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -95,6 +99,7 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
     # What a power cut takes back is booked again: the marks go back with it.
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
     return connection
 
 
@@ -117,6 +122,7 @@ def _made_for(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:
+    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
         for statement in _SCHEMA:

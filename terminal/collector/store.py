@@ -143,6 +143,7 @@ class CollectorStore:
         """Open or create it. Raises `CollectorError`."""
         self._path = path
         self._lock = threading.Lock()
+        self._arrived: set[int] = set()
         with self._reported():
             self._connection = connect(path)
             self._prepare()
@@ -181,7 +182,9 @@ class CollectorStore:
         with self._reported(), self._lock:
             try:
                 with transaction(self._connection):
-                    return self._receive(batch, hashes, at_ms)
+                    head = self._receive(batch, hashes, at_ms)
+                self._arrived.add(batch.terminal)
+                return head
             except BatchRefused as refused:
                 alarms.raise_alarm(self._connection, refused.alarm, at_ms)
                 raise
@@ -242,6 +245,12 @@ class CollectorStore:
                 detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
                 raise BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
+
+    def arrived(self) -> set[int]:
+        """The terminals whose batches were taken since this was last asked, or since the store was opened."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, set()
+        return arrived
 
     def keep_alarm(self, alarm: Alarm, at_ms: int) -> None:
         """Keep `alarm`, or count it once more."""

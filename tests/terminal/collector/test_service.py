@@ -14,6 +14,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from terminal.cli.collector_process import report as books_of
 from terminal.clock import SystemClock
 from terminal.collector.enrolment import Enrolment
 from terminal.errors import CollectorError, PortInUse
@@ -91,7 +92,7 @@ def test_records_arrive_over_http_and_the_report_adds_up(url, folder, journal):
     assert (report.problem, report.uploaded, report.batches) == (None, 500, 3)
     health = get(f"{url}/v1/health").json()
     assert (health["status"], health["terminals"], health["records"]) == ("ok", 1, 500)
-    answer = get(f"{url}/operator/v1/report").json()
+    answer = books_of(url)
     assert {alarm["kind"] for alarm in answer["alarms"]} == {"clock"}, "the samples are of an older day"
     assert answer["terminals"] == {"7": answer["total"]}
     total = answer["total"]
@@ -159,7 +160,7 @@ def test_kill_9_of_the_collector_loses_nothing_it_acknowledged(tmp_path, journal
         assert report.unsent == 0 or report.problem is not None
     with running(tmp_path) as (_, address), syncing(journal, address, tmp_path) as client:
         assert client.sync_once().problem is None
-        total = get(f"{address}/operator/v1/report").json()
+        total = books_of(address)
         assert total["total"]["records"] == journal.head.sequence == 2_400
         assert {alarm["kind"] for alarm in total["alarms"]} == {"clock"}
 

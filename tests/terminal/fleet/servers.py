@@ -178,7 +178,7 @@ class Postgres:
 
     def kill(self) -> None:
         """The postmaster and all its children at once, with -9: nobody can tidy up."""
-        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        postmaster = self._postmaster()
         listed = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(postmaster)], capture_output=True, check=False
         )
@@ -189,6 +189,11 @@ class Postgres:
         self.process.wait(WAIT_S)
 
     def remove(self) -> None:
+        """A killed one would leave its shared memory behind."""
         if self.process is not None and self.process.poll() is None:
-            self.kill()
+            os.kill(self._postmaster(), signal.SIGINT)
+            self.process.wait(WAIT_S)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _postmaster(self) -> int:
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])

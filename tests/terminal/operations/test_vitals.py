@@ -1,0 +1,143 @@
+"""What a terminal notices about itself, and that people hear of it once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from terminal.errors import CollectorError
+from terminal.journal.journal import Journal
+from terminal.journal.records import Started
+from terminal.operations.log import Form, Level, Log
+from terminal.operations.metrics import terminal_metrics
+from terminal.operations.notify import ServiceManager
+from terminal.operations.status import EVERY_S, read_status
+from terminal.operations.vitals import JUMP_REMEMBERED_S, Identity, Vitals
+from terminal.reader.presence import State
+from terminal.sync.client import SyncReport
+
+NOW = datetime(2026, 9, 15, 7, tzinfo=UTC)
+
+
+class TwoClocks:
+    """The time of day and the time that runs, moved apart by hand."""
+
+    def __init__(self) -> None:
+        self.at, self.seconds = NOW, 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def run(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+class Watched:
+    """Vitals over a real journal, with what they said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock, self._said = folder, TwoClocks(), io.StringIO()
+        self.journal = Journal.open(folder / "journal.db", 7)
+        self.journal.append(Started(int(NOW.timestamp() * 1000), software="a program 1"))
+        self.vitals = self.new()
+
+    def new(self) -> Vitals:
+        until = NOW + timedelta(days=30)
+        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo@1", until)
+        log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said)
+        return Vitals(identity, self.journal, self.clock, log, ServiceManager())
+
+    def turn(self) -> None:
+        self.clock.run(EVERY_S)
+        self.vitals.turn(State.WAIT_FOR_CARD)
+
+    def said(self) -> list[str]:
+        return self._said.getvalue().splitlines()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    made = Watched(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def test_a_clock_that_jumps_is_noticed_once_and_remembered_for_a_while(watched: Watched) -> None:
+    watched.turn()
+    assert watched.vitals.clock_doubt == ""
+    watched.clock.at += timedelta(hours=2)
+    for _ in range(3):
+        watched.turn()
+    assert watched.vitals.clock_doubt == "the clock jumped"
+    assert watched.said() == ["terminal 7: clock: the clock jumped jump_s=7200"]
+    assert watched.vitals.tally.clock_jumps == 1
+    watched.clock.run(JUMP_REMEMBERED_S)
+    watched.turn()
+    assert watched.vitals.clock_doubt == ""
+
+
+def test_a_clock_that_began_in_the_past_is_behind_the_records(watched: Watched) -> None:
+    """No battery: every start is in 2026 again, and the rows are of later days."""
+    watched.clock.at -= timedelta(days=3)
+    watched.vitals = watched.new()
+    watched.turn()
+    assert watched.vitals.clock_doubt == "the clock is behind the last record"
+    status = read_status(watched.folder)
+    assert status is not None
+    assert status.clock_doubt == watched.vitals.clock_doubt
+
+
+def test_a_reader_that_fails_is_seen_from_outside_at_once(watched: Watched) -> None:
+    watched.vitals.reader_failed("ReaderGone", "unplugged")
+    status = read_status(watched.folder)
+    assert status is not None
+    assert status.reader_problem == "ReaderGone"
+    page = {
+        family.name: family.samples[0].value for family in terminal_metrics(watched.vitals) if family.samples
+    }
+    assert (page["resident_terminal_reader_up"], page["resident_terminal_reader_outages_total"]) == (0, 1)
+    watched.vitals.reader_works()
+    assert watched.said() == [
+        "terminal 7: reader: ReaderGone: unplugged",
+        "terminal 7: reader: works again",
+    ]
+
+
+def test_a_sync_that_fails_is_told_once_until_it_changes(watched: Watched) -> None:
+    refused = CollectorError("refused", "Wait.")
+    for problem in (refused, refused, CollectorError("unreachable", "Wait."), None, None):
+        watched.vitals.synced(SyncReport(0, 1, 0, 1, problem))
+    assert watched.said() == [
+        "terminal 7: sync: refused. Wait.",
+        "terminal 7: sync: unreachable. Wait.",
+        "terminal 7: sync: works again",
+    ]
+    assert watched.vitals.tally.sync_failures == 3
+    assert watched.vitals.collector_heard_at_ms == int(NOW.timestamp() * 1000)
+
+
+def test_a_status_that_cannot_be_written_stops_nothing_and_is_told_once(watched: Watched) -> None:
+    (watched.folder / "status.json.new").mkdir()
+    for _ in range(3):
+        watched.turn()
+    assert [line for line in watched.said() if ": status: " in line] == [
+        "terminal 7: status: cannot be written: Is a directory"
+    ]
+
+
+def test_the_oldest_unsent_row_is_told_by_its_own_time(watched: Watched) -> None:
+    watched.clock.run(3600)
+    watched.journal.append(Started(int(watched.clock.at.timestamp() * 1000), software="x"))
+    status = watched.vitals.status()
+    assert (status.rows, status.unsent) == (2, 2)
+    assert status.oldest_unsent_at_ms == int(NOW.timestamp() * 1000)
+    watched.journal.acknowledge(2, watched.journal.head.hash, 1)
+    assert watched.vitals.status().oldest_unsent_at_ms is None
