@@ -151,7 +151,7 @@ def test_terminal_to_collector_by_hand(run: Run, start: Start, tmp_path: Path) -
     shutil.copy(tmp_path / "collector/collector.pub", tmp_path / STATE / "collector.pub")
     unknown = run("sync", "--state", STATE, "--collector", url)
     assert unknown.returncode == 40
-    assert "Put the public key of terminal 1" in assert_one_line(unknown.stderr)
+    assert "Have the operator enrol terminal 1" in assert_one_line(unknown.stderr)
     shutil.copy(tmp_path / STATE / "terminal.pub", tmp_path / "collector/terminals/1.pub")
     sent = json.loads(run("sync", "--state", STATE, "--collector", url, "--keep-hours", 0, "--json").stdout)
     assert sent["unsent"] == 0

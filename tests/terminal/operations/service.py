@@ -36,7 +36,7 @@ class HangsAfterAWhile:
     def release(self): pass
     def close(self): pass
 
-serve.reader_for = lambda name, station, clock, taps: serve.CardSource(
+serve.reader_for = lambda name, station, clock, taps, pace_s: serve.CardSource(
     HangsAfterAWhile(SimReader("a reader", clock)), taps
 )
 sys.argv[0] = "terminal"
