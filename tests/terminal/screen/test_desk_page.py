@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
@@ -214,6 +215,7 @@ def test_a_document_is_edited_with_its_errors_and_then_used(desk: Page) -> None:
     shown(desk, 1)
     desk.locator("#document").click()
     area = desk.get_by_label("Text of the document")
+    expect(area).to_have_value(re.compile("transport_card"))
     before = area.input_value()
     area.fill(before.replace("transport_card = 2400", 'transport_card = "<b>dear</b>"'))
     desk.get_by_role("button", name="Use it").click()
