@@ -17,6 +17,7 @@ ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = Path(__file__).parent / "device"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin looks for the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whose tests run in one process: those of a module share its fixtures, those of the service its reader slots."""
     for item in items:

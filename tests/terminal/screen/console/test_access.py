@@ -161,7 +161,9 @@ def test_a_session_ends_with_what_it_rests_on(cab: Cab, change: str) -> None:
     if change == "remove":
         staff.remove(DRIVER)
     elif change == "pin":
-        staff.put(msgspec.structs.replace(member, pin=member.pin[:-1] + "0"))
+        staff.put(
+            msgspec.structs.replace(member, pin=member.pin[:-1] + ("1" if member.pin[-1] == "0" else "0"))
+        )
     else:
         staff.put(msgspec.structs.replace(member, role=Role.INSPECTOR))
     assert cab.client.get("/shift").headers["location"] == "/sign-in"
