@@ -303,6 +303,7 @@ def test_an_id_of_another_operator_or_action_is_refused(cab: Cab) -> None:
 
 
 def test_what_every_answer_carries(shared: Cab) -> None:
+    shared.client.cookies.clear()
     answer = shared.client.get("/sign-in")
     assert "no-store" in answer.headers["cache-control"]
     policy = answer.headers["content-security-policy"]
