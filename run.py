@@ -72,7 +72,7 @@ def desk(*arguments: str) -> None:
 def test(*arguments: str) -> None:
     """All tests, on up to four cores; `-n 0` runs them in one process, for a debugger."""
     prepare(development=True)
-    become("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup", *arguments)
+    become("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadscope", *arguments)
 
 
 def check() -> None:

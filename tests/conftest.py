@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
 ON_CI = bool(os.environ.get("CI"))
-PCSC_SERVICE = Path(__file__).parent / "device"
+PCSC_SERVICE = "tests/device/"
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin looks for the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Whose tests run in one process: those of a module share its fixtures, those of the service its reader slots."""
-    for item in items:
-        group = PCSC_SERVICE if item.path.is_relative_to(PCSC_SERVICE) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 only where the plugin is loaded
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return PCSC_SERVICE if module.startswith(PCSC_SERVICE) else module
+
+    return ByModule(config, log)
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
