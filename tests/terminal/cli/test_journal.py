@@ -134,17 +134,18 @@ def test_another_key_file_does_not_open_it(filled: Path, told: Run) -> None:
         assert says in finished.stderr
 
 
-def test_back_to_the_software_before_and_forward_again(filled: Path, told: Run) -> None:
-    before = told("journal", "show", "--json").stdout
-    finished = told("journal", "downgrade", "--json")
+def test_back_to_the_software_before_and_forward_again(filled: Path, run: Run) -> None:
+    before = run("journal", "show", "--json").stdout
+    finished = run("journal", "downgrade", "--json")
+    assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout) == {"to": 1, "rows": 10, "last": 10}
-    finished = told("journal", "show")
+    finished = run("journal", "show")
     assert finished.returncode == 22
     assert "terminal journal upgrade" in finished.stderr
-    assert "has no schema 2" in told("journal", "downgrade").stderr
-    assert json.loads(told("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
-    assert told("journal", "show", "--json").stdout == before
-    assert told("journal", "verify").returncode == 0
+    assert "has no schema 2" in run("journal", "downgrade").stderr
+    assert json.loads(run("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
+    assert run("journal", "show", "--json").stdout == before
+    assert run("journal", "verify").returncode == 0
 
 
 def test_a_running_terminal_says_that_its_shift_goes_on(tmp_path: Path, told: Run) -> None:
