@@ -17,6 +17,7 @@ TerminalError            1
 ├── ReaderError          30   no such reader, or no PC/SC service or binding
 ├── CollectorError       40   collector unreachable or refusing
 ├── PortInUse            41   the collector's port is taken
+├── CollectorDamaged     42   the collector's database or books are broken
 ├── CollectorContradicts 43   the collector holds other rows than this journal
 ├── MetricsError         80   the port for metrics is taken
 ├── BackupError          70   a backup cannot be written, opened or believed
@@ -113,6 +114,12 @@ class CollectorError(TerminalError):
 
 class PortInUse(CollectorError):
     exit_code = 41
+
+
+class CollectorDamaged(CollectorError):
+    """A file of the collector holds what SQLite cannot read: starting again does not help."""
+
+    exit_code = 42
 
 
 class MetricsError(TerminalError):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from terminal.collector.store import connect
-from terminal.errors import CollectorError
+from terminal.collector.store import RESTORE, connect
+from terminal.errors import CollectorDamaged, CollectorError
+from terminal.journal.database import DATABASE_ERRORS, means_damage
 
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "terminals")
@@ -47,7 +47,9 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
         raise CollectorError(
             f"backup to {target} failed: {error.strerror}", "Check room and rights."
         ) from error
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
+        if means_damage(source, error):
+            raise CollectorDamaged(f"collector database {source} is damaged: {error}", RESTORE) from error
         raise CollectorError(
             f"backup to {target} failed: {error}", "Check both disks, then try again."
         ) from error

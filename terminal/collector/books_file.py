@@ -14,13 +14,12 @@ Everything here follows from the records: the file may be deleted, and is made a
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from terminal.collector.store import connect
 from terminal.errors import CollectorError
-from terminal.journal.database import transaction
+from terminal.journal.database import DATABASE_ERRORS, means_damage, transaction
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
 BOOKS_VERSION: Final = 1
@@ -92,7 +91,7 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         raise CollectorError(
             f"{path} are not the collector's books", "Move the file away; books are made anew."
         )
-    elif _made_for(connection) != made_for:
+    elif _made_for(connection, path) != made_for:
         connection.close()
         return begin_anew(path, made_for)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -115,10 +114,14 @@ def _is_new(connection: sqlite3.Connection) -> bool:
     return bool(tables == 0)
 
 
-def _made_for(connection: sqlite3.Connection) -> dict[str, str]:
-    with suppress(sqlite3.OperationalError):
+def _made_for(connection: sqlite3.Connection, path: Path) -> dict[str, str]:
+    """Nothing when that cannot be told from what the file holds; a lock or a failing disk raises."""
+    try:
         return dict(connection.execute("SELECT name, value FROM made_for"))
-    return {}
+    except DATABASE_ERRORS as error:
+        if not means_damage(path, error):
+            raise
+        return {}
 
 
 def _create(connection: sqlite3.Connection, made_for: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ from terminal.collector.booking import Mark
 from terminal.collector.days import By, DaySum, FilledCell, day_sums
 from terminal.collector.store import CollectorStore, connect
 from terminal.collector.totals import Totals
-from terminal.errors import CollectorError
+from terminal.errors import CollectorDamaged, CollectorError
+from terminal.journal.database import DATABASE_ERRORS, means_damage
 
 # By skipping from day to day in the index, however many cells a day has.
 _DAYS: Final = """
@@ -108,7 +109,13 @@ class BooksReader:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
+            if means_damage(self._path, error):
+                raise CollectorDamaged(
+                    f"the collector's books {self._path} are damaged: {error}",
+                    "Stop the collector and delete them: they are made again from the records. "
+                    "If it comes again, `terminal collector backup` checks the records themselves.",
+                ) from error
             raise CollectorError(
                 f"the collector's books {self._path} failed: {error}",
                 "Check the disk. The records are safe; books that are deleted are made again from them.",

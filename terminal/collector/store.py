@@ -23,10 +23,15 @@ import msgspec
 from terminal.collector import alarms
 from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
 from terminal.collector.restoring import lost_by_restoring
-from terminal.errors import CollectorError
+from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
-from terminal.journal.database import transaction
+from terminal.journal.database import DATABASE_ERRORS, means_damage, transaction
 from terminal.sync.wire import Batch, Reason, encode
+
+RESTORE: Final = (
+    "Keep the file with its -wal file for the auditor, and put a backup in its place (docs/collector.md): "
+    "terminals send again what it does not have."
+)
 
 __all__ = [
     "APPLICATION_ID",
@@ -320,7 +325,11 @@ class CollectorStore:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
+            if means_damage(self._path, error):
+                raise CollectorDamaged(
+                    f"collector database {self._path} is damaged: {error}", RESTORE
+                ) from error
             raise CollectorError(
                 f"collector database {self._path} failed: {error}",
                 "Check the disk and its rights, then start again.",

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn, TypeAlias
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
 from terminal.journal.room import ADVICE, LOG_BYTES, no_room
@@ -37,6 +37,26 @@ CREATE TABLE state (
 CREATE TABLE checkpoint (number INTEGER PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE acknowledgement (through INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 """
+
+_STATEMENTS: Final = tuple(statement for part in SCHEMA.split(";") if (statement := part.strip()))
+"""As SQLite keeps them: a bit flipped in one may give a table that opens and answers otherwise."""
+
+DatabaseError: TypeAlias = sqlite3.Error | UnicodeDecodeError | MemoryError
+DATABASE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What the sqlite3 module raises over a file: names that are no UTF-8, and lengths no memory holds, raise as such."""
+
+_CONTENT_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,  # an unknown file format, or a column gone: our statements fit every sound file
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_FORMAT,
+    }
+)
+_WRITE_VERSION_AT: Final = 18
+_NEWEST_WRITE_VERSION: Final = 2  # WAL; SQLite opens a file that states a higher one for reading only
 
 _SOUND_STATE: Final = """
 SELECT count(*), coalesce(sum(
@@ -68,10 +88,10 @@ def connect_writer(path: Path, contents: Contents) -> sqlite3.Connection:
         _use_wal(connection)
     except OSError as error:
         raise not_writable(path, error) from error
-    except (sqlite3.Error, JournalError) as error:
+    except (*DATABASE_ERRORS, JournalError) as error:
         if connection is not None:
             connection.close()
-        raise journal_error(path, error) from error
+        raise_ours(path, error)
     return connection
 
 
@@ -162,11 +182,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
         try:
             check_schema(connection, path)
-        except (sqlite3.Error, JournalError) as error:
+        except (*DATABASE_ERRORS, JournalError) as error:
             connection.close()
             if isinstance(error, sqlite3.OperationalError) and mode != modes[-1]:
                 continue
-            raise journal_error(path, error) from error
+            raise_ours(path, error)
         return connection
     raise AssertionError("the last mode either returns or raises")
 
@@ -186,7 +206,7 @@ def schema_of(path: Path) -> int:
             return _version(connection, path)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise journal_error(path, error) from error
 
 
@@ -208,9 +228,11 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
             if older
             else "Start the software version that wrote it.",
         )
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if missing := sorted(TABLES - tables):
+    tables = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    if missing := sorted(TABLES - tables.keys()):
         raise JournalDamaged(f"{path} lost its {missing[0]} table", KEEP_ASIDE)
+    if not set(_STATEMENTS) <= set(tables.values()):
+        raise JournalDamaged(f"the columns of a table in {path} were changed", KEEP_ASIDE)
     if connection.execute(_SOUND_STATE).fetchone() != (1, 1):
         raise state_changed(path)
 
@@ -236,18 +258,63 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def journal_error(path: Path, error: sqlite3.Error | JournalError) -> JournalError:
+def means_damage(path: Path, error: DatabaseError) -> bool:
+    """Whether only the content of the database at `path` explains `error`: no lock, right or disk, and no full one."""
+    if isinstance(error, MemoryError):
+        return False  # a damaged length asks for gigabytes, but a small machine can run out, too
+    code = _code_of(error)
+    if code is None:
+        # Of the sqlite3 module itself: text that is no UTF-8. Wrong use (a closed connection) is a ProgrammingError.
+        return isinstance(error, UnicodeDecodeError | sqlite3.OperationalError)
+    if code == sqlite3.SQLITE_READONLY:
+        return _write_version(path) > _NEWEST_WRITE_VERSION
+    return code in _CONTENT_CODES
+
+
+def _code_of(error: DatabaseError) -> int | None:
+    """SQLite's primary result code; None when SQLite itself did not fail."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _write_version(path: Path) -> int:
+    """What the header states; 0 when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_WRITE_VERSION_AT + 1)
+    except OSError:
+        return 0
+    return header[_WRITE_VERSION_AT] if len(header) > _WRITE_VERSION_AT else 0
+
+
+def raise_ours(path: Path, error: DatabaseError | JournalError) -> NoReturn:
+    """Raise what `journal_error` gives, with its cause; an error of ours goes on as it is."""
+    if isinstance(error, JournalError):
+        raise error
+    raise journal_error(path, error) from error
+
+
+def journal_error(path: Path, error: DatabaseError | JournalError) -> JournalError:
     """The error of ours that `error` means for the journal at `path`; ours pass unchanged."""
     if isinstance(error, JournalError):
         return error
-    # Errors of the Python layer itself (a closed connection) carry no SQLite code.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if means_damage(path, error):
+        return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
+    if isinstance(error, MemoryError):
+        return JournalError(
+            f"journal {path} asks for more memory than there is",
+            f"Try again with more free memory; if it stays, the file is damaged. {KEEP_ASIDE}",
+        )
+    return _disk_error(path, error)
+
+
+def _disk_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> JournalError:
+    """What is not the content's doing: room, locks, rights, the disk."""
+    code = _code_of(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         reason = "the disk is full" if code == sqlite3.SQLITE_FULL else no_room(path)
         if reason:
             return JournalFull(f"no room on the disk for journal {path}: {reason}", FREE_SPACE)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalLocked(
             f"journal {path} is in use by another program", "Close the program that has it open."

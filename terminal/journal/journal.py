@@ -20,6 +20,8 @@ from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
+    DATABASE_ERRORS,
+    DatabaseError,
     connect_writer,
     contents_of,
     journal_error,
@@ -139,11 +141,13 @@ class Journal:
                     "Give each terminal number a journal file of its own.",
                 )
             return cls(path, lock, connection, contents, capacity_rows)
-        except (sqlite3.Error, JournalError) as error:
+        except BaseException as error:
             if connection is not None:
                 connection.close()
             lock.release()
-            raise journal_error(path, error) from error
+            if isinstance(error, DATABASE_ERRORS):
+                raise journal_error(path, error) from error
+            raise
 
     # Writing
 
@@ -413,7 +417,7 @@ class Journal:
             self._reader.close()
             self._file_lock.release()
 
-    def _translate(self, error: sqlite3.Error | JournalError) -> JournalError:
+    def _translate(self, error: DatabaseError | JournalError) -> JournalError:
         return journal_error(self.path, error)
 
 

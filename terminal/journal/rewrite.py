@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from terminal.errors import JournalDamaged, JournalError, JournalLocked
 from terminal.journal.chain import Head, link
 from terminal.journal.database import (
+    DATABASE_ERRORS,
     KEEP_ASIDE,
     SCHEMA_VERSION,
     check_schema,
@@ -26,6 +27,7 @@ from terminal.journal.database import (
     contents_of,
     create_schema,
     journal_error,
+    means_damage,
     new_file,
     not_writable,
     put_in_place,
@@ -144,7 +146,7 @@ def _leaving(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
     except OSError as error:
         raise not_writable(path, error) from error
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise journal_error(path, error) from error
 
 
@@ -192,7 +194,9 @@ def _state_1(connection: sqlite3.Connection, path: Path) -> State:
             "SELECT terminal, base_sequence, base_hash, acknowledged, checkpoint_sequence, checkpoint_hash FROM state"
         ).fetchone()
         notes = connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence").fetchall()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
+        if not means_damage(path, error):
+            raise
         raise state_changed(path) from error
     if line is None or [type(value) for value in line] != [int, int, bytes, int, int, bytes]:
         raise state_changed(path)

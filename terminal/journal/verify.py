@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from terminal.errors import JournalDamaged, JournalSealed
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Checkpoint, checkpoint_is_genuine
-from terminal.journal.database import connect_reader, contents_of
+from terminal.journal.database import (
+    DATABASE_ERRORS,
+    connect_reader,
+    contents_of,
+    journal_error,
+    means_damage,
+)
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
 from terminal.journal.sealed import Broken, Contents, JournalKey
@@ -61,8 +67,8 @@ def verify(
     """Check every row and checkpoint of the journal at `path`, closed or in use; it is only read.
 
     A checkpoint is genuine when one of `identities`, this terminal's public keys, signed it. Raises `JournalError`
-    when there is no file, `JournalSealed` without its key. A file that is no journal of this schema is a problem, not
-    an error.
+    when there is no file or it cannot be read (disk, lock), `JournalSealed` without its key. A file that is no journal
+    of this schema is a problem, not an error.
     """
     try:
         connection = connect_reader(path)
@@ -70,11 +76,13 @@ def verify(
         return Verification(0, 0, 0, error.what)
     try:
         connection.execute("BEGIN")  # one view, whatever the terminal appends meanwhile
-        return _Check(connection, contents_of(connection, path, key), identities).run()
+        return _Check(path, connection, contents_of(connection, path, key), identities).run()
     except JournalSealed:
         raise
     except JournalDamaged as error:
         return Verification(0, 0, 0, error.what)
+    except DATABASE_ERRORS as error:
+        raise journal_error(path, error) from error
     finally:
         connection.close()
 
@@ -87,8 +95,13 @@ class _Check:
     """One pass over one view of the file."""
 
     def __init__(
-        self, connection: sqlite3.Connection, contents: Contents, identities: Sequence[Ed25519PublicKey]
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        contents: Contents,
+        identities: Sequence[Ed25519PublicKey],
     ) -> None:
+        self._path = path
         self._connection = connection
         self._contents = contents
         self._identities = identities
@@ -112,7 +125,9 @@ class _Check:
                 stage()
         except _Found as found:
             problem = str(found)
-        except sqlite3.DatabaseError as error:
+        except DATABASE_ERRORS as error:
+            if not means_damage(self._path, error):
+                raise
             problem = f"the file is damaged after row {self._head.sequence}: {error}"
         start = self._state.base.sequence
         rows = max(0, self._head.sequence - start)

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from terminal.errors import JournalError
+from terminal.journal.database import DATABASE_ERRORS, DatabaseError
 
 Work = Callable[[sqlite3.Connection], None]
 QUIET_S: Final = 1.0
@@ -50,7 +51,7 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        translate: Callable[[sqlite3.Error | JournalError], JournalError],
+        translate: Callable[[DatabaseError | JournalError], JournalError],
         when_quiet: Work,
     ) -> None:
         """`when_quiet` runs in the writer thread when `FEW_JOBS` were followed by `QUIET_S` seconds of none, or any by
@@ -126,7 +127,7 @@ class Writer:
         try:
             job.run(self._connection)
             error = None
-        except (sqlite3.Error, JournalError) as cause:
+        except (*DATABASE_ERRORS, JournalError) as cause:
             error = self._translate(cause)
         finally:
             if error is not None and job.vital:

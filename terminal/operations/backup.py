@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from terminal.errors import BackupError, JournalDamaged
-from terminal.journal.database import connect, connect_reader, journal_error
+from terminal.journal.database import DATABASE_ERRORS, connect, connect_reader, journal_error
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
@@ -91,7 +90,7 @@ def _copy_journal(journal: Path, copy: Path) -> None:
             target.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
         finally:
             target.close()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise journal_error(journal, error) from error
     finally:
         source.close()

@@ -14,6 +14,7 @@ import pytest
 
 from sim.profile import LAB_KEYS
 from terminal.cli.assemble import JOURNAL_FILE, journal_key, open_journal
+from terminal.errors import JournalDamaged
 from terminal.journal.chain import link
 from terminal.journal.journal import Journal
 from terminal.journal.sealed import Contents
@@ -94,6 +95,55 @@ def test_verify_checks_signatures_with_the_terminals_own_key(filled: Path, told:
     assert "checkpoint 1 is not signed by this terminal" in finished.stderr
     both = ("--identity", filled.parent / "old.pub", "--identity", filled.parent / "terminal.pub")
     assert told("journal", "verify", *both).returncode == 0
+
+
+DAMAGE = {
+    "an unknown file format": (44, b"\xff" * 4),
+    "a write version of the future": (18, b"\xff"),
+    "a column renamed": None,
+    "a name that is no UTF-8": None,
+}
+
+
+def damage(path: Path, kind: str) -> None:
+    """Change bytes of the closed journal as a failing disk would."""
+    content = path.read_bytes()
+    if kind == "a column renamed":
+        changed = content.replace(b"key_id BLOB", b"key_ib BLOB")
+    elif kind == "a name that is no UTF-8":
+        changed = content.replace(b"CREATE TABLE checkpoint", b"CREATE TABLE \xff\xfeeckpoint")
+    else:
+        at, value = DAMAGE[kind] or (0, b"")
+        changed = content[:at] + value + content[at + len(value) :]
+    assert changed != content
+    path.write_bytes(changed)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_only_the_files_content_explains_is_damage(filled: Path, told: Run, kind: str) -> None:
+    damage(filled, kind)
+    finished = told("run", "--profile", "bus", "--reader", "sim:blocked")
+    assert (finished.returncode, "Move the file aside" in finished.stderr) == (22, True), finished.stderr
+    assert "Check the d" not in finished.stderr
+
+
+@pytest.mark.parametrize("kind", sorted(DAMAGE.keys() - {"a write version of the future"}))
+def test_damaged_content_is_told_by_those_who_only_read(filled: Path, told: Run, kind: str) -> None:
+    damage(filled, kind)
+    for command in ("verify", "show", "status"):
+        assert told("journal", command).returncode == 22, command
+
+
+def test_a_journal_that_was_damaged_can_be_opened_once_it_is_whole_again(filled: Path, told: Run) -> None:
+    """What stops the opening, of whatever kind, leaves no lock behind."""
+    whole = filled.read_bytes()
+    damage(filled, "a name that is no UTF-8")
+    with pytest.raises(JournalDamaged), open_journal(filled.parent, 1):
+        pass
+    filled.write_bytes(whole)
+    assert told("journal", "verify").returncode == 0
+    with open_journal(filled.parent, 1) as journal:
+        assert journal.head.sequence == 10
 
 
 def test_status(filled: Path, told: Run) -> None:

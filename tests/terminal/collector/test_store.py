@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from terminal.collector import books_file
 from terminal.collector.store import MAX_UNKNOWN, Alarm, AlarmKind, CollectorStore, StoredRecord
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.sync import wire
+from tests.terminal.cli.inside import runner
 from tests.terminal.sync.station import Collector
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -227,3 +230,56 @@ def test_another_file_is_not_a_collector_database(tmp_path):
     (tmp_path / "text").write_text("text" * 1000)
     with pytest.raises(CollectorError, match="not a database"):
         CollectorStore(tmp_path / "text")
+
+
+@pytest.mark.parametrize(("at", "value"), [(44, b"\xff" * 4), (0, b"\xff"), (18, b"\xff\xff")])
+def test_a_database_that_only_its_content_makes_unusable_is_damaged(
+    tmp_path, monkeypatch, capfd, collector, at, value
+):
+    told = runner(tmp_path, monkeypatch, capfd)
+    source, folder = collector.store.path, tmp_path / "damaged"
+    folder.mkdir()
+    with (
+        closing(sqlite3.connect(source)) as reader,
+        closing(sqlite3.connect(folder / "collector.db")) as copy,
+    ):
+        reader.backup(copy)
+    books_file.open_books(folder / "books.db", {}).close()
+    assert told("collector", "alarms", "--folder", folder).returncode == 0
+    content = (folder / "collector.db").read_bytes()
+    (folder / "collector.db").write_bytes(content[:at] + value + content[at + len(value) :])
+    for command in (("alarms",), ("backup", tmp_path / "copy")):
+        finished = told("collector", *command, "--folder", folder)
+        assert (finished.returncode, "put a backup in its place" in finished.stderr) == (42, True), finished
+
+
+def test_a_locked_database_is_not_called_damaged(enrolled):
+    with closing(sqlite3.connect(enrolled.store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        enrolled.store._connection.execute("PRAGMA busy_timeout=0")
+        with pytest.raises(CollectorError, match="locked") as caught:
+            enrolled.store.keep_alarm(Alarm(AlarmKind.BAD_SIGNATURE, 7, 1, ""), at_ms=1)
+    assert type(caught.value) is CollectorError
+
+
+def test_books_are_begun_anew_over_damage_and_never_over_a_query_that_failed(tmp_path, monkeypatch):
+    path, made_for = tmp_path / "books.db", {"zone": "UTC"}
+    with closing(books_file.open_books(path, made_for)) as books:
+        books.execute("INSERT INTO mark VALUES (7, 1, 1, '')")
+
+    def interrupted(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.set_trace_callback(
+            lambda text: connection.set_progress_handler(lambda: 1, 1) if "made_for" in text else None
+        )
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books_file, "connect", interrupted)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            books_file.open_books(path, made_for)
+    with closing(books_file.open_books(path, made_for)) as books:
+        assert books.execute("SELECT count(*) FROM mark").fetchone() == (1,)
+        books.execute("DROP TABLE made_for")
+    with closing(books_file.open_books(path, made_for)) as anew:
+        assert anew.execute("SELECT count(*) FROM mark").fetchone() == (0,)

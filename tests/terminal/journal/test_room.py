@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from terminal.errors import JournalError, JournalFull
+from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal import room
 from terminal.journal.checkpoint import Notary, sign_checkpoint
 from terminal.journal.database import journal_error
@@ -144,6 +144,33 @@ def failed(code: int) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     return error
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (sqlite3.SQLITE_IOERR_READ, JournalError),
+        (sqlite3.SQLITE_NOMEM, JournalError),
+        (sqlite3.SQLITE_CANTOPEN, JournalError),
+        (sqlite3.SQLITE_READONLY, JournalError),
+        (sqlite3.SQLITE_BUSY, JournalLocked),
+        (sqlite3.SQLITE_FULL, JournalFull),
+        (sqlite3.SQLITE_ERROR, JournalDamaged),
+        (sqlite3.SQLITE_CORRUPT, JournalDamaged),
+        (sqlite3.SQLITE_NOTADB, JournalDamaged),
+    ],
+)
+def test_damage_is_what_only_the_content_explains(tmp_path, code, error):
+    """A sound file (here: none) is never put aside because the disk, a right or a lock stood in the way."""
+    assert type(journal_error(tmp_path / "journal.db", failed(code))) is error
+
+
+def test_wrong_use_of_a_connection_is_no_damage(tmp_path):
+    closed = sqlite3.connect(":memory:")
+    closed.close()
+    with pytest.raises(sqlite3.ProgrammingError) as caught:
+        closed.execute("SELECT 1")
+    assert type(journal_error(tmp_path / "journal.db", caught.value)) is JournalError
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
