@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every command of this project, for machines with and without make: the Makefile calls this file.
 
-    python3 run.py demo | desk | test | check | bench | docs | texts | screenshots | lock | clean | setup
+    python3 run.py demo | desk | test | explore | check | bench | docs | texts | screenshots | lock | clean | setup
 
 Further arguments are passed on. Needs nothing but Python 3.11 or newer; set-up is in `setup_env.py` and
 happens by itself. This file keeps to what Python 3.6 can parse, so that an old Python answers in one line.
@@ -38,6 +38,7 @@ def hand_over() -> None:
 if sys.version_info < OLDEST:
     hand_over()
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ from setup_env import PYTHON, ROOT, VENV, lock, prepare, stop
 
 CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",))
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+SEED = "--hypothesis-seed="
 CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
 TARIFF_AUTHOR = ROOT / "docs" / "tariff-author.md"
 
@@ -73,6 +75,16 @@ def test(*arguments: str) -> None:
     """All tests, on up to four cores; `-n 0` runs them in one process, for a debugger."""
     prepare(development=True)
     become("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadscope", *arguments)
+
+
+def explore(*arguments: str) -> None:
+    """The property tests with ten times the examples and a new seed; `--hypothesis-seed=N` looks there again."""
+    prepare(development=True)
+    if not any(argument.startswith(SEED) for argument in arguments):
+        arguments = (f"{SEED}{secrets.randbelow(2**32)}", *arguments)
+    print(f"explore: to look there again: python3 run.py explore {' '.join(arguments)}")
+    print("explore: keep what is found as an @example of its test, then mend it", flush=True)
+    test("-m", "hypothesis", "--hypothesis-profile=explore", *arguments)
 
 
 def check() -> None:
@@ -145,7 +157,7 @@ def setup(*arguments: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__: command
-    for command in (demo, desk, test, check, bench, docs, texts, screenshots, lock, clean, setup)
+    for command in (demo, desk, test, explore, check, bench, docs, texts, screenshots, lock, clean, setup)
 }
 
 

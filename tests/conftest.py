@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 ON_CI = bool(os.environ.get("CI"))
 PCSC_SERVICE = "tests/device/"
+
+# No run depends on luck: what a property test tries follows from its own text, here and on CI alike.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+# `make explore` looks where nobody has looked yet, with a seed that it names. The pace of a machine is no finding.
+settings.register_profile(
+    "explore",
+    derandomize=False,
+    deadline=None,
+    print_blob=True,
+    max_examples=1_000,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci")
 
 
 @pytest.hookimpl(optionalhook=True)

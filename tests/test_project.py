@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -200,6 +201,29 @@ def test_set_up_names_the_package_for_a_missing_compiler(compiler: Path) -> None
 def test_set_up_builds_readers_where_nothing_is_missing(compiler: Path) -> None:
     write_compiler(compiler, "exit 0")
     assert setup_env.missing_for_pyscard() is None
+
+
+# the rule that no run depends on luck
+
+
+def test_only_the_profiles_say_how_properties_are_tried() -> None:
+    """A test with settings or a seed of its own could undo the profile; `tests.properties.examples` cannot."""
+    own = re.compile(
+        r"^from hypothesis import .*\b(settings|seed)\b|\bhypothesis\.(settings|seed)\b", re.MULTILINE
+    )
+    found = {
+        str(path.relative_to(ROOT / "tests"))
+        for path in (ROOT / "tests").rglob("*.py")
+        if own.search(path.read_text())
+    }
+    assert found == {"conftest.py", "properties.py", "test_project.py"}
+
+
+@pytest.mark.parametrize("profile", ["ci", "explore"])
+def test_the_profiles_differ_in_luck_and_in_patience(profile: str) -> None:
+    chosen = hypothesis.settings.get_profile(profile)
+    assert (chosen.derandomize, chosen.deadline, chosen.print_blob) == (profile == "ci", None, True)
+    assert chosen.max_examples == (100 if profile == "ci" else 1_000)
 
 
 # the rule that nothing skips on CI

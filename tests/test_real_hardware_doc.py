@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "real-hardware.md"
+RANDOM = random.Random(1).randbytes
 
 
 @pytest.mark.parametrize("profile", ["adult_purse", "adult_purse_ev1", "half_personalised"])
@@ -24,8 +25,8 @@ def test_factory_state_as_printed(profile: str) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     printed: dict[str, Any] = {}
     exec(code, printed)
-    card = issue(load_profile(profile), load_lab_keys(), 34, date(2026, 9, 15), secrets.token_bytes)
-    blank = VirtualCard(card.uid, secrets.token_bytes, key_type=KeyType.DES)
+    card = issue(load_profile(profile), load_lab_keys(), 34, date(2026, 9, 15), RANDOM)
+    blank = VirtualCard(card.uid, RANDOM, key_type=KeyType.DES)
     card.power_on()
     printed["factory_state"](card)
     assert card.image() == blank.image()

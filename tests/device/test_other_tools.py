@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+import random
 import shutil
 import subprocess
 import sys
@@ -30,6 +30,7 @@ from tests.device.conftest import PutIn, reader_name
 from tests.device.pn532 import Pn532
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
+RANDOM = random.Random(1).randbytes
 NDEF_NAME = bytes.fromhex("D2760000850101")
 NDEF_FILE = 0xE104
 MESSAGE = bytes(range(256)) * 2
@@ -40,7 +41,7 @@ RunTool = Callable[..., str]
 
 
 def factory_card(generation: str) -> VirtualCard:
-    return VirtualCard(UID, secrets.token_bytes, generation=generation, key_type=KeyType.DES)
+    return VirtualCard(UID, RANDOM, generation=generation, key_type=KeyType.DES)
 
 
 @pytest.fixture(params=GENERATIONS)

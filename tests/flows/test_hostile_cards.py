@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.errors import CardGone
@@ -15,6 +15,7 @@ from terminal.session.open import MAX_BYTES, MAX_EXCHANGES
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
 from tests.flows.conftest import FRONT, OpenTown
+from tests.properties import examples
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
 
@@ -96,7 +97,7 @@ class ScriptedCard:
         return answer
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     answers=st.lists(
         st.binary(max_size=300) | st.binary(max_size=60).map(lambda b: b + b"\x91\x00"), max_size=12

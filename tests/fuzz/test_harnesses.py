@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import ENGINE
 from tests.fuzz.harness import CORPUS, HARNESSES, corpus, run_mutations
+from tests.properties import examples
 
 ROOT = Path(__file__).parents[2]
 SLOW = {"card", "terminal_answers", "terminal_content", "region_document", "transcript"}
@@ -36,9 +37,10 @@ def test_mutations_are_survived(name: str) -> None:
     assert run_mutations(name, runs=runs, seed=1) == runs
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("name", HARNESSES)
 def test_any_bytes_are_survived(name: str) -> None:
-    @settings(max_examples=30 if name in SLOW else 100, deadline=None, database=None)
+    @examples(30 if name in SLOW else 100)
     @given(st.binary(max_size=300) | st.sampled_from(corpus(name)).map(lambda data: data[:-1]))
     def survives(data: bytes) -> None:
         HARNESSES[name](data)
@@ -49,7 +51,7 @@ def test_any_bytes_are_survived(name: str) -> None:
 def test_a_short_guided_run(tmp_path: Path) -> None:
     """With atheris where it is installed, with mutations where not: the command works and finds nothing."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "card", "--seconds", "20", "--runs", "400"],
+        [sys.executable, "-m", "tests.fuzz", "card", "--seconds", "20", "--runs", "400", "--seed", "1"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

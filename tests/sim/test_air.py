@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.air import BIT_RATES_KBIT, FRAME_SIZES_BYTES, AirModel, VirtualClock, compute_ms
@@ -39,7 +39,6 @@ def test_pseudo_apdus_are_not_on_air() -> None:
     assert AirModel().exchange_ms(bytes.fromhex("FFCA000000"), bytes(9)) == 0
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(BIT_RATES_KBIT),
     st.sampled_from(FRAME_SIZES_BYTES),

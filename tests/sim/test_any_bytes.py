@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.card.commands import COMMANDS
 from sim.card.other import NotDesfire
+from tests.properties import examples
 from tests.sim.bench import FULL, MASTER, READ_WRITE, UID, Bench, debit, example, write_record
 
 INSTRUCTIONS = sorted({*COMMANDS, 0x71, 0x77, 0xAF, 0xAA, 0xF0, 0x00, 0xFF})
@@ -41,7 +42,7 @@ def locked(*, proving: bool = False) -> Bench:
     return bench
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(messages, min_size=1, max_size=12))
 def test_any_sequence_is_answered_and_changes_nothing_behind_a_key(commands: list[bytes]) -> None:
     bench = locked(proving=True)
@@ -53,7 +54,7 @@ def test_any_sequence_is_answered_and_changes_nothing_behind_a_key(commands: lis
     assert [files[n] for n in ("01", "02", "03", "0F")] == protected
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(messages, min_size=1, max_size=6))
 def test_any_sequence_inside_a_session_commits_nothing(commands: list[bytes]) -> None:
     bench = locked()
@@ -66,7 +67,7 @@ def test_any_sequence_inside_a_session_commits_nothing(commands: list[bytes]) ->
     assert (files["03"]["value"], files["02"]["records"]) == (1000, [])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.sampled_from(INSTRUCTIONS), st.binary(max_size=40), st.sampled_from([0, 1, 3]))))
 def test_well_protected_nonsense_is_answered(commands: list[tuple[int, bytes, int]]) -> None:
     """Random parameters under a valid MAC reach the commands themselves."""
@@ -86,7 +87,6 @@ def test_well_protected_nonsense_is_answered(commands: list[tuple[int, bytes, in
             bench.begin(READ_WRITE)
 
 
-@settings(deadline=None)
 @given(messages)
 def test_a_card_that_is_no_desfire_answers_everything(command: bytes) -> None:
     answer = NotDesfire(UID).transmit(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import random
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,25 @@ from sim.profile import load_profile
 from sim.reload_desk import ReloadDesk
 
 DAY = date(2026, 9, 15)
+RANDOM = random.Random(1).randbytes
 
 
 def card_of(profile: str) -> VirtualCard:
-    card = issue(load_profile(profile), load_lab_keys(), 34, DAY, secrets.token_bytes)
+    card = issue(load_profile(profile), load_lab_keys(), 34, DAY, RANDOM)
     assert isinstance(card, VirtualCard)
     return card
 
 
 def desk_of(card: VirtualCard) -> ReloadDesk:
     card.power_on()
-    return ReloadDesk(card, load_lab_keys().for_card(card.uid, 34), secrets.token_bytes)
+    return ReloadDesk(card, load_lab_keys().for_card(card.uid, 34), RANDOM)
 
 
 @pytest.mark.parametrize("profile", ["adult_purse", "social_pack_45", "half_personalised", "foreign_desfire"])
 def test_round_trip_keeps_everything(tmp_path: Path, profile: str) -> None:
     card = card_of(profile)
     save_card(card, tmp_path / "card.json")
-    again = load_card(tmp_path / "card.json", secrets.token_bytes)
+    again = load_card(tmp_path / "card.json", RANDOM)
     assert again.memory == card.memory
     assert again.image() == card.image()
     assert again.generation == card.generation
@@ -45,7 +46,7 @@ def test_round_trip_keeps_everything(tmp_path: Path, profile: str) -> None:
 
 def test_loaded_card_authenticates_and_spends(tmp_path: Path) -> None:
     save_card(card_of("adult_purse"), tmp_path / "card.json")
-    desk = desk_of(load_card(tmp_path / "card.json", secrets.token_bytes))
+    desk = desk_of(load_card(tmp_path / "card.json", RANDOM))
     desk.set_purse(12345, datetime(2026, 9, 15, tzinfo=UTC))
     view = desk.read()
     assert view.purse_minor == view.event.balance_after_minor == 12345
@@ -83,7 +84,7 @@ def test_damage_is_refused(tmp_path: Path, change: Any, says: str) -> None:
     save_card(card_of("adult_purse"), path)
     _edit(path, change)
     with pytest.raises(ImageFault, match=says):
-        load_card(path, secrets.token_bytes)
+        load_card(path, RANDOM)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
@@ -91,7 +92,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "card.json"
     path.write_bytes(content)
     with pytest.raises(ImageFault):
-        load_card(path, secrets.token_bytes)
+        load_card(path, RANDOM)
 
 
 def test_every_cut_of_the_file_is_refused(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_every_cut_of_the_file_is_refused(tmp_path: Path) -> None:
     for length in range(0, len(whole), 97):
         path.write_bytes(whole[:length])
         with pytest.raises(ImageFault):
-            load_card(path, secrets.token_bytes)
+            load_card(path, RANDOM)
 
 
 class TestCommands:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from cardproto.errors import CardGone, ExchangeTimeout
@@ -17,6 +17,7 @@ from sim.card.other import NotDesfire
 from sim.disturbed import DisturbedCard
 from sim.faults import silence, tear_after, tear_before
 from sim.vpcd import Card, VpcdBridge, VpcdFault
+from tests.properties import examples
 
 ATR = bytes.fromhex("3B8180018080")
 UID = bytes.fromhex("04A1B2C3D4E5F6")
@@ -315,7 +316,7 @@ def test_a_fault_plan_disturbs_the_presentation(
     finish(driver, bridge)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=st.lists(st.binary(max_size=300), max_size=8))
 def test_any_messages_are_answered_in_order(messages: list[bytes]) -> None:
     driver = Driver()

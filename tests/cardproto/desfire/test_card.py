@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.desfire.application import PICC_AES_KEY, PICC_AID, KeySettings
@@ -29,6 +29,7 @@ from cardproto.errors import CardGone, IntegrityError, ProtocolError, StatusErro
 from sim.card.virtual import VirtualCard
 from tests.cardproto.cards import UID, blank_card, numbers, terminal_end
 from tests.cardproto.scripted import TamperingConnection
+from tests.properties import examples
 
 ZERO = bytes(16)
 TMK = bytes(range(16))
@@ -347,7 +348,7 @@ any_settings = st.one_of(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(any_settings)
 def test_any_settings_survive_creation_and_enquiry(wanted: FileSettings) -> None:
     card = terminal_end(blank_card())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ from sim.card import VirtualCard
 from tests.cardproto.scripted import TamperingConnection
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
+RANDOM = random.Random(1).randbytes
 APPLICATION = bytes.fromhex("C0FFEE")
 STANDARD, BACKUP, VALUE, LINEAR, CYCLIC = 1, 2, 3, 4, 5
 RIGHTS = AccessRights(1, 1, 1, 0)
@@ -55,12 +56,12 @@ class Way:
         secret = self.keys[number] if key is None else key
         match self.method:
             case "aes":
-                card.authenticate_aes(number, AesKey(secret), secrets.token_bytes(16))
+                card.authenticate_aes(number, AesKey(secret), RANDOM(16))
             case "iso":
                 des = DesKey(secret)
-                card.authenticate_iso(number, des, secrets.token_bytes(des.random_bytes))
+                card.authenticate_iso(number, des, RANDOM(des.random_bytes))
             case _:
-                card.authenticate_d40(number, DesKey(secret), secrets.token_bytes(8))
+                card.authenticate_d40(number, DesKey(secret), RANDOM(8))
 
 
 SINGLE = (b"SingleDE" * 2, b"ANOTHER1" * 2)
@@ -83,7 +84,7 @@ def terminal_end(connection: CardConnection) -> DesfireCard:
 
 def workshop(way: Way, mode: CommMode, generation: str = "EV1") -> VirtualCard:
     """A factory card with one application of every kind of file, made through the conversation under test."""
-    virtual = VirtualCard(UID, secrets.token_bytes, generation=generation, key_type=KeyType.DES)
+    virtual = VirtualCard(UID, RANDOM, generation=generation, key_type=KeyType.DES)
     card = terminal_end(virtual)
     card.select_application(PICC_AID)
     card.authenticate_d40(0, DesKey(bytes(16)), bytes(8))
@@ -180,7 +181,7 @@ def test_keys_change_and_the_session_ends_with_its_own(way: Way) -> None:
 
 def test_the_card_key_goes_through_every_kind() -> None:
     """Factory DES, 2K3DES, 3K3DES, AES and back, each session changing the kind of the key it was begun with."""
-    card = terminal_end(VirtualCard(UID, secrets.token_bytes, generation="EV1", key_type=KeyType.DES))
+    card = terminal_end(VirtualCard(UID, RANDOM, generation="EV1", key_type=KeyType.DES))
     keys: list[tuple[KeyType, bytes]] = [
         (KeyType.DES, DOUBLE[0]),
         (KeyType.TRIPLE_DES_3K, TRIPLE[0]),
@@ -200,15 +201,15 @@ def test_the_card_key_goes_through_every_kind() -> None:
 
 def authenticate(card: DesfireCard, kind: KeyType, secret: bytes) -> None:
     if kind is KeyType.AES:
-        card.authenticate_aes(0, AesKey(secret), secrets.token_bytes(16))
+        card.authenticate_aes(0, AesKey(secret), RANDOM(16))
     else:
         key = DesKey(secret)
-        card.authenticate_iso(0, key, secrets.token_bytes(key.random_bytes))
+        card.authenticate_iso(0, key, RANDOM(key.random_bytes))
 
 
 @pytest.mark.parametrize("way", WAYS[2:], ids=lambda way: way.name)
 def test_the_card_is_configured_formatted_and_limited(way: Way) -> None:
-    virtual = VirtualCard(UID, secrets.token_bytes, generation="EV1", key_type=KeyType.DES)
+    virtual = VirtualCard(UID, RANDOM, generation="EV1", key_type=KeyType.DES)
     card = terminal_end(virtual)
     card.authenticate_iso(0, DesKey(bytes(16)), bytes(8))
     card.change_key(PICC_KEY[way.type], way.keys[0], 1, key_type=way.type)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.channel import CardChannel
@@ -24,6 +24,7 @@ from cardproto.errors import (
 from cardproto.resident.layout import AID, FILE_CREDENTIAL, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
 from tests.cardproto.cards import KEYS, authenticated, numbers, resident_card, terminal_end
 from tests.cardproto.scripted import AnsweringConnection, ScriptedConnection, TamperingConnection
+from tests.properties import examples
 
 KEY = AesKey(KEYS.validate)
 RND_A = numbers("terminal")(16)
@@ -305,7 +306,7 @@ answers = (
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(answers, min_size=1, max_size=6))
 def test_whatever_a_card_answers_ends_in_an_error_of_ours_or_a_value(given_answers: list[bytes]) -> None:
     talks: list[Callable[[DesfireCard], object]] = [

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.canteen.accounts import hot_minor
@@ -23,6 +23,7 @@ from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, build_record, parse_record
+from tests.properties import examples
 from tests.terminal.canteen.school import (
     CASHIER,
     POLICY,
@@ -40,7 +41,7 @@ from tests.terminal.journal.samples import intent
 
 DAYS = ("2026-09-15", "2026-09-16", "2026-09-30")
 SOURCES = ("federal", "regional", "municipal", "parents")
-BRIEF = settings(max_examples=100, deadline=None)
+BRIEF = examples(100)
 Rows = list[tuple[tuple[int, int], AnyRecord]]
 
 lines = st.builds(
@@ -259,7 +260,7 @@ hands = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(hands)
 def test_m_40_whatever_the_staff_does_report_accounts_and_records_agree(
     script: list[tuple[str, ...]],

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.desfire.crypto import AesKey
@@ -34,6 +34,7 @@ from terminal.journal.records import (
     parse_record,
 )
 from terminal.sync import wire
+from tests.properties import examples
 from tests.terminal.journal.samples import committed, intent, refused
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -276,7 +277,7 @@ def check_days(office: Office) -> None:
 
 
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 60))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
     rng = random.Random(seed)
     town = Town(rng)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth
 
@@ -15,6 +15,7 @@ from terminal.collector import openapi
 from terminal.collector.enrolment import Enrolment
 from terminal.journal.records import Started
 from terminal.sync.wire import BATCH_TYPE
+from tests.properties import examples
 from tests.terminal.collector.office import HandClock, Terminal, Town
 from tests.terminal.collector.test_service import running
 from tests.terminal.journal.samples import INTENT, day
@@ -58,6 +59,7 @@ def served(tmp_path_factory):
 OPERATIONS = [(path, method) for path, methods in openapi.document()["paths"].items() for method in methods]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=lambda part: part)
 def test_the_application_does_what_its_document_says(served, path, method):
     schema, token = served
@@ -65,10 +67,8 @@ def test_the_application_does_what_its_document_says(served, path, method):
     cases = (schema[path][method].as_strategy(generation_mode=mode) for mode in modes)
 
     @given(case=st.one_of(*cases))
-    @settings(
-        max_examples=30,
-        deadline=None,
-        database=None,
+    @examples(
+        30,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

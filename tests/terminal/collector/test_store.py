@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.collector import books_file
@@ -17,6 +17,7 @@ from terminal.collector.store import MAX_UNKNOWN, Alarm, AlarmKind, CollectorSto
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.sync import wire
+from tests.properties import examples
 from tests.terminal.cli.inside import runner
 from tests.terminal.sync.station import Collector
 
@@ -90,7 +91,7 @@ def test_the_acknowledgement_names_the_newest_row_held(enrolled):
 
 
 @given(deliveries=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12)), max_size=12))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_duplicates_delays_and_any_order_end_in_a_prefix(deliveries):
     with tempfile.TemporaryDirectory() as folder:
         collector = Collector(Path(folder))

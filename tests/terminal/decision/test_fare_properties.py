@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy, build_event, parse_event
@@ -18,6 +18,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.policy.document import load_region
 from terminal.policy.policy import Policy
+from tests.properties import examples
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import LAST, Rider, rules
 from tests.terminal.decision.test_caps import clam_card, tiger
@@ -26,7 +27,7 @@ from tests.terminal.decision.test_checkin import belgorod
 REGIONS = ("volgograd", "sakhalin", "tyumen", "novosibirsk", "st_petersburg")
 POLICIES = (*(Policy.of(load_region(name)) for name in REGIONS), clam_card(), tiger(), belgorod())
 START = datetime(2025, 10, 2, tzinfo=UTC)
-BRIEF = settings(max_examples=120, deadline=None)
+BRIEF = examples(120)
 
 
 DAYS = st.dates(date(2025, 9, 1), date(2026, 3, 1))
@@ -186,7 +187,7 @@ def by_tier(region: str, zones: set[int]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("region", "policy"), [("clam", clam_card()), ("tiger", tiger())])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(plan=WEEK_OF_RIDES)
 def test_no_day_and_no_week_costs_more_than_its_cap(
     region: str, policy: Policy, plan: list[tuple[int, int, int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy, build_event, parse_event
@@ -13,6 +13,7 @@ from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, TapContext
+from tests.properties import examples
 from tests.terminal.decision.rider import DEMO
 
 EPOCH = datetime(2026, 9, 1, tzinfo=UTC)
@@ -58,7 +59,7 @@ CONTEXTS = st.builds(
     route=st.integers(1, 3),
     direction=st.integers(0, 1),
 )
-BRIEF = settings(max_examples=200, deadline=None)
+BRIEF = examples(200)
 
 
 def taps_at(card: CardSnapshot) -> st.SearchStrategy[datetime]:

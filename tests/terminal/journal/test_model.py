@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,6 +13,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Intent, NotCommitted, ShiftClosed, ShiftOpened
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
+from tests.properties import examples
 from tests.terminal.journal.samples import committed, intent, refused
 
 KEY = JournalKey(bytes(range(32)))
@@ -105,4 +105,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournal = JournalMachine.TestCase
-TestJournal.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestJournal.settings = examples(30, stateful_step_count=25)

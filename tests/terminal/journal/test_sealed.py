@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import JournalDamaged, JournalSealed, KeyFileError
@@ -16,6 +16,7 @@ from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import SEALED_BYTES, Broken, Contents, JournalKey, Place
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
+from tests.properties import examples
 from tests.terminal.journal.samples import CARD, INTENT, day, intent
 
 KEY = JournalKey(bytes(range(32)))
@@ -180,7 +181,7 @@ def contents(path):
         reader.close()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_any_changed_bytes_of_the_file_are_found_or_mean_nothing(original, tmp_path_factory, data):
     content = bytearray(original.read_bytes())
@@ -198,7 +199,7 @@ def test_any_changed_bytes_of_the_file_are_found_or_mean_nothing(original, tmp_p
         assert contents(path) == contents(original)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_any_changed_row_is_named(original, tmp_path_factory, data):
     """Rows deleted, copied over one another, moved, cut off: the first that is wrong is named, and none before it."""

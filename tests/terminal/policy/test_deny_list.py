@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.deny_list import NOBODY, DenyListFile, build_deny_list, key_id
+from tests.properties import examples
 
 KEY = b"k" * 32
 HEADER_BYTES = 14
@@ -28,7 +29,7 @@ def built(tmp_path: Path, *numbers: int) -> Path:
     return path
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(listed=st.sets(st.integers(0, 2**64 - 1), max_size=50), others=st.sets(st.integers(0, 2**64 - 1)))
 def test_exactly_the_listed_are_found(
     tmp_path_factory: pytest.TempPathFactory, listed: set[int], others: set[int]

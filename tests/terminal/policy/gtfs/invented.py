@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -29,10 +29,11 @@ from terminal.policy.gtfs.tables import (
     Timeframe,
     TransferType,
 )
+from tests.properties import examples
 from tests.terminal.policy.gtfs import reading
 from tests.terminal.policy.gtfs.feeds import ZONE, at
 
-BRIEF = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BRIEF = examples(60, suppress_health_check=[HealthCheck.too_slow])
 
 STOPS = (
     Stop(stop_id="station", location_type=LocationType.STATION),
