@@ -10,7 +10,7 @@ from typing import Final
 
 from terminal.collector.store import RESTORE, connect
 from terminal.errors import CollectorDamaged, CollectorError
-from terminal.journal.database import DATABASE_ERRORS, means_damage
+from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of
 
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "terminals")
@@ -49,7 +49,9 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
         ) from error
     except DATABASE_ERRORS as error:
         if means_damage(source, error):
-            raise CollectorDamaged(f"collector database {source} is damaged: {error}", RESTORE) from error
+            raise CollectorDamaged(
+                f"collector database {source} is damaged: {said_of(error)}", RESTORE
+            ) from error
         raise CollectorError(
             f"backup to {target} failed: {error}", "Check both disks, then try again."
         ) from error

@@ -13,7 +13,7 @@ from terminal.collector.days import By, DaySum, FilledCell, day_sums
 from terminal.collector.store import CollectorStore, connect
 from terminal.collector.totals import Totals
 from terminal.errors import CollectorDamaged, CollectorError
-from terminal.journal.database import DATABASE_ERRORS, means_damage
+from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of
 
 # By skipping from day to day in the index, however many cells a day has.
 _DAYS: Final = """
@@ -112,7 +112,7 @@ class BooksReader:
         except DATABASE_ERRORS as error:
             if means_damage(self._path, error):
                 raise CollectorDamaged(
-                    f"the collector's books {self._path} are damaged: {error}",
+                    f"the collector's books {self._path} are damaged: {said_of(error)}",
                     "Stop the collector and delete them: they are made again from the records. "
                     "If it comes again, `terminal collector backup` checks the records themselves.",
                 ) from error

@@ -25,7 +25,7 @@ from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
 from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
-from terminal.journal.database import DATABASE_ERRORS, means_damage, transaction
+from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, Reason, encode
 
 RESTORE: Final = (
@@ -328,7 +328,7 @@ class CollectorStore:
         except DATABASE_ERRORS as error:
             if means_damage(self._path, error):
                 raise CollectorDamaged(
-                    f"collector database {self._path} is damaged: {error}", RESTORE
+                    f"collector database {self._path} is damaged: {said_of(error)}", RESTORE
                 ) from error
             raise CollectorError(
                 f"collector database {self._path} failed: {error}",

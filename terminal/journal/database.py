@@ -55,6 +55,7 @@ _CONTENT_CODES: Final = frozenset(
         sqlite3.SQLITE_FORMAT,
     }
 )
+_MOST_A_SOUND_FILE_ASKS: Final = 1 << 24
 _WRITE_VERSION_AT: Final = 18
 _NEWEST_WRITE_VERSION: Final = 2  # WAL; SQLite opens a file that states a higher one for reading only
 
@@ -261,7 +262,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def means_damage(path: Path, error: DatabaseError) -> bool:
     """Whether only the content of the database at `path` explains `error`: no lock, right or disk, and no full one."""
     if isinstance(error, MemoryError):
-        return False  # a damaged length asks for gigabytes, but a small machine can run out, too
+        return not _memory_is_short()
     code = _code_of(error)
     if code is None:
         # Of the sqlite3 module itself: text that is no UTF-8. Wrong use (a closed connection) is a ProgrammingError.
@@ -269,6 +270,20 @@ def means_damage(path: Path, error: DatabaseError) -> bool:
     if code == sqlite3.SQLITE_READONLY:
         return _write_version(path) > _NEWEST_WRITE_VERSION
     return code in _CONTENT_CODES
+
+
+def said_of(error: DatabaseError) -> str:
+    """The error's own words, for a person."""
+    return str(error) or "a length that no memory holds"
+
+
+def _memory_is_short() -> bool:
+    """Whether not even what a sound row or page could need is left: then SQLite's request was no damaged length."""
+    try:
+        bytearray(_MOST_A_SOUND_FILE_ASKS)
+    except MemoryError:
+        return True
+    return False
 
 
 def _code_of(error: DatabaseError) -> int | None:
@@ -299,11 +314,10 @@ def journal_error(path: Path, error: DatabaseError | JournalError) -> JournalErr
     if isinstance(error, JournalError):
         return error
     if means_damage(path, error):
-        return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
+        return JournalDamaged(f"journal {path} is damaged: {said_of(error)}", KEEP_ASIDE)
     if isinstance(error, MemoryError):
         return JournalError(
-            f"journal {path} asks for more memory than there is",
-            f"Try again with more free memory; if it stays, the file is damaged. {KEEP_ASIDE}",
+            f"there is no memory left to read journal {path}", "Free memory, then start again."
         )
     return _disk_error(path, error)
 

@@ -24,6 +24,7 @@ from terminal.journal.database import (
     contents_of,
     journal_error,
     means_damage,
+    said_of,
 )
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
@@ -128,7 +129,7 @@ class _Check:
         except DATABASE_ERRORS as error:
             if not means_damage(self._path, error):
                 raise
-            problem = f"the file is damaged after row {self._head.sequence}: {error}"
+            problem = f"the file is damaged after row {self._head.sequence}: {said_of(error)}"
         start = self._state.base.sequence
         rows = max(0, self._head.sequence - start)
         return Verification(

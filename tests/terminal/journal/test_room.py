@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
-from terminal.journal import room
+from terminal.journal import database, room
 from terminal.journal.checkpoint import Notary, sign_checkpoint
 from terminal.journal.database import journal_error
 from terminal.journal.journal import Journal
@@ -163,6 +164,14 @@ def failed(code: int) -> sqlite3.OperationalError:
 def test_damage_is_what_only_the_content_explains(tmp_path, code, error):
     """A sound file (here: none) is never put aside because the disk, a right or a lock stood in the way."""
     assert type(journal_error(tmp_path / "journal.db", failed(code))) is error
+
+
+def test_a_length_no_memory_holds_is_damage_and_a_machine_without_memory_is_not(tmp_path, monkeypatch):
+    """SQLite answers both with the same error."""
+    path = tmp_path / "journal.db"
+    assert type(journal_error(path, MemoryError())) is JournalDamaged
+    monkeypatch.setattr(database, "_MOST_A_SOUND_FILE_ASKS", sys.maxsize)
+    assert type(journal_error(path, MemoryError())) is JournalError
 
 
 def test_wrong_use_of_a_connection_is_no_damage(tmp_path):
