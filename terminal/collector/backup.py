@@ -48,7 +48,7 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
             f"backup to {target} failed: {error.strerror}", "Check room and rights."
         ) from error
     except DATABASE_ERRORS as error:
-        if means_damage(source, error):
+        if means_damage(error):
             raise CollectorDamaged(
                 f"collector database {source} is damaged: {said_of(error)}", RESTORE
             ) from error

@@ -91,7 +91,7 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
         raise CollectorError(
             f"{path} are not the collector's books", "Move the file away; books are made anew."
         )
-    elif _made_for(connection, path) != made_for:
+    elif _made_for(connection) != made_for:
         connection.close()
         return begin_anew(path, made_for)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -114,12 +114,12 @@ def _is_new(connection: sqlite3.Connection) -> bool:
     return bool(tables == 0)
 
 
-def _made_for(connection: sqlite3.Connection, path: Path) -> dict[str, str]:
+def _made_for(connection: sqlite3.Connection) -> dict[str, str]:
     """Nothing when that cannot be told from what the file holds; a lock or a failing disk raises."""
     try:
         return dict(connection.execute("SELECT name, value FROM made_for"))
     except DATABASE_ERRORS as error:
-        if not means_damage(path, error):
+        if not means_damage(error):
             raise
         return {}
 

@@ -110,7 +110,7 @@ class BooksReader:
         try:
             yield
         except DATABASE_ERRORS as error:
-            if means_damage(self._path, error):
+            if means_damage(error):
                 raise CollectorDamaged(
                     f"the collector's books {self._path} are damaged: {said_of(error)}",
                     "Stop the collector and delete them: they are made again from the records. "

@@ -25,7 +25,7 @@ from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
 from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
-from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of, transaction
+from terminal.journal.database import DATABASE_ERRORS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, Reason, encode
 
 RESTORE: Final = (
@@ -149,6 +149,7 @@ class CollectorStore:
         self._path = path
         self._lock = threading.Lock()
         self._arrived: set[int] = set()
+        _require_sound_header(path)
         with self._reported():
             self._connection = connect(path)
             self._prepare()
@@ -326,7 +327,7 @@ class CollectorStore:
         try:
             yield
         except DATABASE_ERRORS as error:
-            if means_damage(self._path, error):
+            if means_damage(error):
                 raise CollectorDamaged(
                     f"collector database {self._path} is damaged: {said_of(error)}", RESTORE
                 ) from error
@@ -334,6 +335,17 @@ class CollectorStore:
                 f"collector database {self._path} failed: {error}",
                 "Check the disk and its rights, then start again.",
             ) from error
+
+
+def _require_sound_header(path: Path) -> None:
+    try:
+        changed = path.exists() and cannot_be_written(path)
+    except OSError as error:
+        raise CollectorError(
+            f"collector database {path} cannot be read: {error.strerror}", "Check its rights."
+        ) from error
+    if changed:
+        raise CollectorDamaged(f"the header of collector database {path} was changed", RESTORE)
 
 
 def _short(value: bytes) -> str:

@@ -56,8 +56,9 @@ _CONTENT_CODES: Final = frozenset(
     }
 )
 _MOST_A_SOUND_FILE_ASKS: Final = 1 << 24
+_MAGIC: Final = b"SQLite format 3\0"
 _WRITE_VERSION_AT: Final = 18
-_NEWEST_WRITE_VERSION: Final = 2  # WAL; SQLite opens a file that states a higher one for reading only
+_NEWEST_WRITE_VERSION: Final = b"\x02"  # WAL; SQLite opens a file that states a higher one for reading only
 
 _SOUND_STATE: Final = """
 SELECT count(*), coalesce(sum(
@@ -84,6 +85,8 @@ def connect_writer(path: Path, contents: Contents) -> sqlite3.Connection:
     try:
         if not path.exists():
             _create(path, contents)
+        if cannot_be_written(path):
+            raise JournalDamaged(f"the header of journal {path} was changed", KEEP_ASIDE)
         connection = connect(path)
         check_schema(connection, path)
         _use_wal(connection)
@@ -259,16 +262,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def means_damage(path: Path, error: DatabaseError) -> bool:
-    """Whether only the content of the database at `path` explains `error`: no lock, right or disk, and no full one."""
+def means_damage(error: DatabaseError) -> bool:
+    """Whether only the content of a database explains `error`: no lock, right or disk, and no full one."""
     if isinstance(error, MemoryError):
         return not _memory_is_short()
     code = _code_of(error)
     if code is None:
         # Of the sqlite3 module itself: text that is no UTF-8. Wrong use (a closed connection) is a ProgrammingError.
         return isinstance(error, UnicodeDecodeError | sqlite3.OperationalError)
-    if code == sqlite3.SQLITE_READONLY:
-        return _write_version(path) > _NEWEST_WRITE_VERSION
     return code in _CONTENT_CODES
 
 
@@ -292,14 +293,14 @@ def _code_of(error: DatabaseError) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _write_version(path: Path) -> int:
-    """What the header states; 0 when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(_WRITE_VERSION_AT + 1)
-    except OSError:
-        return 0
-    return header[_WRITE_VERSION_AT] if len(header) > _WRITE_VERSION_AT else 0
+def cannot_be_written(path: Path) -> bool:
+    """Whether the database's header forbids SQLite to write, which then looks like a missing right.
+
+    Only before the file is opened: closing another handle of it drops this process's locks. Raises OSError.
+    """
+    with path.open("rb") as file:
+        header = file.read(_WRITE_VERSION_AT + 1)
+    return header.startswith(_MAGIC) and header[_WRITE_VERSION_AT:] > _NEWEST_WRITE_VERSION
 
 
 def raise_ours(path: Path, error: DatabaseError | JournalError) -> NoReturn:
@@ -313,7 +314,7 @@ def journal_error(path: Path, error: DatabaseError | JournalError) -> JournalErr
     """The error of ours that `error` means for the journal at `path`; ours pass unchanged."""
     if isinstance(error, JournalError):
         return error
-    if means_damage(path, error):
+    if means_damage(error):
         return JournalDamaged(f"journal {path} is damaged: {said_of(error)}", KEEP_ASIDE)
     if isinstance(error, MemoryError):
         return JournalError(

@@ -195,7 +195,7 @@ def _state_1(connection: sqlite3.Connection, path: Path) -> State:
         ).fetchone()
         notes = connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence").fetchall()
     except DATABASE_ERRORS as error:
-        if not means_damage(path, error):
+        if not means_damage(error):
             raise
         raise state_changed(path) from error
     if line is None or [type(value) for value in line] != [int, int, bytes, int, int, bytes]:

@@ -77,7 +77,7 @@ def verify(
         return Verification(0, 0, 0, error.what)
     try:
         connection.execute("BEGIN")  # one view, whatever the terminal appends meanwhile
-        return _Check(path, connection, contents_of(connection, path, key), identities).run()
+        return _Check(connection, contents_of(connection, path, key), identities).run()
     except JournalSealed:
         raise
     except JournalDamaged as error:
@@ -97,12 +97,10 @@ class _Check:
 
     def __init__(
         self,
-        path: Path,
         connection: sqlite3.Connection,
         contents: Contents,
         identities: Sequence[Ed25519PublicKey],
     ) -> None:
-        self._path = path
         self._connection = connection
         self._contents = contents
         self._identities = identities
@@ -127,7 +125,7 @@ class _Check:
         except _Found as found:
             problem = str(found)
         except DATABASE_ERRORS as error:
-            if not means_damage(self._path, error):
+            if not means_damage(error):
                 raise
             problem = f"the file is damaged after row {self._head.sequence}: {said_of(error)}"
         start = self._state.base.sequence

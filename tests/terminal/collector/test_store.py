@@ -233,7 +233,7 @@ def test_another_file_is_not_a_collector_database(tmp_path):
         CollectorStore(tmp_path / "text")
 
 
-@pytest.mark.parametrize(("at", "value"), [(44, b"\xff" * 4), (0, b"\xff"), (18, b"\xff\xff")])
+@pytest.mark.parametrize(("at", "value"), [(44, b"\xff" * 4), (0, b"\xff"), (18, b"\xff\xff"), (18, b"\xff")])
 def test_a_database_that_only_its_content_makes_unusable_is_damaged(
     tmp_path, monkeypatch, capfd, collector, at, value
 ):
@@ -249,7 +249,8 @@ def test_a_database_that_only_its_content_makes_unusable_is_damaged(
     assert told("collector", "alarms", "--folder", folder).returncode == 0
     content = (folder / "collector.db").read_bytes()
     (folder / "collector.db").write_bytes(content[:at] + value + content[at + len(value) :])
-    for command in (("alarms",), ("backup", tmp_path / "copy")):
+    commands = [("alarms",), *([] if value == b"\xff" and at else [("backup", tmp_path / "copy")])]
+    for command in commands:  # a copy only reads, and that a changed write version does not keep it from
         finished = told("collector", *command, "--folder", folder)
         assert (finished.returncode, "put a backup in its place" in finished.stderr) == (42, True), finished
 
