@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminal.cli.storm_digest import Digest
 from terminal.cli.storm_plan import Kind
 from terminal.cli.storm_town import StormTown
 from terminal.cli.town import purse_minor
@@ -44,6 +45,8 @@ class Findings:
     charged_minor: int = 0
     faults_injected: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    digests: list[tuple[int, Digest]] = field(default_factory=list)
+    """Of each town, with its seed, where one was asked for."""
 
     @property
     def sound(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -11,7 +13,7 @@ from sim.air import VirtualClock
 from sim.reader import SimReader
 from terminal.cli.storm_plan import Kind
 from terminal.collector.intake import Reply, refuse
-from terminal.errors import CollectorError
+from terminal.errors import CollectorError, JournalError
 from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
@@ -51,11 +53,16 @@ class StormJournal(Journal):
     promised: dict[int, AnyRecord]
     """Every record reported as durable, by sequence; handed on from one opening to the next."""
     reused: int = 0
+    steady: bool = False
+    """Each flush is over before the terminal goes on, and no quiet moment comes by itself: what a crash finds then
+    follows from the plan and not from how fast this machine is."""
 
     def begin(self, record: AnyRecord, *, sequence: int | None = None) -> Pending:
         if self.dies == Kind.CRASH_BEGIN:
             raise Died
         pending = super().begin(record, sequence=sequence)
+        if self.steady:
+            self._rest()
         if isinstance(record, Intent):
             if self.dies == Kind.CRASH_DURABLE:
                 pending.wait()
@@ -70,6 +77,18 @@ class StormJournal(Journal):
         if self.dies == Kind.CRASH_OUTCOME:
             raise Died
         return sequence
+
+    def checkpoint(self) -> None:
+        self._writer.submit(super()._when_quiet, vital=False).wait()
+
+    def _when_quiet(self, connection: sqlite3.Connection) -> None:
+        if not self.steady:
+            super()._when_quiet(connection)
+
+    def _rest(self) -> None:
+        """Return when all that was begun has ended, well or not; who waits for a record hears which."""
+        with suppress(JournalError):
+            self._writer.submit(lambda _: None, vital=False).wait()
 
     def keep(self, sequence: int, record: AnyRecord) -> None:
         self.reused += self.promised.setdefault(sequence, record) != record

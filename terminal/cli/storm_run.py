@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from terminal.cli.storm_check import Findings, check
+from terminal.cli.storm_digest import Digest, Listener, digest_of, together
 from terminal.cli.storm_disk import available
 from terminal.cli.storm_plan import NEEDS_APSW, Kind, Planner, Step
 from terminal.cli.storm_town import Storm, open_storm_town, play, split_terminals
@@ -76,8 +77,13 @@ class StormResult:
     unavailable: tuple[str, ...] = ()
     journals_in_memory: bool = False
 
+    @property
+    def digest(self) -> Digest | None:
+        """Of all towns; None when none was asked for, or a violation ended the storm at some town or other."""
+        return together(self.findings.digests) if self.findings.digests and not self.violations else None
+
     def as_json(self) -> dict[str, Any]:
-        found = self.findings
+        found, digest = self.findings, self.digest
         return {
             "seed": self.seed,
             "taps": found.taps,
@@ -99,6 +105,7 @@ class StormResult:
             "taps_per_s": round(found.taps / self.wall_s, 1) if self.wall_s else 0.0,
             "wall_s": round(self.wall_s, 1),
             "violations": msgspec.to_builtins(self.violations),
+            **({"digest": digest.as_json()} if digest else {}),
         }
 
 
@@ -107,8 +114,10 @@ def play_town(
     steps: Sequence[Step],
     progress: Progress = lambda _taps, _faults: None,
     folder: Path | None = None,
+    *,
+    digest: bool = False,
 ) -> Findings:
-    """One town from opening to audit. Whatever ends it early is a problem found, too."""
+    """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too."""
     told = Storm()
 
     def on_step(count: Storm) -> None:
@@ -122,8 +131,11 @@ def play_town(
             with open_storm_town(
                 Path(place), town.seed, town.terminals, town.riders, town.pupils, disks=available()
             ) as opened:
+                listener = Listener(opened) if digest else None
                 play(opened, steps, on_step)
                 found = check(opened)
+                if listener:
+                    found.digests.append((town.seed, digest_of(opened, listener)))
                 progress(found.taps - told.taps, found.faults_injected.total() - told.restarts)
                 return found
         except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
@@ -145,13 +157,16 @@ def storm(
     cards: int = 40,
     jobs: int = 1,
     shrink_s: float = SHRINK_S,
+    digest: bool = False,
 ) -> StormResult:
     """Play `taps` presentations or a few more; stop early at the first violation."""
     started = time.monotonic()
     unavailable = () if available() else tuple(sorted(faults & NEEDS_APSW))
     result = StormResult(seed, unavailable=unavailable, journals_in_memory=storm_folder() is not None)
     faults -= frozenset(unavailable)
-    for town, planned, found in _towns(taps, seed, faults, progress, Town(seed, terminals, cards), jobs):
+    for town, planned, found in _towns(
+        taps, seed, faults, progress, Town(seed, terminals, cards), jobs, digest=digest
+    ):
         result.towns += 1
         result.findings.add(found)
         if not found.sound:
@@ -163,7 +178,7 @@ def storm(
 
 
 def _towns(
-    taps: int, seed: int, faults: frozenset[Kind], progress: Progress, like: Town, jobs: int
+    taps: int, seed: int, faults: frozenset[Kind], progress: Progress, like: Town, jobs: int, *, digest: bool
 ) -> Iterator[tuple[Town, int, Findings]]:
     plans = [
         (msgspec.structs.replace(like, seed=seed * 1_000_003 + number), min(TOWN_TAPS, taps - first))
@@ -171,14 +186,15 @@ def _towns(
     ]
     if jobs <= 1:
         for town, planned in plans:
-            yield town, planned, play_town(town, town.plan(planned, faults), progress)
+            yield town, planned, play_town(town, town.plan(planned, faults), progress, digest=digest)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
         running: dict[Future[Findings], tuple[Town, int]] = {}
         waiting = iter(plans)
         while True:
             for town, planned in waiting:
-                running[pool.submit(partial(_play_planned, town, planned, faults))] = town, planned
+                play_one = partial(_play_planned, town, planned, faults, digest=digest)
+                running[pool.submit(play_one)] = town, planned
                 if len(running) > jobs:
                     break
             if not running:
@@ -190,8 +206,8 @@ def _towns(
                 yield town, planned, found
 
 
-def _play_planned(town: Town, planned: int, faults: frozenset[Kind]) -> Findings:
-    return play_town(town, town.plan(planned, faults))
+def _play_planned(town: Town, planned: int, faults: frozenset[Kind], *, digest: bool) -> Findings:
+    return play_town(town, town.plan(planned, faults), digest=digest)
 
 
 def shrink(town: Town, steps: list[Step], found: Findings, limit_s: float = SHRINK_S) -> Violation:

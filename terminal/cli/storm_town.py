@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cardproto.connection import CardConnection
 from cardproto.desfire.crypto import AesKey
 from cardproto.errors import ReaderGone
 from cardproto.resident.records.event import Event, parse_event
@@ -147,6 +148,10 @@ class StormTown:
         self.collector_key = Ed25519PrivateKey.generate()
         self.collector_folder = folder / "collector"
         self.collector_disk: Disk | None = None
+        self.listen: Callable[[int, CardConnection], CardConnection] = lambda _terminal, connection: (
+            connection
+        )
+        """Put between a terminal, by number, and each card presented to it."""
         self.store: CollectorStore
         self.books: Books | None = None
         self.intake: Intake
@@ -222,7 +227,7 @@ class StormTown:
         path = post.folder / JOURNAL_FILE
         journal = StormJournal.open(path, post.number, key=load_or_create_key(path, self.keys.sealer))
         assert isinstance(journal, StormJournal)
-        journal.promised, journal.reused = promised, reused
+        journal.promised, journal.reused, journal.steady = promised, reused, post.journal.steady
         journal.append(Started(at_ms=int(post.clock.now().timestamp() * 1000), software=SOFTWARE))
         post.journal = post.terminal.journal = journal
         post.client = self._client(post)
@@ -337,9 +342,10 @@ class StormTown:
         reader.present(rider.card, _air_fault(step))
         connection = reader.wait_for_card(0)
         assert connection is not None, "a card has just been presented"
+        heard_by = self.listen(post.number, connection)
         after = bool(step.value & 1)
         try:
-            report = take_tap(StormConnection(connection, reader, fault, step.at, after=after), post.terminal)
+            report = take_tap(StormConnection(heard_by, reader, fault, step.at, after=after), post.terminal)
             down = False
         except (Died, JournalError) as end:
             report, down = None, True
