@@ -61,7 +61,7 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class Listener:
-    """Hears every exchange of a town, beginning with its construction, and makes its journals repeatable."""
+    """Hears every exchange of a town from now on, and makes its journals independent of the machine's speed."""
 
     def __init__(self, town: StormTown) -> None:
         self._heard = sha256()
