@@ -9,6 +9,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.decision.outcome import TapContext
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.errors import JournalError
@@ -83,7 +84,7 @@ def start_turn(journal: Journal, now: datetime, operator_ref: str, route: int, d
     if shift is None:
         raise JournalError("no shift is open", "Open one first: a turn belongs to a shift.")
     started = TurnStarted(
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         shift=shift.shift,
         turn=1 + (before.turn if before else FIRST_TURN),
         route=route,
@@ -102,7 +103,7 @@ def open_shift(
     if journal.open_shift is not None:
         raise JournalError(f"shift {journal.open_shift.shift} is already open", CLOSE_FIRST)
     opened = ShiftOpened(
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         shift=journal.next_sequence,
         operator_ref=operator_ref,
         profile=profile,
@@ -133,7 +134,7 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
     if count is None or count.shift != shift.shift:
         count = ShiftCount(shift.shift)
-    closed = ShiftClosed(int(now.timestamp() * 1000), shift=shift.shift, totals=count.totals(journal))
+    closed = ShiftClosed(unix_ms(now), shift=shift.shift, totals=count.totals(journal))
     journal.append(closed)
     return closed
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
+from terminal.clock import from_unix_ms
 from terminal.export.product import product_name
 from terminal.export.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.export.tides import decimal
@@ -188,4 +189,4 @@ def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> di
 
 
 def _local(at_ms: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+    return from_unix_ms(at_ms).astimezone(zone)

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.errors import BackupError, JournalDamaged
 from terminal.journal.database import connect, connect_reader, journal_error
 from terminal.journal.reader import JournalReader
@@ -114,7 +115,7 @@ def _header(source: Source, copy: Path, now: datetime) -> Header:
         terminal=state.terminal,
         profile=source.profile,
         software=source.software,
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         head=head,
         name=secrets.token_hex(16),
     )

@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import BackupError, CollectorError, RestoreRefused
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
@@ -153,7 +153,7 @@ def _restore(header: Header, old: Path, new: Path, line: _Line) -> Restoration:
             "the numbers of this terminal are used up", "Give the new hardware a new terminal number."
         )
     restored = Restored(
-        at_ms=_ms(machine.clock),
+        at_ms=unix_ms(machine.clock.now()),
         after=held.sequence,
         backup=header.head,
         backup_at_ms=header.at_ms,
@@ -212,10 +212,15 @@ class _Line:
             "rows leave only behind the acknowledged mark, and the mark keeps its hash"
         )
         greeting = build_batch(
-            machine.terminal, Head(after, previous_hash), (), journal.head, _ms(machine.clock), machine.signer
+            machine.terminal,
+            Head(after, previous_hash),
+            (),
+            journal.head,
+            unix_ms(machine.clock.now()),
+            machine.signer,
         )
         ack = self._answer(encode(greeting))
-        if abs(ack.at_ms - _ms(machine.clock)) > FRESH_MS:
+        if abs(ack.at_ms - unix_ms(machine.clock.now())) > FRESH_MS:
             raise RestoreRefused(
                 "the collector's answer is old, or a clock is wrong",
                 "Set this machine's clock, then run this again.",
@@ -301,7 +306,3 @@ def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _ms(clock: Clock) -> int:
-    return int(clock.now().timestamp() * 1000)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
+from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent
 from terminal.policy.schema_base import Medium
 from terminal.receipt.request import Sale
@@ -34,7 +34,7 @@ def _ride(terminal: int, sequence: int, intent: Intent, vehicle: str) -> Sale:
     return Sale(
         terminal=terminal,
         sequence=sequence,
-        at=datetime.fromtimestamp(intent.at_ms / 1000, UTC),
+        at=from_unix_ms(intent.at_ms),
         medium=Medium.TRANSPORT_CARD,
         sum_minor=intent.charge_minor,
         route=intent.route,
@@ -49,7 +49,7 @@ def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "")
     return Sale(
         terminal=terminal,
         sequence=sequence,
-        at=datetime.fromtimestamp(record.at_ms / 1000, UTC),
+        at=from_unix_ms(record.at_ms),
         medium=Medium.CASH,
         sum_minor=record.sum_minor,
         route=record.route,

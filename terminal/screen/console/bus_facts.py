@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.cash import decide_cash
 from terminal.decision.outcome import Message, TapContext
 from terminal.journal.console_records import OrderDeclared
@@ -74,12 +74,7 @@ def _line(record: AnyRecord, message: str, charge_minor: int = 0, persons: int =
 
 
 def _at(record: AnyRecord) -> datetime:
-    return moment(record.at_ms)
-
-
-def moment(at_ms: int) -> datetime:
-    """Milliseconds since 1970 as an aware UTC time."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
+    return from_unix_ms(record.at_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +90,8 @@ def unsent(journal: Journal, clock: Clock) -> Unsent:
     oldest = journal.rows(journal.acknowledged_through, 1)
     if not oldest:
         return Unsent(0, 0)
-    age_s = clock.now().timestamp() - parse_record(oldest[0].body).at_ms / 1000
-    return Unsent(journal.unsent, max(0, int(age_s)))
+    age_ms = unix_ms(clock.now()) - parse_record(oldest[0].body).at_ms
+    return Unsent(journal.unsent, max(0, age_ms) // 1000)
 
 
 def newest_faults(journal: Journal, limit: int) -> list[Fault | OrderDeclared]:
