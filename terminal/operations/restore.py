@@ -13,7 +13,6 @@ number was ever used. Nothing is put in place before step 4 has succeeded, so tw
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -26,9 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
 from terminal.errors import BackupError, CollectorError, RestoreRefused
+from terminal.files import put_in_place, sync_path
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
-from terminal.journal.database import create_schema, new_file, put_in_place, transaction
+from terminal.journal.database import create_schema, new_file, transaction
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
@@ -301,8 +301,4 @@ def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
     if key_path(new / journal).exists():
         key_path(new / journal).replace(key_path(machine.journal))
     put_in_place(new / journal, machine.journal)
-    handle = os.open(machine.folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_path(machine.folder)
