@@ -27,6 +27,7 @@ from terminal.journal.records import (
     ShiftOpened,
     parse_record,
 )
+from terminal.journal.taps import End, Intents
 
 PAGE_ROWS: Final = 1000
 FIRST_TURN: Final = 1
@@ -155,7 +156,7 @@ class ShiftCount:
         self._counts: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
         self._refused: Counter[str] = Counter()
         self._lock = Lock()
-        self._intents: dict[int, Intent] = {}
+        self._intents = Intents()
         self._after = shift
 
     @property
@@ -176,15 +177,14 @@ class ShiftCount:
         totals, number = self._counts, self.shift
         match record:
             case Intent() if record.shift == number:
-                self._intents[sequence] = record
+                self._intents.take(sequence, record)
                 totals["taps"] += 1
-            case Committed(intent=begun) if begun in self._intents:
-                intent = self._intents.pop(begun)
-                totals["accepted"] += 1
-                totals["charged_minor"] += intent.charge_minor
-                totals[f"message_{intent.message}"] += 1
-            case NotCommitted():
-                self._intents.pop(record.intent, None)
+            case Committed() | NotCommitted():
+                settled = self._intents.take(sequence, record)
+                if settled is not None and settled.end is End.COMMITTED:
+                    totals["accepted"] += 1
+                    totals["charged_minor"] += settled.intent.charge_minor
+                    totals[f"message_{settled.intent.message}"] += 1
             case CashSale() if record.shift == number:
                 totals["cash_sales"] += 1
                 totals["cash_minor"] += record.sum_minor

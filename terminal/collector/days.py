@@ -24,9 +24,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.clock import from_unix_ms
-from terminal.collector.evidence import End
 from terminal.journal.canteen_records import BuffetSale, MealLine
 from terminal.journal.records import CashSale, Intent
+from terminal.journal.taps import End
 
 PURSE: Final = "purse"
 CASH: Final = "cash"

@@ -14,9 +14,9 @@ from typing import Final
 
 from terminal.clock import from_unix_ms
 from terminal.export.product import product_name
-from terminal.export.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.journal.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")

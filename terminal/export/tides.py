@@ -14,8 +14,8 @@ from cardproto.errors import FormatError
 from cardproto.resident.records.event import EventKind, PaidBy, parse_event
 from terminal.clock import from_unix_ms
 from terminal.export.product import product_name, rider_category
-from terminal.export.taps import End, Tap
 from terminal.journal.records import CashSale, Intent
+from terminal.journal.taps import End, Tap
 from terminal.policy.policy import Policy
 
 FIELDS: Final = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from terminal import files
 
 
 @pytest.fixture(autouse=True)
-def umask():
+def umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)

@@ -14,15 +14,12 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
-    Committed,
     Fault,
-    Intent,
-    NotCommitted,
-    Refused,
     ShiftClosed,
     ShiftOpened,
     parse_record,
 )
+from terminal.journal.taps import End, Tap, taps
 from terminal.messages import Colour, colour
 from terminal.policy.policy import Policy
 from terminal.policy.schema_fares import DistanceFares
@@ -46,35 +43,21 @@ class TapLine:
 
 def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
     """The newest taps and cash sales, newest first."""
-    found: list[TapLine] = []
-    intents: dict[int, Intent] = {}
     after = max(journal.base.sequence, journal.head.sequence - LOOK_BACK_ROWS)
-    for row in journal.rows(after, LOOK_BACK_ROWS):
-        match parse_record(row.body):
-            case Intent() as intent:
-                intents[row.sequence] = intent
-            case Committed(intent=number) if number in intents:
-                intent = intents.pop(number)
-                found.append(_line(intent, intent.message, intent.charge_minor))
-            case NotCommitted(intent=number):
-                intents.pop(number, None)
-            case Refused() as refused:
-                found.append(_line(refused, refused.message))
-            case CashSale() as sale:
-                found.append(_line(sale, Message.OK_PAID, sale.sum_minor, sale.persons))
-            case _:
-                pass
-    found += [TapLine(_at(intent), "", Colour.YELLOW, "?") for intent in intents.values()]
+    rows = ((row.sequence, parse_record(row.body)) for row in journal.rows(after, LOOK_BACK_ROWS))
+    found = [_line(tap) for tap in taps(journal.terminal, rows) if tap.end is not End.NOT_COMMITTED]
     return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
 
 
-def _line(record: AnyRecord, message: str, charge_minor: int = 0, persons: int = 0) -> TapLine:
+def _line(tap: Tap) -> TapLine:
+    record, at = tap.record, from_unix_ms(tap.record.at_ms)
+    if tap.end is End.OPEN:
+        return TapLine(at, "", Colour.YELLOW, "?")
+    message, persons = (
+        (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
+    )
     told = colour(Message(message))
-    return TapLine(_at(record), message, told, MARKS[told], charge_minor, persons)
-
-
-def _at(record: AnyRecord) -> datetime:
-    return from_unix_ms(record.at_ms)
+    return TapLine(at, message, told, MARKS[told], tap.charge_minor, persons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from cardproto.resident.records.event import PaidBy
 from terminal.clock import unix_ms
 from terminal.export.reports import TOTAL, DayReport, shift_report, shift_rows
-from terminal.export.taps import taps
 from terminal.journal.records import AnyRecord, CashSale, ShiftClosed, ShiftOpened
+from terminal.journal.taps import taps
 from tests.terminal.export.recorded import (
     POLICY,
     TERMINAL,
