@@ -140,6 +140,21 @@ def test_times_are_turned_into_milliseconds_in_one_place(package: str) -> None:
     assert not own, "use terminal.clock.unix_ms and from_unix_ms"
 
 
+WRITES_DURABLY = {"files.py"}
+PROBES_THE_DISK = {"journal/room.py"}
+
+
+def test_one_module_flushes_and_renames_files() -> None:
+    own = {
+        str(path.relative_to(ROOT / "terminal"))
+        for path in (ROOT / "terminal").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("os.fsync", "os.link", "os.replace", "os.rename", "mkstemp")
+    }
+    assert own == WRITES_DURABLY | PROBES_THE_DISK, "use terminal.files"
+
+
 def test_every_module_imports_without_pyscard() -> None:
     command = [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

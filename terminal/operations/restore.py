@@ -297,8 +297,8 @@ def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
         target = machine.folder / name
         if path.is_file() and str(name) not in own and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            put_in_place(path, target)
     if key_path(new / journal).exists():
-        key_path(new / journal).replace(key_path(machine.journal))
+        put_in_place(key_path(new / journal), key_path(machine.journal))
+    sync_path(machine.folder)  # names of new folders in it
     put_in_place(new / journal, machine.journal)
-    sync_path(machine.folder)
