@@ -28,7 +28,7 @@ from terminal.cli.collector_process import collector_process, enrol, trust
 from terminal.cli.storm_disk import Disk, stormy_disks
 from terminal.cli.storm_run import storm_folder
 from terminal.cli.uplink import COLLECTOR_KEY_FILE
-from terminal.clock import SystemClock
+from terminal.clock import SystemClock, unix_ms
 from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary
 from terminal.journal.database import transaction
@@ -210,7 +210,7 @@ def fill(path: Path, rows: int) -> None:
 def _many(rows: int) -> Iterator[AnyRecord]:
     """Taps of as many cards, all proven, now."""
     intent, committed = _tap()
-    now_ms = int(SystemClock().now().timestamp() * 1000)
+    now_ms = unix_ms(SystemClock().now())
     for sequence in range(1, rows, 2):
         card = random.Random(sequence).randbytes(8)
         yield msgspec.structs.replace(intent, at_ms=now_ms, card_ref=card)

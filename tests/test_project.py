@@ -101,6 +101,60 @@ def test_decisions_import_only_what_cannot_look_outside(module: Path) -> None:
     assert not called & IMPURE_BUILTINS
 
 
+def converts_times(node: ast.AST) -> bool:
+    """`x.timestamp() * 1000` and `fromtimestamp(ms / 1000, …)`: floats where records need whole milliseconds."""
+    by_thousand = [
+        one
+        for one in ast.walk(node)
+        if isinstance(one, ast.BinOp) and ast.unparse(one.right) in ("1000", "1000.0")
+    ]
+    if isinstance(node, ast.BinOp):
+        return node in by_thousand and ast.unparse(node.left).endswith(".timestamp()")
+    called = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("fromtimestamp")
+    return called and bool(by_thousand)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("int(clock.now().timestamp() * 1000)", True),
+        ("datetime.fromtimestamp(record.at_ms / 1000, UTC)", True),
+        ("datetime.fromtimestamp(at_ms // 1000, zone)", True),
+        ("datetime.fromtimestamp(seconds, UTC)", False),
+        ("int(at.timestamp())", False),
+        ("seconds * 1000", False),
+    ],
+)
+def test_an_own_conversion_of_times_is_recognised(text: str, is_one: bool) -> None:
+    assert any(converts_times(node) for node in ast.walk(ast.parse(text))) is is_one
+
+
+@pytest.mark.parametrize("package", ["bench", "cardproto", "sim", "terminal", "tests"])
+def test_times_are_turned_into_milliseconds_in_one_place(package: str) -> None:
+    own = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if converts_times(node)
+    ]
+    assert not own, "use terminal.clock.unix_ms and from_unix_ms"
+
+
+WRITES_DURABLY = {"files.py"}
+PROBES_THE_DISK = {"journal/room.py"}
+
+
+def test_one_module_flushes_and_renames_files() -> None:
+    own = {
+        str(path.relative_to(ROOT / "terminal"))
+        for path in (ROOT / "terminal").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("os.fsync", "os.link", "os.replace", "os.rename", "mkstemp")
+    }
+    assert own == WRITES_DURABLY | PROBES_THE_DISK, "use terminal.files"
+
+
 def test_every_module_imports_without_pyscard() -> None:
     command = [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

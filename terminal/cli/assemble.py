@@ -11,7 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
-from terminal.clock import Clock, SystemClock
+from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
 from terminal.journal.checkpoint import Notary
@@ -150,7 +150,7 @@ def open_terminal(
     policy = station.load_policy(keys, clock.now())
     versions = policy.tariff, station.deny_list_version()
     with open_journal(station.state, station.number, keys, clock, *versions) as journal:
-        journal.append(Started(at_ms=int(clock.now().timestamp() * 1000), software=SOFTWARE))
+        journal.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
         canteen = None
         if station.profile == CANTEEN:
             from terminal.cli.canteen_desk import desk_over

@@ -24,11 +24,11 @@ import msgspec
 import typer.main
 
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.store import replace_file
 from terminal.cli.canteen_desk import CANTEEN_FOLDER
 from terminal.cli.fault import explain
 from terminal.clock import Clock
 from terminal.errors import TerminalError
+from terminal.files import replace_file
 
 LINE_FILE: Final = "counter.json"
 LOOPBACK: Final = "127.0.0.1"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Number, Region, State
+from terminal.clock import unix_ms
 
 if TYPE_CHECKING:
     from terminal.canteen.desk import CanteenDesk
@@ -52,7 +53,6 @@ def load_roster(
     json: Json = False,
 ) -> None:
     """Check a roster and put it in force; an older one than that in force is refused (O-01)."""
-    from terminal.canteen.lines import ms
     from terminal.cli.canteen_desk import at_counter, station_of, store_of
     from terminal.cli.canteen_view import show_roster
     from terminal.journal.canteen_records import RosterLoaded
@@ -64,7 +64,7 @@ def load_roster(
         desk.roster = roster
         header = roster.header
         through = header.through.get(str(desk.terminal), 0)
-        desk.append(RosterLoaded(ms(now), header.school, header.sequence, through, len(roster.pupils)))
+        desk.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, len(roster.pupils)))
         show_roster(roster, "is in force", json)
 
     at_counter(station, work)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from terminal.cli.options import Json
+from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -
 def _now_ms() -> int:
     from terminal.clock import SystemClock
 
-    return int(SystemClock().now().timestamp() * 1000)
+    return unix_ms(SystemClock().now())
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from terminal.cli.collector_office import FOLDER, Folder
 from terminal.cli.options import DEFAULT_STATE, CollectorUrl, Json, Number, State
+from terminal.clock import unix_ms
 
 Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
 
@@ -33,7 +34,7 @@ def enrol(
     from terminal.collector.service import TERMINALS_FOLDER
     from terminal.sync.identity import read_public_key
 
-    enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), int(SystemClock().now().timestamp() * 1000)
+    enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), unix_ms(SystemClock().now())
     if key is not None:
         public = read_public_key(key)
         replaced = enrolment.key_of(terminal) is not None
@@ -67,7 +68,7 @@ def revoke(
 
     if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal):
         raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
-    now_ms = int(SystemClock().now().timestamp() * 1000)
+    now_ms = unix_ms(SystemClock().now())
     _note(folder, now_ms, terminal, "revoked", "", by)
     print(f"terminal {terminal} may not upload any more")
 

@@ -15,7 +15,7 @@ from terminal.cli.options import DEFAULT_REGION, Keys
 
 if TYPE_CHECKING:
     from terminal.cli.export_sources import Sources
-    from terminal.export.taps import Tap
+    from terminal.journal.taps import Tap
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Write what the journal says as tables; nothing is changed.", no_args_is_help=True)
@@ -62,8 +62,8 @@ def tides(
     from terminal.cli.assemble import laboratory_keys
     from terminal.cli.export_sources import Sources
     from terminal.export.table import write_table
-    from terminal.export.taps import End
     from terminal.export.tides import FIELDS, fare_transaction
+    from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
 
     policies, sources = _policies(region), Sources(state, collector, keys)
@@ -146,7 +146,7 @@ def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
 
 
 def _taps(sources: Sources) -> Iterator[Tap]:
-    from terminal.export.taps import taps
+    from terminal.journal.taps import taps
 
     for journal in sources.journals():
         yield from taps(journal.terminal, journal.rows, journal.settled)

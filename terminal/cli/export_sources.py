@@ -14,14 +14,8 @@ from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, StoredRecord
 from terminal.errors import CollectorError, TerminalError
-from terminal.export.taps import NOWHERE_SETTLED, End
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
-
-ENDS: Mapping[reconcile.End, End] = {
-    reconcile.End.COMMITTED: End.COMMITTED,
-    reconcile.End.NOT_COMMITTED: End.NOT_COMMITTED,
-    reconcile.End.OPEN: End.OPEN,
-}
+from terminal.journal.taps import NOWHERE_SETTLED, End
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ def _held_by(folder: Path) -> Iterator[Rows]:
     try:
         settled: dict[int, dict[int, End]] = {}
         for (terminal, sequence), end in reconcile.ends(store.records(), CardRegistry()).items():
-            settled.setdefault(terminal, {})[sequence] = ENDS[end]
+            settled.setdefault(terminal, {})[sequence] = end
         for terminal, records in groupby(store.records(), key=_terminal_of):
             rows = ((record.sequence, record.body) for record in records)
             yield Rows(terminal, _readable(rows), settled.get(terminal, {}))

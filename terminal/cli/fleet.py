@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from terminal.cli.options import Json
+from terminal.clock import unix_ms
 from terminal.errors import CollectorError
 
 app = typer.Typer(
@@ -132,7 +133,7 @@ def report(
 
     cards = CardRegistry.load(registry) if registry else CardRegistry()
     result = reconcile(fleet.records(database), cards)
-    fleet.keep_findings(database, result.findings, int(SystemClock().now().timestamp() * 1000))
+    fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
     alarms = fleet.alarms(database)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, State
+from terminal.clock import from_unix_ms
 
 if TYPE_CHECKING:
     from terminal.canteen.replay import Replay
@@ -186,7 +187,7 @@ def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:
 
 
 def _moment(record: AnyRecord) -> datetime:
-    return datetime.fromtimestamp(record.at_ms / 1000, UTC)
+    return from_unix_ms(record.at_ms)
 
 
 def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:

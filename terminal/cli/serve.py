@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
@@ -164,4 +164,4 @@ def serve(
 
 def _note(terminal: Terminal, what: str) -> None:
     """Into the journal, because an outage belongs into the day's report (T-64)."""
-    terminal.journal.append(Fault(int(terminal.clock.now().timestamp() * 1000), what=what))
+    terminal.journal.append(Fault(unix_ms(terminal.clock.now()), what=what))

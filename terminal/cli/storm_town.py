@@ -36,6 +36,7 @@ from terminal.cli.storm_disk import Disk, stormy_disks
 from terminal.cli.storm_parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
 from terminal.cli.storm_plan import CRASHES, DISKS, Kind, Step
 from terminal.cli.town import file_on, purse_minor
+from terminal.clock import unix_ms
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
@@ -228,7 +229,7 @@ class StormTown:
         journal = StormJournal.open(path, post.number, key=load_or_create_key(path, self.keys.sealer))
         assert isinstance(journal, StormJournal)
         journal.promised, journal.reused, journal.steady = promised, reused, post.journal.steady
-        journal.append(Started(at_ms=int(post.clock.now().timestamp() * 1000), software=SOFTWARE))
+        journal.append(Started(at_ms=unix_ms(post.clock.now()), software=SOFTWARE))
         post.journal = post.terminal.journal = journal
         post.client = self._client(post)
 
@@ -290,7 +291,7 @@ class StormTown:
         self._collector_after()
         self._book_a_little(step)
         if report.problem is None:
-            post.journal.purge(0, int(post.clock.now().timestamp() * 1000))
+            post.journal.purge(0, unix_ms(post.clock.now()))
             post.journal.checkpoint()
         return report.problem is None
 

@@ -20,6 +20,7 @@ from terminal.cli.options import (
     TlsCert,
     TlsKey,
 )
+from terminal.clock import unix_ms
 
 
 def sync(
@@ -49,7 +50,7 @@ def sync(
     ):
         with _progress(json) as advance:
             report = client.sync_once(progress=advance)
-        deleted = journal.purge(keep_hours * 3_600_000, int(clock.now().timestamp() * 1000))
+        deleted = journal.purge(keep_hours * 3_600_000, unix_ms(clock.now()))
         journal.checkpoint()
     if json:
         print_json(

@@ -31,7 +31,6 @@ from terminal.collector.evidence import (
     STATED,
     STATED_COMMITTED,
     WENT_ON,
-    End,
     Evidence,
     Proof,
     TapId,
@@ -58,6 +57,7 @@ from terminal.journal.records import (
     Refused,
     UnreadableRecord,
 )
+from terminal.journal.taps import End
 
 READER: Final = "reader: "
 READER_WORKS: Final = "reader: works again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector.books import Books
 from terminal.collector.store import CollectorStore
 from terminal.collector.watch import WatchLimits, watch
@@ -65,4 +65,4 @@ class Follower:
         now = self._clock.monotonic()
         if self._looked_at is None or now - self._looked_at >= LOOK_S:
             self._looked_at = now
-            watch(self._store, self._books, self._limits, int(self._clock.now().timestamp() * 1000))
+            watch(self._store, self._books, self._limits, unix_ms(self._clock.now()))

@@ -27,7 +27,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.books import Books
 from terminal.collector.days import By
@@ -249,7 +249,7 @@ class OperatorSide:
         return await _json(work)
 
     def _now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return unix_ms(self.clock.now())
 
 
 Q = TypeVar("Q", DayQuery, AlarmQuery)

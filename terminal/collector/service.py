@@ -14,7 +14,6 @@ What each route takes and gives is described by /openapi.json.
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import socket
@@ -48,6 +47,7 @@ from terminal.collector.tls import CertificateProtocol
 from terminal.collector.views import Office
 from terminal.collector.watch import WatchLimits
 from terminal.errors import CollectorError, PortInUse
+from terminal.files import create_file
 from terminal.journal.lock import FileLock
 from terminal.operations import notify
 from terminal.operations.service_loop import watched
@@ -238,11 +238,8 @@ class Collector:
 
 def load_or_create_token(path: Path) -> str:
     """The operator's token, made on first use and readable by the owner only. May raise OSError."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-    except FileExistsError:
-        pass
+    if not path.exists():
+        create_file(path, f"{secrets.token_urlsafe(32)}\n".encode())
     token = path.read_text("utf-8").strip()
     if not token:
         raise CollectorError(f"{path} is empty", "Delete it: a new token is made at the next start.")

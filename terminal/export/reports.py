@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
+from terminal.clock import from_unix_ms
 from terminal.export.product import product_name
-from terminal.export.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.journal.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")
@@ -188,4 +189,4 @@ def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> di
 
 
 def _local(at_ms: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+    return from_unix_ms(at_ms).astimezone(zone)

@@ -12,7 +12,6 @@ one flush, and a row is visible to readers only after it is durable.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
+from terminal.files import put_in_place
 from terminal.journal.room import ADVICE, LOG_BYTES, no_room
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import State, insert_state
@@ -134,21 +134,6 @@ def create_schema(
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={version}")
-
-
-def put_in_place(new: Path, path: Path) -> None:
-    """Let `new` be `path` from now on, whole, whatever happens: one rename, and both the file and it are flushed."""
-    _flush(new)
-    new.rename(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:

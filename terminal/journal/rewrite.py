@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from terminal.errors import JournalDamaged, JournalError, JournalLocked
+from terminal.files import put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.database import (
     KEEP_ASIDE,
@@ -28,7 +29,6 @@ from terminal.journal.database import (
     journal_error,
     new_file,
     not_writable,
-    put_in_place,
     row_changed,
     schema_of,
     state_changed,

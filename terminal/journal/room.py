@@ -16,7 +16,7 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import JournalFull
 from terminal.journal.records import Fault
 
@@ -97,7 +97,7 @@ class FillWatch:
         if _RANK[level] > _RANK[told]:
             self._tell(f"journal {fill}. {ADVICE}")
             with suppress(JournalFull):
-                at_ms = int(self._clock.now().timestamp() * 1000)
+                at_ms = unix_ms(self._clock.now())
                 self._journal.append(Fault(at_ms, what=f"journal {level}: {fill.share:.0%} full"))
         return fill
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.clock import from_unix_ms
 from terminal.errors import JournalDamaged, JournalSealed
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Checkpoint, checkpoint_is_genuine
@@ -294,6 +294,6 @@ def _says(body: bytes, record: AnyRecord) -> bool:
 
 def _moment(at_ms: int) -> str:
     try:
-        return f" of {datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f" of {from_unix_ms(at_ms):%Y-%m-%d %H:%M:%S} UTC"
     except (ValueError, OverflowError, OSError):
         return ""

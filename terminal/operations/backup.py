@@ -6,7 +6,6 @@ the old hardware out (docs/adr/0012-new-hardware.md). A copy of the whole folder
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.errors import BackupError, JournalDamaged
+from terminal.files import replacing
 from terminal.journal.database import connect, connect_reader, journal_error
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
@@ -52,7 +53,6 @@ def back_up(source: Source, target: Path, now: datetime) -> Header:
         raise BackupError(
             f"{target} lies in the folder to be backed up", "Write it somewhere else: to another disk."
         )
-    draft = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent, prefix=".backup") as scratch:
@@ -60,18 +60,12 @@ def back_up(source: Source, target: Path, now: datetime) -> Header:
             _copy_journal(source.journal, copy)
             header = _header(source, copy, now)
             files = {source.journal.name: copy, **dict(_others(source))}
-            with draft.open("wb") as file:
-                draft.chmod(0o600)
+            with replacing(target) as file:
                 write_archive(file, header, files, source.sealer)
-                file.flush()
-                os.fsync(file.fileno())
-        draft.replace(target)
     except OSError as error:
         raise BackupError(
             f"backup {target} cannot be written: {error.strerror}", "Check room and rights."
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return header
 
 
@@ -114,7 +108,7 @@ def _header(source: Source, copy: Path, now: datetime) -> Header:
         terminal=state.terminal,
         profile=source.profile,
         software=source.software,
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         head=head,
         name=secrets.token_hex(16),
     )

@@ -19,6 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.errors import JournalError
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
@@ -66,7 +67,7 @@ class Health:
 
 def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
     """Look at the terminal in `folder`; reads two small files and the journal's header."""
-    now_ms = int(now.timestamp() * 1000)
+    now_ms = unix_ms(now)
     status = read_status(folder)
     process = holder_of(journal_file)
     checks = [_process(status, process, now_ms), _journal_file(journal_file)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from terminal.clock import unix_ms
 from terminal.decision.cash import decide_cash
 from terminal.decision.outcome import TapContext
 from terminal.decision.trail import compact, stated
@@ -31,7 +32,7 @@ def sell_for_cash(
         )
     sequence = journal.append(
         CashSale(
-            at_ms=int(now.replace(microsecond=0).timestamp() * 1000),
+            at_ms=unix_ms(now.replace(microsecond=0)),
             shift=context.shift,
             turn=context.turn,
             route=context.route,

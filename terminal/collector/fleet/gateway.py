@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.placing import brings_rows
@@ -178,4 +178,4 @@ class Gateway:
         self._told[alarm] = now_s
 
     def _now_ms(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return unix_ms(self._clock.now())

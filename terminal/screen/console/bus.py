@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from terminal.clock import from_unix_ms
 from terminal.decision.outcome import TapContext
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
@@ -15,7 +16,7 @@ from terminal.receipt.request import Means, Sale
 from terminal.receipt.sales import cash_sale
 from terminal.screen.console import bus_lists
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus_facts import cash_price, moment, places_asked, sale_of
+from terminal.screen.console.bus_facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.routes import Route, Stop
@@ -48,7 +49,7 @@ def shift_page(visit: Visit) -> View:
         )
     context = trip(console)
     route = console.routes.get(context.route)
-    opened_at = moment(shift.at_ms).astimezone(console.policy.zone)
+    opened_at = from_unix_ms(shift.at_ms).astimezone(console.policy.zone)
     values = {
         "shift": shift,
         "opened": f"{opened_at:%H:%M}",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.cash import decide_cash
 from terminal.decision.outcome import Message, TapContext
 from terminal.journal.console_records import OrderDeclared
@@ -14,15 +14,12 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
-    Committed,
     Fault,
-    Intent,
-    NotCommitted,
-    Refused,
     ShiftClosed,
     ShiftOpened,
     parse_record,
 )
+from terminal.journal.taps import End, Tap, taps
 from terminal.messages import Colour, colour
 from terminal.policy.policy import Policy
 from terminal.policy.schema_fares import DistanceFares
@@ -46,40 +43,21 @@ class TapLine:
 
 def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
     """The newest taps and cash sales, newest first."""
-    found: list[TapLine] = []
-    intents: dict[int, Intent] = {}
     after = max(journal.base.sequence, journal.head.sequence - LOOK_BACK_ROWS)
-    for row in journal.rows(after, LOOK_BACK_ROWS):
-        match parse_record(row.body):
-            case Intent() as intent:
-                intents[row.sequence] = intent
-            case Committed(intent=number) if number in intents:
-                intent = intents.pop(number)
-                found.append(_line(intent, intent.message, intent.charge_minor))
-            case NotCommitted(intent=number):
-                intents.pop(number, None)
-            case Refused() as refused:
-                found.append(_line(refused, refused.message))
-            case CashSale() as sale:
-                found.append(_line(sale, Message.OK_PAID, sale.sum_minor, sale.persons))
-            case _:
-                pass
-    found += [TapLine(_at(intent), "", Colour.YELLOW, "?") for intent in intents.values()]
+    rows = ((row.sequence, parse_record(row.body)) for row in journal.rows(after, LOOK_BACK_ROWS))
+    found = [_line(tap) for tap in taps(journal.terminal, rows) if tap.end is not End.NOT_COMMITTED]
     return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
 
 
-def _line(record: AnyRecord, message: str, charge_minor: int = 0, persons: int = 0) -> TapLine:
+def _line(tap: Tap) -> TapLine:
+    record, at = tap.record, from_unix_ms(tap.record.at_ms)
+    if tap.end is End.OPEN:
+        return TapLine(at, "", Colour.YELLOW, "?")
+    message, persons = (
+        (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
+    )
     told = colour(Message(message))
-    return TapLine(_at(record), message, told, MARKS[told], charge_minor, persons)
-
-
-def _at(record: AnyRecord) -> datetime:
-    return moment(record.at_ms)
-
-
-def moment(at_ms: int) -> datetime:
-    """Milliseconds since 1970 as an aware UTC time."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
+    return TapLine(at, message, told, MARKS[told], tap.charge_minor, persons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +73,8 @@ def unsent(journal: Journal, clock: Clock) -> Unsent:
     oldest = journal.rows(journal.acknowledged_through, 1)
     if not oldest:
         return Unsent(0, 0)
-    age_s = clock.now().timestamp() - parse_record(oldest[0].body).at_ms / 1000
-    return Unsent(journal.unsent, max(0, int(age_s)))
+    age_ms = unix_ms(clock.now()) - parse_record(oldest[0].body).at_ms
+    return Unsent(journal.unsent, max(0, age_ms) // 1000)
 
 
 def newest_faults(journal: Journal, limit: int) -> list[Fault | OrderDeclared]:

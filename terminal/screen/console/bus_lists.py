@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from terminal.clock import from_unix_ms
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
@@ -12,7 +13,6 @@ from terminal.messages import Colour, colour
 from terminal.screen.console.bus_facts import (
     MARKS,
     TapLine,
-    moment,
     newest_faults,
     newest_taps,
     shift_of,
@@ -117,8 +117,8 @@ def _report(
     refused: Mapping[str, int],
 ) -> dict[str, Any]:
     console, zone = visit.console, visit.console.policy.zone
-    since = moment(since_ms).astimezone(zone)
-    until = None if until_ms is None else moment(until_ms).astimezone(zone)
+    since = from_unix_ms(since_ms).astimezone(zone)
+    until = None if until_ms is None else from_unix_ms(until_ms).astimezone(zone)
     during = (fault for fault in newest_faults(console.terminal.journal, 1000) if fault.at_ms >= since_ms)
     faults = [fault for fault in during if until_ms is None or fault.at_ms <= until_ms][:FAULTS]
     ridden = {name.removeprefix(MESSAGE): n for name, n in totals.items() if name.startswith(MESSAGE)}
@@ -141,7 +141,7 @@ def _report(
 
 def fault_line(visit: Visit, fault: Fault | OrderDeclared) -> dict[str, str]:
     """A fault for a list; what programs noted stands as they noted it."""
-    at = f"{moment(fault.at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
+    at = f"{from_unix_ms(fault.at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
     if isinstance(fault, Fault):
         return {"at": at, "what": fault.what}
     text = BACK_IN_SERVICE if fault.in_order else TAKEN_OUT

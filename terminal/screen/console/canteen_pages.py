@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from terminal.canteen.buffet import BUFFET
 from terminal.canteen.desk import CanteenDesk
+from terminal.clock import from_unix_ms
 from terminal.decision.canteen_undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.journal.canteen_records import IssueRefused, MealServed
@@ -321,7 +322,7 @@ def _attendance_open(look: Look) -> bool:
 
 def _shift(look: Look) -> View:
     shift = look.visit.console.terminal.journal.open_shift
-    opened = None if shift is None else datetime.fromtimestamp(shift.at_ms / 1000, look.desk.policy.zone)
+    opened = None if shift is None else from_unix_ms(shift.at_ms).astimezone(look.desk.policy.zone)
     return look.view("shift.html", shift=shift, opened="" if opened is None else f"{opened:%H:%M}")
 
 

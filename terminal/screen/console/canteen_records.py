@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.ledger import Meal, Sale
+from terminal.clock import from_unix_ms
 from terminal.decision.canteen_undo import against_annulment, against_not_collected
 from terminal.policy.schema_meals import MealKind
 from terminal.screen.console.canteen_people import Person, person
@@ -71,7 +72,7 @@ def _left(desk: CanteenDesk, kind: MealKind, count: int, now: datetime) -> Order
 
 
 def _line(desk: CanteenDesk, one: Meal | Sale, now: datetime) -> DoneLine:
-    made = datetime.fromtimestamp(one.at_ms / 1000, UTC)
+    made = from_unix_ms(one.at_ms)
     annulled = one.row in desk.ledger.annulments
     return DoneLine(
         row=one.row[1],

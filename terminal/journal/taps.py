@@ -1,4 +1,9 @@
-"""Taps with their ends, and cash sales: what the rows of one journal come to."""
+"""What the rows of one journal come to: intents with their ends, taps, cash sales. The one fold of the terminal.
+
+Rows come in the order of the journal, from its beginning or from any row after it. The first word on an intent counts,
+however much later it stands; a word on an intent that was not among the rows (purged, or before the first of them) is
+passed over, and so is `Unresolved`, which leaves the intent open. Held in memory are the open intents only.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,50 @@ class End(StrEnum):
 
 
 NOWHERE_SETTLED: Final[Mapping[int, End]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An intent, by its row, and the word on it in row `by`: `word.at_ms` says when, `word.how` from what."""
+
+    sequence: int
+    intent: Intent
+    by: int
+    word: Committed | NotCommitted
+
+    @property
+    def end(self) -> End:
+        """`COMMITTED` or `NOT_COMMITTED`."""
+        return End.COMMITTED if isinstance(self.word, Committed) else End.NOT_COMMITTED
+
+
+class Intents:
+    """The intents that are open after the rows taken so far."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Intent] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __getitem__(self, sequence: int) -> Intent:
+        """The open intent in row `sequence`; `KeyError` when that row is none."""
+        return self._open[sequence]
+
+    def take(self, sequence: int, record: AnyRecord) -> Settled | None:
+        """Take in the record of row `sequence`; return the intent it settles, None when it settles none."""
+        match record:
+            case Intent():
+                self._open[sequence] = record
+            case Committed(intent=number) | NotCommitted(intent=number) if number in self._open:
+                return Settled(number, self._open.pop(number), sequence, record)
+            case _:
+                pass
+        return None
+
+    def open(self) -> list[tuple[int, Intent]]:
+        """Each with its row, oldest first."""
+        return list(self._open.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +118,19 @@ class Tap:
 def taps(
     terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
 ) -> Iterator[Tap]:
-    """The taps and cash sales among `rows` (sequence and record, in order), each when its end is known; open ones
-    come last. `settled` are ends known from elsewhere, by the intent's row.
+    """The taps and cash sales among `rows` (sequence and record), each when its end is known; open ones come last.
+    `settled` are ends known from elsewhere, by the intent's row.
     """
-    waiting: dict[int, Intent] = {}
+    intents = Intents()
     for sequence, record in rows:
         match record:
-            case Intent():
-                waiting[sequence] = record
             case CashSale():
                 yield Tap(terminal, sequence, record, End.SOLD)
             case Refused():
                 yield Tap(terminal, sequence, record, End.NOTHING_WRITTEN)
-            case Committed(intent=number) if number in waiting:
-                yield Tap(terminal, number, waiting.pop(number), End.COMMITTED)
-            case NotCommitted(intent=number) if number in waiting:
-                yield Tap(terminal, number, waiting.pop(number), End.NOT_COMMITTED)
             case _:
-                pass
-    for sequence, intent in waiting.items():
+                known = intents.take(sequence, record)
+                if known is not None:
+                    yield Tap(terminal, known.sequence, known.intent, known.end)
+    for sequence, intent in intents.open():
         yield Tap(terminal, sequence, intent, settled.get(sequence, End.OPEN))
