@@ -84,14 +84,19 @@ class _Descriptor(io.FileIO):
 
 def run(program: str, command: Callable[[], None]) -> None:
     """Run `command` with readable output; lost output ends it with 90 and a line, a reader that left with 141."""
+    before = sys.stdout
     try:
+        sys.stdout = _output(before)
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            sys.stderr.reconfigure(errors=READABLE)
         try:
-            _make_readable()
             command()
         finally:
             sys.stdout.flush()
     except OutputLost as lost:
         sys.exit(_last_line(program, lost.reason))
+    finally:
+        sys.stdout = before
 
 
 def readable(text: str, encoding: str) -> str:
@@ -115,19 +120,16 @@ def data_output() -> TextIO:
     return sys.stdout
 
 
-def _make_readable() -> None:
-    sys.stdout = _output(sys.stdout)
-    if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors=READABLE)
-
-
 def _output(stream: TextIO | None) -> TextIO:
     """`stream` over a descriptor of ours; a closed one becomes the null device, before a file gets its number."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
+    try:
+        descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
+    except io.UnsupportedOperation:  # a stream in memory shows everything and is never full
+        return stream
     at_once = bool(stream.line_buffering or getattr(stream, "write_through", False))
-    writer = io.BufferedWriter(_Descriptor(stream.fileno(), "w", closefd=False))
-    return io.TextIOWrapper(writer, stream.encoding, READABLE, line_buffering=at_once)
+    return io.TextIOWrapper(io.BufferedWriter(descriptor), stream.encoding, READABLE, line_buffering=at_once)
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
