@@ -74,8 +74,8 @@ def _compact(result: DemoResult, language: str) -> Table:
     """Related things share a column: the person and the place, the answer and its reason, money and effort."""
     table = _table()
     table.add_column("time", no_wrap=True)
-    table.add_column("who, where", no_wrap=True)
-    table.add_column("the passenger saw, and why", overflow="fold")
+    table.add_column("who, where", min_width=LONGEST_NAME)
+    table.add_column("the passenger saw, and why", overflow="fold", min_width=LONGEST_NAME)
     table.add_column("balance, trips", justify="right", no_wrap=True)
     for played in result.played:
         step, report = played.step, played.tap.report
