@@ -18,6 +18,8 @@ from terminal.tap_report import End, TapReport
 WIDTH: Final = 150
 """Columns where the output is not shown in a window, and from here on the table has a column for everything."""
 
+NARROWEST: Final = 66
+"""Columns below which sums would be cut: a narrower window wraps the lines itself."""
 LONGEST_NAME: Final = 18
 """Letters of the longest word: a column this wide breaks none."""
 
@@ -27,6 +29,7 @@ COLOURS: Final = {End.UNRESOLVED: "yellow", End.NOT_COMMITTED: "yellow", End.REC
 def print_demo(result: DemoResult, language: str) -> None:
     """As a wide table or, in a narrow window, with two or three lines for each tap."""
     console = ReadableConsole(WIDTH)
+    console.width = max(console.width, NARROWEST)
     lay_out = _wide if console.width >= WIDTH else _compact
     console.print(lay_out(result, language))
     console.print()

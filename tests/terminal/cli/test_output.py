@@ -14,6 +14,7 @@ import pytest
 from program import VERSION
 from program.output import READABLE, readable
 from terminal.cli.demo_script import MORNING
+from terminal.cli.demo_table import NARROWEST
 from tests.terminal.cli.conftest import ENVIRONMENT, ROOT, command
 
 TERMINAL, SIM = "terminal.cli.app", "sim.cli"
@@ -64,6 +65,7 @@ def ended(*what: str, stdout: int) -> tuple[int, str]:
     ("columns", "locale", "encoding", "says"),
     [
         (80, {"PYTHONIOENCODING": "utf-8"}, "utf-8", "500.00 → 476.00"),
+        (40, {"PYTHONIOENCODING": "utf-8"}, "utf-8", "500.00 → 476.00"),
         (80, NO_LOCALE, "ascii", "500.00 -> 476.00"),
         (100, KOI8, "koi8-r", "Льготный проезд. Осталось поездок: 32"),
         (150, ASCII, "ascii", "Card on the stop list."),
@@ -82,7 +84,7 @@ def test_the_demo_is_readable_in_any_window(
     assert whole <= set(re.split(r"[\s|]+", text))
     table = text.partition("\n\n")[0].splitlines()[1:]
     table = table[: next((at for at, line in enumerate(table) if not line.strip()), None)]
-    assert {len(line) for line in table} == {columns}
+    assert {len(line) for line in table} == {max(columns, NARROWEST)}
 
 
 def test_without_cyrillic_the_demo_is_english_and_says_so_in_one_line(tmp_path: Path) -> None:
