@@ -139,8 +139,16 @@ def clean() -> None:
 
 
 def setup(*arguments: str) -> None:
-    """Only make the environment; `--retry-readers` builds pyscard again after a failure."""
-    prepare(development=True, retry_readers="--retry-readers" in arguments)
+    """Only make the environment to run in; `--development` adds what tests and checks need.
+
+    `--retry-readers` builds pyscard again after a failure.
+    """
+    unknown = set(arguments) - {"--development", "--retry-readers"}
+    if unknown:
+        stop(
+            f"setup: there is no option {', '.join(sorted(unknown))}; there are --development and --retry-readers"
+        )
+    prepare(development="--development" in arguments, retry_readers="--retry-readers" in arguments)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

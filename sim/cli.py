@@ -7,9 +7,10 @@ import sys
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from program import output, version_line
+from program.console import ReadableConsole
 from sim import cli_card, cli_transcript, cli_vpcd
 from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
@@ -18,10 +19,11 @@ from sim.vpcd import VpcdFault
 
 EXIT_READER_FAULT: Final = 30
 EXIT_PROFILE_FAULT: Final = 50
+WIDTH: Final = 150
+"""Columns of a table that is not shown in a window."""
 
 app = typer.Typer(
     name="sim",
-    help="Software cards of synthetic residents for the resident-card terminal.",
     no_args_is_help=True,
     add_completion=True,
 )
@@ -30,8 +32,18 @@ app.add_typer(cli_card.app, name="card")
 app.add_typer(cli_transcript.app, name="transcript")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version_line("sim"))
+        raise typer.Exit
+
+
 @app.callback()
-def sim() -> None:
+def sim(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
     """Software cards of synthetic residents for the resident-card terminal."""
 
 
@@ -42,15 +54,27 @@ def profiles(
     """List the residents whose cards can be simulated."""
     found = [load_profile(name) for name in profile_names()]
     if as_json:
-        print(json.dumps([_summary(profile) for profile in found], ensure_ascii=False))
+        print(json.dumps([_summary(profile) for profile in found]))
         return
+    ReadableConsole(WIDTH).print(_table(found, russian=_can_show_russian()))
+
+
+def _can_show_russian() -> bool:
+    if output.shows_cyrillic():
+        return True
+    print(f"sim: {sys.stdout.encoding} shows no Cyrillic: Russian descriptions are left out", file=sys.stderr)
+    return False
+
+
+def _table(found: list[Profile], russian: bool) -> Table:
     table = Table()
     table.add_column("profile", no_wrap=True)
-    for heading in ("по-русски", "in English", "on the card"):
-        table.add_column(heading)
+    for heading in (*(["по-русски"] if russian else []), "in English", "on the card"):
+        table.add_column(heading, overflow="fold")
     for profile in found:
-        table.add_row(profile.name, profile.description.ru, profile.description.en, _on_card(profile))
-    Console().print(table)
+        described = [profile.description.ru] if russian else []
+        table.add_row(profile.name, *described, profile.description.en, _on_card(profile))
+    return table
 
 
 def _summary(profile: Profile) -> dict[str, object]:
@@ -78,6 +102,10 @@ def _on_card(profile: Profile) -> str:
 
 def main() -> None:
     """Entry point: a fault becomes one line and its exit code, 50 for a profile and 30 for the virtual reader."""
+    output.run("sim", _command)
+
+
+def _command() -> None:
     try:
         app()
     except (ProfileFault, ImageFault, TranscriptFault, VpcdFault) as fault:

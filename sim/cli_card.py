@@ -79,7 +79,7 @@ def show(
     view = _desk(card, region, keys)(lambda desk: desk.read())
     content = _content(card, view)
     if as_json:
-        print(json.dumps(content, ensure_ascii=False, default=str))
+        print(json.dumps(content, default=str))
         return
     for name, value in content.items():
         print(f"{name:<22} {value}")

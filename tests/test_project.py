@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,19 @@ from packaging.version import Version
 
 import run
 import setup_env
+from program import VERSION
 from terminal.cli.assemble import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS)
+
+PRODUCT = ("cardproto", "terminal", "sim", "program")
+EXTRAS = {"apsw": "stress", "nats": "fleet", "psycopg": "fleet", "pytest": "pytest", "smartcard": "pcsc"}
+"""What only a part of the product imports, and the extra that brings it."""
+DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py"}
+"""Where a module's name says nothing, or where it may not be installed."""
+CHECKER_ONLY = {"_typeshed"}
 
 PURE_MODULES = {
     *("__future__", "bisect", "calendar", "collections", "dataclasses", "datetime", "enum", "fractions"),
@@ -39,7 +48,7 @@ class NoPyscard:
             raise ModuleNotFoundError("pyscard is not installed", name=name)
 
 sys.meta_path.insert(0, NoPyscard())
-for root in ("cardproto", "terminal", "sim"):
+for root in ("cardproto", "terminal", "sim", "program"):
     package = importlib.import_module(root)
     for module in pkgutil.walk_packages(package.__path__, root + "."):
         importlib.import_module(module.name)
@@ -162,6 +171,35 @@ def test_every_module_imports_without_pyscard() -> None:
     assert {"cardproto.resident.layout", "terminal.reader.pcsc", "sim.cli"} <= set(done.stdout.split())
 
 
+# dependencies
+
+
+def third_party() -> set[str]:
+    """The packages that the product imports anywhere, by the names it imports."""
+    modules = [path for package in PRODUCT for path in (ROOT / package).rglob("*.py")]
+    names = {
+        name.partition(".")[0] for path in modules for name in imported_by(ast.parse(path.read_text("utf-8")))
+    }
+    return names - {*sys.stdlib_module_names, *PRODUCT, *CHECKER_ONLY}
+
+
+def test_every_import_is_declared() -> None:
+    installed = packages_distributions()
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for name in third_party():
+        lines = extras[EXTRAS[name]] if name in EXTRAS else PYPROJECT["project"]["dependencies"]
+        declared = {Requirement(line).name for line in lines}
+        brought_by = (
+            {DISTRIBUTIONS[name]} if name in DISTRIBUTIONS else {found.lower() for found in installed[name]}
+        )
+        assert brought_by & declared, f"{name} is imported and not declared"
+
+
+def test_every_extra_has_its_user() -> None:
+    assert set(EXTRAS) <= third_party()
+    assert set(EXTRAS.values()) == set(PYPROJECT["project"]["optional-dependencies"])
+
+
 # lock files
 
 
@@ -198,6 +236,25 @@ def test_a_package_in_two_lock_files_has_one_version() -> None:
 
 
 # set-up
+
+
+def test_the_programs_have_the_version_of_the_project() -> None:
+    assert PYPROJECT["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize(("arguments", "development"), [((), False), (("--development",), True)])
+def test_set_up_alone_brings_no_development_tools(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], development: bool
+) -> None:
+    asked: list[dict[str, bool]] = []
+    monkeypatch.setattr(run, "prepare", lambda **options: asked.append(options))
+    run.setup(*arguments)
+    assert asked == [{"development": development, "retry_readers": False}]
+
+
+def test_set_up_refuses_an_option_it_does_not_know() -> None:
+    with pytest.raises(SystemExit, match="no option --dev;"):
+        run.setup("--dev")
 
 
 def test_records_name_the_version_that_wrote_them() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from program import output, version_line
 from terminal.cli import (
     backup,
     canteen,
@@ -31,7 +33,6 @@ from terminal.errors import TerminalError
 
 app = typer.Typer(
     name="terminal",
-    help="Card terminal for resident cards: bus validator, school canteen, and the collector behind them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -56,8 +57,27 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version_line("terminal"))
+        raise typer.Exit
+
+
+@app.callback()
+def terminal(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Card terminal for resident cards: bus validator, school canteen, and the collector behind them."""
+
+
 def main() -> None:
     """Run the command; an expected failure is one line on stderr and its own exit code."""
+    output.run("terminal", _command)
+
+
+def _command() -> None:
     try:
         app()
     except TerminalError as error:

@@ -11,6 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
+import program
 from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
@@ -32,7 +33,7 @@ from terminal.tap import Terminal
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
 CANTEEN: Final = "canteen"
-SOFTWARE: Final = "resident-card-terminal 0.1.0"
+SOFTWARE: Final = program.SOFTWARE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from terminal.cli.options import (
     DEFAULT_STATE,
     Json,
     Keys,
-    Lang,
     Number,
     Region,
+    ShownLang,
     State,
 )
 
@@ -211,7 +211,7 @@ def close(
     number: Number = 1,
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Close the day and print its report; from then on nothing of it is annulled."""

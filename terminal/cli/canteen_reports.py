@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Lang, Region
+from terminal.cli.options import (
+    DEFAULT_LANGUAGE,
+    DEFAULT_REGION,
+    DEFAULT_STATE,
+    Json,
+    Keys,
+    Region,
+    ShownLang,
+)
 
 if TYPE_CHECKING:
     from terminal.canteen.facts import Known
@@ -35,7 +43,7 @@ def report(
     school: SchoolId = None,
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
@@ -59,7 +67,7 @@ def month(
     region: Region = DEFAULT_REGION,
     keys: Keys = None,
     names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The month table of every pupil (M-40). Says so when records have left and it may lack days."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from cardproto.connection import CardConnection
@@ -13,6 +12,7 @@ from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
+from program.console import ReadableConsole
 from terminal.cli.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
@@ -97,9 +97,7 @@ def _event(event: Event) -> dict[str, Any]:
 
 def print_content(content: dict[str, Any]) -> None:
     """The same for people."""
-    console, rights = Console(), content["rights"]
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console, rights = ReadableConsole(WIDTH), content["rights"]
     console.print(
         f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}"
     )

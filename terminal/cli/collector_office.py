@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from program.output import data_output
 from terminal.cli.options import Json
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
@@ -200,8 +201,7 @@ def _print_rows(title: str, values: Iterable[Any], json: bool, as_csv: bool) -> 
         for row in rows
     ]
     if as_csv:
-        with suppress(BrokenPipeError):
-            csv.writer(sys.stdout).writerows([heads, *map(_plain, cells)] if heads else [])
+        csv.writer(data_output()).writerows([heads, *map(_plain, cells)] if heads else [])
         return
     widths = [max(len(line[place]) for line in [heads, *cells]) for place in range(len(heads))]
     for line in [heads, *cells] if heads else []:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, Json, Lang
+from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
 
 if TYPE_CHECKING:
     from terminal.cli.demo_run import DemoResult
 
 
 def demo(
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Keep journals and the collector's database in this folder.")
@@ -49,7 +49,8 @@ def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
     from terminal.cli.demo_run import play
 
     folder.mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("issuing cards", total=None)
         return play(
             folder,

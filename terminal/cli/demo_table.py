@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
 from cardproto.resident.records.event import Event
-from terminal.cli.demo_run import DemoResult, Played
+from program.console import ReadableConsole
+from terminal.cli.demo_run import DemoResult
+from terminal.cli.demo_script import Step
 from terminal.cli.output import roubles
 from terminal.messages import text
 from terminal.tap_report import End, TapReport
 
-WIDTH: Final = 170
-"""Wide enough that nothing wraps when the output is not a screen."""
+WIDTH: Final = 150
+"""Columns where the output is not shown in a window, and from here on the table has a column for everything."""
+
+NARROWEST: Final = 66
+"""Columns below which sums would be cut: a narrower window wraps the lines itself."""
+LONGEST_NAME: Final = 18
+"""Letters of the longest word: a column this wide breaks none."""
 
 COLOURS: Final = {End.UNRESOLVED: "yellow", End.NOT_COMMITTED: "yellow", End.RECOVERED: "cyan"}
 
 
 def print_demo(result: DemoResult, language: str) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(_taps(result, language))
+    """As a wide table or, in a narrow window, with two or three lines for each tap."""
+    console = ReadableConsole(WIDTH)
+    console.width = max(console.width, NARROWEST)
+    lay_out = _wide if console.width >= WIDTH else _compact
+    console.print(lay_out(result, language))
+    console.print()
     console.print(_totals(result))
     verdict = "[bold green]balanced" if result.balanced else "[bold red]NOT balanced"
     console.print(
@@ -31,33 +40,66 @@ def print_demo(result: DemoResult, language: str) -> None:
     )
 
 
-def _taps(result: DemoResult, language: str) -> Table:
-    table = Table(title="A morning in the laboratory region", title_justify="left")
-    for heading in ("time", "where", "who", "the passenger saw", "why"):
-        table.add_column(heading)
-    for heading in ("balance", "trips used", "exch.", "bytes", "air ms"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for played in result.played:
-        table.add_row(*_row(played, language))
+def _table() -> Table:
+    title = "A morning in the laboratory region"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_edge = table.pad_edge = False
     return table
 
 
-def _row(played: Played, language: str) -> tuple[str, ...]:
-    step, report = played.step, played.tap.report
+def _wide(result: DemoResult, language: str) -> Table:
+    table = _table()
+    for heading in ("time", "where"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("who", min_width=LONGEST_NAME)
+    for heading in ("the passenger saw", "why"):
+        table.add_column(heading, overflow="fold", min_width=LONGEST_NAME)
+    for heading in ("balance", "trips", "exch.", "bytes", "air ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for played in result.played:
+        step, report = played.step, played.tap.report
+        table.add_row(
+            step.time,
+            step.stop.place,
+            _who(step),
+            _seen(report, language),
+            _why(report),
+            _balance(report),
+            _trips(report),
+            str(report.exchanges),
+            str(report.apdu_bytes),
+            f"{played.tap.air_ms:.0f}",
+        )
+    return table
+
+
+def _compact(result: DemoResult, language: str) -> Table:
+    """Related things share a column: the person and the place, the answer and its reason, money and effort."""
+    table = _table()
+    table.add_column("time", no_wrap=True)
+    table.add_column("who, where", min_width=LONGEST_NAME)
+    table.add_column("the passenger saw, and why", overflow="fold", min_width=LONGEST_NAME)
+    table.add_column("balance, trips", justify="right", no_wrap=True)
+    for played in result.played:
+        step, report = played.step, played.tap.report
+        trips = _trips(report)
+        effort = f"[dim]{report.exchanges} exch., {played.tap.air_ms:.0f} ms[/]"
+        table.add_row(
+            step.time,
+            f"{_who(step)}\n{step.stop.place}",
+            f"{_seen(report, language)}\n{_why(report)}",
+            "\n".join(line for line in (_balance(report), f"{trips} trips" if trips else "", effort) if line),
+        )
+    return table
+
+
+def _who(step: Step) -> str:
+    return f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
+
+
+def _seen(report: TapReport, language: str) -> str:
     colour = COLOURS.get(report.end, "green" if report.outcome.accepted else "red")
-    who = f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
-    return (
-        step.time,
-        step.stop.place,
-        who,
-        f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]",
-        _why(report),
-        _balance(report),
-        _trips(report),
-        str(report.exchanges),
-        str(report.apdu_bytes),
-        f"{played.tap.air_ms:.0f}",
-    )
+    return f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]"
 
 
 def _why(report: TapReport) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from program.output import data_output
 from terminal.cli.options import DEFAULT_REGION, Keys
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _output(out: Path | None) -> Iterator[TextIO]:
     from terminal.errors import TerminalError
 
     if out is None:
-        yield sys.stdout
+        yield data_output()
         return
     try:
         with out.open("w", encoding="utf-8", newline="") as stream:

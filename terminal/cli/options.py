@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from program.output import shows_cyrillic
 from terminal.texts import languages
 
 DEFAULT_STATE: Final = Path("var/terminal")
@@ -30,6 +32,19 @@ def known_language(language: str) -> str:
     if language not in languages():
         raise typer.BadParameter(f"there is no catalogue for {language!r}; use {', '.join(languages())}")
     return language
+
+
+def shown_language(context: typer.Context, language: str) -> str:
+    """English where Russian was not asked for and standard output cannot show it; said in a line on stderr."""
+    source = context.get_parameter_source("language")
+    asked = source is not None and source.name != "DEFAULT"
+    if asked or context.params.get("json") or language != DEFAULT_LANGUAGE or shows_cyrillic():
+        return language
+    print(
+        f"terminal: {sys.stdout.encoding} shows no Cyrillic: English is used; --language ru spells Russian in Latin",
+        file=sys.stderr,
+    )
+    return "en"
 
 
 State = Annotated[
@@ -59,6 +74,16 @@ Lang = Annotated[
         help="Language of the passenger's messages.",
         metavar=f"[{'|'.join(languages())}]",
         parser=known_language,
+    ),
+]
+ShownLang = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        help="Language of what is printed.",
+        metavar=f"[{'|'.join(languages())}]",
+        parser=known_language,
+        callback=shown_language,
     ),
 ]
 CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]

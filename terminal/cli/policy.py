@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, Json, Lang
+from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
 from terminal.cli.policy_gtfs import import_gtfs
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def explain(
             help="FILE, or FILE#3 for its third scenario, or FILE#3.2 for the second tap of that."
         ),
     ],
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Tell each decision of a scenario step by step: which rule, what it looked at, what it did."""

@@ -24,7 +24,8 @@ from terminal.errors import (
 )
 from tests.terminal.operations.service import Manager, manager
 
-UNITS = Path(__file__).resolve().parents[3] / "packaging" / "systemd"
+ROOT = Path(__file__).resolve().parents[3]
+UNITS = ROOT / "packaging" / "systemd"
 PROGRAM = "/opt/resident-card-terminal/.venv/bin/terminal"
 BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
@@ -117,6 +118,18 @@ def test_the_example_is_a_command_line() -> None:
     run = typer.main.get_command(app).commands["run"]
     known = {name for option in run.params for name in option.opts}
     assert {word for word in found[1].split() if word.startswith("--")} <= known
+
+
+def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
+    """An install line's sources are in the repository, and what is read from /etc has an install line."""
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    installed = re.findall(r"install -m \d+ (.+?) (/etc/\S+)", guide)
+    for sources, _ in installed:
+        assert all(any(ROOT.glob(source)) for source in sources.split()), sources
+    read = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0], "example.conf"))
+    wanted = set(re.findall(r"/etc/resident-terminal/[\w.-]+", read.replace("%i", "70001")))
+    assert wanted == {target for _, target in installed if target.startswith("/etc/resident-terminal/")}
+    assert set(re.findall(r"--\S+ (/\S+)", read)) <= wanted
 
 
 def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
