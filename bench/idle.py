@@ -22,11 +22,11 @@ from bench.result import Result, at_most
 from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
-from terminal.cli.assemble import SOFTWARE, Station, open_terminal
-from terminal.cli.collector_process import collector_process, enrol, trust
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.serve import CardSource, serve
+from terminal.app.station import SOFTWARE, Station, open_terminal
+from terminal.app.uplink import background_sync
 from terminal.cli.residents import issue_residents
-from terminal.cli.serve import CardSource, serve
-from terminal.cli.uplink import background_sync
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager

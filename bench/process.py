@@ -17,7 +17,7 @@ STARTS = 5
 READY = """
 import resource, sys, time
 from pathlib import Path
-from terminal.cli.assemble import Station, open_terminal
+from terminal.app.station import Station, open_terminal
 from terminal.clock import SystemClock
 with open_terminal(Station(1, "bus", Path(sys.argv[1]), "demo"), SystemClock()) as terminal:
     print("ready", flush=True)

@@ -17,7 +17,7 @@ def backup(
     json: Json = False,
 ) -> None:
     """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
-    from terminal.cli.assemble import SOFTWARE, Station, journal_file, journal_key
+    from terminal.app.station import SOFTWARE, Station, journal_file, journal_key
     from terminal.cli.output import print_json
     from terminal.clock import SystemClock
     from terminal.operations.backup import Source, back_up, check_backup
@@ -54,9 +54,9 @@ def restore(
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
-    from terminal.cli.assemble import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, Station
+    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, Station
+    from terminal.app.uplink import COLLECTOR_KEY_FILE
     from terminal.cli.output import print_json
-    from terminal.cli.uplink import COLLECTOR_KEY_FILE
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
     from terminal.operations.restore import restore as put_onto

@@ -77,9 +77,9 @@ def issue(
     json: Json = False,
 ) -> None:
     """Issue a meal to a class or to single pupils; each gets his own record (M-31)."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.issuing import Batch, How, pupils_of
     from terminal.canteen.issuing import issue as issue_to
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import show_issued
 
     def work(desk: CanteenDesk, now: datetime) -> None:
@@ -106,8 +106,8 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell from the pupil's buffet account."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.buffet import sell as sell_to
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import basket, show_sale
 
     at_counter(
@@ -127,8 +127,8 @@ def annul(
     keys: Keys = None,
 ) -> None:
     """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.corrections import annul as annul_last
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.output import roubles
 
     def work(desk: CanteenDesk, now: datetime) -> None:
@@ -153,8 +153,8 @@ def attendance(
     keys: Keys = None,
 ) -> None:
     """Correct who is at school today, until the document's time (M-33)."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.corrections import correct_attendance
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         gone, back = [_ref(ref) for ref in absent or ()], [_ref(ref) for ref in present or ()]
@@ -173,8 +173,8 @@ def not_collected(
     keys: Keys = None,
 ) -> None:
     """Mark today's orders that nobody fetched; nobody is charged for them (M-32)."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.corrections import mark_not_collected
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         print(f"{len(mark_not_collected(desk, kind, operator, now))} not collected")
@@ -194,8 +194,8 @@ def lend(
     keys: Keys = None,
 ) -> None:
     """Lend a spare card to a pupil who forgot his own, for today (M-35)."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.corrections import lend_card
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         lent = lend_card(desk, _ref(card), _ref(pupil), operator, confirmed_by, now)
@@ -215,8 +215,8 @@ def close(
     json: Json = False,
 ) -> None:
     """Close the day and print its report; from then on nothing of it is annulled."""
+    from terminal.app.canteen import at_counter, station_of
     from terminal.canteen.closing import close_day
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import show_day
 
     def work(desk: CanteenDesk, now: datetime) -> None:

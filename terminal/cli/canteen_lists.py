@@ -29,9 +29,9 @@ def check_roster(
     json: Json = False,
 ) -> None:
     """Read a roster and say what is in it, or what is wrong; nothing is changed."""
+    from terminal.app.canteen import station_of
     from terminal.canteen.documents import RosterDocument, read_document, require_sound
     from terminal.canteen.roster import Roster, roster_problems
-    from terminal.cli.canteen_desk import station_of
     from terminal.cli.canteen_view import show_roster
     from terminal.clock import SystemClock
 
@@ -52,8 +52,8 @@ def load_roster(
     json: Json = False,
 ) -> None:
     """Check a roster and put it in force; an older one than that in force is refused (O-01)."""
+    from terminal.app.canteen import at_counter, station_of, store_of
     from terminal.canteen.lines import ms
-    from terminal.cli.canteen_desk import at_counter, station_of, store_of
     from terminal.cli.canteen_view import show_roster
     from terminal.journal.canteen_records import RosterLoaded
 
@@ -80,7 +80,7 @@ def show_class(
     keys: Keys = None,
 ) -> None:
     """List the pupils with their accounts; names only when asked for."""
-    from terminal.cli.canteen_desk import at_counter, station_of
+    from terminal.app.canteen import at_counter, station_of
     from terminal.cli.canteen_view import show_pupils
 
     at_counter(
@@ -98,7 +98,7 @@ def load_prices(
     keys: Keys = None,
 ) -> None:
     """Check a price list and put it in force."""
-    from terminal.cli.canteen_desk import at_counter, station_of, store_of
+    from terminal.app.canteen import at_counter, station_of, store_of
 
     station = station_of(state, number, region, keys)
 

@@ -81,9 +81,9 @@ class _Source:
     def __init__(
         self, states: list[Path] | None, collector: Path | None, region: str, keys: Path | None
     ) -> None:
+        from terminal.app.station import laboratory_keys
         from terminal.canteen.facts import Known
         from terminal.canteen.ledger import Ledger
-        from terminal.cli.assemble import laboratory_keys
         from terminal.keys.file import load_file_keys
         from terminal.policy.document import load_region
         from terminal.policy.policy import Policy
@@ -126,7 +126,7 @@ class _Source:
         return through
 
     def _read_journal(self, state: Path, through: dict[int, int]) -> int:
-        from terminal.cli.assemble import journal_reader
+        from terminal.app.station import journal_reader
 
         reader = journal_reader(state, self._keys)
         kept = reader.state()
@@ -138,8 +138,8 @@ class _Source:
         return kept.terminal
 
     def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:
+        from terminal.app.canteen import CANTEEN_FOLDER
         from terminal.canteen.store import CanteenStore
-        from terminal.cli.canteen_desk import CANTEEN_FOLDER
 
         roster = CanteenStore(state / CANTEEN_FOLDER, terminal, self._keys.sealer).load_roster(self.policy)
         return None if roster is None else known(terminal, self.policy, roster, self.ledger)

@@ -37,7 +37,7 @@ def read(
     """Show what a resident card holds. Changes nothing."""
     import secrets
 
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.station import laboratory_keys
     from terminal.cli.card_view import card_content, print_content
     from terminal.cli.output import print_json
     from terminal.keys.file import load_file_keys
@@ -113,8 +113,8 @@ def with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callabl
 
     The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
     """
-    from terminal.cli.assemble import Station
-    from terminal.cli.serve import reader_for
+    from terminal.app.serve import reader_for
+    from terminal.app.station import Station
     from terminal.clock import SystemClock
 
     clock = SystemClock()

@@ -90,8 +90,8 @@ def enrol_here(
     collector: CollectorUrl = "http://127.0.0.1:8470",
 ) -> None:
     """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
-    from terminal.cli.assemble import IDENTITY_FILE
-    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.app.station import IDENTITY_FILE
+    from terminal.app.uplink import COLLECTOR_KEY_FILE
     from terminal.sync.enrolment import enrol as ask
     from terminal.sync.identity import load_or_create_key, write_public_key
 

@@ -59,7 +59,7 @@ def tides(
     out: Out = None,
 ) -> None:
     """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.station import laboratory_keys
     from terminal.cli.export_sources import Sources
     from terminal.export.table import write_table
     from terminal.export.taps import End

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from terminal.cli.assemble import journal_reader
+from terminal.app.station import journal_reader
 from terminal.cli.options import DEFAULT_STATE
 from terminal.collector import reconcile
 from terminal.collector.registry import CardRegistry

@@ -35,7 +35,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Print the journal's records, one per line. What cannot be read is shown as such; then the exit code is 26."""
-    from terminal.cli.assemble import journal_reader
+    from terminal.app.station import journal_reader
     from terminal.errors import JournalUnreadable
 
     unreadable = printed = 0
@@ -109,7 +109,7 @@ def verify(
     """
     from dataclasses import asdict
 
-    from terminal.cli.assemble import journal_file, journal_key
+    from terminal.app.station import journal_file, journal_key
     from terminal.cli.output import print_json
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
@@ -132,7 +132,7 @@ def verify(
 
 
 def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]:
-    from terminal.cli.assemble import IDENTITY_FILE
+    from terminal.app.station import IDENTITY_FILE
     from terminal.sync.identity import public_path, read_public_key
 
     own = public_path(state / IDENTITY_FILE)
@@ -143,7 +143,7 @@ def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]
 @app.command()
 def status(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
     """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
-    from terminal.cli.assemble import journal_file, journal_reader
+    from terminal.app.station import journal_file, journal_reader
     from terminal.cli.output import print_json
     from terminal.errors import JournalFull
     from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
@@ -185,7 +185,7 @@ def _size(path: Path) -> int:
 @app.command()
 def upgrade(state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False) -> None:
     """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
-    from terminal.cli.assemble import journal_file, open_journal
+    from terminal.app.station import journal_file, open_journal
     from terminal.cli.output import print_json
     from terminal.journal.database import SCHEMA_VERSION, schema_of
 
@@ -205,7 +205,7 @@ def upgrade(state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None,
 @app.command()
 def downgrade(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
     """Write the journal in the form of the software before this one. It is then no longer sealed."""
-    from terminal.cli.assemble import journal_file, journal_key
+    from terminal.app.station import journal_file, journal_key
     from terminal.cli.output import print_json
     from terminal.journal.rewrite import downgrade as take_back
 
@@ -228,7 +228,7 @@ def wipe_key(
     """Destroy the key of the journal: nobody can read its records again, sent or not (D-07)."""
     import sys
 
-    from terminal.cli.assemble import journal_file
+    from terminal.app.station import journal_file
     from terminal.journal.key_file import wipe_key as wipe
     from terminal.journal.lock import FileLock
 

@@ -45,7 +45,7 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
-    from terminal.cli.assemble import open_journal
+    from terminal.app.station import open_journal
     from terminal.cli.output import print_json, roubles
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
@@ -95,7 +95,7 @@ def send(
     json: Json = False,
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
-    from terminal.cli.assemble import journal_reader
+    from terminal.app.station import journal_reader
     from terminal.cli.output import print_json
     from terminal.clock import SystemClock
     from terminal.policy.document import load_region

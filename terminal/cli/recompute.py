@@ -39,7 +39,7 @@ def recompute(
 
     Ends with code 24 when a record does not follow from what is recorded with it.
     """
-    from terminal.cli.assemble import journal_reader
+    from terminal.app.station import journal_reader
     from terminal.cli.output import print_json
     from terminal.errors import ChargesDiffer
 
@@ -120,9 +120,9 @@ def _policies(regions: list[str]) -> dict[str, Policy]:
 
 def _replay(state: Path, reader: JournalReader, policy: Policy, keys: Path | None) -> Replay:
     """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
+    from terminal.app.canteen import store_of
+    from terminal.app.station import Station
     from terminal.canteen.replay import Replay
-    from terminal.cli.assemble import Station
-    from terminal.cli.canteen_desk import store_of
     from terminal.errors import RosterError
 
     kept = reader.state()

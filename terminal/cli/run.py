@@ -42,7 +42,7 @@ from terminal.operations.log import Form, Level, LevelName, Log
 from terminal.session.credential import VerifyCredential
 
 if TYPE_CHECKING:
-    from terminal.cli.assemble import Station
+    from terminal.app.station import Station
     from terminal.clock import Clock
     from terminal.decision.outcome import Outcome
     from terminal.operations.vitals import Vitals
@@ -136,13 +136,13 @@ def run(
     from terminal.operations.memory import forbid_dumps
 
     forbid_dumps()
-    from terminal.cli.assemble import Station, credential_check, open_terminal
-    from terminal.cli.console import ConsoleOptions, operator_console
-    from terminal.cli.display import passenger_display
+    from terminal.app.console import ConsoleOptions, operator_console
+    from terminal.app.display import passenger_display
+    from terminal.app.recording import recording
+    from terminal.app.serve import reader_for, serve
+    from terminal.app.station import Station, credential_check, open_terminal
+    from terminal.app.uplink import background_sync
     from terminal.cli.output import print_json, report_as_json, report_as_line
-    from terminal.cli.recording import recording
-    from terminal.cli.serve import reader_for, serve
-    from terminal.cli.uplink import background_sync
     from terminal.clock import SystemClock
     from terminal.journal.room import FillWatch
     from terminal.messages import text
@@ -241,7 +241,7 @@ def _log(number: int, clock: Clock, form: Form | None, least: LevelName | None) 
 
 
 def _vitals(terminal: Terminal, station: Station, reader: str, collector: str | None, log: Log) -> Vitals:
-    from terminal.cli.assemble import SOFTWARE
+    from terminal.app.station import SOFTWARE
     from terminal.operations.notify import connect
     from terminal.operations.vitals import Identity, Vitals
 

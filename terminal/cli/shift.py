@@ -22,7 +22,7 @@ def open_shift(
     keys: Keys = None,
 ) -> None:
     """Open a shift: from now on taps are accepted."""
-    from terminal.cli.assemble import open_journal
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.shift import open_shift as begin
 
@@ -38,7 +38,7 @@ def close_shift(
     state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False
 ) -> None:
     """Close the shift and print its totals (T-66)."""
-    from terminal.cli.assemble import open_journal
+    from terminal.app.station import open_journal
     from terminal.cli.output import print_json, print_totals
     from terminal.clock import SystemClock
     from terminal.shift import close_shift as end

@@ -149,7 +149,7 @@ def _shown(member: Member) -> dict[str, str | bool]:
 
 
 def _ask_pin(keys: Path | None) -> str:
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.station import laboratory_keys
     from terminal.keys.file import load_file_keys
     from terminal.screen.console.pins import hash_pin
 
@@ -160,7 +160,7 @@ def _ask_pin(keys: Path | None) -> str:
 
 def _card(reader: str, wait_s: float, region: str, keys: Path | None) -> str:
     """How the staff list knows the card on `reader`; changes nothing on it."""
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.station import laboratory_keys
     from terminal.cli.card import with_card
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys

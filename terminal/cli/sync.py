@@ -36,9 +36,9 @@ def sync(
     json: Json = False,
 ) -> None:
     """Send this terminal's unsent records to the collector; for a terminal that is not running."""
-    from terminal.cli.assemble import open_journal
+    from terminal.app.station import open_journal
+    from terminal.app.uplink import sync_client
     from terminal.cli.output import print_json
-    from terminal.cli.uplink import sync_client
     from terminal.clock import SystemClock
     from terminal.sync.address import TlsFiles
 

@@ -40,9 +40,9 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from sim.image_file import save_card
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.station import journal_key, journal_reader, laboratory_keys, open_journal
 from terminal.cli.app import main
-from terminal.cli.assemble import journal_key, journal_reader, laboratory_keys, open_journal
-from terminal.cli.collector_process import collector_process, enrol, trust
 from terminal.cli.residents import issue_residents, laboratory_deny_list
 from terminal.cli.town import file_on
 from terminal.collector.registry import write_registry
@@ -445,7 +445,8 @@ def test_a_trace_back_with_all_its_locals_shows_no_key_and_no_name(town_of: Open
 def test_what_the_product_prints_of_a_mistake_has_no_locals(tmp_path: Path) -> None:
     """An exception nobody catches, in the middle of a tap of the real program."""
     script = """
-from terminal.cli import app, serve
+from terminal.app import serve
+from terminal.cli import app
 from terminal.tap import take_tap
 
 class Breaks:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.cli.assemble import open_journal
+from terminal.app.station import open_journal
 from terminal.policy.document import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
 from tests.terminal.cli.conftest import Run, Start

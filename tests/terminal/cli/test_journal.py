@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.cli.assemble import JOURNAL_FILE, journal_key, open_journal
+from terminal.app.station import JOURNAL_FILE, journal_key, open_journal
 from terminal.journal.chain import link
 from terminal.journal.journal import Journal
 from terminal.journal.sealed import Contents

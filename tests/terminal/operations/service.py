@@ -18,7 +18,8 @@ PATIENCE_S = 30.0
 HANGING = """
 import sys, threading
 from sim.reader import SimReader
-from terminal.cli import app, serve
+from terminal.app import serve
+from terminal.cli import app
 
 class HangsAfterAWhile:
     '''A driver that stops answering: its call never returns, and no signal of ours ends it.'''

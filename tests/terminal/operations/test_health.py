@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from terminal.cli.assemble import JOURNAL_FILE
+from terminal.app.station import JOURNAL_FILE
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.operations.health import Health, Level, examine

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from terminal.cli.assemble import IDENTITY_FILE
+from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal

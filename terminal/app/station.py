@@ -153,7 +153,7 @@ def open_terminal(
         journal.append(Started(at_ms=int(clock.now().timestamp() * 1000), software=SOFTWARE))
         canteen = None
         if station.profile == CANTEEN:
-            from terminal.cli.canteen_desk import desk_over
+            from terminal.app.canteen import desk_over
 
             canteen = desk_over(station, policy, keys, journal)
         yield Terminal(

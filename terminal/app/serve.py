@@ -24,7 +24,7 @@ from terminal.tap_report import TapReport
 if TYPE_CHECKING:
     from sim.card.port import SimCard
     from sim.reader import SimReader
-    from terminal.cli.assemble import Station
+    from terminal.app.station import Station
     from terminal.operations.vitals import Vitals
 
 SIM: Final = "sim:"
