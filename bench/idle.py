@@ -23,8 +23,9 @@ from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
 from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.compose import open_terminal
 from terminal.app.serve import CardSource, serve
-from terminal.app.station import SOFTWARE, Station, open_terminal
+from terminal.app.station import SOFTWARE, Station
 from terminal.app.uplink import background_sync
 from terminal.cli.residents import issue_residents
 from terminal.operations.log import Form, Level, Log

@@ -17,7 +17,8 @@ STARTS = 5
 READY = """
 import resource, sys, time
 from pathlib import Path
-from terminal.app.station import Station, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.station import Station
 from terminal.clock import SystemClock
 with open_terminal(Station(1, "bus", Path(sys.argv[1]), "demo"), SystemClock()) as terminal:
     print("ready", flush=True)

@@ -21,7 +21,7 @@ import pytest
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.app.station import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.cli.residents import laboratory_deny_list
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started

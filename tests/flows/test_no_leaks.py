@@ -41,7 +41,8 @@ from sim.image_file import save_card
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS
 from terminal.app.collector import collector_process, enrol, trust
-from terminal.app.station import journal_key, journal_reader, laboratory_keys, open_journal
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
 from terminal.cli.residents import issue_residents, laboratory_deny_list
 from terminal.cli.town import file_on

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 _PART: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'  # strings over several lines may end in two quotes of their own
@@ -63,7 +63,7 @@ def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
 def _path(key: str) -> Path:
     """A key as it is written, dotted or quoted, as its parts; the standard library reads the quotes."""
     parts: list[str] = []
-    value = tomllib.loads(f"{key.strip()} = 0")
+    value: Any = tomllib.loads(f"{key.strip()} = 0")
     while isinstance(value, dict):
         (part, value), *_ = value.items()
         parts.append(part)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from terminal.app.config.settings import CANTEEN, SIM, StationConfig
+from terminal.errors import ConfigError
 from terminal.texts import languages
 
 
@@ -113,3 +114,34 @@ def _profile(config: StationConfig) -> Iterator[Complaint]:
         yield Complaint(
             "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
         )
+
+
+def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
+    """What this configuration does not name and so takes from the public laboratory: keys, region, issuers."""
+    checks_grants = config.lists.verify_credential != "never"
+    unset = {
+        "keys": config.keys.file is None,
+        "region": config.terminal.region is None,
+        "issuers": checks_grants and config.lists.issuers is None,
+    }
+    return tuple(part for part, missing in unset.items() if missing)
+
+
+def require_own(config: StationConfig, parts: tuple[str, ...], *, real_reader: bool) -> None:
+    """Raise `ConfigError` where a real reader would get one of these `parts` from the laboratory unasked.
+
+    Anybody can make cards for the laboratory's keys.
+    """
+    missing = [part for part in laboratory_parts(config) if part in parts]
+    if not real_reader or config.terminal.laboratory or not missing:
+        return
+    named = {
+        "keys": "file under [keys]",
+        "region": "region under [terminal]",
+        "issuers": "issuers under [lists]",
+    }
+    raise ConfigError(
+        f"a real reader, and no {', no '.join(missing)} of its own",
+        f"Set {', '.join(named[part] for part in missing)} in terminal.toml (or give --keys, --region); laboratory = "
+        "true under [terminal], or --laboratory-keys, accepts the public laboratory's.",
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from terminal.app.station import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.cli.residents import laboratory_deny_list
 from terminal.decision.outcome import Message
 from terminal.keys.file import load_file_keys
