@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.result import Result, at_most
+from terminal.app.config.write import new_file
 
 STARTS = 5
 READY = """
@@ -31,17 +32,14 @@ def start() -> Iterator[Result]:
     runs = []
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory() as folder:
-            command = [
-                sys.executable,
-                "-m",
-                "terminal.cli.app",
-                "run",
-                "--reader",
-                "sim:month_pass",
-                "--profile",
-                "bus",
-            ]
-            command += ["--state", folder, "--open-shift", "bench", "--json"]
+            config = Path(folder) / "terminal.toml"
+            values: dict[str, dict[str, object]] = {
+                "terminal": {"profile": "bus", "state": folder},
+                "reader": {"name": "sim:month_pass"},
+                "shift": {"operator": "bench"},
+            }
+            config.write_text(new_file(values), "utf-8")
+            command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json"]
             begun = time.perf_counter()
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None

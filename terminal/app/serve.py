@@ -6,13 +6,13 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
-from terminal.app.config.settings import SIM
+from terminal.app.config.rules import require_known_reader
+from terminal.app.config.settings import PCSC, SIM
 from terminal.clock import Clock
-from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
 from terminal.reader.presence import Presence
@@ -22,8 +22,6 @@ from terminal.tap_report import TapReport
 if TYPE_CHECKING:
     from terminal.app.station import Station
     from terminal.operations.vitals import Vitals
-
-PCSC: Final = "pcsc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,11 @@ def reader_for(
 
     `pace_s` is for simulated readers, see `CardsInTurn`; with it and without `taps` the cards come for ever.
     """
-    if name == PCSC or name.startswith(PCSC + ":"):
+    require_known_reader(name)
+    if not name.startswith(SIM):
         from terminal.reader.pcsc import PcscReader
 
         return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
-    if not name.startswith(SIM):
-        raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
     from terminal.app.simulated import empty_reader, reader_of_residents
     from terminal.policy.document import load_region
 

@@ -114,7 +114,8 @@ def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection],
 
     The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
     """
-    from terminal.app.serve import PCSC, reader_for
+    from terminal.app.config.settings import PCSC
+    from terminal.app.serve import reader_for
     from terminal.app.station import station_of
     from terminal.clock import SystemClock
 

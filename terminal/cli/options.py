@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from terminal.app.config.read import VARIABLE, configured
-from terminal.app.config.rules import require_own
+from terminal.app.config.rules import require_known_reader, require_own
 from terminal.app.config.settings import (
     DEFAULT_COLLECTOR,
     DEFAULT_LANGUAGE,
@@ -66,6 +66,8 @@ def station_config(config: Path | None, **given: object) -> StationConfig:
         table, key = _PLACES[name]
         options.setdefault(table, {})[key] = value
     found = configured(config, options).config
+    if found.reader.name is not None:
+        require_known_reader(found.reader.name)
     parts = tuple(part for part in ("keys", "region") if part in given)
     if parts:
         require_own(found, parts, real_reader=_real_reader(found, given.get("reader")))

@@ -20,7 +20,7 @@ import time
 import tomllib
 import traceback
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,6 +51,7 @@ from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
 from terminal.policy.document import load_region
 from terminal.tap import take_tap
+from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 from tests.flows.leaks import Secret, leaks, leaks_in_files, secret_bytes, secret_text
 from tests.terminal.cli.conftest import ENVIRONMENT, command
@@ -193,8 +194,8 @@ def _live(day: Day, stack: ExitStack) -> None:
     address = stack.enter_context(collector_process(back, day.folder / "registry.json"))
     for state in day.state.values():
         trust(state, back)
-    _serve(day, "canteen", CANTEEN, PUPILS, address, ("--serving", "by_shift"))
-    _serve(day, "bus", BUS, RIDERS, address, ("--deny-list", day.folder / "deny-list", "--route", "15"))
+    _serve(day, "canteen", CANTEEN, PUPILS, address, {"canteen": {"serving": "by_shift"}})
+    _serve(day, "bus", BUS, RIDERS, address, {"lists": {"deny": day.folder / "deny-list"}})
     for path in (
         "/metrics",
         "/operator/",
@@ -210,37 +211,38 @@ def _live(day: Day, stack: ExitStack) -> None:
 
 
 def _serve(
-    day: Day, profile: str, number: int, who: tuple[str, ...], address: str, more: tuple[object, ...]
+    day: Day,
+    profile: str,
+    number: int,
+    who: tuple[str, ...],
+    address: str,
+    more: Mapping[str, Mapping[str, object]],
 ) -> None:
     """`terminal run` over these cards, twice each, then on an empty reader for a look into the living process."""
     state = ("--state", day.state[profile], "--number", number)
-    run = (
-        "--profile",
-        profile,
-        *state,
-        "--collector",
-        address,
-        "--log",
-        "json",
-        "--log-level",
-        "debug",
-        *more,
-    )
+    own = {
+        "terminal": {"profile": profile, "state": day.state[profile], "number": number},
+        "collector": {"url": address},
+        "log": {"format": "json", "level": "debug"},
+        **more,
+    }
     cards = ",".join([*(str(day.folder / "cards" / f"{name}.json") for name in who), "not_desfire"])
     if profile == "canteen":
         day.run("roster load", "canteen", "roster", "load", day.folder / "roster.json", *state)
-    shift = ("--open-shift", "staff-9")
-    turns = (
-        "--reader",
-        f"sim:{cards}",
-        "--taps",
-        2 * len(who) + 2,
-        "--record",
-        day.folder / f"{profile}.transcript",
+    shift: dict[str, object] = {"operator": "staff-9"} | ({"route": 15} if profile == "bus" else {})
+    served = config_file(
+        day.folder / f"{profile}.serving",
+        reader={"name": f"sim:{cards}", "taps": 2 * len(who) + 2},
+        shift=shift,
+        recording={"file": day.folder / f"{profile}.transcript"},
+        **own,
     )
-    day.serve(f"{profile} serving", *run, *shift, *turns)
+    day.serve(f"{profile} serving", "--config", served)
+    waiting = config_file(
+        day.folder / f"{profile}.waiting", reader={"name": "sim:"}, metrics={"port": 0}, **own
+    )
     process = subprocess.Popen(
-        command(("run", *run, "--reader", "sim:", "--metrics", "0", "--json")),
+        command(("run", "--config", waiting, "--json")),
         cwd=day.folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from terminal.app.config.settings import CANTEEN, SIM, StationConfig
-from terminal.errors import ConfigError
+from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
+from terminal.errors import ConfigError, ReaderError
 from terminal.texts import languages
 
 
@@ -67,12 +67,20 @@ def _languages(config: StationConfig) -> Iterator[Complaint]:
         )
 
 
+def require_known_reader(name: str) -> None:
+    """Raise `ReaderError` for a name that no reader has."""
+    if name != PCSC and not name.startswith((SIM, PCSC + ":")):
+        raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
+
+
 def _reader(config: StationConfig) -> Iterator[Complaint]:
     name = config.reader.name
     if name is None:
         return
-    if name != "pcsc" and not name.startswith((SIM, "pcsc:")):
-        yield Complaint("reader.name", f"unknown reader {name!r}", "Write sim:RESIDENT, pcsc or pcsc:NAME.")
+    try:
+        require_known_reader(name)
+    except ReaderError as error:
+        yield Complaint("reader.name", error.what, error.advice)
     if config.reader.pace_s is not None and not name.startswith(SIM):
         yield Complaint("reader.pace_s", "only a simulated reader has a pace", "Remove it.")
 

@@ -21,6 +21,7 @@ DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
 DEFAULT_SCREEN_PORT: Final = 8480
 DEFAULT_CONSOLE_PORT: Final = 8481
 SIM: Final = "sim:"
+PCSC: Final = "pcsc"
 CANTEEN: Final = "canteen"
 
 Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
