@@ -11,7 +11,7 @@ from sim.card import VirtualCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.assemble import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys

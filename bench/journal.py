@@ -23,11 +23,11 @@ import msgspec
 
 from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_least, at_most, median_us
-from terminal.cli.assemble import IDENTITY_FILE
-from terminal.cli.collector_process import collector_process, enrol, trust
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.station import IDENTITY_FILE
+from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.cli.storm_disk import Disk, stormy_disks
 from terminal.cli.storm_run import storm_folder
-from terminal.cli.uplink import COLLECTOR_KEY_FILE
 from terminal.clock import SystemClock, unix_ms
 from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary

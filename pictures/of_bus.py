@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from pictures.studio import Studio
 from sim.air import VirtualClock
-from terminal.cli.console import ConsoleOptions, console_of
+from terminal.app.console import ConsoleOptions, console_of
 from terminal.cli.demo_script import DAY, Stop
 from terminal.cli.town import Town, open_town
 from terminal.decision.outcome import Message, Outcome

@@ -74,7 +74,7 @@ END_OF: Final = {
 
 @dataclass(slots=True)
 class Terminal:
-    """Everything one terminal is made of; the composition root (`terminal.cli`) builds it.
+    """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,

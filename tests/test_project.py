@@ -20,7 +20,7 @@ from packaging.version import Version
 import run
 import setup_env
 from program import VERSION
-from terminal.cli.assemble import SOFTWARE
+from terminal.app.station import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -17,6 +17,7 @@ from terminal import texts
 from terminal.decision.outcome import Message
 from terminal.messages import TABLE, day, money, text, trips
 from terminal.texts import languages
+from tests.config_file import config_file
 
 ROOT = Path(__file__).resolve().parent.parent
 VALUES: dict[str, int | str] = {
@@ -201,8 +202,13 @@ def test_a_third_language_needs_no_code(polish: Path) -> None:
 
 
 def test_the_command_line_speaks_it(polish: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "terminal.cli.app", "run", "--profile", "bus", "--reader", "sim:blocked"]
-    command += ["--state", str(tmp_path / "state"), "--open-shift", "driver", "--language", "pl"]
+    config = config_file(
+        tmp_path,
+        terminal={"profile": "bus", "state": "state", "language": "pl"},
+        reader={"name": "sim:blocked"},
+        shift={"operator": "driver"},
+    )
+    command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
     done = subprocess.run(
         command,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -14,6 +14,7 @@ from terminal.cli import (
     card,
     collector,
     collector_terminals,
+    config,
     demo,
     desk,
     export,
@@ -47,6 +48,7 @@ app.command("sync")(sync.sync)
 app.command("enrol")(collector_terminals.enrol_here)
 app.add_typer(collector.app, name="collector")
 app.add_typer(fleet.app, name="fleet")
+app.add_typer(config.app, name="config")
 app.add_typer(shift.app, name="shift")
 app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")

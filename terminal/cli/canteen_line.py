@@ -23,8 +23,8 @@ from typing import Final
 import msgspec
 import typer.main
 
+from terminal.app.canteen import CANTEEN_FOLDER
 from terminal.canteen.desk import CanteenDesk
-from terminal.cli.canteen_desk import CANTEEN_FOLDER
 from terminal.cli.fault import explain
 from terminal.clock import Clock
 from terminal.errors import TerminalError

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from terminal.cli.collector_office import FOLDER, Folder
-from terminal.cli.options import DEFAULT_STATE, CollectorUrl, Json, Number, State
+from terminal.cli.options import CollectorUrl, Config, Json, Number, State, station_config
 from terminal.clock import unix_ms
 
 Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
@@ -86,17 +86,20 @@ def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str)
 
 def enrol_here(
     code: Annotated[str, typer.Option(help="The code the operator made with `terminal collector enrol`.")],
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    collector: CollectorUrl = "http://127.0.0.1:8470",
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
 ) -> None:
     """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
-    from terminal.cli.assemble import IDENTITY_FILE
-    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.app.station import IDENTITY_FILE
+    from terminal.app.uplink import COLLECTOR_KEY_FILE
     from terminal.sync.enrolment import enrol as ask
     from terminal.sync.identity import load_or_create_key, write_public_key
 
-    key = load_or_create_key(state / IDENTITY_FILE)
-    collector_key = ask(collector, number, key.public_key(), code)
-    write_public_key(state / COLLECTOR_KEY_FILE, collector_key)
-    print(f"terminal {number} is enrolled at {collector}")
+    at = station_config(config, state=state, number=number, collector=collector)
+    folder, url = at.terminal.state, at.collector.url_or_default
+    key = load_or_create_key(folder / IDENTITY_FILE)
+    collector_key = ask(url, at.terminal.number, key.public_key(), code)
+    write_public_key(folder / COLLECTOR_KEY_FILE, collector_key)
+    print(f"terminal {at.terminal.number} is enrolled at {url}")

@@ -51,7 +51,10 @@ def desk(
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        with open_desk(folder, region, seed, port, collector=collector) as (server, session):
+        with open_desk(folder, region or DEFAULT_REGION, seed, port, collector=collector) as (
+            server,
+            session,
+        ):
             if scene:
                 from terminal.cli.desk_scene import arrange
 

@@ -18,7 +18,9 @@ from sim.desk.content import holding_of
 from sim.desk.shelf import Laid, lay_out
 from sim.lab_keys import load_lab_keys
 from sim.reader import SimReader
-from terminal.cli.assemble import Station, laboratory_keys, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import Station
 from terminal.cli.residents import laboratory_deny_list
 from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from terminal.cli.collector_process import START_S, enrol, report, start_collector, trust
+from terminal.app.collector import START_S, enrol, report, start_collector, trust
+from terminal.app.uplink import sync_client
 from terminal.cli.desk_town import PLACES, DeskTown
-from terminal.cli.uplink import sync_client
 from terminal.errors import CollectorError, TerminalError
 
 IDLE_S: Final = 0.5

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from program.output import data_output
-from terminal.cli.options import DEFAULT_REGION, Keys
+from terminal.cli.options import Config, Keys, station_config
 
 if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
     from terminal.cli.export_sources import Sources
     from terminal.journal.taps import Tap
     from terminal.policy.policy import Policy
@@ -53,6 +54,7 @@ class Report(StrEnum):
 
 @app.command()
 def tides(
+    config: Config = None,
     state: States = None,
     collector: Collector = None,
     region: Regions = None,
@@ -60,15 +62,16 @@ def tides(
     out: Out = None,
 ) -> None:
     """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.simulated import laboratory_keys
     from terminal.cli.export_sources import Sources
     from terminal.export.table import write_table
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
 
-    policies, sources = _policies(region), Sources(state, collector, keys)
-    provider = load_file_keys(keys or laboratory_keys())
+    at = _station(config, state, collector, keys)
+    policies, sources = _policies(at, region), Sources(at, state, collector)
+    provider = load_file_keys(at.keys.file or laboratory_keys())
 
     unknown = 0
 
@@ -94,6 +97,7 @@ def tides(
 @app.command("csv")
 def table(
     report: Annotated[Report, typer.Argument(help="Per day and product, or per shift.")],
+    config: Config = None,
     state: States = None,
     collector: Collector = None,
     region: Regions = None,
@@ -105,7 +109,8 @@ def table(
     from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
     from terminal.export.table import write_table
 
-    policies, sources = _policies(region), Sources(state, collector, keys)
+    at = _station(config, state, collector, keys)
+    policies, sources = _policies(at, region), Sources(at, state, collector)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
         day = DayReport(policy)
@@ -125,11 +130,20 @@ def table(
     _done(len(rows), out)
 
 
-def _policies(regions: list[str] | None) -> dict[str, Policy]:
+def _station(
+    config: Path | None, states: list[Path] | None, collector: Path | None, keys: Path | None
+) -> StationConfig:
+    """Whose journal is read where no folder is given, and with which keys; a collector's rows need none."""
+    if collector is not None and keys is None:
+        return station_config(config)
+    return station_config(config, state=states[0] if states else None, keys=keys)
+
+
+def _policies(at: StationConfig, regions: list[str] | None) -> dict[str, Policy]:
     from terminal.policy.document import load_region
     from terminal.policy.policy import Policy
 
-    policies = [Policy.of(load_region(region)) for region in regions or [DEFAULT_REGION]]
+    policies = [Policy.of(load_region(region)) for region in regions or [at.terminal.region_or_demo]]
     return {policy.tariff: policy for policy in policies}
 
 

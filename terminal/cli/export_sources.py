@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from terminal.cli.assemble import journal_reader
-from terminal.cli.options import DEFAULT_STATE
+from terminal.app.config.settings import StationConfig
+from terminal.app.station import journal_reader
 from terminal.collector import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
@@ -29,12 +29,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The folders of terminals (var/terminal when none is given), or of one collector."""
+    """The folders of terminals (that of `at` when none is given), or of one collector. The keys of `at` open the
+    terminals' sealed journals.
+    """
 
+    at: StationConfig
     states: list[Path] | None
     collector: Path | None
-    keys: Path | None = None
-    """As `--keys`: opens the terminals' sealed journals."""
 
     def journals(self) -> Iterator[Rows]:
         """Terminal after terminal; a row of newer software is passed over.
@@ -46,8 +47,8 @@ class Sources:
         if self.collector is not None:
             yield from _held_by(self.collector)
             return
-        for state in self.states or [DEFAULT_STATE]:
-            reader = journal_reader(state, self.keys)
+        for state in self.states or [self.at.terminal.state]:
+            reader = journal_reader(state, self.at.keys.file)
             rows = ((row.sequence, row.body) for row in reader.all_rows())
             yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
 

@@ -18,7 +18,8 @@ import msgspec
 
 from cardproto.errors import CardGone
 from sim.air import VirtualClock
-from terminal.cli.assemble import Station, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.station import Station
 from terminal.cli.demo_script import DAY
 from terminal.shift import open_shift
 from terminal.tap import take_tap

@@ -20,14 +20,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sim.card.virtual import VirtualCard
-from terminal.cli.assemble import IDENTITY_FILE, JOURNAL_FILE, journal_key
-from terminal.cli.collector_process import enrol, start_collector, trust
+from terminal.app.collector import enrol, start_collector, trust
+from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, journal_key
+from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.cli.demo_script import DAY
 from terminal.cli.residents import issue_residents
 from terminal.cli.storm_check import Findings
 from terminal.cli.storm_town import Rider
 from terminal.cli.town import purse_minor
-from terminal.cli.uplink import COLLECTOR_KEY_FILE
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry

@@ -31,7 +31,8 @@ from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from sim.reader import SimReader
-from terminal.cli.assemble import JOURNAL_FILE, SOFTWARE, laboratory_keys
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import JOURNAL_FILE, SOFTWARE
 from terminal.cli.storm_disk import Disk, stormy_disks
 from terminal.cli.storm_parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
 from terminal.cli.storm_plan import CRASHES, DISKS, Kind, Step

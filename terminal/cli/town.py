@@ -17,7 +17,9 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan
 from sim.reader import SimReader
-from terminal.cli.assemble import Station, laboratory_keys, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import Station
 from terminal.cli.demo_script import Stop
 from terminal.cli.residents import issue_residents, laboratory_deny_list
 from terminal.keys.file import load_file_keys

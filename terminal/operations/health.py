@@ -118,6 +118,9 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
         level = Level.LOOK if age_ms > DENY_LIST_WARNING_MS else Level.OK
         yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
     yield _collector(status, now_ms)
+    if status.laboratory:
+        says = f"public {', '.join(status.laboratory)} on a real reader: anybody can make cards for this terminal"
+        yield Check("laboratory", Level.LOOK, says)
 
 
 def _fill(status: Status) -> Check:

@@ -30,7 +30,8 @@ def metrics_page(port: int, page: Callable[[], bytes]) -> Iterator[int]:
     except OSError as error:
         reason = "is in use" if error.errno == EADDRINUSE else f"cannot be had ({error.strerror})"
         raise MetricsError(
-            f"port {port} for metrics {reason}", "Choose another with --metrics; 0 takes any free one."
+            f"port {port} for metrics {reason}",
+            "Choose another port under [metrics] in terminal.toml; 0 takes any free one.",
         ) from error
     thread = threading.Thread(target=_serve, args=(listening, page), name="metrics", daemon=True)
     thread.start()

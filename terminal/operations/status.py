@@ -35,6 +35,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool = False
     loop: str = ""
     reader: str = ""
+    real_reader: bool = False
+    laboratory: tuple[str, ...] = ()
     reader_problem: str = ""
     shift_open: bool = False
     taps: int = 0

@@ -45,6 +45,9 @@ class Identity(NamedTuple):
     tariff_until: datetime
     deny_list: Path | None = None
     collector: str = ""
+    real_reader: bool = False
+    laboratory: tuple[str, ...] = ()
+    """What a real reader takes from the public laboratory: keys, region, issuers."""
 
 
 class Tally:
@@ -92,9 +95,14 @@ class Vitals:
     def ready(self) -> None:
         """Cards can be served."""
         what = f"terminal {self.identity.terminal} ({self.identity.profile}) on {self.identity.reader}"
-        self._manager.ready(what)
+        public = ", ".join(self.identity.laboratory)
+        self._manager.ready(f"{what}, laboratory {public}" if public else what)
         self.events.notice(
-            "ready", profile=self.identity.profile, reader=self.identity.reader, tariff=self.identity.tariff
+            "ready",
+            profile=self.identity.profile,
+            reader=self.identity.reader,
+            tariff=self.identity.tariff,
+            **({"laboratory": public} if public else {}),
         )
 
     def turn(self, state: State) -> None:
@@ -189,6 +197,8 @@ class Vitals:
             stopped=stopped,
             loop=self._loop.name.lower(),
             reader=identity.reader,
+            real_reader=identity.real_reader,
+            laboratory=identity.laboratory,
             reader_problem=self.reader_problem,
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),

@@ -21,7 +21,7 @@ import pytest
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.assemble import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.cli.residents import laboratory_deny_list
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -32,6 +32,7 @@ from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
+from tests.config_file import config_file
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 
@@ -54,18 +55,20 @@ class Setting:
         return self.folder / "state"
 
     def terminal(self, *more: str) -> list[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "terminal.cli.app",
-            "run",
-            "--reader",
-            "pcsc",
-            "--profile",
-            self.profile,
-        ]
-        command += ["--state", str(self.state), "--number", str(NUMBER), "--open-shift", "17", "--json"]
-        return [*command, "--deny-list", str(self.deny_list), *more]
+        config = config_file(
+            self.folder,
+            terminal={
+                "profile": self.profile,
+                "state": self.state,
+                "number": NUMBER,
+                "region": "demo",
+                "laboratory": True,
+            },
+            reader={"name": "pcsc"},
+            lists={"deny": self.deny_list},
+            shift={"operator": "17"},
+        )
+        return [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json", *more]
 
     def card(self, resident: str, day: date, *more: str) -> list[str]:
         command = [sys.executable, "-m", "sim.cli", "vpcd", "--profile", resident, "--seed", str(SEED)]

@@ -23,7 +23,7 @@ from sim.card.virtual import VirtualCard
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from sim.reload_desk import ReloadDesk
-from terminal.cli.assemble import credential_check
+from terminal.app.station import credential_check
 from terminal.cli.town import Town
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record

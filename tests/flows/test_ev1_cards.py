@@ -11,7 +11,7 @@ from sim.card.files import ValueFile
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.faults import replace as answer_instead
-from terminal.cli.assemble import journal_key
+from terminal.app.station import journal_key
 from terminal.cli.town import Town
 from terminal.journal.records import Committed, Intent, parse_record
 from terminal.tap_report import End

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from terminal.app.station import journal_reader
 from terminal.canteen.replay import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.assemble import journal_reader
 from terminal.cli.demo_script import DAY
 from terminal.cli.recompute import charges_again
 from terminal.cli.town import Town

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
-from terminal.cli.assemble import journal_key
+from terminal.app.station import journal_key
 from terminal.cli.demo_script import Stop
 from terminal.cli.town import Town, purse_minor
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record

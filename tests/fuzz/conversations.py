@@ -25,7 +25,8 @@ from sim.issue import issue
 from sim.lab_issuer import lab_issuers
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.assemble import Station, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.station import Station
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.session.open import MAX_EXCHANGES
 from terminal.shift import open_shift

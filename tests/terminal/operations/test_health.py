@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from terminal.cli.assemble import JOURNAL_FILE
+from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started

@@ -22,8 +22,9 @@ import msgspec
 from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
-from terminal.cli.assemble import Station, laboratory_keys
-from terminal.cli.console import ConsoleOptions, console_of
+from terminal.app.console import ConsoleOptions, console_of
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import Station
 from terminal.cli.residents import issue_residents
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from terminal.cli.console import ConsoleOptions, operator_console
+from terminal.app.console import ConsoleOptions, operator_console
 from terminal.clock import unix_ms
 from terminal.errors import TerminalError
 from terminal.journal.console_records import OperatorSeen, SignedIn

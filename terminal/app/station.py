@@ -1,25 +1,24 @@
-"""The composition root: a terminal, its journal and a reader, put together from options."""
+"""Where one terminal lives: its folder, keys, region document and journal."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import program
-from terminal.clock import Clock, SystemClock, unix_ms
-from terminal.decision.outcome import Outcome
+from terminal.app.config.settings import StationConfig
+from terminal.app.simulated import laboratory_issuers, laboratory_keys
+from terminal.clock import Clock, SystemClock
 from terminal.errors import JournalError
 from terminal.journal.checkpoint import Notary
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
-from terminal.journal.records import Started
 from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.issuers import load_issuers
@@ -28,12 +27,16 @@ from terminal.policy.document import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.sync import identity
-from terminal.tap import Terminal
 
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
-CANTEEN: Final = "canteen"
 SOFTWARE: Final = program.SOFTWARE
+
+
+class JournalFactory(Protocol):
+    """Opens the journal at a path for the terminal of this number; `Journal.open`, or the laboratory's own."""
+
+    def __call__(self, path: Path, terminal: int, *, key: JournalKey | None) -> Journal: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,17 @@ class Station:
             return file_digest(file, "sha256").hexdigest()[:16]
 
 
-def laboratory_keys() -> Path:
-    """The simulator's own key file: what software cards are personalised with unless told otherwise."""
-    from sim.profile import LAB_KEYS
-
-    return LAB_KEYS
+def station_of(config: StationConfig) -> Station:
+    """The station of a configuration, which says what it is (`profile`)."""
+    return Station(
+        number=config.terminal.number,
+        profile=config.terminal.profile or "",
+        state=config.terminal.state,
+        region=config.terminal.region_or_demo,
+        keys=config.keys.file,
+        deny_list=config.lists.deny,
+        serving=config.canteen.serving,
+    )
 
 
 def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Policy) -> CredentialCheck:
@@ -81,9 +90,7 @@ def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Pol
         return CredentialCheck.never()
     if issuers is not None:
         return CredentialCheck(verify, load_issuers(issuers))
-    from sim.lab_issuer import lab_issuers
-
-    return CredentialCheck(verify, lab_issuers(policy.document.header.region))
+    return CredentialCheck(verify, laboratory_issuers(policy.document.header.region))
 
 
 def journal_file(state: Path) -> Path:
@@ -122,9 +129,10 @@ def open_journal(
     clock: Clock | None = None,
     tariff: str = "",
     deny_list: str = "",
+    begin: JournalFactory = Journal.open,
 ) -> Iterator[Journal]:
     """The journal of a terminal that is not running, sealed and with the terminal's identity to sign its checkpoints;
-    closed at the end whatever happens. `keys` as `--keys` names them.
+    closed at the end whatever happens. `keys` as `--keys` names them; `begin` opens the file.
     """
     path, sealer = state / JOURNAL_FILE, _keys(keys).sealer
     try:
@@ -134,37 +142,9 @@ def open_journal(
             f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
         ) from error
     signer = identity.load_or_create_key(state / IDENTITY_FILE)
-    journal = Journal.open(path, number, key=load_or_create_key(path, sealer))
+    journal = begin(path, number, key=load_or_create_key(path, sealer))
     journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
     try:
         yield journal
     finally:
         journal.close()
-
-
-@contextmanager
-def open_terminal(
-    station: Station, clock: Clock, signal: Callable[[Outcome], None] = lambda _outcome: None
-) -> Iterator[Terminal]:
-    """A terminal ready for its first tap. Policy and keys are checked before the journal is touched."""
-    keys = station.load_keys()
-    policy = station.load_policy(keys, clock.now())
-    versions = policy.tariff, station.deny_list_version()
-    with open_journal(station.state, station.number, keys, clock, *versions) as journal:
-        journal.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
-        canteen = None
-        if station.profile == CANTEEN:
-            from terminal.cli.canteen_desk import desk_over
-
-            canteen = desk_over(station, policy, keys, journal)
-        yield Terminal(
-            number=station.number,
-            profile=station.profile,
-            policy=policy,
-            keys=keys,
-            journal=journal,
-            clock=clock,
-            random=secrets.token_bytes,
-            signal=signal,
-            canteen=canteen,
-        )

@@ -11,10 +11,10 @@ from typing import Final
 
 import typer
 
+from terminal.app.station import Station, open_journal
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CanteenStore
-from terminal.cli.assemble import Station, open_journal
 from terminal.clock import Clock, SystemClock
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal

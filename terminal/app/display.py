@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from terminal.cli.assemble import CANTEEN
-from terminal.cli.serve import CardSource
+from terminal.app.config.settings import CANTEEN
+from terminal.app.serve import CardSource
 from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.cli.assemble import IDENTITY_FILE
-from terminal.cli.uplink import COLLECTOR_KEY_FILE
+from terminal.app.station import IDENTITY_FILE
+from terminal.app.uplink import COLLECTOR_KEY_FILE
 from terminal.collector.service import PUBLIC_KEY_FILE, TERMINALS_FOLDER
 from terminal.errors import CollectorError
 from terminal.sync.identity import load_or_create_key, public_path

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from terminal.cli.assemble import IDENTITY_FILE
+from terminal.app.config.settings import CollectorTable
+from terminal.app.station import IDENTITY_FILE
 from terminal.clock import Clock
 from terminal.errors import KeyFileError
 from terminal.journal.journal import Journal
@@ -19,6 +20,11 @@ from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
 
 COLLECTOR_KEY_FILE: Final = "collector.pub"
+
+
+def tls_of(collector: CollectorTable) -> TlsFiles:
+    """The TLS files of a configuration."""
+    return TlsFiles(collector.tls_ca, collector.tls_cert, collector.tls_key)
 
 
 @contextmanager

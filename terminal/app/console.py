@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from terminal.cli.assemble import CANTEEN
+from terminal.app.config.settings import CANTEEN
 from terminal.errors import StaffError, TerminalError
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
