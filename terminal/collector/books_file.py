@@ -23,7 +23,7 @@ from terminal.errors import CollectorError
 from terminal.journal.database import transaction
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 1
+BOOKS_VERSION: Final = 2
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
