@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from program import output, version_line
-from program.console import ReadableConsole
+from cardcli import output, version_line
+from cardcli.console import ReadableConsole
 from sim import cli_card, cli_transcript, cli_vpcd
 from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names

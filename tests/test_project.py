@@ -19,14 +19,14 @@ from packaging.version import Version
 
 import run
 import setup_env
-from program import VERSION
+from cardcli import VERSION
 from terminal.app.station import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS)
 
-PRODUCT = ("cardproto", "terminal", "sim", "program")
+PRODUCT = ("cardproto", "terminal", "sim", "cardcli")
 EXTRAS = {"apsw": "stress", "nats": "fleet", "psycopg": "fleet", "pytest": "pytest", "smartcard": "pcsc"}
 """What only a part of the product imports, and the extra that brings it."""
 DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py"}
@@ -48,7 +48,7 @@ class NoPyscard:
             raise ModuleNotFoundError("pyscard is not installed", name=name)
 
 sys.meta_path.insert(0, NoPyscard())
-for root in ("cardproto", "terminal", "sim", "program"):
+for root in ("cardproto", "terminal", "sim", "cardcli"):
     package = importlib.import_module(root)
     for module in pkgutil.walk_packages(package.__path__, root + "."):
         importlib.import_module(module.name)

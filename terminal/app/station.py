@@ -10,7 +10,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Final, Protocol
 
-import program
+import cardcli
 from terminal.app.config.settings import StationConfig
 from terminal.app.simulated import laboratory_issuers, laboratory_keys
 from terminal.clock import Clock, SystemClock
@@ -30,7 +30,7 @@ from terminal.sync import identity
 
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
-SOFTWARE: Final = program.SOFTWARE
+SOFTWARE: Final = cardcli.SOFTWARE
 
 
 class JournalFactory(Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from program import output, version_line
+from cardcli import output, version_line
 from terminal.cli import (
     backup,
     canteen,

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from cardcli.console import ReadableConsole
 from cardproto.connection import CardConnection
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
-from program.console import ReadableConsole
 from terminal.cli.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from program.output import data_output
+from cardcli.output import data_output
 from terminal.cli.options import Json
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError

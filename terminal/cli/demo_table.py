@@ -7,8 +7,8 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
+from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event
-from program.console import ReadableConsole
 from terminal.cli.demo_run import DemoResult
 from terminal.cli.demo_script import Step
 from terminal.cli.output import roubles

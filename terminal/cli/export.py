@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from program.output import data_output
+from cardcli.output import data_output
 from terminal.cli.options import Config, Keys, station_config
 
 if TYPE_CHECKING:

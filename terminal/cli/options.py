@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from program.output import shows_cyrillic
+from cardcli.output import shows_cyrillic
 from terminal.app.config.read import VARIABLE, configured
 from terminal.app.config.rules import require_known_reader, require_own
 from terminal.app.config.settings import (

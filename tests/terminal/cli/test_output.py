@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from program import VERSION
-from program.output import READABLE, readable
+from cardcli import VERSION
+from cardcli.output import READABLE, readable
 from terminal.cli.demo_script import MORNING
 from terminal.cli.demo_table import NARROWEST
 from tests.terminal.cli.conftest import ENVIRONMENT, ROOT, command
@@ -155,7 +155,7 @@ def test_a_file_name_that_is_no_text_can_be_said(tmp_path: Path) -> None:
 
 
 def test_tables_for_programs_are_utf_8(tmp_path: Path) -> None:
-    script = "from program.output import *; run('x', lambda: print('Школа → 5 ₽', file=data_output()))"
+    script = "from cardcli.output import *; run('x', lambda: print('Школа → 5 ₽', file=data_output()))"
     done = subprocess.run(
         [sys.executable, "-c", script], env=ENVIRONMENT | ASCII, cwd=ROOT, capture_output=True, check=True
     )

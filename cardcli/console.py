@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from program.output import readable
+from cardcli.output import readable
 
 
 class ReadableConsole(Console):
