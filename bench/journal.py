@@ -26,8 +26,8 @@ from bench.result import Result, at_least, at_most, median_us
 from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
-from terminal.cli.storm_disk import Disk, stormy_disks
-from terminal.cli.storm_run import storm_folder
+from terminal.lab.stress.disk import Disk, stormy_disks
+from terminal.lab.stress.run import storm_folder
 from terminal.clock import SystemClock, unix_ms
 from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary

@@ -13,8 +13,8 @@ from pictures.school import SCHOOL, price_list, roster_document
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, issue
 from terminal.canteen.roster import Roster
-from terminal.cli.demo_script import DAY, Stop
-from terminal.cli.town import Town, open_town
+from terminal.lab.demo.script import DAY, Stop
+from terminal.lab.town import Town, open_town
 from terminal.policy.document import DEMO_REGION
 from terminal.policy.policy import Policy
 from terminal.screen.console.canteen_class import tick_list

@@ -70,7 +70,7 @@ def issue(
     """
     import secrets
 
-    from terminal.cli.issuing import issue_on
+    from terminal.lab.issuing import issue_on
     from terminal.clock import SystemClock
 
     at, today = station_config(config, reader=reader, region=region, keys=keys), SystemClock().now().date()
@@ -95,8 +95,8 @@ def issue_batch(
     json: Json = False,
 ) -> None:
     """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
-    from terminal.cli.card_batch import REGISTRY_FILE
-    from terminal.cli.card_batch import issue_batch as issue_all
+    from terminal.lab.card_batch import REGISTRY_FILE
+    from terminal.lab.card_batch import issue_batch as issue_all
     from terminal.cli.output import print_json
     from terminal.clock import SystemClock
 

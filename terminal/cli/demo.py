@@ -11,7 +11,7 @@ import typer
 from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
 
 if TYPE_CHECKING:
-    from terminal.cli.demo_run import DemoResult
+    from terminal.lab.demo.run import DemoResult
 
 
 def demo(
@@ -26,7 +26,7 @@ def demo(
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """
-    from terminal.cli.demo_table import print_demo
+    from terminal.lab.demo.table import print_demo
     from terminal.cli.output import print_json
 
     if keep is not None:
@@ -46,7 +46,7 @@ def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
     from rich.console import Console
     from rich.progress import Progress
 
-    from terminal.cli.demo_run import play
+    from terminal.lab.demo.run import play
 
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)

@@ -10,8 +10,8 @@ import typer
 from terminal.cli.options import Json
 
 if TYPE_CHECKING:
-    from terminal.cli.storm_plan import Kind
-    from terminal.cli.storm_run import StormResult
+    from terminal.lab.stress.plan import Kind
+    from terminal.lab.stress.run import StormResult
 
 
 def storm(
@@ -41,7 +41,7 @@ def storm(
     Crashes are simulated inside this process: the journal is abandoned and opened again. `--processes` adds rounds
     in which real processes are killed. Power cuts and full disks need apsw (development extra).
     """
-    from terminal.cli.storm_plan import Kind, faults_named
+    from terminal.lab.stress.plan import Kind, faults_named
 
     chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
     if replay is not None:
@@ -49,7 +49,7 @@ def storm(
     else:
         result = _storm(taps, seed, chosen, terminals, cards, jobs, quiet=json, digest=digest)
         if processes:
-            from terminal.cli.storm_process import add_processes
+            from terminal.lab.stress.process import add_processes
 
             add_processes(result, processes, seed)
     _print(result, json)
@@ -58,7 +58,7 @@ def storm(
 
 
 def _replay(path: Path, *, digest: bool) -> StormResult:
-    from terminal.cli.storm_run import StormResult, load_replay, play_town, shrink
+    from terminal.lab.stress.run import StormResult, load_replay, play_town, shrink
 
     earlier = load_replay(path)
     found = play_town(earlier.town, earlier.replay, digest=digest)
@@ -82,7 +82,7 @@ def _storm(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from terminal.cli import storm_run
+    from terminal.lab.stress import run
 
     columns = (
         TextColumn("taps"),
@@ -100,7 +100,7 @@ def _storm(
             survived += more_faults
             bar.update(task, advance=more_taps, survived=survived)
 
-        return storm_run.storm(
+        return run.storm(
             taps, seed, faults, progress, terminals=terminals, cards=cards, jobs=jobs, digest=digest
         )
 

@@ -10,7 +10,7 @@ from cardproto.desfire.crypto import AesKey
 from sim.card.virtual import VirtualCard
 from sim.faults import flip
 from sim.lab_keys import load_lab_keys
-from terminal.cli.town import Town, file_on, purse_minor
+from terminal.lab.town import Town, file_on, purse_minor
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import StoredRecord

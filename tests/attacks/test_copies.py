@@ -28,7 +28,7 @@ from sim.card.virtual import VirtualCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.town import purse_minor
+from terminal.lab.town import purse_minor
 from terminal.collector.store import AlarmKind
 from terminal.journal.chain import Head, genesis
 from terminal.sync.wire import batch_is_genuine, build_batch, row_hashes

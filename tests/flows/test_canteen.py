@@ -14,8 +14,8 @@ from terminal.canteen.documents import Grant, RosterDocument, RosterHeader, Rost
 from terminal.canteen.issuing import Batch, How, Issued, issue
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
-from terminal.cli.demo_script import DAY
-from terminal.cli.town import Town
+from terminal.lab.demo.script import DAY
+from terminal.lab.town import Town
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import Intent, parse_record
 from terminal.tap_report import End

@@ -24,7 +24,7 @@ from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from sim.reload_desk import ReloadDesk
 from terminal.app.station import credential_check
-from terminal.cli.town import Town
+from terminal.lab.town import Town
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
 from terminal.keys.issuers import load_issuers

@@ -45,7 +45,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
 from terminal.cli.residents import issue_residents, laboratory_deny_list
-from terminal.cli.town import file_on
+from terminal.lab.town import file_on
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys

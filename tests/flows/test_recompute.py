@@ -11,9 +11,9 @@ from msgspec import structs
 from terminal.app.station import journal_reader
 from terminal.canteen.replay import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.demo_script import DAY
+from terminal.lab.demo.script import DAY
 from terminal.cli.recompute import charges_again
-from terminal.cli.town import Town
+from terminal.lab.town import Town
 from terminal.policy.document import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol

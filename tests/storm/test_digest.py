@@ -16,12 +16,12 @@ import pytest
 
 from sim.card.files import DataFile
 from sim.card.virtual import VirtualCard
-from terminal.cli import storm_run
-from terminal.cli.storm_check import check
-from terminal.cli.storm_digest import Digest, Listener, digest_of, together
-from terminal.cli.storm_plan import Kind, Step
-from terminal.cli.storm_run import Town, play_town, storm
-from terminal.cli.storm_town import StormTown, open_storm_town, play
+from terminal.lab.stress import run
+from terminal.lab.stress.check import check
+from terminal.lab.stress.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.plan import Kind, Step
+from terminal.lab.stress.run import Town, play_town, storm
+from terminal.lab.stress.world import StormTown, open_storm_town, play
 from terminal.collector.books import BOOKS_FILE
 from terminal.collector.store import Alarm, AlarmKind, connect
 from terminal.journal.records import Intent
@@ -33,7 +33,7 @@ PARTS = ("cards", "exchanges", "rows", "books")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_same_seed_gives_the_same_digest(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two towns each time, so that with two jobs they end in any order."""
-    monkeypatch.setattr(storm_run, "TOWN_TAPS", 150)
+    monkeypatch.setattr(run, "TOWN_TAPS", 150)
     first, again = digested(seed=5), digested(seed=5, jobs=jobs)
     assert first == again
     other = digested(seed=6)

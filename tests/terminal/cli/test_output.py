@@ -13,8 +13,8 @@ import pytest
 
 from cardcli import VERSION
 from cardcli.output import READABLE, readable
-from terminal.cli.demo_script import MORNING
-from terminal.cli.demo_table import NARROWEST
+from terminal.lab.demo.script import MORNING
+from terminal.lab.demo.table import NARROWEST
 from tests.terminal.cli.conftest import ENVIRONMENT, ROOT, command
 
 TERMINAL, SIM = "terminal.cli.app", "sim.cli"

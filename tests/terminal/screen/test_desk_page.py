@@ -22,7 +22,7 @@ from sim.replay import ReplayCard
 from sim.transcript import load_transcript
 from terminal.cli.app import app
 from terminal.cli.desk import open_desk
-from terminal.cli.desk_session import DeskSession
+from terminal.lab.desk.session import DeskSession
 from terminal.decision.outcome import Message
 from terminal.messages import text
 from terminal.screen.server import ScreenServer

@@ -43,7 +43,7 @@ class StormWatch:
         with self._lock:
             if self.running:
                 raise TerminalError("a storm is blowing already", "Stop it first.")
-            command = [sys.executable, "-m", "terminal.cli.desk_storm_run", str(seed), str(taps)]
+            command = [sys.executable, "-m", "terminal.lab.desk.storm_run", str(seed), str(taps)]
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 our own program
             self._told = {"state": "running", "seed": seed, "wanted": taps, "taps": 0, "history": []}
             self._stopped = False

@@ -17,9 +17,9 @@ from typing import Final
 
 from sim.desk.disturbance import Disturbance
 from sim.desk.trace import Traced
-from terminal.cli.desk_tap import Entry, take
-from terminal.cli.desk_town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
-from terminal.cli.desk_wire import Wire
+from terminal.lab.desk.tap import Entry, take
+from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
+from terminal.lab.desk.wire import Wire
 from terminal.errors import RegionDocumentError, TerminalError
 from terminal.shift import close_shift, open_shift
 

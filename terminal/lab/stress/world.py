@@ -1,7 +1,7 @@
 """A town in a storm: several terminals, their residents and a collector, in one process and on one virtual clock.
 
 A crash is an exception nothing in the terminal catches, after which its journal is abandoned without a goodbye and
-opened anew; `terminal.cli.storm_process` kills real processes. Journals lie on whatever disk the folder is on: for
+opened anew; `terminal.lab.stress.process` kills real processes. Journals lie on whatever disk the folder is on: for
 volume a memory file system, because a million real flushes measure the disk and not the terminal.
 """
 
@@ -33,10 +33,10 @@ from sim.profile import load_profile
 from sim.reader import SimReader
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JOURNAL_FILE, SOFTWARE
-from terminal.cli.storm_disk import Disk, stormy_disks
-from terminal.cli.storm_parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
-from terminal.cli.storm_plan import CRASHES, DISKS, Kind, Step
-from terminal.cli.town import file_on, purse_minor
+from terminal.lab.stress.disk import Disk, stormy_disks
+from terminal.lab.stress.parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
+from terminal.lab.stress.plan import CRASHES, DISKS, Kind, Step
+from terminal.lab.town import file_on, purse_minor
 from terminal.clock import unix_ms
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment

@@ -23,11 +23,11 @@ from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
 from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, journal_key
 from terminal.app.uplink import COLLECTOR_KEY_FILE
-from terminal.cli.demo_script import DAY
+from terminal.lab.demo.script import DAY
 from terminal.cli.residents import issue_residents
-from terminal.cli.storm_check import Findings
-from terminal.cli.storm_town import Rider
-from terminal.cli.town import purse_minor
+from terminal.lab.stress.check import Findings
+from terminal.lab.stress.world import Rider
+from terminal.lab.town import purse_minor
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
@@ -41,7 +41,7 @@ from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
 
 if TYPE_CHECKING:
-    from terminal.cli.storm_run import StormResult
+    from terminal.lab.stress.run import StormResult
 
 NUMBER: Final = 72_001
 TAPS_A_ROUND: Final = 12
@@ -53,7 +53,7 @@ class Terminal9:
     """A terminal process and the pipe to it."""
 
     def __init__(self, state: Path) -> None:
-        command = [sys.executable, "-m", "terminal.cli.storm_child", str(state), str(NUMBER)]
+        command = [sys.executable, "-m", "terminal.lab.stress.child", str(state), str(NUMBER)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 our own program
         assert self.hear() is not None, "a terminal opens what a killed one left"
 

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.cli.storm_check import Findings, check
-from terminal.cli.storm_digest import Digest, Listener, digest_of, together
-from terminal.cli.storm_disk import available
-from terminal.cli.storm_plan import NEEDS_APSW, Kind, Planner, Step
-from terminal.cli.storm_town import Storm, open_storm_town, play, split_terminals
+from terminal.lab.stress.check import Findings, check
+from terminal.lab.stress.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.disk import available
+from terminal.lab.stress.plan import NEEDS_APSW, Kind, Planner, Step
+from terminal.lab.stress.world import Storm, open_storm_town, play, split_terminals
 from terminal.commit.machine import IllegalStep
 from terminal.errors import ProfileError, TerminalError
 

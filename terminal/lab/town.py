@@ -20,7 +20,7 @@ from sim.reader import SimReader
 from terminal.app.compose import open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import Station
-from terminal.cli.demo_script import Stop
+from terminal.lab.demo.script import Stop
 from terminal.cli.residents import issue_residents, laboratory_deny_list
 from terminal.keys.file import load_file_keys
 from terminal.policy.document import load_region

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event
-from terminal.cli.demo_run import DemoResult
-from terminal.cli.demo_script import Step
+from terminal.lab.demo.run import DemoResult
+from terminal.lab.demo.script import Step
 from terminal.cli.output import roubles
 from terminal.messages import text
 from terminal.tap_report import End, TapReport

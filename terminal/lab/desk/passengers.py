@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Mount
 
-from terminal.cli.desk_town import PLACES
-from terminal.cli.desk_words import LANGUAGES
+from terminal.lab.desk.town import PLACES
+from terminal.lab.desk.words import LANGUAGES
 from terminal.clock import SystemClock
 from terminal.decision.outcome import Outcome
 from terminal.screen.display import Display, DisplaySettings, display_routes

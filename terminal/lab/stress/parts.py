@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
-from terminal.cli.storm_plan import Kind
+from terminal.lab.stress.plan import Kind
 from terminal.collector.intake import Reply, refuse
 from terminal.errors import CollectorError, JournalError
 from terminal.journal.checkpoint import Signer

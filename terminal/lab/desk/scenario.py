@@ -17,8 +17,8 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
-from terminal.cli.desk_session import DeskRefused, DeskSession
-from terminal.cli.desk_tap import Entry
+from terminal.lab.desk.session import DeskRefused, DeskSession
+from terminal.lab.desk.tap import Entry
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import place_of, run

@@ -27,7 +27,7 @@ import msgspec
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
-from terminal.cli.storm_town import Post, StormTown
+from terminal.lab.stress.world import Post, StormTown
 from terminal.collector.books import BOOKS_FILE
 from terminal.collector.store import CollectorStore, connect
 from terminal.journal.records import build_record

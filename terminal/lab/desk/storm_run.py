@@ -1,4 +1,4 @@
-"""A storm in a process of its own, told line by line: `python -m terminal.cli.desk_storm_run SEED TAPS`.
+"""A storm in a process of its own, told line by line: `python -m terminal.lab.desk.storm_run SEED TAPS`.
 
 The same towns from the same seeds as `terminal storm --seed SEED --taps TAPS`; between two audits the counts are told
 as they grow. The last line has `"ended": true`. Ends at the first violation, and when nobody listens any more.
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.cli.output import print_json
-from terminal.cli.storm_check import Findings, check
-from terminal.cli.storm_disk import available
-from terminal.cli.storm_plan import NEEDS_APSW, Kind, Step
-from terminal.cli.storm_run import TOWN_TAPS, Town, storm_folder
-from terminal.cli.storm_town import Storm, open_storm_town, play
+from terminal.lab.stress.check import Findings, check
+from terminal.lab.stress.disk import available
+from terminal.lab.stress.plan import NEEDS_APSW, Kind, Step
+from terminal.lab.stress.run import TOWN_TAPS, Town, storm_folder
+from terminal.lab.stress.world import Storm, open_storm_town, play
 from terminal.commit.machine import IllegalStep
 from terminal.errors import TerminalError
 

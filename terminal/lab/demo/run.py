@@ -12,9 +12,9 @@ from sim.lab_keys import load_lab_keys
 from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
-from terminal.cli.demo_script import DAY, MORNING, STOPS, Step
+from terminal.lab.demo.script import DAY, MORNING, STOPS, Step
 from terminal.cli.output import report_as_json
-from terminal.cli.town import Town, TownTap, open_town
+from terminal.lab.town import Town, TownTap, open_town
 from terminal.collector.registry import write_registry
 from terminal.journal.verify import verify
 from terminal.shift import close_shift

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from terminal.app.collector import START_S, enrol, report, start_collector, trust
 from terminal.app.uplink import sync_client
-from terminal.cli.desk_town import PLACES, DeskTown
+from terminal.lab.desk.town import PLACES, DeskTown
 from terminal.errors import CollectorError, TerminalError
 
 IDLE_S: Final = 0.5

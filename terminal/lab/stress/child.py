@@ -1,4 +1,4 @@
-"""A terminal in a process of its own, for a storm that kills it: `python -m terminal.cli.storm_child STATE NUMBER`.
+"""A terminal in a process of its own, for a storm that kills it: `python -m terminal.lab.stress.child STATE NUMBER`.
 
 The card stays with whoever kills: each APDU goes out as a line `{"apdu": …}` and its answer comes back as
 `{"answer": …}` or `{"gone": true}`. `{"tap": …, "day_s": …}` presents a card at that second of the laboratory's day;
@@ -20,7 +20,7 @@ from cardproto.errors import CardGone
 from sim.air import VirtualClock
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
-from terminal.cli.demo_script import DAY
+from terminal.lab.demo.script import DAY
 from terminal.shift import open_shift
 from terminal.tap import take_tap
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from sim.desk.disturbance import Disturbance, Mishap
-from terminal.cli.desk_session import DeskSession
+from terminal.lab.desk.session import DeskSession
 
 SETTLE_S: Final = 10.0
 SCENE: Final[tuple[tuple[str, str, Mishap], ...]] = (
