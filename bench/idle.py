@@ -34,7 +34,7 @@ from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
 from terminal.operations.text_format import render
 from terminal.operations.vitals import Identity, Vitals
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.shift import open_shift
 from terminal.tap_report import TapReport
 

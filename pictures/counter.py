@@ -15,7 +15,7 @@ from terminal.canteen.issuing import Batch, How, issue
 from terminal.canteen.roster import Roster
 from terminal.lab.demo.script import DAY, Stop
 from terminal.lab.town import Town, open_town
-from terminal.policy.document import DEMO_REGION
+from terminal.policy.load import DEMO_REGION
 from terminal.policy.policy import Policy
 from terminal.screen.console.canteen_class import tick_list
 from terminal.tap import Terminal
@@ -85,7 +85,7 @@ def open_counter(folder: Path, at: str = "08:40:00", day: date = DAY, seed: int 
             if place is not None
         }
         now = town.clock.now()
-        desk, policy = terminal.canteen, Policy.of(terminal.policy.document)
+        desk, policy = terminal.canteen, Policy.of(terminal.policy.load)
         desk.roster = Roster.of(roster_document(day, now, cards), policy)
         desk.price_list = price_list(now)
         yield Counter(town, terminal, desk)

@@ -20,7 +20,7 @@ from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
 from terminal.policy.policy import Policy
-from terminal.policy.schema_meals import BY_SHIFT
+from terminal.policy.document.meals import BY_SHIFT
 
 CANTEEN_FOLDER: Final = "canteen"
 

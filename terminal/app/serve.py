@@ -45,7 +45,7 @@ def reader_for(
 
         return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
     from terminal.app.simulated import empty_reader, reader_of_residents
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
 
     region, names = load_region(station.region), name.removeprefix(SIM)
     if not names:

@@ -21,7 +21,7 @@ from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
 from terminal.clock import Clock
 from terminal.errors import ProfileError, TerminalError
-from terminal.policy.schema import RegionDocument
+from terminal.policy.document.schema import RegionDocument
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard

@@ -23,7 +23,7 @@ from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.issuers import load_issuers
 from terminal.policy.deny_list import DenyListFile
-from terminal.policy.document import load_region, require_in_force
+from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.sync import identity

@@ -21,7 +21,7 @@ from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, AttendanceCorrected, CardLent, NotCollected
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 
 
 def annul(

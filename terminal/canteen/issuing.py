@@ -15,7 +15,7 @@ from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
 from terminal.decision.pupil import Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
-from terminal.policy.schema_meals import BY_SHIFT, MealKind
+from terminal.policy.document.meals import BY_SHIFT, MealKind
 
 
 class How(StrEnum):

@@ -27,7 +27,7 @@ from terminal.journal.canteen_records import (
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
 from terminal.journal.taps import End, Intents
-from terminal.policy.schema_meals import PARENTS
+from terminal.policy.document.meals import PARENTS
 
 BY_CARD: Final = "card"
 PAGE_ROWS: Final = 1000

@@ -21,7 +21,7 @@ from terminal.decision.canteen_entitlement import entitlement
 from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.meals import SchoolDay
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 
 
 @dataclass(slots=True)

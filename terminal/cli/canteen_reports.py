@@ -102,7 +102,7 @@ class _Source:
         from terminal.canteen.facts import Known
         from terminal.canteen.ledger import Ledger
         from terminal.keys.file import load_file_keys
-        from terminal.policy.document import load_region
+        from terminal.policy.load import load_region
         from terminal.policy.policy import Policy
 
         self.policy = Policy.of(load_region(at.terminal.region_or_demo))

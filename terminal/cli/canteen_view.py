@@ -19,7 +19,7 @@ from terminal.cli.output import print_json, roubles
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
 from terminal.policy.policy import Policy
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 from terminal.texts import NP_, translator
 
 WORDS: Final[Mapping[str, str]] = {

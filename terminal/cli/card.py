@@ -43,7 +43,7 @@ def read(
     from terminal.cli.card_view import card_content, print_content
     from terminal.cli.output import print_json
     from terminal.keys.file import load_file_keys
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
 
     at = station_config(config, reader=reader, region=region, keys=keys)
     provider = load_file_keys(at.keys.file or laboratory_keys())

@@ -140,7 +140,7 @@ def _station(
 
 
 def _policies(at: StationConfig, regions: list[str] | None) -> dict[str, Policy]:
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
     policies = [Policy.of(load_region(region)) for region in regions or [at.terminal.region_or_demo]]

@@ -34,7 +34,7 @@ class SchemaName(StrEnum):
 def check(doc: Document, json: Json = False) -> None:
     """Read a region document and say what is in it, or what is wrong, where, and what to change."""
     from terminal.cli.policy_view import show_document
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
 
     show_document(load_region(doc), json)
 
@@ -128,7 +128,7 @@ def schema(
 
 
 def _policy(doc: str) -> Policy:
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
     return Policy.of(load_region(doc))

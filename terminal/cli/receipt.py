@@ -18,12 +18,12 @@ from terminal.cli.options import (
     State,
     station_config,
 )
-from terminal.policy.schema_base import Mode
+from terminal.policy.document.base import Mode
 
 if TYPE_CHECKING:
     from terminal.policy.policy import Policy
-    from terminal.policy.schema import RegionDocument
-    from terminal.policy.schema_receipts import Receipts
+    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.document.receipts import Receipts
 
 app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ def sell(
     from terminal.cli.output import print_json, roubles
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
-    from terminal.policy.document import load_region, require_in_force
+    from terminal.policy.load import load_region, require_in_force
     from terminal.policy.policy import Policy
     from terminal.receipt.counter import sell_for_cash
     from terminal.receipt.folder import ReceiptFolder
@@ -109,7 +109,7 @@ def send(
     from terminal.app.station import journal_reader
     from terminal.cli.output import print_json
     from terminal.clock import SystemClock
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
     from terminal.receipt.folder import ReceiptFolder
     from terminal.receipt.hand_over import hand_over

@@ -115,7 +115,7 @@ def _deviations(
 
 
 def _policies(regions: list[str]) -> dict[str, Policy]:
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
     policies = [Policy.of(load_region(region)) for region in regions]

@@ -177,7 +177,7 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.cli.card import with_card
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
     from terminal.session.open import NotOurs, open_channel, open_session
 

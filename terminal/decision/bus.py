@@ -26,9 +26,9 @@ from terminal.decision.outcome import Decision, Message
 from terminal.decision.payment import settle
 from terminal.decision.tap import Tap, Trail
 from terminal.decision.transfers import by_transfer
-from terminal.policy.fare_book import TRANSPORT_CARD, Quote
-from terminal.policy.schema import UnknownFare
-from terminal.policy.schema_base import Right
+from terminal.policy.fares.index import TRANSPORT_CARD, Quote
+from terminal.policy.document.schema import UnknownFare
+from terminal.policy.document.base import Right
 from terminal.policy.scopes import Ride
 
 

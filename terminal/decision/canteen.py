@@ -17,7 +17,7 @@ from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.meals import MealPolicy
-from terminal.policy.schema_meals import BY_SHIFT, MealKind
+from terminal.policy.document.meals import BY_SHIFT, MealKind
 
 NOT_IN_ROSTER: Final = "not_in_roster"
 

@@ -24,7 +24,7 @@ from terminal.decision.pupil import (
 )
 from terminal.decision.tap import Trail
 from terminal.policy.meals import MealPolicy, SchoolDay
-from terminal.policy.schema_meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
+from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 
 
 @dataclass(frozen=True, slots=True)

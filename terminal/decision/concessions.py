@@ -10,8 +10,8 @@ from terminal.decision.cover import CONCESSION_SLOTS, Cover
 from terminal.decision.limits import Claims, claims, use, used_up
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fare_book import Quote
-from terminal.policy.ride_rights import FareConcession
+from terminal.policy.fares.index import Quote
+from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
 HOUR_S: Final = 3600

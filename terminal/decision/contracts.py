@@ -10,8 +10,8 @@ from terminal.decision.cover import CONTRACT_SLOTS, Cover
 from terminal.decision.limits import claims, use, used_up
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fare_book import Quote
-from terminal.policy.ride_rights import RidePack, RidePass, RidePlan, RideProduct
+from terminal.policy.fares.index import Quote
+from terminal.policy.rights.index import RidePack, RidePass, RidePlan, RideProduct
 from terminal.policy.scopes import Ride, inside
 
 MINUTE_S: Final = 60

@@ -11,7 +11,7 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.cover import Cover
 from terminal.decision.outcome import Message, TapContext
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fare_book import MEDIA, TRANSPORT_CARD, Quote
+from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import CardState, Written
 from terminal.policy.gtfs.charging import Charged, Step, UnknownFare, alight, board, single_fare
 from terminal.policy.gtfs.fares import Fares

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeAlias
 
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.ride_rights import RideLimit
+from terminal.policy.rights.index import RideLimit
 from terminal.policy.scopes import Ride, inside
 
 Claims: TypeAlias = list[tuple[RideLimit, int, int]]

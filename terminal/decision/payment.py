@@ -11,7 +11,7 @@ from terminal.decision.cover import Cover
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.decision.transfers import opened
-from terminal.policy.fare_book import Quote
+from terminal.policy.fares.index import Quote
 from terminal.policy.journeys import CheckInRule
 from terminal.policy.scopes import Ride
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from terminal.decision.outcome import Reason
 from terminal.policy.policy import Policy
-from terminal.policy.schema_rights import Product, SaleWindow
+from terminal.policy.document.rights import Product, SaleWindow
 
 
 @dataclass(frozen=True, slots=True)

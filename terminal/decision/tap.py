@@ -31,7 +31,7 @@ from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Rea
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys import Transfer
 from terminal.policy.policy import Policy
-from terminal.policy.ride_rights import RidePack
+from terminal.policy.rights.index import RidePack
 
 
 class Tap(NamedTuple):

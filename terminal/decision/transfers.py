@@ -10,7 +10,7 @@ from terminal.decision.concessions import cheapest
 from terminal.decision.cover import RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.fare_book import Quote
+from terminal.policy.fares.index import Quote
 from terminal.policy.journeys import Transfer
 from terminal.policy.scopes import Ride
 

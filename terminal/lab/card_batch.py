@@ -22,7 +22,7 @@ from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.tap import PURPOSE
 
 COLUMNS: Final = ("label", "profile")

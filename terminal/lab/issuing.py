@@ -15,7 +15,7 @@ from sim.issue import PERSONALISATION_EXCHANGES, content_of
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, ProfileFault, load_profile
 from terminal.errors import ProfileError, ReaderError
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 
 
 def issue_on(

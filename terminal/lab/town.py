@@ -23,7 +23,7 @@ from terminal.app.station import Station
 from terminal.lab.demo.script import Stop
 from terminal.cli.residents import issue_residents, laboratory_deny_list
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.price_range import by_distance, highest_fare, lowest_fare, prices
+from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_base import Right
-from terminal.policy.schema_counters import Period
-from terminal.policy.schema_fares import DistanceFares, ZoneFares
-from terminal.policy.schema_journeys import (
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.base import Right
+from terminal.policy.document.counters import Period
+from terminal.policy.document.fares import DistanceFares, ZoneFares
+from terminal.policy.document.journeys import (
     MARK_M,
     AmountCap,
     AnyTransfer,
@@ -21,7 +21,7 @@ from terminal.policy.schema_journeys import (
     SameRoute,
     TripCap,
 )
-from terminal.policy.schema_rights import Plan
+from terminal.policy.document.rights import Plan
 from terminal.policy.scope_checks import DATED, counter_problems, scope_problems, slots_of
 
 PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.policy.card_counters import CardCounters, Counter
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_base import Medium
-from terminal.policy.schema_counters import Period
-from terminal.policy.schema_journeys import (
+from terminal.policy.counters.index import CardCounters, Counter
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.base import Medium
+from terminal.policy.document.counters import Period
+from terminal.policy.document.journeys import (
     AmountCap,
     AnyTransfer,
     CheckIn,
@@ -20,7 +20,7 @@ from terminal.policy.schema_journeys import (
     SameRoute,
     TripCap,
 )
-from terminal.policy.schema_rights import Grace
+from terminal.policy.document.rights import Grace
 from terminal.policy.scopes import Area, YearlySeason, areas_of
 
 CAP_ORDER: Final = (

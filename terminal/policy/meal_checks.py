@@ -10,8 +10,8 @@ from itertools import combinations
 from typing import Final
 
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_meals import (
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.meals import (
     BY_SHIFT,
     LAST_GRADE,
     PARENTS,

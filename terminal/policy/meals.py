@@ -12,8 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from terminal.policy.schema_base import Weekday
-from terminal.policy.schema_meals import (
+from terminal.policy.document.base import Weekday
+from terminal.policy.document.meals import (
     LAST_GRADE,
     PARENTS,
     Add,

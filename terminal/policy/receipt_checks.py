@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from terminal.policy.problem import Problem, unique
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_receipts import ReceiptWay
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.receipts import ReceiptWay
 
 
 def receipt_problems(document: RegionDocument) -> Iterator[Problem]:

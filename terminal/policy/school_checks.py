@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import combinations, pairwise
 
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema_meals import (
+from terminal.policy.document.meals import (
     SHIFTS,
     Calendar,
     Days,

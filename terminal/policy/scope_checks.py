@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_counters import CounterSlot, Period
-from terminal.policy.schema_rights import Scope, Season
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.counters import CounterSlot, Period
+from terminal.policy.document.rights import Scope, Season
 from terminal.policy.scopes import YearlySeason
 
 DATED: Final = (

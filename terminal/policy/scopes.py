@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import NamedTuple
 
-from terminal.policy.schema_base import Weekday
-from terminal.policy.schema_fares import Timeframe
-from terminal.policy.schema_rights import Scope, Season
+from terminal.policy.document.base import Weekday
+from terminal.policy.document.fares import Timeframe
+from terminal.policy.document.rights import Scope, Season
 
 DAY_S = 24 * 3600
 _WEEKDAYS = tuple(Weekday)

@@ -12,7 +12,7 @@ from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Medium
+from terminal.policy.document.base import Medium
 from terminal.receipt.request import Sale
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from terminal.errors import TerminalError
-from terminal.policy.schema import RegionDocument
+from terminal.policy.document.schema import RegionDocument
 from terminal.scenario.schema import ScenarioFile
 
 SCHEMAS: Final[Mapping[str, type]] = MappingProxyType({"region": RegionDocument, "scenarios": ScenarioFile})

@@ -16,7 +16,7 @@ from msgspec import Meta, field
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
 from terminal.decision.outcome import Message
-from terminal.policy.schema_base import Minor, Mode, Name, Section, Weekday
+from terminal.policy.document.base import Minor, Mode, Name, Section, Weekday
 
 SCENARIO_SCHEMA: Final = 1
 NEVER_ENDS: Final = date(2099, 12, 31)

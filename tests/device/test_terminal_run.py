@@ -27,7 +27,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.file import load_file_keys
 from terminal.policy.deny_list import DenyListFile
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap

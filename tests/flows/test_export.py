@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sim.faults import tear_after
 from terminal.export.reports import TOTAL
-from terminal.policy.document import DEMO_REGION
+from terminal.policy.load import DEMO_REGION
 from terminal.shift import shift_totals
 from terminal.sync.client import SyncClient
 from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown

@@ -49,7 +49,7 @@ from terminal.lab.town import file_on
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown

@@ -14,7 +14,7 @@ from terminal.canteen.roster import Roster
 from terminal.lab.demo.script import DAY
 from terminal.cli.recompute import charges_again
 from terminal.lab.town import Town
-from terminal.policy.document import DEMO_REGION
+from terminal.policy.load import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol
 from tests.terminal.cli.inside import Run, runner

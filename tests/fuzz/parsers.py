@@ -21,7 +21,7 @@ from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
-from terminal.policy.document import parse_region
+from terminal.policy.load import parse_region
 from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)

@@ -26,9 +26,9 @@ from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.errors import RegionDocumentError
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import REGIONS, load_region, parse_region, require_in_force
+from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
-from terminal.policy.schema import RegionDocument
+from terminal.policy.document.schema import RegionDocument
 from terminal.shift import open_shift
 from terminal.tap import PURPOSE, Terminal
 

@@ -35,7 +35,7 @@ from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink

@@ -48,7 +48,7 @@ from terminal.errors import CollectorError, JournalError
 from terminal.journal.key_file import load_or_create_key
 from terminal.journal.records import AnyRecord, Started
 from terminal.keys.file import FileKeys, load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.sync.client import SyncClient

@@ -16,7 +16,7 @@ from msgspec import Meta, field
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
-from terminal.policy.schema_base import Code, Fare, Section
+from terminal.policy.document.base import Code, Fare, Section
 
 LONGEST_CHANGE_S: Final = 7200
 

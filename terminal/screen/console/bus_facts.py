@@ -22,7 +22,7 @@ from terminal.journal.records import (
 from terminal.journal.taps import End, Tap, taps
 from terminal.messages import Colour, colour
 from terminal.policy.policy import Policy
-from terminal.policy.schema_fares import DistanceFares
+from terminal.policy.document.fares import DistanceFares
 
 LOOK_BACK_ROWS: Final = 400
 MARKS: Final = {Colour.GREEN: "✓", Colour.YELLOW: "!", Colour.RED: "✕"}

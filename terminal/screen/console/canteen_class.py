@@ -15,7 +15,7 @@ from terminal.canteen.issuing import Batch, How, Issued, issue
 from terminal.decision.canteen_undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.decision.pupil import Pupil
-from terminal.policy.schema_meals import BY_SHIFT
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.canteen_counter import why
 from terminal.screen.console.canteen_people import Person, classmates, person
 

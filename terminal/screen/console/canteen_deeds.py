@@ -28,7 +28,7 @@ from terminal.journal.canteen_records import (
 )
 from terminal.journal.journal import Journal
 from terminal.journal.records import parse_record
-from terminal.policy.schema_meals import BY_SHIFT
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen_buffet import basket_of, products_of
 from terminal.screen.console.canteen_class import WAYS, Result, ticked_of, told

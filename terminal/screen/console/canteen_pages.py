@@ -20,7 +20,7 @@ from terminal.clock import from_unix_ms
 from terminal.decision.canteen_undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.journal.canteen_records import IssueRefused, MealServed
-from terminal.policy.schema_meals import BY_SHIFT
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen_buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
 from terminal.screen.console.canteen_class import WAYS, Result, tick_list

@@ -10,7 +10,7 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.ledger import Meal, Sale
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen_undo import against_annulment, against_not_collected
-from terminal.policy.schema_meals import MealKind
+from terminal.policy.document.meals import MealKind
 from terminal.screen.console.canteen_people import Person, person
 
 

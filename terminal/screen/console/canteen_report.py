@@ -12,7 +12,7 @@ from typing import Final
 from terminal.canteen.closing import report_of
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.report import DayReport, Finding, Group, ProductSold
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 
 MEALS_ONLY: Final = "meals_"
 

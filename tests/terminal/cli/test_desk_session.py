@@ -27,7 +27,7 @@ from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
 from terminal.lab.stress.plan import Kind
 from terminal.lab.stress.run import storm as play_storm
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import REGIONS
+from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.scenario.load import load_scenarios
 from terminal.scenario.result import run

@@ -14,7 +14,7 @@ import pytest
 
 from sim.profile import LAB_KEYS
 from terminal.app.station import open_journal
-from terminal.policy.document import DEMO_REGION
+from terminal.policy.load import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run, Start

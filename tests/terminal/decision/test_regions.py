@@ -12,10 +12,10 @@ from terminal.decision.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.decision.sale import may_sell
-from terminal.policy.document import REGIONS, load_region
-from terminal.policy.fare_book import MEDIA
+from terminal.policy.load import REGIONS, load_region
+from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Medium
+from terminal.policy.document.base import Medium
 from terminal.policy.scopes import Ride
 from tests.terminal.decision.rider import Rider
 

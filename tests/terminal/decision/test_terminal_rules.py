@@ -13,7 +13,7 @@ from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.decision.outcome import Decision, Message
 from terminal.decision.sale import may_sell
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import parse_region, require_in_force, require_successor
+from terminal.policy.load import parse_region, require_in_force, require_successor
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small, text_of

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
 from terminal.clock import unix_ms
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 
 POLICY = Policy.of(load_region("demo"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from terminal.decision.outcome import Reason
-from terminal.policy.document import REGIONS, load_region
+from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.effects import EFFECTS
 from terminal.scenario.load import bundled_scenarios, load_scenarios

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from terminal.policy.schema_base import Medium
-from terminal.policy.schema_fares import (
+from terminal.policy.document.base import Medium
+from terminal.policy.document.fares import (
     AnyFareRule,
     DistanceFares,
     FareByMedium,

@@ -15,13 +15,13 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from terminal.policy.gtfs.section import GtfsFares
-from terminal.policy.schema_base import Medium, Name, Right, Section
-from terminal.policy.schema_counters import Counters
-from terminal.policy.schema_fares import NO_FARES, Fares, Timeframe, Zone
-from terminal.policy.schema_journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
-from terminal.policy.schema_meals import Meals
-from terminal.policy.schema_receipts import Receipts
-from terminal.policy.schema_rights import Concession, Grace, Product, TripCalendar
+from terminal.policy.document.base import Medium, Name, Right, Section
+from terminal.policy.document.counters import Counters
+from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
+from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
+from terminal.policy.document.meals import Meals
+from terminal.policy.document.receipts import Receipts
+from terminal.policy.document.rights import Concession, Grace, Product, TripCalendar
 
 SCHEMA_VERSION: Final = 2
 
@@ -86,7 +86,7 @@ class Ages(Section, frozen=True, kw_only=True):
 
 
 class RegionDocument(Section, frozen=True, kw_only=True):
-    """Everything regional. Build one with `terminal.policy.document`, which also checks its meaning."""
+    """Everything regional. Build one with `terminal.policy.load`, which also checks its meaning."""
 
     header: Header
     profiles: Profiles

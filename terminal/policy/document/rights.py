@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from terminal.policy.schema_base import Code, Fare, Mode, Name, ProductId, Route, Section
-from terminal.policy.schema_fares import Metres
+from terminal.policy.document.base import Code, Fare, Mode, Name, ProductId, Route, Section
+from terminal.policy.document.fares import Metres
 
 Trips = Annotated[int, Meta(ge=1, le=0xFFFF)]
 Day = Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from terminal.policy.schema_base import Weekday
-from terminal.policy.schema_counters import COUNTER_BITS, Counters, Period
+from terminal.policy.document.base import Weekday
+from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
 
 _BY_DATE = (
     Period.SERVICE_DAY,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from terminal.policy.card_counters import CardCounters, Counter
-from terminal.policy.fare_book import Quote
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_counters import Period
-from terminal.policy.schema_rights import (
+from terminal.policy.counters.index import CardCounters, Counter
+from terminal.policy.fares.index import Quote
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.counters import Period
+from terminal.policy.document.rights import (
     AmountOff,
     CalendarLimit,
     ConcessionFare,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from terminal.policy.schema_base import Section
+from terminal.policy.document.base import Section
 
 
 class Vat(StrEnum):

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from terminal.policy.schema_base import Code, Fare, Medium, Mode, Name, Right, Section
-from terminal.policy.schema_rights import Scope, Trips
+from terminal.policy.document.base import Code, Fare, Medium, Mode, Name, Right, Section
+from terminal.policy.document.rights import Scope, Trips
 
 MOST_TRANSFERS: Final = 62
 """The card counts to 63, and that means "so many or more"."""

@@ -7,13 +7,13 @@ from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.policy.fare_checks import tables
-from terminal.policy.price_range import lowest_fare
+from terminal.policy.fares.checks import tables
+from terminal.policy.rights.prices import lowest_fare
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_base import Right
-from terminal.policy.schema_counters import Period
-from terminal.policy.schema_rights import (
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.base import Right
+from terminal.policy.document.counters import Period
+from terminal.policy.document.rights import (
     AmountOff,
     CalendarLimit,
     Concession,

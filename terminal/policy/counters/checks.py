@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_counters import COUNTER_BITS, Period
-from terminal.policy.schema_journeys import AmountCap, MixedWindow
-from terminal.policy.schema_rights import Pass, TimedPass
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.counters import COUNTER_BITS, Period
+from terminal.policy.document.journeys import AmountCap, MixedWindow
+from terminal.policy.document.rights import Pass, TimedPass
 from terminal.policy.scope_checks import counter_problems
 
 CONTRACT_SLOTS: Final = 2

@@ -7,11 +7,11 @@ from datetime import date, time
 from itertools import combinations
 from typing import Final
 
-from terminal.policy.fare_book import MEDIA, times_of
+from terminal.policy.fares.index import MEDIA, times_of
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.schema import NO_BUS, RegionDocument
-from terminal.policy.schema_base import Mode
-from terminal.policy.schema_fares import (
+from terminal.policy.document.schema import NO_BUS, RegionDocument
+from terminal.policy.document.base import Mode
+from terminal.policy.document.fares import (
     AnyFareRule,
     FareSource,
     FareTable,

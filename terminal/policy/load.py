@@ -1,6 +1,6 @@
 """Region documents: from a TOML file to a checked `RegionDocument`, or one precise error.
 
-A document is read in three steps: TOML, types (`terminal.policy.schema`), meaning (`terminal.policy.checks`).
+A document is read in three steps: TOML, types (`terminal.policy.document.schema`), meaning (`terminal.policy.checks`).
 It is used only when all three pass.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
 from terminal.policy.gtfs.section import section_with_tables
-from terminal.policy.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
 from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
 __all__ = [
