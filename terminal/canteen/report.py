@@ -20,7 +20,7 @@ from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
 from terminal.decision.canteen_entitlement import entitlement
 from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals import SchoolDay
+from terminal.policy.meals.index import SchoolDay
 from terminal.policy.document.meals import PAID
 
 

@@ -16,7 +16,7 @@ from terminal.decision.canteen_serving import Refusal, decide_portion
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.meals import MealPolicy
+from terminal.policy.meals.index import MealPolicy
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 
 NOT_IN_ROSTER: Final = "not_in_roster"

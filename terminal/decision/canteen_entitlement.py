@@ -12,7 +12,7 @@ from typing import Final
 
 from terminal.decision.pupil import MealGrant, Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals import MealPolicy, MealRule
+from terminal.policy.meals.index import MealPolicy, MealRule
 from terminal.policy.document.meals import BY_SHIFT, PAID, MealEntitlement, Portion
 
 FIRST_SHIFT: Final = 1

@@ -23,7 +23,7 @@ from terminal.decision.pupil import (
     Serving,
 )
 from terminal.decision.tap import Trail
-from terminal.policy.meals import MealPolicy, SchoolDay
+from terminal.policy.meals.index import MealPolicy, SchoolDay
 from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from terminal.decision.outcome import Reason
-from terminal.policy.meals import MealPolicy
+from terminal.policy.meals.index import MealPolicy
 
 
 def against_order(placed: datetime, day: date, policy: MealPolicy, school: str) -> Reason | None:

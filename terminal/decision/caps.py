@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from terminal.decision.cover import Cover
 from terminal.decision.tap import Tap, Trail
-from terminal.policy.journeys import FareCap, RideCap, SpentCap
+from terminal.policy.journeys.index import FareCap, RideCap, SpentCap
 from terminal.policy.scopes import Ride, inside
 
 CAPPED = "capped"

@@ -13,7 +13,7 @@ from terminal.decision.cover import CONCESSION_SLOTS, Cover, ride_of
 from terminal.decision.feed import end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.journeys import CheckInRule
+from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.document.journeys import MARK_M
 from terminal.policy.scopes import Ride, inside
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message, TapContext
-from terminal.policy.journeys import Transfer
+from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
 CONTRACT_SLOTS: Final = (PaidBy.CONTRACT_A, PaidBy.CONTRACT_B)

@@ -12,7 +12,7 @@ from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.decision.transfers import opened
 from terminal.policy.fares.index import Quote
-from terminal.policy.journeys import CheckInRule
+from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
 
 Journey: TypeAlias = tuple[int | None, int] | None

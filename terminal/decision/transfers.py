@@ -11,7 +11,7 @@ from terminal.decision.cover import RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
-from terminal.policy.journeys import Transfer
+from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
 MANY: Final = 63

@@ -10,8 +10,8 @@ from terminal.policy.counters.checks import counters_problems
 from terminal.policy.fares.checks import fare_problems
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
-from terminal.policy.journey_checks import journey_problems
-from terminal.policy.meal_checks import meal_problems
+from terminal.policy.journeys.checks import journey_problems
+from terminal.policy.meals.checks import meal_problems
 from terminal.policy.problem import Problem, unique
 from terminal.policy.receipt_checks import receipt_problems
 from terminal.policy.rights.checks import right_problems

@@ -14,7 +14,7 @@ from terminal.policy.deny_list import NOBODY, DenyList
 from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
-from terminal.policy.journeys import (
+from terminal.policy.journeys.index import (
     CheckInRule,
     FareCap,
     GraceRule,
@@ -24,7 +24,7 @@ from terminal.policy.journeys import (
     grace_of,
     transfers_of,
 )
-from terminal.policy.meals import MealPolicy
+from terminal.policy.meals.index import MealPolicy
 from terminal.policy.rights.index import FareConcession, RideProduct, concessions_of, products_of
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.scopes import Ride, WeekTimes

@@ -18,7 +18,7 @@ from terminal.decision.canteen_entitlement import entitlement
 from terminal.decision.outcome import Message, Reason
 from terminal.decision.pupil import Age, Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals import SchoolDay
+from terminal.policy.meals.index import SchoolDay
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.screen.console.canteen_people import Person, person
 from terminal.tap_report import End, TapReport

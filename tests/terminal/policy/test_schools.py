@@ -13,7 +13,7 @@ from terminal.decision.pupil import Account, MealGrant, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import RegionDocumentError
 from terminal.policy.load import DEMO_REGION, REGIONS, load_region, parse_region
-from terminal.policy.meals import SchoolDay
+from terminal.policy.meals.index import SchoolDay
 from terminal.policy.policy import Policy
 from terminal.policy.document.fares import FareSource
 from tests.terminal.decision.rider import Rider, local

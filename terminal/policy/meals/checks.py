@@ -1,6 +1,6 @@
 """What the canteen's part of a region document must satisfy beyond its types.
 
-Serving times, shifts, calendars and schools are in `terminal.policy.school_checks`.
+Serving times, shifts, calendars and schools are in `terminal.policy.meals.school_checks`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from terminal.policy.document.meals import (
     Replace,
     ShiftMeal,
 )
-from terminal.policy.school_checks import (
+from terminal.policy.meals.school_checks import (
     assignment_problems,
     grades_problems,
     school_problems,
