@@ -8,7 +8,7 @@ back when a meal is annulled.
 from __future__ import annotations
 
 from terminal.canteen.ledger import Ledger, RowId
-from terminal.decision.pupil import Account
+from terminal.decision.canteen.pupil import Account
 
 
 def hot_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId) -> int:

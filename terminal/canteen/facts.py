@@ -9,7 +9,7 @@ from terminal.canteen.accounts import buffet_minor, hot_minor, spent_today
 from terminal.canteen.documents import Grant, RosterPupil
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
-from terminal.decision.pupil import Account, MealGrant, ParentLimits, Pupil
+from terminal.decision.canteen.pupil import Account, MealGrant, ParentLimits, Pupil
 from terminal.policy.policy import Policy
 
 

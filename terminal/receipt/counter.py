@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from terminal.clock import unix_ms
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import TapContext
 from terminal.decision.trail import compact, stated
 from terminal.errors import ReceiptError

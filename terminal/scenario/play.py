@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.bank import BankSnapshot
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.bank import BankSnapshot
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome, TapContext
 from terminal.errors import ScenarioFileError

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Final
 
 from terminal.decision.outcome import Decision
-from terminal.decision.pupil import Account, Age, MealGrant, ParentLimits
-from terminal.decision.pupil import Pupil as KnownPupil
+from terminal.decision.canteen.pupil import Account, Age, MealGrant, ParentLimits
+from terminal.decision.canteen.pupil import Pupil as KnownPupil
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Grant, Pupil
 

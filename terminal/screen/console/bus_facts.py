@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message, TapContext
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.journal import Journal

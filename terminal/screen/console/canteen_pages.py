@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from terminal.canteen.buffet import BUFFET
 from terminal.canteen.desk import CanteenDesk
 from terminal.clock import from_unix_ms
-from terminal.decision.canteen_undo import against_attendance
+from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.policy.document.meals import BY_SHIFT

@@ -9,7 +9,7 @@ from datetime import datetime
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.ledger import Meal, Sale
 from terminal.clock import from_unix_ms
-from terminal.decision.canteen_undo import against_annulment, against_not_collected
+from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import MealKind
 from terminal.screen.console.canteen_people import Person, person
 

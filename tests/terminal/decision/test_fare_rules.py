@@ -8,7 +8,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Message, TapContext
 from terminal.policy.fares.index import MEDIA

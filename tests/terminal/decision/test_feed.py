@@ -12,7 +12,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.errors import RegionDocumentError

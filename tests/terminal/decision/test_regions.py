@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
-from terminal.decision.sale import may_sell
+from terminal.decision.bus.sale import may_sell
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy

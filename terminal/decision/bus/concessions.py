@@ -6,8 +6,8 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from cardproto.resident.records.rights import Concession
-from terminal.decision.cover import CONCESSION_SLOTS, Cover
-from terminal.decision.limits import Claims, claims, use, used_up
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover
+from terminal.decision.bus.limits import Claims, claims, use, used_up
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote

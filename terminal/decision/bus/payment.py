@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from cardproto.resident.records.event import EventKind
-from terminal.decision.caps import capped
-from terminal.decision.checkin import check_in, checks_in, held_minor, release
-from terminal.decision.cover import Cover
+from terminal.decision.bus.caps import capped
+from terminal.decision.bus.checkin import check_in, checks_in, held_minor, release
+from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.decision.transfers import opened
+from terminal.decision.bus.transfers import opened
 from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride

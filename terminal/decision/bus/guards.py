@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
+from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote

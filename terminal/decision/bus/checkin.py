@@ -8,9 +8,9 @@ cost; if it never comes, the next ride debits all that is held.
 from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind
-from terminal.decision.caps import capped
-from terminal.decision.cover import CONCESSION_SLOTS, Cover, ride_of
-from terminal.decision.feed import end_of_ride
+from terminal.decision.bus.caps import capped
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of
+from terminal.decision.bus.feed import end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.journeys.index import CheckInRule

@@ -7,8 +7,8 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.bank import BankSnapshot
-from terminal.decision.cover import CONCESSION_SLOTS
+from terminal.decision.bus.bank import BankSnapshot
+from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy

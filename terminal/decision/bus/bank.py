@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from terminal.decision.fare import single_fare
+from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.fares.index import MEDIA

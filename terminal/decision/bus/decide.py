@@ -15,17 +15,17 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import PaidBy
-from terminal.decision.checkin import check_out, checks_in, held_minor, is_check_out, to_terminus
-from terminal.decision.concessions import by_concession
-from terminal.decision.contracts import by_pack, by_pass, by_plan
-from terminal.decision.cover import Cover, ride_of
-from terminal.decision.feed import by_feed, feed_quote, forgotten
-from terminal.decision.grace import owes_too_much, unpaid
-from terminal.decision.guards import already_paid, as_companion
+from terminal.decision.bus.checkin import check_out, checks_in, held_minor, is_check_out, to_terminus
+from terminal.decision.bus.concessions import by_concession
+from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
+from terminal.decision.bus.cover import Cover, ride_of
+from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
+from terminal.decision.bus.grace import owes_too_much, unpaid
+from terminal.decision.bus.guards import already_paid, as_companion
 from terminal.decision.outcome import Decision, Message
-from terminal.decision.payment import settle
+from terminal.decision.bus.payment import settle
 from terminal.decision.tap import Tap, Trail
-from terminal.decision.transfers import by_transfer
+from terminal.decision.bus.transfers import by_transfer
 from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.document.schema import UnknownFare
 from terminal.policy.document.base import Right

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from cardproto.resident.records.event import PaidBy
-from terminal.decision.concessions import cheapest
-from terminal.decision.cover import RIDES, Cover
+from terminal.decision.bus.concessions import cheapest
+from terminal.decision.bus.cover import RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote

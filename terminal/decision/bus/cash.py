@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from terminal.decision.fare import single_fare
+from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Message, Reason, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.fares.index import MEDIA

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from terminal.decision.canteen_entitlement import Entitlement, entitlement
+from terminal.decision.canteen.entitlement import Entitlement, entitlement
 from terminal.decision.outcome import Message
-from terminal.decision.pupil import (
+from terminal.decision.canteen.pupil import (
     ACCOUNT_UNKNOWN,
     BALANCE_UNCERTAIN,
     CALENDAR_SILENT,

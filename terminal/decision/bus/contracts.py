@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cardproto.resident.records.rights import Contract
-from terminal.decision.cover import CONTRACT_SLOTS, Cover
-from terminal.decision.limits import claims, use, used_up
+from terminal.decision.bus.cover import CONTRACT_SLOTS, Cover
+from terminal.decision.bus.limits import claims, use, used_up
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.decision.cover import Cover
+from terminal.decision.bus.cover import Cover
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.journeys.index import FareCap, RideCap, SpentCap
 from terminal.policy.scopes import Ride, inside

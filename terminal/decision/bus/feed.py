@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.cover import Cover
+from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import Message, TapContext
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from terminal.decision.cover import ride_of
-from terminal.decision.feed import feed_quote
+from terminal.decision.bus.cover import ride_of
+from terminal.decision.bus.feed import feed_quote
 from terminal.decision.outcome import TapContext
 from terminal.policy.fares.index import Quote
 from terminal.policy.policy import Policy
