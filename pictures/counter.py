@@ -17,7 +17,7 @@ from terminal.lab.demo.script import DAY, Stop
 from terminal.lab.town import Town, open_town
 from terminal.policy.load import DEMO_REGION
 from terminal.policy.policy import Policy
-from terminal.screen.console.canteen_class import tick_list
+from terminal.screen.console.canteen.school_class import tick_list
 from terminal.tap import Terminal
 
 COUNTER: Final = Stop(80001, "canteen", "school canteen")

@@ -16,7 +16,7 @@ from terminal.canteen.buffet import sell
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
 from terminal.canteen.issuing import Batch, How, issue
 from terminal.lab.demo.script import DAY
-from terminal.screen.console.canteen_people import classmates
+from terminal.screen.console.canteen.people import classmates
 from terminal.screen.console.console import Console
 
 SIZE = (1180, 760)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from terminal.screen.console.bus import BUS
-from terminal.screen.console.canteen_area import canteen_area
+from terminal.screen.console.bus.pages import BUS
+from terminal.screen.console.canteen.area import canteen_area
 from terminal.screen.console.inspector import INSPECTIONS
 from terminal.screen.console.state import STATE
 from terminal.screen.console.visit import Area

@@ -6,8 +6,8 @@ from typing import Final
 
 from terminal.journal.console_records import OrderDeclared
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus_facts import newest_faults, unsent
-from terminal.screen.console.bus_lists import FAULTS, fault_line
+from terminal.screen.console.bus.facts import newest_faults, unsent
+from terminal.screen.console.bus.lists import FAULTS, fault_line
 from terminal.screen.console.console import Refused
 from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit

@@ -22,9 +22,9 @@ from terminal.decision.outcome import Message
 from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
-from terminal.screen.console.canteen_buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
-from terminal.screen.console.canteen_class import WAYS, Result, tick_list
-from terminal.screen.console.canteen_counter import (
+from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
+from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
+from terminal.screen.console.canteen.counter import (
     AtCounter,
     Expected,
     at_counter,
@@ -32,10 +32,10 @@ from terminal.screen.console.canteen_counter import (
     notices,
     why_compact,
 )
-from terminal.screen.console.canteen_people import Person, classes, classmates, find, person
-from terminal.screen.console.canteen_records import DoneLine, done_lines, orders_left
-from terminal.screen.console.canteen_report import report_page
-from terminal.screen.console.canteen_words import Words
+from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
+from terminal.screen.console.canteen.records import DoneLine, done_lines, orders_left
+from terminal.screen.console.canteen.report import report_page
+from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Page, View, Visit

@@ -16,8 +16,8 @@ from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.decision.canteen.pupil import Pupil
 from terminal.policy.document.meals import BY_SHIFT
-from terminal.screen.console.canteen_counter import why
-from terminal.screen.console.canteen_people import Person, classmates, person
+from terminal.screen.console.canteen.counter import why
+from terminal.screen.console.canteen.people import Person, classmates, person
 
 HERE: Final = "here"
 SERVED: Final = "served"

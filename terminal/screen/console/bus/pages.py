@@ -14,9 +14,9 @@ from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Means, Sale
 from terminal.receipt.sales import cash_sale
-from terminal.screen.console import bus_lists
+from terminal.screen.console.bus import lists
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus_facts import cash_price, places_asked, sale_of
+from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.routes import Route, Stop
@@ -261,7 +261,7 @@ BUS: Final = Area(
         Page("/shift", CREW, shift_page, N_("Shift")),
         Page("/sale", CREW, sale_page, N_("Cash")),
         Page("/ticket/{sequence:int}", CREW, ticket_page),
-        *bus_lists.PAGES,
+        *lists.PAGES,
     ),
     actions=(
         Action("/shift/open", CREW, do_open, to_shift),

@@ -11,7 +11,7 @@ from terminal.canteen.ledger import Meal, Sale
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import MealKind
-from terminal.screen.console.canteen_people import Person, person
+from terminal.screen.console.canteen.people import Person, person
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from terminal.decision.canteen.pupil import Age, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.meals.index import SchoolDay
 from terminal.policy.document.meals import BY_SHIFT, MealKind
-from terminal.screen.console.canteen_people import Person, person
+from terminal.screen.console.canteen.people import Person, person
 from terminal.tap_report import End, TapReport
 
 

@@ -10,7 +10,7 @@ from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
 from terminal.messages import Colour, colour
-from terminal.screen.console.bus_facts import (
+from terminal.screen.console.bus.facts import (
     MARKS,
     TapLine,
     newest_faults,

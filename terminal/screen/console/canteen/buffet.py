@@ -17,8 +17,8 @@ from terminal.decision.canteen.buffet import decide_sale
 from terminal.decision.outcome import Message
 from terminal.decision.canteen.pupil import Pupil
 from terminal.decision.tap import Trail
-from terminal.screen.console.canteen_counter import why
-from terminal.screen.console.canteen_people import Person, person
+from terminal.screen.console.canteen.counter import why
+from terminal.screen.console.canteen.people import Person, person
 
 COUNT: Final = "n."
 """Begins the name of a form's field that says how many of a product."""

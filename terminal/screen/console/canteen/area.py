@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from terminal.screen.console.canteen_deeds import CanteenDeeds
-from terminal.screen.console.canteen_pages import CanteenPages
+from terminal.screen.console.canteen.actions import CanteenDeeds
+from terminal.screen.console.canteen.pages import CanteenPages
 from terminal.screen.console.visit import Area
 
 

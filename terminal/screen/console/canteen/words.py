@@ -12,8 +12,8 @@ from typing import Final
 from terminal.canteen.issuing import How
 from terminal.decision.outcome import Message
 from terminal.messages import text
-from terminal.screen.console.canteen_counter import Notice
-from terminal.screen.console.canteen_report import Category
+from terminal.screen.console.canteen.counter import Notice
+from terminal.screen.console.canteen.report import Category
 from terminal.texts import N_, Translator, translator
 
 MEALS: Final[Mapping[str, str]] = {
