@@ -168,7 +168,7 @@ def test_every_module_imports_without_pyscard() -> None:
     command = [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert {"cardproto.resident.layout", "terminal.reader.pcsc", "sim.cli"} <= set(done.stdout.split())
+    assert {"cardproto.resident.layout", "terminal.reader.pcsc", "sim.cli.app"} <= set(done.stdout.split())
 
 
 # dependencies

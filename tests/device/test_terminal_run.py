@@ -71,7 +71,7 @@ class Setting:
         return [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json", *more]
 
     def card(self, resident: str, day: date, *more: str) -> list[str]:
-        command = [sys.executable, "-m", "sim.cli", "vpcd", "--profile", resident, "--seed", str(SEED)]
+        command = [sys.executable, "-m", "sim.cli.app", "vpcd", "--profile", resident, "--seed", str(SEED)]
         return [
             *command,
             "--issued-on",

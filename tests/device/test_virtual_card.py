@@ -141,7 +141,7 @@ def sim_vpcd() -> Iterator[SimVpcd]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sim.cli", "vpcd", *options]
+        command = [sys.executable, "-m", "sim.cli.app", "vpcd", *options]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT

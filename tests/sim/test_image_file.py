@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.card.virtual import VirtualCard
-from sim.cli import app
+from sim.cli.app import app
 from sim.image_file import ImageFault, load_card, save_card
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys

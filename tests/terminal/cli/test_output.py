@@ -17,7 +17,7 @@ from terminal.lab.demo.script import MORNING
 from terminal.lab.demo.table import NARROWEST
 from tests.terminal.cli.conftest import ENVIRONMENT, ROOT, command
 
-TERMINAL, SIM = "terminal.cli.app", "sim.cli"
+TERMINAL, SIM = "terminal.cli.app", "sim.cli.app"
 NO_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ASCII, KOI8 = {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "koi8-r"}
 FULL = Path("/dev/full")

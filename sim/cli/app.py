@@ -11,7 +11,9 @@ from rich.table import Table
 
 from cardcli import output, version_line
 from cardcli.console import ReadableConsole
-from sim import cli_card, cli_transcript, cli_vpcd
+from sim.cli import vpcd
+from sim.cli import transcript
+from sim.cli import card
 from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault
@@ -27,9 +29,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
 )
-app.command("vpcd")(cli_vpcd.vpcd)
-app.add_typer(cli_card.app, name="card")
-app.add_typer(cli_transcript.app, name="transcript")
+app.command("vpcd")(vpcd.vpcd)
+app.add_typer(card.app, name="card")
+app.add_typer(transcript.app, name="transcript")
 
 
 def _print_version(wanted: bool) -> None:
