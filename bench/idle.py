@@ -28,7 +28,7 @@ from terminal.app.config.write import new_file
 from terminal.app.serve import CardSource, serve
 from terminal.app.station import SOFTWARE, Station
 from terminal.app.uplink import background_sync
-from terminal.cli.residents import issue_residents
+from terminal.app.simulated import issue_residents
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager

@@ -26,8 +26,6 @@ from bench.result import Result, at_least, at_most, median_us
 from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.station import IDENTITY_FILE
 from terminal.app.uplink import COLLECTOR_KEY_FILE
-from terminal.lab.stress.disk import Disk, stormy_disks
-from terminal.lab.stress.run import storm_folder
 from terminal.clock import SystemClock, unix_ms
 from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary
@@ -37,6 +35,8 @@ from terminal.journal.records import AnyRecord, Committed, Intent, build_record
 from terminal.journal.room import CAPACITY_ROWS, ROW_BYTES
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import Row, insert_row, read_state, row_columns, write_state
+from terminal.lab.stress.disk import Disk, stormy_disks
+from terminal.lab.stress.run import storm_folder
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key

@@ -85,7 +85,7 @@ def open_counter(folder: Path, at: str = "08:40:00", day: date = DAY, seed: int 
             if place is not None
         }
         now = town.clock.now()
-        desk, policy = terminal.canteen, Policy.of(terminal.policy.load)
+        desk, policy = terminal.canteen, Policy.of(terminal.policy.document)
         desk.roster = Roster.of(roster_document(day, now, cards), policy)
         desk.price_list = price_list(now)
         yield Counter(town, terminal, desk)

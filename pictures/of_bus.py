@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 from pictures.studio import Studio
 from sim.air import VirtualClock
 from terminal.app.console import ConsoleOptions, console_of
+from terminal.decision.outcome import Message, Outcome
 from terminal.lab.demo.script import DAY, Stop
 from terminal.lab.town import Town, open_town
-from terminal.decision.outcome import Message, Outcome
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
 from terminal.screen.console.pins import hash_pin

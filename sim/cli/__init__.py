@@ -1,1 +1,1 @@
-"""TODO-DOC sim/cli"""
+"""The `sim` command: one file per command, assembled in `app`."""

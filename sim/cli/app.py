@@ -11,9 +11,7 @@ from rich.table import Table
 
 from cardcli import output, version_line
 from cardcli.console import ReadableConsole
-from sim.cli import vpcd
-from sim.cli import transcript
-from sim.cli import card
+from sim.cli import card, transcript, vpcd
 from sim.image_file import ImageFault
 from sim.profile import Profile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault

@@ -19,8 +19,8 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
-from terminal.policy.policy import Policy
 from terminal.policy.document.meals import BY_SHIFT
+from terminal.policy.policy import Policy
 
 CANTEEN_FOLDER: Final = "canteen"
 

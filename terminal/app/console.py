@@ -82,7 +82,7 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
         vehicle=options.vehicle,
     )
     receipts = None
-    if terminal.policy.load.receipts is not None and terminal.profile != CANTEEN:
+    if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
         receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
     try:
         console = Console(terminal, state, turn, settings, receipts)

@@ -192,7 +192,7 @@ def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:
         folder=config.terminal.state,
         reader=reader,
         tariff=terminal.policy.tariff,
-        tariff_until=terminal.policy.load.header.valid_to,
+        tariff_until=terminal.policy.document.header.valid_to,
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,

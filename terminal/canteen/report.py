@@ -20,8 +20,8 @@ from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.pupil import Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals.index import SchoolDay
 from terminal.policy.document.meals import PAID
+from terminal.policy.meals.index import SchoolDay
 
 
 @dataclass(slots=True)

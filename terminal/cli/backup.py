@@ -27,7 +27,7 @@ def backup(
 ) -> None:
     """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
     from terminal.app.station import SOFTWARE, journal_file, journal_key, station_of
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.operations.backup import Source, back_up, check_backup
     from terminal.operations.status import read_status
@@ -67,7 +67,7 @@ def restore(
     """
     from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, station_of
     from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
     from terminal.operations.restore import restore as put_onto

@@ -132,7 +132,7 @@ def annul(
     """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
     from terminal.app.canteen import at_counter
     from terminal.canteen.corrections import annul as annul_last
-    from terminal.cli.output import roubles
+    from terminal.app.output import roubles
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         done = annul_last(desk, _ref(pupil), operator, now, of=row)

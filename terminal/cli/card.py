@@ -41,7 +41,7 @@ def read(
 
     from terminal.app.simulated import laboratory_keys
     from terminal.cli.card_view import card_content, print_content
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.keys.file import load_file_keys
     from terminal.policy.load import load_region
 
@@ -70,8 +70,8 @@ def issue(
     """
     import secrets
 
-    from terminal.lab.issuing import issue_on
     from terminal.clock import SystemClock
+    from terminal.lab.issuing import issue_on
 
     at, today = station_config(config, reader=reader, region=region, keys=keys), SystemClock().now().date()
     document, own = at.terminal.region_or_demo, at.keys.file
@@ -95,10 +95,10 @@ def issue_batch(
     json: Json = False,
 ) -> None:
     """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
+    from terminal.app.output import print_json
+    from terminal.clock import SystemClock
     from terminal.lab.card_batch import REGISTRY_FILE
     from terminal.lab.card_batch import issue_batch as issue_all
-    from terminal.cli.output import print_json
-    from terminal.clock import SystemClock
 
     at = station_config(config, region=region, keys=keys)
     today = SystemClock().now().date()

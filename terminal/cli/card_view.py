@@ -13,7 +13,7 @@ from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
-from terminal.cli.output import roubles
+from terminal.app.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
 from terminal.session.open import NotOurs, Randomness, open_channel, open_session

@@ -70,7 +70,7 @@ def collector(
     from terminal.operations.memory import forbid_dumps
 
     forbid_dumps()
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.books import BooksSettings
     from terminal.collector.clock_checks import ClockLimits
     from terminal.collector.limits import Limits

@@ -86,7 +86,7 @@ def report(
     as_csv: Csv = False,
 ) -> None:
     """The reconciliation of a service day; its sums are those of the records, to the kopeck."""
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.days import By
 
     if by not in list(By):
@@ -178,7 +178,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _print_fields(title: str, value: Any, json: bool) -> None:
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     if json:
         print_json(value)
@@ -189,7 +189,7 @@ def _print_fields(title: str, value: Any, json: bool) -> None:
 
 
 def _print_rows(title: str, values: Iterable[Any], json: bool, as_csv: bool) -> None:
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
 
     rows = [_fields(value) for value in values]
     if json:

@@ -28,7 +28,7 @@ def enrol(
 
     A terminal that has a key gets the new one instead; its records stay its own.
     """
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.enrolment import Enrolment, short_of
     from terminal.collector.service import TERMINALS_FOLDER

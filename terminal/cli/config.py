@@ -54,7 +54,7 @@ def check(config: Config = None, json: Json = False) -> None:
     """Say every mistake in the file: line, key and what to write instead. Exit code 15: there are some."""
     from terminal.app.config.mistakes import mistakes_in
     from terminal.app.config.read import find_text
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.errors import ConfigError
 
     found = find_text(config)
@@ -82,7 +82,7 @@ def show(config: Config = None, json: Json = False) -> None:
     """Say what holds, key by key, and where it comes from: the file and its line, or the default."""
     from terminal.app.config.keys import toml
     from terminal.app.config.read import configured
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     found = configured(config)
     values = list(_values(found))

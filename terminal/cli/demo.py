@@ -26,8 +26,8 @@ def demo(
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """
+    from terminal.app.output import print_json
     from terminal.lab.demo.table import print_demo
-    from terminal.cli.output import print_json
 
     if keep is not None:
         result = _in(keep, seed, quiet=json)

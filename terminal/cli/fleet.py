@@ -71,7 +71,7 @@ def gateway(
 ) -> None:
     """Receive batches, make them durable in JetStream and acknowledge them signed, until Ctrl-C or SIGTERM."""
     _needs_extra()
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
     from terminal.collector.fleet.settings import StreamSettings
 
@@ -99,7 +99,7 @@ def consumer(
 ) -> None:
     """Copy batches from JetStream into PostgreSQL, until Ctrl-C or SIGTERM; any number of these may run."""
     _needs_extra()
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.fleet.server import run_consumer
     from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 
@@ -125,7 +125,7 @@ def report(
     _needs_extra()
     import msgspec
 
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
     from terminal.collector.reconcile import reconcile

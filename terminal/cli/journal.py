@@ -86,7 +86,7 @@ def _records(rows: Iterator[Row | BrokenRow]) -> Iterator[tuple[int, str, dict[s
 
 
 def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) -> None:
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     if json:
         print_json({"sequence": sequence, "kind": kind, **fields})
@@ -115,7 +115,7 @@ def verify(
     from dataclasses import asdict
 
     from terminal.app.station import journal_file, journal_key
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
@@ -151,7 +151,7 @@ def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]
 def status(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
     from terminal.app.station import journal_file, journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.errors import JournalFull
     from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
 
@@ -197,7 +197,7 @@ def upgrade(
 ) -> None:
     """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
     from terminal.app.station import journal_file, open_journal
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.journal.database import SCHEMA_VERSION, schema_of
 
     at = station_config(config, state=state, number=number, keys=keys)
@@ -218,7 +218,7 @@ def upgrade(
 def downgrade(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Write the journal in the form of the software before this one. It is then no longer sealed."""
     from terminal.app.station import journal_file, journal_key
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.journal.rewrite import downgrade as take_back
 
     at = station_config(config, state=state, keys=keys)

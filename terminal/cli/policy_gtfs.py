@@ -37,7 +37,7 @@ def import_gtfs(
     """Check the fares of a GTFS feed and write them for a region document. Lists what is ignored."""
     import sys
 
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.policy.gtfs.importer import FeedRefused, import_feed
 
     try:

@@ -21,9 +21,9 @@ from terminal.cli.options import (
 from terminal.policy.document.base import Mode
 
 if TYPE_CHECKING:
-    from terminal.policy.policy import Policy
-    from terminal.policy.document.schema import RegionDocument
     from terminal.policy.document.receipts import Receipts
+    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def sell(
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
     from terminal.app.station import open_journal
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
     from terminal.policy.load import load_region, require_in_force
@@ -107,7 +107,7 @@ def send(
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
     from terminal.app.station import journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy

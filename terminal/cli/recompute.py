@@ -43,7 +43,7 @@ def recompute(
     Ends with code 24 when a record does not follow from what is recorded with it.
     """
     from terminal.app.station import journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.errors import ChargesDiffer
 
     at = station_config(config, state=state, keys=keys)
@@ -194,7 +194,7 @@ def _moment(record: AnyRecord) -> datetime:
 
 
 def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     if json:
         print_json({"sequence": sequence, **told})

@@ -94,7 +94,7 @@ def run(
 def _for_people(language: str) -> Audience:
     """The passenger's message at the moment the card's commit is verified; a line for staff when the tap has ended."""
     from terminal.app.running import Audience
-    from terminal.cli.output import report_as_line
+    from terminal.app.output import report_as_line
     from terminal.messages import text
 
     def outcome(told: Outcome) -> None:
@@ -109,7 +109,7 @@ def _for_people(language: str) -> Audience:
 def _for_programs(language: str) -> Audience:
     """One JSON object when the tap has ended, and nothing before."""
     from terminal.app.running import Audience
-    from terminal.cli.output import print_json, report_as_json
+    from terminal.app.output import print_json, report_as_json
 
     return Audience(
         outcome=lambda _told: None,

@@ -45,7 +45,7 @@ def close_shift(
 ) -> None:
     """Close the shift and print its totals (T-66)."""
     from terminal.app.station import open_journal
-    from terminal.cli.output import print_json, print_totals
+    from terminal.app.output import print_json, print_totals
     from terminal.clock import SystemClock
     from terminal.shift import close_shift as end
 

@@ -74,7 +74,7 @@ def add(
 @app.command("list")
 def show(config: Config = None, state: State = None, json: Json = False) -> None:
     """Show the staff list, without PINs and cards."""
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     members = [_shown(member) for member in _list(station_config(config, state=state)).members()]
     if json:

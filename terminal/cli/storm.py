@@ -106,7 +106,7 @@ def _storm(
 
 
 def _print(result: StormResult, json: bool) -> None:
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
 
     totals = result.as_json()
     if json:

@@ -14,8 +14,8 @@ from typing import Final
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.decide import decide_ride
-from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.bus.inspection import inspect
+from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/lab"""
+"""What puts terminals and the simulator together: demo, desk, stress runs. Only commands import it."""

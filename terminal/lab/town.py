@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-
 from cardproto.resident.layout import AID
 from cardproto.resident.records.rights import parse_rights
 from sim.air import AirModel, VirtualClock
@@ -20,14 +19,19 @@ from sim.reader import SimReader
 from terminal.app.compose import open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import Station
-from terminal.lab.demo.script import Stop
-from terminal.cli.residents import issue_residents, laboratory_deny_list
+from terminal.app.simulated import issue_residents
 from terminal.keys.file import load_file_keys
+from terminal.lab.demo.script import Stop
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+from typing import Final
+from sim.profile import load_profile
+from terminal.app.simulated import issue_residents, keep_residents
+from terminal.keys.file import FileKeys
+from terminal.policy.deny_list import build_deny_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +119,14 @@ def open_town(
             terminals[stop.number] = terminal
             readers[stop.number] = SimReader(f"simulated reader of {stop.place}", clock, AirModel())
         yield Town(clock, policy, folder, cards, terminals, readers)
+
+
+DENIED_PROFILE: Final = "deny_listed"
+
+
+def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
+    """Write the laboratory's deny list, on which one of the simulated residents stands."""
+    pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
+    assert pseudonym is not None, "the denied resident has a fixed pseudonym"
+    build_deny_list(path, keys.list_key("deny"), [bytes.fromhex(pseudonym)])
+    return path

@@ -7,6 +7,10 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from terminal.policy.counters.checks import counters_problems
+from terminal.policy.document.base import Medium, Right
+from terminal.policy.document.counters import COUNTER_BITS
+from terminal.policy.document.fares import FareSource
+from terminal.policy.document.schema import Profile, RegionDocument
 from terminal.policy.fares.checks import fare_problems
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
@@ -15,10 +19,6 @@ from terminal.policy.meals.checks import meal_problems
 from terminal.policy.problem import Problem, unique
 from terminal.policy.receipt_checks import receipt_problems
 from terminal.policy.rights.checks import right_problems
-from terminal.policy.document.schema import Profile, RegionDocument
-from terminal.policy.document.base import Medium, Right
-from terminal.policy.document.counters import COUNTER_BITS
-from terminal.policy.document.fares import FareSource
 from terminal.texts import languages
 
 CURRENCIES: Final = ("RUB",)

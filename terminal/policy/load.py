@@ -15,8 +15,8 @@ import msgspec
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
-from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.gtfs.section import section_with_tables
 from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
 __all__ = [

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import NOBODY, DenyList
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
@@ -26,7 +27,6 @@ from terminal.policy.journeys.index import (
 )
 from terminal.policy.meals.index import MealPolicy
 from terminal.policy.rights.index import FareConcession, RideProduct, concessions_of, products_of
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.scopes import Ride, WeekTimes
 
 ONE_DAY: Final = timedelta(days=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from terminal.policy.problem import Problem, unique
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.receipts import ReceiptWay
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.problem import Problem, unique
 
 
 def receipt_problems(document: RegionDocument) -> Iterator[Problem]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
-from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.counters import CounterSlot, Period
 from terminal.policy.document.rights import Scope, Season
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.scopes import YearlySeason
 
 DATED: Final = (

@@ -19,8 +19,8 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome, TapContext
 from terminal.errors import ScenarioFileError
 from terminal.policy.deny_list import NOBODY
-from terminal.policy.policy import Policy
 from terminal.policy.document.base import Weekday
+from terminal.policy.policy import Policy
 from terminal.scenario.card import at_the_desk, listed, local_time, new_card
 from terminal.scenario.load import card_of
 from terminal.scenario.pupil import PupilBook

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from terminal.decision.outcome import Decision
 from terminal.decision.canteen.pupil import Account, Age, MealGrant, ParentLimits
 from terminal.decision.canteen.pupil import Pupil as KnownPupil
+from terminal.decision.outcome import Decision
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Grant, Pupil
 

@@ -24,10 +24,10 @@ from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from sim.reload_desk import ReloadDesk
 from terminal.app.station import credential_check
-from terminal.lab.town import Town
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
 from terminal.keys.issuers import load_issuers
+from terminal.lab.town import Town
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.tap_report import End, TapReport
 from tests.flows.conftest import FRONT, OpenTown

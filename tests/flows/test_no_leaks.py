@@ -44,11 +44,12 @@ from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
-from terminal.cli.residents import issue_residents, laboratory_deny_list
-from terminal.lab.town import file_on
+from terminal.app.simulated import issue_residents
+from terminal.lab.town import laboratory_deny_list
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
+from terminal.lab.town import file_on
 from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file

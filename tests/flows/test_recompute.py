@@ -11,8 +11,8 @@ from msgspec import structs
 from terminal.app.station import journal_reader
 from terminal.canteen.replay import Replay
 from terminal.canteen.roster import Roster
-from terminal.lab.demo.script import DAY
 from terminal.cli.recompute import charges_again
+from terminal.lab.demo.script import DAY
 from terminal.lab.town import Town
 from terminal.policy.load import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown

@@ -15,8 +15,8 @@ from sim.recorder import TranscriptWriter
 from sim.replay import RecordedRandom, ReplayCard, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
-from terminal.lab.town import Town
 from terminal.journal.records import Committed, parse_record
+from terminal.lab.town import Town
 from terminal.tap import take_tap
 from terminal.tap_report import End, TapReport
 from tests.flows.conftest import FRONT, OpenTown

@@ -16,15 +16,15 @@ import pytest
 
 from sim.card.files import DataFile
 from sim.card.virtual import VirtualCard
+from terminal.collector.books import BOOKS_FILE
+from terminal.collector.store import Alarm, AlarmKind, connect
+from terminal.journal.records import Intent
 from terminal.lab.stress import run
 from terminal.lab.stress.check import check
 from terminal.lab.stress.digest import Digest, Listener, digest_of, together
 from terminal.lab.stress.plan import Kind, Step
 from terminal.lab.stress.run import Town, play_town, storm
 from terminal.lab.stress.world import StormTown, open_storm_town, play
-from terminal.collector.books import BOOKS_FILE
-from terminal.collector.store import Alarm, AlarmKind, connect
-from terminal.journal.records import Intent
 
 ALL = frozenset(Kind)
 PARTS = ("cards", "exchanges", "rows", "books")
@@ -44,9 +44,9 @@ def test_the_same_seed_gives_the_same_digest(jobs: int, monkeypatch: pytest.Monk
 def test_the_command_prints_the_same_in_every_process(tmp_path: Path) -> None:
     arguments = ("--taps", "200", "--seed", "3", "--digest")
     (tmp_path / "elsewhere").mkdir()
-    found = json.loads(run("1", tmp_path, *arguments, "--json"))["digest"]
+    found = json.loads(digest_run("1", tmp_path, *arguments, "--json"))["digest"]
     assert set(found) == {*PARTS, "whole"}
-    printed = run("2", tmp_path / "elsewhere", *arguments).splitlines()
+    printed = digest_run("2", tmp_path / "elsewhere", *arguments).splitlines()
     lines = [line.split()[2:] for line in printed if line.startswith("  digest of ")]
     assert dict(lines) == found
 
@@ -191,7 +191,7 @@ def digested(seed: int, jobs: int = 1) -> Digest:
     return result.digest
 
 
-def run(hash_seed: str, folder: Path, *arguments: str) -> str:
+def digest_run(hash_seed: str, folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "terminal.cli.app", "storm", *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TMPDIR": str(folder)}
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from terminal.errors import ProfileError
 from terminal.lab.stress.plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
 from terminal.lab.stress.process import play_processes
 from terminal.lab.stress.run import Town, Violation, play_town, shrink, storm
-from terminal.errors import ProfileError
 from tests.storm import variants
 from tests.storm.variants import Patch, broken
 

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/decision/bus"""
+"""What a validator decides: fares, rights, transfers, caps, check-in, inspection, cash."""

@@ -13,9 +13,9 @@ from typing import Final
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
+from terminal.policy.document.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.document.base import Medium
 
 BANK: Final = MEDIA.index(Medium.BANK_CARD)
 DEFERRED: Final = "deferred"

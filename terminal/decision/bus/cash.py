@@ -9,9 +9,9 @@ from typing import Final
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Message, Reason, TapContext
 from terminal.decision.tap import Trail
+from terminal.policy.document.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.document.base import Medium
 
 CASH: Final = MEDIA.index(Medium.CASH)
 POSITION_MANUAL: Final = "position=manual"

@@ -13,8 +13,8 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of
 from terminal.decision.bus.feed import end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.document.journeys import MARK_M
+from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride, inside
 
 

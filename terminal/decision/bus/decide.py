@@ -22,13 +22,13 @@ from terminal.decision.bus.cover import Cover, ride_of
 from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
 from terminal.decision.bus.grace import owes_too_much, unpaid
 from terminal.decision.bus.guards import already_paid, as_companion
-from terminal.decision.outcome import Decision, Message
 from terminal.decision.bus.payment import settle
-from terminal.decision.tap import Tap, Trail
 from terminal.decision.bus.transfers import by_transfer
-from terminal.policy.fares.index import TRANSPORT_CARD, Quote
-from terminal.policy.document.schema import UnknownFare
+from terminal.decision.outcome import Decision, Message
+from terminal.decision.tap import Tap, Trail
 from terminal.policy.document.base import Right
+from terminal.policy.document.schema import UnknownFare
+from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.scopes import Ride
 
 

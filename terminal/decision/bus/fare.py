@@ -7,9 +7,9 @@ from datetime import datetime
 from terminal.decision.bus.cover import ride_of
 from terminal.decision.bus.feed import feed_quote
 from terminal.decision.outcome import TapContext
+from terminal.policy.document.schema import UnknownFare
 from terminal.policy.fares.index import Quote
 from terminal.policy.policy import Policy
-from terminal.policy.document.schema import UnknownFare
 
 
 def single_fare(policy: Policy, context: TapContext, local: datetime, medium: int) -> Quote | None:

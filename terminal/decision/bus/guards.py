@@ -6,9 +6,9 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
+from terminal.policy.document.base import Right
 from terminal.policy.fares.index import Quote
 from terminal.policy.rights.index import FareConcession, RidePack, RidePass, RidePlan
-from terminal.policy.document.base import Right
 
 RIGHT_OF = {RidePass: Right.PASS, RidePack: Right.PACK, RidePlan: Right.PLAN}
 

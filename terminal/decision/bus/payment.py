@@ -8,9 +8,9 @@ from cardproto.resident.records.event import EventKind
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.checkin import check_in, checks_in, held_minor, release
 from terminal.decision.bus.cover import Cover
+from terminal.decision.bus.transfers import opened
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.decision.bus.transfers import opened
 from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from terminal.decision.outcome import Reason
-from terminal.policy.policy import Policy
 from terminal.policy.document.rights import Product, SaleWindow
+from terminal.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

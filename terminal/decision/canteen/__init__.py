@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/decision/canteen"""
+"""What a canteen's till decides: meals by entitlement, buffet sales, and taking back."""

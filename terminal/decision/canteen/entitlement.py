@@ -12,8 +12,8 @@ from typing import Final
 
 from terminal.decision.canteen.pupil import MealGrant, Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals.index import MealPolicy, MealRule
 from terminal.policy.document.meals import BY_SHIFT, PAID, MealEntitlement, Portion
+from terminal.policy.meals.index import MealPolicy, MealRule
 
 FIRST_SHIFT: Final = 1
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
-from terminal.decision.outcome import Message
 from terminal.decision.canteen.pupil import (
     ACCOUNT_UNKNOWN,
     BALANCE_UNCERTAIN,
@@ -22,9 +21,10 @@ from terminal.decision.canteen.pupil import (
     Pupil,
     Serving,
 )
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
-from terminal.policy.meals.index import MealPolicy, SchoolDay
 from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
+from terminal.policy.meals.index import MealPolicy, SchoolDay
 
 
 @dataclass(frozen=True, slots=True)

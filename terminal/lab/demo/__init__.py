@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/lab/demo"""
+"""A scripted morning in a town, and how it is printed."""

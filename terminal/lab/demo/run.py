@@ -12,11 +12,11 @@ from sim.lab_keys import load_lab_keys
 from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
-from terminal.lab.demo.script import DAY, MORNING, STOPS, Step
-from terminal.cli.output import report_as_json
-from terminal.lab.town import Town, TownTap, open_town
+from terminal.app.output import report_as_json
 from terminal.collector.registry import write_registry
 from terminal.journal.verify import verify
+from terminal.lab.demo.script import DAY, MORNING, STOPS, Step
+from terminal.lab.town import Town, TownTap, open_town
 from terminal.shift import close_shift
 from terminal.sync.client import SyncReport
 from terminal.tap import PURPOSE

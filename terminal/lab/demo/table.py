@@ -9,9 +9,9 @@ from rich.table import Table
 
 from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event
+from terminal.app.output import roubles
 from terminal.lab.demo.run import DemoResult
 from terminal.lab.demo.script import Step
-from terminal.cli.output import roubles
 from terminal.messages import text
 from terminal.tap_report import End, TapReport
 

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/lab/desk"""
+"""The developers' page: simulated cards on simulated terminals, in a browser."""

@@ -7,10 +7,10 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Mount
 
-from terminal.lab.desk.town import PLACES
-from terminal.lab.desk.words import LANGUAGES
 from terminal.clock import SystemClock
 from terminal.decision.outcome import Outcome
+from terminal.lab.desk.town import PLACES
+from terminal.lab.desk.words import LANGUAGES
 from terminal.screen.display import Display, DisplaySettings, display_routes
 
 BEAT_S: Final = 0.5

@@ -22,18 +22,18 @@ from sim.desk.disturbance import MOST_EXCHANGES, Disturbance, Mishap
 from sim.desk.face import art
 from sim.desk.trace import masked_tap
 from sim.transcript import Transcript, lines_of
+from terminal.errors import TerminalError
 from terminal.lab.desk.passengers import Passengers
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.storm import StormWatch
 from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
-from terminal.errors import TerminalError
 from terminal.screen.feed import Feed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 
-HERE: Final = Path(__file__).parent / "desk_pages"
+HERE: Final = Path(__file__).parent / "pages"
 TRACE_ROWS: Final = 400
 LONGEST_BODY: Final = 1_000_000
 STEPS: Final = {

@@ -17,10 +17,10 @@ from typing import Final
 
 from sim.desk.disturbance import Disturbance
 from sim.desk.trace import Traced
+from terminal.errors import RegionDocumentError, TerminalError
 from terminal.lab.desk.tap import Entry, take
 from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
 from terminal.lab.desk.wire import Wire
-from terminal.errors import RegionDocumentError, TerminalError
 from terminal.shift import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000

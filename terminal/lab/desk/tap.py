@@ -13,10 +13,10 @@ from sim.desk.trace import Listener, Traced, traced
 from sim.lab_keys import load_lab_keys
 from sim.transcript import RecordedTap
 from sim.transcript_view import Keyring
-from terminal.lab.desk.town import DeskTown, Place
 from terminal.decision.outcome import Outcome
 from terminal.journal.reader import Row
 from terminal.journal.records import Intent, ShiftOpened
+from terminal.lab.desk.town import DeskTown, Place
 from terminal.policy.policy import Policy
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport

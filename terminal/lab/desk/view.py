@@ -11,12 +11,12 @@ from sim.desk.content import holding_of
 from sim.desk.shelf import Laid
 from sim.desk.trace import Traced
 from sim.desk.waterfall import waterfall
+from terminal.journal.journal import Journal
+from terminal.journal.reader import Row
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import Entry, fields_of
 from terminal.lab.desk.town import PLACES, Place, region_names
-from terminal.journal.journal import Journal
-from terminal.journal.reader import Row
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
 from terminal.scenario.words import step

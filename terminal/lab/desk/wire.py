@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from terminal.app.collector import START_S, enrol, report, start_collector, trust
 from terminal.app.uplink import sync_client
-from terminal.lab.desk.town import PLACES, DeskTown
 from terminal.errors import CollectorError, TerminalError
+from terminal.lab.desk.town import PLACES, DeskTown
 
 IDLE_S: Final = 0.5
 NO_NETWORK: Final = "no network"

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/lab/stress"""
+"""Stress runs: a world of terminals and residents, the faults that strike it, and the checks afterwards."""

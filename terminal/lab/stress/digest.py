@@ -27,10 +27,10 @@ import msgspec
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
-from terminal.lab.stress.world import Post, StormTown
 from terminal.collector.books import BOOKS_FILE
 from terminal.collector.store import CollectorStore, connect
 from terminal.journal.records import build_record
+from terminal.lab.stress.world import Post, StormTown
 
 STORED: Final = (
     "SELECT terminal, sequence, body, hash FROM record ORDER BY terminal, sequence",

@@ -11,12 +11,12 @@ from typing import Final, Protocol
 from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
-from terminal.lab.stress.plan import Kind
 from terminal.collector.intake import Reply, refuse
 from terminal.errors import CollectorError, JournalError
 from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
+from terminal.lab.stress.plan import Kind
 from terminal.sync.link import WAIT, Answer
 from terminal.sync.wire import Batch, Reason, build_ack, encode, parse_batch
 

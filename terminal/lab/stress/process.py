@@ -23,11 +23,7 @@ from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
 from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, journal_key
 from terminal.app.uplink import COLLECTOR_KEY_FILE
-from terminal.lab.demo.script import DAY
-from terminal.cli.residents import issue_residents
-from terminal.lab.stress.check import Findings
-from terminal.lab.stress.world import Rider
-from terminal.lab.town import purse_minor
+from terminal.app.simulated import issue_residents
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
@@ -35,6 +31,10 @@ from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
+from terminal.lab.demo.script import DAY
+from terminal.lab.stress.check import Findings
+from terminal.lab.stress.world import Rider
+from terminal.lab.town import purse_minor
 from terminal.policy.load import load_region
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key, read_public_key

@@ -33,10 +33,6 @@ from sim.profile import load_profile
 from sim.reader import SimReader
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JOURNAL_FILE, SOFTWARE
-from terminal.lab.stress.disk import Disk, stormy_disks
-from terminal.lab.stress.parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
-from terminal.lab.stress.plan import CRASHES, DISKS, Kind, Step
-from terminal.lab.town import file_on, purse_minor
 from terminal.clock import unix_ms
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment
@@ -48,6 +44,10 @@ from terminal.errors import CollectorError, JournalError
 from terminal.journal.key_file import load_or_create_key
 from terminal.journal.records import AnyRecord, Started
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.lab.stress.disk import Disk, stormy_disks
+from terminal.lab.stress.parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
+from terminal.lab.stress.plan import CRASHES, DISKS, Kind, Step
+from terminal.lab.town import file_on, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/policy/counters"""
+"""The counters a card carries: their places in its record, and what an author must keep to."""

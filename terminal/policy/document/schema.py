@@ -14,7 +14,6 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.gtfs.section import GtfsFares
 from terminal.policy.document.base import Medium, Name, Right, Section
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
@@ -22,6 +21,7 @@ from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckI
 from terminal.policy.document.meals import Meals
 from terminal.policy.document.receipts import Receipts
 from terminal.policy.document.rights import Concession, Grace, Product, TripCalendar
+from terminal.policy.gtfs.section import GtfsFares
 
 SCHEMA_VERSION: Final = 2
 

@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/policy/fares"""
+"""Fares of the document: found by ride, and what an author must keep to."""

@@ -7,9 +7,6 @@ from datetime import date, time
 from itertools import combinations
 from typing import Final
 
-from terminal.policy.fares.index import MEDIA, times_of
-from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.document.schema import NO_BUS, RegionDocument
 from terminal.policy.document.base import Mode
 from terminal.policy.document.fares import (
     AnyFareRule,
@@ -19,6 +16,9 @@ from terminal.policy.document.fares import (
     TimeWindow,
     ZoneFares,
 )
+from terminal.policy.document.schema import NO_BUS, RegionDocument
+from terminal.policy.fares.index import MEDIA, times_of
+from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.scopes import ALWAYS, NEVER, WeekTimes
 
 Times = Mapping[str, WeekTimes]

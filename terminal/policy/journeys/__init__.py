@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/policy/journeys"""
+"""Transfers, check-in, caps and guards of the document, indexed and checked."""

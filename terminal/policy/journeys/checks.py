@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
-from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.base import Right
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
@@ -22,6 +19,9 @@ from terminal.policy.document.journeys import (
     TripCap,
 )
 from terminal.policy.document.rights import Plan
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.problem import Problem, unique, unknown
+from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
 from terminal.policy.scope_checks import DATED, counter_problems, scope_problems, slots_of
 
 PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminal.policy.counters.index import CardCounters, Counter
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.base import Medium
 from terminal.policy.document.counters import Period
 from terminal.policy.document.journeys import (
@@ -21,6 +20,7 @@ from terminal.policy.document.journeys import (
     TripCap,
 )
 from terminal.policy.document.rights import Grace
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.scopes import Area, YearlySeason, areas_of
 
 CAP_ORDER: Final = (

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Final
 
-from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.meals import (
     BY_SHIFT,
     LAST_GRADE,
@@ -24,12 +22,14 @@ from terminal.policy.document.meals import (
     Replace,
     ShiftMeal,
 )
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.meals.school_checks import (
     assignment_problems,
     grades_problems,
     school_problems,
     window_problems,
 )
+from terminal.policy.problem import Problem, unique, unknown
 
 _EVERY_GRADE: Final = Grades(first=1, last=LAST_GRADE)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import combinations, pairwise
 
-from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.document.meals import (
     SHIFTS,
     Calendar,
@@ -19,6 +18,7 @@ from terminal.policy.document.meals import (
     ShiftMeal,
     Window,
 )
+from terminal.policy.problem import Problem, unique, unknown
 
 _A_DAY = timedelta(days=1)
 

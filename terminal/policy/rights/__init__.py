@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/policy/rights"""
+"""Concessions and products of the document: what they cover, what they cost, and what an author must keep to."""

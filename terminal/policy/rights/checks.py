@@ -7,10 +7,6 @@ from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.policy.fares.checks import tables
-from terminal.policy.rights.prices import lowest_fare
-from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.base import Right
 from terminal.policy.document.counters import Period
 from terminal.policy.document.rights import (
@@ -26,6 +22,10 @@ from terminal.policy.document.rights import (
     TripCalendar,
     TripPack,
 )
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.checks import tables
+from terminal.policy.problem import Problem, unique, unknown
+from terminal.policy.rights.prices import lowest_fare
 from terminal.policy.scope_checks import DATED, counter_problems, scope_problems, season_problems
 
 RIGHT_OF: Final = {Pass: Right.PASS, TimedPass: Right.PASS, TripPack: Right.PACK, Plan: Right.PLAN}

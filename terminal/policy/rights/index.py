@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from terminal.policy.counters.index import CardCounters, Counter
-from terminal.policy.fares.index import Quote
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.counters import Period
 from terminal.policy.document.rights import (
     AmountOff,
@@ -24,6 +22,8 @@ from terminal.policy.document.rights import (
     TripCalendar,
     TripPack,
 )
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.index import Quote
 from terminal.policy.scopes import Area, YearlySeason, areas_of
 
 

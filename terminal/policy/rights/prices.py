@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.fares.index import Quote
-from terminal.policy.gtfs.index import dearest_ride_minor
-from terminal.policy.rights.index import price_of
-from terminal.policy.document.schema import RegionDocument
 from terminal.policy.document.base import Medium
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FareTable, FlatFare
 from terminal.policy.document.journeys import ReducedWindow
 from terminal.policy.document.rights import Plan
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.index import Quote
+from terminal.policy.gtfs.index import dearest_ride_minor
+from terminal.policy.rights.index import price_of
 
 CARD: Final = Medium.TRANSPORT_CARD
 

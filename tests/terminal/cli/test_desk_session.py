@@ -18,6 +18,7 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.replay import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import app
+from terminal.errors import RegionDocumentError
 from terminal.lab.desk.routes import transcript_of
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskRefused, DeskSession
@@ -26,7 +27,6 @@ from terminal.lab.desk.town import region_names
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
 from terminal.lab.stress.plan import Kind
 from terminal.lab.stress.run import storm as play_storm
-from terminal.errors import RegionDocumentError
 from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.scenario.load import load_scenarios

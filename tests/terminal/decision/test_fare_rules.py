@@ -11,9 +11,9 @@ from cardproto.resident.records.rights import Concession
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Message, TapContext
+from terminal.policy.document.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.document.base import Medium
 from terminal.policy.scopes import Ride
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import FIRST, LAST, PENSIONER, STUDENT, Rider, local, rules

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from terminal.app.simulated import laboratory_keys
-from terminal.cli.residents import laboratory_deny_list
+from terminal.lab.town import laboratory_deny_list
 from terminal.decision.outcome import Message
 from terminal.keys.file import load_file_keys
 from terminal.operations.metrics_page import metrics_page

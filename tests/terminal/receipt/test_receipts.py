@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import ReceiptError, RegionDocumentError
-from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.document.base import Medium
 from terminal.policy.document.receipts import Receipts, ReceiptWay, Vat
+from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.receipt.folder import ReceiptFolder
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, Sale, paperwork

@@ -22,8 +22,8 @@ from sim.replay import ReplayCard
 from sim.transcript import load_transcript
 from terminal.cli.app import app
 from terminal.cli.desk import open_desk
-from terminal.lab.desk.session import DeskSession
 from terminal.decision.outcome import Message
+from terminal.lab.desk.session import DeskSession
 from terminal.messages import text
 from terminal.screen.server import ScreenServer
 from tests.terminal.screen.browser import NewPage, assert_accessible

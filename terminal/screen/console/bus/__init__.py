@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/screen/console/bus"""
+"""The console's pages for driver and conductor."""

@@ -21,8 +21,8 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End, Tap, taps
 from terminal.messages import Colour, colour
-from terminal.policy.policy import Policy
 from terminal.policy.document.fares import DistanceFares
+from terminal.policy.policy import Policy
 
 LOOK_BACK_ROWS: Final = 400
 MARKS: Final = {Colour.GREEN: "✓", Colour.YELLOW: "!", Colour.RED: "✕"}

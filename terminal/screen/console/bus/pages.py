@@ -14,8 +14,8 @@ from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Means, Sale
 from terminal.receipt.sales import cash_sale
-from terminal.screen.console.bus import lists
 from terminal.screen.console.actions import Written
+from terminal.screen.console.bus import lists
 from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import CREW

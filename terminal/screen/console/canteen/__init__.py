@@ -1,1 +1,1 @@
-"""TODO-DOC terminal/screen/console/canteen"""
+"""The console's pages for the canteen's staff."""

@@ -31,7 +31,6 @@ from terminal.journal.records import parse_record
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen.buffet import basket_of, products_of
-from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
 from terminal.screen.console.canteen.counter import why_compact
 from terminal.screen.console.canteen.pages import (
     AFTERWARDS,
@@ -43,6 +42,7 @@ from terminal.screen.console.canteen.pages import (
     REPORT,
     pupil_of,
 )
+from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
 from terminal.screen.console.visit import Action, Form, Visit

@@ -23,7 +23,6 @@ from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
-from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
 from terminal.screen.console.canteen.counter import (
     AtCounter,
     Expected,
@@ -35,6 +34,7 @@ from terminal.screen.console.canteen.counter import (
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.records import DoneLine, done_lines, orders_left
 from terminal.screen.console.canteen.report import report_page
+from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
 from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import Role

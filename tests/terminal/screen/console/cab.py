@@ -25,7 +25,7 @@ from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import Station
-from terminal.cli.residents import issue_residents
+from terminal.app.simulated import issue_residents
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
