@@ -21,8 +21,7 @@ from terminal.cli.options import (
 from terminal.policy.document.base import Mode
 
 if TYPE_CHECKING:
-    from terminal.policy.document.receipts import Receipts
-    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.document.schema import Receipts, RegionDocument
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)
@@ -54,8 +53,8 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
-    from terminal.app.station import open_journal
     from terminal.app.output import print_json, roubles
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
     from terminal.policy.load import load_region, require_in_force
@@ -106,8 +105,8 @@ def send(
     json: Json = False,
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
-    from terminal.app.station import journal_reader
     from terminal.app.output import print_json
+    from terminal.app.station import journal_reader
     from terminal.clock import SystemClock
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy

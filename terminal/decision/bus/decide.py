@@ -20,8 +20,7 @@ from terminal.decision.bus.concessions import by_concession
 from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
 from terminal.decision.bus.cover import Cover, ride_of
 from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
-from terminal.decision.bus.grace import owes_too_much, unpaid
-from terminal.decision.bus.guards import already_paid, as_companion
+from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
 from terminal.decision.bus.payment import settle
 from terminal.decision.bus.transfers import by_transfer
 from terminal.decision.outcome import Decision, Message
