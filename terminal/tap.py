@@ -41,9 +41,9 @@ from terminal.commit.write import (
     planned_commands,
     write_plan_to_card,
 )
-from terminal.decision.canteen.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.trail import compact, stated
 from terminal.errors import JournalError
 from terminal.journal import records

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from terminal.canteen.documents import Grant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
-from terminal.decision.canteen.pupil import Account, MealGrant, ParentLimits, Pupil
+from terminal.decision.pupil import Account, MealGrant, ParentLimits, Pupil
 from terminal.policy.policy import Policy
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
-from terminal.decision.canteen.pupil import Pupil
+from terminal.decision.pupil import Pupil
 from terminal.journal.records import AnyRecord, Intent
 from terminal.policy.policy import Policy
 

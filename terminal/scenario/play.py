@@ -17,10 +17,10 @@ from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.canteen.pupil import Account, Age, MealGrant, ParentLimits
-from terminal.decision.canteen.pupil import Pupil as KnownPupil
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome, TapContext
+from terminal.decision.pupil import Account, Age, MealGrant, ParentLimits
+from terminal.decision.pupil import Pupil as KnownPupil
 from terminal.errors import ScenarioFileError
 from terminal.policy.deny_list import NOBODY
 from terminal.policy.document.base import Weekday
