@@ -52,8 +52,14 @@ from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, CredentialRefusal
-from terminal.session.guard import GuardedConnection
-from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
+from terminal.session.open import (
+    CardSession,
+    GuardedConnection,
+    NotOurs,
+    Randomness,
+    open_channel,
+    open_session,
+)
 from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
 

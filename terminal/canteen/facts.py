@@ -5,17 +5,20 @@ The two accounts of a pupil as a terminal knows them: as last stated, moved by i
 What was stated includes this terminal's rows up to a number the roster names; only later rows move it. Subsidy
 moves no account in either direction (M-03): only the parents' part of a meal is charged, and only that comes
 back when a meal is annulled.
+
+The facts on a pupil as they stood at an earlier tap: the roster's entry, and the records up to that tap.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from terminal.canteen.documents import Grant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
 from terminal.decision.pupil import Account, MealGrant, ParentLimits, Pupil
+from terminal.journal.records import AnyRecord, Intent
 from terminal.policy.policy import Policy
 
 
@@ -153,3 +156,28 @@ def _returned(ledger: Ledger, row: RowId, through: RowId) -> int:
 
 def _later(row: RowId, through: RowId) -> bool:
     return row[0] == through[0] and row[1] > through[1]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Goes through one terminal's rows in order; only from a journal that still holds its first row."""
+
+    terminal: int
+    policy: Policy
+    roster: Roster
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def pupil_at(self, tap: Intent, at: datetime) -> Pupil | None:
+        """The pupil as the tap in the next row found him; None when another roster was in force."""
+        if tap.meal is None or tap.meal.roster != self.roster.header.sequence:
+            return None
+        day = self.policy.service_date(at.astimezone(self.policy.zone))
+        holder = self.ledger.holder_of(tap.card_ref, day.isoformat())
+        pupil = Known(self.terminal, self.policy, self.roster, self.ledger).pupil(holder, day, at)
+        if pupil is not None and holder != tap.card_ref:
+            return replace(pupil, cards_since=None)
+        return pupil
+
+    def follow(self, sequence: int, record: AnyRecord) -> None:
+        """Take in one row."""
+        self.ledger.apply((self.terminal, sequence), record)

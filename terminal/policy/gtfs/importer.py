@@ -20,8 +20,17 @@ from msgspec.structs import replace
 from terminal.errors import FeedError
 from terminal.policy.gtfs.cells import CellError
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
-from terminal.policy.gtfs.columns import DRAFT_FILES, FILES, REQUIRED_FILES, Column, FileSpec
-from terminal.policy.gtfs.feed import CsvFile, Feed, FeedProblem, open_feed
+from terminal.policy.gtfs.columns import (
+    DRAFT_FILES,
+    FILES,
+    REQUIRED_FILES,
+    Column,
+    CsvFile,
+    Feed,
+    FeedProblem,
+    FileSpec,
+    open_feed,
+)
 from terminal.policy.gtfs.services import services_of
 from terminal.policy.gtfs.tables import GtfsTables
 
