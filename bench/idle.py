@@ -26,9 +26,9 @@ from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.compose import open_terminal
 from terminal.app.config.write import new_file
 from terminal.app.serve import CardSource, serve
+from terminal.app.simulated import issue_residents
 from terminal.app.station import SOFTWARE, Station
 from terminal.app.uplink import background_sync
-from terminal.app.simulated import issue_residents
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager

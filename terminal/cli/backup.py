@@ -26,8 +26,8 @@ def backup(
     json: Json = False,
 ) -> None:
     """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
-    from terminal.app.station import SOFTWARE, journal_file, journal_key, station_of
     from terminal.app.output import print_json
+    from terminal.app.station import SOFTWARE, journal_file, journal_key, station_of
     from terminal.clock import SystemClock
     from terminal.operations.backup import Source, back_up, check_backup
     from terminal.operations.status import read_status
@@ -65,9 +65,9 @@ def restore(
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
+    from terminal.app.output import print_json
     from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, station_of
     from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
-    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
     from terminal.operations.restore import restore as put_onto

@@ -131,8 +131,8 @@ def annul(
 ) -> None:
     """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
     from terminal.app.canteen import at_counter
-    from terminal.canteen.corrections import annul as annul_last
     from terminal.app.output import roubles
+    from terminal.canteen.corrections import annul as annul_last
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         done = annul_last(desk, _ref(pupil), operator, now, of=row)

@@ -39,9 +39,9 @@ def read(
     """Show what a resident card holds. Changes nothing."""
     import secrets
 
+    from terminal.app.output import print_json
     from terminal.app.simulated import laboratory_keys
     from terminal.cli.card_view import card_content, print_content
-    from terminal.app.output import print_json
     from terminal.keys.file import load_file_keys
     from terminal.policy.load import load_region
 

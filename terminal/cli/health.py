@@ -13,8 +13,8 @@ MARKS: Final = ("ok", "LOOK", "OUT OF ORDER")
 
 def health(config: Config = None, state: State = None, json: Json = False) -> None:
     """Look at a terminal, running or not. Exit code 0: all well; 1: somebody must look soon; 2: out of order."""
-    from terminal.app.station import JOURNAL_FILE
     from terminal.app.output import print_json
+    from terminal.app.station import JOURNAL_FILE
     from terminal.clock import SystemClock
     from terminal.operations.health import examine
 

@@ -114,8 +114,8 @@ def verify(
     """
     from dataclasses import asdict
 
-    from terminal.app.station import journal_file, journal_key
     from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_key
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
@@ -150,8 +150,8 @@ def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]
 @app.command()
 def status(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
-    from terminal.app.station import journal_file, journal_reader
     from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
     from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
 
@@ -196,8 +196,8 @@ def upgrade(
     config: Config = None, state: State = None, number: Number = None, keys: Keys = None, json: Json = False
 ) -> None:
     """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
-    from terminal.app.station import journal_file, open_journal
     from terminal.app.output import print_json
+    from terminal.app.station import journal_file, open_journal
     from terminal.journal.database import SCHEMA_VERSION, schema_of
 
     at = station_config(config, state=state, number=number, keys=keys)
@@ -217,8 +217,8 @@ def upgrade(
 @app.command()
 def downgrade(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Write the journal in the form of the software before this one. It is then no longer sealed."""
-    from terminal.app.station import journal_file, journal_key
     from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_key
     from terminal.journal.rewrite import downgrade as take_back
 
     at = station_config(config, state=state, keys=keys)

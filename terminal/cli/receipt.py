@@ -54,8 +54,8 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
-    from terminal.app.station import open_journal
     from terminal.app.output import print_json, roubles
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
     from terminal.policy.load import load_region, require_in_force
@@ -106,8 +106,8 @@ def send(
     json: Json = False,
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
-    from terminal.app.station import journal_reader
     from terminal.app.output import print_json
+    from terminal.app.station import journal_reader
     from terminal.clock import SystemClock
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy

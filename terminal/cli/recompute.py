@@ -42,8 +42,8 @@ def recompute(
 
     Ends with code 24 when a record does not follow from what is recorded with it.
     """
-    from terminal.app.station import journal_reader
     from terminal.app.output import print_json
+    from terminal.app.station import journal_reader
     from terminal.errors import ChargesDiffer
 
     at = station_config(config, state=state, keys=keys)

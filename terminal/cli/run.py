@@ -93,8 +93,8 @@ def run(
 
 def _for_people(language: str) -> Audience:
     """The passenger's message at the moment the card's commit is verified; a line for staff when the tap has ended."""
-    from terminal.app.running import Audience
     from terminal.app.output import report_as_line
+    from terminal.app.running import Audience
     from terminal.messages import text
 
     def outcome(told: Outcome) -> None:
@@ -108,8 +108,8 @@ def _for_people(language: str) -> Audience:
 
 def _for_programs(language: str) -> Audience:
     """One JSON object when the tap has ended, and nothing before."""
-    from terminal.app.running import Audience
     from terminal.app.output import print_json, report_as_json
+    from terminal.app.running import Audience
 
     return Audience(
         outcome=lambda _told: None,

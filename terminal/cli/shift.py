@@ -44,8 +44,8 @@ def close_shift(
     config: Config = None, state: State = None, number: Number = None, keys: Keys = None, json: Json = False
 ) -> None:
     """Close the shift and print its totals (T-66)."""
-    from terminal.app.station import open_journal
     from terminal.app.output import print_json, print_totals
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.shift import close_shift as end
 

@@ -38,9 +38,9 @@ def sync(
     json: Json = False,
 ) -> None:
     """Send this terminal's unsent records to the collector; for a terminal that is not running."""
+    from terminal.app.output import print_json
     from terminal.app.station import open_journal
     from terminal.app.uplink import sync_client, tls_of
-    from terminal.app.output import print_json
     from terminal.clock import SystemClock
 
     clock = SystemClock()

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Final
+
 from cardproto.resident.layout import AID
 from cardproto.resident.records.rights import parse_rights
 from sim.air import AirModel, VirtualClock
@@ -15,23 +17,19 @@ from sim.card.image import Json
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan
+from sim.profile import load_profile
 from sim.reader import SimReader
 from terminal.app.compose import open_terminal
-from terminal.app.simulated import laboratory_keys
+from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
-from terminal.app.simulated import issue_residents
-from terminal.keys.file import load_file_keys
+from terminal.keys.file import FileKeys, load_file_keys
 from terminal.lab.demo.script import Stop
+from terminal.policy.deny_list import build_deny_list
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
-from typing import Final
-from sim.profile import load_profile
-from terminal.app.simulated import issue_residents, keep_residents
-from terminal.keys.file import FileKeys
-from terminal.policy.deny_list import build_deny_list
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,15 +41,13 @@ from sim.image_file import save_card
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS
 from terminal.app.collector import collector_process, enrol, trust
-from terminal.app.simulated import laboratory_keys
+from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
-from terminal.app.simulated import issue_residents
-from terminal.lab.town import laboratory_deny_list
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
-from terminal.lab.town import file_on
+from terminal.lab.town import file_on, laboratory_deny_list
 from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file

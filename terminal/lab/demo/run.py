@@ -10,9 +10,9 @@ from typing import Any
 from sim.faults import FaultPlan, tear_after, tear_before
 from sim.lab_keys import load_lab_keys
 from terminal.app.collector import collector_process, enrol, report, trust
+from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
-from terminal.app.output import report_as_json
 from terminal.collector.registry import write_registry
 from terminal.journal.verify import verify
 from terminal.lab.demo.script import DAY, MORNING, STOPS, Step

@@ -21,11 +21,11 @@ from sim.reader import SimReader
 from terminal.app.compose import open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import Station
-from terminal.lab.town import laboratory_deny_list
 from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.errors import RegionDocumentError
 from terminal.keys.file import load_file_keys
+from terminal.lab.town import laboratory_deny_list
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
+from terminal.app.simulated import issue_residents
 from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, journal_key
 from terminal.app.uplink import COLLECTOR_KEY_FILE
-from terminal.app.simulated import issue_residents
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry

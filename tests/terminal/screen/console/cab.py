@@ -23,9 +23,8 @@ from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
-from terminal.app.simulated import laboratory_keys
+from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
-from terminal.app.simulated import issue_residents
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
