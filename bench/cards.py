@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cardproto.connection import CardConnection
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile

@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.decision.canteen.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.errors import JournalError
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
 from terminal.journal.console_records import TurnStarted

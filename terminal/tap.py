@@ -41,9 +41,9 @@ from terminal.commit.write import (
     planned_commands,
     write_plan_to_card,
 )
-from terminal.decision.canteen.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.trail import compact, stated
 from terminal.errors import JournalError
 from terminal.journal import records
@@ -52,8 +52,14 @@ from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, CredentialRefusal
-from terminal.session.guard import GuardedConnection
-from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
+from terminal.session.open import (
+    CardSession,
+    GuardedConnection,
+    NotOurs,
+    Randomness,
+    open_channel,
+    open_session,
+)
 from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
 

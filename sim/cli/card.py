@@ -21,11 +21,10 @@ from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issue import issue
+from sim.issue import CardView, ReloadDesk, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.reader import SimReader
-from sim.reload_desk import CardView, ReloadDesk
 
 DEMO_REGION: Final = 34
 

@@ -16,7 +16,7 @@ from cardproto.desfire.crypto import CardKey
 from cardproto.errors import CardError
 from sim.air import BIT_RATES_KBIT, AirModel
 from sim.lab_keys import load_lab_keys
-from sim.replay import ReplayCard, terminal_randoms
+from sim.recorder import ReplayCard, terminal_randoms
 from sim.transcript import RecordedTap, Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, key_candidates, read_tap, recorded_uid
 from sim.vpcd import VpcdBridge

@@ -39,7 +39,7 @@ class Passenger:
         """`cards`, whose coming and going the display shows."""
         if self.display is None:
             return cards
-        from terminal.screen.watch import WatchedReader
+        from terminal.screen.display import WatchedReader
 
         return replace(cards, port=WatchedReader(cards.port, self.display))
 

@@ -208,8 +208,7 @@ def _log(number: int, clock: Clock, asked: LogTable) -> Log:
 
 
 def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:
-    from terminal.operations.metrics import terminal_metrics
-    from terminal.operations.metrics_page import LOOPBACK, metrics_page
+    from terminal.operations.metrics import LOOPBACK, metrics_page, terminal_metrics
     from terminal.operations.text_format import render
 
     taken = stack.enter_context(metrics_page(port, lambda: render(terminal_metrics(vitals))))

@@ -10,8 +10,8 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.clock import unix_ms
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
-from terminal.decision.canteen.pupil import BasketLine, Pupil
 from terminal.decision.outcome import Message, Outcome
+from terminal.decision.pupil import BasketLine, Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import BuffetSale, SaleLine

@@ -11,13 +11,13 @@ from terminal.canteen.lines import require
 from terminal.canteen.roster import Roster
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.decision.canteen.entitlement import entitlement
-from terminal.decision.canteen.pupil import Pupil
 from terminal.decision.canteen.undo import (
     against_annulment,
     against_attendance,
     against_not_collected,
     against_single_issue,
 )
+from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, AttendanceCorrected, CardLent, NotCollected

@@ -19,8 +19,8 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
-from terminal.decision.canteen.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.outcome import Outcome, Reason
+from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull

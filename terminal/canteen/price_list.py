@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
-from terminal.decision.canteen.pupil import BasketLine
+from terminal.decision.pupil import BasketLine
 from terminal.errors import CanteenRefused
 from terminal.policy.policy import Policy
 from terminal.policy.problem import Problem, unique

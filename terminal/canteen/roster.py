@@ -16,8 +16,8 @@ from types import MappingProxyType
 import msgspec
 
 from terminal.canteen.documents import Order, RosterDocument, RosterHeader, RosterPupil, header_problems
-from terminal.decision.canteen.pupil import Age
 from terminal.decision.canteen.undo import against_order
+from terminal.decision.pupil import Age
 from terminal.policy.policy import Policy
 from terminal.policy.problem import Problem, unique, unknown
 

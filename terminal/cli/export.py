@@ -64,7 +64,7 @@ def tides(
     """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
     from terminal.app.simulated import laboratory_keys
     from terminal.cli.export_sources import Sources
-    from terminal.export.table import write_table
+    from terminal.export.reports import write_table
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
@@ -106,8 +106,14 @@ def table(
 ) -> None:
     """Write the report of every service day, or of every shift; the last row is the total of all others."""
     from terminal.cli.export_sources import Sources
-    from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
-    from terminal.export.table import write_table
+    from terminal.export.reports import (
+        DAY_FIELDS,
+        SHIFT_FIELDS,
+        DayReport,
+        shift_report,
+        shift_rows,
+        write_table,
+    )
 
     at = _station(config, state, collector, keys)
     policies, sources = _policies(at, region), Sources(at, state, collector)

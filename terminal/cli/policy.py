@@ -115,7 +115,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of region documents or of scenario files, for editors and other programs."""
     from terminal.errors import TerminalError
-    from terminal.scenario.json_schema import SCHEMAS, schema_text, write_schemas
+    from terminal.scenario.schema import SCHEMAS, schema_text, write_schemas
 
     if write is not None:
         for path in write_schemas(write):

@@ -21,8 +21,7 @@ from terminal.cli.options import (
 from terminal.policy.document.base import Mode
 
 if TYPE_CHECKING:
-    from terminal.policy.document.receipts import Receipts
-    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.document.schema import Receipts, RegionDocument
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)

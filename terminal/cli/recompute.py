@@ -14,7 +14,7 @@ from terminal.clock import from_unix_ms
 
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
-    from terminal.canteen.replay import Replay
+    from terminal.canteen.facts import Replay
     from terminal.decision.outcome import TapContext
     from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
     from terminal.journal.reader import JournalReader
@@ -126,7 +126,7 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
     from terminal.app.canteen import store_of
     from terminal.app.station import station_of
-    from terminal.canteen.replay import Replay
+    from terminal.canteen.facts import Replay
     from terminal.errors import RosterError
 
     kept = reader.state()

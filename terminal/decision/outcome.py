@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import Event
-from terminal.decision.canteen.pupil import NO_CANTEEN, CanteenContext, Serving
+from terminal.decision.pupil import NO_CANTEEN, CanteenContext, Serving
 
 
 class Message(StrEnum):

@@ -20,9 +20,9 @@ from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.canteen.pupil import Pupil
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.pupil import Pupil
 from terminal.decision.trail import ROSTER, Fact, compact, restore
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.policy import Policy

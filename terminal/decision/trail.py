@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Final, TypeAlias
 
-from terminal.decision.canteen.pupil import CanteenContext, Pupil
 from terminal.decision.outcome import Reason, TapContext
+from terminal.decision.pupil import CanteenContext, Pupil
 
 Fact: TypeAlias = bool | int | str | tuple[int, ...] | dict[str, int]
 """What a journal holds of one thing a terminal knew."""

@@ -8,6 +8,8 @@
 
 Contents are sealed (`terminal.journal.sealed`) unless the journal has no key. WAL with synchronous=FULL: a commit is
 one flush, and a row is visible to readers only after it is durable.
+
+What opening a journal proves and loads: its newest rows, and what is still open. Never all of it.
 """
 
 from __future__ import annotations
@@ -20,9 +22,21 @@ from typing import Final
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
 from terminal.files import put_in_place
+from terminal.journal.chain import Head, link
+from terminal.journal.open_records import OpenRecords
+from terminal.journal.records import UnreadableRecord, parse_record
 from terminal.journal.room import ADVICE, LOG_BYTES, no_room
-from terminal.journal.sealed import Contents, JournalKey
-from terminal.journal.stored import State, insert_state
+from terminal.journal.sealed import Broken, Contents, JournalKey
+from terminal.journal.stored import (
+    COLUMNS,
+    Row,
+    State,
+    insert_state,
+    newest_checkpoint,
+    read_row,
+    row_at,
+    rows_between,
+)
 
 APPLICATION_ID: Final = 0x524A4E4C  # "RJNL"
 SCHEMA_VERSION: Final = 2
@@ -250,3 +264,97 @@ def not_writable(path: Path, cause: object) -> JournalError:
         f"journal {path} cannot be written: {cause}",
         "Check the directory, its rights, and that the disk is not read-only.",
     )
+
+
+TAIL_ROWS: Final = 64
+
+
+def load_tail(
+    connection: sqlite3.Connection, contents: Contents, state: State, path: Path, open_records: OpenRecords
+) -> Head:
+    """Check the newest rows, fold the rows since the last note into `open_records`, return the head."""
+    head = _check_tail(connection, contents, state, path)
+    _check_known(connection, contents, state, head, path)
+    number = 0
+    try:
+        for number, body in state.notes:
+            open_records.apply(number, parse_record(body))
+        for row in rows_between(connection, contents, state.noted.sequence):
+            number = row.sequence
+            open_records.apply(number, row.record)
+    except UnreadableRecord as error:
+        raise JournalDamaged(
+            f"row {number} of journal {path} is unreadable: {error}",
+            "Start the software version that wrote it.",
+        ) from error
+    except Broken as error:
+        raise row_changed(path, number + 1) from error
+    return head
+
+
+def _check_tail(connection: sqlite3.Connection, contents: Contents, state: State, path: Path) -> Head:
+    """Return the head; raise when the last rows do not follow from one another or a known one is missing."""
+    query = f"SELECT {COLUMNS} FROM row ORDER BY sequence DESC LIMIT ?"  # noqa: S608 constant
+    columns = [
+        found for found in connection.execute(query, (TAIL_ROWS + 1,)) if found[0] > state.base.sequence
+    ][::-1]
+    tail = [_open(contents, path, *row) for row in columns]
+    head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
+    known = max(state.acknowledged, state.noted.sequence, state.base.sequence)
+    if head.sequence < known:
+        raise JournalDamaged(
+            f"journal {path} ends at row {head.sequence}, but it once held row {known}", KEEP_ASIDE
+        )
+    if len(tail) > TAIL_ROWS:
+        previous, *tail = tail
+    else:
+        previous = Row(state.base.sequence, b"", state.base.hash)
+    for row in tail:
+        if row.sequence != previous.sequence + 1:
+            raise JournalDamaged(f"row {previous.sequence + 1} of journal {path} is missing", KEEP_ASIDE)
+        if link(previous.hash, row.body) != row.hash:
+            raise row_changed(path, row.sequence)
+        previous = row
+    return head
+
+
+def _open(contents: Contents, path: Path, sequence: int, body: bytes, row_hash: object) -> Row:
+    try:
+        return read_row(contents, sequence, body, row_hash)
+    except Broken as error:
+        raise row_changed(path, sequence) from error
+
+
+def _check_known(
+    connection: sqlite3.Connection, contents: Contents, state: State, head: Head, path: Path
+) -> None:
+    """The journal must still hold what it noted in a quiet moment, and what the terminal last signed for."""
+    try:
+        signed = newest_checkpoint(connection, contents)
+    except Broken as error:
+        raise JournalDamaged(f"the newest signed checkpoint in {path} was changed", KEEP_ASIDE) from error
+    claims = [state.noted] if signed is None else [state.noted, signed.head]
+    for claim in claims:
+        if claim.sequence > head.sequence:
+            raise JournalDamaged(
+                f"journal {path} ends at row {head.sequence}, but row {claim.sequence} was signed for",
+                KEEP_ASIDE,
+            )
+        if claim.sequence < state.base.sequence:
+            continue
+        if hash_of(connection, contents, state, claim.sequence) != claim.hash:
+            raise JournalDamaged(
+                f"row {claim.sequence} of journal {path} was changed: a checkpoint knew another hash",
+                KEEP_ASIDE,
+            )
+
+
+def hash_of(connection: sqlite3.Connection, contents: Contents, state: State, sequence: int) -> bytes | None:
+    """The hash of a held row, or of the last one that has left; None for any other and for a changed row."""
+    if sequence == state.base.sequence:
+        return state.base.hash
+    try:
+        row = row_at(connection, contents, sequence)
+    except Broken:
+        return None
+    return None if row is None else row.hash

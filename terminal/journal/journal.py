@@ -23,6 +23,7 @@ from terminal.journal.database import (
     connect_writer,
     contents_of,
     journal_error,
+    load_tail,
     not_writable,
     row_changed,
     state_changed,
@@ -53,7 +54,6 @@ from terminal.journal.stored import (
     row_at,
     write_state,
 )
-from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000

@@ -2,6 +2,8 @@
 
 A document is read in three steps: TOML, types (`terminal.policy.document.schema`), meaning (`terminal.policy.checks`).
 It is used only when all three pass.
+
+Region documents of earlier schemas, brought to the present one before their types are looked at.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,7 +19,6 @@ from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
 from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
 from terminal.policy.gtfs.section import section_with_tables
-from terminal.policy.upgrade import OLDEST_SCHEMA, upgraded
 
 __all__ = [
     "DEMO_REGION",
@@ -128,3 +129,36 @@ def _known_schema(raw: dict[str, object], name: str) -> int:
         f"{name}: header.schema: schema {schema}, this terminal knows {OLDEST_SCHEMA} to {SCHEMA_VERSION}",
         "Update the terminal's software, or export the document for its schema.",
     )
+
+
+OLDEST_SCHEMA: Final = 1
+ORDINARY: Final = "ordinary"
+
+
+def upgraded(raw: dict[str, Any], schema: int) -> dict[str, Any]:
+    """`raw` of `schema` in the words of the present schema; what is not a document stays what it is.
+
+    Schema 1 had one `transfer` and one `limit` of kind `monthly_trips` per concession.
+    """
+    return _from_1(raw) if schema == 1 else raw
+
+
+def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
+    new = dict(raw)
+    if isinstance(new.get("transfer"), dict) and isinstance(new.get("fares"), dict):
+        new["transfers"] = [{"id": ORDINARY, **new.pop("transfer")}]
+        new["fares"] = {**new["fares"], "transfer": ORDINARY}
+    if isinstance(new.get("concessions"), list):
+        new["concessions"] = [_concession_of_1(concession) for concession in new["concessions"]]
+    return new
+
+
+def _concession_of_1(concession: Any) -> Any:
+    if not isinstance(concession, dict) or not isinstance(concession.get("limit"), dict):
+        return concession
+    new = {key: value for key, value in concession.items() if key != "limit"}
+    limit = {key: value for key, value in concession["limit"].items() if key != "over_limit"}
+    if limit.get("kind") == "monthly_trips":
+        limit["kind"] = "trips"
+    new["limits"] = [limit]
+    return new

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from terminal.errors import ReceiptError
 from terminal.policy.document.base import Medium
-from terminal.policy.document.receipts import Receipts, ReceiptWay, Vat
+from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ import pytest
 from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.key_types import KeyType
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from tests.device.conftest import PutIn, reader_name
 from tests.device.pn532 import Pn532
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from terminal.app.station import journal_reader
-from terminal.canteen.replay import Replay
+from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
 from terminal.cli.recompute import charges_again
 from terminal.lab.demo.script import DAY

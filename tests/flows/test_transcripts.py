@@ -11,8 +11,7 @@ from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import KeyNo
 from sim.faults import tear_after
 from sim.lab_keys import load_lab_keys
-from sim.recorder import TranscriptWriter
-from sim.replay import RecordedRandom, ReplayCard, terminal_randoms
+from sim.recorder import RecordedRandom, ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
 from terminal.journal.records import Committed, parse_record

@@ -8,8 +8,13 @@ from datetime import UTC, datetime
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
 from cardproto.credential.cose import parse_sign1
-from cardproto.credential.grant import build_claims, credential_in_file, parse_claims
-from cardproto.credential.verify import Refused, verify_credential
+from cardproto.credential.grant import (
+    Refused,
+    build_claims,
+    credential_in_file,
+    parse_claims,
+    verify_credential,
+)
 from cardproto.desfire.files import parse_file_settings
 from cardproto.errors import CardError, FormatError, ProtocolError
 from cardproto.resident.records.event import build_event, parse_event, parse_event_with_schema

@@ -9,14 +9,15 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import AesKey
 from cardproto.errors import CardError, ExchangeTimeout, LimitExceeded, ProtocolError, StatusError
 from cardproto.resident.layout import AID
-from sim.card.hostile import (
+from sim.card.other import (
     EndlessChainCard,
+    ForeignDesfire,
     HostileCard,
+    NotDesfire,
     RandomBytesCard,
     SilentCard,
     WrongLengthCard,
 )
-from sim.card.other import ForeignDesfire, NotDesfire
 from tests.sim.bench import UID, ZERO, Bench, Counting
 
 

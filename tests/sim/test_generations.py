@@ -12,6 +12,7 @@ from cardproto.desfire.application import PICC_AID, DfName, KeySets, KeySettings
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.data import Among
 from cardproto.desfire.files import (
     FREE,
     AccessRights,
@@ -20,16 +21,14 @@ from cardproto.desfire.files import (
     TransactionMacSettings,
     ValueFileSettings,
 )
-from cardproto.desfire.iso_commands import Among
 from cardproto.desfire.key_types import KeyType, with_parity_version
 from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.originality import verify_signature
 from cardproto.errors import CardError, IntegrityError, StatusError
-from sim.card import VirtualCard
 from sim.card.generation import GENERATIONS
-from sim.card.light import LIGHT_DF_ID, LIGHT_DF_NAME
-from sim.card.originality import LABORATORY_PUBLIC_KEY
+from sim.card.identity import LABORATORY_PUBLIC_KEY
+from sim.card.virtual import LIGHT_DF_ID, LIGHT_DF_NAME, VirtualCard
 from tests.cardproto.scripted import TamperingConnection
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")

@@ -21,7 +21,7 @@ from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS,
 from cardproto.resident.opening import open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, Concession, Contract, Rights, parse_rights
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from sim.cli.app import app, main
 from sim.days import parse_day
 from sim.issue import issue, pseudonym_of

@@ -16,7 +16,7 @@ from cardproto.resident.personalise import personalise
 from cardproto.resident.records.event import EVENT_BYTES, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from sim.air import VirtualClock
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from sim.faults import NO_FAULTS, FaultPlan, tear_after, tear_before
 from sim.field import Field, Presentation
 from sim.issue import content_of

@@ -17,8 +17,7 @@ from sim.card.port import SimCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from sim.recorder import TranscriptWriter
-from sim.replay import ReplayCard
+from sim.recorder import ReplayCard, TranscriptWriter
 from sim.transcript import TranscriptFault, lines_of, load_transcript, parse_transcript
 from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap

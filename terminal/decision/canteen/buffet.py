@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terminal.decision.canteen.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
 from terminal.decision.outcome import Message, Outcome, Reason
+from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
 
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.pupil import MealGrant, Pupil, Serving
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
+from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import MealPolicy

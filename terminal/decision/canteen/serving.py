@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
-from terminal.decision.canteen.pupil import (
+from terminal.decision.outcome import Message
+from terminal.decision.pupil import (
     ACCOUNT_UNKNOWN,
     BALANCE_UNCERTAIN,
     CALENDAR_SILENT,
@@ -21,7 +22,6 @@ from terminal.decision.canteen.pupil import (
     Pupil,
     Serving,
 )
-from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 from terminal.policy.meals.index import MealPolicy, SchoolDay

@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sim.air import AirModel
-from sim.desk.clock import DeskClock
+from sim.air import AirModel, DeskClock
 from sim.desk.content import holding_of
 from sim.desk.shelf import Laid, lay_out
 from sim.lab_keys import load_lab_keys

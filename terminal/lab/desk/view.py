@@ -9,8 +9,7 @@ from typing import Any, Final
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import holding_of
 from sim.desk.shelf import Laid
-from sim.desk.trace import Traced
-from sim.desk.waterfall import waterfall
+from sim.desk.trace import Traced, waterfall
 from terminal.journal.journal import Journal
 from terminal.journal.reader import Row
 from terminal.lab.desk.scenario import mishap_words

@@ -10,7 +10,7 @@ from terminal.policy.document.journeys import AmountCap, MixedWindow
 from terminal.policy.document.rights import Pass, TimedPass
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.problem import Problem, unique, unknown
-from terminal.policy.scope_checks import counter_problems
+from terminal.policy.scopes import counter_problems
 
 CONTRACT_SLOTS: Final = 2
 CONTRACT_TRIP_BITS: Final = 8

@@ -22,7 +22,7 @@ from terminal.policy.document.rights import Plan
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
-from terminal.policy.scope_checks import DATED, counter_problems, scope_problems, slots_of
+from terminal.policy.scopes import DATED, counter_problems, scope_problems, slots_of
 
 PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
 

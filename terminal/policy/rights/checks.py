@@ -26,7 +26,7 @@ from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
 from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.rights.prices import lowest_fare
-from terminal.policy.scope_checks import DATED, counter_problems, scope_problems, season_problems
+from terminal.policy.scopes import DATED, counter_problems, scope_problems, season_problems
 
 RIGHT_OF: Final = {Pass: Right.PASS, TimedPass: Right.PASS, TripPack: Right.PACK, Plan: Right.PLAN}
 

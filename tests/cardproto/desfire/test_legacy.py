@@ -32,7 +32,7 @@ from cardproto.desfire.legacy_crypto import DesKey, crc16, d40_receive, d40_send
 from cardproto.desfire.legacy_messaging import D40Session, Ev1Session
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, IntegrityError, NotAuthenticated, StatusError
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from tests.cardproto.scripted import TamperingConnection
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")

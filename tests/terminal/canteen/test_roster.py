@@ -14,7 +14,7 @@ from sim.profile import LAB_KEYS
 from terminal.canteen.documents import RosterDocument
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import PRICE_LIST_FILE, ROSTER_FILE, CanteenStore
-from terminal.decision.canteen.pupil import Age
+from terminal.decision.pupil import Age
 from terminal.errors import KeyFileError, RosterError
 from terminal.keys.file import load_file_keys
 from terminal.keys.sealing import StorageKeys

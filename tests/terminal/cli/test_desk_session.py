@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
-from sim.replay import ReplayCard
+from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import app
 from terminal.errors import RegionDocumentError

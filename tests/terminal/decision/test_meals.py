@@ -9,9 +9,9 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
-from terminal.decision.canteen.pupil import CanteenContext, MealGrant, Pupil
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.pupil import CanteenContext, MealGrant, Pupil
 from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, demo_with, issued, local, rules
 
 BREAKFAST, LUNCH, SNACK = local("09:00"), local("12:30"), local("16:00")

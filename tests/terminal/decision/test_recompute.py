@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from cardproto.resident.records.event import build_event
 from cardproto.resident.records.rights import build_rights
 from terminal.clock import unix_ms
-from terminal.decision.canteen.pupil import CanteenContext, Pupil
 from terminal.decision.decide import decide
 from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import CanteenContext, Pupil
 from terminal.decision.recompute import (
     INS_READ_DATA,
     INS_READ_RECORDS,

@@ -17,8 +17,7 @@ from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
-from terminal.operations.health import Health, Level, examine
-from terminal.operations.process import holder_of
+from terminal.operations.health import Health, Level, examine, holder_of
 from terminal.operations.status import STATUS_FILE, Status, read_status, write_status
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal

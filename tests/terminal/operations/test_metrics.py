@@ -15,7 +15,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.decision.outcome import Message
 from terminal.keys.file import load_file_keys
 from terminal.lab.town import laboratory_deny_list
-from terminal.operations.metrics_page import metrics_page
+from terminal.operations.metrics import metrics_page
 from terminal.operations.text_format import CONTENT_TYPE, Histogram, counter, gauge, info, render
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run

@@ -7,9 +7,9 @@ from datetime import date, time
 import pytest
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
-from terminal.decision.canteen.pupil import Account, MealGrant, Pupil, Serving
 from terminal.decision.canteen.serving import decide_portion
 from terminal.decision.outcome import Message
+from terminal.decision.pupil import Account, MealGrant, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import RegionDocumentError
 from terminal.policy.document.fares import FareSource

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.canteen.pupil import CanteenContext
 from terminal.decision.outcome import TapContext
+from terminal.decision.pupil import CanteenContext
 from terminal.errors import ScenarioFileError
 from terminal.scenario.load import load_scenarios, parse_scenarios, scenario_files, split_reference
 from terminal.scenario.schema import Kind, Payment, Where

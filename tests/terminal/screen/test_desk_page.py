@@ -18,7 +18,7 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import Face, Group
 from sim.desk.shelf import Laid
 from sim.profile import Description
-from sim.replay import ReplayCard
+from sim.recorder import ReplayCard
 from sim.transcript import load_transcript
 from terminal.cli.app import app
 from terminal.cli.desk import open_desk

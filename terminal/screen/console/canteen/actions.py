@@ -2,6 +2,8 @@
 
 The rows carry the form's id (`terminal.journal.action`). A class is many rows: when the terminal died in the middle,
 the same form goes on with those who have none yet.
+
+The canteen's part of the console: pages and actions, for cashier, teacher and meal officer.
 """
 
 from __future__ import annotations
@@ -40,12 +42,13 @@ from terminal.screen.console.canteen.pages import (
     EVERYBODY,
     GROUP,
     REPORT,
+    CanteenPages,
     pupil_of,
 )
 from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
-from terminal.screen.console.visit import Action, Form, Visit
+from terminal.screen.console.visit import Action, Area, Form, Visit
 from terminal.shift import close_shift, open_shift
 from terminal.texts import N_
 
@@ -261,3 +264,9 @@ def _to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
 def _close(visit: Visit, _form: Form, _written: Written) -> None:
     with refusing():
         close_day(desk_of(visit), visit.who.ref, visit.console.clock.now())
+
+
+def canteen_area() -> Area:
+    """For `console_app`; one for each console."""
+    deeds = CanteenDeeds()
+    return Area("canteen", CanteenPages(deeds.results).pages(), deeds.actions())

@@ -14,8 +14,8 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import Product
 from terminal.decision.canteen.buffet import decide_sale
-from terminal.decision.canteen.pupil import Pupil
 from terminal.decision.outcome import Message
+from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.people import Person, person

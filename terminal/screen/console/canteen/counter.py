@@ -15,8 +15,8 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.ledger import Meal
 from terminal.decision.canteen.entitlement import entitlement
-from terminal.decision.canteen.pupil import Age, Pupil
 from terminal.decision.outcome import Message, Reason
+from terminal.decision.pupil import Age, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay

@@ -32,8 +32,7 @@ from terminal.screen.console.canteen.counter import (
     why_compact,
 )
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
-from terminal.screen.console.canteen.records import DoneLine, done_lines, orders_left
-from terminal.screen.console.canteen.report import report_page
+from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
 from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import Console, Refused

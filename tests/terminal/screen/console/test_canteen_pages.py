@@ -19,8 +19,7 @@ from terminal.screen.console.canteen import school_class as group
 from terminal.screen.console.canteen.buffet import basket_of, till
 from terminal.screen.console.canteen.counter import AtCounter, Expected, at_counter, meal_now, notices
 from terminal.screen.console.canteen.people import classes, find, person
-from terminal.screen.console.canteen.records import done_lines, orders_left
-from terminal.screen.console.canteen.report import report_page
+from terminal.screen.console.canteen.report import done_lines, orders_left, report_page
 from terminal.tap_report import End, TapReport
 from tests.terminal.canteen.school import (
     CASHIER,
