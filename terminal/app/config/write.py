@@ -47,7 +47,6 @@ def service_values(number: int, values: Mapping[str, Mapping[str, object]]) -> d
     expected: dict[str, dict[str, object]] = {
         "terminal": {"state": f"/var/lib/resident-terminal/{number}", "region": "region.toml"},
         "keys": {"file": "keys.toml"},
-        "lists": {"deny": "/var/lib/resident-terminal/deny-list"},
         "metrics": {"port": 9701},
         "log": {"format": "json"},
     }
