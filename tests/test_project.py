@@ -100,7 +100,9 @@ def imported_by(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "module", sorted((ROOT / "terminal" / "decision").glob("*.py")), ids=lambda path: path.stem
+    "module",
+    sorted((ROOT / "terminal" / "decision").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_decisions_import_only_what_cannot_look_outside(module: Path) -> None:
     tree = ast.parse(module.read_text())

@@ -17,7 +17,7 @@ from terminal.scenario.rules import INPUTS, RULES
 from terminal.scenario.words import EFFECTS, step
 
 PACKAGE = Path(__file__).resolve().parents[3] / "terminal"
-SOURCES = [*(PACKAGE / "decision").glob("*.py"), *(PACKAGE / "policy" / "gtfs").glob("*.py")]
+SOURCES = [*(PACKAGE / "decision").rglob("*.py"), *(PACKAGE / "policy" / "gtfs").rglob("*.py")]
 EFFECT_AT = {"note": 1, "flag": 2, "Reason": 1, "Step": 1}
 """Calls that state a step, and which argument says what it did; the first is the rule."""
 
