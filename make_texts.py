@@ -46,8 +46,7 @@ ROOMS: Final = {
         "terminal/cli/canteen",
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py"),
-    "desk": ("terminal/lab/desk/",),
-    "reports": ("terminal/scenario/", "terminal/policy/"),
+    "desk": ("terminal/lab/", "terminal/scenario/"),
 }
 """Where the messages of a room are found; the first room that fits. Everything else is common."""
 COMMON: Final = "common"
