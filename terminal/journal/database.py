@@ -280,7 +280,9 @@ def sqlite_code(error: SqliteFault) -> int:
     closed connection) is not."""
     if isinstance(error, UnicodeDecodeError):
         return sqlite3.SQLITE_CORRUPT
-    unstated = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_MISUSE
+    unstated = (
+        sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_MISUSE
+    )
     return getattr(error, "sqlite_errorcode", unstated) & 0xFF
 
 

@@ -26,7 +26,7 @@ from sim.lab_keys import load_lab_keys
 from terminal.app.station import credential_check
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
-from terminal.keys.issuers import load_issuers
+from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.tap_report import End, TapReport
