@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError
 from cardproto.resident.personalise import personalise
 from sim.issue import PERSONALISATION_EXCHANGES, content_of
@@ -34,7 +34,7 @@ def issue_on(
     number = load_region(region).header.region
     try:
         profile, masters = load_profile(resident), load_lab_keys(keys or LAB_KEYS)
-        channel = CardChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
+        channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
         personalise(
