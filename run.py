@@ -48,6 +48,7 @@ from setup_env import PYTHON, ROOT, VENV, lock, prepare, stop
 CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",))
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 TARIFF_AUTHOR = ROOT / "docs" / "tariff-author.md"
 
 
@@ -115,6 +116,8 @@ def docs() -> None:
     print(f"docs: wrote {CARD_LAYOUT.relative_to(ROOT)}")
     subprocess.check_call([PYTHON, "-m", "terminal.scenario.reference", TARIFF_AUTHOR])
     print(f"docs: wrote the reference in {TARIFF_AUTHOR.relative_to(ROOT)}")
+    subprocess.check_call([PYTHON, "-m", "terminal.app.config.write", CONFIGURATION])
+    print(f"docs: wrote the keys in {CONFIGURATION.relative_to(ROOT)}")
     become("terminal", "policy", "schema", "--write", str(ROOT / "docs" / "schema"))
 
 

@@ -134,7 +134,8 @@ class ReplayCard:
         """Raises `TranscriptFault` for a masked tap: it cannot be answered exactly as recorded."""
         if tap.masked:
             raise TranscriptFault(
-                f"tap {tap.number} is masked", "Record a laboratory card with --record-unmasked to replay it."
+                f"tap {tap.number} is masked",
+                "Record a laboratory card with masked = false under [recording] to replay it.",
             )
         self.atr: Final = ATR
         self.uid: Final = _uid_of(tap)

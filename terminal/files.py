@@ -2,8 +2,7 @@
 
 A link at the target's name is replaced, never followed. The content is on the disk before the name points to it, and
 the name is on the disk before the call returns. Every function may raise `OSError`; the target is then as it was, or
-new and whole. Writers of one path may race: the last one wins, with `create_file` the first. Each has a draft of its own
-beside the path (`NAME.*.new`); a power cut can leave one behind, and nothing reads it.
+new and whole. A path has one writer at a time, except for `create_file`, which may race.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY, *, durable:
 @contextmanager
 def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A draft beside `path` to write to; it becomes `path` when the block ends, and goes when the block fails."""
-    draft = _draft(path)
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # what a power cut left
     try:
         with _new(draft, mode) as file:
             yield file
@@ -46,7 +46,7 @@ def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> It
 
 def create_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> bool:
     """Make `path` with `content`; False when it is there already: among several writers one wins."""
-    draft = _draft(path)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         with _new(draft, mode) as file:
             file.write(content)
@@ -80,10 +80,6 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _draft(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
 
 
 def _new(path: Path, mode: int) -> BinaryIO:

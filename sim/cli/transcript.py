@@ -28,7 +28,7 @@ app = typer.Typer(
     help="Recorded taps: look into them, play them again, reckon air time.", no_args_is_help=True
 )
 
-File = Annotated[Path, typer.Argument(help="Transcript, as `terminal run --record` writes it.")]
+File = Annotated[Path, typer.Argument(help="Transcript, as [recording] in terminal.toml writes it.")]
 Keys = Annotated[Path | None, typer.Option(help="Laboratory master keys: decipher and verify.")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
 Tap = Annotated[int | None, typer.Option(min=1, help="Only this tap.")]

@@ -1,4 +1,4 @@
-"""The operator's console beside a running terminal: `terminal run --console`."""
+"""The operator's console beside a running terminal: [console] in terminal.toml."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 refused,
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """What `terminal run` was told about its console; `typed` None: as is usual for the profile."""
+    """What the configuration says of the console; `typed` None: as is usual for the profile."""
 
     wanted: bool
     host: str = LOOPBACK
@@ -58,7 +58,7 @@ def operator_console(
     if options.host in EVERYWHERE:
         raise TerminalError(
             f"a console is not served on every address ({options.host or 'none'})",
-            "Name the one address of this machine that --console-host is to be.",
+            "Name the one address of this machine as host under [console] in terminal.toml.",
         )
     console = console_of(options, terminal, state, turn)
     terminal.service_card = console.service_card

@@ -1,4 +1,4 @@
-"""The passenger display beside a running terminal: `terminal run --screen`."""
+"""The passenger display beside a running terminal: [screen] in terminal.toml."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from threading import Lock
 from cardproto.connection import CardConnection
 from terminal.app import serve
 from terminal.app.compose import open_terminal
-from terminal.app.config.rules import laboratory_parts, require_own
+from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console
 from terminal.app.display import passenger_display
@@ -31,8 +31,6 @@ from terminal.shift import open_shift, require_shift_of
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
-
-ALL_PARTS = ("keys", "region", "issuers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,13 @@ def enrol_here(
 ) -> None:
     """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
     from terminal.app.station import IDENTITY_FILE
-    from terminal.app.uplink import COLLECTOR_KEY_FILE
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
     from terminal.sync.enrolment import enrol as ask
     from terminal.sync.identity import load_or_create_key, write_public_key
 
     at = station_config(config, state=state, number=number, collector=collector)
     folder, url = at.terminal.state, at.collector.url_or_default
     key = load_or_create_key(folder / IDENTITY_FILE)
-    collector_key = ask(url, at.terminal.number, key.public_key(), code)
+    collector_key = ask(url, at.terminal.number, key.public_key(), code, tls_of(at.collector))
     write_public_key(folder / COLLECTOR_KEY_FILE, collector_key)
     print(f"terminal {at.terminal.number} is enrolled at {url}")

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import Config, Json, ProfileName
+from terminal.cli.options import (
+    CollectorUrl,
+    Config,
+    Json,
+    Keys,
+    Number,
+    ProfileName,
+    Region,
+    State,
+    options_of,
+)
 
 if TYPE_CHECKING:
     from terminal.app.config.mistakes import Mistake
@@ -78,17 +88,36 @@ def _as_json(mistake: Mistake) -> dict[str, str | int]:
 
 
 @app.command()
-def show(config: Config = None, json: Json = False) -> None:
-    """Say what holds, key by key, and where it comes from: the file and its line, or the default."""
+def show(
+    config: Config = None,
+    profile: Annotated[ProfileName | None, typer.Option(help="What the terminal is.")] = None,
+    reader: Annotated[str | None, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
+    keys: Keys = None,
+    collector: CollectorUrl = None,
+    json: Json = False,
+) -> None:
+    """Say what holds, key by key, and where it comes from: an option, the file and its line, or the default."""
     from terminal.app.config.keys import toml
     from terminal.app.config.read import configured
     from terminal.app.output import print_json
 
-    found = configured(config)
+    given = options_of(
+        profile=profile and profile.value,
+        reader=reader,
+        state=state,
+        number=number,
+        region=region,
+        keys=keys,
+        collector=collector,
+    )
+    found = configured(config, given)
     values = list(_values(found))
     if json:
-        keys = {key: {"value": value, "from": origin, "line": line} for key, value, origin, line in values}
-        print_json({"file": str(found.file) if found.file else None, "keys": keys})
+        told = {key: {"value": value, "from": origin, "line": line} for key, value, origin, line in values}
+        print_json({"file": str(found.file) if found.file else None, "keys": told})
         return
     for key, value, origin, line in values:
         place = f"{found.file}:{line}" if line else origin
@@ -96,7 +125,7 @@ def show(config: Config = None, json: Json = False) -> None:
 
 
 def _values(found: Configured) -> list[tuple[str, object, str, int]]:
-    """Key, value, origin (file or default) and line (0 for a default) of every key."""
+    """Key, value, origin (option, file or default) and line (of the file, else 0) of every key."""
     from terminal.app.config.keys import keys_of, table_names
     from terminal.app.config.lines import lines_of
 
@@ -105,9 +134,11 @@ def _values(found: Configured) -> list[tuple[str, object, str, int]]:
     for table in table_names():
         for name in keys_of(table):
             value = getattr(getattr(found.config, table), name)
-            line = lines.get((table, name), 0)
+            chosen = name in found.options.get(table, {})
+            line = 0 if chosen else lines.get((table, name), 0)
+            origin = "option" if chosen else "file" if line else "default"
             plain = str(value) if isinstance(value, Path) else value
-            values.append((f"{table}.{name}", plain, "file" if line else "default", line))
+            values.append((f"{table}.{name}", plain, origin, line))
     return values
 
 

@@ -63,11 +63,7 @@ def station_config(config: Path | None, **given: object) -> StationConfig:
     A command that names `keys` or `region` needs them: they are demanded where a real reader serves (`require_own`).
     Raises `ConfigError`.
     """
-    options: dict[str, dict[str, object]] = {}
-    for name, value in _named(given).items():
-        table, key = _PLACES[name]
-        options.setdefault(table, {})[key] = value
-    found = configured(config, options).config
+    found = configured(config, options_of(**given)).config
     if found.reader.name is not None:
         require_known_reader(found.reader.name)
     parts = tuple(part for part in ("keys", "region") if part in given)
@@ -88,8 +84,16 @@ def canteen_station(
     )
 
 
+def options_of(**given: object) -> dict[str, dict[str, object]]:
+    """The options that were given, by table and key of the file and in its types."""
+    options: dict[str, dict[str, object]] = {}
+    for name, value in _named(given).items():
+        table, key = _PLACES[name]
+        options.setdefault(table, {})[key] = value
+    return options
+
+
 def _named(given: dict[str, object]) -> dict[str, object]:
-    """The options that were given, in the types of the file."""
     named = {name: value for name, value in given.items() if value not in (None, False)}
     if named.get("keys") == Path(LABORATORY):
         named |= {"keys": None, "laboratory": True}

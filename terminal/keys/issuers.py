@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from cardproto.credential.keys import IssuerKey, IssuerKeys, public_key
 from terminal.errors import KeyFileError
 
-ADVICE: Final = "Give --issuers a file as documented in terminal/keys/issuers.py."
+ADVICE: Final = "Name under [lists] in terminal.toml a file as documented in terminal/keys/issuers.py."
 Coordinate = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 

@@ -50,7 +50,8 @@ def write_public_key(path: Path, key: Ed25519PublicKey) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        replace_file(path, content, 0o644)
+        if not create_file(path, content, 0o644) and path.read_bytes() != content:
+            replace_file(path, content, 0o644)  # else another process has just made the same file
     except OSError as error:
         raise _unusable(path, error) from error
 

@@ -208,6 +208,7 @@ def test_card_read_through_the_service(setting: Setting) -> None:
         assert card.stdout is not None
         card.stdout.readline()
         command = [sys.executable, "-m", "terminal.cli.app", "card", "read", "--reader", "pcsc", "--json"]
+        command += ["--keys", "laboratory"]
         read = subprocess.run(
             command, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
         )
@@ -229,6 +230,8 @@ def test_no_service_or_no_such_reader_is_one_line() -> None:
         "read",
         "--reader",
         "pcsc:Nowhere 3000",
+        "--keys",
+        "laboratory",
         "--wait",
         "1",
     ]

@@ -14,7 +14,7 @@ import msgspec
 
 from terminal.app.config.keys import Key, keys_of, table_names
 from terminal.app.config.lines import lines_of
-from terminal.app.config.rules import contradictions, missing_files
+from terminal.app.config.rules import contradictions, incomplete, missing_files
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
 
@@ -49,7 +49,8 @@ def refusal(path: Path, mistakes: list[Mistake]) -> ConfigError:
 
 
 def mistakes_in(text: str, folder: Path | None = None) -> list[Mistake]:
-    """Every mistake in the file's text, in the order of its lines; with `folder`, also files named and not there."""
+    """Every mistake in the file's text, in the order of its lines; with `folder`, also files that are named and not
+    there, and what `terminal run` needs besides."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -138,5 +139,6 @@ def _meant_wrongly(
     complaints = list(contradictions(config))
     if folder is not None:
         complaints += missing_files(with_paths(config, place))
+        complaints += incomplete(config)
     for key, what, advice in complaints:
         yield Mistake(lines.get(tuple(key.split(".")), NO_LINE), key, what, advice)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
 from terminal.errors import ConfigError, ReaderError
 from terminal.texts import languages
+
+ALL_PARTS: Final = ("keys", "region", "issuers")
+"""Of what a laboratory lends."""
 
 
 class Complaint(NamedTuple):
@@ -17,6 +20,14 @@ class Complaint(NamedTuple):
     key: str
     what: str
     advice: str
+
+
+def incomplete(config: StationConfig) -> Iterator[Complaint]:
+    """What `terminal run` would refuse in `config`, and options may still bring."""
+    for key, value in (("terminal.profile", config.terminal.profile), ("reader.name", config.reader.name)):
+        if value is None:
+            yield Complaint(key, "is not set, and no default would do", "Set it, or give it as an option.")
+    yield from _laboratory(config)
 
 
 def contradictions(config: StationConfig) -> Iterator[Complaint]:
@@ -111,6 +122,14 @@ def _ports(config: StationConfig) -> Iterator[Complaint]:
             taken[port] = key
 
 
+def _laboratory(config: StationConfig) -> Iterator[Complaint]:
+    """A real reader without keys and documents of its own; `terminal run` would refuse it."""
+    try:
+        require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    except ConfigError as error:
+        yield Complaint("reader.name", error.what, error.advice)
+
+
 def _profile(config: StationConfig) -> Iterator[Complaint]:
     shift = config.shift
     for key in ("route", "direction"):
@@ -135,7 +154,7 @@ def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
     return tuple(part for part, missing in unset.items() if missing)
 
 
-def require_own(config: StationConfig, parts: tuple[str, ...], *, real_reader: bool) -> None:
+def require_own(config: StationConfig, parts: Container[str], *, real_reader: bool) -> None:
     """Raise `ConfigError` where a real reader would get one of these `parts` from the laboratory unasked.
 
     Anybody can make cards for the laboratory's keys.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 from terminal.app.config.keys import Key, keys_of, purpose_of, table_names, toml
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
+from terminal.files import SHARED, create_file
 
 WIDTH: Final = 100
 BEGIN: Final = "<!-- keys -->"
@@ -47,7 +47,6 @@ def service_values(number: int, values: Mapping[str, Mapping[str, object]]) -> d
     expected: dict[str, dict[str, object]] = {
         "terminal": {"state": f"/var/lib/resident-terminal/{number}", "region": "region.toml"},
         "keys": {"file": "keys.toml"},
-        "lists": {"deny": "/var/lib/resident-terminal/deny-list"},
         "metrics": {"port": 9701},
         "log": {"format": "json"},
     }
@@ -58,21 +57,14 @@ def service_values(number: int, values: Mapping[str, Mapping[str, object]]) -> d
 
 def write_new(path: Path, text: str) -> None:
     """Write `path`, whole or not at all, and never over a file that is there; raises `ConfigError`."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} is there already", "Edit it, or give another name.") from error
+        made = create_file(path, text.encode(), SHARED)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written ({error.strerror})", "Name a folder you may write."
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+    if not made:
+        raise ConfigError(f"{path} is there already", "Edit it, or give another name.")
 
 
 def schema() -> dict[str, Any]:

@@ -15,6 +15,8 @@ import typer
 
 from sim.profile import LAB_KEYS
 from terminal.app.config.mistakes import mistakes_in
+from terminal.app.config.read import parse
+from terminal.app.config.rules import missing_files
 from terminal.cli.app import app
 from terminal.errors import (
     ConfigError,
@@ -139,10 +141,15 @@ def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
     installed = re.findall(r"install -m \d+ (.+?) (/etc/\S+)", guide)
     for sources, _ in installed:
         assert all(any(ROOT.glob(source)) for source in sources.split()), sources
-    read = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0], "example.conf"))
-    wanted = set(re.findall(r"/etc/resident-terminal/[\w.-]+", read.replace("%i", "70001")))
-    assert wanted == {target for _, target in installed if target.startswith("/etc/resident-terminal/")}
-    assert set(re.findall(r"--\S+ (/\S+)", read)) <= wanted
+    folder = Path("/etc/resident-terminal")
+    units = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0]))
+    of_units = set(re.findall(rf"{folder}/[\w.-]+", units.replace("%i", "70001")))
+    _, config = parse(folder / "70001.toml", (UNITS / "example.toml").read_text("utf-8"))
+    of_example = {str(complaint.what).rpartition(" ")[2] for complaint in missing_files(config)}
+    made = set(re.findall(rf"terminal config init ({folder}/\S+)", guide))
+    targets = {target for _, target in installed if target.startswith(f"{folder}/")}
+    assert of_units | of_example == targets | made
+    assert str(config.keys.file) in of_units
 
 
 def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
