@@ -17,9 +17,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import track
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError
 from cardproto.resident.personalise import personalise
 from sim.card.virtual import VirtualCard
@@ -50,7 +50,7 @@ def issue_on(
     number = load_region(region).header.region
     try:
         profile, masters = load_profile(resident), load_lab_keys(keys or LAB_KEYS)
-        channel = CardChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
+        channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
         personalise(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardGone, ProtocolError, ServiceGone
@@ -61,7 +61,7 @@ def pay(connection: CardConnection, uid: bytes) -> list[tuple[bytes, bytes]]:
     """A debit and an event, with fixed randomness on our side: UID, select, two to authenticate, read, debit,
     append, commit."""
     transcript = Transcript(connection)
-    channel = CardChannel(transcript)
+    channel = DesfireChannel(transcript)
     assert channel.read_uid() == uid
     card = DesfireCard(channel)
     card.select_application(AID)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cardproto.channel import CardChannel
 from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import build_credential, credential_digest, parse_claims
 from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, CREDENTIAL_BYTES, FILE_CREDENTIAL, PASS_TAP, KeyNo
@@ -65,7 +65,7 @@ def write_credential(town: Town, content: bytes, who: str = WHO) -> None:
     """With a stolen entitlement desk's key."""
     card = card_of(town, who)
     card.power_on()
-    conversation = DesfireCard(CardChannel(card))
+    conversation = DesfireCard(DesfireChannel(card))
     conversation.select_application(AID)
     key = AesKey(load_lab_keys().for_card(card.uid, REGION).entitle)
     conversation.authenticate_ev2_first(KeyNo.ENTITLE, key, bytes(16))
