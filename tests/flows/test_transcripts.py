@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import KeyNo
 from sim.faults import tear_after
 from sim.lab_keys import load_lab_keys
-from sim.recorder import RecordedRandom, ReplayCard, TranscriptWriter, terminal_randoms
+from sim.recorder import ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
 from terminal.journal.records import Committed, parse_record
@@ -32,6 +33,22 @@ PURSE_TAP = [
     "WriteRecord",
     "CommitTransaction",
 ]
+
+
+class RecordedRandom:
+    """A terminal's random source that gives what it gave in the recording, then fails loudly."""
+
+    def __init__(self, numbers: Iterable[bytes]) -> None:
+        self._numbers = iter(tuple(numbers))
+
+    def __call__(self, length: int) -> bytes:
+        """Raises `TranscriptFault` when the recording used no more random numbers of this length."""
+        number = next(self._numbers, None)
+        if number is None or len(number) != length:
+            raise TranscriptFault(
+                f"the recording has no further random number of {length} bytes", "Replay the same tap."
+            )
+        return number
 
 
 def record(town: Town, path: Path, *, masked: bool, faults=None) -> tuple[TapReport, Transcript]:
