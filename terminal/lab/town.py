@@ -23,13 +23,26 @@ from terminal.app.compose import open_terminal
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
 from terminal.keys.file import FileKeys, load_file_keys
-from terminal.lab.demo.script import Stop
 from terminal.policy.deny_list import build_deny_list
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+
+DAY: Final = date(2026, 9, 15)
+"""A Tuesday in the school year, when every concession of the laboratory region is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One terminal of a town, and where it stands."""
+
+    number: int
+    profile: str
+    place: str
+    route: int = 0
+    direction: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import Intent, parse_record
-from terminal.lab.demo.script import DAY
-from terminal.lab.town import Town
+from terminal.lab.town import DAY, Town
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, OpenTown
 

@@ -15,8 +15,8 @@ from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
 from terminal.collector.registry import write_registry
 from terminal.journal.verify import verify
-from terminal.lab.demo.script import DAY, MORNING, STOPS, Step
-from terminal.lab.town import Town, TownTap, open_town
+from terminal.lab.demo.script import MORNING, STOPS, Step
+from terminal.lab.town import DAY, Town, TownTap, open_town
 from terminal.shift import close_shift
 from terminal.sync.client import SyncReport
 from terminal.tap import PURPOSE
