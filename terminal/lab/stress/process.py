@@ -33,7 +33,8 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import Findings
 from terminal.lab.stress.riders import Rider
-from terminal.lab.town import DAY, purse_minor
+from terminal.lab.town import DAY
+from terminal.lab.world import purse_minor
 from terminal.policy.load import load_region
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key, read_public_key

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cardproto.resident.records.event import Event, parse_event
 from sim.card.virtual import VirtualCard
-from terminal.lab.town import file_on
+from terminal.lab.world import file_on
 
 
 @dataclass(slots=True)

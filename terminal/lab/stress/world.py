@@ -44,7 +44,8 @@ from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
 from terminal.lab.stress.faults.plan import Kind, Step
 from terminal.lab.stress.riders import Rider
-from terminal.lab.town import DAY, file_on, purse_minor
+from terminal.lab.town import DAY
+from terminal.lab.world import file_on, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift

@@ -15,7 +15,7 @@ from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted,
 from terminal.lab.stress.checkers.digest import Digest
 from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.world import StormTown
-from terminal.lab.town import purse_minor
+from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
 EXPECTED_ALARMS: Final = {
