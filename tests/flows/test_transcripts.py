@@ -17,6 +17,7 @@ from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
 from terminal.journal.records import Committed, parse_record
 from terminal.lab.town import Town
+from terminal.lab.world import pseudonym_on
 from terminal.tap import take_tap
 from terminal.tap_report import End, TapReport
 from tests.flows.conftest import FRONT, OpenTown
@@ -90,7 +91,7 @@ def test_a_recorded_tap_is_read_back_with_the_keys(town_of: OpenTown, tmp_path: 
 def test_a_masked_file_shows_no_secret_and_says_that_it_is_masked(town_of: OpenTown, tmp_path: Path) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
         card = town.cards["adult_purse"]
-        pseudonym = town.resident_pseudonym(card)
+        pseudonym = pseudonym_on(card)
         assert pseudonym is not None
         _, transcript = record(town, tmp_path / "tap.jsonl", masked=True)
         text = (tmp_path / "tap.jsonl").read_text()
