@@ -51,6 +51,7 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
 
 def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
     assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    assert run("shift", "open", "--operator", "17").returncode == 0
     for left in (47600, 45200):
         tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
         assert tap["balance_after_minor"] in (left, tap["balance_before_minor"])
