@@ -88,6 +88,16 @@ def test_without_a_card_only_where_the_profile_allows_it(tmp_path: Path) -> None
         assert cab.records(SignedIn)[-1].how == "typed"  # type: ignore[attr-defined]
 
 
+def test_without_script_the_page_looks_for_the_card_again_but_never_under_what_is_being_typed(
+    cab: Cab,
+) -> None:
+    refresh = 'http-equiv="refresh"'
+    assert refresh in cab.client.get("/sign-in").text
+    assert refresh not in cab.client.get("/sign-in?typed=1").text
+    cab.tap(SERVICE_CARD)
+    assert refresh not in cab.client.get("/sign-in").text
+
+
 @pytest.mark.parametrize(("ref", "pin"), [(DRIVER, "2581"), ("404", PIN), (DRIVER, ""), ("", PIN)])
 def test_nobody_gets_in_with_anything_else_and_nothing_tells_what_was_wrong(
     cab: Cab, ref: str, pin: str
