@@ -50,6 +50,7 @@ CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-im
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 SEED = "--hypothesis-seed="
 CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 TARIFF_AUTHOR = ROOT / "docs" / "tariff-author.md"
 
 
@@ -127,6 +128,8 @@ def docs() -> None:
     print(f"docs: wrote {CARD_LAYOUT.relative_to(ROOT)}")
     subprocess.check_call([PYTHON, "-m", "terminal.scenario.reference", TARIFF_AUTHOR])
     print(f"docs: wrote the reference in {TARIFF_AUTHOR.relative_to(ROOT)}")
+    subprocess.check_call([PYTHON, "-m", "terminal.app.config.write", CONFIGURATION])
+    print(f"docs: wrote the keys in {CONFIGURATION.relative_to(ROOT)}")
     become("terminal", "policy", "schema", "--write", str(ROOT / "docs" / "schema"))
 
 
@@ -151,8 +154,16 @@ def clean() -> None:
 
 
 def setup(*arguments: str) -> None:
-    """Only make the environment; `--retry-readers` builds pyscard again after a failure."""
-    prepare(development=True, retry_readers="--retry-readers" in arguments)
+    """Only make the environment to run in; `--development` adds what tests and checks need.
+
+    `--retry-readers` builds pyscard again after a failure.
+    """
+    unknown = set(arguments) - {"--development", "--retry-readers"}
+    if unknown:
+        stop(
+            f"setup: there is no option {', '.join(sorted(unknown))}; there are --development and --retry-readers"
+        )
+    prepare(development="--development" in arguments, retry_readers="--retry-readers" in arguments)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cardproto.connection import CardConnection
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.assemble import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal

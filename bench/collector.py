@@ -25,7 +25,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.result import Result, at_least, at_most
-from terminal.cli.collector_process import start_collector
+from terminal.app.collector import start_collector
 from terminal.clock import SystemClock
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By

@@ -15,7 +15,7 @@ from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import TapContext
-from terminal.policy.document import REGIONS, load_region, parse_region
+from terminal.policy.load import REGIONS, load_region, parse_region
 from terminal.policy.policy import Policy
 
 NOW = datetime(2026, 9, 15, 5, 30, tzinfo=UTC)

@@ -17,8 +17,8 @@ from bench.result import Result, at_most, median_us
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
-from terminal.policy.document import parse_region
 from terminal.policy.gtfs.importer import import_feed
+from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 
 LEG_RULES = 10_000

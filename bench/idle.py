@@ -22,17 +22,19 @@ from bench.result import Result, at_most
 from cardproto.connection import CardConnection
 from sim.air import VirtualClock
 from sim.reader import SimReader
-from terminal.cli.assemble import SOFTWARE, Station, open_terminal
-from terminal.cli.collector_process import collector_process, enrol, trust
-from terminal.cli.residents import issue_residents
-from terminal.cli.serve import CardSource, serve
-from terminal.cli.uplink import background_sync
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.compose import open_terminal
+from terminal.app.config.write import new_file
+from terminal.app.serve import CardSource, serve
+from terminal.app.simulated import issue_residents
+from terminal.app.station import SOFTWARE, Station
+from terminal.app.uplink import background_sync
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
 from terminal.operations.text_format import render
 from terminal.operations.vitals import Identity, Vitals
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.shift import open_shift
 from terminal.tap_report import TapReport
 
@@ -59,8 +61,16 @@ def waiting() -> Iterator[Result]:
     """CPU of a real `terminal run` on an empty reader, background sync and metrics on, scraped once meanwhile."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         state, address = Path(folder) / "terminal", _collector(Path(folder), stack)
-        command = [sys.executable, "-m", "terminal.cli.app", "run", "--profile", "bus", "--reader", "sim:"]
-        command += ["--state", str(state), "--open-shift", "17", "--collector", address, "--metrics", "0"]
+        config = Path(folder) / "terminal.toml"
+        values: dict[str, dict[str, object]] = {
+            "terminal": {"profile": "bus", "state": state},
+            "reader": {"name": "sim:"},
+            "collector": {"url": address},
+            "shift": {"operator": "17"},
+            "metrics": {"port": 0},
+        }
+        config.write_text(new_file(values), "utf-8")
+        command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             page = next(line.split()[3] for line in process.stderr if ": metrics: " in line)

@@ -23,12 +23,10 @@ import msgspec
 
 from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_least, at_most, median_us
-from terminal.cli.assemble import IDENTITY_FILE
-from terminal.cli.collector_process import collector_process, enrol, trust
-from terminal.cli.storm_disk import Disk, stormy_disks
-from terminal.cli.storm_run import storm_folder
-from terminal.cli.uplink import COLLECTOR_KEY_FILE
-from terminal.clock import SystemClock
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.station import IDENTITY_FILE
+from terminal.app.uplink import COLLECTOR_KEY_FILE
+from terminal.clock import SystemClock, unix_ms
 from terminal.journal.chain import link
 from terminal.journal.checkpoint import Notary
 from terminal.journal.database import transaction
@@ -37,6 +35,8 @@ from terminal.journal.records import AnyRecord, Committed, Intent, build_record
 from terminal.journal.room import CAPACITY_ROWS, ROW_BYTES
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import Row, insert_row, read_state, row_columns, write_state
+from terminal.lab.stress.faults.disk import Disk, stormy_disks
+from terminal.lab.stress.run import storm_folder
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key
@@ -210,7 +210,7 @@ def fill(path: Path, rows: int) -> None:
 def _many(rows: int) -> Iterator[AnyRecord]:
     """Taps of as many cards, all proven, now."""
     intent, committed = _tap()
-    now_ms = int(SystemClock().now().timestamp() * 1000)
+    now_ms = unix_ms(SystemClock().now())
     for sequence in range(1, rows, 2):
         card = random.Random(sequence).randbytes(8)
         yield msgspec.structs.replace(intent, at_ms=now_ms, card_ref=card)

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.result import Result, at_most
+from terminal.app.config.write import new_file
 
 STARTS = 5
 READY = """
 import resource, sys, time
 from pathlib import Path
-from terminal.cli.assemble import Station, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.station import Station
 from terminal.clock import SystemClock
 with open_terminal(Station(1, "bus", Path(sys.argv[1]), "demo"), SystemClock()) as terminal:
     print("ready", flush=True)
@@ -30,17 +32,14 @@ def start() -> Iterator[Result]:
     runs = []
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory() as folder:
-            command = [
-                sys.executable,
-                "-m",
-                "terminal.cli.app",
-                "run",
-                "--reader",
-                "sim:month_pass",
-                "--profile",
-                "bus",
-            ]
-            command += ["--state", folder, "--open-shift", "bench", "--json"]
+            config = Path(folder) / "terminal.toml"
+            values: dict[str, dict[str, object]] = {
+                "terminal": {"profile": "bus", "state": folder},
+                "reader": {"name": "sim:month_pass"},
+                "shift": {"operator": "bench"},
+            }
+            config.write_text(new_file(values), "utf-8")
+            command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json"]
             begun = time.perf_counter()
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None

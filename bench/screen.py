@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from bench.cards import SteppedClock, bus, resident
 from bench.result import Result, at_most
+from terminal.app.config.write import new_file
 from terminal.clock import SystemClock
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
@@ -150,27 +151,15 @@ def idle() -> Iterator[Result]:
         yield Result(name, float("nan"), "%", "<= 2", None, f"{NO_CHROMIUM} or no /proc")
         return
     with tempfile.TemporaryDirectory() as folder, chromium_page() as page:
-        command = [
-            sys.executable,
-            "-m",
-            "terminal.cli.app",
-            "run",
-            "--profile",
-            "bus",
-            "--reader",
-            "sim:blocked",
-        ]
-        command += [
-            "--state",
-            folder,
-            "--pace",
-            "3600",
-            "--screen",
-            "--screen-port",
-            "0",
-            "--open-shift",
-            "bench",
-        ]
+        config = Path(folder) / "terminal.toml"
+        values: dict[str, dict[str, object]] = {
+            "terminal": {"profile": "bus", "state": folder},
+            "reader": {"name": "sim:blocked", "pace_s": 3600.0},
+            "screen": {"enabled": True, "port": 0},
+            "shift": {"operator": "bench"},
+        }
+        config.write_text(new_file(values), "utf-8")
+        command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         try:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final
 
 from pictures.counter import Counter
-from terminal.cli.assemble import laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.keys.file import load_file_keys
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console, Settings

@@ -11,6 +11,8 @@ Counted from ISO 14443-3/4 for Type A; `fc` is the 13.56 MHz carrier.
 What the card computes on top is **assumed, not measured**: the figures in `COMPUTE_MS` are of the order that
 published comparisons of DESFire chips show; a real chip differs by generation, field strength and rate. Host
 and PC/SC time is not included: benchmarks measure that on the real machine.
+
+A virtual clock with hands: whoever sits at the desk may set it, also back, as a wrong clock really goes.
 """
 
 from __future__ import annotations
@@ -133,3 +135,14 @@ class VirtualClock:
             raise ValueError(f"time cannot go back by {-seconds} s")
         with self._lock:
             self._elapsed_s += seconds
+
+
+class DeskClock(VirtualClock):
+    """Setting moves the time of day only; `monotonic` never jumps, so delays and deadlines stay what they are."""
+
+    def set(self, moment: datetime) -> None:
+        """It is `moment` now; raises `ValueError` for one without an offset."""
+        if moment.utcoffset() is None:
+            raise ValueError("a clock needs an aware moment")
+        with self._lock:
+            self._start = moment - timedelta(seconds=self._elapsed_s)

@@ -27,7 +27,7 @@ FORMAT: Final = "resident-card-transcript"
 VERSION: Final = 1
 LABORATORY: Final = "laboratory"
 MASK: Final = "XX"
-RECORD_AGAIN: Final = "Record it again with `terminal run --record`."
+RECORD_AGAIN: Final = "Record it again with [recording] in terminal.toml."
 
 Hex = Annotated[str, Meta(pattern="^([0-9A-F]{2}|XX)*$")]
 Milliseconds = Annotated[float, Meta(ge=0)]

@@ -1,10 +1,13 @@
-"""The one place that reads clocks."""
+"""The one place that reads clocks, and the one that turns times into the milliseconds records hold and back."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
@@ -27,3 +30,13 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+def unix_ms(at: datetime) -> int:
+    """Whole milliseconds since 1970, rounded down; exact in every year. A time without a zone is a `TypeError`."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def from_unix_ms(ms: int) -> datetime:
+    """The aware UTC time of these milliseconds since 1970; `OverflowError` outside the years 1 to 9999."""
+    return _EPOCH + timedelta(milliseconds=ms)

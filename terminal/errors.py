@@ -7,6 +7,7 @@ TerminalError            1
 ├── ScenariosDiffer      12   scenarios do not come out as their file says
 ├── RosterError          13   roster or price list invalid, too old, or of another school
 ├── FeedError            14   GTFS feed unreadable, or not to be charged by
+├── ConfigError          15   terminal.toml invalid, or it lacks what this command needs
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
@@ -178,3 +179,9 @@ class FeedError(TerminalError):
     """The feed cannot be imported; what was imported before stays as it is."""
 
     exit_code = 14
+
+
+class ConfigError(TerminalError):
+    """The configuration cannot be used; nothing was started."""
+
+    exit_code = 15

@@ -9,6 +9,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.decision.outcome import TapContext
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.errors import JournalError
@@ -26,6 +27,7 @@ from terminal.journal.records import (
     ShiftOpened,
     parse_record,
 )
+from terminal.journal.taps import End, Intents
 
 PAGE_ROWS: Final = 1000
 FIRST_TURN: Final = 1
@@ -83,7 +85,7 @@ def start_turn(journal: Journal, now: datetime, operator_ref: str, route: int, d
     if shift is None:
         raise JournalError("no shift is open", "Open one first: a turn belongs to a shift.")
     started = TurnStarted(
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         shift=shift.shift,
         turn=1 + (before.turn if before else FIRST_TURN),
         route=route,
@@ -102,7 +104,7 @@ def open_shift(
     if journal.open_shift is not None:
         raise JournalError(f"shift {journal.open_shift.shift} is already open", CLOSE_FIRST)
     opened = ShiftOpened(
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         shift=journal.next_sequence,
         operator_ref=operator_ref,
         profile=profile,
@@ -133,17 +135,9 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
         raise JournalError("no shift is open", "Open one with `terminal shift open`.")
     if count is None or count.shift != shift.shift:
         count = ShiftCount(shift.shift)
-    closed = ShiftClosed(int(now.timestamp() * 1000), shift=shift.shift, totals=count.totals(journal))
+    closed = ShiftClosed(unix_ms(now), shift=shift.shift, totals=count.totals(journal))
     journal.append(closed)
     return closed
-
-
-def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
-    """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
-
-    A shift's number is its first row, so nothing before it is read.
-    """
-    return ShiftCount(shift).totals(journal)
 
 
 class ShiftCount:
@@ -154,7 +148,7 @@ class ShiftCount:
         self._counts: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
         self._refused: Counter[str] = Counter()
         self._lock = Lock()
-        self._intents: dict[int, Intent] = {}
+        self._intents = Intents()
         self._after = shift
 
     @property
@@ -163,7 +157,10 @@ class ShiftCount:
         return self._refused
 
     def totals(self, journal: Journal) -> dict[str, int]:
-        """As `shift_totals`. Any thread."""
+        """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
+
+        A shift's number is its first row, so nothing before it is read. Any thread.
+        """
         with self._lock:
             while rows := journal.rows(after=self._after, limit=PAGE_ROWS):
                 for row in rows:
@@ -175,15 +172,14 @@ class ShiftCount:
         totals, number = self._counts, self.shift
         match record:
             case Intent() if record.shift == number:
-                self._intents[sequence] = record
+                self._intents.take(sequence, record)
                 totals["taps"] += 1
-            case Committed(intent=begun) if begun in self._intents:
-                intent = self._intents.pop(begun)
-                totals["accepted"] += 1
-                totals["charged_minor"] += intent.charge_minor
-                totals[f"message_{intent.message}"] += 1
-            case NotCommitted():
-                self._intents.pop(record.intent, None)
+            case Committed() | NotCommitted():
+                settled = self._intents.take(sequence, record)
+                if settled is not None and settled.end is End.COMMITTED:
+                    totals["accepted"] += 1
+                    totals["charged_minor"] += settled.intent.charge_minor
+                    totals[f"message_{settled.intent.message}"] += 1
             case CashSale() if record.shift == number:
                 totals["cash_sales"] += 1
                 totals["cash_minor"] += record.sum_minor

@@ -30,7 +30,7 @@ from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.commit.machine import SAID, Course, State
 from terminal.commit.settle import Settlement, settle, tap_of
 from terminal.commit.write import (
@@ -52,8 +52,14 @@ from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, CredentialRefusal
-from terminal.session.guard import GuardedConnection
-from terminal.session.open import CardSession, NotOurs, Randomness, open_channel, open_session
+from terminal.session.open import (
+    CardSession,
+    GuardedConnection,
+    NotOurs,
+    Randomness,
+    open_channel,
+    open_session,
+)
 from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
 
@@ -74,7 +80,7 @@ END_OF: Final = {
 
 @dataclass(slots=True)
 class Terminal:
-    """Everything one terminal is made of; the composition root (`terminal.cli`) builds it.
+    """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
@@ -268,7 +274,7 @@ class _Tap:
         )
 
     def _record_end(self, sequence: int, result: CommitResult, how: str) -> None:
-        journal, at_ms = self.t.journal, _ms(self.now)
+        journal, at_ms = self.t.journal, unix_ms(self.now)
         match result:
             case Committed(proof):
                 tmc, tmv = (None, b"") if proof is None else (proof.counter, proof.value)
@@ -286,7 +292,7 @@ class _Tap:
         shift = self.t.journal.open_shift
         seen = None if self.snapshot is None else self.snapshot.event
         refused = records.Refused(
-            at_ms=_ms(self.now),
+            at_ms=unix_ms(self.now),
             card_ref=self.card_ref,
             profile=self.t.profile,
             shift=shift.shift
@@ -325,7 +331,7 @@ class _Tap:
         seen = session.snapshot.event
         assert self.card_ref is not None, "set when the session was opened"
         return records.Intent(
-            at_ms=_ms(self.now),
+            at_ms=unix_ms(self.now),
             card_ref=self.card_ref,
             profile=self.t.profile,
             shift=context.shift,
@@ -378,7 +384,3 @@ class _Tap:
             before=self.snapshot,
             after=after,
         )
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 import run
-from sim.cli import app as sim_app
+from sim.cli.app import app as sim_app
 from terminal.cli.app import app as terminal_app
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import hypothesis
@@ -19,11 +20,19 @@ from packaging.version import Version
 
 import run
 import setup_env
-from terminal.cli.assemble import SOFTWARE
+from cardcli import VERSION
+from terminal.app.station import SOFTWARE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS)
+
+PRODUCT = ("cardproto", "terminal", "sim", "cardcli")
+EXTRAS = {"apsw": "stress", "nats": "fleet", "psycopg": "fleet", "pytest": "pytest", "smartcard": "pcsc"}
+"""What only a part of the product imports, and the extra that brings it."""
+DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py"}
+"""Where a module's name says nothing, or where it may not be installed."""
+CHECKER_ONLY = {"_typeshed"}
 
 PURE_MODULES = {
     *("__future__", "bisect", "calendar", "collections", "dataclasses", "datetime", "enum", "fractions"),
@@ -40,7 +49,7 @@ class NoPyscard:
             raise ModuleNotFoundError("pyscard is not installed", name=name)
 
 sys.meta_path.insert(0, NoPyscard())
-for root in ("cardproto", "terminal", "sim"):
+for root in ("cardproto", "terminal", "sim", "cardcli"):
     package = importlib.import_module(root)
     for module in pkgutil.walk_packages(package.__path__, root + "."):
         importlib.import_module(module.name)
@@ -92,7 +101,9 @@ def imported_by(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "module", sorted((ROOT / "terminal" / "decision").glob("*.py")), ids=lambda path: path.stem
+    "module",
+    sorted((ROOT / "terminal" / "decision").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_decisions_import_only_what_cannot_look_outside(module: Path) -> None:
     tree = ast.parse(module.read_text())
@@ -102,11 +113,94 @@ def test_decisions_import_only_what_cannot_look_outside(module: Path) -> None:
     assert not called & IMPURE_BUILTINS
 
 
+def converts_times(node: ast.AST) -> bool:
+    """`x.timestamp() * 1000` and `fromtimestamp(ms / 1000, …)`: floats where records need whole milliseconds."""
+    by_thousand = [
+        one
+        for one in ast.walk(node)
+        if isinstance(one, ast.BinOp) and ast.unparse(one.right) in ("1000", "1000.0")
+    ]
+    if isinstance(node, ast.BinOp):
+        return node in by_thousand and ast.unparse(node.left).endswith(".timestamp()")
+    called = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("fromtimestamp")
+    return called and bool(by_thousand)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("int(clock.now().timestamp() * 1000)", True),
+        ("datetime.fromtimestamp(record.at_ms / 1000, UTC)", True),
+        ("datetime.fromtimestamp(at_ms // 1000, zone)", True),
+        ("datetime.fromtimestamp(seconds, UTC)", False),
+        ("int(at.timestamp())", False),
+        ("seconds * 1000", False),
+    ],
+)
+def test_an_own_conversion_of_times_is_recognised(text: str, is_one: bool) -> None:
+    assert any(converts_times(node) for node in ast.walk(ast.parse(text))) is is_one
+
+
+@pytest.mark.parametrize("package", ["bench", "cardproto", "sim", "terminal", "tests"])
+def test_times_are_turned_into_milliseconds_in_one_place(package: str) -> None:
+    own = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if converts_times(node)
+    ]
+    assert not own, "use terminal.clock.unix_ms and from_unix_ms"
+
+
+WRITES_DURABLY = {"files.py"}
+PROBES_THE_DISK = {"journal/room.py"}
+
+
+def test_one_module_flushes_and_renames_files() -> None:
+    own = {
+        str(path.relative_to(ROOT / "terminal"))
+        for path in (ROOT / "terminal").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("os.fsync", "os.link", "os.replace", "os.rename", "mkstemp")
+    }
+    assert own == WRITES_DURABLY | PROBES_THE_DISK, "use terminal.files"
+
+
 def test_every_module_imports_without_pyscard() -> None:
     command = [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert {"cardproto.resident.layout", "terminal.reader.pcsc", "sim.cli"} <= set(done.stdout.split())
+    assert {"cardproto.resident.layout", "terminal.reader.pcsc", "sim.cli.app"} <= set(done.stdout.split())
+
+
+# dependencies
+
+
+def third_party() -> set[str]:
+    """The packages that the product imports anywhere, by the names it imports."""
+    modules = [path for package in PRODUCT for path in (ROOT / package).rglob("*.py")]
+    names = {
+        name.partition(".")[0] for path in modules for name in imported_by(ast.parse(path.read_text("utf-8")))
+    }
+    return names - {*sys.stdlib_module_names, *PRODUCT, *CHECKER_ONLY}
+
+
+def test_every_import_is_declared() -> None:
+    installed = packages_distributions()
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for name in third_party():
+        lines = extras[EXTRAS[name]] if name in EXTRAS else PYPROJECT["project"]["dependencies"]
+        declared = {Requirement(line).name for line in lines}
+        brought_by = (
+            {DISTRIBUTIONS[name]} if name in DISTRIBUTIONS else {found.lower() for found in installed[name]}
+        )
+        assert brought_by & declared, f"{name} is imported and not declared"
+
+
+def test_every_extra_has_its_user() -> None:
+    assert set(EXTRAS) <= third_party()
+    assert set(EXTRAS.values()) == set(PYPROJECT["project"]["optional-dependencies"])
 
 
 # lock files
@@ -145,6 +239,25 @@ def test_a_package_in_two_lock_files_has_one_version() -> None:
 
 
 # set-up
+
+
+def test_the_programs_have_the_version_of_the_project() -> None:
+    assert PYPROJECT["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize(("arguments", "development"), [((), False), (("--development",), True)])
+def test_set_up_alone_brings_no_development_tools(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], development: bool
+) -> None:
+    asked: list[dict[str, bool]] = []
+    monkeypatch.setattr(run, "prepare", lambda **options: asked.append(options))
+    run.setup(*arguments)
+    assert asked == [{"development": development, "retry_readers": False}]
+
+
+def test_set_up_refuses_an_option_it_does_not_know() -> None:
+    with pytest.raises(SystemExit, match="no option --dev;"):
+        run.setup("--dev")
 
 
 def test_records_name_the_version_that_wrote_them() -> None:

@@ -38,7 +38,7 @@ from cardproto.desfire.files import (
     ValueFileSettings,
     parse_file_settings,
 )
-from cardproto.desfire.key_change import new_key_data
+from cardproto.desfire.key_sets import new_key_data
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.secure import AID_BYTES, SecureConversation

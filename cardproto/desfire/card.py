@@ -10,10 +10,9 @@ from cardproto.desfire.commands import (
     INS_COMMIT_READER_ID,
     INS_COMMIT_TRANSACTION,
 )
-from cardproto.desfire.data import FileContent
-from cardproto.desfire.iso_commands import IsoCommands
+from cardproto.desfire.data import FileContent, IsoCommands
 from cardproto.desfire.key_sets import KeySetCommands
-from cardproto.desfire.legacy_authentication import LegacyAuthentication
+from cardproto.desfire.legacy_messaging import LegacyAuthentication
 from cardproto.desfire.proximity import ProximityCheck
 from cardproto.desfire.transaction_mac import (
     CONTENT_BYTES,

@@ -1,6 +1,8 @@
 """Key sets of EV2 and EV3: prepare a whole set of new keys, then make it the active one at a stroke.
 
 `(?)` public sources name commands and parameters only; see the software card's side for what is assumed.
+
+What ChangeKey and ChangeKeyEV2 carry for a new key.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from cardproto.desfire.commands import (
     INS_INITIALIZE_KEY_SET,
     INS_ROLL_KEY_SET,
 )
-from cardproto.desfire.key_change import new_key_data
-from cardproto.desfire.key_types import KeyType
+from cardproto.desfire.key_types import KeyType, with_parity_version
 from cardproto.desfire.secure import SecureConversation
 from cardproto.errors import NotAuthenticated
 
@@ -55,3 +56,23 @@ class KeySetCommands(SecureConversation):
     def get_key_version_in_set(self, key_no: int, number: int) -> int:
         """The version byte of a key in any set."""
         return self.execute(INS_GET_KEY_VERSION, bytes((key_no | IN_KEY_SET, number)), answer_bytes=1)[0]
+
+
+def new_key_data(
+    new_key: bytes, version: int, key_type: KeyType, old_key: bytes | None = None
+) -> tuple[bytes, bytes]:
+    """The data to encipher, and the new key as it will be on the card, which a checksum may have to cover.
+
+    With `old_key` the difference of both keys travels, not the key. Only AES keys bring a version byte.
+    """
+    if len(new_key) != key_type.key_bytes:
+        raise ValueError(f"a key of kind {key_type.name} is {key_type.key_bytes} bytes, not {len(new_key)}")
+    is_aes = key_type is KeyType.AES
+    key = new_key if is_aes else with_parity_version(new_key, version)
+    if old_key is None:
+        sent = key
+    elif len(old_key) != len(key):
+        raise ValueError(f"the old key is {len(old_key)} bytes, the new one {len(key)}")
+    else:
+        sent = bytes(a ^ b for a, b in zip(key, old_key, strict=True))
+    return sent + (bytes((version,)) if is_aes else b""), key

@@ -15,14 +15,11 @@ from sim.card import (
     access,
     applications,
     authentication,
-    commit,
     data,
     file_admin,
     identity,
     key_sets,
     keys,
-    proximity,
-    records,
 )
 from sim.card.call import Call
 from sim.card.messaging import wire_bytes
@@ -95,16 +92,16 @@ COMMANDS: Final[dict[int, Command]] = {
     0x0C: Command(1, access.credit, data.credit, content=True),
     0xDC: Command(1, access.debit, data.debit, content=True),
     0x1C: Command(1, access.limited_credit, data.limited_credit, content=True),
-    0xAB: Command(7, access.read_records, records.read_records, content=True, iso_chained=True),
-    0xBB: Command(7, access.read_records, records.read_records, content=True),
-    0x8B: Command(7, access.write_record, records.write_record, content=True, iso_chained=True),
-    0x3B: Command(7, access.write_record, records.write_record, content=True, counted=True),
-    0xBA: Command(10, access.update_record, records.update_record, content=True, iso_chained=True),
-    0xDB: Command(10, access.update_record, records.update_record, content=True, counted=True),
-    0xEB: Command(1, access.clear_records, records.clear_records),
-    0xC8: Command(0, access.commit_reader_id, commit.commit_reader_id),
-    0xC7: Command(0, None, commit.commit_transaction),
-    0xA7: Command(0, None, commit.abort_transaction),
+    0xAB: Command(7, access.read_records, data.read_records, content=True, iso_chained=True),
+    0xBB: Command(7, access.read_records, data.read_records, content=True),
+    0x8B: Command(7, access.write_record, data.write_record, content=True, iso_chained=True),
+    0x3B: Command(7, access.write_record, data.write_record, content=True, counted=True),
+    0xBA: Command(10, access.update_record, data.update_record, content=True, iso_chained=True),
+    0xDB: Command(10, access.update_record, data.update_record, content=True, counted=True),
+    0xEB: Command(1, access.clear_records, data.clear_records),
+    0xC8: Command(0, access.commit_reader_id, data.commit_reader_id),
+    0xC7: Command(0, None, data.commit_transaction),
+    0xA7: Command(0, None, data.abort_transaction),
 }
 
 
@@ -120,7 +117,7 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
         begin = authentication.BEGINNINGS.get(ins)
         if begin is not None:
             return Status.ADDITIONAL_FRAME, begin(state, payload)
-        step = proximity.STEPS.get(ins)
+        step = authentication.STEPS.get(ins)
         if step is not None:
             return Status.OK, step(state, payload)
         return _run(state, ins, payload)

@@ -1,4 +1,9 @@
-"""Data and value commands (datasheet 11.8): standard data at once, everything else at commit."""
+"""Data and value commands (datasheet 11.8): standard data at once, everything else at commit.
+
+Record commands: record 0 is the newest, answers travel oldest first (reference section 8).
+
+CommitTransaction, AbortTransaction, CommitReaderID (datasheet 11.9).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,17 @@ from typing import Final
 from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
 from sim.card.call import Call
-from sim.card.files import DataFile, TransactionMacFile, ValueFile
+from sim.card.files import DataFile, RecordFile, TransactionMacFile, ValueFile
 from sim.card.refusal import Refusal
 from sim.card.state import CardState
-from sim.card.transaction import PendingData, PendingValue
+from sim.card.transaction import (
+    PendingData,
+    PendingRecords,
+    PendingValue,
+    Transaction,
+    encrypted_previous_reader,
+    proved,
+)
 
 MAX_AMOUNT: Final = 0x7FFFFFFF
 
@@ -105,3 +117,130 @@ def _value_change(state: CardState, call: Call) -> tuple[PendingValue, int]:
     if proving(state):
         state.transaction.note_whole(bytes((call.ins,)) + call.header + call.data)
     return pending, amount
+
+
+def read_records(state: CardState, call: Call) -> bytes:
+    """Count 0 reads all from the given record on. Only committed records are seen."""
+    if call.data:
+        raise Refusal(Status.LENGTH_ERROR)
+    records = opened(call, RecordFile).records
+    first, count = number(call.header[1:4]), number(call.header[4:7])
+    end = first + count if count else len(records)
+    if first >= len(records) or end > len(records):
+        raise Refusal(Status.BOUNDARY_ERROR)
+    chosen = records[first:end]
+    answer = b"".join(reversed(chosen))
+    if proving(state):
+        head = call.header[:4] + len(chosen).to_bytes(3, "little")
+        state.transaction.note(bytes((call.ins,)) + head, answer)
+    return answer
+
+
+def write_record(state: CardState, call: Call) -> bytes:
+    """Repeated calls fill the same new record until the commit."""
+    offset = _offset(call, call.header[1:7])
+    _pending(state, call).write(offset, call.data)
+    return _noted(state, call)
+
+
+def update_record(state: CardState, call: Call) -> bytes:
+    """Changes a committed record in place, at commit."""
+    offset = _offset(call, call.header[4:10])
+    _pending(state, call).update(number(call.header[1:4]), offset, call.data)
+    return _noted(state, call)
+
+
+def clear_records(state: CardState, call: Call) -> bytes:
+    """Empties the file at commit."""
+    if call.data:
+        raise Refusal(Status.LENGTH_ERROR)
+    _pending(state, call).clear()
+    return _noted(state, call)
+
+
+def _offset(call: Call, place: bytes) -> int:
+    offset, length = number(place[:3]), number(place[3:])
+    if len(call.data) != length:
+        raise Refusal(Status.LENGTH_ERROR)
+    if not length:
+        raise Refusal(Status.PARAMETER_ERROR)
+    if offset + length > opened(call, RecordFile).record_bytes:
+        raise Refusal(Status.BOUNDARY_ERROR)
+    return offset
+
+
+def _pending(state: CardState, call: Call) -> PendingRecords:
+    file = opened(call, RecordFile)
+    pending = state.transaction.pending.setdefault(file.head.number, PendingRecords(file))
+    assert isinstance(pending, PendingRecords)
+    return pending
+
+
+def _noted(state: CardState, call: Call) -> bytes:
+    if proving(state):
+        state.transaction.note(bytes((call.ins,)) + call.header, call.data)
+    return b""
+
+
+READER_ID_BYTES: Final = 16
+OPTION_RETURN_MAC: Final = 0x01
+
+
+def commit_transaction(state: CardState, call: Call) -> bytes:
+    """All pending changes at once, or none: one reference to the new memory is swapped in.
+
+    Option bit 0 asks for TMC and TMV; PARAMETER_ERROR when no transaction MAC runs, NO_CHANGES when there is
+    nothing to commit, PERMISSION_DENIED when the reader id is required and was not committed.
+    """
+    if len(call.data) > state.identity.generation.transaction_mac:
+        raise Refusal(Status.LENGTH_ERROR)
+    option = call.data[0] if call.data else 0
+    if option & ~OPTION_RETURN_MAC:
+        raise Refusal(Status.PARAMETER_ERROR)
+    transaction = state.transaction
+    file = state.transaction_mac()
+    if option and file is None:
+        raise Refusal(Status.PARAMETER_ERROR)
+    if transaction.empty:
+        raise Refusal(Status.NO_CHANGES)
+    if file is not None:
+        if option and not transaction.tmi:
+            raise Refusal(Status.PARAMETER_ERROR)
+        file = _prove(state, file) if transaction.tmi else None
+    state.application = transaction.committed(state.application, file)
+    state.transaction = Transaction()
+    return file.content() if option and file is not None else b""
+
+
+def _prove(state: CardState, file: TransactionMacFile) -> TransactionMacFile:
+    if file.head.rights.read_write and state.transaction.reader_id is None:
+        raise Refusal(Status.PERMISSION_DENIED)
+    return proved(file, state.identity.uid, state.transaction)
+
+
+def abort_transaction(state: CardState, call: Call) -> bytes:
+    """Drops pending changes and the transaction MAC input, keeps the authentication."""
+    if call.data:
+        raise Refusal(Status.LENGTH_ERROR)
+    if state.transaction.empty:
+        raise Refusal(Status.NO_CHANGES)
+    state.transaction = Transaction()
+    return b""
+
+
+def commit_reader_id(state: CardState, call: Call) -> bytes:
+    """Once per transaction; inside a session it answers the previous reader's id for the back office."""
+    file = opened(call, TransactionMacFile)
+    reader_id = call.data
+    if len(reader_id) != READER_ID_BYTES:
+        raise Refusal(Status.LENGTH_ERROR)
+    if state.transaction.reader_id is not None:
+        raise Refusal(Status.PERMISSION_DENIED)
+    answer = b""
+    if state.session is not None:
+        answer = encrypted_previous_reader(file, state.identity.uid)
+    state.transaction.reader_id = reader_id
+    state.transaction.reader_authenticated = state.session is not None
+    if proving(state):
+        state.transaction.note_whole(bytes((call.ins,)) + reader_id + answer)
+    return answer

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Final
 
 from cardproto.resident.keyset import MasterKeys
-from sim.card.hostile import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
+from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.desk.face import Face, Group, face_of
 from sim.issue import issue

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.lines import ms
-from terminal.decision.canteen_buffet import SaleDecision, decide_sale
+from terminal.clock import unix_ms
+from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.pupil import BasketLine, Pupil
 from terminal.decision.tap import Trail
@@ -60,7 +60,7 @@ def _record(
     now: datetime,
 ) -> BuffetSale:
     return BuffetSale(
-        at_ms=ms(now),
+        at_ms=unix_ms(now),
         pupil=pupil.ref,
         shift=desk.shift,
         operator=operator,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.lines import ms
 from terminal.canteen.report import DayReport, day_report
+from terminal.clock import unix_ms
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import DayClosed
 
@@ -25,5 +25,5 @@ def close_day(desk: CanteenDesk, operator: str, now: datetime) -> DayReport:
     report = report_of(desk, desk.day_of(now), now)
     if report.closed:
         raise CanteenRefused(f"the day {report.day} is closed already", "Print its report instead.")
-    desk.append(DayClosed(at_ms=ms(now), day=report.day, operator=operator, totals=report.totals()))
+    desk.append(DayClosed(at_ms=unix_ms(now), day=report.day, operator=operator, totals=report.totals()))
     return report_of(desk, desk.day_of(now), now)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.ledger import Meal
-from terminal.canteen.lines import ms, require
+from terminal.canteen.lines import require
 from terminal.canteen.roster import Roster
-from terminal.decision.canteen_entitlement import entitlement
-from terminal.decision.canteen_undo import (
+from terminal.clock import from_unix_ms, unix_ms
+from terminal.decision.canteen.entitlement import entitlement
+from terminal.decision.canteen.undo import (
     against_annulment,
     against_attendance,
     against_not_collected,
@@ -20,7 +21,7 @@ from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, AttendanceCorrected, CardLent, NotCollected
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 
 
 def annul(
@@ -35,12 +36,12 @@ def annul(
     newest = desk.ledger.newest_of(pupil)
     if newest is None:
         raise CanteenRefused("this pupil has no meal or sale here", "Check the reference.")
-    served_at = datetime.fromtimestamp(newest.at_ms / 1000, UTC)
+    served_at = from_unix_ms(newest.at_ms)
     over = newest.day in desk.ledger.closed_days or newest.day != desk.day_of(now).isoformat()
     last = of in (None, newest.row[1])
     require(against_annulment(served_at, now, desk.policy.meals, last=last, day_closed=over))
     record = Annulment(
-        at_ms=ms(now),
+        at_ms=unix_ms(now),
         pupil=pupil,
         of=newest.row[1],
         day=newest.day,
@@ -70,7 +71,7 @@ def mark_not_collected(desk: CanteenDesk, kind_id: str, operator: str, now: date
         if pupil is None or kind_id not in pupil.orders:
             continue
         record = NotCollected(
-            at_ms=ms(now),
+            at_ms=unix_ms(now),
             pupil=ref,
             school=pupil.school,
             class_id=pupil.class_id,
@@ -104,7 +105,7 @@ def correct_attendance(
         _require_listed(roster, ref)
     records = [
         AttendanceCorrected(
-            at_ms=ms(now),
+            at_ms=unix_ms(now),
             pupil=ref,
             school=desk.school,
             class_id=roster.pupils[ref].class_id,
@@ -137,7 +138,7 @@ def lend_card(
     if desk.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
         raise CanteenRefused("this card is lent to somebody else today", "Lend another one.")
     record = CardLent(
-        at_ms=ms(now),
+        at_ms=unix_ms(now),
         card_ref=card_ref,
         pupil=pupil,
         day=day,

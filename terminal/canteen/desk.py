@@ -14,10 +14,11 @@ import msgspec
 
 from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import BY_CARD, Ledger
-from terminal.canteen.lines import line_of, ms
+from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
+from terminal.clock import unix_ms
 from terminal.decision.outcome import Outcome, Reason
 from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
@@ -197,7 +198,7 @@ class CanteenDesk:
         if self.paid_stopped:
             return
         refused = IssueRefused(
-            at_ms=ms(now),
+            at_ms=unix_ms(now),
             pupil=ref,
             shift=self.shift,
             how=how,
@@ -224,7 +225,7 @@ class CanteenDesk:
     ) -> MealServed:
         """The record of a portion that was given without writing a card."""
         return MealServed(
-            at_ms=ms(now),
+            at_ms=unix_ms(now),
             pupil=ref,
             shift=self.shift,
             how=how,

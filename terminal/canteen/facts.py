@@ -1,15 +1,24 @@
-"""What a decision may know of one pupil: the roster's entry, moved on by this terminal's own records."""
+"""What a decision may know of one pupil: the roster's entry, moved on by this terminal's own records.
+
+The two accounts of a pupil as a terminal knows them: as last stated, moved by its own records since (M-01).
+
+What was stated includes this terminal's rows up to a number the roster names; only later rows move it. Subsidy
+moves no account in either direction (M-03): only the parents' part of a meal is charged, and only that comes
+back when a meal is annulled.
+
+The facts on a pupil as they stood at an earlier tap: the roster's entry, and the records up to that tap.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from terminal.canteen.accounts import buffet_minor, hot_minor, spent_today
 from terminal.canteen.documents import Grant, RosterPupil
-from terminal.canteen.ledger import Ledger
+from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
 from terminal.decision.pupil import Account, MealGrant, ParentLimits, Pupil
+from terminal.journal.records import AnyRecord, Intent
 from terminal.policy.policy import Policy
 
 
@@ -98,3 +107,77 @@ def _grant(grant: Grant) -> MealGrant:
         issued_on=grant.issued_on,
         blocked=grant.blocked,
     )
+
+
+def hot_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId) -> int:
+    """The hot-meal account: `stated_minor` includes the rows of that terminal up to `through`."""
+    meals = ledger.meals_of(pupil)
+    twice = ledger.duplicates(meals)
+    balance = stated_minor
+    for meal in meals:
+        if meal.row in twice:
+            continue
+        if _later(meal.row, through):
+            balance -= meal.parents_minor
+        balance += _returned(ledger, meal.row, through)
+    return balance
+
+
+def buffet_minor(stated_minor: int, pupil: bytes, ledger: Ledger, through: RowId) -> int:
+    """The buffet account, likewise."""
+    balance = stated_minor
+    for sale in ledger.sales_of(pupil):
+        if _later(sale.row, through):
+            balance -= sale.sale.sum_minor
+        balance += _returned(ledger, sale.row, through)
+    return balance
+
+
+def account(stated_minor: int | None, now_minor: int, *, uncertain: bool) -> Account | None:
+    """The account as a decision sees it; none where the roster states none."""
+    return None if stated_minor is None else Account(now_minor, uncertain)
+
+
+def spent_today(pupil: bytes, day: str, ledger: Ledger) -> tuple[int, int]:
+    """What the parents paid on `day` for hot meals and in the buffet, without what was annulled."""
+    meals = ledger.meals_of(pupil)
+    twice = ledger.duplicates(meals)
+    hot = sum(
+        meal.parents_minor for meal in ledger.standing(meals) if meal.day == day and meal.row not in twice
+    )
+    sales = (sale for sale in ledger.sales_of(pupil) if sale.row not in ledger.annulments)
+    return hot, sum(sale.sale.sum_minor for sale in sales if sale.day == day)
+
+
+def _returned(ledger: Ledger, row: RowId, through: RowId) -> int:
+    annulled = ledger.annulments.get(row)
+    return annulled[1].returned_minor if annulled is not None and _later(annulled[0], through) else 0
+
+
+def _later(row: RowId, through: RowId) -> bool:
+    return row[0] == through[0] and row[1] > through[1]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Goes through one terminal's rows in order; only from a journal that still holds its first row."""
+
+    terminal: int
+    policy: Policy
+    roster: Roster
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def pupil_at(self, tap: Intent, at: datetime) -> Pupil | None:
+        """The pupil as the tap in the next row found him; None when another roster was in force."""
+        if tap.meal is None or tap.meal.roster != self.roster.header.sequence:
+            return None
+        day = self.policy.service_date(at.astimezone(self.policy.zone))
+        holder = self.ledger.holder_of(tap.card_ref, day.isoformat())
+        pupil = Known(self.terminal, self.policy, self.roster, self.ledger).pupil(holder, day, at)
+        if pupil is not None and holder != tap.card_ref:
+            return replace(pupil, cards_since=None)
+        return pupil
+
+    def follow(self, sequence: int, record: AnyRecord) -> None:
+        """Take in one row."""
+        self.ledger.apply((self.terminal, sequence), record)

@@ -26,7 +26,8 @@ from terminal.journal.canteen_records import (
 )
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
-from terminal.policy.schema_meals import PARENTS
+from terminal.journal.taps import End, Intents
+from terminal.policy.document.meals import PARENTS
 
 BY_CARD: Final = "card"
 PAGE_ROWS: Final = 1000
@@ -87,6 +88,7 @@ class Ledger:
         self.closed_days: set[str] = set()
         self.spare: set[int] = set()
         """Numbers of the spare log that are in the journal by now (O-06)."""
+        self._intents: dict[int, Intents] = {}
         self._lent: dict[tuple[bytes, str], bytes] = {}
         self._of_pupil: dict[bytes, list[RowId]] = {}
         self._read: dict[int, int] = {}
@@ -124,16 +126,14 @@ class Ledger:
                 pass
 
     def _apply_tap(self, row: RowId, record: Intent | Committed | NotCommitted) -> None:
-        match record:
-            case Intent(meal=MealLine() as line):
-                pupil = self.holder_of(record.card_ref, line.day)
-                self.uncertain[row] = Meal(row, record.at_ms, pupil, BY_CARD, line)
-            case Committed():
-                meal = self.uncertain.pop((row[0], record.intent), None)
-                if meal is not None:
-                    self._serve(meal)
-            case NotCommitted():
-                self.uncertain.pop((row[0], record.intent), None)
+        settled = self._intents.setdefault(row[0], Intents()).take(row[1], record)
+        if isinstance(record, Intent) and (line := record.meal) is not None:
+            pupil = self.holder_of(record.card_ref, line.day)
+            self.uncertain[row] = Meal(row, record.at_ms, pupil, BY_CARD, line)
+        if settled is not None:
+            meal = self.uncertain.pop((row[0], settled.sequence), None)
+            if meal is not None and settled.end is End.COMMITTED:
+                self._serve(meal)
 
     def _serve(self, meal: Meal) -> None:
         self.meals[meal.row] = meal

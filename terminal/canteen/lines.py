@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from terminal.decision.outcome import Reason
 from terminal.decision.pupil import Serving
 from terminal.errors import CanteenRefused
@@ -22,11 +20,6 @@ def line_of(meal: Serving, roster: int) -> MealLine:
         flags=meal.flags,
         roster=roster,
     )
-
-
-def ms(at: datetime) -> int:
-    """A time as records hold it."""
-    return int(at.timestamp() * 1000)
 
 
 def require(reason: Reason | None) -> None:

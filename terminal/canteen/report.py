@@ -17,11 +17,11 @@ from datetime import date, datetime
 
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
-from terminal.decision.canteen_entitlement import entitlement
+from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
-from terminal.policy.meals import SchoolDay
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
+from terminal.policy.meals.index import SchoolDay
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from terminal.errors import JournalDamaged, JournalError
+from terminal.files import sync
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
 
@@ -46,8 +47,7 @@ class SpareLog:
                 file.truncate(file.read().rfind(b"\n") + 1)  # what a power cut left of a line
                 file.seek(0, os.SEEK_END)
                 file.write(f"{digest.hex()} {body.hex()}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
+                sync(file)
         except OSError as error:
             raise JournalError(
                 f"the spare log {self._path} cannot be written ({error.strerror})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from terminal.canteen.documents import (
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
 from terminal.errors import RosterError
+from terminal.files import replace_file
 from terminal.keys.sealing import Sealer
 from terminal.policy.policy import Policy
 
@@ -116,19 +116,3 @@ def _read(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise RosterError(f"{path} cannot be read ({error.strerror})", "Check its rights.") from error
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Durably: after a power cut there is the old file or the new one, readable by its owner only."""
-    draft = path.with_name(path.name + ".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

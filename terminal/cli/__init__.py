@@ -1,1 +1,1 @@
-"""Composition root: one file per command; the only place that may import sim."""
+"""One file per command; with `terminal.app` the only place that may import sim."""

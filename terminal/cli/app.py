@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from cardcli import output, version_line
 from terminal.cli import (
     backup,
     canteen,
     card,
     collector,
+    collector_office,
     collector_terminals,
+    config,
     demo,
     desk,
     export,
@@ -19,7 +23,9 @@ from terminal.cli import (
     health,
     journal,
     policy,
+    policy_gtfs,
     receipt,
+    recompute,
     run,
     shift,
     staff,
@@ -31,7 +37,6 @@ from terminal.errors import TerminalError
 
 app = typer.Typer(
     name="terminal",
-    help="Card terminal for resident cards: bus validator, school canteen, and the collector behind them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -44,8 +49,19 @@ app.command("desk")(desk.desk)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("enrol")(collector_terminals.enrol_here)
+collector.app.command("status")(collector_office.status)
+collector.app.command("terminals")(collector_office.terminals)
+collector.app.command("alarms")(collector_office.alarms)
+collector.app.command("ack")(collector_office.ack)
+collector.app.command("report")(collector_office.report)
+collector.app.command("backup")(collector_office.backup)
+collector.app.command("enrol")(collector_terminals.enrol)
+collector.app.command("revoke")(collector_terminals.revoke)
+journal.app.command("recompute")(recompute.recompute)
+policy.app.command("import-gtfs")(policy_gtfs.import_gtfs)
 app.add_typer(collector.app, name="collector")
 app.add_typer(fleet.app, name="fleet")
+app.add_typer(config.app, name="config")
 app.add_typer(shift.app, name="shift")
 app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")
@@ -56,8 +72,27 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version_line("terminal"))
+        raise typer.Exit
+
+
+@app.callback()
+def terminal(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Card terminal for resident cards: bus validator, school canteen, and the collector behind them."""
+
+
 def main() -> None:
     """Run the command; an expected failure is one line on stderr and its own exit code."""
+    output.run("terminal", _command)
+
+
+def _command() -> None:
     try:
         app()
     except TerminalError as error:

@@ -7,26 +7,36 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_COLLECTOR, DEFAULT_STATE, CollectorUrl, Json, Keys, Number, State
+from terminal.cli.options import (
+    CollectorUrl,
+    Config,
+    Json,
+    Keys,
+    Number,
+    State,
+    station_config,
+)
 
 
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to write it: on another disk than the terminal's own.")],
-    state: State = DEFAULT_STATE,
+    config: Config = None,
+    state: State = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
-    from terminal.cli.assemble import SOFTWARE, Station, journal_file, journal_key
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import SOFTWARE, journal_file, journal_key, station_of
     from terminal.clock import SystemClock
     from terminal.operations.backup import Source, back_up, check_backup
     from terminal.operations.status import read_status
 
-    provider, journal = Station(0, "", state, "", keys).load_keys(), journal_file(state)
-    status = read_status(state)
+    station = station_of(station_config(config, state=state, keys=keys))
+    provider, journal = station.load_keys(), journal_file(station.state)
+    status = read_status(station.state)
     source = Source(
-        folder=state,
+        folder=station.state,
         journal=journal,
         profile=status.profile if status else "",
         software=SOFTWARE,
@@ -44,9 +54,10 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="What `terminal backup` wrote.")],
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    collector: CollectorUrl = DEFAULT_COLLECTOR,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
@@ -54,26 +65,29 @@ def restore(
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
-    from terminal.cli.assemble import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, Station
-    from terminal.cli.output import print_json
-    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.app.output import print_json
+    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, station_of
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
     from terminal.operations.restore import restore as put_onto
     from terminal.sync.identity import load_or_create_key, read_public_key
     from terminal.sync.link import HttpLink
 
+    at = station_config(config, state=state, number=number, collector=collector, keys=keys)
+    station = station_of(at)
+    folder = station.state
     machine = NewHardware(
-        folder=state,
-        journal=state / JOURNAL_FILE,
-        terminal=number,
+        folder=folder,
+        journal=folder / JOURNAL_FILE,
+        terminal=station.number,
         software=SOFTWARE,
-        sealer=Station(number, "", state, "", keys).load_keys().sealer,
-        signer=load_or_create_key(state / IDENTITY_FILE),
+        sealer=station.load_keys().sealer,
+        signer=load_or_create_key(folder / IDENTITY_FILE),
         clock=SystemClock(),
     )
-    own = state / COLLECTOR_KEY_FILE
-    link = HttpLink(collector)
+    own = folder / COLLECTOR_KEY_FILE
+    link = HttpLink(at.collector.url_or_default, tls_of(at.collector))
     try:
         done = put_onto(
             file,
@@ -86,7 +100,7 @@ def restore(
     if json:
         print_json(
             {
-                "terminal": number,
+                "terminal": station.number,
                 "backup_head": done.backup.head,
                 "sent": done.sent,
                 "held_through": done.held_through,
@@ -97,7 +111,8 @@ def restore(
         )
         return
     print(
-        f"terminal {number} goes on with row {done.first}; the collector holds everything up to {done.held_through}"
+        f"terminal {station.number} goes on with row {done.first}; "
+        f"the collector holds everything up to {done.held_through}"
     )
     if done.sent:
         print(f"  {done.sent} rows of the backup were not there yet and were sent")

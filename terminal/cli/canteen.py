@@ -14,14 +14,14 @@ import typer
 from terminal.cli import canteen_lists, canteen_reports
 from terminal.cli.options import (
     DEFAULT_LANGUAGE,
-    DEFAULT_REGION,
-    DEFAULT_STATE,
+    Config,
     Json,
     Keys,
-    Lang,
     Number,
     Region,
+    ShownLang,
     State,
+    canteen_station,
 )
 
 if TYPE_CHECKING:
@@ -70,16 +70,17 @@ def issue(
     ] = "",
     how: Annotated[HowIssued, typer.Option(help="How it is issued (M-30).")] = HowIssued.CLASS_LIST,
     confirmed_by: Confirmed = "",
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Issue a meal to a class or to single pupils; each gets his own record (M-31)."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.issuing import Batch, How, pupils_of
     from terminal.canteen.issuing import issue as issue_to
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import show_issued
 
     def work(desk: CanteenDesk, now: datetime) -> None:
@@ -89,7 +90,7 @@ def issue(
         batch = Batch(serving, How(how.value), operator, now, confirmed_by)
         show_issued(issue_to(desk, pupils, batch), json)
 
-    at_counter(station_of(state, number, region, keys), work, without_journal=True)
+    at_counter(canteen_station(config, state, number, region, keys), work, without_journal=True)
 
 
 @app.command()
@@ -99,19 +100,20 @@ def sell(
         list[str], typer.Option(help="PRODUCT or PRODUCT=COUNT; may be given more than once.")
     ],
     operator: Operator,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Sell from the pupil's buffet account."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.buffet import sell as sell_to
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import basket, show_sale
 
     at_counter(
-        station_of(state, number, region, keys),
+        canteen_station(config, state, number, region, keys),
         lambda desk, now: show_sale(sell_to(desk, _ref(pupil), basket(product), operator, now), json),
     )
 
@@ -121,21 +123,22 @@ def annul(
     pupil: PupilRef,
     operator: Operator,
     row: Annotated[int | None, typer.Option(help="Only if this is the pupil's last record.")] = None,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
+    from terminal.app.canteen import at_counter
+    from terminal.app.output import roubles
     from terminal.canteen.corrections import annul as annul_last
-    from terminal.cli.canteen_desk import at_counter, station_of
-    from terminal.cli.output import roubles
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         done = annul_last(desk, _ref(pupil), operator, now, of=row)
         print(f"row {done.of} is annulled; {roubles(done.returned_minor)} go back to the parents' account")
 
-    at_counter(station_of(state, number, region, keys), work)
+    at_counter(canteen_station(config, state, number, region, keys), work)
 
 
 @app.command()
@@ -147,39 +150,41 @@ def attendance(
     present: Annotated[
         list[str] | None, typer.Option(help="There after all; may be given more than once.")
     ] = None,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Correct who is at school today, until the document's time (M-33)."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.corrections import correct_attendance
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         gone, back = [_ref(ref) for ref in absent or ()], [_ref(ref) for ref in present or ()]
         print(f"{len(correct_attendance(desk, gone, back, operator, now))} corrected")
 
-    at_counter(station_of(state, number, region, keys), work)
+    at_counter(canteen_station(config, state, number, region, keys), work)
 
 
 @app.command("not-collected")
 def not_collected(
     kind: Annotated[str, typer.Argument(help="The meal whose serving is over.")],
     operator: Operator,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Mark today's orders that nobody fetched; nobody is charged for them (M-32)."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.corrections import mark_not_collected
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         print(f"{len(mark_not_collected(desk, kind, operator, now))} not collected")
 
-    at_counter(station_of(state, number, region, keys), work)
+    at_counter(canteen_station(config, state, number, region, keys), work)
 
 
 @app.command()
@@ -188,41 +193,43 @@ def lend(
     pupil: PupilRef,
     operator: Operator,
     confirmed_by: Confirmed = "",
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Lend a spare card to a pupil who forgot his own, for today (M-35)."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.corrections import lend_card
-    from terminal.cli.canteen_desk import at_counter, station_of
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         lent = lend_card(desk, _ref(card), _ref(pupil), operator, confirmed_by, now)
         print(f"until the end of {lent.day} card {card} stands for pupil {pupil}")
 
-    at_counter(station_of(state, number, region, keys), work)
+    at_counter(canteen_station(config, state, number, region, keys), work)
 
 
 @app.command()
 def close(
     operator: Operator,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Close the day and print its report; from then on nothing of it is annulled."""
+    from terminal.app.canteen import at_counter
     from terminal.canteen.closing import close_day
-    from terminal.cli.canteen_desk import at_counter, station_of
     from terminal.cli.canteen_view import show_day
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         show_day(close_day(desk, operator, now), desk.policy, language, json)
 
-    at_counter(station_of(state, number, region, keys), work)
+    at_counter(canteen_station(config, state, number, region, keys), work)
 
 
 def _ref(text: str) -> bytes:

@@ -23,12 +23,12 @@ from typing import Final
 import msgspec
 import typer.main
 
+from terminal.app.canteen import CANTEEN_FOLDER
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.store import replace_file
-from terminal.cli.canteen_desk import CANTEEN_FOLDER
 from terminal.cli.fault import explain
 from terminal.clock import Clock
 from terminal.errors import TerminalError
+from terminal.files import replace_file
 
 LINE_FILE: Final = "counter.json"
 LOOPBACK: Final = "127.0.0.1"

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Number, Region, State
+from terminal.cli.options import (
+    Config,
+    Json,
+    Keys,
+    Number,
+    Region,
+    State,
+    canteen_station,
+)
+from terminal.clock import unix_ms
 
 if TYPE_CHECKING:
     from terminal.canteen.desk import CanteenDesk
@@ -22,20 +31,20 @@ ListFile = Annotated[Path, typer.Argument(help="The file as it came, TOML or JSO
 @roster_app.command("check")
 def check_roster(
     file: ListFile,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Read a roster and say what is in it, or what is wrong; nothing is changed."""
     from terminal.canteen.documents import RosterDocument, read_document, require_sound
     from terminal.canteen.roster import Roster, roster_problems
-    from terminal.cli.canteen_desk import station_of
     from terminal.cli.canteen_view import show_roster
     from terminal.clock import SystemClock
 
-    now, station = SystemClock().now(), station_of(state, number, region, keys)
+    now, station = SystemClock().now(), canteen_station(config, state, number, region, keys)
     policy = station.load_policy(station.load_keys(), now)
     document = read_document(file, RosterDocument)
     require_sound(roster_problems(document, policy, now), file.name)
@@ -45,26 +54,26 @@ def check_roster(
 @roster_app.command("load")
 def load_roster(
     file: ListFile,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Check a roster and put it in force; an older one than that in force is refused (O-01)."""
-    from terminal.canteen.lines import ms
-    from terminal.cli.canteen_desk import at_counter, station_of, store_of
+    from terminal.app.canteen import at_counter, store_of
     from terminal.cli.canteen_view import show_roster
     from terminal.journal.canteen_records import RosterLoaded
 
-    station = station_of(state, number, region, keys)
+    station = canteen_station(config, state, number, region, keys)
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         roster = store_of(station, station.load_keys()).install_roster(file, desk.policy, now)
         desk.roster = roster
         header = roster.header
         through = header.through.get(str(desk.terminal), 0)
-        desk.append(RosterLoaded(ms(now), header.school, header.sequence, through, len(roster.pupils)))
+        desk.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, len(roster.pupils)))
         show_roster(roster, "is in force", json)
 
     at_counter(station, work)
@@ -74,17 +83,18 @@ def load_roster(
 def show_class(
     class_id: Annotated[str | None, typer.Argument(help="One class; all classes without it.")] = None,
     names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """List the pupils with their accounts; names only when asked for."""
-    from terminal.cli.canteen_desk import at_counter, station_of
+    from terminal.app.canteen import at_counter
     from terminal.cli.canteen_view import show_pupils
 
     at_counter(
-        station_of(state, number, region, keys),
+        canteen_station(config, state, number, region, keys),
         lambda desk, now: show_pupils(desk, class_id, now, names=names),
     )
 
@@ -92,15 +102,16 @@ def show_class(
 @prices_app.command("load")
 def load_prices(
     file: ListFile,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Check a price list and put it in force."""
-    from terminal.cli.canteen_desk import at_counter, station_of, store_of
+    from terminal.app.canteen import at_counter, store_of
 
-    station = station_of(state, number, region, keys)
+    station = canteen_station(config, state, number, region, keys)
 
     def work(desk: CanteenDesk, now: datetime) -> None:
         prices = store_of(station, station.load_keys()).install_price_list(file, desk.policy, now)

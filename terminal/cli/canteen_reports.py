@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Lang, Region
+from terminal.cli.options import (
+    DEFAULT_LANGUAGE,
+    Config,
+    Json,
+    Keys,
+    Region,
+    ShownLang,
+    station_config,
+)
 
 if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
     from terminal.canteen.facts import Known
     from terminal.canteen.ledger import Ledger
 
@@ -30,12 +39,13 @@ SchoolId = Annotated[str | None, typer.Option("--school", help="Without it, the 
 
 def report(
     day: Annotated[str | None, typer.Option(help="2026-09-15; without it today.")] = None,
+    config: Config = None,
     state: States = None,
     collector_folder: CollectorFolder = None,
     school: SchoolId = None,
-    region: Region = DEFAULT_REGION,
+    region: Region = None,
     keys: Keys = None,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
@@ -44,7 +54,9 @@ def report(
     from terminal.clock import SystemClock
 
     now = SystemClock().now()
-    source = _Source(state, collector_folder, region, keys)
+    source = _Source(
+        station_config(config, state=_first(state), region=region, keys=keys), state, collector_folder
+    )
     policy = source.policy
     on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
     made = day_report(source.ledger, source.school(school), on, source.known, now)
@@ -53,13 +65,14 @@ def report(
 
 def month(
     of: Annotated[str | None, typer.Argument(help="2026-09; without it the present one.")] = None,
+    config: Config = None,
     state: States = None,
     collector_folder: CollectorFolder = None,
     school: SchoolId = None,
-    region: Region = DEFAULT_REGION,
+    region: Region = None,
     keys: Keys = None,
     names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """The month table of every pupil (M-40). Says so when records have left and it may lack days."""
@@ -67,7 +80,9 @@ def month(
     from terminal.cli.canteen_view import show_month
     from terminal.clock import SystemClock
 
-    source = _Source(state, collector_folder, region, keys)
+    source = _Source(
+        station_config(config, state=_first(state), region=region, keys=keys), state, collector_folder
+    )
     today = SystemClock().now().astimezone(source.policy.zone).date()
     first = today if of is None else _day(f"{of}-01")
     roster = None if source.known is None else source.known.roster
@@ -75,26 +90,28 @@ def month(
     show_month(table, source.known if names else None, language, json)
 
 
+def _first(states: list[Path] | None) -> Path | None:
+    return states[0] if states else None
+
+
 class _Source:
     """The records of one school, from terminals and collector together; a record that is in both counts once."""
 
-    def __init__(
-        self, states: list[Path] | None, collector: Path | None, region: str, keys: Path | None
-    ) -> None:
+    def __init__(self, at: StationConfig, states: list[Path] | None, collector: Path | None) -> None:
+        from terminal.app.simulated import laboratory_keys
         from terminal.canteen.facts import Known
         from terminal.canteen.ledger import Ledger
-        from terminal.cli.assemble import laboratory_keys
         from terminal.keys.file import load_file_keys
-        from terminal.policy.document import load_region
+        from terminal.policy.load import load_region
         from terminal.policy.policy import Policy
 
-        self.policy = Policy.of(load_region(region))
+        self.policy = Policy.of(load_region(at.terminal.region_or_demo))
         self.ledger: Ledger = Ledger()
         self.left: dict[int, int] = {}
         self.known: Known | None = None
-        self._keys = load_file_keys(keys or laboratory_keys())
+        self._keys = load_file_keys(at.keys.file or laboratory_keys())
         through = self._read_collector(collector)
-        for place in states or ([DEFAULT_STATE] if collector is None else []):
+        for place in states or ([at.terminal.state] if collector is None else []):
             terminal = self._read_journal(place, through)
             if self.known is None:
                 self.known = self._roster(place, terminal, Known)
@@ -126,7 +143,7 @@ class _Source:
         return through
 
     def _read_journal(self, state: Path, through: dict[int, int]) -> int:
-        from terminal.cli.assemble import journal_reader
+        from terminal.app.station import journal_reader
 
         reader = journal_reader(state, self._keys)
         kept = reader.state()
@@ -138,8 +155,8 @@ class _Source:
         return kept.terminal
 
     def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:
+        from terminal.app.canteen import CANTEEN_FOLDER
         from terminal.canteen.store import CanteenStore
-        from terminal.cli.canteen_desk import CANTEEN_FOLDER
 
         roster = CanteenStore(state / CANTEEN_FOLDER, terminal, self._keys.sealer).load_roster(self.policy)
         return None if roster is None else known(terminal, self.policy, roster, self.ledger)

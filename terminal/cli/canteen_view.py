@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from terminal.app.output import print_json, roubles
 from terminal.canteen.buffet import Sold
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.facts import Known
@@ -15,11 +16,10 @@ from terminal.canteen.issuing import Issued
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import DayReport, Finding
 from terminal.canteen.roster import Roster
-from terminal.cli.output import print_json, roubles
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
+from terminal.policy.document.meals import PAID
 from terminal.policy.policy import Policy
-from terminal.policy.schema_meals import PAID
 from terminal.texts import NP_, translator
 
 WORDS: Final[Mapping[str, str]] = {

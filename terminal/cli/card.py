@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardproto.errors import CardGone
-from terminal.cli.options import DEFAULT_REGION, Json, Keys, Region
-from terminal.errors import ReaderError
+from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
 
 if TYPE_CHECKING:
-    from cardproto.connection import CardConnection
-
-T = TypeVar("T")
+    pass
 
 app = typer.Typer(help="Personalise and read resident cards with laboratory keys.", no_args_is_help=True)
 
@@ -23,13 +18,13 @@ ReaderName = Annotated[
     str,
     typer.Option("--reader", help="pcsc or pcsc:NAME for a real reader, sim:RESIDENT for a software card."),
 ]
-Wait = Annotated[float, typer.Option(min=0, help="Wait so many seconds for a card.")]
 
 
 @app.command()
 def read(
     reader: ReaderName,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    region: Region = None,
     keys: Keys = None,
     wait: Wait = 30,
     json: Json = False,
@@ -37,18 +32,17 @@ def read(
     """Show what a resident card holds. Changes nothing."""
     import secrets
 
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.output import print_json
+    from terminal.app.serve import with_card
+    from terminal.app.simulated import laboratory_keys
     from terminal.cli.card_view import card_content, print_content
-    from terminal.cli.output import print_json
     from terminal.keys.file import load_file_keys
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
 
-    provider = load_file_keys(keys or laboratory_keys())
-    document = load_region(region)
-    number = document.header.region
-    content = with_card(
-        reader, region, keys, wait, lambda card: card_content(card, provider, number, secrets.token_bytes)
-    )
+    at = station_config(config, reader=reader, region=region, keys=keys)
+    provider = load_file_keys(at.keys.file or laboratory_keys())
+    number = load_region(at.terminal.region_or_demo).header.region
+    content = with_card(at, wait, lambda card: card_content(card, provider, number, secrets.token_bytes))
     if json:
         print_json(content)
     else:
@@ -59,7 +53,8 @@ def read(
 def issue(
     resident: Annotated[str, typer.Option(help="Which resident the card is for: see `sim profiles`.")],
     reader: ReaderName = "pcsc",
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    region: Region = None,
     keys: Keys = None,
     wait: Wait = 30,
 ) -> None:
@@ -69,16 +64,14 @@ def issue(
     """
     import secrets
 
-    from terminal.cli.issuing import issue_on
+    from terminal.app.serve import with_card
     from terminal.clock import SystemClock
+    from terminal.lab.issuing import issue_on
 
-    today = SystemClock().now().date()
+    at, today = station_config(config, reader=reader, region=region, keys=keys), SystemClock().now().date()
+    document, own = at.terminal.region_or_demo, at.keys.file
     exchanges = with_card(
-        reader,
-        region,
-        keys,
-        wait,
-        lambda card: issue_on(card, resident, region, keys, today, secrets.token_bytes),
+        at, wait, lambda card: issue_on(card, resident, document, own, today, secrets.token_bytes)
     )
     print(
         f"card issued for {resident}: {exchanges} exchanges; read it with `terminal card read --reader {reader}`"
@@ -91,47 +84,21 @@ def issue_batch(
         Path, typer.Argument(help="CSV with the columns label, profile and, if wanted, purse_minor.")
     ],
     folder: Annotated[Path, typer.Option(help="Where the card image files and the card registry go.")],
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
-    from terminal.cli.card_batch import REGISTRY_FILE
-    from terminal.cli.card_batch import issue_batch as issue_all
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
+    from terminal.lab.issuing import REGISTRY_FILE
+    from terminal.lab.issuing import issue_batch as issue_all
 
-    cards = issue_all(orders, folder, region, keys, SystemClock().now().date(), quiet=json)
+    at = station_config(config, region=region, keys=keys)
+    today = SystemClock().now().date()
+    cards = issue_all(orders, folder, at.terminal.region_or_demo, at.keys.file, today, quiet=json)
     if json:
         print_json({"cards": cards, "folder": str(folder), "registry": str(folder / REGISTRY_FILE)})
     else:
         print(f"{cards} cards are in {folder}, their registry for the collector is {folder / REGISTRY_FILE}")
-
-
-def with_card(reader: str, region: str, keys: Keys, wait_s: float, work: Callable[[CardConnection], T]) -> T:
-    """What `work` makes of the card on the reader; a card that leaves too early is waited for again.
-
-    The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
-    """
-    from terminal.cli.assemble import Station
-    from terminal.cli.serve import reader_for
-    from terminal.clock import SystemClock
-
-    clock = SystemClock()
-    port = reader_for(reader, Station(0, "bus", Path(), region, keys), clock, taps=1).port
-    until = clock.monotonic() + wait_s
-    try:
-        while True:
-            connection = port.wait_for_card(max(0.0, until - clock.monotonic()))
-            if connection is None:
-                raise ReaderError(
-                    f"no card stayed on {port.name} within {wait_s:g} s",
-                    "Lay a card on the reader and try again.",
-                )
-            try:
-                return work(connection)
-            except CardGone:
-                port.release()
-    finally:
-        port.release()
-        port.close()

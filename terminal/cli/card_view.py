@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
+from cardcli.console import ReadableConsole
 from cardproto.connection import CardConnection
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import FILE_PURSE
 from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
-from terminal.cli.output import roubles
+from terminal.app.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
 from terminal.session.open import NotOurs, Randomness, open_channel, open_session
@@ -97,9 +97,7 @@ def _event(event: Event) -> dict[str, Any]:
 
 def print_content(content: dict[str, Any]) -> None:
     """The same for people."""
-    console, rights = Console(), content["rights"]
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console, rights = ReadableConsole(WIDTH), content["rights"]
     console.print(
         f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}"
     )

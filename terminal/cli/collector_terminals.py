@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.collector_office import FOLDER, Folder
-from terminal.cli.options import DEFAULT_STATE, CollectorUrl, Json, Number, State
+from terminal.cli.options import (
+    DEFAULT_COLLECTOR_FOLDER,
+    CollectorFolder,
+    CollectorUrl,
+    Config,
+    Json,
+    Number,
+    State,
+    station_config,
+)
+from terminal.clock import unix_ms
 
 Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
 
 
 def enrol(
     terminal: Numbered,
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     key: Annotated[
         Path | None,
         typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
@@ -27,13 +36,13 @@ def enrol(
 
     A terminal that has a key gets the new one instead; its records stay its own.
     """
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.collector.enrolment import Enrolment, short_of
     from terminal.collector.service import TERMINALS_FOLDER
     from terminal.sync.identity import read_public_key
 
-    enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), int(SystemClock().now().timestamp() * 1000)
+    enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), unix_ms(SystemClock().now())
     if key is not None:
         public = read_public_key(key)
         replaced = enrolment.key_of(terminal) is not None
@@ -56,7 +65,7 @@ def enrol(
 
 def revoke(
     terminal: Numbered,
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
 ) -> None:
     """Let a terminal upload no more, at once. What it has sent stays."""
@@ -67,7 +76,7 @@ def revoke(
 
     if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal):
         raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
-    now_ms = int(SystemClock().now().timestamp() * 1000)
+    now_ms = unix_ms(SystemClock().now())
     _note(folder, now_ms, terminal, "revoked", "", by)
     print(f"terminal {terminal} may not upload any more")
 
@@ -85,17 +94,20 @@ def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str)
 
 def enrol_here(
     code: Annotated[str, typer.Option(help="The code the operator made with `terminal collector enrol`.")],
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    collector: CollectorUrl = "http://127.0.0.1:8470",
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
 ) -> None:
     """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
-    from terminal.cli.assemble import IDENTITY_FILE
-    from terminal.cli.uplink import COLLECTOR_KEY_FILE
+    from terminal.app.station import IDENTITY_FILE
+    from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
     from terminal.sync.enrolment import enrol as ask
     from terminal.sync.identity import load_or_create_key, write_public_key
 
-    key = load_or_create_key(state / IDENTITY_FILE)
-    collector_key = ask(collector, number, key.public_key(), code)
-    write_public_key(state / COLLECTOR_KEY_FILE, collector_key)
-    print(f"terminal {number} is enrolled at {collector}")
+    at = station_config(config, state=state, number=number, collector=collector)
+    folder, url = at.terminal.state, at.collector.url_or_default
+    key = load_or_create_key(folder / IDENTITY_FILE)
+    collector_key = ask(url, at.terminal.number, key.public_key(), code, tls_of(at.collector))
+    write_public_key(folder / COLLECTOR_KEY_FILE, collector_key)
+    print(f"terminal {at.terminal.number} is enrolled at {url}")

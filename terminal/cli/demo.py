@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, Json, Lang
+from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
 
 if TYPE_CHECKING:
-    from terminal.cli.demo_run import DemoResult
+    from terminal.lab.demo.run import DemoResult
 
 
 def demo(
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Keep journals and the collector's database in this folder.")
@@ -26,8 +26,8 @@ def demo(
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """
-    from terminal.cli.demo_table import print_demo
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.lab.demo.table import print_demo
 
     if keep is not None:
         result = _in(keep, seed, quiet=json)
@@ -46,10 +46,11 @@ def _in(folder: Path, seed: int, quiet: bool) -> DemoResult:
     from rich.console import Console
     from rich.progress import Progress
 
-    from terminal.cli.demo_run import play
+    from terminal.lab.demo.run import play
 
     folder.mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("issuing cards", total=None)
         return play(
             folder,

@@ -18,7 +18,7 @@ import typer
 from terminal.cli.options import DEFAULT_REGION, Region
 
 if TYPE_CHECKING:
-    from terminal.cli.desk_session import DeskSession
+    from terminal.lab.desk.session import DeskSession
     from terminal.screen.server import ScreenServer
 
 PORT: Final = 8473
@@ -51,9 +51,12 @@ def desk(
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        with open_desk(folder, region, seed, port, collector=collector) as (server, session):
+        with open_desk(folder, region or DEFAULT_REGION, seed, port, collector=collector) as (
+            server,
+            session,
+        ):
             if scene:
-                from terminal.cli.desk_scene import arrange
+                from terminal.lab.desk.scene import arrange
 
                 arrange(session)
             print(f"The desk is open: {server.url}/  (Ctrl-C closes it)", flush=True)
@@ -69,10 +72,10 @@ def open_desk(
     """A desk that serves its page until the block ends. Raises `RegionDocumentError` or `PortInUse`."""
     from starlette.applications import Starlette
 
-    from terminal.cli.desk_passengers import Passengers
-    from terminal.cli.desk_routes import DeskRoutes
-    from terminal.cli.desk_session import DeskSession
-    from terminal.cli.desk_storm import StormWatch
+    from terminal.lab.desk.passengers import Passengers
+    from terminal.lab.desk.routes import DeskRoutes
+    from terminal.lab.desk.session import DeskSession
+    from terminal.lab.desk.storm import StormWatch
     from terminal.screen.server import ScreenServer
 
     passengers, storm = Passengers(), StormWatch()

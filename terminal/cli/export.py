@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, Keys
+from cardcli.output import data_output
+from terminal.cli.options import Config, Keys, station_config
 
 if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
     from terminal.cli.export_sources import Sources
-    from terminal.export.taps import Tap
+    from terminal.journal.taps import Tap
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Write what the journal says as tables; nothing is changed.", no_args_is_help=True)
@@ -52,6 +54,7 @@ class Report(StrEnum):
 
 @app.command()
 def tides(
+    config: Config = None,
     state: States = None,
     collector: Collector = None,
     region: Regions = None,
@@ -59,15 +62,16 @@ def tides(
     out: Out = None,
 ) -> None:
     """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
-    from terminal.cli.assemble import laboratory_keys
+    from terminal.app.simulated import laboratory_keys
     from terminal.cli.export_sources import Sources
-    from terminal.export.table import write_table
-    from terminal.export.taps import End
+    from terminal.export.reports import write_table
     from terminal.export.tides import FIELDS, fare_transaction
+    from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
 
-    policies, sources = _policies(region), Sources(state, collector, keys)
-    provider = load_file_keys(keys or laboratory_keys())
+    at = _station(config, state, collector, keys)
+    policies, sources = _policies(at, region), Sources(at, state, collector)
+    provider = load_file_keys(at.keys.file or laboratory_keys())
 
     unknown = 0
 
@@ -93,6 +97,7 @@ def tides(
 @app.command("csv")
 def table(
     report: Annotated[Report, typer.Argument(help="Per day and product, or per shift.")],
+    config: Config = None,
     state: States = None,
     collector: Collector = None,
     region: Regions = None,
@@ -101,10 +106,17 @@ def table(
 ) -> None:
     """Write the report of every service day, or of every shift; the last row is the total of all others."""
     from terminal.cli.export_sources import Sources
-    from terminal.export.reports import DAY_FIELDS, SHIFT_FIELDS, DayReport, shift_report, shift_rows
-    from terminal.export.table import write_table
+    from terminal.export.reports import (
+        DAY_FIELDS,
+        SHIFT_FIELDS,
+        DayReport,
+        shift_report,
+        shift_rows,
+        write_table,
+    )
 
-    policies, sources = _policies(region), Sources(state, collector, keys)
+    at = _station(config, state, collector, keys)
+    policies, sources = _policies(at, region), Sources(at, state, collector)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
         day = DayReport(policy)
@@ -124,11 +136,20 @@ def table(
     _done(len(rows), out)
 
 
-def _policies(regions: list[str] | None) -> dict[str, Policy]:
-    from terminal.policy.document import load_region
+def _station(
+    config: Path | None, states: list[Path] | None, collector: Path | None, keys: Path | None
+) -> StationConfig:
+    """Whose journal is read where no folder is given, and with which keys; a collector's rows need none."""
+    if collector is not None and keys is None:
+        return station_config(config)
+    return station_config(config, state=states[0] if states else None, keys=keys)
+
+
+def _policies(at: StationConfig, regions: list[str] | None) -> dict[str, Policy]:
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
-    policies = [Policy.of(load_region(region)) for region in regions or [DEFAULT_REGION]]
+    policies = [Policy.of(load_region(region)) for region in regions or [at.terminal.region_or_demo]]
     return {policy.tariff: policy for policy in policies}
 
 
@@ -146,7 +167,7 @@ def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
 
 
 def _taps(sources: Sources) -> Iterator[Tap]:
-    from terminal.export.taps import taps
+    from terminal.journal.taps import taps
 
     for journal in sources.journals():
         yield from taps(journal.terminal, journal.rows, journal.settled)
@@ -157,7 +178,7 @@ def _output(out: Path | None) -> Iterator[TextIO]:
     from terminal.errors import TerminalError
 
     if out is None:
-        yield sys.stdout
+        yield data_output()
         return
     try:
         with out.open("w", encoding="utf-8", newline="") as stream:

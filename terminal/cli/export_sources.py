@@ -7,21 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from terminal.cli.assemble import journal_reader
-from terminal.cli.options import DEFAULT_STATE
+from terminal.app.config.settings import StationConfig
+from terminal.app.station import journal_reader
 from terminal.collector import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore, StoredRecord
 from terminal.errors import CollectorError, TerminalError
-from terminal.export.taps import NOWHERE_SETTLED, End
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
-
-ENDS: Mapping[reconcile.End, End] = {
-    reconcile.End.COMMITTED: End.COMMITTED,
-    reconcile.End.NOT_COMMITTED: End.NOT_COMMITTED,
-    reconcile.End.OPEN: End.OPEN,
-}
+from terminal.journal.taps import NOWHERE_SETTLED, End
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +29,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The folders of terminals (var/terminal when none is given), or of one collector."""
+    """The folders of terminals (that of `at` when none is given), or of one collector. The keys of `at` open the
+    terminals' sealed journals.
+    """
 
+    at: StationConfig
     states: list[Path] | None
     collector: Path | None
-    keys: Path | None = None
-    """As `--keys`: opens the terminals' sealed journals."""
 
     def journals(self) -> Iterator[Rows]:
         """Terminal after terminal; a row of newer software is passed over.
@@ -52,8 +47,8 @@ class Sources:
         if self.collector is not None:
             yield from _held_by(self.collector)
             return
-        for state in self.states or [DEFAULT_STATE]:
-            reader = journal_reader(state, self.keys)
+        for state in self.states or [self.at.terminal.state]:
+            reader = journal_reader(state, self.at.keys.file)
             rows = ((row.sequence, row.body) for row in reader.all_rows())
             yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
 
@@ -66,7 +61,7 @@ def _held_by(folder: Path) -> Iterator[Rows]:
     try:
         settled: dict[int, dict[int, End]] = {}
         for (terminal, sequence), end in reconcile.ends(store.records(), CardRegistry()).items():
-            settled.setdefault(terminal, {})[sequence] = ENDS[end]
+            settled.setdefault(terminal, {})[sequence] = end
         for terminal, records in groupby(store.records(), key=_terminal_of):
             rows = ((record.sequence, record.body) for record in records)
             yield Rows(terminal, _readable(rows), settled.get(terminal, {}))

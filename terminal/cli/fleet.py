@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from terminal.cli.options import Json
+from terminal.clock import unix_ms
 from terminal.errors import CollectorError
 
 app = typer.Typer(
@@ -70,7 +71,7 @@ def gateway(
 ) -> None:
     """Receive batches, make them durable in JetStream and acknowledge them signed, until Ctrl-C or SIGTERM."""
     _needs_extra()
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
     from terminal.collector.fleet.settings import StreamSettings
 
@@ -98,7 +99,7 @@ def consumer(
 ) -> None:
     """Copy batches from JetStream into PostgreSQL, until Ctrl-C or SIGTERM; any number of these may run."""
     _needs_extra()
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.collector.fleet.server import run_consumer
     from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 
@@ -124,7 +125,7 @@ def report(
     _needs_extra()
     import msgspec
 
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
     from terminal.clock import SystemClock
     from terminal.collector.fleet import database as fleet
     from terminal.collector.reconcile import reconcile
@@ -132,7 +133,7 @@ def report(
 
     cards = CardRegistry.load(registry) if registry else CardRegistry()
     result = reconcile(fleet.records(database), cards)
-    fleet.keep_findings(database, result.findings, int(SystemClock().now().timestamp() * 1000))
+    fleet.keep_findings(database, result.findings, unix_ms(SystemClock().now()))
     alarms = fleet.alarms(database)
     if json:
         terminals = {str(number): msgspec.to_builtins(t) for number, t in result.terminals.items()}

@@ -6,19 +6,20 @@ from typing import Final
 
 import typer
 
-from terminal.cli.options import DEFAULT_STATE, Json, State
+from terminal.cli.options import Config, Json, State, station_config
 
 MARKS: Final = ("ok", "LOOK", "OUT OF ORDER")
 
 
-def health(state: State = DEFAULT_STATE, json: Json = False) -> None:
+def health(config: Config = None, state: State = None, json: Json = False) -> None:
     """Look at a terminal, running or not. Exit code 0: all well; 1: somebody must look soon; 2: out of order."""
-    from terminal.cli.assemble import JOURNAL_FILE
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import JOURNAL_FILE
     from terminal.clock import SystemClock
     from terminal.operations.health import examine
 
-    found = examine(state, state / JOURNAL_FILE, SystemClock().now())
+    folder = station_config(config, state=state).terminal.state
+    found = examine(folder, folder / JOURNAL_FILE, SystemClock().now())
     if json:
         checks = {
             check.name: {

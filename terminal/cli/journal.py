@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from terminal.cli import recompute
-from terminal.cli.options import DEFAULT_STATE, Json, Keys, Number, State
+from terminal.cli.options import Config, Json, Keys, Number, State, station_config
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Look at a terminal's journal; only upgrade, downgrade and wipe-key write.", no_args_is_help=True
 )
-app.command("recompute")(recompute.recompute)
 
 
 @app.command()
 def show(
-    state: State = DEFAULT_STATE,
+    config: Config = None,
+    state: State = None,
     after: Annotated[int, typer.Option(min=0, help="Start after this sequence number.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 1000,
     last: Annotated[int, typer.Option(min=0, help="Only the newest so many records.")] = 0,
@@ -35,11 +34,14 @@ def show(
     json: Json = False,
 ) -> None:
     """Print the journal's records, one per line. What cannot be read is shown as such; then the exit code is 26."""
-    from terminal.cli.assemble import journal_reader
+    from terminal.app.station import journal_reader
     from terminal.errors import JournalUnreadable
 
+    at = station_config(config, state=state, keys=keys)
     unreadable = printed = 0
-    for sequence, what, fields in _records(_rows(journal_reader(state, keys), after, last)):
+    for sequence, what, fields in _records(
+        _rows(journal_reader(at.terminal.state, at.keys.file), after, last)
+    ):
         if kind and what not in kind:
             continue
         unreadable += what == UNREADABLE
@@ -82,7 +84,7 @@ def _records(rows: Iterator[Row | BrokenRow]) -> Iterator[tuple[int, str, dict[s
 
 
 def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) -> None:
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     if json:
         print_json({"sequence": sequence, "kind": kind, **fields})
@@ -93,7 +95,8 @@ def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) 
 
 @app.command()
 def verify(
-    state: State = DEFAULT_STATE,
+    config: Config = None,
+    state: State = None,
     identity: Annotated[
         list[Path] | None,
         typer.Option(
@@ -109,13 +112,15 @@ def verify(
     """
     from dataclasses import asdict
 
-    from terminal.cli.assemble import journal_file, journal_key
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_key
     from terminal.errors import JournalDamaged
     from terminal.journal.verify import verify as check
 
-    path = journal_file(state)
-    found = check(path, journal_key(path, keys), _identities(state, identity))
+    at = station_config(config, state=state, keys=keys)
+    folder = at.terminal.state
+    path = journal_file(folder)
+    found = check(path, journal_key(path, at.keys.file), _identities(folder, identity))
     if json:
         print_json({"ok": found.ok, **asdict(found)})
     elif found.ok:
@@ -126,13 +131,13 @@ def verify(
             print(f"{found.unreadable} records are of newer software")
     if found.problem is not None:
         raise JournalDamaged(
-            f"the journal in {state} is damaged: {found.problem}",
+            f"the journal in {folder} is damaged: {found.problem}",
             "Keep the file for the auditor and put the terminal on a new journal.",
         )
 
 
 def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]:
-    from terminal.cli.assemble import IDENTITY_FILE
+    from terminal.app.station import IDENTITY_FILE
     from terminal.sync.identity import public_path, read_public_key
 
     own = public_path(state / IDENTITY_FILE)
@@ -141,15 +146,17 @@ def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]
 
 
 @app.command()
-def status(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
+def status(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
-    from terminal.cli.assemble import journal_file, journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
     from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
 
-    path = journal_file(state)
-    reader = journal_reader(state, keys)
+    at = station_config(config, state=state, keys=keys)
+    folder = at.terminal.state
+    path = journal_file(folder)
+    reader = journal_reader(folder, at.keys.file)
     known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
     fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
     told = {
@@ -175,7 +182,7 @@ def status(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) 
         for name, value in told.items():
             print(f"  {name:<22} {value}")
     if fill.level is Level.FULL:
-        raise JournalFull(f"the journal in {state} is {fill}", ADVICE)
+        raise JournalFull(f"the journal in {folder} is {fill}", ADVICE)
 
 
 def _size(path: Path) -> int:
@@ -183,14 +190,17 @@ def _size(path: Path) -> int:
 
 
 @app.command()
-def upgrade(state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False) -> None:
+def upgrade(
+    config: Config = None, state: State = None, number: Number = None, keys: Keys = None, json: Json = False
+) -> None:
     """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
-    from terminal.cli.assemble import journal_file, open_journal
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_file, open_journal
     from terminal.journal.database import SCHEMA_VERSION, schema_of
 
-    before = schema_of(journal_file(state))
-    with open_journal(state, number, keys) as journal:
+    at = station_config(config, state=state, number=number, keys=keys)
+    before = schema_of(journal_file(at.terminal.state))
+    with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
         head = journal.head.sequence
     if json:
         print_json({"from": before, "to": SCHEMA_VERSION, "last": head})
@@ -203,14 +213,15 @@ def upgrade(state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None,
 
 
 @app.command()
-def downgrade(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = False) -> None:
+def downgrade(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
     """Write the journal in the form of the software before this one. It is then no longer sealed."""
-    from terminal.cli.assemble import journal_file, journal_key
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_file, journal_key
     from terminal.journal.rewrite import downgrade as take_back
 
-    path = journal_file(state)
-    found = take_back(path, journal_key(path, keys))
+    at = station_config(config, state=state, keys=keys)
+    path = journal_file(at.terminal.state)
+    found = take_back(path, journal_key(path, at.keys.file))
     if json:
         print_json({"to": 1, "rows": found.rows, "last": found.head.sequence})
     else:
@@ -222,17 +233,18 @@ def downgrade(state: State = DEFAULT_STATE, keys: Keys = None, json: Json = Fals
 
 @app.command("wipe-key")
 def wipe_key(
-    state: State = DEFAULT_STATE,
+    config: Config = None,
+    state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. For the housing contact.")] = False,
 ) -> None:
     """Destroy the key of the journal: nobody can read its records again, sent or not (D-07)."""
     import sys
 
-    from terminal.cli.assemble import journal_file
+    from terminal.app.station import journal_file
     from terminal.journal.key_file import wipe_key as wipe
     from terminal.journal.lock import FileLock
 
-    path = journal_file(state)
+    path = journal_file(station_config(config, state=state).terminal.state)
     print(
         "Lost for good: every record the collector does not hold yet, the totals of the open shift, and what is known "
         "of taps whose end is open. Money on cards is not touched.",

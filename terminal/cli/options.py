@@ -1,21 +1,53 @@
-"""Options that several commands share, with the same words and defaults everywhere."""
+"""Options that several commands share, with the same words everywhere, and the station they are about.
+
+What an option does not say, `terminal.toml` says (`station_config`), and what that does not say has a default.
+"""
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cardcli.output import shows_cyrillic
+from terminal.app.config.read import VARIABLE, configured
+from terminal.app.config.rules import require_known_reader, require_own
+from terminal.app.config.settings import (
+    DEFAULT_COLLECTOR,
+    DEFAULT_LANGUAGE,
+    DEFAULT_REGION,
+    DEFAULT_STATE,
+    StationConfig,
+)
 from terminal.texts import languages
 
-DEFAULT_STATE: Final = Path("var/terminal")
-DEFAULT_LANGUAGE: Final = "ru"
-DEFAULT_SCREEN_PORT: Final = 8480
-DEFAULT_CONSOLE_PORT: Final = 8481
-DEFAULT_REGION: Final = "demo"
-DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
+if TYPE_CHECKING:
+    from terminal.app.station import Station
+
+__all__ = ["DEFAULT_COLLECTOR", "DEFAULT_LANGUAGE", "DEFAULT_REGION", "DEFAULT_STATE"]
+
+LABORATORY: Final = "laboratory"
+"""For `--keys`: the public laboratory keys, by name."""
+_PLACES: Final = {
+    "state": ("terminal", "state"),
+    "number": ("terminal", "number"),
+    "profile": ("terminal", "profile"),
+    "region": ("terminal", "region"),
+    "language": ("terminal", "language"),
+    "laboratory": ("terminal", "laboratory"),
+    "reader": ("reader", "name"),
+    "taps": ("reader", "taps"),
+    "pace": ("reader", "pace_s"),
+    "keys": ("keys", "file"),
+    "collector": ("collector", "url"),
+    "tls_ca": ("collector", "tls_ca"),
+    "tls_cert": ("collector", "tls_cert"),
+    "tls_key": ("collector", "tls_key"),
+}
+"""Where each option stands in `terminal.toml`."""
 
 
 class ProfileName(StrEnum):
@@ -25,6 +57,59 @@ class ProfileName(StrEnum):
     CANTEEN = "canteen"
 
 
+def station_config(config: Path | None, **given: object) -> StationConfig:
+    """The station a command is about: its options by their names here, else `terminal.toml`, else the defaults.
+
+    A command that names `keys` or `region` needs them: they are demanded where a real reader serves (`require_own`).
+    Raises `ConfigError`.
+    """
+    found = configured(config, options_of(**given)).config
+    if found.reader.name is not None:
+        require_known_reader(found.reader.name)
+    parts = tuple(part for part in ("keys", "region") if part in given)
+    if parts:
+        require_own(found, parts, real_reader=_real_reader(found, given.get("reader")))
+    return found
+
+
+def canteen_station(
+    config: Path | None, state: Path | None, number: int | None, region: str | None, keys: Path | None
+) -> Station:
+    """The canteen terminal that a canteen command is about; raises as `station_config`."""
+    from terminal.app.station import station_of
+
+    profile = ProfileName.CANTEEN.value
+    return station_of(
+        station_config(config, profile=profile, state=state, number=number, region=region, keys=keys)
+    )
+
+
+def options_of(**given: object) -> dict[str, dict[str, object]]:
+    """The options that were given, by table and key of the file and in its types."""
+    options: dict[str, dict[str, object]] = {}
+    for name, value in _named(given).items():
+        table, key = _PLACES[name]
+        options.setdefault(table, {})[key] = value
+    return options
+
+
+def _named(given: dict[str, object]) -> dict[str, object]:
+    named = {name: value for name, value in given.items() if value not in (None, False)}
+    if named.get("keys") == Path(LABORATORY):
+        named |= {"keys": None, "laboratory": True}
+    return named
+
+
+def _real_reader(config: StationConfig, asked: object) -> bool:
+    """Whether a real reader is asked for, configured, or was used in the terminal's folder."""
+    if asked is not None or not config.reader.simulated:
+        return not config.reader.simulated
+    from terminal.operations.status import read_status
+
+    said = read_status(config.terminal.state)
+    return said is not None and said.real_reader
+
+
 def known_language(language: str) -> str:
     """`language` if there is a catalogue for it, else the command ends with the languages there are."""
     if language not in languages():
@@ -32,24 +117,64 @@ def known_language(language: str) -> str:
     return language
 
 
+def shown_language(context: typer.Context, language: str) -> str:
+    """English where Russian was not asked for and standard output cannot show it; said in a line on stderr."""
+    source = context.get_parameter_source("language")
+    asked = source is not None and source.name != "DEFAULT"
+    if asked or context.params.get("json") or language != DEFAULT_LANGUAGE or shows_cyrillic():
+        return language
+    print(
+        f"terminal: {sys.stdout.encoding} shows no Cyrillic: English is used; --language ru spells Russian in Latin",
+        file=sys.stderr,
+    )
+    return "en"
+
+
+def _else(default: object) -> str:
+    return f"from terminal.toml, else {default}"
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Configuration file of the terminal.",
+        show_default=f"${VARIABLE}, ./terminal.toml, /etc/resident-terminal/terminal.toml",
+    ),
+]
 State = Annotated[
-    Path,
-    typer.Option("--state", help="Folder of this terminal: journal, identity key, collector's public key."),
+    Path | None,
+    typer.Option(
+        "--state",
+        help="Folder of this terminal: journal, identity key, collector's public key.",
+        show_default=_else(DEFAULT_STATE),
+    ),
 ]
 Number = Annotated[
-    int, typer.Option("--number", min=1, max=0xFFFFFF, help="Terminal number; stands in every record.")
+    int | None,
+    typer.Option(
+        "--number",
+        min=1,
+        max=0xFFFFFF,
+        help="Terminal number; stands in every record.",
+        show_default=_else(1),
+    ),
 ]
 Region = Annotated[
-    str, typer.Option("--region", help="Region document: a TOML file, or the name of a bundled one.")
+    str | None,
+    typer.Option(
+        "--region",
+        help="Region document: a TOML file, or the name of a bundled one.",
+        show_default=_else(DEFAULT_REGION),
+    ),
 ]
 Keys = Annotated[
     Path | None,
     typer.Option(
-        "--keys", help="Laboratory key file; without it the simulator's own laboratory keys are used."
+        "--keys",
+        help="Key file; `laboratory` for the simulator's public keys, which a real reader does not take unasked.",
+        show_default=_else("the laboratory's"),
     ),
-]
-DenyList = Annotated[
-    Path | None, typer.Option("--deny-list", help="Deny list file; without it nobody is on it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 Lang = Annotated[
@@ -61,59 +186,19 @@ Lang = Annotated[
         parser=known_language,
     ),
 ]
-CollectorUrl = Annotated[str, typer.Option("--collector", help="Address of the collector.")]
-SecondLanguage = Annotated[
+ShownLang = Annotated[
     str,
     typer.Option(
-        help="Another language on the display, smaller, under the first.",
+        "--language",
+        help="Language of what is printed.",
         metavar=f"[{'|'.join(languages())}]",
-        parser=lambda language: known_language(language) if language else "",
+        parser=known_language,
+        callback=shown_language,
     ),
 ]
-Screen = Annotated[
-    bool, typer.Option("--screen", help="Serve the passenger display for a browser on this machine.")
-]
-ScreenPort = Annotated[
-    int, typer.Option(min=0, max=0xFFFF, help="Where --screen is served on 127.0.0.1; 0 takes any free port.")
-]
-Pace = Annotated[
-    float | None,
-    typer.Option(
-        min=0.2,
-        help="Simulated reader: a card every so many seconds, in turn and again, until stopped or --taps.",
-    ),
-]
-Console = Annotated[
-    bool, typer.Option("--console", help="Serve the operator's console for a browser on this machine.")
-]
-ConsolePort = Annotated[
-    int, typer.Option(min=0, max=0xFFFF, help="Where --console is served; 0 takes any free port.")
-]
-ConsoleHost = Annotated[
-    str,
-    typer.Option(
-        help="Serve --console on this address instead of 127.0.0.1: only in a network nobody else is in."
-    ),
-]
-TypedSignIn = Annotated[
-    bool | None,
-    typer.Option(
-        "--typed-sign-in/--card-sign-in",
-        help="Whether a staff number and PIN will do without the service card; default: in a canteen, not in a bus.",
-    ),
-]
-ConsoleIdle = Annotated[
-    int,
-    typer.Option(
-        min=1, max=24 * 60, help="Minutes without use after which --console asks for the PIN again."
-    ),
-]
-Vehicle = Annotated[str, typer.Option(help="The vehicle as receipts name it (bus).")]
-Receipts = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of the stand-in for a fiscal adapter: tickets and requests; default: in --state."
-    ),
+CollectorUrl = Annotated[
+    str | None,
+    typer.Option("--collector", help="Address of the collector.", show_default=_else(DEFAULT_COLLECTOR)),
 ]
 TlsCa = Annotated[
     Path | None,
@@ -126,3 +211,6 @@ TlsCert = Annotated[
 TlsKey = Annotated[
     Path | None, typer.Option("--tls-key", help="Its private key (PEM), if not in the same file.")
 ]
+Wait = Annotated[float, typer.Option(min=0, help="Wait so many seconds for a card.")]
+CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
+DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, Json, Lang
-from terminal.cli.policy_gtfs import import_gtfs
+from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
 
 if TYPE_CHECKING:
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
 app = typer.Typer(help="Check, try out and explain region documents.", no_args_is_help=True)
-app.command("import-gtfs")(import_gtfs)
 
 Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a bundled one.")]
 
@@ -34,7 +32,7 @@ class SchemaName(StrEnum):
 def check(doc: Document, json: Json = False) -> None:
     """Read a region document and say what is in it, or what is wrong, where, and what to change."""
     from terminal.cli.policy_view import show_document
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
 
     show_document(load_region(doc), json)
 
@@ -94,7 +92,7 @@ def explain(
             help="FILE, or FILE#3 for its third scenario, or FILE#3.2 for the second tap of that."
         ),
     ],
-    language: Lang = DEFAULT_LANGUAGE,
+    language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
     """Tell each decision of a scenario step by step: which rule, what it looked at, what it did."""
@@ -115,7 +113,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of region documents or of scenario files, for editors and other programs."""
     from terminal.errors import TerminalError
-    from terminal.scenario.json_schema import SCHEMAS, schema_text, write_schemas
+    from terminal.scenario.schema import SCHEMAS, schema_text, write_schemas
 
     if write is not None:
         for path in write_schemas(write):
@@ -128,7 +126,7 @@ def schema(
 
 
 def _policy(doc: str) -> Policy:
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
     return Policy.of(load_region(doc))

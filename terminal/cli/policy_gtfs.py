@@ -37,7 +37,7 @@ def import_gtfs(
     """Check the fares of a GTFS feed and write them for a region document. Lists what is ignored."""
     import sys
 
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
     from terminal.policy.gtfs.importer import FeedRefused, import_feed
 
     try:
@@ -60,17 +60,15 @@ def import_gtfs(
 def _write(out: Path, imported: Imported) -> str:
     """Write the tables, whole or not at all; returns the hash that pins them."""
     import hashlib
-    import os
 
     import msgspec
 
     from terminal.errors import FeedError
+    from terminal.files import SHARED, replace_file
 
     content = msgspec.json.encode(imported.tables)
-    unfinished = out.with_name(out.name + ".new")
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, out)
+        replace_file(out, content, SHARED)
     except OSError as error:
         raise FeedError(
             f"{out} cannot be written: {error}", "Name a file in a folder you may write to."

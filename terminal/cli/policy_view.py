@@ -7,10 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from terminal.cli.output import print_json, roubles
+from terminal.app.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.policy import Policy
-from terminal.policy.schema import RegionDocument
 from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
 from terminal.scenario.play import play

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Number, Region, State
-from terminal.policy.schema_base import Mode
+from terminal.cli.options import (
+    Config,
+    Json,
+    Keys,
+    Number,
+    Region,
+    State,
+    station_config,
+)
+from terminal.policy.base import Mode
 
 if TYPE_CHECKING:
+    from terminal.policy.document.schema import Receipts, RegionDocument
     from terminal.policy.policy import Policy
-    from terminal.policy.schema import RegionDocument
-    from terminal.policy.schema_receipts import Receipts
 
 app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_is_help=True)
 
@@ -38,18 +45,19 @@ def sell(
     to_zone: Annotated[int, typer.Option(min=0, help="Zone ridden to, 0: not said.")] = 0,
     vehicle: Vehicle = "",
     to: Folder = DEFAULT_FOLDER,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
-    from terminal.cli.assemble import open_journal
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.decision.outcome import TapContext
-    from terminal.policy.document import load_region, require_in_force
+    from terminal.policy.load import load_region, require_in_force
     from terminal.policy.policy import Policy
     from terminal.receipt.counter import sell_for_cash
     from terminal.receipt.folder import ReceiptFolder
@@ -57,14 +65,15 @@ def sell(
     from terminal.receipt.request import Means
 
     now = SystemClock().now()
-    document = load_region(region)
+    at = station_config(config, state=state, number=number, region=region, keys=keys)
+    document = load_region(at.terminal.region_or_demo)
     require_in_force(document, now)
     receipts, adapter = _receipts(document), ReceiptFolder(to)
-    with open_journal(state, number, keys) as journal:
+    with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
         shift = journal.open_shift
         context = TapContext(
             profile="bus",
-            terminal=number,
+            terminal=at.terminal.number,
             sequence=journal.next_sequence,
             shift_open=shift is not None,
             shift=shift.shift if shift else 0,
@@ -75,7 +84,7 @@ def sell(
             to_zone=to_zone,
             position_manual=bool(zone or to_zone),
         )
-        sold = sell_for_cash(journal, Policy.of(document), context, persons, now, vehicle)
+        sold = sell_for_cash(journal, Policy.of(document), context, persons, now, vehicle or at.vehicle.name)
     hand_over(adapter, sold, receipts, document.header.currency, Means(printer=True))
     if json:
         print_json({"ticket": sold.ticket_id, "persons": persons, "sum_minor": sold.sum_minor})
@@ -89,30 +98,32 @@ def send(
     vehicle: Vehicle = "",
     printer: Printer = False,
     display: Display = False,
-    state: State = DEFAULT_STATE,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
-    from terminal.cli.assemble import journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_reader
     from terminal.clock import SystemClock
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
     from terminal.receipt.folder import ReceiptFolder
     from terminal.receipt.hand_over import hand_over
     from terminal.receipt.request import Means
     from terminal.receipt.sales import sales
 
-    document = load_region(region)
+    at = station_config(config, state=state, region=region, keys=keys)
+    document = load_region(at.terminal.region_or_demo)
     receipts, adapter = _receipts(document), ReceiptFolder(to)
     policy, today = Policy.of(document), SystemClock().now()
     means = Means(printer=printer, display=display)
-    reader = journal_reader(state, keys)
+    reader = journal_reader(at.terminal.state, at.keys.file)
     counts = {"sales": 0, "requests": 0, "new": 0, "late": 0}
     rows = ((row.sequence, row.record) for row in reader.all_rows())
-    for sale in sales(reader.state().terminal, rows, vehicle):
+    for sale in sales(reader.state().terminal, rows, vehicle or at.vehicle.name):
         counts["sales"] += 1
         accepted = hand_over(adapter, sale, receipts, document.header.currency, means)
         counts["requests"] += accepted is not None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, State
+from terminal.cli.options import Config, Json, Keys, State, station_config
+from terminal.clock import from_unix_ms
 
 if TYPE_CHECKING:
-    from terminal.canteen.replay import Replay
+    from terminal.app.config.settings import StationConfig
+    from terminal.canteen.facts import Replay
     from terminal.decision.outcome import TapContext
     from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
     from terminal.journal.reader import JournalReader
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def recompute(
-    state: State = DEFAULT_STATE,
+    config: Config = None,
+    state: State = None,
     region: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,13 +42,14 @@ def recompute(
 
     Ends with code 24 when a record does not follow from what is recorded with it.
     """
-    from terminal.cli.assemble import journal_reader
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
+    from terminal.app.station import journal_reader
     from terminal.errors import ChargesDiffer
 
-    policies = _policies(region or [DEFAULT_REGION])
-    reader = journal_reader(state, keys)
-    replay = _replay(state, reader, next(iter(policies.values())), keys) if roster else None
+    at = station_config(config, state=state, keys=keys)
+    policies = _policies(region or [at.terminal.region_or_demo])
+    reader = journal_reader(at.terminal.state, at.keys.file)
+    replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
     for sequence, found in charges_again(reader, policies, replay):
         if isinstance(found, str):
@@ -111,25 +115,25 @@ def _deviations(
 
 
 def _policies(regions: list[str]) -> dict[str, Policy]:
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
     policies = [Policy.of(load_region(region)) for region in regions]
     return {policy.tariff: policy for policy in policies}
 
 
-def _replay(state: Path, reader: JournalReader, policy: Policy, keys: Path | None) -> Replay:
+def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
-    from terminal.canteen.replay import Replay
-    from terminal.cli.assemble import Station
-    from terminal.cli.canteen_desk import store_of
+    from terminal.app.canteen import store_of
+    from terminal.app.station import station_of
+    from terminal.canteen.facts import Replay
     from terminal.errors import RosterError
 
     kept = reader.state()
-    station = Station(kept.terminal, "canteen", state, DEFAULT_REGION, keys)
+    station = replace(station_of(at), number=kept.terminal)
     roster = store_of(station, station.load_keys()).load_roster(policy)
     if roster is None:
-        raise RosterError(f"there is no roster in {state}", "Leave --roster out.")
+        raise RosterError(f"there is no roster in {station.state}", "Leave --roster out.")
     if kept.base.sequence:
         raise RosterError(
             "the journal no longer holds its first rows, so what pupils had eaten is not known",
@@ -186,11 +190,11 @@ def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:
 
 
 def _moment(record: AnyRecord) -> datetime:
-    return datetime.fromtimestamp(record.at_ms / 1000, UTC)
+    return from_unix_ms(record.at_ms)
 
 
 def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
     if json:
         print_json({"sequence": sequence, **told})

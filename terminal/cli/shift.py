@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_STATE, Json, Keys, Number, ProfileName, State
+from terminal.cli.options import Config, Json, Keys, Number, ProfileName, State, station_config
 
 app = typer.Typer(help="Open and close the shift of a terminal that is not running.", no_args_is_help=True)
 
@@ -14,20 +14,26 @@ app = typer.Typer(help="Open and close the shift of a terminal that is not runni
 @app.command("open")
 def open_shift(
     operator: Annotated[str, typer.Option(help="Reference of the service card, never a name.")],
-    profile: Annotated[ProfileName, typer.Option(help="What the terminal is.")] = ProfileName.BUS,
+    profile: Annotated[
+        ProfileName | None,
+        typer.Option(help="What the terminal is.", show_default="from terminal.toml, else bus"),
+    ] = None,
     route: Annotated[int, typer.Option(min=0, max=0x7FFF, help="Route number (bus).")] = 0,
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction of the trip (bus).")] = 0,
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
     keys: Keys = None,
 ) -> None:
     """Open a shift: from now on taps are accepted."""
-    from terminal.cli.assemble import open_journal
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.shift import open_shift as begin
 
-    with open_journal(state, number, keys) as journal:
-        opened = begin(journal, SystemClock().now(), operator, profile.value, route, direction)
+    at = station_config(config, profile=profile and profile.value, state=state, number=number, keys=keys)
+    with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
+        kind = at.terminal.profile or ProfileName.BUS.value
+        opened = begin(journal, SystemClock().now(), operator, kind, route, direction)
     print(
         f"shift {opened.shift} is open: {opened.profile}, route {opened.route}, direction {opened.direction}"
     )
@@ -35,15 +41,16 @@ def open_shift(
 
 @app.command("close")
 def close_shift(
-    state: State = DEFAULT_STATE, number: Number = 1, keys: Keys = None, json: Json = False
+    config: Config = None, state: State = None, number: Number = None, keys: Keys = None, json: Json = False
 ) -> None:
     """Close the shift and print its totals (T-66)."""
-    from terminal.cli.assemble import open_journal
-    from terminal.cli.output import print_json, print_totals
+    from terminal.app.output import print_json, print_totals
+    from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.shift import close_shift as end
 
-    with open_journal(state, number, keys) as journal:
+    at = station_config(config, state=state, number=number, keys=keys)
+    with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
         closed = end(journal, SystemClock().now())
     if json:
         print_json({"shift": closed.shift, **closed.totals})

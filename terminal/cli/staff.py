@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.card import Wait
-from terminal.cli.options import DEFAULT_REGION, DEFAULT_STATE, Json, Keys, Region, State
+from terminal.cli.options import (
+    Config,
+    Json,
+    Keys,
+    Region,
+    State,
+    Wait,
+    station_config,
+)
 from terminal.screen.console.roles import Role
 
 if TYPE_CHECKING:
     from cardproto.connection import CardConnection
+    from terminal.app.config.settings import StationConfig
     from terminal.screen.console.attempts import Attempts
     from terminal.screen.console.staff import Member, StaffList
 
@@ -39,23 +46,25 @@ def add(
     card: CardReader = None,
     no_pin: NoPin = False,
     wait: Wait = 30,
-    state: State = DEFAULT_STATE,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Put somebody on the staff list; asks for the PIN."""
     from terminal.errors import StaffError
     from terminal.screen.console.staff import Member
 
-    staff = _list(state)
+    at = station_config(config, reader=card, state=state, region=region, keys=keys)
+    staff = _list(at)
     if staff.get(ref) is not None:
         raise StaffError(
             f"{ref} is on the staff list already", "Remove him first, or see `terminal staff pin`."
         )
     staff.put(Member(ref=ref, role=role))  # refuses a wrong reference before anybody types a PIN
     try:
-        reference = _card(card, wait, region, keys) if card else ""
-        staff.put(Member(ref=ref, role=role, pin="" if no_pin else _ask_pin(keys), card=reference))
+        reference = _card(at, wait) if card else ""
+        staff.put(Member(ref=ref, role=role, pin="" if no_pin else _ask_pin(at), card=reference))
     except BaseException:
         staff.remove(ref)
         raise
@@ -63,11 +72,11 @@ def add(
 
 
 @app.command("list")
-def show(state: State = DEFAULT_STATE, json: Json = False) -> None:
+def show(config: Config = None, state: State = None, json: Json = False) -> None:
     """Show the staff list, without PINs and cards."""
-    from terminal.cli.output import print_json
+    from terminal.app.output import print_json
 
-    members = [_shown(member) for member in _list(state).members()]
+    members = [_shown(member) for member in _list(station_config(config, state=state)).members()]
     if json:
         print_json({"staff": members})
         return
@@ -79,21 +88,22 @@ def show(state: State = DEFAULT_STATE, json: Json = False) -> None:
 
 
 @app.command()
-def remove(ref: Reference, state: State = DEFAULT_STATE) -> None:
+def remove(ref: Reference, config: Config = None, state: State = None) -> None:
     """Take somebody off the list; whoever is signed in is signed out by it."""
-    _list(state).remove(ref)
+    _list(station_config(config, state=state)).remove(ref)
     print(f"{ref} is off the staff list")
 
 
 @app.command()
-def pin(ref: Reference, state: State = DEFAULT_STATE, keys: Keys = None) -> None:
+def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys = None) -> None:
     """Give somebody another PIN; whoever is signed in with the old one is signed out by it."""
     import msgspec
 
-    staff = _list(state)
+    at = station_config(config, state=state, keys=keys)
+    staff = _list(at)
     member = _known(staff, ref)
-    staff.put(msgspec.structs.replace(member, pin=_ask_pin(keys)))
-    _attempts(state).unlock(ref)
+    staff.put(msgspec.structs.replace(member, pin=_ask_pin(at)))
+    _attempts(at).unlock(ref)
     print(f"{ref} has another PIN")
 
 
@@ -102,37 +112,40 @@ def service_card(
     ref: Reference,
     reader: Annotated[str, typer.Option("--reader", help="Where his new service card lies.")] = "pcsc",
     wait: Wait = 30,
-    state: State = DEFAULT_STATE,
-    region: Region = DEFAULT_REGION,
+    config: Config = None,
+    state: State = None,
+    region: Region = None,
     keys: Keys = None,
 ) -> None:
     """Give somebody another service card; the old one opens nothing any more."""
     import msgspec
 
-    staff = _list(state)
+    at = station_config(config, reader=reader, state=state, region=region, keys=keys)
+    staff = _list(at)
     member = _known(staff, ref)
-    staff.put(msgspec.structs.replace(member, card=_card(reader, wait, region, keys)))
+    staff.put(msgspec.structs.replace(member, card=_card(at, wait)))
     print(f"{ref} has another service card")
 
 
 @app.command()
-def unlock(ref: Reference, state: State = DEFAULT_STATE) -> None:
+def unlock(ref: Reference, config: Config = None, state: State = None) -> None:
     """End the wait after wrong PINs at once."""
-    _known(_list(state), ref)
-    print(f"{ref} may try again" if _attempts(state).unlock(ref) else f"{ref} did not have to wait")
+    at = station_config(config, state=state)
+    _known(_list(at), ref)
+    print(f"{ref} may try again" if _attempts(at).unlock(ref) else f"{ref} did not have to wait")
 
 
-def _list(state: Path) -> StaffList:
+def _list(at: StationConfig) -> StaffList:
     from terminal.screen.console.staff import StaffList
 
-    return StaffList(state)
+    return StaffList(at.terminal.state)
 
 
-def _attempts(state: Path) -> Attempts:
+def _attempts(at: StationConfig) -> Attempts:
     from terminal.screen.console.attempts import Attempts
     from terminal.screen.console.console import CONSOLE_FOLDER
 
-    return Attempts(state / CONSOLE_FOLDER)
+    return Attempts(at.terminal.state / CONSOLE_FOLDER)
 
 
 def _known(staff: StaffList, ref: str) -> Member:
@@ -148,28 +161,28 @@ def _shown(member: Member) -> dict[str, str | bool]:
     return {"ref": member.ref, "role": member.role.value, "pin": bool(member.pin), "card": bool(member.card)}
 
 
-def _ask_pin(keys: Path | None) -> str:
-    from terminal.cli.assemble import laboratory_keys
+def _ask_pin(at: StationConfig) -> str:
+    from terminal.app.simulated import laboratory_keys
     from terminal.keys.file import load_file_keys
     from terminal.screen.console.pins import hash_pin
 
-    provider = load_file_keys(keys or laboratory_keys())
+    provider = load_file_keys(at.keys.file or laboratory_keys())
     said: str = typer.prompt("PIN (4 to 8 digits)", hide_input=True, confirmation_prompt=True)
     return hash_pin(said.strip(), provider)
 
 
-def _card(reader: str, wait_s: float, region: str, keys: Path | None) -> str:
-    """How the staff list knows the card on `reader`; changes nothing on it."""
-    from terminal.cli.assemble import laboratory_keys
-    from terminal.cli.card import with_card
+def _card(at: StationConfig, wait_s: float) -> str:
+    """How the staff list knows the card on the reader of `at`; changes nothing on it."""
+    from terminal.app.serve import with_card
+    from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
-    from terminal.policy.document import load_region
+    from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
     from terminal.session.open import NotOurs, open_channel, open_session
 
-    provider = load_file_keys(keys or laboratory_keys())
-    number = load_region(region).header.region
+    provider = load_file_keys(at.keys.file or laboratory_keys())
+    number = load_region(at.terminal.region_or_demo).header.region
 
     def reference(connection: CardConnection) -> str:
         try:
@@ -180,4 +193,4 @@ def _card(reader: str, wait_s: float, region: str, keys: Path | None) -> str:
             ) from card
         return card_reference(provider, session.snapshot.rights.pseudonym).hex()
 
-    return with_card(reader, region, keys, wait_s, reference)
+    return with_card(at, wait_s, reference)

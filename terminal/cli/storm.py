@@ -10,8 +10,8 @@ import typer
 from terminal.cli.options import Json
 
 if TYPE_CHECKING:
-    from terminal.cli.storm_plan import Kind
-    from terminal.cli.storm_run import StormResult
+    from terminal.lab.stress.faults.plan import Kind
+    from terminal.lab.stress.run import StormResult
 
 
 def storm(
@@ -31,6 +31,9 @@ def storm(
     replay: Annotated[
         Path | None, typer.Option(help="Play the violation in this file again instead.")
     ] = None,
+    digest: Annotated[
+        bool, typer.Option(help="Print a digest, equal as long as the terminals behave the same.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Several terminals, their residents and a collector under a seeded mixture of faults; exits with 1 at a violation.
@@ -38,15 +41,15 @@ def storm(
     Crashes are simulated inside this process: the journal is abandoned and opened again. `--processes` adds rounds
     in which real processes are killed. Power cuts and full disks need apsw (development extra).
     """
-    from terminal.cli.storm_plan import Kind, faults_named
+    from terminal.lab.stress.faults.plan import Kind, faults_named
 
     chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
     if replay is not None:
-        result = _replay(replay)
+        result = _replay(replay, digest=digest)
     else:
-        result = _storm(taps, seed, chosen, terminals, cards, jobs, quiet=json)
+        result = _storm(taps, seed, chosen, terminals, cards, jobs, quiet=json, digest=digest)
         if processes:
-            from terminal.cli.storm_process import add_processes
+            from terminal.lab.stress.process import add_processes
 
             add_processes(result, processes, seed)
     _print(result, json)
@@ -54,11 +57,11 @@ def storm(
         raise typer.Exit(1)
 
 
-def _replay(path: Path) -> StormResult:
-    from terminal.cli.storm_run import StormResult, load_replay, play_town, shrink
+def _replay(path: Path, *, digest: bool) -> StormResult:
+    from terminal.lab.stress.run import StormResult, load_replay, play_town, shrink
 
     earlier = load_replay(path)
-    found = play_town(earlier.town, earlier.replay)
+    found = play_town(earlier.town, earlier.replay, digest=digest)
     result = StormResult(earlier.town.seed, towns=1, findings=found)
     if not found.sound:
         result.violations.append(shrink(earlier.town, earlier.replay, found))
@@ -66,12 +69,20 @@ def _replay(path: Path) -> StormResult:
 
 
 def _storm(
-    taps: int, seed: int, faults: frozenset[Kind], terminals: int, cards: int, jobs: int, *, quiet: bool
+    taps: int,
+    seed: int,
+    faults: frozenset[Kind],
+    terminals: int,
+    cards: int,
+    jobs: int,
+    *,
+    quiet: bool,
+    digest: bool,
 ) -> StormResult:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from terminal.cli import storm_run
+    from terminal.lab.stress import run
 
     columns = (
         TextColumn("taps"),
@@ -89,11 +100,13 @@ def _storm(
             survived += more_faults
             bar.update(task, advance=more_taps, survived=survived)
 
-        return storm_run.storm(taps, seed, faults, progress, terminals=terminals, cards=cards, jobs=jobs)
+        return run.storm(
+            taps, seed, faults, progress, terminals=terminals, cards=cards, jobs=jobs, digest=digest
+        )
 
 
 def _print(result: StormResult, json: bool) -> None:
-    from terminal.cli.output import print_json, roubles
+    from terminal.app.output import print_json, roubles
 
     totals = result.as_json()
     if json:
@@ -110,6 +123,8 @@ def _print(result: StormResult, json: bool) -> None:
     print(f"  {'money_mismatch':<24} {roubles(totals['money_mismatch_minor'])}")
     print(f"  {'charged':<24} {roubles(totals['charged_minor'])}")
     print(f"  {'taps_per_s':<24} {totals['taps_per_s']}")
+    for part, value in totals.get("digest", {}).items():
+        print(f"  {'digest of ' + part:<24} {value}")
     for violation in result.violations:
         print(f"VIOLATION in the town of seed {violation.town.seed}: {violation.problems}")
         print(f"  {len(violation.replay)} of {violation.planned_steps} steps are enough:")

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from terminal.cli.options import (
-    DEFAULT_COLLECTOR,
-    DEFAULT_STATE,
     CollectorUrl,
+    Config,
     Json,
     Keys,
     Number,
@@ -19,13 +18,16 @@ from terminal.cli.options import (
     TlsCa,
     TlsCert,
     TlsKey,
+    station_config,
 )
+from terminal.clock import unix_ms
 
 
 def sync(
-    state: State = DEFAULT_STATE,
-    number: Number = 1,
-    collector: CollectorUrl = DEFAULT_COLLECTOR,
+    config: Config = None,
+    state: State = None,
+    number: Number = None,
+    collector: CollectorUrl = None,
     keep_hours: Annotated[
         int, typer.Option(min=0, help="Keep acknowledged records so long before they are deleted (D-06).")
     ] = 72,
@@ -36,20 +38,30 @@ def sync(
     json: Json = False,
 ) -> None:
     """Send this terminal's unsent records to the collector; for a terminal that is not running."""
-    from terminal.cli.assemble import open_journal
-    from terminal.cli.output import print_json
-    from terminal.cli.uplink import sync_client
+    from terminal.app.output import print_json
+    from terminal.app.station import open_journal
+    from terminal.app.uplink import sync_client, tls_of
     from terminal.clock import SystemClock
-    from terminal.sync.address import TlsFiles
 
-    clock, tls = SystemClock(), TlsFiles(tls_ca, tls_cert, tls_key)
+    clock = SystemClock()
+    at = station_config(
+        config,
+        state=state,
+        number=number,
+        collector=collector,
+        keys=keys,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
+    folder, url = at.terminal.state, at.collector.url_or_default
     with (
-        open_journal(state, number, keys, clock) as journal,
-        sync_client(journal, state, collector, clock, tls) as client,
+        open_journal(folder, at.terminal.number, at.keys.file, clock) as journal,
+        sync_client(journal, folder, url, clock, tls_of(at.collector)) as client,
     ):
         with _progress(json) as advance:
             report = client.sync_once(progress=advance)
-        deleted = journal.purge(keep_hours * 3_600_000, int(clock.now().timestamp() * 1000))
+        deleted = journal.purge(keep_hours * 3_600_000, unix_ms(clock.now()))
         journal.checkpoint()
     if json:
         print_json(

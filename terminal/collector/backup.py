@@ -10,7 +10,7 @@ from typing import Final
 
 from terminal.collector.store import RESTORE, connect
 from terminal.errors import CollectorDamaged, CollectorError
-from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of
+from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 
 DATABASE: Final = "collector.db"
 PLAIN: Final = ("collector.pub", "terminals")
@@ -47,7 +47,7 @@ def back_up(folder: Path, target: Path, *, with_key: bool) -> BackedUp:
         raise CollectorError(
             f"backup to {target} failed: {error.strerror}", "Check room and rights."
         ) from error
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         if means_damage(error):
             raise CollectorDamaged(
                 f"collector database {source} is damaged: {said_of(error)}", RESTORE

@@ -31,7 +31,6 @@ from terminal.collector.evidence import (
     STATED,
     STATED_COMMITTED,
     WENT_ON,
-    End,
     Evidence,
     Proof,
     TapId,
@@ -42,11 +41,10 @@ from terminal.collector.evidence import (
     proof_failed,
     stated_by,
 )
-from terminal.collector.portions import Portions
+from terminal.collector.portions import Portions, Tap, Watched
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import Totals
-from terminal.collector.watched import Tap, Watched
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
 from terminal.journal.records import (
     AnyRecord,
@@ -58,6 +56,7 @@ from terminal.journal.records import (
     Refused,
     UnreadableRecord,
 )
+from terminal.journal.taps import End
 
 READER: Final = "reader: "
 READER_WORKS: Final = "reader: works again"

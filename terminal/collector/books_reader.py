@@ -13,7 +13,7 @@ from terminal.collector.days import By, DaySum, FilledCell, day_sums
 from terminal.collector.store import CollectorStore, connect
 from terminal.collector.totals import Totals
 from terminal.errors import CollectorDamaged, CollectorError
-from terminal.journal.database import DATABASE_ERRORS, means_damage, said_of
+from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of
 
 # By skipping from day to day in the index, however many cells a day has.
 _DAYS: Final = """
@@ -109,7 +109,7 @@ class BooksReader:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except DATABASE_ERRORS as error:
+        except SQLITE_FAULTS as error:
             if means_damage(error):
                 raise CollectorDamaged(
                     f"the collector's books {self._path} are damaged: {said_of(error)}",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.store import Receipt
 from terminal.journal.records import AnyRecord
@@ -62,5 +62,5 @@ def clock_findings(
         ahead_ms = receipt.sent_at_ms - received_at_ms
         if ahead_ms > limits.ahead_ms or -ahead_ms > limits.behind_ms:
             doubts.add("is ahead of the collector's" if ahead_ms > 0 else "is behind the collector's")
-    day = f", {datetime.fromtimestamp(received_at_ms // 1000, UTC):%Y-%m-%d}" if received_at_ms else ""
+    day = f", {from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else ""
     return [Alarm(AlarmKind.CLOCK, terminal, 0, doubt + day) for doubt in sorted(doubts)], before_ms

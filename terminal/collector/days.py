@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from terminal.collector.evidence import End
+from terminal.clock import from_unix_ms
 from terminal.journal.canteen_records import BuffetSale, MealLine
 from terminal.journal.records import CashSale, Intent
+from terminal.journal.taps import End
 
 PURSE: Final = "purse"
 CASH: Final = "cash"
@@ -112,7 +113,7 @@ class Calendar:
 
     def _day_of(self, quarter: int) -> str:
         try:
-            local = datetime.fromtimestamp(quarter * QUARTER_MS // 1000, UTC).astimezone(self.zone)
+            local = from_unix_ms(quarter * QUARTER_MS).astimezone(self.zone)
             return (local - timedelta(hours=self.day_ends_at)).date().isoformat()
         except (OverflowError, ValueError, OSError):
             return "unknown"  # no calendar has this time: the clock was wrong beyond all measure

@@ -11,7 +11,6 @@ under its number, and its new journal must continue where the old one ended.
 from __future__ import annotations
 
 import hmac
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.errors import CollectorError
+from terminal.files import replace_file
 from terminal.sync.enrolment import EnrolmentRequest, new_code, request_proof
 from terminal.sync.identity import read_public_key, write_public_key
 
@@ -111,12 +111,9 @@ class Enrolment:
 
     def _keep(self, terminal: int, code: _Code) -> None:
         path = self._path(terminal, "code")
-        new = path.with_suffix(".code.new")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(code))
-            new.replace(path)
+            replace_file(path, msgspec.json.encode(code))
         except OSError as error:
             raise CollectorError(
                 f"no code can be kept in {self.directory}: {error.strerror}",

@@ -1,7 +1,9 @@
 """What is known of how an intent ended: facts that only add up, and what the card itself proves.
 
 Both ways of making books use it: all records at once (`terminal.collector.reconcile`) and step by step
-(`terminal.collector.books`).
+(`terminal.collector.books`). Neither uses the fold of a terminal (`terminal.journal.taps`): that one believes the
+first word on an intent, while here cards and later taps are heard as well, in whatever order the journals arrive, and
+what a card showed counts for more than what its terminal denies.
 """
 
 from __future__ import annotations
@@ -13,17 +15,10 @@ from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import Committed, Intent, NotCommitted
+from terminal.journal.taps import End
 
 TapId: TypeAlias = tuple[int, int]
 """Terminal and sequence: names an intent and the event it writes."""
-
-
-class End(Enum):
-    """How an intent ended, as far as is known."""
-
-    OPEN = "open"
-    COMMITTED = "committed"
-    NOT_COMMITTED = "not committed"
 
 
 class Proof(Enum):

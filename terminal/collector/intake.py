@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import Alarm, AlarmKind, BatchRefused, CollectorStore
@@ -86,7 +86,7 @@ class Intake:
             return refuse(Reason.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
 
     def _take(self, data: bytes, certified: int | None) -> Reply:
-        at_ms = int(self._clock.now().timestamp() * 1000)
+        at_ms = unix_ms(self._clock.now())
         try:
             batch = parse_batch(data)
         except Malformed as error:

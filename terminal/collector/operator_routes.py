@@ -2,6 +2,8 @@
 
 Everything here needs the operator's token, as `Authorization: Bearer TOKEN` or as the password a browser asks for. One
 exception: a collector that listens on loopback only lets whoever is on that machine read (not change) without it.
+
+The collector in numbers, for Prometheus. No label names a terminal: a fleet has a hundred thousand of them.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import base64
 import binascii
 import hmac
 import re
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,18 +31,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector import page
+from terminal.collector.alarms import AlarmKind
 from terminal.collector.books import Books
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
-from terminal.collector.metrics import collector_metrics
 from terminal.collector.store import Operation
 from terminal.collector.terminal_routes import JSON, body_of, respond
-from terminal.collector.views import Office
+from terminal.collector.views import SHOWN_ALARMS, Office
 from terminal.errors import CollectorError
-from terminal.operations.text_format import CONTENT_TYPE, render
+from terminal.operations.text_format import CONTENT_TYPE, Family, gauge, render
 
 PREFIX: Final = "/operator"
 METRICS_PATH: Final = "/metrics"
@@ -249,7 +253,7 @@ class OperatorSide:
         return await _json(work)
 
     def _now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return unix_ms(self.clock.now())
 
 
 Q = TypeVar("Q", DayQuery, AlarmQuery)
@@ -290,3 +294,34 @@ def _refused(status: int, error: str, advice: str) -> Response:
 
 _wrong: Final[Callable[[str], Response]] = partial(_refused, 400, "malformed")
 _missing: Final[Callable[[str], Response]] = partial(_refused, 404, "not_found")
+
+
+METRIC_PREFIX: Final = "resident_collector_"
+
+
+def collector_metrics(office: Office, now_ms: int) -> list[Family]:
+    """Everything that is known now. Raises `CollectorError`."""
+    status, states = office.status(now_ms), office.store.terminals()
+    silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
+    said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
+    open_alarms = Counter({kind.value: 0 for kind in AlarmKind})
+    open_alarms.update(alarm.kind for alarm in office.store.alarms(SHOWN_ALARMS, only_open=True))
+    return [
+        gauge(f"{METRIC_PREFIX}terminals", "Terminals that ever sent anything.", status.terminals),
+        gauge(f"{METRIC_PREFIX}silent_terminals", "Of them, silent for longer than allowed.", status.silent),
+        gauge(
+            f"{METRIC_PREFIX}longest_silence_seconds",
+            "Since the most silent one sent.",
+            max(0, silent_ms) / 1000,
+        ),
+        gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
+        gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
+        gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
+        gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps whose end nobody knows yet.", status.unresolved),
+        gauge(f"{METRIC_PREFIX}open_alarms", "Alarms nobody has dealt with.", dict(open_alarms), "kind"),
+        gauge(
+            f"{METRIC_PREFIX}disk_free_bytes",
+            "Room on the database's disk.",
+            shutil.disk_usage(office.store.path.parent).free,
+        ),
+    ]

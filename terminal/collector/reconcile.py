@@ -32,7 +32,6 @@ from terminal.collector.evidence import (
     SEEN,
     SEEN_AGAIN,
     WENT_ON,
-    End,
     Evidence,
     Proof,
     TapId,
@@ -55,8 +54,9 @@ from terminal.journal.records import (
     Refused,
     UnreadableRecord,
 )
+from terminal.journal.taps import End
 
-__all__ = ["End", "Reconciliation", "Totals", "ends", "reconcile"]
+__all__ = ["Reconciliation", "Totals", "ends", "reconcile"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ the laboratory: it holds raw keys and refuses to be used for anything else.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from msgspec import Meta
 
 from cardproto.desfire.crypto import AesKey
 from terminal.errors import KeyFileError
+from terminal.files import replace_file
 
 LABORATORY: Final = "laboratory"
 
@@ -90,6 +90,4 @@ def write_registry(path: Path, cards: Iterable[tuple[bytes, bytes, bytes]]) -> N
     """Write the laboratory file for (card_ref, uid, transaction MAC key) of each card, for its owner only."""
     entries = [_Entry(card_ref.hex(), uid.hex(), key.hex()) for card_ref, uid, key in cards]
     content = msgspec.json.format(msgspec.json.encode(_File(LABORATORY, entries)))
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    replace_file(path, content)

@@ -10,15 +10,20 @@ FOLDER/terminals/7.pub     the key of terminal 7; put there to enrol it
 Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator (`terminal.collector.operator_routes`) and
 Prometheus /metrics.
 What each route takes and gives is described by /openapi.json.
+
+The thread that keeps the books up with what arrives, and looks once a minute for what did not arrive.
+
+systemd and a service that runs on an event loop: ready, alive while the loop turns, stopping.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
 import secrets
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -33,11 +38,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from terminal.clock import Clock, SystemClock
+from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.collector import openapi
 from terminal.collector.books import BOOKS_FILE, Books, BooksSettings
 from terminal.collector.enrolment import Enrolment
-from terminal.collector.follower import Follower
 from terminal.collector.intake import Intake
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.operator_routes import OperatorSide
@@ -46,11 +50,12 @@ from terminal.collector.store import CollectorStore
 from terminal.collector.terminal_routes import JSON, Gate, TerminalSide
 from terminal.collector.tls import CertificateProtocol
 from terminal.collector.views import Office
-from terminal.collector.watch import WatchLimits
+from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError, PortInUse
+from terminal.files import create_file
 from terminal.journal.lock import FileLock
 from terminal.operations import notify
-from terminal.operations.service_loop import watched
+from terminal.operations.notify import PINGS_PER_DEADLINE, ServiceManager
 from terminal.sync.identity import load_or_create_key
 
 DATABASE_FILE: Final = "collector.db"
@@ -238,11 +243,8 @@ class Collector:
 
 def load_or_create_token(path: Path) -> str:
     """The operator's token, made on first use and readable by the owner only. May raise OSError."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-    except FileExistsError:
-        pass
+    if not path.exists():
+        create_file(path, f"{secrets.token_urlsafe(32)}\n".encode())
     token = path.read_text("utf-8").strip()
     if not token:
         raise CollectorError(f"{path} is empty", "Delete it: a new token is made at the next start.")
@@ -266,3 +268,80 @@ def _listen(settings: CollectorSettings) -> socket.socket:
     # asyncio sets it only on sockets made with an explicit protocol, and these are not.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+GATHER_S: Final = 0.2
+IDLE_S: Final = 5.0
+AGAIN_S: Final = 5.0
+LOOK_S: Final = 60.0
+
+
+class Follower:
+    """Runs until stopped. Uploads never wait for it: an acknowledgement promises the records, not the sums."""
+
+    def __init__(self, books: Books, store: CollectorStore, limits: WatchLimits, clock: Clock) -> None:
+        self._books = books
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._looked_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="books", daemon=True)
+        self.failure: CollectorError | None = None
+        """Why the books cannot be kept at present; None when they can."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Rows have arrived. Returns at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the stretch in progress; the rest is booked after the next start."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                while self._books.catch_up() and not self._stop.is_set():
+                    pass
+                self._look()
+                self.failure = None
+            except CollectorError as error:
+                self.failure = error
+                self._stop.wait(AGAIN_S)
+                continue
+            if self._wake.wait(IDLE_S):
+                self._stop.wait(GATHER_S)
+
+    def _look(self) -> None:
+        now = self._clock.monotonic()
+        if self._looked_at is None or now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            watch(self._store, self._books, self._limits, unix_ms(self._clock.now()))
+
+
+@asynccontextmanager
+async def watched(manager: ServiceManager, status: str) -> AsyncIterator[None]:
+    """Tell `manager` that the service is ready, and that its loop turns as long as the block runs."""
+    manager.ready(status)
+    pings = None if manager.watchdog_s is None else asyncio.create_task(_ping(manager, manager.watchdog_s))
+    try:
+        yield
+    finally:
+        if pings is not None:
+            pings.cancel()
+        manager.stopping()
+        manager.close()
+
+
+async def _ping(manager: ServiceManager, deadline_s: float) -> None:
+    while True:
+        manager.alive()
+        await asyncio.sleep(deadline_s / PINGS_PER_DEADLINE)

@@ -25,7 +25,7 @@ from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
 from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
-from terminal.journal.database import DATABASE_ERRORS, cannot_be_written, means_damage, said_of, transaction
+from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
 from terminal.sync.wire import Batch, Reason, encode
 
 RESTORE: Final = (
@@ -326,7 +326,7 @@ class CollectorStore:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except DATABASE_ERRORS as error:
+        except SQLITE_FAULTS as error:
             if means_damage(error):
                 raise CollectorDamaged(
                     f"collector database {self._path} is damaged: {said_of(error)}", RESTORE

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.collector import tls
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.enrolment import Enrolment, short_of
@@ -163,7 +163,7 @@ class TerminalSide:
         return await anyio.to_thread.run_sync(work, limiter=self.gate.threads)
 
     def _now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return unix_ms(self.clock.now())
 
 
 def _whole(fields: object) -> object:

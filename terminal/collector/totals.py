@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from terminal.collector.evidence import END, SETTLED, End, Evidence, Proof
+from terminal.collector.evidence import END, SETTLED, Evidence, Proof
 from terminal.journal.records import Refused
+from terminal.journal.taps import End
 
 
 @dataclass(slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.store import CollectorStore
@@ -39,4 +39,4 @@ def watch(store: CollectorStore, books: BooksReader, limits: WatchLimits, now_ms
 
 def as_time(at_ms: int) -> str:
     """A moment for people, to the second, UTC."""
-    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
+    return f"{from_unix_ms(at_ms):%Y-%m-%d %H:%M:%S}Z"

@@ -13,7 +13,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Final
 
-from terminal.policy.schema_meals import PAID, PARENTS
+from terminal.policy.document.meals import PAID, PARENTS
 
 STALE_ROSTER: Final = "stale_roster"
 EXPIRED_ROSTER: Final = "expired_roster"

@@ -19,7 +19,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.decision.pupil import Pupil

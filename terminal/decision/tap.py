@@ -29,9 +29,9 @@ from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
 from terminal.policy.grants import NO_GRANTS
-from terminal.policy.journeys import Transfer
+from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
-from terminal.policy.ride_rights import RidePack
+from terminal.policy.rights.index import RidePack
 
 
 class Tap(NamedTuple):

@@ -3,19 +3,23 @@
 A day is a service day (T-14). Money counts only where the card's commit is known; taps of unknown end stand in a
 column of their own until they are settled (T-66). Cash sales are counted like taps; `cash` is their part of the
 sum.
+
+CSV as spreadsheets and TIDES tools read it: a header, UTF-8, commas, CRLF as RFC 4180 says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from typing import Final
+from datetime import datetime, tzinfo
+from typing import Final, TextIO
 
+from terminal.clock import from_unix_ms
 from terminal.export.product import product_name
-from terminal.export.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.journal.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")
@@ -188,4 +192,30 @@ def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> di
 
 
 def _local(at_ms: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+    return from_unix_ms(at_ms).astimezone(zone)
+
+
+FORMULA: Final = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet would compute."""
+
+
+def write_table(out: TextIO, fields: Sequence[str], rows: Iterable[Mapping[str, str]]) -> int:
+    """Write the header and every row; returns how many rows. No cell starts a formula."""
+    writer = csv.writer(out)
+    writer.writerow(fields)
+    count = 0
+    for row in rows:
+        writer.writerow([_plain(row[field]) for field in fields])
+        count += 1
+    return count
+
+
+def _plain(cell: str) -> str:
+    """Staff numbers come from people; a number is a number."""
+    if cell.startswith(FORMULA) and not _is_number(cell):
+        return f"'{cell}"
+    return cell
+
+
+def _is_number(cell: str) -> bool:
+    return cell.removeprefix("-").replace(".", "", 1).isdigit()

@@ -8,14 +8,14 @@ transactions and refusals no transactions; both have reports of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from cardproto.errors import FormatError
 from cardproto.resident.records.event import EventKind, PaidBy, parse_event
+from terminal.clock import from_unix_ms
 from terminal.export.product import product_name, rider_category
-from terminal.export.taps import End, Tap
 from terminal.journal.records import CashSale, Intent
+from terminal.journal.taps import End, Tap
 from terminal.policy.policy import Policy
 
 FIELDS: Final = (
@@ -83,7 +83,7 @@ def fare_transaction(tap: Tap, policy: Policy, pseudonym: Pseudonym) -> dict[str
 
 def _stated(tap: Tap, record: Intent | CashSale, policy: Policy) -> dict[str, str]:
     """What a row says whatever was paid with."""
-    local = datetime.fromtimestamp(record.at_ms / 1000, UTC).astimezone(policy.zone)
+    local = from_unix_ms(record.at_ms).astimezone(policy.zone)
     return {
         "transaction_id": f"{tap.terminal}-{tap.sequence}",
         "service_date": policy.service_date(local).isoformat(),

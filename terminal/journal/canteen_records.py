@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from terminal.journal.record_base import Record
-from terminal.policy.schema_meals import PAID
+from terminal.policy.document.meals import PAID
 
 
 class MealLine(msgspec.Struct, frozen=True, array_like=True):

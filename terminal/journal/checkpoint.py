@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.journal.chain import HASH_BYTES, Head
 
 MAX_VERSION_TEXT: Final = 64
@@ -110,7 +110,7 @@ def sign_checkpoint(
         terminal=terminal,
         first=previous.sequence + 1,
         last=last.sequence,
-        at_ms=int(notary.clock.now().timestamp() * 1000) if at_ms is None else at_ms,
+        at_ms=unix_ms(notary.clock.now()) if at_ms is None else at_ms,
         head_sequence=head.sequence,
         previous_hash=previous.hash,
         last_hash=last.hash,

@@ -8,11 +8,12 @@
 
 Contents are sealed (`terminal.journal.sealed`) unless the journal has no key. WAL with synchronous=FULL: a commit is
 one flush, and a row is visible to readers only after it is durable.
+
+What opening a journal proves and loads: its newest rows, and what is still open. Never all of it.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,22 @@ from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
+from terminal.files import put_in_place
+from terminal.journal.chain import Head, link
+from terminal.journal.open_records import OpenRecords
+from terminal.journal.records import UnreadableRecord, parse_record
 from terminal.journal.room import ADVICE, LOG_BYTES, no_room
-from terminal.journal.sealed import Contents, JournalKey
-from terminal.journal.stored import State, insert_state
+from terminal.journal.sealed import Broken, Contents, JournalKey
+from terminal.journal.stored import (
+    COLUMNS,
+    Row,
+    State,
+    insert_state,
+    newest_checkpoint,
+    read_row,
+    row_at,
+    rows_between,
+)
 
 APPLICATION_ID: Final = 0x524A4E4C  # "RJNL"
 SCHEMA_VERSION: Final = 2
@@ -41,8 +55,8 @@ CREATE TABLE acknowledgement (through INTEGER PRIMARY KEY, at_ms INTEGER NOT NUL
 _STATEMENTS: Final = tuple(statement for part in SCHEMA.split(";") if (statement := part.strip()))
 """As SQLite keeps them: a bit flipped in one may give a table that opens and answers otherwise."""
 
-DatabaseError: TypeAlias = sqlite3.Error | UnicodeDecodeError | MemoryError
-DATABASE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+SqliteFault: TypeAlias = sqlite3.Error | UnicodeDecodeError | MemoryError
+SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 """What the sqlite3 module raises over a file: names that are no UTF-8, and lengths no memory holds, raise as such."""
 
 _CONTENT_CODES: Final = frozenset(
@@ -92,7 +106,7 @@ def connect_writer(path: Path, contents: Contents) -> sqlite3.Connection:
         _use_wal(connection)
     except OSError as error:
         raise not_writable(path, error) from error
-    except (*DATABASE_ERRORS, JournalError) as error:
+    except (*SQLITE_FAULTS, JournalError) as error:
         if connection is not None:
             connection.close()
         raise_ours(path, error)
@@ -160,21 +174,6 @@ def create_schema(
     connection.execute(f"PRAGMA user_version={version}")
 
 
-def put_in_place(new: Path, path: Path) -> None:
-    """Let `new` be `path` from now on, whole, whatever happens: one rename, and both the file and it are flushed."""
-    _flush(new)
-    new.rename(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the journal file for reading only, beside a running writer or at rest. Raises `JournalError`."""
     if not path.is_file():
@@ -186,7 +185,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
         try:
             check_schema(connection, path)
-        except (*DATABASE_ERRORS, JournalError) as error:
+        except (*SQLITE_FAULTS, JournalError) as error:
             connection.close()
             if isinstance(error, sqlite3.OperationalError) and mode != modes[-1]:
                 continue
@@ -210,7 +209,7 @@ def schema_of(path: Path) -> int:
             return _version(connection, path)
         finally:
             connection.close()
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(path, error) from error
 
 
@@ -262,7 +261,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def means_damage(error: DatabaseError) -> bool:
+def means_damage(error: SqliteFault) -> bool:
     """Whether only the content of a database explains `error`: no lock, right or disk, and no full one."""
     if isinstance(error, MemoryError):
         return not _memory_is_short()
@@ -273,7 +272,7 @@ def means_damage(error: DatabaseError) -> bool:
     return code in _CONTENT_CODES
 
 
-def said_of(error: DatabaseError) -> str:
+def said_of(error: SqliteFault) -> str:
     """The error's own words, for a person."""
     return str(error) or "a length that no memory holds"
 
@@ -287,7 +286,7 @@ def _memory_is_short() -> bool:
     return False
 
 
-def _code_of(error: DatabaseError) -> int | None:
+def _code_of(error: SqliteFault) -> int | None:
     """SQLite's primary result code; None when SQLite itself did not fail."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
@@ -303,14 +302,14 @@ def cannot_be_written(path: Path) -> bool:
     return header.startswith(_MAGIC) and header[_WRITE_VERSION_AT:] > _NEWEST_WRITE_VERSION
 
 
-def raise_ours(path: Path, error: DatabaseError | JournalError) -> NoReturn:
+def raise_ours(path: Path, error: SqliteFault | JournalError) -> NoReturn:
     """Raise what `journal_error` gives, with its cause; an error of ours goes on as it is."""
     if isinstance(error, JournalError):
         raise error
     raise journal_error(path, error) from error
 
 
-def journal_error(path: Path, error: DatabaseError | JournalError) -> JournalError:
+def journal_error(path: Path, error: SqliteFault | JournalError) -> JournalError:
     """The error of ours that `error` means for the journal at `path`; ours pass unchanged."""
     if isinstance(error, JournalError):
         return error
@@ -347,3 +346,97 @@ def not_writable(path: Path, cause: object) -> JournalError:
         f"journal {path} cannot be written: {cause}",
         "Check the directory, its rights, and that the disk is not read-only.",
     )
+
+
+TAIL_ROWS: Final = 64
+
+
+def load_tail(
+    connection: sqlite3.Connection, contents: Contents, state: State, path: Path, open_records: OpenRecords
+) -> Head:
+    """Check the newest rows, fold the rows since the last note into `open_records`, return the head."""
+    head = _check_tail(connection, contents, state, path)
+    _check_known(connection, contents, state, head, path)
+    number = 0
+    try:
+        for number, body in state.notes:
+            open_records.apply(number, parse_record(body))
+        for row in rows_between(connection, contents, state.noted.sequence):
+            number = row.sequence
+            open_records.apply(number, row.record)
+    except UnreadableRecord as error:
+        raise JournalDamaged(
+            f"row {number} of journal {path} is unreadable: {error}",
+            "Start the software version that wrote it.",
+        ) from error
+    except Broken as error:
+        raise row_changed(path, number + 1) from error
+    return head
+
+
+def _check_tail(connection: sqlite3.Connection, contents: Contents, state: State, path: Path) -> Head:
+    """Return the head; raise when the last rows do not follow from one another or a known one is missing."""
+    query = f"SELECT {COLUMNS} FROM row ORDER BY sequence DESC LIMIT ?"  # noqa: S608 constant
+    columns = [
+        found for found in connection.execute(query, (TAIL_ROWS + 1,)) if found[0] > state.base.sequence
+    ][::-1]
+    tail = [_open(contents, path, *row) for row in columns]
+    head = Head(tail[-1].sequence, tail[-1].hash) if tail else state.base
+    known = max(state.acknowledged, state.noted.sequence, state.base.sequence)
+    if head.sequence < known:
+        raise JournalDamaged(
+            f"journal {path} ends at row {head.sequence}, but it once held row {known}", KEEP_ASIDE
+        )
+    if len(tail) > TAIL_ROWS:
+        previous, *tail = tail
+    else:
+        previous = Row(state.base.sequence, b"", state.base.hash)
+    for row in tail:
+        if row.sequence != previous.sequence + 1:
+            raise JournalDamaged(f"row {previous.sequence + 1} of journal {path} is missing", KEEP_ASIDE)
+        if link(previous.hash, row.body) != row.hash:
+            raise row_changed(path, row.sequence)
+        previous = row
+    return head
+
+
+def _open(contents: Contents, path: Path, sequence: int, body: bytes, row_hash: object) -> Row:
+    try:
+        return read_row(contents, sequence, body, row_hash)
+    except Broken as error:
+        raise row_changed(path, sequence) from error
+
+
+def _check_known(
+    connection: sqlite3.Connection, contents: Contents, state: State, head: Head, path: Path
+) -> None:
+    """The journal must still hold what it noted in a quiet moment, and what the terminal last signed for."""
+    try:
+        signed = newest_checkpoint(connection, contents)
+    except Broken as error:
+        raise JournalDamaged(f"the newest signed checkpoint in {path} was changed", KEEP_ASIDE) from error
+    claims = [state.noted] if signed is None else [state.noted, signed.head]
+    for claim in claims:
+        if claim.sequence > head.sequence:
+            raise JournalDamaged(
+                f"journal {path} ends at row {head.sequence}, but row {claim.sequence} was signed for",
+                KEEP_ASIDE,
+            )
+        if claim.sequence < state.base.sequence:
+            continue
+        if hash_of(connection, contents, state, claim.sequence) != claim.hash:
+            raise JournalDamaged(
+                f"row {claim.sequence} of journal {path} was changed: a checkpoint knew another hash",
+                KEEP_ASIDE,
+            )
+
+
+def hash_of(connection: sqlite3.Connection, contents: Contents, state: State, sequence: int) -> bytes | None:
+    """The hash of a held row, or of the last one that has left; None for any other and for a changed row."""
+    if sequence == state.base.sequence:
+        return state.base.hash
+    try:
+        row = row_at(connection, contents, sequence)
+    except Broken:
+        return None
+    return None if row is None else row.hash

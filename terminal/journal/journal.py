@@ -20,11 +20,12 @@ from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
-    DATABASE_ERRORS,
-    DatabaseError,
+    SQLITE_FAULTS,
+    SqliteFault,
     connect_writer,
     contents_of,
     journal_error,
+    load_tail,
     not_writable,
     row_changed,
     state_changed,
@@ -55,7 +56,6 @@ from terminal.journal.stored import (
     row_at,
     write_state,
 )
-from terminal.journal.tail import load_tail
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000
@@ -145,7 +145,7 @@ class Journal:
             if connection is not None:
                 connection.close()
             lock.release()
-            if isinstance(error, DATABASE_ERRORS):
+            if isinstance(error, SQLITE_FAULTS):
                 raise journal_error(path, error) from error
             raise
 
@@ -417,7 +417,7 @@ class Journal:
             self._reader.close()
             self._file_lock.release()
 
-    def _translate(self, error: DatabaseError | JournalError) -> JournalError:
+    def _translate(self, error: SqliteFault | JournalError) -> JournalError:
         return journal_error(self.path, error)
 
 

@@ -6,13 +6,12 @@ touching the provider's keys, and so that the provider is asked once at the star
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Final, Protocol
 
 from terminal.errors import JournalSealed, KeyFileError
+from terminal.files import create_file, sync, sync_path
 from terminal.journal.database import NO_KEY, SCHEMA_VERSION, schema_of
 from terminal.journal.sealed import KEY_BYTES, JournalKey
 
@@ -70,17 +69,13 @@ def load_or_create_key(journal: Path, sealer: Sealer) -> JournalKey:
     path = key_path(journal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + sealer.seal(PURPOSE, fresh, _MAGIC))
-            file.flush()
-            os.fsync(handle)
-        Path(name).rename(path)
-        _flush_folder(path.parent)
+        made = create_file(path, _MAGIC + sealer.seal(PURPOSE, fresh, _MAGIC))
     except OSError as error:
         raise KeyFileError(
             f"journal key {path}: {error.strerror}", "Check the directory and its rights."
         ) from error
+    if not made:  # this one seals nothing yet, and the other process is about to hold the journal
+        raise KeyFileError(f"journal key {path} was made by another process just now", "Start one terminal.")
     return JournalKey(fresh)
 
 
@@ -95,16 +90,7 @@ def wipe_key(journal: Path) -> bool:
         return False
     with path.open("r+b") as file:
         file.write(secrets.token_bytes(path.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     path.unlink()
-    _flush_folder(path.parent)
+    sync_path(path.parent)
     return True
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

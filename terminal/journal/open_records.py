@@ -8,19 +8,18 @@ from collections.abc import Iterable
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.records import (
     AnyRecord,
-    Committed,
     Intent,
-    NotCommitted,
     ShiftClosed,
     ShiftOpened,
 )
+from terminal.journal.taps import Intents, Settled
 
 
 class OpenRecords:
     """The state a restart must know without reading the whole journal."""
 
     def __init__(self) -> None:
-        self._intents: dict[int, Intent] = {}
+        self._intents = Intents()
         self._by_card: dict[bytes, list[int]] = {}
         self._shift: tuple[int, ShiftOpened] | None = None
         self._turn: tuple[int, TurnStarted] | None = None
@@ -29,12 +28,12 @@ class OpenRecords:
 
     def apply(self, sequence: int, record: AnyRecord) -> None:
         """Take in the record of row `sequence`; records that open or close nothing are passed over."""
+        settled = self._intents.take(sequence, record)
+        if settled is not None:
+            self._forget(settled)
         match record:
             case Intent():
-                self._intents[sequence] = record
                 self._by_card.setdefault(record.card_ref, []).append(sequence)
-            case Committed() | NotCommitted():
-                self._settle(record.intent)
             case ShiftOpened():
                 self._shift, self._turn, self._place = (sequence, record), None, None
             case ShiftClosed():
@@ -48,14 +47,11 @@ class OpenRecords:
             case _:
                 pass
 
-    def _settle(self, sequence: int) -> None:
-        intent = self._intents.pop(sequence, None)
-        if intent is None:
-            return
-        waiting = self._by_card[intent.card_ref]
-        waiting.remove(sequence)
+    def _forget(self, settled: Settled) -> None:
+        waiting = self._by_card[settled.intent.card_ref]
+        waiting.remove(settled.sequence)
         if not waiting:
-            del self._by_card[intent.card_ref]
+            del self._by_card[settled.intent.card_ref]
 
     def newest_of(self, card_ref: bytes) -> tuple[int, Intent] | None:
         """The newest open intent of a card, with its sequence."""
@@ -64,7 +60,7 @@ class OpenRecords:
 
     def intents(self) -> list[tuple[int, Intent]]:
         """All open intents, oldest first."""
-        return list(self._intents.items())
+        return self._intents.open()
 
     @property
     def shift(self) -> ShiftOpened | None:
@@ -84,6 +80,6 @@ class OpenRecords:
 
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        open_now: list[tuple[int, AnyRecord]] = [*self._intents.items()]
+        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open()]
         open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
         return sorted(open_now, key=lambda item: item[0])

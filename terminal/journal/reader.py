@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from terminal.journal.checkpoint import Checkpoint
 from terminal.journal.database import (
-    DATABASE_ERRORS,
+    SQLITE_FAULTS,
     connect_reader,
     contents_of,
     journal_error,
@@ -124,7 +124,7 @@ class JournalReader:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except DATABASE_ERRORS as error:
+        except SQLITE_FAULTS as error:
             raise journal_error(self._path, error) from error
 
     def close(self) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from terminal.errors import JournalDamaged, JournalError, JournalLocked
+from terminal.files import put_in_place
 from terminal.journal.chain import Head, link
 from terminal.journal.database import (
-    DATABASE_ERRORS,
     KEEP_ASIDE,
     SCHEMA_VERSION,
+    SQLITE_FAULTS,
     check_schema,
     connect,
     contents_of,
@@ -30,7 +31,6 @@ from terminal.journal.database import (
     means_damage,
     new_file,
     not_writable,
-    put_in_place,
     row_changed,
     schema_of,
     state_changed,
@@ -146,7 +146,7 @@ def _leaving(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
     except OSError as error:
         raise not_writable(path, error) from error
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(path, error) from error
 
 
@@ -194,7 +194,7 @@ def _state_1(connection: sqlite3.Connection, path: Path) -> State:
             "SELECT terminal, base_sequence, base_hash, acknowledged, checkpoint_sequence, checkpoint_hash FROM state"
         ).fetchone()
         notes = connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence").fetchall()
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         if not means_damage(error):
             raise
         raise state_changed(path) from error

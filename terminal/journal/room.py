@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import JournalFull
-from terminal.journal.records import Fault
-
-if TYPE_CHECKING:
-    from terminal.journal.journal import Journal
+from terminal.journal.records import AnyRecord, Fault
 
 CAPACITY_ROWS: Final = 600_000
 """240 000 taps of two rows each, 96 hours of them, and a quarter more for everything else."""
@@ -79,11 +76,20 @@ def fill_of(path: Path, rows: int, capacity_rows: int) -> Fill:
     return Fill(rows, capacity_rows, free_bytes)
 
 
+class Filling(Protocol):
+    """A journal that fills up."""
+
+    @property
+    def fill(self) -> Fill: ...
+
+    def append(self, record: AnyRecord, /) -> int: ...
+
+
 class FillWatch:
     """Notes in the journal and tells staff when the journal reaches a level: once for each, and again only after it
     has been below."""
 
-    def __init__(self, journal: Journal, clock: Clock, tell: Callable[[str], None]) -> None:
+    def __init__(self, journal: Filling, clock: Clock, tell: Callable[[str], None]) -> None:
         self._journal = journal
         self._clock = clock
         self._tell = tell
@@ -97,7 +103,7 @@ class FillWatch:
         if _RANK[level] > _RANK[told]:
             self._tell(f"journal {fill}. {ADVICE}")
             with suppress(JournalFull):
-                at_ms = int(self._clock.now().timestamp() * 1000)
+                at_ms = unix_ms(self._clock.now())
                 self._journal.append(Fault(at_ms, what=f"journal {level}: {fill.share:.0%} full"))
         return fill
 

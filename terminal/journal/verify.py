@@ -10,16 +10,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from terminal.clock import from_unix_ms
 from terminal.errors import JournalDamaged, JournalSealed
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Checkpoint, checkpoint_is_genuine
 from terminal.journal.database import (
-    DATABASE_ERRORS,
+    SQLITE_FAULTS,
     connect_reader,
     contents_of,
     journal_error,
@@ -82,7 +82,7 @@ def verify(
         raise
     except JournalDamaged as error:
         return Verification(0, 0, 0, error.what)
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(path, error) from error
     finally:
         connection.close()
@@ -124,7 +124,7 @@ class _Check:
                 stage()
         except _Found as found:
             problem = str(found)
-        except DATABASE_ERRORS as error:
+        except SQLITE_FAULTS as error:
             if not means_damage(error):
                 raise
             problem = f"the file is damaged after row {self._head.sequence}: {said_of(error)}"
@@ -308,6 +308,6 @@ def _says(body: bytes, record: AnyRecord) -> bool:
 
 def _moment(at_ms: int) -> str:
     try:
-        return f" of {datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f" of {from_unix_ms(at_ms):%Y-%m-%d %H:%M:%S} UTC"
     except (ValueError, OverflowError, OSError):
         return ""

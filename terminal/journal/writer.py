@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from terminal.errors import JournalError
-from terminal.journal.database import DATABASE_ERRORS, DatabaseError
+from terminal.journal.database import SQLITE_FAULTS, SqliteFault
 
 Work = Callable[[sqlite3.Connection], None]
 QUIET_S: Final = 1.0
@@ -51,7 +51,7 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        translate: Callable[[DatabaseError | JournalError], JournalError],
+        translate: Callable[[SqliteFault | JournalError], JournalError],
         when_quiet: Work,
     ) -> None:
         """`when_quiet` runs in the writer thread when `FEW_JOBS` were followed by `QUIET_S` seconds of none, or any by
@@ -127,7 +127,7 @@ class Writer:
         try:
             job.run(self._connection)
             error = None
-        except (*DATABASE_ERRORS, JournalError) as cause:
+        except (*SQLITE_FAULTS, JournalError) as cause:
             error = self._translate(cause)
         finally:
             if error is not None and job.vital:

@@ -6,7 +6,6 @@ the old hardware out (docs/adr/0012-new-hardware.md). A copy of the whole folder
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.errors import BackupError, JournalDamaged
-from terminal.journal.database import DATABASE_ERRORS, connect, connect_reader, journal_error
+from terminal.files import replacing
+from terminal.journal.database import SQLITE_FAULTS, connect, connect_reader, journal_error
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
@@ -51,7 +52,6 @@ def back_up(source: Source, target: Path, now: datetime) -> Header:
         raise BackupError(
             f"{target} lies in the folder to be backed up", "Write it somewhere else: to another disk."
         )
-    draft = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent, prefix=".backup") as scratch:
@@ -59,18 +59,12 @@ def back_up(source: Source, target: Path, now: datetime) -> Header:
             _copy_journal(source.journal, copy)
             header = _header(source, copy, now)
             files = {source.journal.name: copy, **dict(_others(source))}
-            with draft.open("wb") as file:
-                draft.chmod(0o600)
+            with replacing(target) as file:
                 write_archive(file, header, files, source.sealer)
-                file.flush()
-                os.fsync(file.fileno())
-        draft.replace(target)
     except OSError as error:
         raise BackupError(
             f"backup {target} cannot be written: {error.strerror}", "Check room and rights."
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return header
 
 
@@ -90,7 +84,7 @@ def _copy_journal(journal: Path, copy: Path) -> None:
             target.execute("PRAGMA journal_mode=DELETE")  # one file, no log beside it
         finally:
             target.close()
-    except DATABASE_ERRORS as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(journal, error) from error
     finally:
         source.close()
@@ -113,7 +107,7 @@ def _header(source: Source, copy: Path, now: datetime) -> Header:
         terminal=state.terminal,
         profile=source.profile,
         software=source.software,
-        at_ms=int(now.timestamp() * 1000),
+        at_ms=unix_ms(now),
         head=head,
         name=secrets.token_hex(16),
     )

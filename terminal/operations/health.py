@@ -6,6 +6,8 @@
 
 The process is found by the kernel's list of locks, the journal's file is opened for reading, and the rest is what the
 terminal itself said last (`terminal.operations.status`). No key is needed: monitoring must not hold any.
+
+Who holds a file's lock, asked without taking it: a health check must never keep a terminal from starting.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from terminal.clock import unix_ms
 from terminal.errors import JournalError
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
-from terminal.operations.process import holder_of
 from terminal.operations.status import Status, read_status
 
 HUNG_MS: Final = 60_000
@@ -66,7 +68,7 @@ class Health:
 
 def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
     """Look at the terminal in `folder`; reads two small files and the journal's header."""
-    now_ms = int(now.timestamp() * 1000)
+    now_ms = unix_ms(now)
     status = read_status(folder)
     process = holder_of(journal_file)
     checks = [_process(status, process, now_ms), _journal_file(journal_file)]
@@ -117,6 +119,9 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
         level = Level.LOOK if age_ms > DENY_LIST_WARNING_MS else Level.OK
         yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
     yield _collector(status, now_ms)
+    if status.laboratory:
+        says = f"public {', '.join(status.laboratory)} on a real reader: anybody can make cards for this terminal"
+        yield Check("laboratory", Level.LOOK, says)
 
 
 def _fill(status: Status) -> Check:
@@ -201,3 +206,42 @@ def _span(ms: float) -> str:
         if seconds >= size:
             return f"{seconds // size} {name} {seconds % size // next_size} {next_name}"
     return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
+
+
+LOCKS: Final = Path("/proc/locks")
+
+
+def holder_of(path: Path) -> int | None:
+    """The process that holds the lock on `path` (`terminal.journal.lock`); None when nobody does."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        content = lock.read_text("ascii").strip()
+        inode = lock.stat().st_ino
+    except OSError:
+        return None
+    if not content.isdigit():
+        return None
+    process = int(content)
+    try:
+        held = LOCKS.read_text("ascii")
+    except OSError:  # not Linux: the best that can be said is that there is such a process
+        return process if _exists(process) else None
+    return process if any(_is(line, inode, process) for line in held.splitlines()) else None
+
+
+def _is(line: str, inode: int, process: int) -> bool:
+    """Whether a line like `3: FLOCK  ADVISORY  WRITE 31434 00:1b:123701 0 EOF` is that lock, held."""
+    words = line.split()
+    if len(words) < 6 or words[1] != "FLOCK":
+        return False
+    return words[4] == str(process) and words[5].rpartition(":")[2] == str(inode)
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -13,7 +13,6 @@ number was ever used. Nothing is put in place before step 4 has succeeded, so tw
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -24,11 +23,12 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import BackupError, CollectorError, RestoreRefused
+from terminal.files import put_in_place, sync_path
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
-from terminal.journal.database import create_schema, new_file, put_in_place, transaction
+from terminal.journal.database import create_schema, new_file, transaction
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
@@ -153,7 +153,7 @@ def _restore(header: Header, old: Path, new: Path, line: _Line) -> Restoration:
             "the numbers of this terminal are used up", "Give the new hardware a new terminal number."
         )
     restored = Restored(
-        at_ms=_ms(machine.clock),
+        at_ms=unix_ms(machine.clock.now()),
         after=held.sequence,
         backup=header.head,
         backup_at_ms=header.at_ms,
@@ -212,10 +212,15 @@ class _Line:
             "rows leave only behind the acknowledged mark, and the mark keeps its hash"
         )
         greeting = build_batch(
-            machine.terminal, Head(after, previous_hash), (), journal.head, _ms(machine.clock), machine.signer
+            machine.terminal,
+            Head(after, previous_hash),
+            (),
+            journal.head,
+            unix_ms(machine.clock.now()),
+            machine.signer,
         )
         ack = self._answer(encode(greeting))
-        if abs(ack.at_ms - _ms(machine.clock)) > FRESH_MS:
+        if abs(ack.at_ms - unix_ms(machine.clock.now())) > FRESH_MS:
             raise RestoreRefused(
                 "the collector's answer is old, or a clock is wrong",
                 "Set this machine's clock, then run this again.",
@@ -292,16 +297,8 @@ def _put_in(machine: NewHardware, old: Path, new: Path) -> None:
         target = machine.folder / name
         if path.is_file() and str(name) not in own and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            put_in_place(path, target)
     if key_path(new / journal).exists():
-        key_path(new / journal).replace(key_path(machine.journal))
+        put_in_place(key_path(new / journal), key_path(machine.journal))
+    sync_path(machine.folder)  # names of new folders in it
     put_in_place(new / journal, machine.journal)
-    handle = os.open(machine.folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _ms(clock: Clock) -> int:
-    return int(clock.now().timestamp() * 1000)

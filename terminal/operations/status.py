@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from terminal.files import SHARED, replace_file
+
 STATUS_FILE: Final = "status.json"
 SCHEMA: Final = 1
 EVERY_S: Final = 15.0
@@ -33,6 +35,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool = False
     loop: str = ""
     reader: str = ""
+    real_reader: bool = False
+    laboratory: tuple[str, ...] = ()
     reader_problem: str = ""
     shift_open: bool = False
     taps: int = 0
@@ -54,9 +58,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_status(folder: Path, status: Status) -> None:
     """May raise OSError."""
-    draft = folder / f"{STATUS_FILE}.new"
-    draft.write_bytes(msgspec.json.encode(status))
-    draft.replace(folder / STATUS_FILE)
+    # Written anew every few seconds: to flush it each time would only wear the flash memory.
+    replace_file(folder / STATUS_FILE, msgspec.json.encode(status), SHARED, durable=False)
 
 
 def read_status(folder: Path) -> Status | None:

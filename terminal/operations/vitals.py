@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from terminal.clock import Clock
+from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.journal.journal import Journal
 from terminal.journal.records import UnreadableRecord
@@ -45,6 +45,9 @@ class Identity(NamedTuple):
     tariff_until: datetime
     deny_list: Path | None = None
     collector: str = ""
+    real_reader: bool = False
+    laboratory: tuple[str, ...] = ()
+    """What a real reader takes from the public laboratory: keys, region, issuers."""
 
 
 class Tally:
@@ -71,7 +74,7 @@ class Vitals:
         self.journal = journal
         self.clock = clock
         self.tally = Tally()
-        self.started_at_ms = _ms(clock.now())
+        self.started_at_ms = unix_ms(clock.now())
         self.last_tap_at_ms: int | None = None
         self.collector_heard_at_ms: int | None = None
         self.sync_problem = ""
@@ -92,9 +95,14 @@ class Vitals:
     def ready(self) -> None:
         """Cards can be served."""
         what = f"terminal {self.identity.terminal} ({self.identity.profile}) on {self.identity.reader}"
-        self._manager.ready(what)
+        public = ", ".join(self.identity.laboratory)
+        self._manager.ready(f"{what}, laboratory {public}" if public else what)
         self.events.notice(
-            "ready", profile=self.identity.profile, reader=self.identity.reader, tariff=self.identity.tariff
+            "ready",
+            profile=self.identity.profile,
+            reader=self.identity.reader,
+            tariff=self.identity.tariff,
+            **({"laboratory": public} if public else {}),
         )
 
     def turn(self, state: State) -> None:
@@ -111,7 +119,7 @@ class Vitals:
         tally.ends[report.end.value] += 1
         tally.exchanges += report.exchanges
         tally.duration.observe(duration_s)
-        self.last_tap_at_ms = _ms(report.at)
+        self.last_tap_at_ms = unix_ms(report.at)
         self._newest_at = max(report.at, self._newest_at or report.at)
         self.events.info(
             "tap",
@@ -145,7 +153,7 @@ class Vitals:
         if problem:
             self.tally.sync_failures += 1
         else:
-            self.collector_heard_at_ms = _ms(self.clock.now())
+            self.collector_heard_at_ms = unix_ms(self.clock.now())
         if report.uploaded:
             self.events.info("sync", uploaded=report.uploaded, unsent=report.unsent)
         if problem != self.sync_problem:
@@ -185,24 +193,26 @@ class Vitals:
             software=identity.software,
             process=os.getpid(),
             started_at_ms=self.started_at_ms,
-            at_ms=_ms(self.clock.now()),
+            at_ms=unix_ms(self.clock.now()),
             stopped=stopped,
             loop=self._loop.name.lower(),
             reader=identity.reader,
+            real_reader=identity.real_reader,
+            laboratory=identity.laboratory,
             reader_problem=self.reader_problem,
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),
             last_tap_at_ms=self.last_tap_at_ms,
             unresolved=len(self.journal.open_intents()),
             tariff=identity.tariff,
-            tariff_until_ms=_ms(identity.tariff_until),
+            tariff_until_ms=unix_ms(identity.tariff_until),
             deny_list_at_ms=deny_list_at_ms(identity.deny_list),
             clock_doubt=self._clock_doubt,
             rows=self.journal.head.sequence - self.journal.base.sequence,
             capacity_rows=self.journal.capacity_rows,
             unsent=self.journal.unsent,
             oldest_unsent_at_ms=self._oldest_unsent_at_ms(),
-            newest_at_ms=None if self._newest_at is None else _ms(self._newest_at),
+            newest_at_ms=None if self._newest_at is None else unix_ms(self._newest_at),
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_problem=self.sync_problem,
@@ -253,7 +263,7 @@ def newest_record_at(journal: Journal) -> datetime | None:
             newest_ms = max(newest_ms, row.record.at_ms)
         except UnreadableRecord:
             continue  # of newer software; the others tell enough
-    return datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None
+    return from_unix_ms(newest_ms) if newest_ms else None
 
 
 def deny_list_at_ms(path: Path | None) -> int | None:
@@ -262,7 +272,3 @@ def deny_list_at_ms(path: Path | None) -> int | None:
         return None if path is None else path.stat().st_mtime_ns // 1_000_000
     except OSError:
         return None
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -1,4 +1,7 @@
-"""What a region document must satisfy beyond its types. Each problem says where it is and what to change."""
+"""What a region document must satisfy beyond its types. Each problem says where it is and what to change.
+
+What the [receipts] of a region document must satisfy beyond its types.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,17 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from terminal.policy.counter_checks import counters_problems
-from terminal.policy.fare_checks import fare_problems
+from terminal.policy.base import Medium, Problem, Right, unique
+from terminal.policy.counters.checks import counters_problems
+from terminal.policy.document.counters import COUNTER_BITS
+from terminal.policy.document.fares import FareSource
+from terminal.policy.document.schema import Profile, ReceiptWay, RegionDocument
+from terminal.policy.fares.checks import fare_problems
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
-from terminal.policy.journey_checks import journey_problems
-from terminal.policy.meal_checks import meal_problems
-from terminal.policy.problem import Problem, unique
-from terminal.policy.receipt_checks import receipt_problems
-from terminal.policy.right_checks import right_problems
-from terminal.policy.schema import Profile, RegionDocument
-from terminal.policy.schema_base import Medium, Right
-from terminal.policy.schema_counters import COUNTER_BITS
-from terminal.policy.schema_fares import FareSource
+from terminal.policy.journeys.checks import journey_problems
+from terminal.policy.meals.checks import meal_problems
+from terminal.policy.rights.checks import right_problems
 from terminal.texts import languages
 
 CURRENCIES: Final = ("RUB",)
@@ -116,3 +117,24 @@ def _media(name: str, profile: Profile) -> Iterator[Problem]:
     elif name == "canteen" and profile.media != (Medium.TRANSPORT_CARD,):
         what = "a canteen knows pupils by their resident card only"
         yield Problem("profiles.canteen.media", what, 'Use ["transport_card"].')
+
+
+def receipt_problems(document: RegionDocument) -> Iterator[Problem]:
+    """Everything wrong with the section; nothing when there is none."""
+    receipts = document.receipts
+    if receipts is None:
+        return
+    yield from unique("receipts.ways", receipts.ways)
+    controlled = ReceiptWay.CONTROL_TICKET in receipts.ways
+    if controlled and receipts.site is None:
+        yield Problem(
+            "receipts.site",
+            "a control ticket must say where the receipt is found",
+            "Add `site`, or take `control_ticket` out of `ways`.",
+        )
+    if controlled and receipts.ways[-1] is not ReceiptWay.CONTROL_TICKET:
+        yield Problem(
+            "receipts.ways",
+            "no way after `control_ticket` can ever be taken",
+            "Put `control_ticket` last: every terminal can do that.",
+        )

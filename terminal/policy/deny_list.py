@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hmac
 import mmap
-import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from terminal.errors import RegionDocumentError
+from terminal.files import SHARED, replacing
 
 MAGIC: Final = b"RCDL"
 VERSION: Final = 1
@@ -95,15 +95,10 @@ def build_deny_list(path: Path, key: bytes, pseudonyms: Iterable[bytes]) -> int:
     power cut.
     """
     entries = sorted({_entry(key, pseudonym) for pseudonym in pseudonyms})
-    fresh = path.with_name(f"{path.name}.new")
     try:
-        with fresh.open("wb") as file:
+        with replacing(path, SHARED) as file:
             file.write(_HEADER.pack(MAGIC, VERSION, BYTE_ORDER, key_id(key), len(entries)))
             file.writelines(entries)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        _fsync_directory(path.parent)
     except OSError as error:
         raise RegionDocumentError(
             f"deny list {path} cannot be written: {error}", "Check the directory's free space and rights."
@@ -148,11 +143,3 @@ def _check_order(data: mmap.mmap, path: Path) -> None:
         if numbers[0] <= last or any(map(int.__ge__, numbers, numbers[1:])):
             raise RegionDocumentError(f"deny list {path} is not sorted", _FETCH)
         last = numbers[-1]
-
-
-def _fsync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.schema import RegionDocument
+from terminal.policy.document.schema import RegionDocument
 
 _PLACE: Final = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _QUOTED: Final = re.compile(r"[`'](?P<word>[^`']*)[`']")

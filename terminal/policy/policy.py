@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.policy.card_counters import CardCounters, Counter
+from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import NOBODY, DenyList
-from terminal.policy.fare_book import TRANSPORT_CARD, FareBook, Quote
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
-from terminal.policy.journeys import (
+from terminal.policy.journeys.index import (
     CheckInRule,
     FareCap,
     GraceRule,
@@ -24,9 +25,8 @@ from terminal.policy.journeys import (
     grace_of,
     transfers_of,
 )
-from terminal.policy.meals import MealPolicy
-from terminal.policy.ride_rights import FareConcession, RideProduct, concessions_of, products_of
-from terminal.policy.schema import RegionDocument
+from terminal.policy.meals.index import MealPolicy
+from terminal.policy.rights.index import FareConcession, RideProduct, concessions_of, products_of
 from terminal.policy.scopes import Ride, WeekTimes
 
 ONE_DAY: Final = timedelta(days=1)
@@ -72,7 +72,7 @@ class Policy:
         bank_stop_list: DenyList = NOBODY,
         grants: GrantList = NO_GRANTS,
     ) -> Policy:
-        """Index a checked `document` (see `terminal.policy.document`); without a list nobody is on it."""
+        """Index a checked `document` (see `terminal.policy.load`); without a list nobody is on it."""
         counters = CardCounters.of(document.counters)
         zones = {zone.name: zone.number for zone in document.zones}
         timeframes = {timeframe.id: WeekTimes.of(timeframe) for timeframe in document.timeframes}

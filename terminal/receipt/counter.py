@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from terminal.decision.cash import decide_cash
+from terminal.clock import unix_ms
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import TapContext
 from terminal.decision.trail import compact, stated
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
+from terminal.policy.base import Medium
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Medium
 from terminal.receipt.request import Sale
 
 
@@ -31,7 +32,7 @@ def sell_for_cash(
         )
     sequence = journal.append(
         CashSale(
-            at_ms=int(now.replace(microsecond=0).timestamp() * 1000),
+            at_ms=unix_ms(now.replace(microsecond=0)),
             shift=context.shift,
             turn=context.turn,
             route=context.route,

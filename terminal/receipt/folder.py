@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from terminal.errors import ReceiptError
+from terminal.files import SHARED, create_file
 from terminal.receipt.adapter import Accepted
 from terminal.receipt.request import ReceiptRequest, Ticket
 
@@ -33,7 +33,7 @@ class ReceiptFolder:
         """Keep the request; the same sale again is not new and its first `way` stands; another sale is refused."""
         path = self._folder / REQUESTS / f"{request.id}.json"
         try:
-            new = _write_once(path, _json(request))
+            new = create_file(path, _json(request), SHARED)
             if not new and replace(_kept(path), way=request.way) != request:
                 raise ReceiptError(
                     f"request {request.id} differs from the one in {path}",
@@ -46,7 +46,7 @@ class ReceiptFolder:
     def print_ticket(self, ticket: Ticket) -> None:
         """Keep the ticket; a second print of it changes nothing."""
         try:
-            _write_once(self._folder / TICKETS / f"{ticket.id}.json", _json(ticket))
+            create_file(self._folder / TICKETS / f"{ticket.id}.json", _json(ticket), SHARED)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -65,16 +65,3 @@ def _kept(path: Path) -> ReceiptRequest:
         return msgspec.json.decode(path.read_bytes(), type=ReceiptRequest)
     except msgspec.DecodeError as error:
         raise ReceiptError(f"{path} is no receipt request: {error}", "Move that file away.") from error
-
-
-def _write_once(path: Path, content: bytes) -> bool:
-    """Write a file that is either whole or not there; False when there is one already."""
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True

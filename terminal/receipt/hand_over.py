@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.policy.schema_receipts import Receipts
+from terminal.policy.document.schema import Receipts
 from terminal.receipt.adapter import Accepted, ReceiptAdapter
 from terminal.receipt.request import Issue, Means, Sale, paperwork
 

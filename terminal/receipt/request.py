@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from terminal.errors import ReceiptError
-from terminal.policy.schema_base import Medium
-from terminal.policy.schema_receipts import Receipts, ReceiptWay, Vat
+from terminal.policy.base import Medium
+from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
-from terminal.journal.records import AnyRecord, CashSale, Committed, Intent
-from terminal.policy.schema_base import Medium
+from terminal.clock import from_unix_ms
+from terminal.journal.records import AnyRecord, CashSale, Intent
+from terminal.journal.taps import End, Tap, taps
+from terminal.policy.base import Medium
 from terminal.receipt.request import Sale
 
 
@@ -16,30 +17,26 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
     A ride counts when the card's commit is known; until then nothing was sold. What a check-in holds is no
     payment, only what is charged.
     """
-    waiting: dict[int, Intent] = {}
-    for sequence, record in rows:
-        match record:
-            case Intent(profile="bus"):
-                waiting[sequence] = record
-            case Committed(intent=number) if number in waiting:
-                yield _ride(terminal, number, waiting.pop(number), vehicle)
+    for tap in taps(terminal, rows):
+        match tap.record:
+            case Intent(profile="bus") if tap.end is End.COMMITTED:
+                yield _ride(tap, tap.record, vehicle)
             case CashSale():
-                yield cash_sale(terminal, sequence, record, vehicle)
+                yield cash_sale(terminal, tap.sequence, tap.record, vehicle)
             case _:
                 pass
 
 
-def _ride(terminal: int, sequence: int, intent: Intent, vehicle: str) -> Sale:
-    companions = intent.context.get("companions", 0)
+def _ride(tap: Tap, intent: Intent, vehicle: str) -> Sale:
     return Sale(
-        terminal=terminal,
-        sequence=sequence,
-        at=datetime.fromtimestamp(intent.at_ms / 1000, UTC),
+        terminal=tap.terminal,
+        sequence=tap.sequence,
+        at=from_unix_ms(intent.at_ms),
         medium=Medium.TRANSPORT_CARD,
         sum_minor=intent.charge_minor,
         route=intent.route,
         direction=intent.direction,
-        persons=1 + companions if isinstance(companions, int) else 1,
+        persons=tap.riders,
         vehicle=vehicle,
     )
 
@@ -49,7 +46,7 @@ def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "")
     return Sale(
         terminal=terminal,
         sequence=sequence,
-        at=datetime.fromtimestamp(record.at_ms / 1000, UTC),
+        at=from_unix_ms(record.at_ms),
         medium=Medium.CASH,
         sum_minor=record.sum_minor,
         route=record.route,

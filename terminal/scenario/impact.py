@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.policy import Policy
-from terminal.policy.schema import RegionDocument
 from terminal.scenario.compare import counters_of
 from terminal.scenario.play import Played, play
 from terminal.scenario.schema import ScenarioFile

@@ -1,6 +1,8 @@
 """Playing a scenario: each tap is decided as on a terminal, and the event it plans is the next tap's card.
 
 Nothing here reads a clock, a file or a card: the same document and file give the same result, byte for byte.
+
+A pupil of a scenario: what the roster says, and how accounts and portions move from meal to meal.
 """
 
 from __future__ import annotations
@@ -13,18 +15,29 @@ from typing import Any, Final
 
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.bank import BankSnapshot
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.bank import BankSnapshot
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome, TapContext
+from terminal.decision.pupil import Account, Age, MealGrant, ParentLimits
+from terminal.decision.pupil import Pupil as KnownPupil
 from terminal.errors import ScenarioFileError
+from terminal.policy.base import Weekday
 from terminal.policy.deny_list import NOBODY
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Weekday
 from terminal.scenario.card import at_the_desk, listed, local_time, new_card
 from terminal.scenario.load import card_of
-from terminal.scenario.pupil import PupilBook
-from terminal.scenario.schema import Desk, Expect, Repeat, Scenario, ScenarioFile, TapStep, Where
+from terminal.scenario.schema import (
+    Desk,
+    Expect,
+    Grant,
+    Pupil,
+    Repeat,
+    Scenario,
+    ScenarioFile,
+    TapStep,
+    Where,
+)
 
 DEFAULTS: Final = TapContext("bus", terminal=1, sequence=1, shift_open=True, shift=1, turn=1, route=1)
 """Where a tap is taken when the scenario does not say."""
@@ -200,3 +213,69 @@ def _repeated(first: datetime, repeat: Repeat) -> Iterator[datetime]:
                 given += 1
                 yield at
         day += timedelta(days=1)
+
+
+REF: Final = b"scenario"
+
+
+class PupilBook:
+    """What a canteen terminal would know of the pupil, kept up to date by its own records."""
+
+    def __init__(self, pupil: Pupil, policy: Policy) -> None:
+        self._bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
+        self._day: date | None = None
+        self._known = KnownPupil(
+            ref=REF,
+            school=pupil.school,
+            class_id=pupil.class_id,
+            grade=pupil.grade,
+            shift=pupil.shift,
+            home_schooled=pupil.home_schooled,
+            grants=tuple(map(_grant, pupil.grants)),
+            hot=None if pupil.hot_minor is None else Account(pupil.hot_minor),
+            buffet=None if pupil.buffet_minor is None else Account(pupil.buffet_minor),
+            limits=ParentLimits(pupil.day_limit_minor, pupil.buffet_limit_minor),
+            forbidden=frozenset(pupil.forbidden),
+            orders=frozenset(pupil.orders),
+            absent=pupil.absent,
+            age=Age(pupil.age),
+        )
+
+    @property
+    def hot_minor(self) -> int | None:
+        """The hot-meal account."""
+        return None if self._known.hot is None else self._known.hot.balance_minor
+
+    def on(self, day: date) -> KnownPupil:
+        """The pupil on service day `day`: what was served and spent on another one is forgotten."""
+        if self._day not in (None, day):
+            self._known = replace(
+                self._known,
+                served=0,
+                annulled=0,
+                spent_hot_minor=0,
+                spent_buffet_minor=0,
+                orders=frozenset(),
+                absent=False,
+            )
+        self._day = day
+        return self._known
+
+    def served(self, decision: Decision, day: date) -> None:
+        """Book the portion of `decision`, if it gave one."""
+        meal, pupil = decision.meal, self.on(day)
+        if meal is None or not decision.outcome.accepted:
+            return
+        paid = meal.parents_minor
+        hot = pupil.hot and Account(pupil.hot.balance_minor - paid, pupil.hot.uncertain)
+        self._known = replace(
+            pupil,
+            served=pupil.served | self._bits.get(meal.kind, 0),
+            hot=hot,
+            spent_hot_minor=pupil.spent_hot_minor + paid,
+            orders=pupil.orders - {meal.kind},
+        )
+
+
+def _grant(grant: Grant) -> MealGrant:
+    return MealGrant(grant.code, grant.valid_from, grant.valid_to, grant.valid_from, grant.grade, grant.shift)

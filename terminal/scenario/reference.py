@@ -21,8 +21,8 @@ from msgspec import inspect
 
 from terminal.decision.outcome import Message
 from terminal.messages import wording
-from terminal.policy.schema import RegionDocument
-from terminal.policy.schema_base import Section
+from terminal.policy.base import Section
+from terminal.policy.document.schema import RegionDocument
 from terminal.scenario.rules import RULES
 from terminal.scenario.schema import ScenarioFile
 

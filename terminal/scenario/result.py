@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from terminal.decision.sale import may_sell
+from terminal.decision.bus.sale import may_sell
 from terminal.errors import ScenarioFileError
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import (

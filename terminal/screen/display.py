@@ -7,6 +7,8 @@
 
 What is shown is the message and the values it names, nothing else of the tap: no balance, no category, nobody's name
 (D-08). At a canteen's counter, where classmates look on, messages about money or health become *please ask* (M-38).
+
+A reader whose goings-on the passenger display sees: card there, card gone, out of order, works again.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from cardproto.connection import CardConnection
+from cardproto.errors import TransmissionError
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
+from terminal.reader.port import ReaderPort
 from terminal.screen.feed import Feed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -209,3 +214,56 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
 
 def _line(outcome: Outcome, language: str) -> str:
     return UNPRINTABLE.sub("", text(outcome.message, language, outcome.values))
+
+
+class WatchedReader:
+    """`port`, told of to `display`. It changes nothing of what the presence loop gets to hear."""
+
+    def __init__(self, port: ReaderPort, display: Display) -> None:
+        self._port = port
+        self._display = display
+        self._failed = False
+
+    @property
+    def name(self) -> str:
+        return self._port.name
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        self._display.beat()
+        try:
+            connection = self._port.wait_for_card(timeout_s)
+        except TransmissionError:
+            self._fails()
+            raise
+        self._works()
+        if connection is not None:
+            self._display.card()
+        return connection
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        self._display.beat()
+        try:
+            left = self._port.wait_for_removal(timeout_s)
+        except TransmissionError:
+            self._fails()
+            raise
+        if left:
+            self._display.removed()
+        return left
+
+    def release(self) -> None:
+        self._port.release()
+
+    def close(self) -> None:
+        self._port.close()
+
+    def _fails(self) -> None:
+        """An outage of many attempts is one fault."""
+        if not self._failed:
+            self._failed = True
+            self._display.fault()
+
+    def _works(self) -> None:
+        if self._failed:
+            self._failed = False
+            self._display.works()

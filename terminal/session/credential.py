@@ -18,12 +18,14 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
+    Refusal,
+    Refused,
     card_holder_id,
     credential_digest,
     credential_in_file,
+    verify_credential,
 )
 from cardproto.credential.keys import IssuerKeys
-from cardproto.credential.verify import Refusal, Refused, verify_credential
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import FormatError, StatusError

@@ -1,4 +1,7 @@
-"""Stages 2 and 3 of a tap: find an application we know, prove both sides, read the few files a decision needs."""
+"""Stages 2 and 3 of a tap: find an application we know, prove both sides, read the few files a decision needs.
+
+A deadline around a card connection: a slow or silent card must not hold the validator.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
-from cardproto.errors import FormatError, IntegrityError, StatusError
+from cardproto.errors import ExchangeTimeout, FormatError, IntegrityError, StatusError
 from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
-from cardproto.resident.layout import (
-    AID,
-    FILE_EVENTS,
-    FILE_PURSE,
-    FILE_RIGHTS,
-    FILE_TRANSACTION_MAC,
-    KeyNo,
-)
+from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.clock import Clock
 from terminal.keys.provider import KeyProvider
 
 MAX_EXCHANGES: Final = 48
@@ -73,12 +70,12 @@ class CardSession:
         return self.proving or self.card.get_value(FILE_PURSE, CommMode.MAC) == self.snapshot.balance_minor
 
 
-def open_channel(connection: CardConnection) -> CardChannel:
+def open_channel(connection: CardConnection) -> DesfireChannel:
     """A channel that holds one tap's exchanges and bytes within limits."""
-    return CardChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
+    return DesfireChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
 
 
-def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
     """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes; 3 more for a random UID.
 
     An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,
@@ -111,3 +108,29 @@ def _refuse_detour(card: DesfireCard) -> None:
     """A card that has the transaction MAC knows EV2: whoever said it does not stands in between."""
     if not isinstance(card.session, Session) and has_transaction_mac(card):
         raise IntegrityError("the card can prove its transactions, but somebody says it cannot")
+
+
+TAP_DEADLINE_S: Final = 3.0
+"""From the first exchange to the last, recovery included. A sound tap takes about a tenth of it."""
+
+
+class GuardedConnection:
+    """Refuses to start an exchange after the deadline, and reports one that ended after it as a time-out.
+
+    An exchange that never ends is the reader port's business: only it can give up on the hardware.
+    """
+
+    def __init__(self, connection: CardConnection, clock: Clock, deadline_s: float = TAP_DEADLINE_S) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._deadline = clock.monotonic() + deadline_s
+
+    def transmit(self, command: bytes) -> bytes:
+        self._check()
+        answer = self._connection.transmit(command)
+        self._check()
+        return answer
+
+    def _check(self) -> None:
+        if self._clock.monotonic() > self._deadline:
+            raise ExchangeTimeout("the card took longer than a tap may take")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import CollectorContradicts, JournalError, JournalFull
 from terminal.journal.records import Fault
 from terminal.sync.client import SyncClient, SyncReport
@@ -140,7 +140,7 @@ class BackgroundSync:
             self._contradicted = contradicted
 
     def _now_ms(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return unix_ms(self._clock.now())
 
     def _rest(self, at_least_s: float) -> None:
         """Until there is something new; a collector that asked to be left alone is."""

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
@@ -164,7 +164,7 @@ class SyncClient:
         head = journal.head  # taken first: a row may be readable a moment before it is known as the head
         rows = journal.rows(after, min(self._batch_records, head.sequence - after))
         bodies = tuple(row.body for row in rows)
-        previous, at_ms = Head(after, previous_hash), int(self._clock.now().timestamp() * 1000)
+        previous, at_ms = Head(after, previous_hash), unix_ms(self._clock.now())
         return self._build(previous, bodies, head, at_ms), rows[-1].hash if rows else previous_hash
 
     def _last_words(self, after: int) -> Batch | None:
@@ -197,14 +197,14 @@ class SyncClient:
 
         It cannot know by itself: a late copy of an old batch looks the same, and clocks go wrong.
         """
-        at_ms = int(self._clock.now().timestamp() * 1000)
+        at_ms = unix_ms(self._clock.now())
         with suppress(CollectorError):  # the caller reports the worse problem; the next batch confesses again
             self._link.upload(encode(self._build(head, (), head, at_ms)))
 
     def _take(self, ack: Ack, batch: Batch, last_hash: bytes) -> None:
         journal = self._journal
         if ack.through > self._through:
-            at_ms = int(self._clock.now().timestamp() * 1000)
+            at_ms = unix_ms(self._clock.now())
             signed = batch.checkpoint(last_hash) if batch.bodies else None
             self._settle()  # its flush ran beside this exchange, and the next one's will run beside the next
             self._noted = journal.begin_acknowledge(ack.through, ack.head_hash, at_ms, signed)

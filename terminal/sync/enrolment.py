@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from terminal.errors import CollectorError
+from terminal.sync.address import TlsFiles, tls_context
 
+NO_TLS_FILES: Final = TlsFiles()
 ENROLMENTS_PATH: Final = "/v1/enrolments"
 TIMEOUT_S: Final = 15.0
 _LETTERS: Final = "ABCDEFGHJKMNPQRSTVWXYZ0123456789"
@@ -67,7 +69,9 @@ def _proof(code: str, domain: bytes, terminal: int, data: bytes) -> str:
     return hmac.digest(key, domain + terminal.to_bytes(4, "big") + data, sha256).hex()
 
 
-def enrol(base_url: str, terminal: int, key: Ed25519PublicKey, code: str) -> Ed25519PublicKey:
+def enrol(
+    base_url: str, terminal: int, key: Ed25519PublicKey, code: str, tls: TlsFiles = NO_TLS_FILES
+) -> Ed25519PublicKey:
     """Have the collector at `base_url` take `key` for `terminal`; return the collector's own key.
 
     Raises `CollectorError` when it refuses, cannot be reached, or does not prove that it made the code.
@@ -83,6 +87,7 @@ def enrol(base_url: str, terminal: int, key: Ed25519PublicKey, code: str) -> Ed2
             headers={"content-type": "application/json"},
             timeout=TIMEOUT_S,
             trust_env=False,
+            verify=tls_context(tls) if tls.given else True,
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CollectorError(

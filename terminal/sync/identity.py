@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from terminal.errors import KeyFileError
+from terminal.files import create_file, replace_file
 
 
 def load_or_create_key(path: Path) -> Ed25519PrivateKey:
@@ -30,7 +28,7 @@ def load_or_create_key(path: Path) -> Ed25519PrivateKey:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             private = Ed25519PrivateKey.generate()
-            _create(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            create_file(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         content = path.read_bytes()
     except OSError as error:
         raise KeyFileError(
@@ -51,9 +49,9 @@ def write_public_key(path: Path, key: Ed25519PublicKey) -> None:
     """Write `key` to `path`, replacing what is there. Raises `KeyFileError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = _write_beside(path, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-        new.chmod(0o644)
-        new.replace(path)
+        content = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        if not create_file(path, content, 0o644) and path.read_bytes() != content:
+            replace_file(path, content, 0o644)  # else another process has just made the same file
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -81,24 +79,6 @@ def _parse_private(path: Path, content: bytes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise _not_ed25519(path, "private")
     return key
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Whole or not at all; whoever else creates it first wins."""
-    new = _write_beside(path, content)
-    with suppress(FileExistsError):
-        os.link(new, path)
-    new.unlink()
-
-
-def _write_beside(path: Path, content: bytes) -> Path:
-    """A new file in the same directory, on the disk and readable by its owner only."""
-    handle, name = mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
-    return Path(name)
 
 
 def _unusable(path: Path, error: OSError) -> KeyFileError:

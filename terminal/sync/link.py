@@ -1,8 +1,13 @@
 """One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once when told to.
 
 The standard library's client, because an exchange must end when this side says so: its sockets are ours
-(`terminal.sync.guarded`). Redirects are not followed, compressed answers not opened, proxies of the environment not
+(`terminal.sync.link`). Redirects are not followed, compressed answers not opened, proxies of the environment not
 used.
+
+Sockets that keep to the limits of one exchange: so many seconds and so many bytes, whatever the other side does.
+
+A time-out per read would not do: a server that sends a byte now and then never meets it. Here every read and write
+gets what is left of the whole exchange.
 """
 
 from __future__ import annotations
@@ -13,11 +18,12 @@ import select
 import socket
 import ssl
 import threading
-from typing import Final, NamedTuple, Protocol
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 from terminal.errors import CollectorError
 from terminal.sync.address import TlsFiles, parse_address, tls_context
-from terminal.sync.guarded import Guard, LimitReached, Stopped, guarded, guarded_tls
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH
 
 MAX_ANSWER_BYTES: Final = 65_536
@@ -227,3 +233,86 @@ def _retry_after_s(header: str | None) -> float | None:
     except ValueError:
         return None
     return min(seconds, MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None
+
+
+class LimitReached(Exception):
+    """The exchange cost more than it may; says which limit."""
+
+
+class Stopped(Exception):
+    """The exchange was given up from outside."""
+
+
+class Guard:
+    """What is left of one exchange. Begun anew for each."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._until = 0.0
+        self._left_bytes = 0
+
+    def begin(self, seconds: float, answer_bytes: int) -> None:
+        self._until = self._monotonic() + seconds
+        self._left_bytes = answer_bytes
+
+    def timeout_s(self, at_most_s: float = float("inf")) -> float:
+        """How long the next step may take; raises `LimitReached` when nothing is left."""
+        left = self._until - self._monotonic()
+        if left <= 0:
+            raise LimitReached("takes too long")
+        return min(left, at_most_s)
+
+    def received(self, count: int) -> None:
+        """Raises `LimitReached` when the answer is larger than an answer can be."""
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise LimitReached("answers without end")
+
+
+class GuardedSocket(socket.socket):
+    """A connected socket under a `Guard`."""
+
+    guard: Guard
+
+    def recv_into(self, *arguments: Any) -> int:
+        self.settimeout(self.guard.timeout_s())
+        count = super().recv_into(*arguments)
+        self.guard.received(count)
+        return count
+
+    def sendall(self, *arguments: Any) -> None:
+        self.settimeout(self.guard.timeout_s())
+        super().sendall(*arguments)
+
+
+class GuardedTlsSocket(ssl.SSLSocket):
+    """The same inside TLS."""
+
+    guard: Guard
+
+    def recv_into(self, *arguments: Any) -> int:
+        self.settimeout(self.guard.timeout_s())
+        count = super().recv_into(*arguments)
+        self.guard.received(count)
+        return count
+
+    def send(self, *arguments: Any) -> int:
+        self.settimeout(self.guard.timeout_s())
+        return super().send(*arguments)
+
+
+def guarded(connected: socket.socket, guard: Guard) -> GuardedSocket:
+    """Takes over `connected`."""
+    made = GuardedSocket(fileno=connected.detach())
+    made.guard = guard
+    return made
+
+
+def guarded_tls(connected: socket.socket, guard: Guard, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """Takes over `connected` and shakes hands within what is left. Raises OSError (ssl.SSLError) or `LimitReached`."""
+    context.sslsocket_class = GuardedTlsSocket
+    connected.settimeout(guard.timeout_s())
+    made = context.wrap_socket(connected, server_hostname=host)
+    assert isinstance(made, GuardedTlsSocket)
+    made.guard = guard
+    return made

@@ -10,12 +10,13 @@ from cardproto.desfire.crypto import AesKey
 from sim.card.virtual import VirtualCard
 from sim.faults import flip
 from sim.lab_keys import load_lab_keys
-from terminal.cli.town import Town, file_on, purse_minor
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import StoredRecord
 from terminal.journal.journal import Journal
 from terminal.journal.records import Committed, Intent, NotCommitted, parse_record
+from terminal.lab.town import Town
+from terminal.lab.world import file_on, purse_minor
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End, TapReport
 

@@ -21,17 +21,18 @@ import pytest
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.cli.assemble import laboratory_keys
-from terminal.cli.residents import laboratory_deny_list
+from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.file import load_file_keys
+from terminal.lab.world import laboratory_deny_list
 from terminal.policy.deny_list import DenyListFile
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
+from tests.config_file import config_file
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 
@@ -54,21 +55,23 @@ class Setting:
         return self.folder / "state"
 
     def terminal(self, *more: str) -> list[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "terminal.cli.app",
-            "run",
-            "--reader",
-            "pcsc",
-            "--profile",
-            self.profile,
-        ]
-        command += ["--state", str(self.state), "--number", str(NUMBER), "--open-shift", "17", "--json"]
-        return [*command, "--deny-list", str(self.deny_list), *more]
+        config = config_file(
+            self.folder,
+            terminal={
+                "profile": self.profile,
+                "state": self.state,
+                "number": NUMBER,
+                "region": "demo",
+                "laboratory": True,
+            },
+            reader={"name": "pcsc"},
+            lists={"deny": self.deny_list},
+            shift={"operator": "17"},
+        )
+        return [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config), "--json", *more]
 
     def card(self, resident: str, day: date, *more: str) -> list[str]:
-        command = [sys.executable, "-m", "sim.cli", "vpcd", "--profile", resident, "--seed", str(SEED)]
+        command = [sys.executable, "-m", "sim.cli.app", "vpcd", "--profile", resident, "--seed", str(SEED)]
         return [
             *command,
             "--issued-on",
@@ -205,6 +208,7 @@ def test_card_read_through_the_service(setting: Setting) -> None:
         assert card.stdout is not None
         card.stdout.readline()
         command = [sys.executable, "-m", "terminal.cli.app", "card", "read", "--reader", "pcsc", "--json"]
+        command += ["--keys", "laboratory"]
         read = subprocess.run(
             command, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False
         )
@@ -226,6 +230,8 @@ def test_no_service_or_no_such_reader_is_one_line() -> None:
         "read",
         "--reader",
         "pcsc:Nowhere 3000",
+        "--keys",
+        "laboratory",
         "--wait",
         "1",
     ]

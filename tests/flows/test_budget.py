@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
-from terminal.cli.demo_script import Stop
 from terminal.journal.records import Committed, parse_record
+from terminal.lab.town import Stop
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 

@@ -11,9 +11,9 @@ from sim.card.files import ValueFile
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.faults import replace as answer_instead
-from terminal.cli.assemble import journal_key
-from terminal.cli.town import Town
+from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, parse_record
+from terminal.lab.town import Town
 from terminal.tap_report import End
 from tests.flows.conftest import FRONT, REAR, OpenTown
 from tests.flows.test_torn_taps import Ledger, Writer, tears

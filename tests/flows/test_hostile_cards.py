@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.errors import CardGone
-from sim.card.hostile import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
+from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.faults import endless_frames, replace
 from terminal.keys.file import FileKeys

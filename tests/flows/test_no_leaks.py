@@ -20,7 +20,7 @@ import time
 import tomllib
 import traceback
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,16 +40,17 @@ from sim.faults import FaultPlan, tear_after, tear_before
 from sim.image_file import save_card
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS
+from terminal.app.collector import collector_process, enrol, trust
+from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.app.station import journal_key, journal_reader, open_journal
 from terminal.cli.app import main
-from terminal.cli.assemble import journal_key, journal_reader, laboratory_keys, open_journal
-from terminal.cli.collector_process import collector_process, enrol, trust
-from terminal.cli.residents import issue_residents, laboratory_deny_list
-from terminal.cli.town import file_on
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.lab.world import file_on, laboratory_deny_list
+from terminal.policy.load import load_region
 from terminal.tap import take_tap
+from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 from tests.flows.leaks import Secret, leaks, leaks_in_files, secret_bytes, secret_text
 from tests.terminal.cli.conftest import ENVIRONMENT, command
@@ -192,8 +193,8 @@ def _live(day: Day, stack: ExitStack) -> None:
     address = stack.enter_context(collector_process(back, day.folder / "registry.json"))
     for state in day.state.values():
         trust(state, back)
-    _serve(day, "canteen", CANTEEN, PUPILS, address, ("--serving", "by_shift"))
-    _serve(day, "bus", BUS, RIDERS, address, ("--deny-list", day.folder / "deny-list", "--route", "15"))
+    _serve(day, "canteen", CANTEEN, PUPILS, address, {"canteen": {"serving": "by_shift"}})
+    _serve(day, "bus", BUS, RIDERS, address, {"lists": {"deny": day.folder / "deny-list"}})
     for path in (
         "/metrics",
         "/operator/",
@@ -209,37 +210,38 @@ def _live(day: Day, stack: ExitStack) -> None:
 
 
 def _serve(
-    day: Day, profile: str, number: int, who: tuple[str, ...], address: str, more: tuple[object, ...]
+    day: Day,
+    profile: str,
+    number: int,
+    who: tuple[str, ...],
+    address: str,
+    more: Mapping[str, Mapping[str, object]],
 ) -> None:
     """`terminal run` over these cards, twice each, then on an empty reader for a look into the living process."""
     state = ("--state", day.state[profile], "--number", number)
-    run = (
-        "--profile",
-        profile,
-        *state,
-        "--collector",
-        address,
-        "--log",
-        "json",
-        "--log-level",
-        "debug",
-        *more,
-    )
+    own = {
+        "terminal": {"profile": profile, "state": day.state[profile], "number": number},
+        "collector": {"url": address},
+        "log": {"format": "json", "level": "debug"},
+        **more,
+    }
     cards = ",".join([*(str(day.folder / "cards" / f"{name}.json") for name in who), "not_desfire"])
     if profile == "canteen":
         day.run("roster load", "canteen", "roster", "load", day.folder / "roster.json", *state)
-    shift = ("--open-shift", "staff-9")
-    turns = (
-        "--reader",
-        f"sim:{cards}",
-        "--taps",
-        2 * len(who) + 2,
-        "--record",
-        day.folder / f"{profile}.transcript",
+    shift: dict[str, object] = {"operator": "staff-9"} | ({"route": 15} if profile == "bus" else {})
+    served = config_file(
+        day.folder / f"{profile}.serving",
+        reader={"name": f"sim:{cards}", "taps": 2 * len(who) + 2},
+        shift=shift,
+        recording={"file": day.folder / f"{profile}.transcript"},
+        **own,
     )
-    day.serve(f"{profile} serving", *run, *shift, *turns)
+    day.serve(f"{profile} serving", "--config", served)
+    waiting = config_file(
+        day.folder / f"{profile}.waiting", reader={"name": "sim:"}, metrics={"port": 0}, **own
+    )
     process = subprocess.Popen(
-        command(("run", *run, "--reader", "sim:", "--metrics", "0", "--json")),
+        command(("run", "--config", waiting, "--json")),
         cwd=day.folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -445,7 +447,8 @@ def test_a_trace_back_with_all_its_locals_shows_no_key_and_no_name(town_of: Open
 def test_what_the_product_prints_of_a_mistake_has_no_locals(tmp_path: Path) -> None:
     """An exception nobody catches, in the middle of a tap of the real program."""
     script = """
-from terminal.cli import app, serve
+from terminal.app import serve
+from terminal.cli import app
 from terminal.tap import take_tap
 
 class Breaks:

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from terminal.canteen.replay import Replay
+from terminal.app.station import journal_reader
+from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.assemble import journal_reader
-from terminal.cli.demo_script import DAY
 from terminal.cli.recompute import charges_again
-from terminal.cli.town import Town
-from terminal.policy.document import DEMO_REGION
+from terminal.lab.town import DAY, Town
+from terminal.policy.load import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol
 from tests.terminal.cli.inside import Run, runner

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
-from terminal.cli.assemble import journal_key
-from terminal.cli.demo_script import Stop
-from terminal.cli.town import Town, purse_minor
+from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
+from terminal.lab.town import Stop, Town
+from terminal.lab.world import purse_minor
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, REAR, OpenTown
 

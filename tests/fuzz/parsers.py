@@ -8,8 +8,13 @@ from datetime import UTC, datetime
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
 from cardproto.credential.cose import parse_sign1
-from cardproto.credential.grant import build_claims, credential_in_file, parse_claims
-from cardproto.credential.verify import Refused, verify_credential
+from cardproto.credential.grant import (
+    Refused,
+    build_claims,
+    credential_in_file,
+    parse_claims,
+    verify_credential,
+)
 from cardproto.desfire.files import parse_file_settings
 from cardproto.errors import CardError, FormatError, ProtocolError
 from cardproto.resident.records.event import build_event, parse_event, parse_event_with_schema
@@ -21,7 +26,7 @@ from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
-from terminal.policy.document import parse_region
+from terminal.policy.load import parse_region
 from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)

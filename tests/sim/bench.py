@@ -11,7 +11,7 @@ from functools import cache
 
 from cardproto.desfire.crypto import ZERO_IV, AesKey, crc32, rotate_left
 from cardproto.desfire.messaging import CommMode, Session
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 
 PLAIN, MAC, FULL = CommMode.PLAIN, CommMode.MAC, CommMode.FULL
 

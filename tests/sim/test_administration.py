@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from tests.sim.bench import (
     AID,
     BACKUP,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cardproto.desfire.key_types import KeyType
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 
 TRANSCRIPTS = sorted((Path(__file__).parents[1] / "transcripts").glob("libfreefare_*.txt"))
 

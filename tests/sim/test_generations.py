@@ -7,11 +7,12 @@ import random
 import pytest
 
 from cardproto.apdu import SW
-from cardproto.channel import CardChannel
 from cardproto.desfire.application import PICC_AID, DfName, KeySets, KeySettings
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.data import Among
 from cardproto.desfire.files import (
     FREE,
     AccessRights,
@@ -20,16 +21,14 @@ from cardproto.desfire.files import (
     TransactionMacSettings,
     ValueFileSettings,
 )
-from cardproto.desfire.iso_commands import Among
 from cardproto.desfire.key_types import KeyType, with_parity_version
 from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.originality import verify_signature
 from cardproto.errors import CardError, IntegrityError, StatusError
-from sim.card import VirtualCard
 from sim.card.generation import GENERATIONS
-from sim.card.light import LIGHT_DF_ID, LIGHT_DF_NAME
-from sim.card.originality import LABORATORY_PUBLIC_KEY
+from sim.card.identity import LABORATORY_PUBLIC_KEY
+from sim.card.virtual import LIGHT_DF_ID, LIGHT_DF_NAME, VirtualCard
 from tests.cardproto.scripted import TamperingConnection
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
@@ -43,7 +42,7 @@ def made(generation: str, key_type: KeyType = KeyType.AES) -> VirtualCard:
 
 
 def terminal_end(card: VirtualCard) -> DesfireCard:
-    return DesfireCard(CardChannel(card, max_exchanges=300, max_bytes=50_000))
+    return DesfireCard(DesfireChannel(card, max_exchanges=300, max_bytes=50_000))
 
 
 def master(card: VirtualCard) -> DesfireCard:
@@ -267,7 +266,7 @@ def test_a_proximity_check_that_saw_other_bytes_fails() -> None:
     """A relay that guesses the card's bytes ahead of time is found out by the last step."""
     for at, expected in ((2, StatusError), (3, IntegrityError)):
         card = TamperingConnection(made("EV3"), at, lambda answer: bytes((answer[0] ^ 1,)) + answer[1:])
-        end = DesfireCard(CardChannel(card))
+        end = DesfireCard(DesfireChannel(card))
         with pytest.raises(expected):
             end.proximity_check(ZERO, b"8 bytes.", lambda: 0.0)
 

@@ -12,12 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.card.virtual import VirtualCard
-from sim.cli import app
+from sim.cli.app import app
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issue import issue
+from sim.issue import ReloadDesk, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from sim.reload_desk import ReloadDesk
 
 DAY = date(2026, 9, 15)
 RANDOM = random.Random(1).randbytes

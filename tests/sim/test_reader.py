@@ -10,7 +10,7 @@ import pytest
 
 from cardproto.errors import CardGone, ExchangeTimeout, ReaderGone
 from sim.air import AirModel, VirtualClock
-from sim.card.hostile import SilentCard
+from sim.card.other import SilentCard
 from sim.faults import (
     corrupt,
     delay,

@@ -14,7 +14,6 @@ import pytest
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import Session
-from sim.card import VirtualCard
 from sim.card.files import (
     CardFile,
     DataFile,
@@ -25,6 +24,7 @@ from sim.card.files import (
     ValueFile,
 )
 from sim.card.memory import PICC_AID, Application, KeySlot, blank_memory
+from sim.card.virtual import VirtualCard
 
 VECTORS = {
     entry["id"]: entry

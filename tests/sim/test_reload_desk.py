@@ -8,10 +8,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issue import ReloadDesk, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from sim.reload_desk import ReloadDesk
 from tests.sim.bench import Counting
 
 AT = datetime(2026, 9, 15, 9, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left, truncate_mac
 from cardproto.desfire.messaging import Session
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from tests.sim.bench import (
     AID,
     BACKUP,

@@ -20,7 +20,7 @@ from terminal.collector import alarms, booking, reconcile, store
 from terminal.commit.machine import Step
 from terminal.commit.settle import Settlement
 from terminal.commit.write import Committed, NotCommitted, Unknown
-from terminal.journal import database, journal, stored, tail
+from terminal.journal import database, journal, stored
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
 from terminal.sync import client
@@ -88,7 +88,7 @@ def unsigned_acknowledgement_trusted(patch: Patch) -> None:
 
 def sequence_reused_after_restart(patch: Patch) -> None:
     """After a restart numbering goes on behind what is acknowledged, as if the rows above had gone."""
-    original = tail.load_tail
+    original = database.load_tail
 
     def load(connection: Any, contents: Any, state: Any, path: Any, open_records: OpenRecords) -> Head:
         head = original(connection, contents, state, path, open_records)

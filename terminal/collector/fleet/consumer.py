@@ -17,6 +17,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from terminal.clock import unix_ms
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.settings import ConsumerSettings
@@ -169,7 +170,7 @@ class Consumer:
         by_number: dict[int, Msg] = {}
         for message in messages:
             meta = message.metadata
-            number, at_ms = meta.sequence.stream, int(meta.timestamp.timestamp() * 1000)
+            number, at_ms = meta.sequence.stream, unix_ms(meta.timestamp)
             try:
                 arrivals.append(Arrival.parse(meta.stream, number, at_ms, message.data))
                 by_number[number] = message

@@ -169,7 +169,7 @@ class FleetDatabase:
 
 def prepare(dsn: str) -> None:
     """Create the tables, or leave them as they are."""
-    text = files("terminal.collector.fleet").joinpath("schema.sql").read_text()
+    text = files("terminal.collector.fleet").joinpath("schema.sql").read_text("utf-8")
     with _reported(), psycopg.connect(dsn, connect_timeout=CONNECT_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PREPARE_LOCK,))
         connection.execute(text.encode())

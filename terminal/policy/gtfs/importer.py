@@ -2,12 +2,14 @@
 
 Only what a fare depends on is read: trips and timetables are not opened. What has no effect (draft columns and files,
 areas without stops, ...) is told as a warning, because an author may have meant it to have one.
+
+What a feed may hold and what can yet have no effect, or not the one it seems to have.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,9 +20,18 @@ from msgspec.structs import replace
 from terminal.errors import FeedError
 from terminal.policy.gtfs.cells import CellError
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
-from terminal.policy.gtfs.columns import DRAFT_FILES, FILES, REQUIRED_FILES, Column, FileSpec
-from terminal.policy.gtfs.feed import CsvFile, Feed, FeedProblem, open_feed
-from terminal.policy.gtfs.feed_warnings import feed_warnings
+from terminal.policy.gtfs.columns import (
+    DRAFT_FILES,
+    FILES,
+    REQUIRED_FILES,
+    Column,
+    CsvFile,
+    Feed,
+    FeedProblem,
+    FileSpec,
+    open_feed,
+)
+from terminal.policy.gtfs.services import services_of
 from terminal.policy.gtfs.tables import GtfsTables
 
 NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_leg_rules.txt at least."
@@ -234,3 +245,79 @@ def _without_trip_services(tables: GtfsTables) -> GtfsTables:
         calendar=tuple(row for row in tables.calendar if row.service_id in named),
         calendar_dates=tuple(row for row in tables.calendar_dates if row.service_id in named),
     )
+
+
+At = Callable[[str, int, str, str, str], FeedProblem]
+"""Makes a problem of (table, row, column, what, advice), at the place where the author finds it."""
+
+
+def feed_warnings(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
+    """What is allowed and can have no effect, or not the one it seems to have."""
+    yield from _areas_without_stops(tables, at)
+    yield from _networks_without_routes(tables, at)
+    yield from _idle_timeframes(tables, at)
+    default = any(row.is_default_fare_category for row in tables.rider_categories)
+    if tables.rider_categories and not default:
+        yield FeedProblem(
+            "rider_categories.txt",
+            "no category is the default one",
+            "Only displays need it: fares do not change.",
+        )
+    legs = {rule.fare_product_id for rule in tables.fare_leg_rules}
+    for row, product in enumerate(tables.fare_products):
+        if product.amount_minor < 0 and product.fare_product_id in legs:
+            yield at(
+                "fare_products",
+                row,
+                "amount",
+                "a leg costs less than nothing: nothing is charged for it",
+                "Negative amounts are for transfers.",
+            )
+    for row, rule in enumerate(tables.fare_transfer_rules):
+        if rule.duration_limit is None:
+            yield at(
+                "fare_transfer_rules",
+                row,
+                "duration_limit",
+                "is blank: only the document's longest_change_s ends such a journey",
+                "State gtfs.longest_change_s.",
+            )
+
+
+def _areas_without_stops(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
+    served = {row.area_id for row in tables.stop_areas}
+    for column in ("from_area_id", "to_area_id"):
+        told = set()
+        for row, rule in enumerate(tables.fare_leg_rules):
+            area = getattr(rule, column)
+            if area is not None and area not in served and area not in told:
+                told.add(area)
+                what = f"no stop is in area {area!r}: the rule can never apply"
+                yield at("fare_leg_rules", row, column, what, "Add its stops to stop_areas.txt.")
+
+
+def _networks_without_routes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
+    served = {row.network_id for row in tables.route_networks} | {row.network_id for row in tables.routes}
+    for row, network in enumerate(tables.networks):
+        if network.network_id not in served:
+            yield at(
+                "networks",
+                row,
+                "network_id",
+                f"no route is in network {network.network_id!r}",
+                "Add its routes to route_networks.txt.",
+            )
+
+
+def _idle_timeframes(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
+    services = services_of(tables.calendar, tables.calendar_dates)
+    idle = {name for name in {frame.service_id for frame in tables.timeframes} if services[name].never_runs}
+    for row, frame in enumerate(tables.timeframes):
+        if frame.service_id in idle:
+            yield at(
+                "timeframes",
+                row,
+                "service_id",
+                f"service {frame.service_id!r} runs on no day: the timeframe never holds",
+                "Give the service days in calendar.txt or calendar_dates.txt.",
+            )

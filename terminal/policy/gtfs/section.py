@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, field
 
 from terminal.errors import RegionDocumentError
+from terminal.policy.base import Code, Fare, Section
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
-from terminal.policy.schema_base import Code, Fare, Section
 
 LONGEST_CHANGE_S: Final = 7200
 

@@ -16,7 +16,7 @@ import secrets
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from terminal.canteen.store import replace_file
+from terminal.files import replace_file
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, parse_record
 

@@ -1,14 +1,79 @@
-"""All the pages there are; each console takes those that fit its terminal."""
+"""All the pages there are; each console takes those that fit its terminal.
+
+The terminal's own condition, for whoever works at it, and taking it out of service (T-64).
+"""
 
 from __future__ import annotations
 
-from terminal.screen.console.bus import BUS
-from terminal.screen.console.canteen_area import canteen_area
+from typing import Final
+
+from terminal.journal.console_records import OrderDeclared
+from terminal.screen.console.actions import Written
+from terminal.screen.console.bus.facts import newest_faults, unsent
+from terminal.screen.console.bus.lists import FAULTS, fault_line
+from terminal.screen.console.bus.pages import BUS
+from terminal.screen.console.canteen.actions import canteen_area
+from terminal.screen.console.console import Refused
 from terminal.screen.console.inspector import INSPECTIONS
-from terminal.screen.console.state import STATE
-from terminal.screen.console.visit import Area
+from terminal.screen.console.roles import CREW, Role
+from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.words import span
+from terminal.texts import N_
 
 
 def areas() -> tuple[Area, ...]:
     """For `console_app`; made anew for each console."""
     return BUS, INSPECTIONS, canteen_area(), STATE
+
+
+LOOKS: Final = CREW | {Role.TECHNICIAN, Role.CASHIER, Role.MEAL_OFFICER}
+DECLARES: Final = CREW | {Role.TECHNICIAN}
+"""Who may take a terminal out of service: not a canteen's staff, where entitled meals go on whatever breaks (M-37)."""
+
+
+def state_page(visit: Visit) -> View:
+    """What the terminal is, what waits for the network, what went wrong."""
+    console = visit.console
+    journal, header = console.terminal.journal, console.policy.document.header
+    waiting = unsent(journal, console.clock)
+    zone = console.policy.zone
+    values = {
+        "now": f"{console.clock.now().astimezone(zone):%H:%M}",
+        "today": f"{console.clock.now().astimezone(zone):%Y-%m-%d}",
+        "document": f"{header.id}, {header.version}",
+        "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
+        "waiting": waiting,
+        "waiting_age": span(waiting.age_s, visit.language),
+        "rows": journal.head.sequence - journal.base.sequence,
+        "room": journal.capacity_rows,
+        "full": journal.full,
+        "more": console.status,
+        "out_of_order": journal.out_of_order,
+        "faults": [fault_line(visit, fault) for fault in newest_faults(journal, FAULTS)],
+        "may_declare": visit.who.role in DECLARES,
+    }
+    return View("console/state.html", values)
+
+
+def do_declare(visit: Visit, form: Form, _written: Written) -> None:
+    """Out of service: every tap is refused until it is taken back."""
+    if visit.console.terminal.profile == "canteen":
+        raise Refused(N_("A canteen's terminal stays in service: entitled meals go on."))
+    in_order = form.number("in_order", 0, 1) == 1
+    journal = visit.console.terminal.journal
+    if in_order == (journal.out_of_order is None):
+        return
+    journal.append(OrderDeclared(visit.console.now_ms(), in_order, visit.who.ref))
+
+
+def to_state(_visit: Visit, _form: Form, _written: Written) -> str:
+    """The result is seen on the page of the terminal."""
+    return "/state"
+
+
+STATE: Final = Area(
+    "",
+    pages=(Page("/state", LOOKS, state_page, N_("Terminal")),),
+    actions=(Action("/state/order", DECLARES, do_declare, to_state),),
+)
+"""For every kind of terminal."""

@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-from terminal.canteen.store import replace_file
 from terminal.errors import StaffError
+from terminal.files import replace_file
 
 ATTEMPTS_FILE: Final = "attempts.json"
 WAITS_S: Final = (0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400)

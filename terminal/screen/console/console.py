@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Final
 
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn
@@ -116,7 +116,7 @@ class Console:
         return self.terminal.policy
 
     def now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return unix_ms(self.clock.now())
 
     def shift_count(self) -> ShiftCount | None:
         """The running totals of the open shift; None when none is open."""
@@ -153,7 +153,7 @@ class Console:
             return None
         if self.policy.deny_list.contains(rights.pseudonym):
             return None
-        self._note(OperatorSeen(int(now.timestamp() * 1000), member.ref))
+        self._note(OperatorSeen(unix_ms(now), member.ref))
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus import DIRECTIONS, MOST_ROUTES
+from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
 from terminal.shift import Inspection

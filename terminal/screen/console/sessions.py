@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from terminal.canteen.store import replace_file
+from terminal.files import replace_file
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member
 

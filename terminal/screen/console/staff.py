@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from terminal.canteen.store import replace_file
 from terminal.errors import StaffError
+from terminal.files import replace_file
 from terminal.keys.provider import KeyProvider
 from terminal.screen.console.pins import PURPOSE
 from terminal.screen.console.roles import Role

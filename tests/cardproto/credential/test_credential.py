@@ -21,15 +21,17 @@ from cardproto.credential.grant import (
     Credential,
     Entitlement,
     HolderKey,
+    Refusal,
+    Refused,
     build_claims,
     build_credential,
     card_holder_id,
     credential_digest,
     credential_in_file,
     parse_claims,
+    verify_credential,
 )
 from cardproto.credential.keys import IssuerKey, IssuerKeys, key_id, public_key
-from cardproto.credential.verify import Refusal, Refused, verify_credential
 from cardproto.errors import FormatError
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "credential.json").read_text())

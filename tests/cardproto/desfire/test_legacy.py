@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.application import PICC_AID, PICC_KEY, KeySettings
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.files import (
@@ -32,7 +32,7 @@ from cardproto.desfire.legacy_crypto import DesKey, crc16, d40_receive, d40_send
 from cardproto.desfire.legacy_messaging import D40Session, Ev1Session
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, IntegrityError, NotAuthenticated, StatusError
-from sim.card import VirtualCard
+from sim.card.virtual import VirtualCard
 from tests.cardproto.scripted import TamperingConnection
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
@@ -79,7 +79,7 @@ MODES = [CommMode.PLAIN, CommMode.MAC, CommMode.FULL]
 
 
 def terminal_end(connection: CardConnection) -> DesfireCard:
-    return DesfireCard(CardChannel(connection, max_exchanges=500, max_bytes=100_000))
+    return DesfireCard(DesfireChannel(connection, max_exchanges=500, max_bytes=100_000))
 
 
 def workshop(way: Way, mode: CommMode, generation: str = "EV1") -> VirtualCard:

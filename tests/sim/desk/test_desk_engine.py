@@ -12,19 +12,17 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
 from cardproto.resident.layout import AID
-from sim.air import AirModel
+from sim.air import AirModel, DeskClock
 from sim.card.port import SimCard
-from sim.desk.clock import DeskClock
 from sim.desk.content import Change, Line, changes, holding_of, lines_of, money
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import COLOURS, Group, art
 from sim.desk.shelf import Laid, lay_out
-from sim.desk.trace import Listener, Traced, masked_tap, traced
-from sim.desk.waterfall import MOST_ROWS, waterfall
+from sim.desk.trace import MOST_ROWS, Listener, Traced, masked_tap, traced, waterfall
+from sim.issue import ReloadDesk
 from sim.lab_keys import load_lab_keys
 from sim.profile import profile_names
 from sim.reader import SimReader
-from sim.reload_desk import ReloadDesk
 from sim.transcript_view import Keyring
 
 DAY = date(2026, 9, 15)

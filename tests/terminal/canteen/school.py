@@ -29,7 +29,7 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.journal.journal import Journal
-from terminal.policy.document import DEMO_REGION, parse_region
+from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 

@@ -11,10 +11,9 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.canteen.accounts import hot_minor
 from terminal.canteen.closing import report_of
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
-from terminal.canteen.facts import Known
+from terminal.canteen.facts import Known, hot_minor
 from terminal.canteen.issuing import How
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.month import month_table

@@ -13,7 +13,7 @@ from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed, NotCollected
 from terminal.journal.records import parse_record
-from terminal.policy.document import REGIONS, parse_region
+from terminal.policy.load import REGIONS, parse_region
 from terminal.policy.policy import Policy
 from terminal.shift import close_shift
 from tests.terminal.canteen.conftest import OpenCanteen

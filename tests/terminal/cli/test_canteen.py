@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from terminal.cli.assemble import Station, open_terminal
+from terminal.app.compose import open_terminal
+from terminal.app.station import Station
 from terminal.cli.canteen_line import Counter, ask, open_line
 from terminal.clock import SystemClock
 from terminal.errors import CanteenRefused, JournalError, RosterError

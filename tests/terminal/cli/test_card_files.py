@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.terminal.cli.conftest import Run
-from tests.terminal.cli.test_faults import SERVE, assert_one_line
+from tests.terminal.cli.test_faults import SERVE, STATE, assert_one_line
 
 
 def orders(tmp_path: Path, *lines: str) -> Path:
@@ -50,7 +50,8 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
 
 
 def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
-    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli").returncode == 0
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    assert run("shift", "open", "--operator", "17", "--state", STATE).returncode == 0
     for left in (47600, 45200):
         tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
         assert tap["balance_after_minor"] in (left, tap["balance_before_minor"])

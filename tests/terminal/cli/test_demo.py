@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from terminal.cli.demo_run import DemoResult, play
-from terminal.cli.demo_script import MORNING
+from terminal.lab.demo.run import DemoResult, play
+from terminal.lab.demo.script import MORNING
 from tests.terminal.cli.conftest import Run
 
 

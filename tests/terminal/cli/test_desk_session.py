@@ -15,19 +15,19 @@ from typer.testing import CliRunner
 
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
-from sim.replay import ReplayCard
+from sim.recorder import ReplayCard
 from sim.transcript import Transcript, lines_of, parse_transcript
 from terminal.cli.app import app
-from terminal.cli.desk_routes import transcript_of
-from terminal.cli.desk_scenario import scenario_of
-from terminal.cli.desk_session import DeskRefused, DeskSession
-from terminal.cli.desk_tap import Entry
-from terminal.cli.desk_town import region_names
-from terminal.cli.desk_view import desk_as_json, tap_as_json, trace_as_json
-from terminal.cli.storm_plan import Kind
-from terminal.cli.storm_run import storm as play_storm
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import REGIONS
+from terminal.lab.desk.routes import transcript_of
+from terminal.lab.desk.scenario import scenario_of
+from terminal.lab.desk.session import DeskRefused, DeskSession
+from terminal.lab.desk.tap import Entry
+from terminal.lab.desk.town import region_names
+from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
+from terminal.lab.stress.faults.plan import Kind
+from terminal.lab.stress.run import storm as play_storm
+from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.scenario.load import load_scenarios
 from terminal.scenario.result import run
@@ -319,7 +319,7 @@ def load_region_text(region: str) -> str:
 
 def test_the_storm_at_the_desk_is_the_storm_of_the_command_line() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "terminal.cli.desk_storm_run", "11", "150"],
+        [sys.executable, "-m", "terminal.lab.desk.storm_run", "11", "150"],
         capture_output=True,
         check=True,
         timeout=120,

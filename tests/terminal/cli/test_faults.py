@@ -13,13 +13,20 @@ from pathlib import Path
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.cli.assemble import open_journal
-from terminal.policy.document import DEMO_REGION
+from terminal.app.station import open_journal
+from terminal.policy.load import DEMO_REGION
 from terminal.sync.identity import load_or_create_key, public_path
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run, Start
 
 STATE = "state"
-SERVE = ("run", "--profile", "bus", "--state", STATE, "--open-shift", "17", "--json")
+SERVE = ("run", "--profile", "bus", "--state", STATE, "--json")
+
+
+@pytest.fixture(autouse=True)
+def shift(tmp_path: Path) -> None:
+    """Every `terminal run` here opens a shift."""
+    config_file(tmp_path, shift={"operator": "17"})
 
 
 def assert_one_line(stderr: str) -> str:
@@ -44,7 +51,6 @@ def rows_in(tmp_path: Path) -> int:
         ((*SERVE, "--reader", "sim:nobody"), 50, "Choose one of"),
         ((*SERVE, "--reader", "sim:adult_purse", "--region", "atlantis"), 10, "bundled regions"),
         ((*SERVE, "--reader", "sim:adult_purse", "--keys", "missing.toml"), 50, "missing.toml"),
-        ((*SERVE, "--reader", "sim:adult_purse", "--deny-list", "missing"), 10, "missing"),
         (("journal", "show", "--state", "nowhere"), 20, "has run"),
         (("journal", "verify", "--state", "nowhere"), 20, "has run"),
         (("sync", "--state", STATE), 11, "collector's .pub"),
@@ -58,6 +64,13 @@ def test_bad_input_is_one_line_and_a_code(run: Run, arguments: tuple[str, ...], 
     finished = run(*arguments)
     assert finished.returncode == code, finished.stderr
     assert says in assert_one_line(finished.stderr)
+
+
+def test_a_missing_deny_list_stops_the_terminal(run: Run, tmp_path: Path) -> None:
+    config_file(tmp_path, shift={"operator": "17"}, lists={"deny": "missing"})
+    finished = run(*SERVE, "--reader", "sim:adult_purse")
+    assert finished.returncode == 10, finished.stderr
+    assert "missing" in assert_one_line(finished.stderr)
 
 
 def test_invalid_region_document_names_file_and_place(run: Run, tmp_path: Path) -> None:
@@ -91,12 +104,13 @@ def test_a_second_process_on_one_journal_is_turned_away(run: Run, start: Start, 
 def test_a_canteen_does_not_work_on_the_shift_of_a_bus(run: Run, tmp_path: Path) -> None:
     assert run(*SERVE, "--reader", "sim:adult_purse").returncode == 0
     canteen = ("run", "--profile", "canteen", "--state", STATE, "--reader", "sim:pupil_grade3")
-    for arguments in (canteen, (*canteen, "--open-shift", "18")):
-        finished = run(*arguments)
+    for shift in ({}, {"operator": "18"}):
+        config_file(tmp_path, shift=shift)
+        finished = run(*canteen)
         assert finished.returncode == 20
         assert "terminal shift close" in assert_one_line(finished.stderr)
     assert run("shift", "close", "--state", STATE).returncode == 0
-    assert run(*canteen, "--open-shift", "18").returncode == 0
+    assert run(*canteen).returncode == 0
 
 
 def test_damaged_journal_stops_the_terminal(run: Run, tmp_path: Path) -> None:

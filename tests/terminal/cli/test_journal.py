@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.cli.assemble import JOURNAL_FILE, journal_key, open_journal
+from terminal.app.station import JOURNAL_FILE, journal_key, open_journal
 from terminal.errors import JournalDamaged
 from terminal.journal.chain import link
 from terminal.journal.journal import Journal
 from terminal.journal.sealed import Contents
 from terminal.journal.stored import Row, insert_row
+from tests.config_file import config_file
 from tests.terminal.cli.inside import Run, Told, runner
 from tests.terminal.journal.samples import day
 
@@ -199,9 +200,11 @@ def test_back_to_the_software_before_and_forward_again(filled: Path, run: Run) -
 
 
 def test_a_running_terminal_says_that_its_shift_goes_on(tmp_path: Path, told: Run) -> None:
-    serve = ("run", "--profile", "bus", "--reader", "sim:month_pass", "--open-shift", "17", "--route", 7)
+    serve = ("run", "--profile", "bus", "--reader", "sim:month_pass")
+    config_file(tmp_path, shift={"operator": "17", "route": 7})
     assert "still open" not in told(*serve).stderr
-    again = told(*serve[:-1], 8)
+    config_file(tmp_path, shift={"operator": "17", "route": 8})
+    again = told(*serve)
     assert again.returncode == 0
     assert "shift 2 is still open (route 7, direction 0) and goes on" in again.stderr
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.policy.document import DEMO_REGION
+from terminal.policy.load import DEMO_REGION
 from tests.terminal.cli.inside import Run, runner
 
 SCENARIO = """

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.collector.service import Collector, CollectorSettings
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import AnyRecord, build_record
 from terminal.sync import wire
 from tests.terminal.journal.samples import INTENT
 
-NOW = datetime.fromtimestamp(INTENT.at_ms / 1000 + 60, UTC)
+NOW = from_unix_ms(INTENT.at_ms + 60_000)
 
 
 class HandClock:
@@ -36,7 +37,7 @@ class HandClock:
 
     @property
     def now_ms(self) -> int:
-        return int(self.time.timestamp() * 1000)
+        return unix_ms(self.time)
 
 
 class Terminal:

@@ -17,7 +17,6 @@ from cardproto.desfire.crypto import AesKey
 from terminal.canteen.ledger import Ledger
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, Calendar, total_of
-from terminal.collector.evidence import End
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore
@@ -33,6 +32,7 @@ from terminal.journal.records import (
     build_record,
     parse_record,
 )
+from terminal.journal.taps import End
 from terminal.sync import wire
 from tests.properties import examples
 from tests.terminal.journal.samples import committed, intent, refused

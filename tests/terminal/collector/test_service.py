@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from terminal.cli.collector_process import report as books_of
+from terminal.app.collector import report as books_of
 from terminal.clock import SystemClock
 from terminal.collector.enrolment import Enrolment
 from terminal.errors import CollectorError, PortInUse

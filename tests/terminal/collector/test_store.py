@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.collector import books_file
+from terminal.collector import books
 from terminal.collector.store import MAX_UNKNOWN, Alarm, AlarmKind, CollectorStore, StoredRecord
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
@@ -245,7 +245,7 @@ def test_a_database_that_only_its_content_makes_unusable_is_damaged(
         closing(sqlite3.connect(folder / "collector.db")) as copy,
     ):
         reader.backup(copy)
-    books_file.open_books(folder / "books.db", {}).close()
+    books.open_books(folder / "books.db", {}).close()
     assert told("collector", "alarms", "--folder", folder).returncode == 0
     content = (folder / "collector.db").read_bytes()
     (folder / "collector.db").write_bytes(content[:at] + value + content[at + len(value) :])
@@ -266,8 +266,8 @@ def test_a_locked_database_is_not_called_damaged(enrolled):
 
 def test_books_are_begun_anew_over_damage_and_never_over_a_query_that_failed(tmp_path, monkeypatch):
     path, made_for = tmp_path / "books.db", {"zone": "UTC"}
-    with closing(books_file.open_books(path, made_for)) as books:
-        books.execute("INSERT INTO mark VALUES (7, 1, 1, '')")
+    with closing(books.open_books(path, made_for)) as file:
+        file.execute("INSERT INTO mark VALUES (7, 1, 1, '')")
 
     def interrupted(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -277,11 +277,11 @@ def test_books_are_begun_anew_over_damage_and_never_over_a_query_that_failed(tmp
         return connection
 
     with monkeypatch.context() as patch:
-        patch.setattr(books_file, "connect", interrupted)
+        patch.setattr(books, "connect", interrupted)
         with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-            books_file.open_books(path, made_for)
-    with closing(books_file.open_books(path, made_for)) as books:
-        assert books.execute("SELECT count(*) FROM mark").fetchone() == (1,)
-        books.execute("DROP TABLE made_for")
-    with closing(books_file.open_books(path, made_for)) as anew:
+            books.open_books(path, made_for)
+    with closing(books.open_books(path, made_for)) as file:
+        assert file.execute("SELECT count(*) FROM mark").fetchone() == (1,)
+        file.execute("DROP TABLE made_for")
+    with closing(books.open_books(path, made_for)) as anew:
         assert anew.execute("SELECT count(*) FROM mark").fetchone() == (0,)

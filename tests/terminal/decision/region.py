@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.policy.document import parse_region
+from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 
 HEADER = """

@@ -11,7 +11,7 @@ from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
-from terminal.policy.document import DEMO_REGION, load_region, parse_region
+from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.policy import Policy
 
 ZONE = ZoneInfo("Europe/Volgograd")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.policy.deny_list import DenyListFile, build_deny_list

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from terminal.decision.cash import decide_cash
+from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message, TapContext
 from terminal.decision.recompute import RecordedCash, recompute_cash
 from terminal.decision.trail import compact, stated

@@ -16,7 +16,7 @@ from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, TapContext
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from tests.properties import examples
 from tests.terminal.decision.region import small

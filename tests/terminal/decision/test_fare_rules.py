@@ -8,12 +8,12 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Message, TapContext
-from terminal.policy.fare_book import MEDIA
+from terminal.policy.base import Medium
+from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Medium
 from terminal.policy.scopes import Ride
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import FIRST, LAST, PENSIONER, STUDENT, Rider, local, rules

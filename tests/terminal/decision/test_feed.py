@@ -12,11 +12,11 @@ import pytest
 
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import parse_region
+from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import text_of
 from tests.terminal.decision.rider import FIRST, LAST, Rider, local, rules

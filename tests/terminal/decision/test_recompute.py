@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cardproto.resident.records.event import build_event
 from cardproto.resident.records.rights import build_rights
+from terminal.clock import unix_ms
 from terminal.decision.decide import decide
 from terminal.decision.outcome import TapContext
 from terminal.decision.pupil import CanteenContext, Pupil
@@ -48,7 +49,7 @@ def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = D
     decision = decide(rider.snapshot, policy, context, NOW)
     assert decision.write_plan is not None
     intent = Intent(
-        at_ms=int(NOW.timestamp() * 1000),
+        at_ms=unix_ms(NOW),
         card_ref=bytes(8),
         profile=context.profile,
         shift=context.shift,

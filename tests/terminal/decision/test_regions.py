@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.decision.bank import BankSnapshot
+from terminal.decision.bus.bank import BankSnapshot
+from terminal.decision.bus.sale import may_sell
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
-from terminal.decision.sale import may_sell
-from terminal.policy.document import REGIONS, load_region
-from terminal.policy.fare_book import MEDIA
+from terminal.policy.base import Medium
+from terminal.policy.fares.index import MEDIA
+from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
-from terminal.policy.schema_base import Medium
 from terminal.policy.scopes import Ride
 from tests.terminal.decision.rider import Rider
 

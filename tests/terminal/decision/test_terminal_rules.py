@@ -9,12 +9,12 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract
+from terminal.decision.bus.sale import may_sell
 from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.decision.outcome import Decision, Message
-from terminal.decision.sale import may_sell
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import parse_region, require_in_force, require_successor
 from terminal.policy.grants import GrantTable
+from terminal.policy.load import parse_region, require_in_force, require_successor
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small, text_of
 from tests.terminal.decision.rider import FIRST, LAST, PENSIONER, TODAY, Rider, local, rules

@@ -6,8 +6,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
+from terminal.clock import unix_ms
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 
 POLICY = Policy.of(load_region("demo"))
@@ -30,7 +31,7 @@ def intent(
 ) -> Intent:
     event = Event(kind, when, TERMINAL, 5, 7600, charge_minor, 15, 1, paid_by=paid_by)
     stated: dict[str, object] = {
-        "at_ms": int(when.timestamp() * 1000),
+        "at_ms": unix_ms(when),
         "card_ref": CARD_REF,
         "profile": "bus",
         "shift": shift,
@@ -54,9 +55,7 @@ def intent(
 
 
 def refused(when: datetime, message: str = "no_funds", accepted: bool = False, shift: int = 1) -> Refused:
-    return Refused(
-        int(when.timestamp() * 1000), CARD_REF, "bus", shift, message, accepted, POLICY.tariff, (), 0, 0
-    )
+    return Refused(unix_ms(when), CARD_REF, "bus", shift, message, accepted, POLICY.tariff, (), 0, 0)
 
 
 def committed(number: int, how: str = "answered") -> Committed:

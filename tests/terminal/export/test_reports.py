@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.resident.records.event import PaidBy
+from terminal.clock import unix_ms
 from terminal.export.reports import TOTAL, DayReport, shift_report, shift_rows
-from terminal.export.taps import taps
 from terminal.journal.records import AnyRecord, CashSale, ShiftClosed, ShiftOpened
+from terminal.journal.taps import taps
 from tests.terminal.export.recorded import (
     POLICY,
     TERMINAL,
@@ -33,7 +34,7 @@ def minor(text: str) -> int:
 
 def journal(story: list[tuple[str, int, int, PaidBy]]) -> list[tuple[int, AnyRecord]]:
     """The rows of one shift in which taps ended so."""
-    records: list[AnyRecord] = [ShiftOpened(int(at("06:00").timestamp() * 1000), 1, "driver-7", "bus", 15)]
+    records: list[AnyRecord] = [ShiftOpened(unix_ms(at("06:00")), 1, "driver-7", "bus", 15)]
     for end, charge_minor, hour, paid_by in story:
         when = at(f"{hour % 24:02}:00", f"2026-09-{15 + hour // 24}")
         if end in ("refused", "accepted"):
@@ -47,7 +48,7 @@ def journal(story: list[tuple[str, int, int, PaidBy]]) -> list[tuple[int, AnyRec
             records.append(not_committed(number))
         elif end != "open":
             records.append(committed(number, "recovered" if end == "recovered" else "answered"))
-    records.append(ShiftClosed(int(at("23:00", "2026-09-16").timestamp() * 1000), 1, {}))
+    records.append(ShiftClosed(unix_ms(at("23:00", "2026-09-16")), 1, {}))
     return numbered(*records)
 
 
@@ -101,8 +102,8 @@ def test_t_14_the_day_of_a_report_is_the_service_day() -> None:
 
 
 def test_t_66_cash_is_counted_and_summed_apart() -> None:
-    cash = CashSale(int(at("08:00").timestamp() * 1000), 1, 0, 15, 0, 3, 9600, POLICY.tariff)
-    opened = ShiftOpened(int(at("06:00").timestamp() * 1000), 1, "driver-7", "bus", 15)
+    cash = CashSale(unix_ms(at("08:00")), 1, 0, 15, 0, 3, 9600, POLICY.tariff)
+    opened = ShiftOpened(unix_ms(at("06:00")), 1, "driver-7", "bus", 15)
     rows = numbered(opened, cash, intent(at("09:00")), committed(3))
     (shift, total) = shift_rows(shift_report(TERMINAL, rows), ZONE)
     for line in (shift, total):

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.export.table import write_table
-from terminal.export.taps import Tap, taps
+from terminal.export.reports import write_table
 from terminal.export.tides import FIELDS, decimal, fare_transaction
+from terminal.journal.taps import Tap, taps
 from tests.terminal.export.recorded import (
     CARD_REF,
     POLICY,

@@ -8,17 +8,19 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT
 
 PATIENCE_S = 30.0
 HANGING = """
 import sys, threading
 from sim.reader import SimReader
-from terminal.cli import app, serve
+from terminal.app import serve
+from terminal.cli import app
 
 class HangsAfterAWhile:
     '''A driver that stops answering: its call never returns, and no signal of ours ends it.'''
@@ -116,6 +118,13 @@ def running(
             process.communicate()
 
 
-def waiting_terminal(state: Path, *more: object) -> list[object]:
-    """Options of a bus terminal on an empty reader, which serves until it is stopped."""
-    return ["--profile", "bus", "--reader", "sim:", "--state", state, "--open-shift", "17", *more]
+def waiting_terminal(state: Path, **tables: Mapping[str, object]) -> list[object]:
+    """Options of a bus terminal on an empty reader, which serves until it is stopped; `tables` of its file."""
+    file = config_file(
+        state.with_name(f"{state.name}.config"),
+        terminal={"profile": "bus", "state": state},
+        reader={"name": "sim:"},
+        shift={"operator": "17"},
+        **tables,
+    )
+    return ["--config", file]

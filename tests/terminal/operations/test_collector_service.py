@@ -16,6 +16,7 @@ import pytest
 
 from terminal.operations.restore import RESERVE
 from terminal.operations.text_format import CONTENT_TYPE
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, Run
 from tests.terminal.cli.inside import Run as RunInside
 from tests.terminal.cli.inside import runner
@@ -73,16 +74,8 @@ def test_the_collectors_numbers_after_a_restore(run: Run, inside: RunInside, tmp
     back, old, new = tmp_path / "back", tmp_path / "old", tmp_path / "new"
 
     def ride(state: Path, *more: object) -> None:
-        arguments = (
-            "--profile",
-            "bus",
-            "--reader",
-            "sim:adult_purse",
-            "--state",
-            state,
-            "--open-shift",
-            "17",
-        )
+        config = config_file(tmp_path, shift={"operator": "17"})
+        arguments = ("--config", config, "--profile", "bus", "--reader", "sim:adult_purse", "--state", state)
         ridden = run("run", *arguments, *more)
         assert ridden.returncode == 0, ridden.stderr
 

@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from terminal.cli.assemble import JOURNAL_FILE
+from terminal.app.station import JOURNAL_FILE
+from terminal.clock import from_unix_ms, unix_ms
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
-from terminal.operations.health import Health, Level, examine
-from terminal.operations.process import holder_of
+from terminal.operations.health import Health, Level, examine, holder_of
 from terminal.operations.status import STATUS_FILE, Status, read_status, write_status
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
-NOW_MS = int(NOW.timestamp() * 1000)
+NOW_MS = unix_ms(NOW)
 HOUR_MS = 3_600_000
 WELL = Status(
     terminal=7,
@@ -163,7 +163,7 @@ def test_a_hanging_terminal_is_found_from_outside(tmp_path: Path) -> None:
         assert process.stdout.readline() == "hangs\n"
         status = read_status(state)
         assert status is not None
-        later = datetime.fromtimestamp(status.at_ms / 1000, UTC) + timedelta(seconds=61)
+        later = from_unix_ms(status.at_ms) + timedelta(seconds=61)
         health = examine(state, state / JOURNAL_FILE, later)
         assert health.exit_code == 2
         assert "hangs: its loop was last heard of 61 s ago" in health.checks[0].says

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from terminal.operations.log import Form, Level, Log
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT
 from tests.terminal.operations.service import running
 
@@ -61,17 +62,14 @@ def test_less_important_events_are_left_out(least: Level, count: int) -> None:
 
 
 def test_a_terminal_logs_its_day(tmp_path: Path) -> None:
-    arguments = [
-        "--profile",
-        "bus",
-        "--reader",
-        "sim:adult_purse",
-        "--state",
-        tmp_path / "s",
-        "--open-shift",
-        "17",
-    ]
-    with running([*arguments, "--log", "json"]) as process:
+    file = config_file(
+        tmp_path,
+        terminal={"profile": "bus", "state": tmp_path / "s"},
+        reader={"name": "sim:adult_purse"},
+        shift={"operator": "17"},
+        log={"format": "json"},
+    )
+    with running(["--config", file]) as process:
         _, told = process.communicate(timeout=60)
     lines = {line["event"]: line for line in map(json.loads, told.splitlines())}
     assert list(lines) == ["shift", "ready", "tap", "stopping"]

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from terminal.cli.assemble import laboratory_keys
-from terminal.cli.residents import laboratory_deny_list
+from terminal.app.simulated import laboratory_keys
 from terminal.decision.outcome import Message
 from terminal.keys.file import load_file_keys
-from terminal.operations.metrics_page import metrics_page
+from terminal.lab.world import laboratory_deny_list
+from terminal.operations.metrics import metrics_page
 from terminal.operations.text_format import CONTENT_TYPE, Histogram, counter, gauge, info, render
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import running, waiting_terminal
 
@@ -47,11 +48,10 @@ def scrape(address: str) -> str:
 def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) -> None:
     deny_list = tmp_path / "deny"
     _write_deny_list(deny_list)
-    taps = run(
-        "run", "--profile", "bus", "--reader", "sim:adult_purse", "--open-shift", "17", "--state", "state"
-    )
+    config_file(tmp_path, shift={"operator": "17"})
+    taps = run("run", "--profile", "bus", "--reader", "sim:adult_purse", "--state", "state")
     assert taps.returncode == 0, taps.stderr
-    arguments = waiting_terminal(tmp_path / "state", "--metrics", 0, "--deny-list", deny_list)
+    arguments = waiting_terminal(tmp_path / "state", metrics={"port": 0}, lists={"deny": deny_list})
     with running(arguments) as process:
         found = numbers(scrape(address_of(process)))
     plain = {
@@ -73,15 +73,14 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
 
 
 def test_taps_are_counted_by_what_the_passenger_was_told(tmp_path: Path) -> None:
-    arguments = [
-        "--profile",
-        "bus",
-        "--reader",
-        "sim:adult_purse,empty_purse,not_desfire",
-        "--state",
-        tmp_path / "s",
-    ]
-    arguments += ["--open-shift", "17", "--taps", 6, "--metrics", 0]
+    file = config_file(
+        tmp_path,
+        terminal={"profile": "bus", "state": tmp_path / "s"},
+        reader={"name": "sim:adult_purse,empty_purse,not_desfire", "taps": 6},
+        shift={"operator": "17"},
+        metrics={"port": 0},
+    )
+    arguments: list[object] = ["--config", file]
     with running(arguments, script=SCRAPED_AT_THE_LAST_TAP) as process:
         page, _ = process.communicate(timeout=60)
     found = numbers(page.partition("PAGE\n")[2])
@@ -128,10 +127,10 @@ def _write_deny_list(path: Path) -> None:
 
 def test_a_port_that_is_taken_keeps_the_terminal_from_starting(run: Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        arguments = waiting_terminal(tmp_path / "state", "--metrics", taken.getsockname()[1])
+        arguments = waiting_terminal(tmp_path / "state", metrics={"port": taken.getsockname()[1]})
         finished = run("run", *arguments)
     assert finished.returncode == 80
-    assert "Choose another with --metrics" in finished.stderr
+    assert "Choose another port under [metrics] in terminal.toml" in finished.stderr
 
 
 def test_only_the_page_is_served_and_only_to_this_machine() -> None:

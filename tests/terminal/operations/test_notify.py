@@ -53,7 +53,7 @@ def test_a_loop_that_hangs_says_nothing_more_though_the_process_lives(
     systemd: Manager, tmp_path: Path
 ) -> None:
     """The page for metrics, served by another thread, still answers: only the loop speaks for the loop."""
-    arguments = waiting_terminal(tmp_path / "state", "--metrics", 0)
+    arguments = waiting_terminal(tmp_path / "state", metrics={"port": 0})
     with running(arguments, systemd.environment(WATCHDOG_S), script=HANGING) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -14,17 +14,24 @@ import pytest
 import typer
 
 from sim.profile import LAB_KEYS
+from terminal.app.config.mistakes import mistakes_in
+from terminal.app.config.read import parse
+from terminal.app.config.rules import missing_files
 from terminal.cli.app import app
 from terminal.errors import (
+    ConfigError,
     JournalDamaged,
     JournalSealed,
     KeyFileError,
     RegionDocumentError,
     RosterError,
 )
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import Manager, manager
 
-UNITS = Path(__file__).resolve().parents[3] / "packaging" / "systemd"
+ROOT = Path(__file__).resolve().parents[3]
+UNITS = ROOT / "packaging" / "systemd"
 PROGRAM = "/opt/resident-card-terminal/.venv/bin/terminal"
 BACKUP = ("terminal-backup@.service", "terminal-backup@.timer")
 STATE = {"terminal@.service": "resident-terminal/70001", "collector.service": "resident-collector"}
@@ -60,7 +67,7 @@ def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("terminal@.service", "--profile bus --reader sim: --region demo --open-shift 17 --metrics 0"),
+        ("terminal@.service", ""),
         ("collector.service", "--port 0"),
     ],
 )
@@ -79,9 +86,19 @@ def test_what_a_unit_starts_runs_in_its_folder(
         "CREDENTIALS_DIRECTORY": str(credentials),
         "JOURNAL_STREAM": "8:1",
     }
+    config = config_file(
+        tmp_path,
+        terminal={"profile": "bus", "region": "demo"},
+        reader={"name": "sim:"},
+        shift={"operator": "17"},
+        metrics={"port": 0},
+        log={"format": "json"},
+    )
     words: list[str] = []
     for word in shlex.split(unit["ExecStart"].replace("%i", "70001")):
-        if word in ("$TERMINAL_OPTIONS", "$COLLECTOR_OPTIONS"):
+        if word == "/etc/resident-terminal/70001.toml":
+            words.append(str(config))
+        elif word == "$COLLECTOR_OPTIONS":
             words += options.split()
         else:
             words.append(re.sub(r"\$\{(\w+)\}", lambda found: environment[found[1]], word))
@@ -110,18 +127,34 @@ def test_the_backup_is_a_command_line() -> None:
     assert {word for word in words if word.startswith("--")} <= known
 
 
-def test_the_example_is_a_command_line() -> None:
-    line = (UNITS / "example.conf").read_text()
-    found = re.search(r'^TERMINAL_OPTIONS="(.*)"$', line, re.MULTILINE)
-    assert found is not None
-    run = typer.main.get_command(app).commands["run"]
-    known = {name for option in run.params for name in option.opts}
-    assert {word for word in found[1].split() if word.startswith("--")} <= known
+def test_the_example_is_what_config_init_writes_and_is_sound(run: Run, tmp_path: Path) -> None:
+    made = ("--service", "--number", 70001, "--collector", "https://collector.example:8470")
+    assert run("config", "init", "70001.toml", *made).returncode == 0
+    text = (UNITS / "example.toml").read_text("utf-8")
+    assert (tmp_path / "70001.toml").read_text("utf-8") == text
+    assert mistakes_in(text) == []
+
+
+def test_the_guide_installs_every_file_that_units_and_example_name() -> None:
+    """An install line's sources are in the repository, and what is read from /etc has an install line."""
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    installed = re.findall(r"install -m \d+ (.+?) (/etc/\S+)", guide)
+    for sources, _ in installed:
+        assert all(any(ROOT.glob(source)) for source in sources.split()), sources
+    folder = Path("/etc/resident-terminal")
+    units = "".join((UNITS / name).read_text() for name in ("terminal@.service", BACKUP[0]))
+    of_units = set(re.findall(rf"{folder}/[\w.-]+", units.replace("%i", "70001")))
+    _, config = parse(folder / "70001.toml", (UNITS / "example.toml").read_text("utf-8"))
+    of_example = {str(complaint.what).rpartition(" ")[2] for complaint in missing_files(config)}
+    made = set(re.findall(rf"terminal config init ({folder}/\S+)", guide))
+    targets = {target for _, target in installed if target.startswith(f"{folder}/")}
+    assert of_units | of_example == targets | made
+    assert str(config.keys.file) in of_units
 
 
 def test_what_a_person_must_look_at_first_is_not_started_again_and_again() -> None:
     given_up = settings(UNITS / "terminal@.service")["RestartPreventExitStatus"].split()
-    errors = (RegionDocumentError, KeyFileError, RosterError, JournalDamaged, JournalSealed)
+    errors = (RegionDocumentError, KeyFileError, RosterError, ConfigError, JournalDamaged, JournalSealed)
     assert given_up == [str(error.exit_code) for error in errors]
 
 

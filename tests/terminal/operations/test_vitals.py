@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from terminal.clock import unix_ms
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -46,7 +47,7 @@ class Watched:
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock, self._said = folder, TwoClocks(), io.StringIO()
         self.journal = Journal.open(folder / "journal.db", 7)
-        self.journal.append(Started(int(NOW.timestamp() * 1000), software="a program 1"))
+        self.journal.append(Started(unix_ms(NOW), software="a program 1"))
         self.vitals = self.new()
 
     def new(self) -> Vitals:
@@ -121,7 +122,7 @@ def test_a_sync_that_fails_is_told_once_until_it_changes(watched: Watched) -> No
         "terminal 7: sync: works again",
     ]
     assert watched.vitals.tally.sync_failures == 3
-    assert watched.vitals.collector_heard_at_ms == int(NOW.timestamp() * 1000)
+    assert watched.vitals.collector_heard_at_ms == unix_ms(NOW)
 
 
 def test_a_status_that_cannot_be_written_stops_nothing_and_is_told_once(watched: Watched) -> None:
@@ -135,9 +136,9 @@ def test_a_status_that_cannot_be_written_stops_nothing_and_is_told_once(watched:
 
 def test_the_oldest_unsent_row_is_told_by_its_own_time(watched: Watched) -> None:
     watched.clock.run(3600)
-    watched.journal.append(Started(int(watched.clock.at.timestamp() * 1000), software="x"))
+    watched.journal.append(Started(unix_ms(watched.clock.at), software="x"))
     status = watched.vitals.status()
     assert (status.rows, status.unsent) == (2, 2)
-    assert status.oldest_unsent_at_ms == int(NOW.timestamp() * 1000)
+    assert status.oldest_unsent_at_ms == unix_ms(NOW)
     watched.journal.acknowledge(2, watched.journal.head.hash, 1)
     assert watched.vitals.status().oldest_unsent_at_ms is None

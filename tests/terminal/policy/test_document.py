@@ -10,7 +10,7 @@ import pytest
 from terminal import messages
 from terminal.errors import RegionDocumentError
 from terminal.policy import checks
-from terminal.policy.document import DEMO_REGION, load_region, parse_region, require_in_force
+from terminal.policy.load import DEMO_REGION, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
 
 TEXT = DEMO_REGION.read_text(encoding="utf-8")

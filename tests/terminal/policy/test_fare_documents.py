@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import DEMO_REGION, RegionDocument, parse_region
+from terminal.policy.load import DEMO_REGION, RegionDocument, parse_region
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import text_of
 

@@ -6,16 +6,16 @@ from datetime import date, time
 
 import pytest
 
-from terminal.decision.canteen_entitlement import Entitlement, entitlement
-from terminal.decision.canteen_serving import decide_portion
+from terminal.decision.canteen.entitlement import Entitlement, entitlement
+from terminal.decision.canteen.serving import decide_portion
 from terminal.decision.outcome import Message
 from terminal.decision.pupil import Account, MealGrant, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import RegionDocumentError
-from terminal.policy.document import DEMO_REGION, REGIONS, load_region, parse_region
-from terminal.policy.meals import SchoolDay
+from terminal.policy.document.fares import FareSource
+from terminal.policy.load import DEMO_REGION, REGIONS, load_region, parse_region
+from terminal.policy.meals.index import SchoolDay
 from terminal.policy.policy import Policy
-from terminal.policy.schema_fares import FareSource
 from tests.terminal.decision.rider import Rider, local
 
 VOLGOGRAD, CHELYABINSK, BASHKORTOSTAN = (

@@ -12,8 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from terminal.reader import scard_codes as codes
-from terminal.reader.scard import PLUG_EVENTS, RESET_CARD, SHARE_EXCLUSIVE
+from terminal.reader.scard import (
+    NO_READERS_AVAILABLE,
+    NO_SERVICE,
+    PLUG_EVENTS,
+    RESET_CARD,
+    SHARE_EXCLUSIVE,
+    SHARING_VIOLATION,
+    SUCCESS,
+    TIMEOUT,
+    UNRESPONSIVE_CARD,
+)
 
 EMPTY, PRESENT, CHANGED, IN_USE, MUTE = 0x10, 0x20, 0x02, 0x100, 0x200
 ATR = [0x3B, 0x81, 0x80, 0x01, 0x80, 0x80]
@@ -113,7 +122,7 @@ class FakeService:
             return code, 0
         self._number += 1
         self.contexts.add(self._number)
-        return codes.SUCCESS, self._number
+        return SUCCESS, self._number
 
     def SCardReleaseContext(self, context: int) -> int:  # noqa: N802
         self.contexts.discard(context)
@@ -128,7 +137,7 @@ class FakeService:
         code = self._enter("SCardListReaders", context)
         if code:
             return code, []
-        return (0, list(self.slots)) if self.slots else (codes.NO_READERS_AVAILABLE, [])
+        return (0, list(self.slots)) if self.slots else (NO_READERS_AVAILABLE, [])
 
     def SCardGetStatusChange(  # noqa: N802
         self, context: int, timeout_ms: int, states: list[tuple[str, int]]
@@ -143,10 +152,10 @@ class FakeService:
                 return 0x80100009, unchanged
             news = self.changed.wait_for(lambda: self._news(context, states, readers), timeout_ms / 1000)
             if not news:
-                return codes.TIMEOUT, unchanged
+                return TIMEOUT, unchanged
             if context not in self.contexts:
                 return 0x80100013, unchanged
-            return codes.SUCCESS, [self._state(name, known, readers) for name, known in states]
+            return SUCCESS, [self._state(name, known, readers) for name, known in states]
 
     def SCardConnect(self, context: int, name: str, share: int, protocols: int) -> tuple[int, int, int]:  # noqa: N802
         code = self._enter("SCardConnect", context)
@@ -156,12 +165,12 @@ class FakeService:
         if slot.card is None:
             return 0x8010000C, 0, 0
         if slot.mute:
-            return codes.UNRESPONSIVE_CARD, 0, 0
+            return UNRESPONSIVE_CARD, 0, 0
         if share != SHARE_EXCLUSIVE or slot.handle is not None:
-            return codes.SHARING_VIOLATION, 0, 0
+            return SHARING_VIOLATION, 0, 0
         self._number += 1
         slot.handle, slot.context = self._number, context
-        return codes.SUCCESS, slot.handle, 2
+        return SUCCESS, slot.handle, 2
 
     def SCardTransmit(self, handle: int, protocol: int, command: list[int]) -> tuple[int, list[int]]:  # noqa: N802
         if not isinstance(command, list):
@@ -172,7 +181,7 @@ class FakeService:
             return code or 0x80100003, STRAY_MEMORY
         if slot.card is None:
             return 0x80100069, STRAY_MEMORY
-        return codes.SUCCESS, list(slot.card(bytes(command)))
+        return SUCCESS, list(slot.card(bytes(command)))
 
     def SCardDisconnect(self, handle: int, disposition: int) -> int:  # noqa: N802
         code = self._enter("SCardDisconnect")
@@ -190,7 +199,7 @@ class FakeService:
         if self.failures.get(call):
             return self.failures[call].popleft()
         if not self.running:
-            return codes.NO_SERVICE
+            return NO_SERVICE
         return 0x80100003 if context is not None and context not in self.contexts else 0
 
     def _news(self, context: int, states: list[tuple[str, int]], readers: list[str]) -> bool:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from cardproto.errors import CardGone
-from terminal.reader.io_thread import IoThread
+from terminal.reader.pcsc import IoThread
 
 LONG_S = 60.0
 

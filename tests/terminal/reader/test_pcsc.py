@@ -11,9 +11,9 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError, ReaderGone, ServiceGone
 from terminal.errors import ReaderError
-from terminal.reader import scard_codes as codes
 from terminal.reader.pcsc import PcscReader, choose, list_readers
 from terminal.reader.presence import Presence
+from terminal.reader.scard import MEANINGS, SHARING_VIOLATION, TIMEOUT
 from tests.terminal.reader.fake_service import FakeService, Slot, echo
 
 NAME, OTHER = "Maker Contactless 00 00", "Maker SAM 00 01"
@@ -108,7 +108,7 @@ def test_a_card_that_does_not_wake_up_is_presented_and_says_so(
 
 def test_a_program_that_lets_go_in_a_moment_is_waited_for(service: FakeService, reader: PcscReader) -> None:
     service.insert(NAME)
-    service.fail("SCardConnect", codes.SHARING_VIOLATION, codes.SHARING_VIOLATION)
+    service.fail("SCardConnect", SHARING_VIOLATION, SHARING_VIOLATION)
     assert take_card(reader).transmit(COMMAND) == echo(COMMAND)
 
 
@@ -116,7 +116,7 @@ def test_a_program_that_keeps_the_card_is_reported_and_outlived(
     service: FakeService, reader: PcscReader
 ) -> None:
     service.insert(NAME)
-    service.fail("SCardConnect", *[codes.SHARING_VIOLATION] * 5)
+    service.fail("SCardConnect", *[SHARING_VIOLATION] * 5)
     with pytest.raises(ReaderGone, match="another program"):
         reader.wait_for_card(LONG_S)
     assert take_card(reader).transmit(COMMAND) == echo(COMMAND), "the same card, once it is free"
@@ -194,7 +194,7 @@ def test_the_service_ends_during_a_tap(service: FakeService, reader: PcscReader)
     assert take_card(reader).transmit(COMMAND) == echo(COMMAND)
 
 
-@pytest.mark.parametrize("code", codes.MEANINGS, ids=lambda code: codes.MEANINGS[code].name)
+@pytest.mark.parametrize("code", MEANINGS, ids=lambda code: MEANINGS[code].name)
 @pytest.mark.parametrize("call", ["SCardConnect", "SCardTransmit", "SCardGetStatusChange", "SCardDisconnect"])
 def test_any_code_at_any_call_is_one_of_ours_and_the_next_card_is_served(
     service: FakeService, reader: PcscReader, call: str, code: int
@@ -214,7 +214,7 @@ def test_any_code_at_any_call_is_one_of_ours_and_the_next_card_is_served(
     assert answers[-1] == echo(COMMAND)
     assert all(isinstance(error, CardGone | ReaderGone | ServiceGone | ProtocolError) for error in errors)
     # a time-out of the wait is no fault, and a disconnect that fails leaves nothing to do
-    quiet = call == "SCardDisconnect" or (call == "SCardGetStatusChange" and code == codes.TIMEOUT)
+    quiet = call == "SCardDisconnect" or (call == "SCardGetStatusChange" and code == TIMEOUT)
     assert bool(errors) is not quiet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cardproto.errors import CardGone, ReaderGone, ServiceGone
-from terminal.reader.scard_codes import MEANINGS, error_for
+from terminal.reader.scard import MEANINGS, error_for
 
 ALIASES = {"SCARD_E_UNEXPECTED": "SCARD_E_UNSUPPORTED_FEATURE"}
 """pcsc-lite gives both the same number; other systems do not, but we build on pcsc-lite's."""

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import ReceiptError, RegionDocumentError
-from terminal.policy.document import DEMO_REGION, load_region, parse_region
-from terminal.policy.schema_base import Medium
-from terminal.policy.schema_receipts import Receipts, ReceiptWay, Vat
+from terminal.policy.base import Medium
+from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
+from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.receipt.folder import ReceiptFolder
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, Sale, paperwork

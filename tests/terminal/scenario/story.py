@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.policy.document import DEMO_REGION, load_region, parse_region
+from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.play import Played, play

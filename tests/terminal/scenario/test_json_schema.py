@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terminal.errors import TerminalError
-from terminal.scenario.json_schema import SCHEMAS, schema_text, write_schemas
+from terminal.scenario.schema import SCHEMAS, schema_text, write_schemas
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "schema"
 

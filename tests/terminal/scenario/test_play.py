@@ -7,7 +7,7 @@ import pytest
 from cardproto.resident.records.event import EventKind, build_event
 from terminal.decision.decide import decide
 from terminal.errors import ScenarioFileError
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import counters_of
 from terminal.scenario.load import card_of, parse_scenarios

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from terminal.errors import ScenarioFileError
-from terminal.policy.document import REGIONS as REGIONS_FOLDER
-from terminal.policy.document import load_region
+from terminal.policy.load import REGIONS as REGIONS_FOLDER
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.impact import document_changes, impacts
 from terminal.scenario.load import SCENARIOS, bundled_scenarios, load_scenarios, parse_scenarios

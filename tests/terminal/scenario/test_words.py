@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from terminal.decision.outcome import Reason
-from terminal.policy.document import REGIONS, load_region
+from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
-from terminal.scenario.effects import EFFECTS
 from terminal.scenario.load import bundled_scenarios, load_scenarios
 from terminal.scenario.result import run
 from terminal.scenario.rules import INPUTS, RULES
-from terminal.scenario.words import step
+from terminal.scenario.words import EFFECTS, step
 
 PACKAGE = Path(__file__).resolve().parents[3] / "terminal"
-SOURCES = [*(PACKAGE / "decision").glob("*.py"), *(PACKAGE / "policy" / "gtfs").glob("*.py")]
+SOURCES = [*(PACKAGE / "decision").rglob("*.py"), *(PACKAGE / "policy" / "gtfs").rglob("*.py")]
 EFFECT_AT = {"note": 1, "flag": 2, "Reason": 1, "Step": 1}
 """Calls that state a step, and which argument says what it did; the first is the rule."""
 
@@ -51,7 +50,7 @@ def test_every_effect_in_the_engine_has_russian_words() -> None:
         )
     }
     assert len(stated) > 80
-    assert sorted(stated - EFFECTS.keys()) == [], "add them to terminal/scenario/effects.py"
+    assert sorted(stated - EFFECTS.keys()) == [], "add them to terminal/scenario/words.py"
 
 
 def test_every_rule_in_the_engine_has_a_title_in_both_languages() -> None:

@@ -18,12 +18,12 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import Face, Group
 from sim.desk.shelf import Laid
 from sim.profile import Description
-from sim.replay import ReplayCard
+from sim.recorder import ReplayCard
 from sim.transcript import load_transcript
 from terminal.cli.app import app
 from terminal.cli.desk import open_desk
-from terminal.cli.desk_session import DeskSession
 from terminal.decision.outcome import Message
+from terminal.lab.desk.session import DeskSession
 from terminal.messages import text
 from terminal.screen.server import ScreenServer
 from tests.terminal.screen.browser import NewPage, assert_accessible

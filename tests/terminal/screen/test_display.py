@@ -15,15 +15,22 @@ from starlette.applications import Starlette
 
 from cardproto.errors import ReaderGone
 from sim.air import VirtualClock
-from terminal.cli.display import passenger_display
+from terminal.app.console import passenger_display
 from terminal.clock import SystemClock
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import TerminalError
 from terminal.messages import colour, sound, text
 from terminal.reader.presence import Presence
-from terminal.screen.display import DISCREET, KEEP, Display, DisplaySettings, State, display_routes
+from terminal.screen.display import (
+    DISCREET,
+    KEEP,
+    Display,
+    DisplaySettings,
+    State,
+    WatchedReader,
+    display_routes,
+)
 from terminal.screen.server import ScreenServer
-from terminal.screen.watch import WatchedReader
 from tests.terminal.screen.shown import VALUES, outcome
 
 START = datetime(2026, 9, 1, 8, 0, tzinfo=UTC)

@@ -23,6 +23,7 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.messages import colour, sound, text
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
+from tests.config_file import config_file
 from tests.terminal.screen.browser import NewPage, assert_accessible, wait_until
 from tests.terminal.screen.shown import VALUES, outcome
 from tests.terminal.screen.test_display import START
@@ -338,18 +339,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start_one(port: int) -> tuple[subprocess.Popen[str], str]:
-        command = [
-            sys.executable,
-            "-m",
-            "terminal.cli.app",
-            "run",
-            "--profile",
-            "bus",
-            "--reader",
-            "sim:blocked",
-        ]
-        command += ["--state", str(tmp_path / "state"), "--open-shift", "driver", "--pace", "3600"]
-        command += ["--screen", "--screen-port", str(port)]
+        config = config_file(
+            tmp_path,
+            terminal={"profile": "bus", "state": tmp_path / "state"},
+            reader={"name": "sim:blocked", "pace_s": 3600},
+            shift={"operator": "driver"},
+            screen={"enabled": True, "port": port},
+        )
+        command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
         started.append(process)

@@ -22,9 +22,8 @@ from terminal.clock import SystemClock
 from terminal.errors import PortInUse
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.feed import Entry, Feed
-from terminal.screen.headers import HEADERS
 from terminal.screen.page import Pages
-from terminal.screen.server import ScreenServer
+from terminal.screen.server import HEADERS, ScreenServer
 from terminal.screen.stream import event_stream
 from tests.terminal.screen.browser import assert_accessible
 

@@ -23,8 +23,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from terminal.cli.assemble import open_journal
-from terminal.cli.collector_process import enrol, trust
+from terminal.app.collector import enrol, trust
+from terminal.app.station import open_journal
 from terminal.errors import CollectorError, KeyFileError
 from terminal.sync.address import TlsFiles, parse_address
 from terminal.sync.link import HttpLink

@@ -22,14 +22,14 @@ import msgspec
 from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
-from terminal.cli.assemble import Station, laboratory_keys
-from terminal.cli.console import ConsoleOptions, console_of
-from terminal.cli.residents import issue_residents
+from terminal.app.console import ConsoleOptions, console_of
+from terminal.app.simulated import issue_residents, laboratory_keys
+from terminal.app.station import Station
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
-from terminal.policy.document import load_region
+from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console

@@ -10,7 +10,8 @@ import httpx
 import msgspec
 import pytest
 
-from terminal.cli.console import ConsoleOptions, operator_console
+from terminal.app.console import ConsoleOptions, operator_console
+from terminal.clock import unix_ms
 from terminal.errors import TerminalError
 from terminal.journal.console_records import OperatorSeen, SignedIn
 from terminal.journal.records import Fault
@@ -56,8 +57,8 @@ def test_t_60_service_card_and_pin(cab: Cab) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "Open shift" in cab.client.get("/shift").text
     assert cab.records() == [
-        OperatorSeen(int(cab.clock.now().timestamp() * 1000), DRIVER),
-        SignedIn(int(cab.clock.now().timestamp() * 1000), DRIVER, "driver", "card"),
+        OperatorSeen(unix_ms(cab.clock.now()), DRIVER),
+        SignedIn(unix_ms(cab.clock.now()), DRIVER, "driver", "card"),
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.records import CashSale, Intent, Refused, ShiftClosed, ShiftOpened
-from terminal.policy.document import DEMO_REGION, parse_region
+from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role

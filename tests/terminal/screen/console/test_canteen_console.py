@@ -29,8 +29,8 @@ from terminal.journal.canteen_records import (
     NotCollected,
 )
 from terminal.journal.records import AnyRecord, parse_record
-from terminal.screen.console.canteen_area import canteen_area
-from terminal.screen.console.canteen_people import Person, classmates
+from terminal.screen.console.canteen.actions import canteen_area
+from terminal.screen.console.canteen.people import Person, classmates
 from terminal.screen.console.console import Console
 from tests.terminal.screen.browser import NewPage, assert_accessible
 

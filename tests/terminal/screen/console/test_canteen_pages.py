@@ -15,12 +15,11 @@ from terminal.canteen.corrections import annul, correct_attendance, lend_card, m
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.issuing import How
 from terminal.decision.outcome import Message, Outcome
-from terminal.screen.console import canteen_class as group
-from terminal.screen.console.canteen_buffet import basket_of, till
-from terminal.screen.console.canteen_counter import AtCounter, Expected, at_counter, meal_now, notices
-from terminal.screen.console.canteen_people import classes, find, person
-from terminal.screen.console.canteen_records import done_lines, orders_left
-from terminal.screen.console.canteen_report import report_page
+from terminal.screen.console.canteen import school_class as group
+from terminal.screen.console.canteen.buffet import basket_of, till
+from terminal.screen.console.canteen.counter import AtCounter, Expected, at_counter, meal_now, notices
+from terminal.screen.console.canteen.people import classes, find, person
+from terminal.screen.console.canteen.report import done_lines, orders_left, report_page
 from terminal.tap_report import End, TapReport
 from tests.terminal.canteen.school import (
     CASHIER,

@@ -20,6 +20,7 @@ from terminal.journal.key_file import load_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.records import CashSale, ShiftClosed, ShiftOpened
 from terminal.screen.console.roles import Role
+from tests.config_file import config_file
 from tests.terminal.screen.browser import NewPage, assert_accessible
 from tests.terminal.screen.console.cab import (
     DRIVER,
@@ -326,9 +327,13 @@ class Running:
     """`terminal run --console` as a process of its own."""
 
     def __init__(self, state: Path, port: int = 0) -> None:
-        words = ["run", "--profile", "bus", "--reader", "sim:blocked", "--pace", "600", "--state", str(state)]
-        words += ["--console", "--console-port", str(port), "--typed-sign-in", "--language", "en"]
-        command = [sys.executable, "-m", "terminal.cli.app", *words]
+        config = config_file(
+            state.parent,
+            terminal={"profile": "bus", "state": state, "language": "en"},
+            reader={"name": "sim:blocked", "pace_s": 600},
+            console={"enabled": True, "port": port, "typed_sign_in": True},
+        )
+        command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         assert self.process.stderr is not None
         for line in self.process.stderr:

@@ -1,0 +1,1 @@
+"""The `sim` command: one file per command, assembled in `app`."""

@@ -1,0 +1,194 @@
+"""`sim card new|show|set|tear`: software cards kept in image files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cardproto.errors import CardError, CardGone
+from cardproto.resident.layout import PURSE_LIMIT_MINOR
+from cardproto.resident.records.rights import Rights
+from sim.air import VirtualClock
+from sim.card.virtual import VirtualCard
+from sim.faults import tear_after, tear_before
+from sim.image_file import ImageFault, load_card, save_card
+from sim.issue import CardView, ReloadDesk, issue
+from sim.lab_keys import load_lab_keys
+from sim.profile import LAB_KEYS, load_profile
+from sim.reader import SimReader
+
+DEMO_REGION: Final = 34
+
+app = typer.Typer(help="Software cards kept in files: make, look, change, tear.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="Card image file (JSON).")]
+Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
+Keys = Annotated[Path, typer.Option(help="Master keys the card was issued with, laboratory only.")]
+
+
+class When(StrEnum):
+    """On which side of the exchange the card is pulled."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@app.command()
+def new(
+    file: File,
+    profile: Annotated[str, typer.Option(help="A resident, see `sim profiles`, or a TOML file of your own.")],
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+    seed: Annotated[
+        int | None, typer.Option(help="Makes the UID the same in every run with this number.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Issue a resident's card into FILE."""
+    if file.exists() and not force:
+        raise ImageFault(f"{file} exists already", "Choose another name, or replace it with --force.")
+    rng = secrets.token_bytes if seed is None else random.Random(seed).randbytes  # noqa: S311 repeatable on purpose
+    card = issue(load_profile(profile), load_lab_keys(keys), region, _now().date(), rng)
+    if not isinstance(card, VirtualCard):
+        raise ImageFault(
+            f"profile {profile} is no DESFire card", "Choose a resident's card; see `sim profiles`."
+        )
+    save_card(card, file)
+    print(f"{profile} (UID {card.uid.hex().upper()}) is in {file}")
+
+
+@app.command()
+def show(
+    file: File,
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what the card holds, read with its own commands."""
+    card = load_card(file, secrets.token_bytes)
+    view = _desk(card, region, keys)(lambda desk: desk.read())
+    content = _content(card, view)
+    if as_json:
+        print(json.dumps(content, default=str))
+        return
+    for name, value in content.items():
+        print(f"{name:<22} {value}")
+
+
+@app.command("set")
+def change(
+    file: File,
+    purse_minor: Annotated[
+        int | None, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="What the purse shall hold, in kopecks.")
+    ] = None,
+    blocked: Annotated[
+        bool | None, typer.Option("--blocked/--not-blocked", help="The card's blocked flag.")
+    ] = None,
+    inactive: Annotated[
+        bool | None, typer.Option("--inactive/--active", help="Whether another medium is the active one.")
+    ] = None,
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+) -> None:
+    """Change the card as a reload desk does: real commands, an event, one commit."""
+    if purse_minor is None and blocked is None and inactive is None:
+        raise ImageFault("nothing to change", "Give --purse-minor, --blocked or --inactive; see --help.")
+    card = load_card(file, secrets.token_bytes)
+    at_desk = _desk(card, region, keys)
+    if purse_minor is not None:
+        at_desk(lambda desk: desk.set_purse(purse_minor, _now()))
+    if blocked is not None or inactive is not None:
+        at_desk(lambda desk: desk.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now()))
+    save_card(card, file)
+
+
+@app.command()
+def tear(
+    file: File,
+    exchange: Annotated[int, typer.Option(min=1, help="Which exchange of the desk's transaction, from 1.")],
+    when: Annotated[
+        When, typer.Option(help="Before the card gets it, or after it has executed it.")
+    ] = When.AFTER,
+    purse_minor: Annotated[
+        int, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="What the torn reload was for.")
+    ] = 0,
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+) -> None:
+    """Pull the card in the middle of a reload to --purse-minor and keep what it holds then.
+
+    Exchanges 1 to 6 read; the commit is the last one. All of it is there afterwards, or nothing.
+    """
+    card = load_card(file, secrets.token_bytes)
+    reader = SimReader("desk", VirtualClock(_now()))
+    reader.present(card, (tear_before if when is When.BEFORE else tear_after)(exchange))
+    connection = reader.wait_for_card(0)
+    assert connection is not None, "a card has just been presented"
+    desk = ReloadDesk(connection, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+    try:
+        desk.set_purse(purse_minor, _now())
+    except CardGone as gone:
+        reader.remove()
+        save_card(card, file)
+        print(f"torn: {gone}; {file} holds what the card holds now")
+        return
+    raise ImageFault(f"the reload has only {reader.exchanges} exchanges", "Choose a smaller --exchange.")
+
+
+def _desk(card: VirtualCard, region: int, keys: Path) -> Callable[[Callable[[ReloadDesk], Any]], Any]:
+    """Run something at a desk with this card; a card that refuses becomes one clear line."""
+    card.power_on()
+    desk = ReloadDesk(card, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+
+    def at_desk(work: Callable[[ReloadDesk], Any]) -> Any:
+        try:
+            return work(desk)
+        except CardError as error:
+            raise ImageFault(
+                f"the card refuses: {error}", "Check --region and --keys, or make a new card."
+            ) from error
+
+    return at_desk
+
+
+def _flagged(rights: Rights, blocked: bool | None, inactive: bool | None) -> Rights:
+    return dataclasses.replace(
+        rights,
+        blocked=rights.blocked if blocked is None else blocked,
+        inactive=rights.inactive if inactive is None else inactive,
+    )
+
+
+def _content(card: VirtualCard, view: CardView) -> dict[str, Any]:
+    rights, event = view.rights, view.event
+    return {
+        "uid": card.uid.hex().upper(),
+        "generation": card.generation,
+        "purse_minor": view.purse_minor,
+        "region": rights.region,
+        "valid": f"{rights.valid_from} to {rights.valid_to}",
+        "flags": [name for name in ("blocked", "inactive") if getattr(rights, name)],
+        "concessions": [f"{c.code}: {c.valid_from} to {c.valid_to}" for c in rights.concessions if c],
+        "contracts": [
+            f"{c.product}: {c.trips or 'unlimited'}, {c.valid_from} to {c.valid_to}"
+            for c in rights.contracts
+            if c
+        ],
+        "revision": rights.revision,
+        "newest_event": f"{event.kind.name} at {event.at.isoformat()} by terminal {event.terminal}",
+        "newest_event_balance": event.balance_after_minor,
+        "counters": f"{event.counters:014X} (layout {event.counter_layout})",
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 the desk's clock

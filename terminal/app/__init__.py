@@ -1,0 +1,1 @@
+"""Composition: from the configuration to a running station."""

@@ -1,0 +1,52 @@
+"""The composition root of one terminal; `terminal.app.running` puts screens, uplink and the reader's loop around it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from terminal.app.config.settings import CANTEEN
+from terminal.app.station import SOFTWARE, JournalFactory, Station, open_journal
+from terminal.clock import Clock, unix_ms
+from terminal.decision.outcome import Outcome
+from terminal.journal.journal import Journal
+from terminal.journal.records import Started
+from terminal.tap import Terminal
+
+
+@contextmanager
+def open_terminal(
+    station: Station,
+    clock: Clock,
+    signal: Callable[[Outcome], None] = lambda _outcome: None,
+    *,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+    journal: JournalFactory = Journal.open,
+) -> Iterator[Terminal]:
+    """A terminal ready for its first tap. Policy and keys are checked before the journal is touched.
+
+    A laboratory gives a clock, randomness and a journal of its own; in a canteen the roster is that in the station's
+    folder, where there is one.
+    """
+    keys = station.load_keys()
+    policy = station.load_policy(keys, clock.now())
+    versions = policy.tariff, station.deny_list_version()
+    with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
+        opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
+        canteen = None
+        if station.profile == CANTEEN:
+            from terminal.app.canteen import desk_over
+
+            canteen = desk_over(station, policy, keys, opened)
+        yield Terminal(
+            number=station.number,
+            profile=station.profile,
+            policy=policy,
+            keys=keys,
+            journal=opened,
+            clock=clock,
+            random=random,
+            signal=signal,
+            canteen=canteen,
+        )

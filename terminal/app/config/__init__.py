@@ -1,0 +1,1 @@
+"""`terminal.toml`: what one terminal is and works with, typed; read and checked, written anew, explained."""

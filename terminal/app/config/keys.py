@@ -1,0 +1,132 @@
+"""The keys of `terminal.toml` as data, for messages, the file `terminal config init` writes, and the documentation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from terminal.app.config.settings import StationConfig
+
+_PLAIN: Final = {
+    inspect.BoolType: "true or false",
+    inspect.CustomType: "a path in quotes",
+    inspect.StrType: "text in quotes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of one table. `default` is None where it has none or is not set."""
+
+    table: str
+    name: str
+    type: Any
+    wanted: str
+    description: str
+    example: object
+    default: object
+
+    def takes(self, value: object) -> bool:
+        """Whether `value` is of this key's type and within its limits."""
+        try:
+            msgspec.convert(value, self.type, dec_hook=_path)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    @property
+    def example_line(self) -> str:
+        return f"{self.name} = {toml(self.example)}"
+
+
+def table_names() -> tuple[str, ...]:
+    """The tables, in the order of the file."""
+    return StationConfig.__struct_fields__
+
+
+@cache
+def keys_of(table: str) -> dict[str, Key]:
+    """The keys of one table, in the order of the file."""
+    struct = _table(table)
+    described = {field.name: field for field in _fields(struct)}
+    defaults = struct()
+    return {
+        field.name: _key(table, field.name, field.type, described[field.name], getattr(defaults, field.name))
+        for field in msgspec.structs.fields(struct)
+    }
+
+
+def purpose_of(table: str) -> str:
+    """What the table is about, in one sentence."""
+    return (_table(table).__doc__ or "").strip()
+
+
+def toml(value: object) -> str:
+    """`value` as it is written in the file."""
+    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
+
+
+def _table(name: str) -> type[msgspec.Struct]:
+    kind = next(field.type for field in _fields(StationConfig) if field.name == name)
+    assert isinstance(kind, inspect.StructType)
+    return kind.cls
+
+
+def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    found = inspect.type_info(struct)
+    assert isinstance(found, inspect.StructType)
+    return found.fields
+
+
+def _key(table: str, name: str, kind: Any, field: inspect.Field, default: object) -> Key:
+    assert isinstance(field.type, inspect.Metadata), f"{table}.{name} has no description"
+    says = field.type.extra_json_schema or {}
+    examples = says.get("examples", [])
+    return Key(
+        table=table,
+        name=name,
+        type=kind,
+        wanted=_wanted(field.type),
+        description=says["description"],
+        example=examples[0] if examples else default,
+        default=default,
+    )
+
+
+def _wanted(kind: inspect.Type) -> str:
+    """What a value of this type is, in words that complete "is not …"."""
+    while isinstance(kind, inspect.Metadata | inspect.UnionType):
+        kind = kind.type if isinstance(kind, inspect.Metadata) else _set(kind)
+    match kind:
+        case inspect.IntType():
+            return "a whole number" + _limits(kind.ge, kind.le)
+        case inspect.FloatType():
+            return "a number" + _limits(kind.ge, kind.le)
+        case inspect.LiteralType():
+            return "one of " + ", ".join(map(toml, kind.values))
+        case inspect.EnumType():
+            return "one of " + ", ".join(toml(member.value) for member in kind.cls)
+    return _PLAIN[type(kind)]
+
+
+def _set(kind: inspect.UnionType) -> inspect.Type:
+    """What a key is when it is set."""
+    return next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+
+
+def _limits(least: float | None, most: float | None) -> str:
+    if least is None:
+        return ""
+    return f" from {least:g} to {most}" if most is not None else f" of at least {least:g}"
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise TypeError("Expected a path")

@@ -1,0 +1,108 @@
+"""From files and options to a `StationConfig`: an option wins over the file, the file over the default.
+
+The file is the one named by an option, else by the environment, else ./terminal.toml, else the machine's own. The last
+two may be absent; one that was named may not. Sound files cost a start one parse: what finds and explains mistakes is
+imported when there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from terminal.app.config.rules import beside, contradictions, with_paths
+from terminal.app.config.settings import StationConfig
+from terminal.errors import ConfigError
+
+VARIABLE: Final = "RESIDENT_TERMINAL_CONFIG"
+FILE: Final = "terminal.toml"
+SYSTEM_FILE: Final = Path("/etc/resident-terminal") / FILE
+MAX_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration and where it comes from. `options` and `data` (the file's) by table and key."""
+
+    config: StationConfig
+    file: Path | None = None
+    text: str = ""
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def configured(named: Path | None, options: Mapping[str, Mapping[str, object]] | None = None) -> Configured:
+    """What a command works with. `options` by table and key are of the file's types already.
+
+    Raises `ConfigError` for a named file that is missing and for the first mistake in the one that is found.
+    """
+    given = options or {}
+    found = find_text(named)
+    if found is None:
+        return Configured(_overridden(StationConfig(), given), options=given)
+    path, text = found
+    data, config = parse(path, text)
+    return Configured(_overridden(config, given), path, text, given, data)
+
+
+def find_text(named: Path | None) -> tuple[Path, str] | None:
+    """The file in force and its text, or None where there is none; raises `ConfigError`."""
+    asked = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if asked is not None:
+        return asked, read_text(asked)
+    for path in (Path(FILE), SYSTEM_FILE):
+        if os.path.lexists(path):
+            return path, read_text(path)
+    return None
+
+
+def read_text(path: Path) -> str:
+    """The file's text; raises `ConfigError` for one that is missing, too large, not a file, or not UTF-8."""
+    try:
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            raise ConfigError(f"{path} {what}", "Make one with `terminal config init`, or name another.")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror})", "Check the path and its rights."
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError(
+            f"{path} is larger than {MAX_BYTES // 1024} kB", "It is no terminal.toml: check the name."
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise ConfigError(f"{path}:{line}: this is not UTF-8", "Save the file in UTF-8.") from error
+
+
+def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:
+    """The file's tables as they stand there, and typed; raises `ConfigError` with the first mistake."""
+    try:
+        data = tomllib.loads(text)
+        config = msgspec.convert(data, StationConfig, dec_hook=beside(path.parent))
+        if not any(contradictions(config)):
+            return data, with_paths(config, path.parent)
+    except (tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError):
+        pass  # explained below, with line and advice
+    from terminal.app.config.mistakes import mistakes_in, refusal
+
+    raise refusal(path, mistakes_in(text))
+
+
+def _overridden(config: StationConfig, options: Mapping[str, Mapping[str, object]]) -> StationConfig:
+    tables = {
+        table: msgspec.structs.replace(getattr(config, table), **values)
+        for table, values in options.items()
+        if values
+    }
+    return msgspec.structs.replace(config, **tables)

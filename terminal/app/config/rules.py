@@ -1,0 +1,206 @@
+"""What types cannot say of a `terminal.toml`: settings that contradict each other, and files that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
+from terminal.errors import ConfigError, ReaderError
+from terminal.texts import languages
+
+CARD_IMAGE: Final = ".json"
+
+ALL_PARTS: Final = ("keys", "region", "issuers")
+"""Of what a laboratory lends."""
+
+
+class Complaint(NamedTuple):
+    """`key` as table.key."""
+
+    key: str
+    what: str
+    advice: str
+
+
+def incomplete(config: StationConfig) -> Iterator[Complaint]:
+    """What `terminal run` would refuse in `config`, and options may still bring."""
+    for key, value in (("terminal.profile", config.terminal.profile), ("reader.name", config.reader.name)):
+        if value is None:
+            yield Complaint(key, "is not set, and no default would do", "Set it, or give it as an option.")
+    yield from _laboratory(config)
+
+
+def contradictions(config: StationConfig) -> Iterator[Complaint]:
+    """Everything in `config` that cannot be meant, in the order of the file's tables."""
+    yield from _languages(config)
+    yield from _reader(config)
+    yield from _collector(config)
+    yield from _ports(config)
+    yield from _profile(config)
+    if config.recording.file is None and not config.recording.masked:
+        yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
+
+
+def missing_files(config: StationConfig) -> Iterator[Complaint]:
+    """Every file that the configuration names and that is not there."""
+    region = config.terminal.region
+    named: dict[str, Path | None] = {
+        "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
+        "keys.file": config.keys.file,
+        "lists.deny": config.lists.deny,
+        "lists.issuers": config.lists.issuers,
+        "collector.tls_ca": config.collector.tls_ca,
+        "collector.tls_cert": config.collector.tls_cert,
+        "collector.tls_key": config.collector.tls_key,
+    }
+    for key, path in named.items():
+        if path is not None and not path.is_file():
+            yield Complaint(key, f"there is no file {path}", "Put it there or name another.")
+
+
+def _is_file_name(region: str) -> bool:
+    return bool(Path(region).suffix) or Path(region).name != region
+
+
+def _languages(config: StationConfig) -> Iterator[Complaint]:
+    known, terminal = languages(), config.terminal
+    if terminal.language not in known:
+        yield Complaint(
+            "terminal.language",
+            f"there is no catalogue for {terminal.language!r}",
+            f"Write one of {', '.join(known)}.",
+        )
+    if terminal.second_language not in ("", terminal.language, *known):
+        yield Complaint(
+            "terminal.second_language",
+            f"there is no catalogue for {terminal.second_language!r}",
+            f"Write one of {', '.join(known)}.",
+        )
+
+
+def require_known_reader(name: str) -> None:
+    """Raise `ReaderError` for a name that no reader has."""
+    if name != PCSC and not name.startswith((SIM, PCSC + ":")):
+        raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
+
+
+def _reader(config: StationConfig) -> Iterator[Complaint]:
+    name = config.reader.name
+    if name is None:
+        return
+    try:
+        require_known_reader(name)
+    except ReaderError as error:
+        yield Complaint("reader.name", error.what, error.advice)
+    if config.reader.pace_s is not None and not name.startswith(SIM):
+        yield Complaint("reader.pace_s", "only a simulated reader has a pace", "Remove it.")
+
+
+def _collector(config: StationConfig) -> Iterator[Complaint]:
+    given = config.collector
+    if given.tls_key is not None and given.tls_cert is None:
+        yield Complaint("collector.tls_key", "a key without its certificate", "Set tls_cert, too.")
+    url = given.url or ""
+    if url.startswith("https://"):
+        return
+    for key in ("tls_ca", "tls_cert"):
+        if getattr(given, key) is not None:
+            yield Complaint(f"collector.{key}", "TLS needs an https:// address", 'Write url = "https://…".')
+
+
+def _ports(config: StationConfig) -> Iterator[Complaint]:
+    taken: dict[int, str] = {}
+    wanted = {
+        "screen.port": config.screen.port if config.screen.enabled else None,
+        "console.port": config.console.port if config.console.enabled else None,
+        "metrics.port": config.metrics.port,
+    }
+    for key, port in wanted.items():
+        if port and port in taken:
+            yield Complaint(key, f"port {port} is that of {taken[port]} already", "Write another port.")
+        elif port:
+            taken[port] = key
+
+
+def _laboratory(config: StationConfig) -> Iterator[Complaint]:
+    """A real reader without keys and documents of its own; `terminal run` would refuse it."""
+    try:
+        require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    except ConfigError as error:
+        yield Complaint("reader.name", error.what, error.advice)
+
+
+def _profile(config: StationConfig) -> Iterator[Complaint]:
+    shift = config.shift
+    for key in ("route", "direction"):
+        if shift.operator is None and getattr(shift, key):
+            yield Complaint(f"shift.{key}", "no shift is opened without an operator", "Set operator, too.")
+    if config.terminal.profile == CANTEEN and shift.route:
+        yield Complaint("shift.route", "a canteen has no route", "Remove it.")
+    if config.terminal.profile == "bus" and config.canteen.serving:
+        yield Complaint(
+            "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
+        )
+
+
+def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
+    """What this configuration does not name and so takes from the public laboratory: keys, region, issuers."""
+    checks_grants = config.lists.verify_credential != "never"
+    unset = {
+        "keys": config.keys.file is None,
+        "region": config.terminal.region is None,
+        "issuers": checks_grants and config.lists.issuers is None,
+    }
+    return tuple(part for part, missing in unset.items() if missing)
+
+
+def require_own(config: StationConfig, parts: Container[str], *, real_reader: bool) -> None:
+    """Raise `ConfigError` where a real reader would get one of these `parts` from the laboratory unasked.
+
+    Anybody can make cards for the laboratory's keys.
+    """
+    missing = [part for part in laboratory_parts(config) if part in parts]
+    if not real_reader or config.terminal.laboratory or not missing:
+        return
+    named = {
+        "keys": "file under [keys]",
+        "region": "region under [terminal]",
+        "issuers": "issuers under [lists]",
+    }
+    raise ConfigError(
+        f"a real reader, and no {', no '.join(missing)} of its own",
+        f"Set {', '.join(named[part] for part in missing)} in terminal.toml (or give --keys, --region); laboratory = "
+        "true under [terminal], or --laboratory-keys, accepts the public laboratory's.",
+    )
+
+
+def beside(folder: Path) -> Callable[[type, object], object]:
+    """What decodes a path as relative to `folder`."""
+
+    def decode(kind: type, value: object) -> object:
+        if kind is Path and isinstance(value, str) and value:
+            return folder / value
+        raise TypeError("Expected a path")
+
+    return decode
+
+
+def with_paths(config: StationConfig, folder: Path) -> StationConfig:
+    """`config` whose region and card images, if they are files, are beside the file, too."""
+    region, reader = config.terminal.region, config.reader.name
+    if region is not None and (Path(region).suffix or Path(region).name != region):
+        terminal = msgspec.structs.replace(config.terminal, region=str(folder / region))
+        config = msgspec.structs.replace(config, terminal=terminal)
+    if reader is not None and reader.startswith(SIM):
+        cards = (_card(name, folder) for name in reader.removeprefix(SIM).split(","))
+        named = msgspec.structs.replace(config.reader, name=SIM + ",".join(cards))
+        config = msgspec.structs.replace(config, reader=named)
+    return config
+
+
+def _card(name: str, folder: Path) -> str:
+    return str(folder / name) if name.endswith(CARD_IMAGE) else name

@@ -1,0 +1,316 @@
+"""The tables of `terminal.toml`, key by key: types, limits, defaults and what each is for.
+
+`terminal config init`, `show` and `schema`, docs/configuration.md and every message about a mistake are made from these
+classes alone. A path in the file is relative to the folder of the file; `~` and variables stay as they are. None means
+not set; the description says what holds then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from terminal.operations.log import Form, LevelName
+
+DEFAULT_STATE: Final = Path("var/terminal")
+DEFAULT_REGION: Final = "demo"
+DEFAULT_LANGUAGE: Final = "ru"
+DEFAULT_COLLECTOR: Final = "http://127.0.0.1:8470"
+DEFAULT_SCREEN_PORT: Final = 8480
+DEFAULT_CONSOLE_PORT: Final = 8481
+SIM: Final = "sim:"
+PCSC: Final = "pcsc"
+CANTEEN: Final = "canteen"
+
+Port = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Text = Annotated[str, Meta(min_length=1)]
+Pace = Annotated[float, Meta(ge=0.2)]
+Count = Annotated[int, Meta(ge=1)]
+Profile = Literal["bus", "canteen"]
+
+
+class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What this terminal is."""
+
+    number: Annotated[
+        int, Meta(ge=1, le=0xFFFFFF, description="Terminal number; stands in every record.", examples=[70001])
+    ] = 1
+    profile: Annotated[
+        Profile | None,
+        Meta(description="What the terminal is. Demanded by `terminal run`.", examples=["bus"]),
+    ] = None
+    state: Annotated[
+        Path,
+        Meta(
+            description="Folder of this terminal: journal, identity key, collector's public key.",
+            examples=["/var/lib/resident-terminal/70001"],
+        ),
+    ] = field(default_factory=lambda: DEFAULT_STATE)  # the JSON schema can show no default that is a Path
+    region: Annotated[
+        Text | None,
+        Meta(
+            description="Region document: a TOML file, or the name of a bundled one. "
+            "Unset: demo, with a simulated reader only.",
+            examples=["region.toml"],
+        ),
+    ] = None
+    language: Annotated[
+        str, Meta(description="Language of passenger messages and of the console.", examples=["ru"])
+    ] = DEFAULT_LANGUAGE
+    second_language: Annotated[
+        str, Meta(description="Another language on the display, smaller, under the first.", examples=["en"])
+    ] = ""
+    laboratory: Annotated[
+        bool,
+        Meta(
+            description="Accept the public laboratory keys, demo region and laboratory issuers on a real reader. "
+            "Never in service: anybody can make cards for such a terminal."
+        ),
+    ] = False
+
+    @property
+    def region_or_demo(self) -> str:
+        return self.region or DEFAULT_REGION
+
+
+class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where cards are presented."""
+
+    name: Annotated[
+        Text | None,
+        Meta(
+            description="pcsc or pcsc:NAME for a real reader; sim:RESIDENT[,…] for software cards (or card image "
+            "files), sim: for none. Demanded by `terminal run`.",
+            examples=["pcsc"],
+        ),
+    ] = None
+    pace_s: Annotated[
+        Pace | None,
+        Meta(
+            description="Simulated reader: a card every so many seconds, in turn and again, until stopped or `taps`.",
+            examples=[5.0],
+        ),
+    ] = None
+    taps: Annotated[
+        Count | None,
+        Meta(
+            description="Stop after so many taps. Unset: never, or after the last simulated card.",
+            examples=[10],
+        ),
+    ] = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether software cards are served; so it is where no reader is named."""
+        return self.name is None or self.name.startswith(SIM)
+
+
+class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What opens cards and seals files."""
+
+    file: Annotated[
+        Path | None,
+        Meta(
+            description="Key file. Unset: the simulator's public laboratory keys, with a simulated reader only.",
+            examples=["keys.toml"],
+        ),
+    ] = None
+
+
+class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom not to take, and whose grants to believe."""
+
+    deny: Annotated[
+        Path | None,
+        Meta(
+            description="Deny list file. Unset: no card is on it.",
+            examples=["/var/lib/resident-terminal/deny-list"],
+        ),
+    ] = None
+    verify_credential: Annotated[
+        Literal["never", "when_unseen", "always"],
+        Meta(description="When to verify the issuer's signature under concessions."),
+    ] = "never"
+    issuers: Annotated[
+        Path | None,
+        Meta(
+            description="Trusted issuers (TOML), for `verify_credential`. "
+            "Unset: the simulator's laboratory issuer, with a simulated reader only.",
+            examples=["issuers.toml"],
+        ),
+    ] = None
+
+
+class CollectorTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where records go."""
+
+    url: Annotated[
+        Text | None,
+        Meta(
+            description="Address of the collector; a running terminal sends to it in the background. "
+            f"Unset: nothing is sent while it runs, and `terminal sync` sends to {DEFAULT_COLLECTOR}.",
+            examples=["https://collector.example:8470"],
+        ),
+    ] = None
+    tls_ca: Annotated[
+        Path | None,
+        Meta(
+            description="Trust collectors certified by this authority (PEM), and no others.",
+            examples=["collector-ca.pem"],
+        ),
+    ] = None
+    tls_cert: Annotated[
+        Path | None,
+        Meta(
+            description="This terminal's TLS certificate (PEM), where one is asked for.",
+            examples=["terminal.pem"],
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Meta(
+            description="Its private key (PEM), if not in the same file.",
+            examples=["terminal-key.pem"],
+        ),
+    ] = None
+
+    @property
+    def url_or_default(self) -> str:
+        return self.url or DEFAULT_COLLECTOR
+
+
+class ScreenTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The passenger display, for a browser on this machine."""
+
+    enabled: Annotated[bool, Meta(description="Serve it.")] = False
+    port: Annotated[Port, Meta(description="Port on 127.0.0.1; 0 takes any free one.")] = DEFAULT_SCREEN_PORT
+
+
+class ConsoleTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's console, for a browser on this machine."""
+
+    enabled: Annotated[bool, Meta(description="Serve it.")] = False
+    host: Annotated[
+        str,
+        Meta(description="Address to serve it on; another than 127.0.0.1 only in a network of its own."),
+    ] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port; 0 takes any free one.")] = DEFAULT_CONSOLE_PORT
+    idle_min: Annotated[
+        int, Meta(ge=1, le=24 * 60, description="Minutes without use after which the PIN is asked for again.")
+    ] = 30
+    typed_sign_in: Annotated[
+        bool | None,
+        Meta(
+            description="Whether a staff number and PIN will do without the service card. "
+            "Unset: in a canteen, not in a bus.",
+            examples=[True],
+        ),
+    ] = None
+
+
+class ShiftTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The shift that is opened at the start when none is open."""
+
+    operator: Annotated[
+        Text | None,
+        Meta(
+            description="Reference of the service card, never a name. Unset: the service card opens the shift.",
+            examples=["driver-7"],
+        ),
+    ] = None
+    route: Annotated[int, Meta(ge=0, le=0x7FFF, description="Route of that shift (bus).")] = 0
+    direction: Annotated[int, Meta(ge=0, le=1, description="Direction of that shift (bus).")] = 0
+
+
+class CanteenTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a school canteen serves."""
+
+    serving: Annotated[
+        str,
+        Meta(
+            description="The meal taps are for, or by_shift for each pupil's own (M-30). Empty: the meal of the hour.",
+            examples=["lunch"],
+        ),
+    ] = ""
+
+
+class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The vehicle a bus terminal stands in."""
+
+    name: Annotated[str, Meta(description="The vehicle as receipts name it.", examples=["A123BC34"])] = ""
+
+
+class ReceiptsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tickets and receipt requests."""
+
+    folder: Annotated[
+        Path | None,
+        Meta(
+            description="Folder of the stand-in for a fiscal adapter. Unset: receipts, in the folder of the terminal.",
+            examples=["receipts"],
+        ),
+    ] = None
+
+
+class MetricsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Numbers for Prometheus."""
+
+    port: Annotated[
+        Port | None,
+        Meta(
+            description="Answer GET /metrics on this loopback port; 0 takes any free one. Unset: no metrics.",
+            examples=[9701],
+        ),
+    ] = None
+
+
+class LogTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is logged to stderr."""
+
+    format: Annotated[
+        Form | None,
+        Meta(
+            description="Log every tap and upload, too, in this form. Unset: only what staff must know, as text.",
+            examples=["json"],
+        ),
+    ] = None
+    level: Annotated[
+        LevelName | None,
+        Meta(description="Minimum log level. Unset: info with `format`, else notice.", examples=["info"]),
+    ] = None
+
+
+class RecordingTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """A transcript of what terminal and cards say."""
+
+    file: Annotated[
+        Path | None,
+        Meta(
+            description="New file to write it to; look at it with `sim transcript`. Unset: nothing is recorded.",
+            examples=["taps.jsonl"],
+        ),
+    ] = None
+    masked: Annotated[
+        bool, Meta(description="Mask UIDs and secrets. Unmasked for laboratory cards only.")
+    ] = True
+
+
+class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a station is composed from: the content of a `terminal.toml`, or its defaults."""
+
+    terminal: TerminalTable = field(default_factory=TerminalTable)
+    reader: ReaderTable = field(default_factory=ReaderTable)
+    keys: KeysTable = field(default_factory=KeysTable)
+    lists: ListsTable = field(default_factory=ListsTable)
+    collector: CollectorTable = field(default_factory=CollectorTable)
+    screen: ScreenTable = field(default_factory=ScreenTable)
+    console: ConsoleTable = field(default_factory=ConsoleTable)
+    shift: ShiftTable = field(default_factory=ShiftTable)
+    canteen: CanteenTable = field(default_factory=CanteenTable)
+    vehicle: VehicleTable = field(default_factory=VehicleTable)
+    receipts: ReceiptsTable = field(default_factory=ReceiptsTable)
+    metrics: MetricsTable = field(default_factory=MetricsTable)
+    log: LogTable = field(default_factory=LogTable)
+    recording: RecordingTable = field(default_factory=RecordingTable)

@@ -1,0 +1,153 @@
+"""The operator's console beside a running terminal: [console] in terminal.toml.
+
+The passenger display beside a running terminal: [screen] in terminal.toml.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from terminal.app.config.settings import CANTEEN
+from terminal.app.serve import CardSource
+from terminal.clock import Clock
+from terminal.decision.outcome import Outcome
+from terminal.errors import StaffError, TerminalError
+from terminal.tap import Terminal
+from terminal.tap_report import TapReport
+from terminal.texts import N_
+
+if TYPE_CHECKING:
+    from terminal.screen.console.console import Console
+    from terminal.screen.display import Display
+
+RECEIPTS_FOLDER: Final = "receipts"
+LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 refused, not used
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """What the configuration says of the console; `typed` None: as is usual for the profile."""
+
+    wanted: bool
+    host: str = LOOPBACK
+    port: int = 0
+    language: str = "ru"
+    typed: bool | None = None
+    idle_min: int = 30
+    vehicle: str = ""
+    receipts: Path | None = None
+    offline: Callable[[], bool] = field(default=lambda: False)
+    """Whether records that should leave cannot."""
+
+
+@contextmanager
+def operator_console(
+    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock, reader: str
+) -> Iterator[Callable[[TapReport], None]]:
+    """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
+
+    Raises `PortInUse`, `StaffError`, or `TerminalError` for an address that is none of this machine's.
+    """
+    if not options.wanted:
+        yield lambda _report: None
+        return
+    from terminal.screen.console.areas import areas
+    from terminal.screen.console.web import console_app
+    from terminal.screen.server import ScreenServer
+
+    if options.host in EVERYWHERE:
+        raise TerminalError(
+            f"a console is not served on every address ({options.host or 'none'})",
+            "Name the one address of this machine as host under [console] in terminal.toml.",
+        )
+    console = console_of(options, terminal, state, turn)
+    terminal.service_card = console.service_card
+    console.status = {N_("Reader"): reader}
+    with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
+        print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
+        if not console.staff.members():
+            print("nobody is on the staff list: see `terminal staff add`", file=sys.stderr, flush=True)
+        yield console.heard
+
+
+def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock) -> Console:
+    """The console of `terminal`, not served yet; raises `StaffError`."""
+    from terminal.receipt.folder import ReceiptFolder
+    from terminal.screen.console.console import Console, Settings
+
+    settings = Settings(
+        language=options.language,
+        typed=terminal.profile == CANTEEN if options.typed is None else options.typed,
+        idle_s=options.idle_min * 60,
+        vehicle=options.vehicle,
+    )
+    receipts = None
+    if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
+        receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
+    try:
+        console = Console(terminal, state, turn, settings, receipts)
+    except OSError as error:
+        raise StaffError(
+            f"the console's folder in {state} cannot be used ({error.strerror})",
+            "Give --state a folder you may write.",
+        ) from error
+    console.offline = options.offline
+    return console
+
+
+@dataclass(frozen=True, slots=True)
+class Passenger:
+    """What the passenger sees and hears, or nothing where no screen was asked for."""
+
+    display: Display | None
+
+    def told(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        """For `Terminal.signal`: the display first, then `also`."""
+        display = self.display
+        if display is None:
+            return also
+
+        def signal(outcome: Outcome) -> None:
+            display.outcome(outcome)
+            also(outcome)
+
+        return signal
+
+    def watched(self, cards: CardSource) -> CardSource:
+        """`cards`, whose coming and going the display shows."""
+        if self.display is None:
+            return cards
+        from terminal.screen.display import WatchedReader
+
+        return replace(cards, port=WatchedReader(cards.port, self.display))
+
+
+@contextmanager
+def passenger_display(
+    wanted: bool, port: int, languages: tuple[str, str], profile: str, clock: Clock
+) -> Iterator[Passenger]:
+    """Serve the display on loopback `port` (0: any free one) if `wanted`, and say on stderr where it is.
+
+    `languages`: the main one, and one shown under it or "". Raises `PortInUse`, or `TerminalError` for a language
+    without texts.
+    """
+    if not wanted:
+        yield Passenger(None)
+        return
+    from starlette.applications import Starlette
+
+    from terminal.screen.display import Display, DisplaySettings, display_routes
+    from terminal.screen.server import ScreenServer
+
+    display = Display(clock)
+    settings = DisplaySettings(*languages, discreet=profile == CANTEEN)
+    with ScreenServer(Starlette(routes=display_routes(display, settings)), port=port) as server:
+        print(f"passenger display: {server.url}/", file=sys.stderr, flush=True)
+        yield Passenger(display)

@@ -1,0 +1,222 @@
+"""A running station: the terminal of a configuration with display, console, uplink, metrics and the reader's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from threading import Lock
+
+from cardproto.connection import CardConnection
+from terminal.app import serve
+from terminal.app.compose import open_terminal
+from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
+from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
+from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.simulated import recording
+from terminal.app.station import SOFTWARE, Station, credential_check, station_of
+from terminal.app.uplink import background_sync, tls_of
+from terminal.clock import Clock
+from terminal.decision.outcome import Outcome
+from terminal.errors import ConfigError
+from terminal.journal.room import FillWatch
+from terminal.operations.log import Form, Level, Log
+from terminal.operations.notify import connect
+from terminal.operations.vitals import Identity, Vitals
+from terminal.session.credential import VerifyCredential
+from terminal.shift import open_shift, require_shift_of
+from terminal.sync.background import BackgroundSync
+from terminal.tap import Terminal
+from terminal.tap_report import TapReport
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who hears what a running station does: `outcome` at once; `report` when a tap has ended, with the zone of its
+    local time. `shift`: whether the log says at the start which shift is open.
+    """
+
+    outcome: Callable[[Outcome], None]
+    report: Callable[[TapReport, tzinfo], None]
+    shift: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A station with everything around it, ready to serve. Whoever holds `turn` works at the terminal."""
+
+    terminal: Terminal
+    cards: serve.CardSource
+    vitals: Vitals
+    turn: Lock
+    audience: Audience
+    operator: Callable[[TapReport], None]
+    recorded: Callable[[CardConnection], CardConnection]
+    fill: FillWatch
+    sync: BackgroundSync | None
+
+    def serve(self) -> None:
+        """Serve cards until they are used up or the process is asked to stop."""
+        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.turn, recorded=self.recorded)
+
+    def tapped(self, report: TapReport) -> None:
+        """Pass an ended tap on to all who hear of it."""
+        self.audience.report(report, self.terminal.policy.zone)
+        self.operator(report)
+        self.fill.look()
+        if self.sync is not None:
+            self.sync.wake()
+
+
+@contextmanager
+def running_station(config: StationConfig, clock: Clock, audience: Audience) -> Iterator[Running]:
+    """The station of `config` with all that it asks for; closed at the end whatever happens.
+
+    Raises `ConfigError` for a configuration that lacks what a running station needs.
+    """
+    station, reader, turn = _runnable(config), config.reader, Lock()
+    cards = serve.reader_for(reader.name or "", station, clock, reader.taps, reader.pace_s)
+    languages = config.terminal.language, config.terminal.second_language
+    with ExitStack() as stack:
+        passenger = stack.enter_context(
+            passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
+        )
+        terminal = stack.enter_context(open_terminal(station, clock, passenger.told(audience.outcome)))
+        vitals = _vitals(config, terminal, cards.port.name)
+        around = Running(
+            terminal=terminal,
+            cards=passenger.watched(cards),
+            vitals=vitals,
+            turn=turn,
+            audience=audience,
+            sync=stack.enter_context(_uplink(config, terminal, vitals)),
+            recorded=stack.enter_context(
+                recording(config.recording.file, clock, masked=config.recording.masked)
+            ),
+            operator=stack.enter_context(
+                operator_console(_console(config, vitals), terminal, station.state, turn, cards.port.name)
+            ),
+            fill=FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what)),
+        )
+        _begin(stack, config, around)
+        yield around
+
+
+def _runnable(config: StationConfig) -> Station:
+    """The station, which must say what it is, where cards come from, and whose keys it takes."""
+    if config.terminal.profile is None:
+        raise ConfigError(
+            "this terminal has no profile",
+            "Give --profile, or set profile under [terminal] in terminal.toml: bus or canteen.",
+        )
+    if config.reader.name is None:
+        raise ConfigError(
+            "this terminal has no reader",
+            "Give --reader, or set name under [reader] in terminal.toml: pcsc, pcsc:NAME or sim:RESIDENT.",
+        )
+    require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    return station_of(config)
+
+
+def _uplink(
+    config: StationConfig, terminal: Terminal, vitals: Vitals
+) -> AbstractContextManager[BackgroundSync | None]:
+    tls = tls_of(config.collector)
+    return background_sync(
+        terminal.journal, config.terminal.state, config.collector.url, terminal.clock, vitals.synced, tls
+    )
+
+
+def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+    return ConsoleOptions(
+        wanted=config.console.enabled,
+        host=config.console.host,
+        port=config.console.port,
+        language=config.terminal.language,
+        typed=config.console.typed_sign_in,
+        idle_min=config.console.idle_min,
+        vehicle=config.vehicle.name,
+        receipts=config.receipts.folder,
+        offline=lambda: bool(vitals.sync_problem),
+    )
+
+
+def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
+    """What is done and said before the first card."""
+    terminal, events = around.terminal, around.vitals.events
+    verify = VerifyCredential(config.lists.verify_credential)
+    terminal.credentials = credential_check(verify, config.lists.issuers, terminal.policy)
+    _begin_shift(terminal, events, config.shift)
+    around.fill.look()
+    if config.metrics.port is not None:
+        _show_metrics(stack, config.metrics.port, around.vitals)
+    if around.audience.shift:
+        events.notice("shift", _shift(terminal))
+    _take_orders(stack, terminal, config.terminal.state, around.turn)
+
+
+def _begin_shift(terminal: Terminal, events: Log, asked: ShiftTable) -> None:
+    """Open a shift if one is asked for and none is open; what is asked for in vain is said."""
+    journal = terminal.journal
+    shift = journal.open_shift
+    if asked.operator is not None and shift is None:
+        now = terminal.clock.now()
+        open_shift(journal, now, asked.operator, terminal.profile, asked.route, asked.direction)
+    require_shift_of(journal, terminal.profile)
+    if shift is not None and asked.operator is not None:
+        where = f"route {shift.route}, direction {shift.direction}"
+        says = f"shift {shift.shift} is still open ({where}) and goes on: [shift] in terminal.toml counts for a new "
+        events.notice("shift", says + "one. Close it with `terminal shift close` first.")
+
+
+def _take_orders(stack: ExitStack, terminal: Terminal, state: Path, turn: Lock) -> None:
+    """A canteen's staff may work from other windows, too: `terminal canteen …` asks this process."""
+    if terminal.canteen is None:
+        return
+    from terminal.cli.canteen_line import Counter, open_line
+
+    stack.enter_context(open_line(state, Counter(terminal.canteen, terminal.clock, turn)))
+
+
+def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:
+    real = not config.reader.simulated
+    identity = Identity(
+        terminal=terminal.number,
+        profile=terminal.profile,
+        software=SOFTWARE,
+        folder=config.terminal.state,
+        reader=reader,
+        tariff=terminal.policy.tariff,
+        tariff_until=terminal.policy.document.header.valid_to,
+        deny_list=config.lists.deny,
+        collector=config.collector.url or "",
+        real_reader=real,
+        laboratory=laboratory_parts(config) if real else (),
+    )
+    log = _log(terminal.number, terminal.clock, config.log)
+    return Vitals(identity, terminal.journal, terminal.clock, log, connect())
+
+
+def _log(number: int, clock: Clock, asked: LogTable) -> Log:
+    form = asked.format or Form.TEXT
+    if asked.level is not None:
+        return Log(number, clock, form, asked.level.level)
+    return Log(number, clock, form, Level.NOTICE if asked.format is None else Level.INFO)
+
+
+def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:
+    from terminal.operations.metrics import LOOPBACK, metrics_page, terminal_metrics
+    from terminal.operations.text_format import render
+
+    taken = stack.enter_context(metrics_page(port, lambda: render(terminal_metrics(vitals))))
+    vitals.events.notice("metrics", f"http://{LOOPBACK}:{taken}/metrics", port=taken)
+
+
+def _shift(terminal: Terminal) -> str:
+    shift = terminal.journal.open_shift
+    if shift is None:
+        return "none open: taps will be refused, see [shift] in terminal.toml or `terminal shift open`"
+    where = f", route {shift.route}, direction {shift.direction}" if terminal.profile == "bus" else ""
+    return f"{shift.shift} open{where}"

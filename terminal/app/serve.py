@@ -1,0 +1,133 @@
+"""Readers by name, and the loop that serves them: presence, taps, background sync, clean stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from cardproto.connection import CardConnection
+from cardproto.errors import CardError, CardGone
+from terminal.app.config.rules import require_known_reader
+from terminal.app.config.settings import PCSC, SIM
+from terminal.clock import Clock, SystemClock, unix_ms
+from terminal.errors import ReaderError
+from terminal.journal.records import Fault
+from terminal.reader.port import ReaderPort
+from terminal.reader.presence import Presence
+from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
+from terminal.tap_report import TapReport
+
+if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
+    from terminal.app.station import Station
+    from terminal.operations.vitals import Vitals
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CardSource:
+    """A reader, and how many taps it will bring (None: until stopped)."""
+
+    port: ReaderPort
+    taps: int | None
+
+
+def reader_for(
+    name: str, station: Station, clock: Clock, taps: int | None, pace_s: float | None = None
+) -> CardSource:
+    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do.
+
+    `pace_s` is for simulated readers, see `CardsInTurn`; with it and without `taps` the cards come for ever.
+    """
+    require_known_reader(name)
+    if not name.startswith(SIM):
+        from terminal.reader.pcsc import PcscReader
+
+        return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
+    from terminal.app.simulated import empty_reader, reader_of_residents
+    from terminal.policy.load import load_region
+
+    region, names = load_region(station.region), name.removeprefix(SIM)
+    if not names:
+        return CardSource(empty_reader(clock), taps)
+    return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, pace_s))
+
+
+def serve(
+    terminal: Terminal,
+    cards: CardSource,
+    show: Callable[[TapReport], None],
+    vitals: Vitals,
+    turn: AbstractContextManager[object] | None = None,
+    *,
+    recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
+) -> None:
+    """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
+
+    A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
+    where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
+    `vitals` hears of everything, and of the end last.
+    """
+    clock = terminal.clock
+
+    def on_card(connection: CardConnection) -> None:
+        with turn or nullcontext():
+            begun_s = clock.monotonic()
+            report = take_tap(recorded(connection), terminal)
+            vitals.tap(report, clock.monotonic() - begun_s)
+            show(report)
+
+    def on_fault(error: CardError) -> None:
+        terminal.signal(OUT_OF_ORDER)
+        vitals.reader_failed(type(error).__name__, str(error))
+        _note(terminal, f"reader: {type(error).__name__}")
+
+    def on_ready() -> None:
+        vitals.reader_works()
+        _note(terminal, "reader: works again")
+
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_turn=vitals.turn)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: presence.stop())
+    vitals.ready()
+    try:
+        presence.run(max_taps=cards.taps)
+    finally:
+        vitals.stopping()
+        cards.port.close()
+
+
+def _note(terminal: Terminal, what: str) -> None:
+    """Into the journal, because an outage belongs into the day's report (T-64)."""
+    terminal.journal.append(Fault(unix_ms(terminal.clock.now()), what=what))
+
+
+def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection], T]) -> T:
+    """What `work` makes of the card on the reader of `at`; a card that leaves too early is waited for again.
+
+    The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
+    """
+    from terminal.app.station import station_of
+
+    clock = SystemClock()
+    port = reader_for(at.reader.name or PCSC, station_of(at), clock, taps=1).port
+    until = clock.monotonic() + wait_s
+    try:
+        while True:
+            connection = port.wait_for_card(max(0.0, until - clock.monotonic()))
+            if connection is None:
+                raise ReaderError(
+                    f"no card stayed on {port.name} within {wait_s:g} s",
+                    "Lay a card on the reader and try again.",
+                )
+            try:
+                return work(connection)
+            except CardGone:
+                port.release()
+    finally:
+        port.release()
+        port.close()

@@ -1,0 +1,188 @@
+"""Everything of the simulator that a station may use: software cards on its reader, laboratory keys, the recorder.
+
+The one module of `terminal.app` that imports `sim`, and only inside the function that needs it: a terminal in service
+loads none of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproto.connection import CardConnection
+from cardproto.credential.keys import IssuerKeys
+from terminal.clock import Clock
+from terminal.errors import ProfileError, TerminalError
+from terminal.policy.document.schema import RegionDocument
+
+if TYPE_CHECKING:
+    from sim.card.port import SimCard
+    from sim.reader import SimReader
+
+
+def laboratory_keys() -> Path:
+    """The simulator's own key file: what software cards are personalised with unless told otherwise."""
+    from sim.profile import LAB_KEYS
+
+    return LAB_KEYS
+
+
+def laboratory_issuers(region: int) -> IssuerKeys:
+    """Whoever signed the grants on the simulator's cards."""
+    from sim.lab_issuer import lab_issuers
+
+    return lab_issuers(region)
+
+
+def issue_residents(
+    names: Sequence[str],
+    region: RegionDocument,
+    today: date,
+    keys: Path | None = None,
+    rng: Callable[[int], bytes] = secrets.token_bytes,
+) -> list[SimCard]:
+    """One software card for each name: a profile's, issued `today`, or an image file's. Raises `ProfileError`.
+
+    A file that is named again is the same card again; a profile named again is another card of that kind.
+    """
+    from sim.image_file import ImageFault, is_image, load_card
+    from sim.issue import issue
+    from sim.lab_keys import load_lab_keys
+    from sim.profile import ProfileFault, load_profile
+
+    loaded: dict[Path, SimCard] = {}
+    cards: list[SimCard] = []
+    try:
+        masters = load_lab_keys(keys or laboratory_keys())
+        for name in names:
+            if is_image(name):
+                path = Path(name).resolve()
+                cards.append(loaded.get(path) or loaded.setdefault(path, load_card(Path(name), rng)))
+            else:
+                cards.append(issue(load_profile(name), masters, region.header.region, today, rng))
+    except (ProfileFault, ImageFault) as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+    return cards
+
+
+def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
+    """Write cards that came from image files back into them; raises `ProfileError`."""
+    from sim.card.virtual import VirtualCard
+    from sim.image_file import ImageFault, is_image, save_card
+
+    try:
+        for name, card in zip(names, cards, strict=True):
+            if is_image(name) and isinstance(card, VirtualCard):
+                save_card(card, Path(name))
+    except ImageFault as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+
+
+class CardsInTurn:
+    """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end.
+
+    With `pace_s`, a card comes every so many seconds and lies there for a third of the time; otherwise at once.
+    """
+
+    def __init__(
+        self, reader: SimReader, cards: Iterator[SimCard], keep: Callable[[], None], pace_s: float = 0.0
+    ) -> None:
+        self._reader = reader
+        self._cards = cards
+        self._keep = keep
+        self._pace_s = pace_s
+        self._next_in_s = pace_s
+
+    @property
+    def name(self) -> str:
+        return self._reader.name
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        if not self._is_time(timeout_s, self._pace_s / 3):
+            return None
+        card = next(self._cards, None)
+        if card is not None:
+            self._reader.present(card)
+        return self._reader.wait_for_card(timeout_s)
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        if not self._is_time(timeout_s, self._pace_s * 2 / 3):
+            return False
+        self._reader.remove()
+        return self._reader.wait_for_removal(timeout_s)
+
+    def _is_time(self, timeout_s: float, then_in_s: float) -> bool:
+        """Let `timeout_s` of the pace pass; once all of it has passed, the next step is due `then_in_s` later."""
+        if self._next_in_s > 0:
+            time.sleep(min(timeout_s, self._next_in_s))
+            self._next_in_s -= timeout_s
+            return False
+        self._next_in_s = then_in_s
+        return True
+
+    def release(self) -> None:
+        self._reader.release()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._keep()
+
+
+def empty_reader(clock: Clock) -> CardsInTurn:
+    """A simulated reader to which no card comes."""
+    from sim.reader import SimReader
+
+    return CardsInTurn(SimReader("empty simulated reader", clock), iter(()), lambda: None)
+
+
+def reader_of_residents(
+    names: Sequence[str],
+    region: RegionDocument,
+    keys: Path | None,
+    clock: Clock,
+    taps: int | None,
+    pace_s: float | None,
+) -> tuple[CardsInTurn, int | None]:
+    """A simulated reader with these cards in turn, and how many taps it brings: each card once, or as `taps` says.
+
+    Raises `ProfileError`.
+    """
+    from sim.reader import SimReader
+
+    cards = issue_residents(names, region, clock.now().date(), keys)
+    turns = taps if taps or pace_s else len(cards)
+    in_turn = islice(cycle(cards), turns)
+    keep = partial(keep_residents, names, cards)
+    return CardsInTurn(SimReader("simulated reader", clock), in_turn, keep, pace_s or 0.0), turns
+
+
+@contextmanager
+def recording(
+    path: Path | None, clock: Clock, *, masked: bool
+) -> Iterator[Callable[[CardConnection], CardConnection]]:
+    """What wraps a connection so that it is written to a new file; without `path` nothing is.
+
+    Raises `TerminalError`.
+    """
+    if path is None:
+        yield lambda connection: connection
+        return
+    from sim.recorder import TranscriptWriter
+    from sim.transcript import TranscriptFault
+
+    try:
+        writer = TranscriptWriter(path, clock, masked=masked)
+    except TranscriptFault as fault:
+        raise TerminalError(fault.what, fault.advice) from fault
+    with writer:
+        yield writer.record
+    if writer.failure is not None:
+        print(f"terminal: the recording is incomplete ({writer.failure.strerror})", file=sys.stderr)

@@ -1,0 +1,149 @@
+"""Where one terminal lives: its folder, keys, region document and journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from typing import Final, Protocol
+
+import cardcli
+from terminal.app.config.settings import StationConfig
+from terminal.app.simulated import laboratory_issuers, laboratory_keys
+from terminal.clock import Clock, SystemClock
+from terminal.errors import JournalError
+from terminal.journal.checkpoint import Notary
+from terminal.journal.journal import Journal
+from terminal.journal.key_file import load_key, load_or_create_key
+from terminal.journal.reader import JournalReader
+from terminal.journal.sealed import JournalKey
+from terminal.keys.file import FileKeys, load_file_keys, load_issuers
+from terminal.policy.deny_list import DenyListFile
+from terminal.policy.load import load_region, require_in_force
+from terminal.policy.policy import Policy
+from terminal.session.credential import CredentialCheck, VerifyCredential
+from terminal.sync import identity
+
+JOURNAL_FILE: Final = "journal.db"
+IDENTITY_FILE: Final = "terminal.key"
+SOFTWARE: Final = cardcli.SOFTWARE
+
+
+class JournalFactory(Protocol):
+    """Opens the journal at a path for the terminal of this number; `Journal.open`, or the laboratory's own."""
+
+    def __call__(self, path: Path, terminal: int, *, key: JournalKey | None) -> Journal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where one terminal lives and what it works with."""
+
+    number: int
+    profile: str
+    state: Path
+    region: str
+    keys: Path | None = None
+    deny_list: Path | None = None
+    serving: str = ""
+    """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
+
+    def load_keys(self) -> FileKeys:
+        return load_file_keys(self.keys or laboratory_keys())
+
+    def load_policy(self, keys: FileKeys, now: datetime) -> Policy:
+        """The region document, valid now, and the deny list; raises `RegionDocumentError`."""
+        document = load_region(self.region)
+        require_in_force(document, now)
+        if self.deny_list is None:
+            return Policy.of(document)
+        return Policy.of(document, DenyListFile(self.deny_list, keys.list_key("deny")))
+
+    def deny_list_version(self) -> str:
+        """Which deny list is in force, as checkpoints name it: the beginning of its digest."""
+        if self.deny_list is None:
+            return ""
+        with self.deny_list.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()[:16]
+
+
+def station_of(config: StationConfig) -> Station:
+    """The station of a configuration, which says what it is (`profile`)."""
+    return Station(
+        number=config.terminal.number,
+        profile=config.terminal.profile or "",
+        state=config.terminal.state,
+        region=config.terminal.region_or_demo,
+        keys=config.keys.file,
+        deny_list=config.lists.deny,
+        serving=config.canteen.serving,
+    )
+
+
+def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Policy) -> CredentialCheck:
+    """When signed grants are verified and whom they must come from; raises `KeyFileError`."""
+    if verify is VerifyCredential.NEVER:
+        return CredentialCheck.never()
+    if issuers is not None:
+        return CredentialCheck(verify, load_issuers(issuers))
+    return CredentialCheck(verify, laboratory_issuers(policy.document.header.region))
+
+
+def journal_file(state: Path) -> Path:
+    """The journal in a terminal's folder; raises `JournalError` when there is none."""
+    path = state / JOURNAL_FILE
+    if not path.exists():
+        raise JournalError(
+            f"there is no journal in {state}", "Give --state the folder of a terminal that has run."
+        )
+    return path
+
+
+def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> JournalReader:
+    """The journal in a terminal's folder, for reading beside whoever writes it; every command that reads one asks here.
+
+    `keys` as `--keys` names them. Raises `JournalError`, `JournalSealed` when they do not open it, or `KeyFileError`.
+    """
+    path = journal_file(state)
+    return JournalReader(path, journal_key(path, keys))
+
+
+def journal_key(path: Path, keys: FileKeys | Path | None = None) -> JournalKey | None:
+    """The key that opens the journal at `path`; None when it has no key file. Raises as `journal_reader`."""
+    return load_key(path, _keys(keys).sealer)
+
+
+def _keys(keys: FileKeys | Path | None) -> FileKeys:
+    return keys if isinstance(keys, FileKeys) else load_file_keys(keys or laboratory_keys())
+
+
+@contextmanager
+def open_journal(
+    state: Path,
+    number: int,
+    keys: FileKeys | Path | None = None,
+    clock: Clock | None = None,
+    tariff: str = "",
+    deny_list: str = "",
+    begin: JournalFactory = Journal.open,
+) -> Iterator[Journal]:
+    """The journal of a terminal that is not running, sealed and with the terminal's identity to sign its checkpoints;
+    closed at the end whatever happens. `keys` as `--keys` names them; `begin` opens the file.
+    """
+    path, sealer = state / JOURNAL_FILE, _keys(keys).sealer
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(
+            f"cannot create {state} ({error.strerror})", "Give --state a folder you may write."
+        ) from error
+    signer = identity.load_or_create_key(state / IDENTITY_FILE)
+    journal = begin(path, number, key=load_or_create_key(path, sealer))
+    journal.notary = Notary(signer, clock or SystemClock(), tariff, deny_list)
+    try:
+        yield journal
+    finally:
+        journal.close()

@@ -1,0 +1,73 @@
+"""From a terminal's state folder to a sync client: identity key, collector's public key, address."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from terminal.app.config.settings import CollectorTable
+from terminal.app.station import IDENTITY_FILE
+from terminal.clock import Clock
+from terminal.errors import KeyFileError
+from terminal.journal.journal import Journal
+from terminal.sync.address import TlsFiles
+from terminal.sync.background import BackgroundSync, Backoff
+from terminal.sync.client import SyncClient, SyncReport
+from terminal.sync.identity import load_or_create_key, read_public_key
+from terminal.sync.link import HttpLink
+
+COLLECTOR_KEY_FILE: Final = "collector.pub"
+
+
+def tls_of(collector: CollectorTable) -> TlsFiles:
+    """The TLS files of a configuration."""
+    return TlsFiles(collector.tls_ca, collector.tls_cert, collector.tls_key)
+
+
+@contextmanager
+def sync_client(
+    journal: Journal, state: Path, url: str, clock: Clock, tls: TlsFiles | None = None
+) -> Iterator[SyncClient]:
+    """A client for the journal of the terminal in `state`; raises `KeyFileError` when it is not enrolled yet or TLS
+    files are unusable, `CollectorError` for an address that is none.
+    """
+    signer = load_or_create_key(state / IDENTITY_FILE)
+    collector_key = state / COLLECTOR_KEY_FILE
+    if not collector_key.exists():
+        raise KeyFileError(
+            f"this terminal does not know the collector's public key ({collector_key} is missing)",
+            "Copy the collector's .pub file there, and give the collector this terminal's terminal.pub.",
+        )
+    link = HttpLink(url, tls)
+    try:
+        yield SyncClient(journal, link, signer, read_public_key(collector_key), clock)
+    finally:
+        link.close()
+
+
+@contextmanager
+def background_sync(
+    journal: Journal,
+    state: Path,
+    url: str | None,
+    clock: Clock,
+    on_report: Callable[[SyncReport], None],
+    tls: TlsFiles | None = None,
+) -> Iterator[BackgroundSync | None]:
+    """Uploading beside the taps while the block runs; nothing when there is no `url`. `on_report` hears of each run:
+    taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
+    """
+    if url is None:
+        yield None
+        return
+    with sync_client(journal, state, url, clock, tls) as client:
+        jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
+        sync = BackgroundSync(client, clock, jitter, on_report=on_report)
+        sync.start()
+        try:
+            yield sync
+        finally:
+            sync.stop()

@@ -1,0 +1,152 @@
+"""`terminal config init|check|show|schema`: the file that says what a terminal is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.cli.options import (
+    CollectorUrl,
+    Config,
+    Json,
+    Keys,
+    Number,
+    ProfileName,
+    Region,
+    State,
+    options_of,
+)
+
+if TYPE_CHECKING:
+    from terminal.app.config.mistakes import Mistake
+    from terminal.app.config.read import Configured
+
+app = typer.Typer(help="Make, check and explain terminal.toml.", no_args_is_help=True)
+
+NewFile = Annotated[Path, typer.Argument(help="Where to write it; nothing that is there is overwritten.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder of this terminal.")]
+
+
+@app.command()
+def init(
+    file: NewFile = Path("terminal.toml"),
+    profile: Annotated[ProfileName, typer.Option(help="What the terminal is.")] = ProfileName.BUS,
+    reader: Annotated[str, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = "pcsc",
+    number: Annotated[int, typer.Option(min=1, max=0xFFFFFF, help="Terminal number.")] = 1,
+    state: Folder = None,
+    region: Annotated[str | None, typer.Option(help="Region document.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="Key file.")] = None,
+    collector: Annotated[str | None, typer.Option(help="Address of the collector.")] = None,
+    service: Annotated[
+        bool,
+        typer.Option("--service", help="Also name what the systemd units expect, see docs/operations.md."),
+    ] = False,
+) -> None:
+    """Write a new configuration file with every key explained. What options name stands in it; paths as they are."""
+    from terminal.app.config.write import new_file, service_values, write_new
+
+    values: dict[str, dict[str, object]] = {
+        "terminal": {"number": number, "profile": profile.value, "state": state, "region": region},
+        "reader": {"name": reader},
+        "keys": {"file": keys},
+        "collector": {"url": collector},
+    }
+    if service:
+        values = service_values(number, values)
+    write_new(file, new_file(values))
+    print(f"wrote {file}: edit it, then `terminal config check --config {file}`")
+
+
+@app.command()
+def check(config: Config = None, json: Json = False) -> None:
+    """Say every mistake in the file: line, key and what to write instead. Exit code 15: there are some."""
+    from terminal.app.config.mistakes import mistakes_in
+    from terminal.app.config.read import find_text
+    from terminal.app.output import print_json
+    from terminal.errors import ConfigError
+
+    found = find_text(config)
+    if found is None:
+        raise ConfigError("there is no terminal.toml", "Make one with `terminal config init`.")
+    path, text = found
+    mistakes = mistakes_in(text, path.parent)
+    if json:
+        print_json({"file": str(path), "mistakes": [_as_json(mistake) for mistake in mistakes]})
+    else:
+        for mistake in mistakes:
+            print(mistake.of(path))
+    if mistakes:
+        raise ConfigError(f"{path} has {len(mistakes)} mistakes", "Correct them as said above.")
+    if not json:
+        print(f"{path} is sound")
+
+
+def _as_json(mistake: Mistake) -> dict[str, str | int]:
+    return {"line": mistake.line, "key": mistake.key, "what": mistake.what, "advice": mistake.advice}
+
+
+@app.command()
+def show(
+    config: Config = None,
+    profile: Annotated[ProfileName | None, typer.Option(help="What the terminal is.")] = None,
+    reader: Annotated[str | None, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = None,
+    state: State = None,
+    number: Number = None,
+    region: Region = None,
+    keys: Keys = None,
+    collector: CollectorUrl = None,
+    json: Json = False,
+) -> None:
+    """Say what holds, key by key, and where it comes from: an option, the file and its line, or the default."""
+    from terminal.app.config.keys import toml
+    from terminal.app.config.read import configured
+    from terminal.app.output import print_json
+
+    given = options_of(
+        profile=profile and profile.value,
+        reader=reader,
+        state=state,
+        number=number,
+        region=region,
+        keys=keys,
+        collector=collector,
+    )
+    found = configured(config, given)
+    values = list(_values(found))
+    if json:
+        told = {key: {"value": value, "from": origin, "line": line} for key, value, origin, line in values}
+        print_json({"file": str(found.file) if found.file else None, "keys": told})
+        return
+    for key, value, origin, line in values:
+        place = f"{found.file}:{line}" if line else origin
+        print(f"{key:<26} {'not set' if value is None else toml(value):<42} {place}")
+
+
+def _values(found: Configured) -> list[tuple[str, object, str, int]]:
+    """Key, value, origin (option, file or default) and line (of the file, else 0) of every key."""
+    from terminal.app.config.keys import keys_of, table_names
+    from terminal.app.config.lines import lines_of
+
+    lines = lines_of(found.text)
+    values: list[tuple[str, object, str, int]] = []
+    for table in table_names():
+        for name in keys_of(table):
+            value = getattr(getattr(found.config, table), name)
+            chosen = name in found.options.get(table, {})
+            line = 0 if chosen else lines.get((table, name), 0)
+            origin = "option" if chosen else "file" if line else "default"
+            plain = str(value) if isinstance(value, Path) else value
+            values.append((f"{table}.{name}", plain, origin, line))
+    return values
+
+
+@app.command()
+def schema() -> None:
+    """Print the file's JSON schema, for editors."""
+    import json
+
+    from terminal.app.config.write import schema as made
+
+    print(json.dumps(made(), indent=2, ensure_ascii=False))

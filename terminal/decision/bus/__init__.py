@@ -1,0 +1,1 @@
+"""What a validator decides: fares, rights, transfers, caps, check-in, inspection, cash."""

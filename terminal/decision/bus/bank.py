@@ -1,0 +1,91 @@
+"""A tap with a bank card: registered now, charged later by the bank (T-40 to T-43).
+
+The terminal sees neither number nor holder: only whether the card answered, proved itself offline and is in
+date, and a token, the keyed hash of its number (D-04).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from terminal.decision.bus.fare import single_fare
+from terminal.decision.outcome import Decision, Message, Outcome, TapContext
+from terminal.decision.tap import Trail
+from terminal.policy.base import Medium
+from terminal.policy.fares.index import MEDIA
+from terminal.policy.policy import Policy
+
+BANK: Final = MEDIA.index(Medium.BANK_CARD)
+DEFERRED: Final = "deferred"
+STALE_LIST: Final = "stale_list"
+
+
+@dataclass(frozen=True, slots=True)
+class BankSnapshot:
+    """What one tap learned of a bank card. `expires_on` is its last day, `authenticated` the result of offline
+    data authentication, `token` the keyed hash of its number.
+    """
+
+    token: bytes
+    expires_on: date
+    readable: bool = True
+    authenticated: bool = True
+
+
+def decide_bank(
+    card: BankSnapshot, policy: Policy, context: TapContext, now: datetime, trail: Trail
+) -> Decision:
+    """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
+    local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
+    if context.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
+        trail.note("K-02", "this profile takes no bank cards")
+        return trail.refuse(Message.UNKNOWN_CARD)
+    refusal = _refused(card, policy, local.date(), trail)
+    if refusal is not None:
+        return trail.refuse(refusal)
+    quote = single_fare(policy, context, local, BANK)
+    if quote is None:
+        trail.note(
+            "T-01", "no fare is known for this ride: not carried for nothing", {"route": context.route}
+        )
+        return trail.refuse(Message.OUT_OF_ORDER)
+    sum_minor = quote.fare_minor * (1 + context.companions)
+    if not _within_stale_list(policy, context, sum_minor, trail):
+        return trail.refuse(Message.ONLINE_ONLY)
+    trail.note("T-01", "ordinary fare of the bank card", {"fare_minor": quote.fare_minor})
+    trail.flag("T-40", DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor})
+    outcome = Outcome(Message.OK_PAID, accepted=True, charge_minor=sum_minor)
+    return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
+
+
+def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> Message | None:
+    if not card.readable:
+        trail.note("T-40", "the card could not be read")
+        return Message.READ_AGAIN
+    if not card.authenticated:
+        trail.note("T-40", "offline data authentication failed")
+        return Message.UNKNOWN_CARD
+    if today > card.expires_on:
+        trail.note("T-40", "card expired", {"expires_on": card.expires_on.isoformat()})
+        return Message.EXPIRED
+    if policy.document.profiles.bus.stop_lists and policy.bank_stop_list.contains(card.token):
+        trail.note("T-41", "an earlier charge is unpaid")
+        return Message.STOP_LIST
+    return None
+
+
+def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trail: Trail) -> bool:
+    """T-43: with an old list the bus goes on, for a few taps of a card a day."""
+    rule = policy.document.bank
+    if context.stop_list_age_s <= rule.stale_after_s:
+        return True
+    taken, taken_minor = context.taken_today, context.taken_today_minor
+    inputs = {"age_s": context.stop_list_age_s, "taps": taken, "of": rule.stale_taps}
+    too_much = rule.stale_minor is not None and taken_minor + sum_minor > rule.stale_minor
+    if taken >= rule.stale_taps or too_much:
+        trail.note("T-43", "stop list too old for more taps of this card today", inputs)
+        return False
+    trail.flag("T-43", STALE_LIST, "stop list is old: tap taken within the cap", inputs)
+    return True

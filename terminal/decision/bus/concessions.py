@@ -1,0 +1,119 @@
+"""Льготы: which of the holder's concessions covers the ride, and at what price (T-02 to T-05, T-12 to T-20)."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from cardproto.resident.records.rights import Concession
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover
+from terminal.decision.bus.limits import Claims, claims, use, used_up
+from terminal.decision.outcome import NO_VALUES, Message
+from terminal.decision.tap import Tap, Trail
+from terminal.policy.fares.index import Quote
+from terminal.policy.rights.index import FareConcession
+from terminal.policy.scopes import Ride, inside
+
+HOUR_S: Final = 3600
+CHEAPEST_FIRST: Final = itemgetter(0, 1)
+
+
+class Choice(NamedTuple):
+    """The concession to use, from which slot, at which price, and the limits that count the ride."""
+
+    slot: int
+    concession: FareConcession
+    price_minor: int
+    claims: Claims
+
+
+def by_concession(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
+    """The cheapest concession that holds today and has rides left; the first slot where prices are equal."""
+    choice = cheapest(tap, ride, quote, trail)
+    return None if choice is None else _cover(tap, choice, trail)
+
+
+def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice | None:
+    """Which concession `by_concession` uses; what lapsed is left in `trail`."""
+    known = tap.policy.concessions
+    held = [
+        (slot, grant, known[grant.code])
+        for slot, grant in enumerate(tap.concessions)
+        if grant is not None and grant.code in known
+    ]
+    if not held or _too_old(tap, trail):
+        return None
+    lapsed: Message | None = None
+    choices: list[tuple[int, int, FareConcession]] = []
+    for slot, grant, concession in held:
+        awake, message = _awake(tap, ride, slot, grant, concession, trail)
+        lapsed = lapsed or message
+        price_minor = concession.price.of(quote)
+        if awake and price_minor is not None:
+            choices.append((price_minor, slot, concession))
+        elif awake:
+            trail.note(concession.price.rule, "the fare of this ride is not known", {"slot": slot})
+    for price_minor, slot, concession in sorted(choices, key=CHEAPEST_FIRST):
+        counting = claims(concession.limits, tap, ride)
+        if not used_up(counting, trail):
+            return Choice(slot, concession, price_minor, counting)
+        lapsed = Message.LIMIT_REACHED
+    trail.lapsed = trail.lapsed or lapsed
+    return None
+
+
+def _awake(
+    tap: Tap, ride: Ride, slot: int, grant: Concession, concession: FareConcession, trail: Trail
+) -> tuple[bool, Message | None]:
+    """Whether a concession holds for this ride; if not, what the rider is told of it, if anything."""
+    if tap.service_date > grant.valid_to:
+        trail.note("M-20", "concession expired", {"slot": slot, "valid_to": grant.valid_to.isoformat()})
+        return False, Message.BENEFIT_EXPIRED
+    if tap.service_date < grant.valid_from:
+        trail.note("M-20", "concession not yet valid", {"slot": slot})
+        return False, None
+    if concession.season is not None and not concession.season.holds(tap.service_date):
+        trail.note("T-15", "out of season: the concession sleeps", {"slot": slot})
+        return False, Message.BENEFIT_OUT_OF_SEASON
+    if concession.areas and not inside(concession.areas, ride):
+        trail.note("T-17", "the concession does not hold on this ride", {"slot": slot})
+        return False, None
+    return True, None
+
+
+def _too_old(tap: Tap, trail: Trail) -> bool:
+    """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
+    if tap.context.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
+        return False
+    trail.note("O-03", "data too old: ordinary fare", {"data_age_s": tap.context.data_age_s})
+    trail.lapsed = trail.lapsed or Message.BENEFIT_OUT_OF_SEASON
+    return True
+
+
+def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
+    concession = choice.concession
+    inputs = {"price_minor": choice.price_minor}
+    if concession.told is not None:
+        inputs["code"] = concession.told
+    if tap.listed:
+        trail.note("O-02", "the terminal's list is newer than the card")
+    trail.note(concession.price.rule, "concession", inputs)
+    used = use(choice.claims, tap, trail)
+    counters, companions = used.counters, 0
+    if concession.companions is not None and tap.counters_known:
+        companions = min(tap.context.companions, concession.companions.most)
+        counters = concession.companions.counter.write(counters, companions)
+        if companions:
+            trail.note("T-20", "companions ride on the same terms", {"companions": companions})
+    return Cover(
+        paid_by=CONCESSION_SLOTS[choice.slot],
+        message=Message.OK_BENEFIT_UNLIMITED if used.left is None else Message.OK_BENEFIT,
+        counters=counters,
+        price_minor=choice.price_minor,
+        values=NO_VALUES if used.left is None else {"n": used.left},
+        by_fare=True,
+        opens=tap.policy.ordinary_transfer,
+        companions=companions,
+        code=concession.code,
+        counted=used.counted,
+    )

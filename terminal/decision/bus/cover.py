@@ -1,0 +1,43 @@
+"""What a right does for a ride, before money is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.outcome import NO_VALUES, Message, TapContext
+from terminal.policy.journeys.index import Transfer
+from terminal.policy.scopes import Ride
+
+CONTRACT_SLOTS: Final = (PaidBy.CONTRACT_A, PaidBy.CONTRACT_B)
+RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
+CONCESSION_SLOTS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
+
+
+class Cover(NamedTuple):
+    """One right's answer: by what, at which price from the purse, and what the card then counts.
+
+    `by_fare`: the price follows from the fare of the ride, so it can be checked in and corrected (T-07).
+    `opens`: the transfer this payment opens. `journey`: (age, transfers) of the journey this ride goes on with.
+    `companions`: how many others ride on the same terms. `code`: the concession used, for caps.
+    """
+
+    paid_by: PaidBy
+    message: Message
+    counters: int
+    price_minor: int = 0
+    values: Mapping[str, int | str] = NO_VALUES
+    by_fare: bool = False
+    opens: Transfer | None = None
+    journey: tuple[int | None, int] | None = None
+    companions: int = 0
+    code: int | None = None
+    counted: tuple[str, ...] = ()
+
+
+def ride_of(context: TapContext) -> Ride:
+    """Where this ride goes, as far as the vehicle and the rider told."""
+    here, there = context.mark_m, context.to_mark_m
+    length_m = None if here is None or there is None else abs(there - here)
+    return Ride(context.mode, context.route, context.zone, context.to_zone, length_m)

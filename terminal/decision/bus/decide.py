@@ -1,0 +1,228 @@
+"""A ride: is it already paid, and if not, which of the card's rights covers it.
+
+The rights are tried in the order the profile states (K-02). Each either covers the ride, or leaves it to the
+next one, perhaps noting that it lapsed; the purse comes last and says so together with the full fare. Then
+the money is settled; where there is none, a region's grace may still take the rider along (T-18).
+
+A payment opens a journey (T-30): the window runs from that tap, and the next payment, whether late, beyond
+the count or on the same route (T-33), opens the next one.
+
+The money of a ride: caps, what is held or owed, companions, the purse, and the journey a payment opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.bus.caps import capped
+from terminal.decision.bus.checkin import (
+    check_in,
+    check_out,
+    checks_in,
+    held_minor,
+    is_check_out,
+    release,
+    to_terminus,
+)
+from terminal.decision.bus.concessions import by_concession
+from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
+from terminal.decision.bus.cover import Cover, ride_of
+from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
+from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
+from terminal.decision.bus.transfers import by_transfer, opened
+from terminal.decision.outcome import Decision, Message, Outcome
+from terminal.decision.tap import Tap, Trail, accept
+from terminal.policy.base import Right
+from terminal.policy.document.schema import UnknownFare
+from terminal.policy.fares.index import TRANSPORT_CARD, Quote
+from terminal.policy.journeys.index import CheckInRule
+from terminal.policy.scopes import Ride
+
+
+def decide_ride(tap: Tap, trail: Trail) -> Decision:
+    """Return the decision on one tap on the bus; the card as such has been accepted."""
+    profile = tap.policy.document.profiles.bus
+    if owes_too_much(tap, trail):
+        return trail.refuse(Message.STOP_LIST if profile.stop_lists else Message.NO_FUNDS)
+    if already_paid(tap, trail):
+        return trail.repeat(Message.ALREADY_PAID)
+    if is_check_out(tap):
+        return check_out(tap, trail)
+    ride, quote = _fare(tap, trail)
+    cover = as_companion(tap, quote, trail) or _covered(tap, ride, quote, trail)
+    if cover is None:
+        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": ride.route})
+        return trail.refuse(Message.OUT_OF_ORDER)
+    return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
+
+
+def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
+    """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
+    ride = ride_of(tap.context)
+    feed = tap.policy.gtfs
+    if feed is not None:
+        wanted = tap.context.companions or (tap.policy.concessions and any(tap.concessions))
+        return ride, feed_quote(feed, tap.context, tap.local, TRANSPORT_CARD) if wanted else None
+    check_in = checks_in(tap, ride)
+    if check_in is not None:
+        ride = to_terminus(tap, ride)
+    dearest = check_in is not None or tap.policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
+    quote = tap.policy.ordinary_fare(ride, tap.local, dearest=dearest)
+    if quote is not None and quote.assumed and check_in is None:
+        trail.note("T-01", "destination not known: the dearest fare", {"fare_minor": quote.fare_minor})
+    return ride, quote
+
+
+def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
+    feed = tap.policy.gtfs
+    for right in tap.policy.document.profiles.bus.rights:
+        if right is Right.PURSE and feed is not None:
+            return by_feed(tap, feed, held_minor(tap), trail)
+        cover = RIGHTS[right](tap, ride, quote, trail)
+        if cover is not None and feed is not None:
+            return cover._replace(counters=forgotten(tap, feed, cover.counters), journey=(None, 0))
+        if cover is not None:
+            return cover
+    return None
+
+
+def _by_purse(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 in the quote
+    if quote is None:
+        return None
+    inputs: dict[str, int | str] = {"fare_minor": quote.fare_minor}
+    if quote.rule != "fares":
+        inputs["fare"] = quote.rule
+    trail.note("T-01", "ordinary fare of the transport card", inputs)
+    return Cover(
+        paid_by=PaidBy.PURSE,
+        message=trail.lapsed or Message.OK_PAID,
+        counters=tap.counters,
+        price_minor=quote.fare_minor,
+        by_fare=True,
+        opens=tap.policy.ordinary_transfer,
+    )
+
+
+def _no_money(trail: Trail) -> Decision:
+    return trail.refuse(Message.NO_FUNDS)
+
+
+RIGHTS: Final[Mapping[Right, Callable[[Tap, Ride, Quote | None, Trail], Cover | None]]] = MappingProxyType(
+    {
+        Right.PASS: by_pass,
+        Right.PACK: by_pack,
+        Right.TRANSFER: by_transfer,
+        Right.CONCESSION: by_concession,
+        Right.PLAN: by_plan,
+        Right.PURSE: _by_purse,
+    }
+)
+
+
+Journey: TypeAlias = tuple[int | None, int] | None
+"""Age and transfers of the journey after the ride; None: as it was."""
+
+
+def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail) -> Decision | None:
+    """The decision on a covered ride, or None when the purse does not hold the money for it."""
+    others_minor = _others(tap, quote, cover, trail)
+    if others_minor is None:
+        return trail.refuse(Message.OUT_OF_ORDER)
+    owed_minor, counters = _owed(tap, cover.counters, trail)
+    journey = cover.journey
+    if cover.price_minor and cover.opens is not None:
+        counters, journey = opened(tap, cover.opens, counters)
+    feed = (
+        tap.policy.gtfs is not None
+    )  # its free transfers are rides that may still cost something at the exit
+    if cover.by_fare and (cover.price_minor or feed) and not tap.context.companions:
+        rule = checks_in(tap, ride)
+        if rule is not None:
+            return _hold(tap, ride, rule, cover, owed_minor, counters, journey, trail)
+    return _charge(tap, ride, cover, owed_minor + others_minor, counters, journey, trail)
+
+
+def _hold(
+    tap: Tap,
+    ride: Ride,
+    rule: CheckInRule,
+    cover: Cover,
+    owed_minor: int,
+    counters: int,
+    journey: Journey,
+    trail: Trail,
+) -> Decision | None:
+    """T-07: only what is owed is charged; the price of this ride has to be there."""
+    held, _ = capped(tap, ride, cover, cover.price_minor, counters, Trail())
+    if not _enough(tap, owed_minor + held, trail):
+        return None
+    trail.note("T-07", "held until the rider checks out", {"held_minor": held})
+    outcome = Outcome(Message.OK_CHECKIN, accepted=True, charge_minor=owed_minor, values={"held_minor": held})
+    counters = check_in(tap, rule, counters, held)
+    return _accepted(tap, outcome, EventKind.CHECK_IN, cover, counters, journey, trail)
+
+
+def _charge(
+    tap: Tap,
+    ride: Ride,
+    cover: Cover,
+    more_minor: int,
+    counters: int,
+    journey: Journey,
+    trail: Trail,
+) -> Decision | None:
+    """The price of the ride within its caps, and `more_minor` beside it."""
+    flags, price_minor = len(trail.flags), cover.price_minor * (1 + cover.companions)
+    due_minor, counters = capped(tap, ride, cover, price_minor, counters, trail)
+    charge_minor = due_minor + more_minor
+    if charge_minor and not _enough(tap, charge_minor, trail):
+        del trail.flags[flags:]  # nothing is charged, so nothing was capped
+        return None
+    outcome = Outcome(cover.message, accepted=True, charge_minor=charge_minor, values=cover.values)
+    return _accepted(tap, outcome, EventKind.RIDE, cover, counters, journey, trail)
+
+
+def _accepted(
+    tap: Tap,
+    outcome: Outcome,
+    kind: EventKind,
+    cover: Cover,
+    counters: int,
+    journey: Journey,
+    trail: Trail,
+) -> Decision:
+    paid_by, counted = cover.paid_by, cover.counted
+    return accept(tap, trail, outcome, kind, paid_by, counters=counters, journey=journey, counted=counted)
+
+
+def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:
+    """What companions the right does not cover cost together; None when their fare is not known (T-34)."""
+    others = tap.context.companions - cover.companions
+    if others <= 0:
+        return 0
+    if quote is None:
+        trail.note("T-01", "the fare of the companions is not known", {"companions": others})
+        return None
+    trail.note("T-34", "the purse pays for others", {"companions": others, "fare_minor": quote.fare_minor})
+    return others * quote.fare_minor
+
+
+def _owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
+    """What an earlier ride without check-out costs: all that was held for it."""
+    rule, held = tap.policy.check_in, held_minor(tap)
+    if rule is None or not held:
+        return 0, counters
+    trail.note("T-07", "no check-out: all that was held is charged", {"held_minor": held})
+    return held, release(rule, counters)
+
+
+def _enough(tap: Tap, sum_minor: int, trail: Trail) -> bool:
+    balance_minor = tap.snapshot.balance_minor
+    if balance_minor >= sum_minor:
+        return True
+    inputs = {"balance_minor": balance_minor, "charge_minor": sum_minor}
+    trail.note("T-34", "not enough money in the purse", inputs)
+    return False

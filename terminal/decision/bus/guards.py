@@ -1,0 +1,136 @@
+"""Second taps: the same ride again, a card passed back, or a companion (K-03, T-20, T-35, T-36).
+
+Winter grace («довезти ребёнка», T-18): a child without money is taken along, and the debt is counted.
+"""
+
+from __future__ import annotations
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
+from terminal.decision.outcome import Decision, Message, Outcome
+from terminal.decision.tap import Tap, Trail, accept
+from terminal.policy.base import Right
+from terminal.policy.fares.index import Quote
+from terminal.policy.rights.index import FareConcession, RidePack, RidePass, RidePlan
+from terminal.policy.scopes import Ride, inside
+
+RIGHT_OF = {RidePass: Right.PASS, RidePack: Right.PACK, RidePlan: Right.PLAN}
+
+
+def already_paid(tap: Tap, trail: Trail) -> bool:
+    """Whether this tap belongs to the ride of the newest event, whichever way one looks at it."""
+    event = tap.snapshot.event
+    if event.kind not in RIDES or tap.age_s is None:
+        return False
+    found = _again(tap, tap.age_s)
+    if found is None:
+        return False
+    rule, effect = found
+    trail.note(rule, effect, {"age_s": tap.age_s})
+    return True
+
+
+def _again(tap: Tap, age_s: int) -> tuple[str, str] | None:
+    """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
+    event, context, guards = tap.snapshot.event, tap.context, tap.policy.document.guards
+    same_terminal, two_taps = event.terminal == context.terminal, event.kind is not EventKind.RIDE
+    if same_terminal and age_s <= guards.repeat_s:
+        return "T-35", "same card on the same terminal: ignored"
+    if event.route != context.route:
+        return None
+    if age_s <= guards.retap_s and (two_taps or not same_terminal):
+        return "K-03", "paid at a validator of this route: not charged again"
+    if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
+        return None
+    if _right_of(tap, event.paid_by) not in guards.passback_rights:
+        return None
+    return "T-36", "right already used: cannot be passed back"
+
+
+def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
+    """T-20: the second tap of a concession that takes companions is the next companion's ride."""
+    found = _companions_left(tap)
+    if found is None or found.companions is None:
+        return None
+    price_minor = found.price.of(quote)
+    if price_minor is None:
+        return None
+    counter = found.companions.counter
+    rode = counter.read(tap.counters) + 1
+    trail.note(
+        "T-20", "a companion rides on the same terms", {"companions": rode, "of": found.companions.most}
+    )
+    return Cover(
+        paid_by=tap.snapshot.event.paid_by,
+        message=Message.OK_BENEFIT_UNLIMITED,
+        counters=counter.write(tap.counters, rode),
+        price_minor=price_minor,
+        code=found.code,
+    )
+
+
+def _companions_left(tap: Tap) -> FareConcession | None:
+    """The concession the card has just been used with on this vehicle, if more companions may follow."""
+    event, context = tap.snapshot.event, tap.context
+    if event.kind is not EventKind.RIDE or event.paid_by not in CONCESSION_SLOTS or tap.age_s is None:
+        return None
+    if tap.age_s > tap.policy.document.guards.passback_s or not tap.counters_known:
+        return None
+    if (event.route, event.direction) != (context.route, context.direction):
+        return None
+    grant = tap.concessions[CONCESSION_SLOTS.index(event.paid_by)]
+    concession = None if grant is None else tap.policy.concessions.get(grant.code)
+    if concession is None or concession.companions is None:
+        return None
+    companions = concession.companions
+    return concession if companions.counter.read(tap.counters) < companions.most else None
+
+
+def _right_of(tap: Tap, paid_by: PaidBy) -> Right | None:
+    """Which right of today's card the last ride was paid by."""
+    if paid_by in CONCESSION_SLOTS:
+        return Right.CONCESSION
+    if paid_by not in CONTRACT_SLOTS:
+        return None
+    contract = tap.snapshot.rights.contracts[CONTRACT_SLOTS.index(paid_by)]
+    product = None if contract is None else tap.policy.products.get(contract.product)
+    return None if product is None else RIGHT_OF[type(product)]
+
+
+GRACE = "grace"
+
+
+def owes_too_much(tap: Tap, trail: Trail) -> bool:
+    """Whether the card's debt is full; then it rides no more until a desk has cleared it."""
+    rule = tap.policy.grace
+    if rule is None or not tap.counters_known:
+        return False
+    debt = rule.counter.read(tap.counters)
+    if debt < rule.trips:
+        return False
+    trail.note("T-18", "unpaid rides used up: to be cleared in person", {"unpaid": debt, "of": rule.trips})
+    return True
+
+
+def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
+    """A ride on credit, when season, mode, concession and debt allow it."""
+    rule = tap.policy.grace
+    if rule is None or not tap.counters_known or tap.context.companions:
+        return None
+    if not rule.season.holds(tap.service_date) or not inside(rule.areas, ride) or not _entitled(tap):
+        return None
+    debt = rule.counter.read(tap.counters) + 1
+    trail.flag("T-18", GRACE, "taken along unpaid", {"unpaid": debt, "of": rule.trips})
+    outcome = Outcome(Message.OK_BENEFIT, accepted=True, values={"n": rule.trips - debt})
+    counters = rule.counter.write(tap.counters, debt)
+    return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)
+
+
+def _entitled(tap: Tap) -> bool:
+    rule = tap.policy.grace
+    return rule is not None and any(
+        grant is not None
+        and grant.code in rule.concessions
+        and grant.valid_from <= tap.service_date <= grant.valid_to
+        for grant in tap.concessions
+    )

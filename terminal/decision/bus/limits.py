@@ -1,0 +1,66 @@
+"""How often a right may be used: is there a ride left, and what the counters say after it (T-10 to T-13, T-37)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from terminal.decision.tap import Tap, Trail
+from terminal.policy.rights.index import RideLimit
+from terminal.policy.scopes import Ride, inside
+
+Claims: TypeAlias = list[tuple[RideLimit, int, int]]
+"""The limits a ride falls under, with the uses so far and how many there are."""
+NO_CLAIMS: Final[Claims] = []
+
+
+class Use(NamedTuple):
+    """One more use of a right. `left` after it, None where nothing limits it; `counted` by the server."""
+
+    counters: int
+    left: int | None = None
+    counted: tuple[str, ...] = ()
+
+
+def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
+    """The limits that count `ride`. One that depends on a place nobody knows does.
+
+    A count on a card we cannot read is full; one the server never told is 0 (O-04).
+    """
+    if not limits:
+        return NO_CLAIMS
+    found = []
+    month = tap.service_date.year * 12 + tap.service_date.month
+    for limit in limits:
+        if limit.areas and inside(limit.areas, ride) is False:
+            continue
+        trips = limit.trips_in(month)
+        if limit.counter is None:
+            used = tap.context.counts.get(limit.name, 0)
+        else:
+            used = limit.counter.read(tap.counters) if tap.counters_known else trips
+        found.append((limit, used, trips))
+    return found
+
+
+def used_up(found: Claims, trail: Trail) -> bool:
+    """Whether one of them leaves no ride; then the ordinary fare is due (T-13)."""
+    for _, used, trips in found:
+        if used >= trips:
+            trail.note("T-13", "limit reached: ordinary fare", {"used": used, "of": trips})
+            return True
+    return False
+
+
+def use(found: Claims, tap: Tap, trail: Trail) -> Use:
+    """Count the ride against all of them; none is used up."""
+    if not found:
+        return Use(tap.counters)
+    counters, lefts, counted = tap.counters, [], []
+    for limit, used, trips in found:
+        trail.note(limit.rule, limit.effect, {"used": used, "of": trips})
+        lefts.append(trips - used - 1)
+        if limit.counter is None:
+            counted.append(limit.name)
+        else:
+            counters = limit.counter.write(counters, used + 1)
+    return Use(counters, min(lefts), tuple(counted))

@@ -1,0 +1,107 @@
+"""A tap in the canteen: what is served now, what this card's pupil gets of it, and what the card then holds.
+
+Card and roster together say who eats (O-02); the meals of the day are those the card remembers and those this
+terminal served without it (M-19). The passenger's message is the same whoever pays (M-38).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.canteen.entitlement import newest_of
+from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
+from terminal.decision.pupil import MealGrant, Pupil, Serving
+from terminal.decision.tap import Tap, Trail, accept
+from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.policy.meals.index import MealPolicy
+
+NOT_IN_ROSTER: Final = "not_in_roster"
+
+
+def decide_meal(tap: Tap, trail: Trail) -> Decision:
+    """Return the decision on one tap in the canteen; the card as such has been accepted."""
+    context = tap.context.canteen
+    if context.day_closed:
+        trail.note("M-34", "the day is closed", {"day": tap.service_date.isoformat()})
+        return trail.refuse(Message.SHIFT_CLOSED)
+    if _lost(tap, trail):
+        return trail.refuse(Message.BLOCKED)
+    pupil = _pupil(tap, trail)
+    kind = _kind_served(tap.policy.meals, context.serving, tap, pupil, trail)
+    if kind is None:
+        return trail.refuse(Message.MEAL_NOT_ORDERED)
+    meal = decide_portion(
+        pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=context.paid_stopped
+    )
+    if isinstance(meal, Refusal):
+        return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
+    return _serve(tap, trail, kind, pupil, meal)
+
+
+def _kind_served(policy: MealPolicy, serving: str, tap: Tap, pupil: Pupil, trail: Trail) -> MealKind | None:
+    """The kind this tap is for: the pupil's assigned one, the one the operator serves, or the one of the hour."""
+    if serving == BY_SHIFT:
+        kind = policy.assigned(pupil.shift or _shift_on_card(tap), pupil.school)
+        effect = "no meal is assigned to this shift"
+    elif serving:
+        kind, effect = policy.kinds.get(serving), "no such meal in the region document"
+    else:
+        kind, effect = policy.kind_at(tap.local.time(), pupil.school), "nothing is served at this hour"
+    if kind is None:
+        trail.note("M-15", effect, {"time": f"{tap.local:%H:%M}"})
+    return kind
+
+
+def _lost(tap: Tap, trail: Trail) -> bool:
+    """M-35: a card issued before the pupil's present one was reported lost."""
+    pupil = tap.context.canteen.pupil
+    if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
+        return False
+    trail.note("M-35", "a lost card: the pupil has a newer one", {"since": pupil.cards_since.isoformat()})
+    return True
+
+
+def _pupil(tap: Tap, trail: Trail) -> Pupil:
+    """What roster and card say of the pupil, together."""
+    known = tap.context.canteen.pupil
+    if known is None:
+        return Pupil(
+            ref=b"", school=tap.context.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals
+        )
+    return replace(
+        known,
+        grants=newest_of(_grants_on(tap), known.grants, trail),
+        served=tap.meals & ~known.annulled | known.served,
+    )
+
+
+def _grants_on(tap: Tap) -> Iterator[MealGrant]:
+    """The card's concessions; the parameter's low four bits are the grade, the high four the shift."""
+    rights = tap.snapshot.rights
+    for concession in rights.concessions:
+        if concession is not None:
+            yield MealGrant(
+                code=concession.code,
+                valid_from=concession.valid_from,
+                valid_to=concession.valid_to,
+                issued_on=rights.issued_on,
+                grade=concession.parameter & 0x0F,
+                shift=concession.parameter >> 4,
+            )
+
+
+def _shift_on_card(tap: Tap) -> int:
+    return next((grant.shift for grant in _grants_on(tap) if grant.shift), 1)
+
+
+def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
+    if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
+        meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
+    outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
+    paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
+    decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
+    return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

@@ -1,0 +1,182 @@
+"""One portion for one pupil: whether it is given, and who pays for it (M-01 to M-03, M-17 to M-19, M-36).
+
+The same rules whatever the medium: a card at the counter, a class list, an order (M-19, M-30). Nothing here asks
+a network: an entitled meal is given on what is known, and flagged where that is old or missing (M-37).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from terminal.decision.canteen.entitlement import Entitlement, entitlement
+from terminal.decision.outcome import Message
+from terminal.decision.pupil import (
+    ACCOUNT_UNKNOWN,
+    BALANCE_UNCERTAIN,
+    CALENDAR_SILENT,
+    EXPIRED_ROSTER,
+    STALE_ROSTER,
+    WAS_ABSENT,
+    Age,
+    Pupil,
+    Serving,
+)
+from terminal.decision.tap import Trail
+from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
+from terminal.policy.meals.index import MealPolicy, SchoolDay
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No meal: what is told. Why stands in the trail."""
+
+    message: Message
+    meal: str = ""
+
+
+def decide_portion(
+    pupil: Pupil, kind: MealKind, day: date, policy: MealPolicy, trail: Trail, *, paid_stopped: bool = False
+) -> Serving | Refusal:
+    """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none."""
+    refusal = _not_here(pupil, kind, trail)
+    if refusal is not None:
+        return refusal
+    school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
+    if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
+        trail.note("M-17", "no meals today", {"day": day.isoformat(), "calendar": school_day.value})
+        return Refusal(Message.MEAL_NOT_ORDERED)
+    right = entitlement(pupil, policy, day, trail)
+    flags = _flags(pupil, school_day)
+    if kind.id in right.portions:
+        return _entitled(pupil, kind, day, policy, trail, right, flags)
+    trail.note("M-19", "not entitled to this meal", {"meal": kind.id})
+    return _paid(pupil, kind, day, policy, trail, right, flags, paid_stopped)
+
+
+def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> Refusal | None:
+    if pupil.home_schooled:
+        trail.note("M-18", "gets a parcel or money instead")
+        return Refusal(Message.NOT_ON_SITE)
+    if pupil.served >> kind.bit & 1:
+        trail.note("M-19", "one portion of each kind a day", {"meal": kind.id})
+        return Refusal(Message.MEAL_ALREADY, kind.id)
+    return None
+
+
+def _flags(pupil: Pupil, school_day: SchoolDay) -> tuple[str, ...]:
+    """What whoever reads the record later must know (O-03, M-40)."""
+    old = {Age.STALE: (STALE_ROSTER,), Age.EXPIRED: (EXPIRED_ROSTER,), Age.FRESH: ()}[pupil.age]
+    silent = (CALENDAR_SILENT,) if school_day is SchoolDay.SILENT else ()
+    absent = (WAS_ABSENT,) if pupil.absent else ()
+    return (*old, *silent, *absent)
+
+
+def _entitled(
+    pupil: Pupil,
+    kind: MealKind,
+    day: date,
+    policy: MealPolicy,
+    trail: Trail,
+    right: Entitlement,
+    flags: tuple[str, ...],
+) -> Serving | Refusal:
+    sources: dict[str, int] = {}
+    for funder in (funder for portion in right.portions[kind.id] for funder in portion.funders):
+        sources[funder.source] = sources.get(funder.source, 0) + funder.sum_minor
+    share_minor = sources.get(PARENTS, 0)
+    if share_minor:
+        if pupil.hot is None:
+            flags = (*flags, ACCOUNT_UNKNOWN)
+        else:
+            refusal = _account_refuses(pupil, kind, share_minor, policy, right, trail)
+            if refusal is not None:
+                return refusal
+            flags = _with_uncertainty(pupil, flags)
+    funded: dict[str, int | str] = {"meal": kind.id, "sum_minor": sum(sources.values())}
+    trail.note("M-01", "paid from the budget", funded | sources)
+    return Serving(pupil.school, pupil.class_id, kind.id, day, sources, right.category, flags)
+
+
+def _paid(
+    pupil: Pupil,
+    kind: MealKind,
+    day: date,
+    policy: MealPolicy,
+    trail: Trail,
+    right: Entitlement,
+    flags: tuple[str, ...],
+    paid_stopped: bool,
+) -> Serving | Refusal:
+    price_minor = policy.price_minor(kind, pupil.grade)
+    if price_minor is None or pupil.hot is None:
+        missing = "no price for it" if price_minor is None else "no account known here"
+        trail.note("M-01", missing, {"meal": kind.id})
+        return Refusal(Message.MEAL_NOT_ORDERED)
+    if paid_stopped:
+        trail.note("O-06", "nothing is sold while the journal takes no records")
+        return Refusal(Message.OUT_OF_ORDER)
+    if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
+        trail.note("M-32", "not ordered before the cut-off", {"meal": kind.id})
+        return Refusal(Message.MEAL_NOT_ORDERED)
+    refusal = _account_refuses(pupil, kind, price_minor, policy, right, trail)
+    if refusal is not None:
+        return refusal
+    trail.note(
+        "M-01",
+        "paid from the hot-meal account",
+        {"meal": kind.id, "sum_minor": price_minor, PARENTS: price_minor},
+    )
+    sources = {PARENTS: price_minor}
+    return Serving(pupil.school, pupil.class_id, kind.id, day, sources, PAID, _with_uncertainty(pupil, flags))
+
+
+def _account_refuses(
+    pupil: Pupil, kind: MealKind, charge_minor: int, policy: MealPolicy, right: Entitlement, trail: Trail
+) -> Refusal | None:
+    """Whether the parents' limit or the account stands against charging them; an order was covered beforehand."""
+    assert pupil.hot is not None, "asked only where there is an account"
+    if kind.id in pupil.orders:
+        trail.note("M-32", "ordered, with the money put aside", {"meal": kind.id})
+        return None
+    limit_minor = pupil.limits.day_minor
+    if limit_minor is not None and pupil.spent_minor + charge_minor > limit_minor:
+        trail.note(
+            "M-02",
+            "the parents' limit of the day is reached",
+            {"limit_minor": limit_minor, "spent_minor": pupil.spent_minor, "charge_minor": charge_minor},
+        )
+        return Refusal(Message.MEAL_LIMIT)
+    credit_minor = _credit_minor(policy.document.credit, charge_minor)
+    free_minor = pupil.hot.balance_minor - _put_aside_minor(pupil, policy, right)
+    if free_minor - charge_minor < -credit_minor:
+        trail.note(
+            "M-36",
+            "below the credit limit",
+            {"free_minor": free_minor, "charge_minor": charge_minor, "credit_minor": credit_minor},
+        )
+        return Refusal(Message.NO_FUNDS)
+    return None
+
+
+def _credit_minor(credit: Credit, charge_minor: int) -> int:
+    if isinstance(credit, CreditOneMeal):
+        return charge_minor
+    return credit.limit_minor if isinstance(credit, CreditAmount) else 0
+
+
+def _put_aside_minor(pupil: Pupil, policy: MealPolicy, right: Entitlement) -> int:
+    """What today's orders that are still open will take from the account (M-32)."""
+    ordered = (policy.kinds[kind] for kind in pupil.orders if kind in policy.kinds)
+    return sum(_parents_pay_minor(kind, pupil, policy, right) for kind in ordered)
+
+
+def _parents_pay_minor(kind: MealKind, pupil: Pupil, policy: MealPolicy, right: Entitlement) -> int:
+    if kind.id not in right.portions:
+        return policy.price_minor(kind, pupil.grade) or 0
+    funders = (funder for portion in right.portions[kind.id] for funder in portion.funders)
+    return sum(funder.sum_minor for funder in funders if funder.source == PARENTS)
+
+
+def _with_uncertainty(pupil: Pupil, flags: tuple[str, ...]) -> tuple[str, ...]:
+    return (*flags, BALANCE_UNCERTAIN) if pupil.hot is not None and pupil.hot.uncertain else flags

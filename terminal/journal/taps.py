@@ -1,0 +1,136 @@
+"""What the rows of one journal come to: intents with their ends, taps, cash sales. The one fold of the terminal.
+
+Rows come in the order of the journal, from its beginning or from any row after it. The first word on an intent counts,
+however much later it stands; a word on an intent that was not among the rows (purged, or before the first of them) is
+passed over, and so is `Unresolved`, which leaves the intent open. Held in memory are the open intents only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Refused
+
+
+class End(StrEnum):
+    """How a tap ended, as far as the journal knows."""
+
+    COMMITTED = "committed"
+    NOT_COMMITTED = "not_committed"
+    OPEN = "open"
+    NOTHING_WRITTEN = "nothing_written"
+    SOLD = "sold"
+    """For cash: no card was involved."""
+
+
+NOWHERE_SETTLED: Final[Mapping[int, End]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An intent, by its row, and the word on it in row `by`: `word.at_ms` says when, `word.how` from what."""
+
+    sequence: int
+    intent: Intent
+    by: int
+    word: Committed | NotCommitted
+
+    @property
+    def end(self) -> End:
+        """`COMMITTED` or `NOT_COMMITTED`."""
+        return End.COMMITTED if isinstance(self.word, Committed) else End.NOT_COMMITTED
+
+
+class Intents:
+    """The intents that are open after the rows taken so far."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Intent] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __getitem__(self, sequence: int) -> Intent:
+        """The open intent in row `sequence`; `KeyError` when that row is none."""
+        return self._open[sequence]
+
+    def take(self, sequence: int, record: AnyRecord) -> Settled | None:
+        """Take in the record of row `sequence`; return the intent it settles, None when it settles none."""
+        match record:
+            case Intent():
+                self._open[sequence] = record
+            case Committed(intent=number) | NotCommitted(intent=number) if number in self._open:
+                return Settled(number, self._open.pop(number), sequence, record)
+            case _:
+                pass
+        return None
+
+    def open(self) -> list[tuple[int, Intent]]:
+        """Each with its row, oldest first."""
+        return list(self._open.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One card presented to `terminal`, or one cash sale there; `sequence` is its row."""
+
+    terminal: int
+    sequence: int
+    record: Intent | Refused | CashSale
+    end: End
+
+    @property
+    def charge_minor(self) -> int:
+        """What was taken: from a card nothing unless its commit is known."""
+        if isinstance(self.record, CashSale):
+            return self.record.sum_minor
+        if isinstance(self.record, Intent) and self.end is End.COMMITTED:
+            return self.record.charge_minor
+        return 0
+
+    @property
+    def profile(self) -> str:
+        """On which kind of terminal."""
+        return "bus" if isinstance(self.record, CashSale) else self.record.profile
+
+    @property
+    def riders(self) -> int:
+        """How many persons rode on it, as far as is known."""
+        if isinstance(self.record, CashSale):
+            return self.record.persons
+        if not isinstance(self.record, Intent) or self.end is not End.COMMITTED:
+            return 0
+        companions = self.record.context.get("companions", 0)
+        return 1 + companions if isinstance(companions, int) else 1
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the rider rode, as far as is known."""
+        if isinstance(self.record, Refused):
+            return self.record.accepted
+        return self.end in (End.COMMITTED, End.SOLD)
+
+
+def taps(
+    terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
+) -> Iterator[Tap]:
+    """The taps and cash sales among `rows` (sequence and record), each when its end is known; open ones come last.
+    `settled` are ends known from elsewhere, by the intent's row.
+    """
+    intents = Intents()
+    for sequence, record in rows:
+        match record:
+            case CashSale():
+                yield Tap(terminal, sequence, record, End.SOLD)
+            case Refused():
+                yield Tap(terminal, sequence, record, End.NOTHING_WRITTEN)
+            case _:
+                known = intents.take(sequence, record)
+                if known is not None:
+                    yield Tap(terminal, known.sequence, known.intent, known.end)
+    for sequence, intent in intents.open():
+        yield Tap(terminal, sequence, intent, settled.get(sequence, End.OPEN))

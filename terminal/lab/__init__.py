@@ -1,0 +1,1 @@
+"""What puts terminals and the simulator together: demo, desk, stress runs. Only commands import it."""

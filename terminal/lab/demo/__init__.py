@@ -1,0 +1,1 @@
+"""A scripted morning in a town, and how it is printed."""

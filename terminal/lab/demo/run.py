@@ -1,0 +1,144 @@
+"""Plays the demo's morning and adds everything up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.faults import FaultPlan, tear_after, tear_before
+from terminal.app.collector import collector_process, enrol, report, trust
+from terminal.app.output import report_as_json
+from terminal.app.station import journal_key
+from terminal.app.uplink import sync_client
+from terminal.journal.verify import verify
+from terminal.lab.demo.script import MORNING, STOPS, Step
+from terminal.lab.town import DAY, Town, TownTap, open_town
+from terminal.shift import close_shift
+from terminal.sync.client import SyncReport
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One step of the script and what came of it."""
+
+    step: Step
+    tap: TownTap
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Everything the demo found out. Money in kopecks; `spent_minor` is what the cards' purses really lost."""
+
+    played: tuple[Played, ...]
+    journal_records: int
+    journals_sound: bool
+    flushes: int
+    synced: int
+    collector: dict[str, Any]
+    purses_before_minor: int
+    purses_after_minor: int
+
+    @property
+    def accepted(self) -> int:
+        return sum(played.tap.report.outcome.accepted for played in self.played)
+
+    @property
+    def spent_minor(self) -> int:
+        return self.purses_before_minor - self.purses_after_minor
+
+    @property
+    def charged_minor(self) -> int:
+        """What the collector's records say was charged."""
+        return int(self.collector["total"]["charged_minor"])
+
+    @property
+    def balanced(self) -> bool:
+        """Money on the cards and money in the records agree to the kopeck, and no record or tap is missing."""
+        total = self.collector["total"]
+        return (
+            self.spent_minor == self.charged_minor
+            and self.journal_records == self.synced == total["records"]
+            and total["unresolved_open"] == total["tmv_failed"] == 0
+            and self.journals_sound
+        )
+
+    def as_json(self, language: str) -> dict[str, Any]:
+        taps = [
+            {
+                "resident": played.step.resident,
+                "terminal": played.step.stop.number,
+                "place": played.step.stop.place,
+                "note": played.step.note,
+                "air_ms": round(played.tap.air_ms, 1),
+                **report_as_json(played.tap.report, language),
+            }
+            for played in self.played
+        ]
+        return {
+            "taps": len(self.played),
+            "accepted": self.accepted,
+            "refused": len(self.played) - self.accepted,
+            "journal_records": self.journal_records,
+            "synced": self.synced,
+            "collector_records": self.collector["total"]["records"],
+            "balanced": self.balanced,
+            "spent_minor": self.spent_minor,
+            "charged_minor": self.charged_minor,
+            "collector": self.collector,
+            "tap_list": taps,
+        }
+
+
+def play(folder: Path, seed: int, progress: Progress) -> DemoResult:
+    """Play the morning in `folder`; `progress(what, done, total)` is called as it goes."""
+    with open_town(folder, STOPS, (step.resident for step in MORNING), DAY, seed) as town:
+        before_minor = town.purses_minor()
+        played = []
+        for number, step in enumerate(MORNING):
+            progress("tapping", number, len(MORNING))
+            town.at(DAY, step.time)
+            played.append(Played(step, town.tap(step.stop.number, step.resident, _faults(step))))
+        for terminal in town.terminals.values():
+            close_shift(terminal.journal, town.clock.now())
+        found, synced = _collect(town, progress)
+        journals = [terminal.journal for terminal in town.terminals.values()]
+        return DemoResult(
+            played=tuple(played),
+            journal_records=sum(journal.head.sequence for journal in journals),
+            journals_sound=all(verify(journal.path, journal_key(journal.path)).ok for journal in journals),
+            flushes=sum(journal.flushes for journal in journals),
+            synced=sum(sync.uploaded for sync in synced),
+            collector=found,
+            purses_before_minor=before_minor,
+            purses_after_minor=town.purses_minor(),
+        )
+
+
+def _faults(step: Step) -> FaultPlan | None:
+    if step.tear is None:
+        return None
+    when, exchange = step.tear
+    return tear_before(exchange) if when == "before" else tear_after(exchange)
+
+
+def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncReport]]:
+    """Start a collector, send every journal, and let it reconcile with the issuing desk's card registry."""
+    folder = town.folder / "collector"
+    for number in town.terminals:
+        enrol(town.folder / str(number), number, folder)
+    registry = town.world.write_registry(list(town.cards.values()))
+    with collector_process(folder, registry) as url:
+        reports = []
+        for done, (number, terminal) in enumerate(town.terminals.items()):
+            progress("sending", done, len(town.terminals))
+            state = town.folder / str(number)
+            trust(state, folder)
+            with sync_client(terminal.journal, state, url, town.clock) as client:
+                reports.append(client.sync_once())
+            if reports[-1].problem is not None:
+                raise reports[-1].problem
+        return report(url), reports

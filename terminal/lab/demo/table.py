@@ -1,0 +1,157 @@
+"""The demo on the screen: who tapped, what the passenger saw and why, and how it all adds up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich import box
+from rich.table import Table
+
+from cardcli.console import ReadableConsole
+from cardproto.resident.records.event import Event
+from terminal.app.output import roubles
+from terminal.lab.demo.run import DemoResult
+from terminal.lab.demo.script import Step
+from terminal.messages import text
+from terminal.tap_report import End, TapReport
+
+WIDTH: Final = 150
+"""Columns where the output is not shown in a window, and from here on the table has a column for everything."""
+
+NARROWEST: Final = 66
+"""Columns below which sums would be cut: a narrower window wraps the lines itself."""
+LONGEST_NAME: Final = 18
+"""Letters of the longest word: a column this wide breaks none."""
+
+COLOURS: Final = {End.UNRESOLVED: "yellow", End.NOT_COMMITTED: "yellow", End.RECOVERED: "cyan"}
+
+
+def print_demo(result: DemoResult, language: str) -> None:
+    """As a wide table or, in a narrow window, with two or three lines for each tap."""
+    console = ReadableConsole(WIDTH)
+    console.width = max(console.width, NARROWEST)
+    lay_out = _wide if console.width >= WIDTH else _compact
+    console.print(lay_out(result, language))
+    console.print()
+    console.print(_totals(result))
+    verdict = "[bold green]balanced" if result.balanced else "[bold red]NOT balanced"
+    console.print(
+        f"{verdict}[/]: purses lost {roubles(result.spent_minor)}, records charged {roubles(result.charged_minor)}"
+    )
+
+
+def _table() -> Table:
+    title = "A morning in the laboratory region"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_edge = table.pad_edge = False
+    return table
+
+
+def _wide(result: DemoResult, language: str) -> Table:
+    table = _table()
+    for heading in ("time", "where"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("who", min_width=LONGEST_NAME)
+    for heading in ("the passenger saw", "why"):
+        table.add_column(heading, overflow="fold", min_width=LONGEST_NAME)
+    for heading in ("balance", "trips", "exch.", "bytes", "air ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for played in result.played:
+        step, report = played.step, played.tap.report
+        table.add_row(
+            step.time,
+            step.stop.place,
+            _who(step),
+            _seen(report, language),
+            _why(report),
+            _balance(report),
+            _trips(report),
+            str(report.exchanges),
+            str(report.apdu_bytes),
+            f"{played.tap.air_ms:.0f}",
+        )
+    return table
+
+
+def _compact(result: DemoResult, language: str) -> Table:
+    """Related things share a column: the person and the place, the answer and its reason, money and effort."""
+    table = _table()
+    table.add_column("time", no_wrap=True)
+    table.add_column("who, where", min_width=LONGEST_NAME)
+    table.add_column("the passenger saw, and why", overflow="fold", min_width=LONGEST_NAME)
+    table.add_column("balance, trips", justify="right", no_wrap=True)
+    for played in result.played:
+        step, report = played.step, played.tap.report
+        trips = _trips(report)
+        effort = f"[dim]{report.exchanges} exch., {played.tap.air_ms:.0f} ms[/]"
+        table.add_row(
+            step.time,
+            f"{_who(step)}\n{step.stop.place}",
+            f"{_seen(report, language)}\n{_why(report)}",
+            "\n".join(line for line in (_balance(report), f"{trips} trips" if trips else "", effort) if line),
+        )
+    return table
+
+
+def _who(step: Step) -> str:
+    return f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
+
+
+def _seen(report: TapReport, language: str) -> str:
+    colour = COLOURS.get(report.end, "green" if report.outcome.accepted else "red")
+    return f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]"
+
+
+def _why(report: TapReport) -> str:
+    if report.end in (End.UNRESOLVED, End.NOT_COMMITTED, End.RECOVERED) or not report.reasons:
+        return report.operator
+    last = report.reasons[-1]
+    return f"{last.rule} {last.effect}"
+
+
+def _balance(report: TapReport) -> str:
+    if report.before is None:
+        return ""
+    before = roubles(report.before.balance_minor)
+    return before if report.after is None else f"{before} → {roubles(report.after.balance_after_minor)}"
+
+
+def _trips(report: TapReport) -> str:
+    if report.before is None:
+        return ""
+    before, after = _used(report.before.event), _used(report.after or report.before.event)
+    if not before and not after:
+        return ""
+    return str(before) if report.after is None else f"{before} → {after}"
+
+
+def _used(event: Event) -> int:
+    """Trips counted on the card, concession and packs together (the counters of the laboratory region)."""
+    return sum((event.counters >> shift) & 0xFF for shift in (48, 40, 32))
+
+
+def _totals(result: DemoResult) -> Table:
+    total = result.collector["total"]
+    table = Table(title="Journal, sync, reconciliation", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    rows = {
+        "taps": len(result.played),
+        "  accepted": result.accepted,
+        "  refused or asked to tap again": len(result.played) - result.accepted,
+        "journal records on the terminals": result.journal_records,
+        "  hash chains sound": "yes" if result.journals_sound else "NO",
+        "  durable flushes": result.flushes,
+        "records sent and acknowledged (signed)": result.synced,
+        "records at the collector": total["records"],
+        "  taps whose end nobody heard": total["unresolved_settled"] + total["unresolved_open"],
+        "  of these settled": total["unresolved_settled"],
+        "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
+        "  alarms": len(result.collector["alarms"]),
+        "money on all cards before": roubles(result.purses_before_minor),
+        "money on all cards after": roubles(result.purses_after_minor),
+        "charged according to the collector": roubles(result.charged_minor),
+    }
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    return table

@@ -1,0 +1,1 @@
+"""The developers' page: simulated cards on simulated terminals, in a browser."""

@@ -1,0 +1,325 @@
+"""The desk's addresses: pages, what they ask for, and every button as one POST.
+
+The desk does whatever it is told, so it listens to its own page only: besides the loopback host that every screen asks
+for, a request that changes something must be JSON and must not come from another page (`Origin`, `Sec-Fetch-Site`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from sim.desk.disturbance import MOST_EXCHANGES, Disturbance, Mishap
+from sim.desk.face import art
+from sim.desk.trace import masked_tap
+from sim.transcript import Transcript, lines_of
+from terminal.errors import TerminalError
+from terminal.lab.desk.passengers import Passengers
+from terminal.lab.desk.scenario import scenario_of
+from terminal.lab.desk.session import DeskSession
+from terminal.lab.desk.storm import StormWatch
+from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
+from terminal.lab.desk.words import LANGUAGES, words
+from terminal.screen.feed import Feed
+from terminal.screen.page import Pages
+from terminal.screen.stream import event_stream
+
+HERE: Final = Path(__file__).parent / "pages"
+TRACE_ROWS: Final = 400
+LONGEST_BODY: Final = 1_000_000
+STEPS: Final = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+Handler = Callable[[Request], Awaitable[Response]]
+Name = Annotated[str, Meta(max_length=80)]
+T = TypeVar("T", bound=Struct)
+
+
+class TapOrder(Struct, forbid_unknown_fields=True):
+    """A card on a terminal."""
+
+    card: Name
+    place: Name
+    mishap: Mishap = Mishap.NONE
+    exchange: Annotated[int, Meta(ge=1, le=MOST_EXCHANGES)] = 1
+    language: Literal["en", "ru"] = "en"
+    """Of the answer, which is the whole tap: a page shows it without asking again."""
+
+
+class ClockOrder(Struct, forbid_unknown_fields=True):
+    """One of the two."""
+
+    advance: Literal["second", "minute", "hour", "day"] | None = None
+    set: datetime | None = None
+
+
+class SwitchOrder(Struct, forbid_unknown_fields=True):
+    """What is not named stays as it is."""
+
+    network: bool | None = None
+    collector: bool | None = None
+
+
+class ShiftOrder(Struct, forbid_unknown_fields=True):
+    """Open a shift on a route, or close the open one."""
+
+    place: Name
+    open: bool
+    route: Annotated[int, Meta(ge=0, le=0x7FFF)] = 0
+    direction: Annotated[int, Meta(ge=0, le=1)] = 0
+
+
+class DocumentOrder(Struct, forbid_unknown_fields=True):
+    """A document's text; without it the file is read again."""
+
+    text: str | None = None
+
+
+class ResetOrder(Struct, forbid_unknown_fields=True):
+    """A new session, perhaps in another region."""
+
+    region: Name | None = None
+
+
+class StormOrder(Struct, forbid_unknown_fields=True):
+    """A storm to start."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**31)] = 1
+    taps: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
+
+
+class DeskRoutes:
+    """Handlers over one session; `routes` is what an app is made of."""
+
+    def __init__(self, session: DeskSession, passengers: Passengers, storm: StormWatch) -> None:
+        self.session = session
+        self.storm = storm
+        self.news: Feed[int] = Feed(keep=64)
+        self.pages = Pages(HERE)
+        session.changed = self._news
+        storm.changed = self._news
+        self._passengers = passengers
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        reads = {
+            "/": self._page("desk.html"),
+            "/storm": self._page("storm.html"),
+            "/events": self._events,
+            "/api/desk": self._desk,
+            "/api/taps/{number:int}": self._tap,
+            "/api/trace": self._trace,
+            "/api/journal/{place}": self._journal,
+            "/api/document": self._document,
+            "/api/storm": self._storm,
+            "/art/{name}.svg": self._art,
+            "/save/desk.toml": self._scenario,
+            "/api/scenario": self._scenario_check,
+            "/save/desk.transcript": self._transcript,
+        }
+        orders = {
+            "/api/tap": self._order(TapOrder, self._take_tap),
+            "/api/clock": self._order(ClockOrder, self._set_clock),
+            "/api/switch": self._order(SwitchOrder, self._switch),
+            "/api/shift": self._order(ShiftOrder, self._shift),
+            "/api/document": self._order(DocumentOrder, self._use_document),
+            "/api/reset": self._order(ResetOrder, self._reset),
+            "/api/storm/start": self._order(StormOrder, self._start_storm),
+            "/api/storm/stop": self._order(Struct, self._stop_storm),
+        }
+        return [
+            *(Route(path, _kindly(handler), methods=["GET"]) for path, handler in reads.items()),
+            *(Route(path, _kindly(handler), methods=["POST"]) for path, handler in orders.items()),
+            Mount("/display", routes=self._passengers.routes),
+            self.pages.static,
+        ]
+
+    def _news(self) -> None:
+        self.news.publish(self.session.number)
+
+    # what pages ask for
+
+    def _page(self, template: str) -> Handler:
+        async def show(request: Request) -> Response:
+            language = _language(request)
+            return self.pages.page(
+                request, template, language, words=words(language), languages=LANGUAGES, storm=self.storm
+            )
+
+        return show
+
+    async def _events(self, request: Request) -> Response:
+        return event_stream(request, self.news, lambda session: {"session": session})
+
+    async def _desk(self, request: Request) -> Response:
+        after = _number(request, "after")
+        return _json(await run_in_threadpool(desk_as_json, self.session, _language(request), after))
+
+    async def _tap(self, request: Request) -> Response:
+        entry = self.session.entry(request.path_params["number"])
+        town = self.session.town
+        acknowledged = town.terminals[entry.place.key].journal.acknowledged_through
+        return _json(
+            await run_in_threadpool(tap_as_json, entry, _language(request), town.policy, acknowledged)
+        )
+
+    async def _trace(self, request: Request) -> Response:
+        start, count = _number(request, "from"), min(_number(request, "count", 200), TRACE_ROWS)
+        return _json(await run_in_threadpool(trace_as_json, self.session, start, count))
+
+    async def _journal(self, request: Request) -> Response:
+        place = request.path_params["place"]
+        if place not in self.session.town.terminals:
+            return _problem(404, "there is no such terminal", "")
+        return _json(await run_in_threadpool(journal_as_json, self.session, place))
+
+    async def _document(self, _request: Request) -> Response:
+        path = self.session.town.document_path
+        return _json({"text": await run_in_threadpool(path.read_text, "utf-8"), "path": str(path)})
+
+    async def _storm(self, _request: Request) -> Response:
+        return _json(self.storm.as_json())
+
+    async def _art(self, request: Request) -> Response:
+        laid = self.session.town.shelf.get(request.path_params["name"])
+        if laid is None:
+            return _problem(404, "there is no such card", "")
+        return Response(art(laid.face), media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})
+
+    # what is saved
+
+    async def _scenario(self, _request: Request) -> Response:
+        saved = await run_in_threadpool(scenario_of, self.session)
+        return _download(saved.text, "desk.toml", "application/toml")
+
+    async def _scenario_check(self, _request: Request) -> Response:
+        saved = await run_in_threadpool(scenario_of, self.session)
+        return _json({"taps": saved.taps, "left_out": saved.left_out, "differing": saved.differing})
+
+    async def _transcript(self, request: Request) -> Response:
+        masked = request.query_params.get("masked") == "yes"
+        return _download(
+            await run_in_threadpool(transcript_of, self.session, masked), "desk.transcript", "text/plain"
+        )
+
+    # what pages order
+
+    def _take_tap(self, order: TapOrder) -> Any:
+        entry = self.session.tap(order.card, order.place, Disturbance(order.mishap, order.exchange))
+        return tap_as_json(entry, order.language, self.session.town.policy, acknowledged=0)
+
+    def _set_clock(self, order: ClockOrder) -> Any:
+        if order.set is not None:
+            self.session.set_clock(order.set)
+        elif order.advance is not None:
+            self.session.advance(STEPS[order.advance])
+
+    def _switch(self, order: SwitchOrder) -> Any:
+        self.session.switch(network=order.network, collector=order.collector)
+
+    def _shift(self, order: ShiftOrder) -> Any:
+        if order.open:
+            self.session.open_shift(order.place, order.route, order.direction)
+        else:
+            self.session.close_shift(order.place)
+
+    def _use_document(self, order: DocumentOrder) -> Any:
+        self.session.use_document(order.text)
+
+    def _reset(self, order: ResetOrder) -> Any:
+        self.session.reset(order.region)
+
+    def _start_storm(self, order: StormOrder) -> Any:
+        self.storm.start(order.seed, order.taps)
+
+    def _stop_storm(self, _order: Struct) -> Any:
+        self.storm.stop()
+
+    def _order(self, kind: type[T], act: Callable[[T], Any]) -> Handler:
+        async def take(request: Request) -> Response:
+            if _foreign(request):
+                return _problem(
+                    403, "this order does not come from the desk's own page", "Open the desk itself."
+                )
+            order = msgspec.json.decode(await _body(request), type=kind)
+            return _json(await run_in_threadpool(act, order) or {})
+
+        return take
+
+
+def _foreign(request: Request) -> bool:
+    """Whether a page of somebody else may have sent this."""
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    is_json = request.headers.get("content-type", "").partition(";")[0] == "application/json"
+    return (origin is not None and origin != own) or from_elsewhere or not is_json
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LONGEST_BODY:
+            raise msgspec.ValidationError("the order is too long")
+    return body
+
+
+def _kindly(handler: Handler) -> Handler:
+    """What cannot be done is told in a sentence with advice, as JSON."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except TerminalError as error:
+            return _problem(409, error.what, error.advice)
+        except (msgspec.MsgspecError, ValueError) as error:
+            return _problem(400, str(error), "Reload the page; it may be older than the desk.")
+
+    return answer
+
+
+def _problem(status: int, what: str, advice: str) -> Response:
+    return Response(
+        msgspec.json.encode({"problem": what, "advice": advice}), status, media_type="application/json"
+    )
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _download(text: str, name: str, kind: str) -> Response:
+    return PlainTextResponse(
+        text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+def transcript_of(session: DeskSession, masked: bool) -> str:
+    """Every tap of the session as a transcript file."""
+    with session.lock:
+        taps = tuple(entry.recorded for entry in session.taps)
+    shown = tuple(map(masked_tap, taps)) if masked else taps
+    return "".join(f"{line}\n" for line in lines_of(Transcript(masked, shown)))
+
+
+def _language(request: Request) -> str:
+    wanted = request.query_params.get("language", "")
+    return wanted if wanted in LANGUAGES else LANGUAGES[0]
+
+
+def _number(request: Request, name: str, otherwise: int = 0) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else otherwise

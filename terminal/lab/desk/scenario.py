@@ -1,0 +1,337 @@
+"""A session at the desk as a scenario file: one scenario for each card, played again by `terminal policy run`.
+
+A scenario knows decisions, not radio. A tap that was pulled off and left the card as it was decided nothing, so it
+becomes a comment; one whose commit the card did execute is the ride the card holds, whatever the passenger was told
+first. What was written is played at once, and what does not come out the same is said, in the file and to the user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from cardproto.resident.records.event import Event
+from cardproto.resident.records.rights import Rights
+from sim.desk.content import Holding
+from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
+from terminal.lab.desk.session import DeskRefused, DeskSession
+from terminal.lab.desk.tap import Entry
+from terminal.policy.policy import Policy
+from terminal.scenario.load import parse_scenarios
+from terminal.scenario.result import place_of, run
+from terminal.scenario.schema import SCENARIO_SCHEMA
+from terminal.tap_report import End
+from terminal.texts import N_, translator
+
+NAME: Final = "desk.toml"
+MISHAPS: Final = {
+    Mishap.TEAR_BEFORE: N_("the card was pulled before exchange {n}"),
+    Mishap.TEAR_AFTER: N_("the card was pulled after exchange {n}"),
+    Mishap.COMMIT_BEFORE: N_("the card was pulled before its commit"),
+    Mishap.COMMIT_AFTER: N_("the card was pulled as its commit ran"),
+    Mishap.SLOW: N_("the card answered slowly"),
+    Mishap.SILENT: N_("the card was silent at exchange {n}"),
+    Mishap.CORRUPT: N_("a bit of answer {n} was flipped"),
+    Mishap.ENDLESS: N_("from exchange {n} on there was always one more frame"),
+}
+_LOSES: Final = {
+    End.NOT_COMMITTED: "the card kept nothing of it",
+    End.UNRESOLVED: "the card kept nothing of it",
+    End.RECOVERED: "told again what the card already held, nothing new was decided",
+    End.NOTHING_WRITTEN: "no decision was made",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedScenario:
+    """`text` is the file. Of `taps` taps in it, those at `differing` places do not play as they went at the desk."""
+
+    text: str
+    taps: int
+    left_out: int
+    differing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A tap as a decision: what the card became and what was said."""
+
+    entry: Entry
+    message: str
+    accepted: bool
+    charge_minor: int
+    values: Mapping[str, int | str]
+    event: Event | None
+    flags: Sequence[str]
+
+
+def scenario_of(session: DeskSession) -> SavedScenario:
+    """Raises `DeskRefused` when no tap since the last change of the document came to a decision."""
+    with session.lock:
+        taps, policy, document = tuple(session.taps), session.town.policy, session.document
+    kept = [entry for entry in taps if entry.document == document]
+    told = {entry.number: _told(entry) for entry in kept}
+    decided = sum(one is not None for one in told.values())
+    if not decided:
+        raise DeskRefused(
+            "there is nothing to save: no tap came to a decision", "Tap a card that is in order first."
+        )
+    text = "\n".join(_file(kept, told, len(taps) - len(kept), policy)) + "\n"
+    differing = tuple(_differing(text, policy))
+    if differing:
+        text += "\n# Played by the runner, these do not come out as they did at the desk:\n"
+        text += "".join(f"# {line}\n" for line in differing)
+    return SavedScenario(text, decided, len(taps) - decided, differing)
+
+
+def mishap_words(disturbance: Disturbance, language: str = "en") -> str:
+    """What was done to the tap, empty for nothing."""
+    if disturbance.mishap not in MISHAPS:
+        return ""
+    words = translator(language).gettext(MISHAPS[disturbance.mishap])
+    return words.format(n=disturbance.exchange if disturbance.mishap in AT_EXCHANGE else "")
+
+
+def _differing(text: str, policy: Policy) -> Iterator[str]:
+    for result in run(parse_scenarios(text, NAME), policy):
+        for miss in result.misses:
+            for found in miss.differences:
+                where = place_of(result.number, miss.played)
+                yield f"{where}: {found.what}: {found.expected!r} at the desk, {found.got!r} here"
+
+
+def _told(entry: Entry) -> _Told | None:
+    """None when the tap left no decision behind."""
+    report, intent = entry.report, entry.intent
+    outcome = report.outcome
+    if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):
+        assert intent is not None, "whatever was written was intended first"
+        return _Told(
+            entry,
+            str(intent.message),
+            report.end is End.UNRESOLVED or outcome.accepted,
+            intent.charge_minor,
+            intent.values,
+            entry.after.event,
+            intent.flags,
+        )
+    if report.end is not End.NOTHING_WRITTEN or not report.reasons or report.before is None:
+        return None
+    flags = next((getattr(row.record, "flags", ()) for row in reversed(entry.journal)), ())
+    return _Told(
+        entry,
+        outcome.message.value,
+        outcome.accepted,
+        outcome.charge_minor,
+        outcome.values,
+        None,
+        flags,
+    )
+
+
+def _written(entry: Entry) -> bool:
+    event = entry.after.event
+    return event is not None and (event.terminal, event.sequence) == (
+        entry.place.number,
+        entry.report.sequence,
+    )
+
+
+def _file(
+    taps: Sequence[Entry], told: Mapping[int, _Told | None], earlier: int, policy: Policy
+) -> Iterator[str]:
+    header = policy.document.header
+    cards = list(dict.fromkeys(entry.card.face.name for entry in taps))
+    yield f"# Saved at the desk, under {header.id} version {header.version}. Play it again:"
+    yield f"#     terminal policy run {header.id} {NAME}"
+    yield "# A document edited at the desk is not the bundled one: give its file instead of its name."
+    if earlier:
+        yield f"# {earlier} taps before the document was changed are left out: a scenario has one document."
+    yield f"schema = {SCENARIO_SCHEMA}"
+    yield f"region = {_toml(header.id)}"
+    yield f"about = {_toml(f'A session at the desk: {len(taps)} taps of {len(cards)} cards')}"
+    for name in cards:
+        own = [entry for entry in taps if entry.card.face.name == name]
+        yield ""
+        if any(told[entry.number] for entry in own):
+            yield from _scenario(own, told, policy)
+        else:
+            yield f"# {name}: no tap of it came to a decision, so there is no scenario."
+            for entry in own:
+                yield f"# {_comment(entry, policy)}"
+
+
+def _scenario(taps: Sequence[Entry], told: Mapping[int, _Told | None], policy: Policy) -> Iterator[str]:
+    face = taps[0].card.face
+    yield "[[scenarios]]"
+    yield f"name = {_toml(f'{face.name}, {len(taps)} taps at the desk')}"
+    yield f"rider = {_toml(face.title.en)}"
+    yield ""
+    yield "[scenarios.card]"
+    first = next(entry for entry in taps if told[entry.number])
+    for key, value in _card(first, policy).items():
+        yield f"{key} = {_toml(value)}"
+    for entry in taps:
+        one = told[entry.number]
+        yield ""
+        if one is None:
+            yield f"# {_comment(entry, policy)}"
+        else:
+            yield from _tap(one, policy)
+
+
+def _comment(entry: Entry, policy: Policy) -> str:
+    """One line for what a scenario cannot express."""
+    when = entry.report.at.astimezone(policy.zone)
+    done = mishap_words(entry.disturbance)
+    why = _LOSES.get(entry.report.end, "")
+    said = f"the passenger saw {entry.report.outcome.message.value}"
+    words = "; ".join(part for part in (done, said, why) if part)
+    return f"{when:%H:%M:%S} at {entry.place.number} ({entry.place.profile}): {_one_line(words)}"
+
+
+def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
+    """The card as the first tap found it, from its own memory."""
+    holding = entry.before
+    assert holding.rights is not None, "a decision was made from it"
+    rights = holding.rights
+    region = policy.document.header.region
+    card: dict[str, Any] = {
+        "balance_minor": 0 if holding.event is None else holding.event.balance_after_minor,
+        "valid_from": rights.valid_from,
+        "valid_to": rights.valid_to,
+        "issued_on": rights.issued_on,
+        "region": None if rights.region == region else rights.region,
+        "blocked": rights.blocked or None,
+        "inactive": rights.inactive or None,
+        "deny_listed": _denied(entry) or None,
+        "concessions": _concessions(rights),
+        "contracts": _contracts(rights),
+        "last": _last(holding, policy),
+    }
+    return {key: value for key, value in card.items() if value is not None}
+
+
+def _denied(entry: Entry) -> bool:
+    """The trail of a card on the list says so; another list than the laboratory's there is not."""
+    return any("local block" in reason.effect for reason in entry.report.reasons)
+
+
+def _concessions(rights: Rights) -> list[dict[str, Any]] | None:
+    return [
+        {
+            "code": right.code,
+            "parameter": right.parameter,
+            "valid_from": right.valid_from,
+            "valid_to": right.valid_to,
+        }
+        for right in rights.concessions
+        if right is not None
+    ] or None
+
+
+def _contracts(rights: Rights) -> list[dict[str, Any]] | None:
+    return [
+        {
+            "product": right.product,
+            "valid_from": right.valid_from,
+            "valid_to": right.valid_to,
+            "trips": right.trips,
+        }
+        for right in rights.contracts
+        if right is not None
+    ] or None
+
+
+def _last(holding: Holding, policy: Policy) -> dict[str, Any] | None:
+    event = holding.event
+    if event is None:
+        return None
+    ours = event.counter_layout == policy.document.counters.layout
+    last: dict[str, Any] = {
+        "at": event.at,
+        "event": event.kind.name.lower(),
+        "terminal": max(1, event.terminal),
+        "route": event.route,
+        "direction": event.direction,
+        "amount_minor": event.amount_minor,
+        "paid_by": event.paid_by.name.lower(),
+        "journey_age_s": event.journey_age_s,
+        "transfers": event.transfers,
+        "meals": _meals(event, policy),
+        "counters": _counters(event, policy) if ours else {},
+    }
+    return {key: value for key, value in last.items() if value is not None}
+
+
+def _tap(told: _Told, policy: Policy) -> Iterator[str]:
+    entry = told.entry
+    shift = entry.shift
+    yield "[[scenarios.taps]]"
+    yield f"at = {_toml(entry.report.at.astimezone(policy.zone))}"
+    yield f"profile = {_toml(entry.place.profile)}"
+    yield f"terminal = {entry.place.number}"
+    yield f"route = {shift.route if shift else 0}"
+    yield f"direction = {shift.direction if shift else 0}"
+    if shift is None:
+        yield "shift_open = false"
+    yield f"expect = {_toml(_expect(told, policy))}"
+    done = mishap_words(entry.disturbance)
+    if done and entry.report.end is End.UNRESOLVED:
+        yield f"note = {_toml(_one_line(f'{done}: asked to tap again, but the card held it'))}"
+    elif done:
+        yield f"note = {_toml(_one_line(done))}"
+
+
+def _expect(told: _Told, policy: Policy) -> dict[str, Any]:
+    event = told.event
+    before = told.entry.before.event
+    balance = event or before
+    expect: dict[str, Any] = {
+        "message": told.message,
+        "charge_minor": told.charge_minor,
+        "accepted": told.accepted,
+        "balance_minor": None if balance is None else balance.balance_after_minor,
+        "written": event is not None,
+        "paid_by": None if event is None else event.paid_by.name.lower(),
+        "transfers": None if event is None else event.transfers,
+        "meals": None if event is None else _meals(event, policy),
+        "counters": None if event is None else _counters(event, policy),
+        "values": dict(told.values) or None,
+        "reasons": [reason.rule for reason in told.entry.report.reasons] or None,
+        "flags": list(told.flags) or None,
+    }
+    return {key: value for key, value in expect.items() if value is not None}
+
+
+def _meals(event: Event, policy: Policy) -> list[str]:
+    return [kind.id for kind in policy.document.meals.kinds if event.meals >> kind.bit & 1]
+
+
+def _counters(event: Event, policy: Policy) -> dict[str, int]:
+    return {counter.name: counter.read(event.counters) for counter in policy.counters}
+
+
+def _toml(value: object) -> str:
+    """One value as TOML; texts are escaped as JSON, which TOML's basic strings are a superset of."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, date):
+        return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value.isoformat()
+    assert isinstance(value, (bool, int, str)), f"{type(value).__name__} is not part of a scenario"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and all(character.isalnum() or character in "_-" for character in name)
+    return name if bare and name else json.dumps(name, ensure_ascii=False)
+
+
+def _one_line(words: str) -> str:
+    return "".join(character for character in words if character.isprintable())[:200]

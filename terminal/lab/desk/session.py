@@ -1,0 +1,224 @@
+"""The desk at work: every button of the page is one method here, and every page looks at the same desk.
+
+Methods may be called from any thread; one at a time runs. What changed is told once by `changed`, which must not
+block; whoever wants to know more asks.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sim.desk.disturbance import Disturbance
+from sim.desk.trace import Traced
+from terminal.errors import RegionDocumentError, TerminalError
+from terminal.lab.desk.tap import Entry, take
+from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
+from terminal.lab.desk.wire import Wire
+from terminal.shift import close_shift, open_shift
+
+MOST_TAPS: Final = 5_000
+"""A session holds all its taps in memory; whoever wants more starts a new one."""
+LONGEST_STEP: Final = timedelta(days=400)
+
+
+class DeskRefused(TerminalError):
+    """The desk cannot do that."""
+
+
+@dataclass(slots=True)
+class DeskSession:
+    """`folder` gets one subfolder for each reset. `changed` and `signal` may be set after construction."""
+
+    folder: Path
+    region: str = "demo"
+    seed: int = 1
+    collector: bool = True
+    changed: Callable[[], None] = lambda: None
+    signal: Signal = lambda _place, _outcome: None
+    number: int = 0
+    """Which session of this desk it is; counted from 1."""
+    epoch: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells this desk from one that ran before it at the same address."""
+    document: int = 0
+    """How many times the region document was replaced in this session."""
+    document_problem: tuple[str, str] | None = None
+    taps: list[Entry] = field(default_factory=list)
+    trace: list[tuple[int, Traced]] = field(default_factory=list)
+    """Every exchange of the session with the number of its tap."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _town: DeskTown | None = None
+    _wire: Wire | None = None
+
+    @property
+    def town(self) -> DeskTown:
+        """Raises `DeskRefused` before `reset` and after `close`."""
+        if self._town is None:
+            raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
+        return self._town
+
+    @property
+    def wire(self) -> Wire:
+        """Raises `DeskRefused` before `reset` and after `close`."""
+        if self._wire is None:
+            raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
+        return self._wire
+
+    @property
+    def name(self) -> str:
+        """A page that sees another name than before has to start afresh."""
+        return f"{self.epoch}.{self.number}"
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held by whoever reads several things that must fit together."""
+        return self._lock
+
+    def reset(self, region: str | None = None) -> None:
+        """New cards, new journals, the clock back to the morning; raises `RegionDocumentError` and keeps the old."""
+        with self._lock:
+            wanted = self.region if region is None else self._known(region)
+            folder = self._next_folder()
+            town = open_desk_town(folder, wanted, self.seed, self._told)
+            self._leave()
+            self._town, self.region = town, wanted
+            self.number += 1
+            self.document, self.document_problem = 0, None
+            self.taps, self.trace = [], []
+            self._wire = Wire(town, self._changed, collector=self.collector)
+        self.changed()
+
+    def close(self) -> None:
+        """End terminals, wire and collector."""
+        with self._lock:
+            self._leave()
+
+    def tap(self, card: str, place: str, disturbance: Disturbance) -> Entry:
+        """One card on one terminal; raises `DeskRefused` for what is not on the desk."""
+        with self._lock:
+            laid = self.town.shelf.get(card)
+            if laid is None:
+                raise DeskRefused(f"there is no card {card!r}", "Take one from the shelf.")
+            if len(self.taps) >= MOST_TAPS:
+                raise DeskRefused(f"this session has {MOST_TAPS} taps", "Save it and reset the desk.")
+            entry = take(
+                self.town,
+                self._place(place),
+                laid,
+                disturbance,
+                len(self.taps) + 1,
+                self.document,
+                len(self.trace),
+            )
+            self.taps.append(entry)
+            self.trace.extend((entry.number, row) for row in entry.rows)
+        self.wire.wake()
+        self.changed()
+        return entry
+
+    def set_clock(self, moment: datetime) -> None:
+        """It is `moment` now, also back; without an offset the region's own time. Raises `DeskRefused`."""
+        with self._lock:
+            zone = self.town.policy.zone
+            wanted = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+            if abs(wanted - self.town.clock.now()) > LONGEST_STEP:
+                raise DeskRefused(
+                    "the clock would jump by more than a year", "Choose a nearer day, or another region."
+                )
+            self.town.clock.set(wanted)
+        self.changed()
+
+    def advance(self, step: timedelta) -> None:
+        """Let time pass. Raises `DeskRefused`."""
+        with self._lock:
+            if not timedelta() <= step <= LONGEST_STEP:
+                raise DeskRefused(f"time cannot pass by {step}", "Set the clock instead.")
+            self.town.clock.advance(step.total_seconds())
+        self.changed()
+
+    def switch(self, *, network: bool | None = None, collector: bool | None = None) -> None:
+        """Plug the network in or out, start or stop the collector."""
+        with self._lock:
+            wire = self.wire
+            wire.network = wire.network if network is None else network
+            wire.wanted = wire.wanted if collector is None else collector
+        wire.wake()
+        self.changed()
+
+    def open_shift(self, place: str, route: int, direction: int) -> None:
+        """Open a shift, or end the open one and begin another on this route. Raises `DeskRefused`."""
+        if not (0 <= route <= 0x7FFF and direction in (0, 1)):
+            raise DeskRefused("there is no such route", "Routes go from 0 to 32767, directions are 0 and 1.")
+        with self._lock:
+            where = self._place(place)
+            journal, now = self.town.terminals[where.key].journal, self.town.clock.now()
+            if journal.open_shift is not None:
+                close_shift(journal, now)
+            open_shift(journal, now, OPERATOR, where.profile, route, direction)
+        self.wire.wake()
+        self.changed()
+
+    def close_shift(self, place: str) -> None:
+        """End the open shift; raises `JournalError` when none is open."""
+        with self._lock:
+            close_shift(self.town.terminals[self._place(place).key].journal, self.town.clock.now())
+        self.wire.wake()
+        self.changed()
+
+    def use_document(self, text: str | None = None) -> None:
+        """Restart the terminals with `text`, or with what the document's file says now.
+
+        Raises `RegionDocumentError`; the document in force then stays, and `document_problem` says what is wrong.
+        """
+        with self._lock, self.wire.turn:
+            try:
+                found = self.town.document_path.read_text("utf-8") if text is None else text
+                self.town.use_document(found, random.Random(self.seed + self.document + 1).randbytes)  # noqa: S311
+            except RegionDocumentError as error:
+                self.document_problem = error.what, error.advice
+                self.changed()
+                raise
+            self.document += 1
+            self.document_problem = None
+        self.changed()
+
+    def entry(self, number: int) -> Entry:
+        """Tap `number`; raises `DeskRefused`."""
+        if not 1 <= number <= len(self.taps):
+            raise DeskRefused(f"there is no tap {number}", f"There are {len(self.taps)}.")
+        return self.taps[number - 1]
+
+    def _changed(self) -> None:
+        self.changed()
+
+    def _told(self, place: str, outcome: object) -> None:
+        self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
+
+    def _place(self, key: str) -> Place:
+        for place in PLACES:
+            if place.key == key:
+                return place
+        raise DeskRefused(f"there is no terminal {key!r}", "Tap one of those on the desk.")
+
+    def _known(self, region: str) -> str:
+        if region not in (*region_names(), self.region):
+            raise DeskRefused(f"there is no region {region!r}", "Choose one of those listed.")
+        return region
+
+    def _next_folder(self) -> Path:
+        taken = [int(path.name.removeprefix("session-")) for path in self.folder.glob("session-*")]
+        return self.folder / f"session-{max(taken, default=0) + 1}"
+
+    def _leave(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        if self._town is not None:
+            self._town.close()
+            self._town = None

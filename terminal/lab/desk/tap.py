@@ -1,0 +1,135 @@
+"""One tap at the desk: the card, the terminal and what went wrong, with everything worth looking at afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sim.desk.content import Change, Holding, changes, holding_of, lines_of
+from sim.desk.disturbance import Disturbance
+from sim.desk.shelf import Laid
+from sim.desk.trace import Listener, Traced, traced
+from sim.lab_keys import load_lab_keys
+from sim.transcript import RecordedTap
+from sim.transcript_view import Keyring
+from terminal.decision.outcome import Outcome
+from terminal.journal.reader import Row
+from terminal.journal.records import Intent, ShiftOpened
+from terminal.lab.desk.town import DeskTown, Place
+from terminal.policy.policy import Policy
+from terminal.tap import take_tap
+from terminal.tap_report import TapReport
+
+PAUSE_S: Final = 1.0
+"""What passes between two taps at the least: somebody has to bring the next card."""
+NEW_ROWS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tap that has ended. `document` counts the documents used so far in the session; `exchange` is where its
+    exchanges begin in the session's trace.
+    """
+
+    number: int
+    place: Place
+    card: Laid
+    disturbance: Disturbance
+    at: datetime
+    shift: ShiftOpened | None
+    document: int
+    report: TapReport
+    before: Holding
+    after: Holding
+    changes: tuple[Change, ...]
+    recorded: RecordedTap
+    rows: tuple[Traced, ...]
+    journal: tuple[Row, ...]
+    air_ms: float
+    exchange: int
+
+    @property
+    def intent(self) -> Intent | None:
+        """What the terminal meant to do, if it meant to write."""
+        for row in self.journal:
+            record = row.record
+            if isinstance(record, Intent):
+                return record
+        return None
+
+
+@dataclass(slots=True)
+class Passenger:
+    """What was told at one place during a tap."""
+
+    told: list[Outcome] = field(default_factory=list)
+
+
+def take(
+    town: DeskTown,
+    place: Place,
+    laid: Laid,
+    disturbance: Disturbance,
+    number: int,
+    document: int,
+    exchange: int,
+) -> Entry:
+    """Present the card, let the terminal do its work, take it away. Raises `JournalError` as `take_tap` does."""
+    town.clock.advance(PAUSE_S)
+    terminal, reader = town.terminals[place.key], town.readers[place.key]
+    head, before, at = terminal.journal.head.sequence, holding_of(laid.card), town.clock.now()
+    reader.present(laid.card, disturbance.plan())
+    connection = reader.wait_for_card(0)
+    assert connection is not None, "a card has just been presented"
+    listener = Listener(disturbance.around(connection, reader.remove), town.clock)
+    try:
+        report = take_tap(listener, terminal)
+    finally:
+        air_ms = 0.0 if reader.last is None else reader.last.air_ms
+        reader.release()
+        reader.remove()
+    recorded, after = listener.recorded(number), holding_of(laid.card)
+    return Entry(
+        number=number,
+        place=place,
+        card=laid,
+        disturbance=disturbance,
+        at=at,
+        shift=terminal.journal.open_shift,
+        document=document,
+        report=report,
+        before=before,
+        after=after,
+        changes=tuple(difference(before, after, town.policy)),
+        recorded=recorded,
+        rows=tuple(read(recorded, laid, before, town)),
+        journal=tuple(terminal.journal.rows(head, NEW_ROWS)),
+        air_ms=air_ms,
+        exchange=exchange,
+    )
+
+
+def read(recorded: RecordedTap, laid: Laid, holding: Holding, town: DeskTown) -> list[Traced]:
+    """The tap's exchanges, deciphered with the laboratory's keys and masked where D-05 says so."""
+    keyring = Keyring(load_lab_keys(), town.policy.document.header.region, laid.card.uid)
+    secrets = (laid.card.uid, *(() if holding.rights is None else (holding.rights.pseudonym,)))
+    return traced(recorded, keyring, town.air, secrets)
+
+
+def difference(before: Holding, after: Holding, policy: Policy) -> list[Change]:
+    """The card line by line, counters by the names the region document gives them."""
+
+    def named(counters: int) -> dict[str, int]:
+        return {counter.name.replace("_", " "): counter.read(counters) for counter in policy.counters}
+
+    return changes(list(lines_of(before, named)), list(lines_of(after, named)))
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """A journal record for people: bytes as hexadecimal, the proof as a count, nothing that is empty."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    if "proof" in fields:
+        fields["proof"] = f"{len(fields['proof'])} card commands"
+    shown = {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
+    return {name: value for name, value in shown.items() if value not in ("", (), [], {}, None)}

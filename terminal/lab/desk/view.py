@@ -1,0 +1,200 @@
+"""What the desk's pages are told, as JSON values: the whole desk, one tap, a stretch of the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Final
+
+from cardproto.resident.records.rights import Rights
+from sim.desk.content import holding_of
+from sim.desk.shelf import Laid
+from sim.desk.trace import Traced, waterfall
+from terminal.journal.journal import Journal
+from terminal.journal.reader import Row
+from terminal.lab.desk.scenario import mishap_words
+from terminal.lab.desk.session import DeskSession
+from terminal.lab.desk.tap import Entry, fields_of
+from terminal.lab.desk.town import PLACES, Place, region_names
+from terminal.messages import colour, text
+from terminal.policy.policy import Policy
+from terminal.scenario.words import step
+from terminal.tap_report import End
+from terminal.texts import translator
+
+ROWS_SHOWN: Final = 40
+TAPS_SHOWN: Final = 200
+UNCERTAIN: Final = (End.UNRESOLVED, End.NOT_COMMITTED)
+
+
+def desk_as_json(session: DeskSession, language: str, after: int = 0) -> dict[str, Any]:
+    """Everything a page shows around a tap; of the taps only the newest after number `after`."""
+    with session.lock:
+        town, wire = session.town, session.wire
+        header, zone = town.policy.document.header, town.policy.zone
+        taps = session.taps[max(after, len(session.taps) - TAPS_SHOWN) :]
+        return {
+            "session": session.name,
+            "region": session.region,
+            "regions": region_names(),
+            "document": {
+                "id": header.id,
+                "version": header.version,
+                "changes": session.document,
+                "path": str(town.document_path),
+                "problem": session.document_problem,
+            },
+            "clock": town.clock.now().astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S"),
+            "zone": town.clock.now().astimezone(zone).tzname(),
+            "network": wire.network,
+            "collector": {"wanted": wire.wanted, "up": wire.up, "problem": wire.problem},
+            "report": wire.collector_report,
+            "places": [_place(session, place, language) for place in PLACES],
+            "cards": [card_as_json(laid, language) for laid in town.shelf.values()],
+            "taps": [tap_line(entry, language, town.policy) for entry in taps],
+            "taps_total": len(session.taps),
+            "trace_total": len(session.trace),
+        }
+
+
+def card_as_json(laid: Laid, language: str) -> dict[str, Any]:
+    """A card as it lies on the shelf now."""
+    held = holding_of(laid.card)
+    title = laid.face.title
+    return {
+        "name": laid.face.name,
+        "group": laid.face.group.value,
+        "title": title.ru if language == "ru" else title.en,
+        "chip": laid.face.chip,
+        "balance_minor": held.purse_minor if held.rights is not None else None,
+        "flags": [] if held.rights is None else _flags(held.rights),
+        "uid": held.uid.hex().upper()[-4:],
+    }
+
+
+def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
+    """A tap in one line."""
+    report = entry.report
+    outcome = report.outcome
+    title = entry.card.face.title
+    return {
+        "number": entry.number,
+        "at": report.at.astimezone(policy.zone).strftime("%H:%M:%S"),
+        "place": entry.place.key,
+        "card": entry.card.face.name,
+        "title": title.ru if language == "ru" else title.en,
+        "message": outcome.message.value,
+        "text": text(outcome.message, language, outcome.values),
+        "colour": colour(outcome.message).value,
+        "charge_minor": outcome.charge_minor,
+        "end": report.end.value,
+        "mishap": mishap_words(entry.disturbance, language),
+        "exchange": entry.exchange,
+        "exchanges": len(entry.rows),
+    }
+
+
+def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) -> dict[str, Any]:
+    """A tap with everything that is known of it."""
+    report = entry.report
+    say = translator(language).gettext
+    reasons = [_reason(reason.rule, step(reason, language)) for reason in report.reasons]
+    return {
+        **tap_line(entry, language, policy),
+        "operator": report.operator,
+        "air_ms": round(entry.air_ms, 1),
+        "on_air": sum(1 for row in entry.rows if row.number),
+        "apdu_bytes": report.apdu_bytes,
+        "sequence": report.sequence,
+        "before_minor": entry.before.purse_minor,
+        "after_minor": entry.after.purse_minor,
+        "reasons": reasons,
+        "changes": [
+            {
+                "part": say(c.part),
+                "name": say(c.name),
+                "before": c.before,
+                "after": c.after,
+                "changed": c.changed,
+            }
+            for c in entry.changes
+        ],
+        "journal": [row_as_json(row, acknowledged) for row in entry.journal],
+        "waterfall": waterfall(entry.rows, f"{entry.card.face.name}: {entry.air_ms:.0f} ms"),
+    }
+
+
+def trace_as_json(session: DeskSession, start: int, count: int) -> list[dict[str, Any]]:
+    """Exchanges `start` (from 0) and on."""
+    with session.lock:
+        stretch = list(islice(session.trace, start, start + count))
+    return [_exchange(number, row) for number, row in stretch]
+
+
+def row_as_json(row: Row, acknowledged: int) -> dict[str, Any]:
+    """A journal row for people."""
+    fields: Mapping[str, Any] = fields_of(row.record)
+    return {
+        "sequence": row.sequence,
+        "kind": type(row.record).__name__,
+        "hash": row.hash.hex()[:12],
+        "sent": row.sequence <= acknowledged,
+        "fields": {name: str(value) for name, value in fields.items()},
+    }
+
+
+def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:
+    """The newest rows of a terminal and how far they were acknowledged."""
+    with session.lock:
+        journal = session.town.terminals[place].journal
+        head, acknowledged = journal.head.sequence, journal.acknowledged_through
+        rows = journal.rows(max(0, head - ROWS_SHOWN), ROWS_SHOWN)
+    return {
+        "head": head,
+        "acknowledged": acknowledged,
+        "rows": [row_as_json(row, acknowledged) for row in reversed(rows)],
+    }
+
+
+def _place(session: DeskSession, place: Place, language: str) -> dict[str, Any]:
+    journal: Journal = session.town.terminals[place.key].journal
+    shift = journal.open_shift
+    return {
+        "key": place.key,
+        "number": place.number,
+        "profile": place.profile,
+        "title": place.title[1] if language == "ru" else place.title[0],
+        "shift": None
+        if shift is None
+        else {"shift": shift.shift, "route": shift.route, "direction": shift.direction},
+        "head": journal.head.sequence,
+        "acknowledged": journal.acknowledged_through,
+        "unsent": journal.unsent,
+        "unresolved": len(journal.open_intents()),
+    }
+
+
+def _exchange(tap: int, row: Traced) -> dict[str, Any]:
+    return {
+        "tap": tap,
+        "number": row.number,
+        "name": row.name,
+        "status": row.status,
+        "mode": row.mode,
+        "verified": row.verified,
+        "session": row.session,
+        "content": row.content,
+        "command": row.command,
+        "answer": row.answer,
+        "lost": row.lost,
+        "sent_ms": row.sent_ms,
+        "took_ms": row.took_ms,
+    }
+
+
+def _reason(rule: str, words: str) -> dict[str, str]:
+    return {"rule": rule, "words": words.removeprefix(rule).lstrip()}
+
+
+def _flags(rights: Rights) -> list[str]:
+    return [name for name in ("blocked", "inactive") if getattr(rights, name)]

@@ -1,0 +1,169 @@
+"""Did anything get lost? Asked of the cards' memories and of the collector's records, never of a terminal's beliefs.
+
+Terminals contribute one thing only: which records they reported as durable, because that is a promise to be kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from terminal.collector.reconcile import Reconciliation, reconcile
+from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
+from terminal.lab.stress.checkers.digest import Digest
+from terminal.lab.stress.faults.plan import Kind
+from terminal.lab.stress.world import StormTown
+from terminal.lab.world import purse_minor
+
+TapId = tuple[int, int]
+EXPECTED_ALARMS: Final = {
+    AlarmKind.BAD_SIGNATURE: frozenset[Kind](),
+    # A batch held up on its way looks like a clock that is behind.
+    AlarmKind.CLOCK: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK, Kind.DELAYED)),
+    # A card remembers the meals of one day: a counter whose clock is another day makes it forget.
+    AlarmKind.DUPLICATE_ENTITLEMENT: frozenset((Kind.CLOCK_FORWARD, Kind.CLOCK_BACK)),
+}
+"""Alarms that the storm may raise, each after one of these faults; without faults at any time."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """Totals of one town or of many. `problems` says what each count is about."""
+
+    taps: int = 0
+    granted: int = 0
+    restarts: int = 0
+    records: int = 0
+    rides: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    money_mismatch_minor: int = 0
+    unresolved_open: int = 0
+    unresolved_settled: int = 0
+    charged_minor: int = 0
+    faults_injected: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    digests: list[tuple[int, Digest]] = field(default_factory=list)
+    """Of each town, with its seed, where one was asked for."""
+
+    @property
+    def sound(self) -> bool:
+        return not (
+            self.problems or self.lost or self.duplicated or self.money_mismatch_minor or self.unresolved_open
+        )
+
+    def add(self, other: Findings) -> None:
+        for name in self.__slots__:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, ours + theirs)
+
+
+def check(town: StormTown) -> Findings:
+    """After `settle_down`: compare every card with the collector, and every promise with what it holds."""
+    found = Findings(
+        taps=town.count.taps,
+        granted=town.count.granted,
+        restarts=town.count.restarts,
+        faults_injected=Counter({str(kind): n for kind, n in town.count.faults.items()}),
+    )
+    held = {(row.terminal, row.sequence): parse_record(row.body) for row in town.store.records()}
+    found.records = len(held)
+    books = reconcile(town.store.records(), town.registry)
+    _promises(town, held, found)
+    _rides(town, held, found)
+    _money(town, books, found)
+    _books(town, books, found)
+    _alarms(town, books, found)
+    return found
+
+
+def _promises(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+    for post in town.posts:
+        for sequence, record in post.journal.promised.items():
+            if held.get((post.number, sequence)) != record:
+                found.lost += 1
+                found.problems.append(f"row {sequence} of terminal {post.number} was durable and is not held")
+        found.duplicated += post.journal.reused
+        if post.journal.reused:
+            found.problems.append(f"terminal {post.number} used a sequence number twice")
+        count = sum(terminal == post.number for terminal, _ in held)
+        if count != post.journal.head.sequence:
+            found.lost += 1
+            found.problems.append(f"terminal {post.number}: {post.journal.head.sequence} rows, {count} held")
+
+
+def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> None:
+    on_cards: Counter[TapId] = Counter(tap for rider in town.riders for tap in rider.events)
+    found.rides = len(on_cards)
+    for tap, times in on_cards.items():
+        if times > 1:
+            found.duplicated += 1
+            found.problems.append(f"two cards carry tap {tap}")
+        if not isinstance(held.get(tap), Intent):
+            found.lost += 1
+            found.problems.append(f"a card carries tap {tap}, of which there is no record")
+    for tap in town.count.told - on_cards.keys():
+        found.lost += 1
+        found.problems.append(f"tap {tap} was let in and never charged")
+    for (terminal, sequence), record in held.items():
+        if isinstance(record, Committed) and (terminal, record.intent) not in on_cards:
+            found.duplicated += 1
+            found.problems.append(f"row {sequence} of {terminal} claims a ride no card holds")
+        if isinstance(record, NotCommitted) and (terminal, record.intent) in on_cards:
+            found.lost += 1
+            found.problems.append(f"row {sequence} of {terminal} denies a ride a card holds")
+    found.duplicated += len(town.count.charged_twice)
+    found.problems += town.count.charged_twice
+
+
+def _money(town: StormTown, books: Reconciliation, found: Findings) -> None:
+    """Purses before and after against the collector's sums: in all, and terminal by terminal."""
+    spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in town.riders)
+    found.charged_minor = books.total.charged_minor
+    found.money_mismatch_minor = abs(spent_minor - books.total.charged_minor)
+    by_terminal: Counter[int] = Counter()
+    for rider in town.riders:
+        for (terminal, _), amount_minor in rider.events.items():
+            by_terminal[terminal] += amount_minor
+    apart = sum(
+        abs(by_terminal[post.number] - books.terminals[post.number].charged_minor)
+        for post in town.posts
+        if post.number in books.terminals
+    )
+    found.money_mismatch_minor = max(found.money_mismatch_minor, apart)
+    if found.money_mismatch_minor:
+        found.problems.append(f"purses lost {spent_minor}, the collector sums {books.total.charged_minor}")
+    counted = books.total.tmv_verified + books.total.tmv_failed + books.total.tmv_unchecked
+    if counted != found.rides:
+        found.lost += max(0, found.rides - counted)
+        found.duplicated += max(0, counted - found.rides)
+        found.problems.append(f"the cards hold {found.rides} rides, the collector counts {counted}")
+
+
+def _books(town: StormTown, whole: Reconciliation, found: Findings) -> None:
+    """What the collector booked step by step, through its own crashes, is what all records add up to at once."""
+    while town.book(1_000):
+        pass
+    assert town.books is not None
+    booked = town.books.totals()
+    for terminal, totals in whole.terminals.items():
+        if booked.get(terminal) != totals:
+            minor = booked[terminal].charged_minor if terminal in booked else 0
+            found.money_mismatch_minor += abs(minor - totals.charged_minor)
+            found.problems.append(f"the books of terminal {terminal} are not what its records add up to")
+
+
+def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
+    found.unresolved_open = books.total.unresolved_open
+    found.unresolved_settled = books.total.unresolved_settled
+    if found.unresolved_open:
+        found.problems.append(f"{found.unresolved_open} taps stay unresolved although their cards came back")
+    alarms: list[Alarm | SeenAlarm] = [*books.findings, *town.store.alarms()]
+    for alarm in alarms:
+        causes = EXPECTED_ALARMS.get(AlarmKind(alarm.kind))
+        if causes is None or (causes and not causes & town.count.faults.keys()):
+            found.problems.append(
+                f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.detail}"
+            )

@@ -1,0 +1,246 @@
+"""A storm of any length: town after town, each from its own seed, in as many processes as asked for.
+
+A violation is played again with fewer and fewer steps until none can be left out, so that what remains is a story.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from terminal.commit.machine import IllegalStep
+from terminal.errors import ProfileError, TerminalError
+from terminal.lab.stress.checkers.check import Findings, check
+from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.faults.disk import available
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, Step
+from terminal.lab.stress.play import play
+from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
+TOWN_TAPS: Final = 4_000
+SHRINK_S: Final = 60.0
+TOLD_EVERY: Final = 100
+PUPILS_SHARE: Final = 5
+
+Progress = Callable[[int, int], None]
+"""`(taps, faults survived)` since the last call."""
+
+
+class Town(msgspec.Struct, frozen=True):
+    """What a town is built from; with its steps, all that a replay needs."""
+
+    seed: int
+    terminals: int = 8
+    cards: int = 40
+
+    @property
+    def riders(self) -> int:
+        return self.cards - self.pupils
+
+    @property
+    def pupils(self) -> int:
+        return max(1, self.cards // PUPILS_SHARE)
+
+    def plan(self, taps: int, faults: frozenset[Kind]) -> list[Step]:
+        buses, canteens = split_terminals(self.terminals)
+        return Planner(self.seed, buses, canteens, self.riders, self.pupils).plan(taps, faults)
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """What went wrong, and the shortest list of steps found that still goes wrong. It is its own replay file."""
+
+    town: Town
+    problems: list[str]
+    planned_steps: int
+    replay: list[Step]
+
+
+@dataclass(slots=True)
+class StormResult:
+    """All towns together; `violations` holds one entry for each town that was not sound."""
+
+    seed: int
+    towns: int = 0
+    findings: Findings = field(default_factory=Findings)
+    violations: list[Violation] = field(default_factory=list)
+    wall_s: float = 0.0
+    unavailable: tuple[str, ...] = ()
+    journals_in_memory: bool = False
+
+    @property
+    def digest(self) -> Digest | None:
+        """Of all towns; None when none was asked for, or a violation ended the storm at some town or other."""
+        return together(self.findings.digests) if self.findings.digests and not self.violations else None
+
+    def as_json(self) -> dict[str, Any]:
+        found, digest = self.findings, self.digest
+        return {
+            "seed": self.seed,
+            "taps": found.taps,
+            "granted": found.granted,
+            "rides_on_cards": found.rides,
+            "records": found.records,
+            "lost": found.lost,
+            "duplicated": found.duplicated,
+            "money_mismatch_minor": found.money_mismatch_minor,
+            "charged_minor": found.charged_minor,
+            "unresolved_open": found.unresolved_open,
+            "unresolved_settled": found.unresolved_settled,
+            "faults_injected": dict(sorted(found.faults_injected.items())),
+            "faults_total": found.faults_injected.total(),
+            "faults_unavailable": list(self.unavailable),
+            "restarts": found.restarts,
+            "towns": self.towns,
+            "journals_in_memory": self.journals_in_memory,
+            "taps_per_s": round(found.taps / self.wall_s, 1) if self.wall_s else 0.0,
+            "wall_s": round(self.wall_s, 1),
+            "violations": msgspec.to_builtins(self.violations),
+            **({"digest": digest.as_json()} if digest else {}),
+        }
+
+
+def play_town(
+    town: Town,
+    steps: Sequence[Step],
+    progress: Progress = lambda _taps, _faults: None,
+    folder: Path | None = None,
+    *,
+    digest: bool = False,
+) -> Findings:
+    """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too."""
+    told = Storm()
+
+    def on_step(count: Storm) -> None:
+        if count.taps - told.taps >= TOLD_EVERY:
+            faults = count.faults.total()
+            progress(count.taps - told.taps, faults - told.restarts)
+            told.taps, told.restarts = count.taps, faults
+
+    with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
+        try:
+            with open_storm_town(
+                Path(place), town.seed, town.terminals, town.riders, town.pupils, disks=available()
+            ) as opened:
+                listener = Listener(opened) if digest else None
+                play(opened, steps, on_step)
+                found = check(opened)
+                if listener:
+                    found.digests.append((town.seed, digest_of(opened, listener)))
+                progress(found.taps - told.taps, found.faults_injected.total() - told.restarts)
+                return found
+        except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
+            return Findings(taps=told.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"])
+
+
+def storm_folder() -> Path | None:
+    """A memory file system where there is one."""
+    return MEMORY if MEMORY.is_dir() else None
+
+
+def storm(
+    taps: int,
+    seed: int,
+    faults: frozenset[Kind],
+    progress: Progress,
+    *,
+    terminals: int = 8,
+    cards: int = 40,
+    jobs: int = 1,
+    shrink_s: float = SHRINK_S,
+    digest: bool = False,
+) -> StormResult:
+    """Play `taps` presentations or a few more; stop early at the first violation."""
+    started = time.monotonic()
+    unavailable = () if available() else tuple(sorted(faults & NEEDS_APSW))
+    result = StormResult(seed, unavailable=unavailable, journals_in_memory=storm_folder() is not None)
+    faults -= frozenset(unavailable)
+    for town, planned, found in _towns(
+        taps, seed, faults, progress, Town(seed, terminals, cards), jobs, digest=digest
+    ):
+        result.towns += 1
+        result.findings.add(found)
+        if not found.sound:
+            steps = town.plan(planned, faults)
+            result.violations.append(shrink(town, steps, found, shrink_s))
+            break
+    result.wall_s = time.monotonic() - started
+    return result
+
+
+def _towns(
+    taps: int, seed: int, faults: frozenset[Kind], progress: Progress, like: Town, jobs: int, *, digest: bool
+) -> Iterator[tuple[Town, int, Findings]]:
+    plans = [
+        (msgspec.structs.replace(like, seed=seed * 1_000_003 + number), min(TOWN_TAPS, taps - first))
+        for number, first in enumerate(range(0, taps, TOWN_TAPS))
+    ]
+    if jobs <= 1:
+        for town, planned in plans:
+            yield town, planned, play_town(town, town.plan(planned, faults), progress, digest=digest)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
+        running: dict[Future[Findings], tuple[Town, int]] = {}
+        waiting = iter(plans)
+        while True:
+            for town, planned in waiting:
+                play_one = partial(_play_planned, town, planned, faults, digest=digest)
+                running[pool.submit(play_one)] = town, planned
+                if len(running) > jobs:
+                    break
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                town, planned = running.pop(done)
+                found = done.result()
+                progress(found.taps, found.faults_injected.total())
+                yield town, planned, found
+
+
+def _play_planned(town: Town, planned: int, faults: frozenset[Kind], *, digest: bool) -> Findings:
+    return play_town(town, town.plan(planned, faults), digest=digest)
+
+
+def shrink(town: Town, steps: list[Step], found: Findings, limit_s: float = SHRINK_S) -> Violation:
+    """Delta debugging: leave out ever smaller pieces while the town still ends badly, for at most `limit_s`."""
+    until, best = time.monotonic() + limit_s, list(steps)
+    pieces = 2
+    while len(best) > 1 and time.monotonic() < until:
+        size = -(-len(best) // pieces)
+        for start in range(0, len(best), size):
+            fewer = best[:start] + best[start + size :]
+            if fewer and time.monotonic() < until:
+                again = play_town(town, fewer)
+                if not again.sound:
+                    best, found, pieces = fewer, again, max(2, pieces - 1)
+                    break
+        else:
+            if size == 1:
+                break
+            pieces = min(len(best), pieces * 2)
+    return Violation(town, _why(found), len(steps), best)
+
+
+def _why(found: Findings) -> list[str]:
+    counts = f"lost {found.lost}, duplicated {found.duplicated}, money {found.money_mismatch_minor}"
+    return [f"{counts}, unresolved {found.unresolved_open}", *found.problems[:10]]
+
+
+def load_replay(path: Path) -> Violation:
+    """A violation written by an earlier storm; raises `ProfileError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Violation)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ProfileError(
+            f"{path} is no replay: {error}", "Give one entry of `violations` of a storm."
+        ) from error

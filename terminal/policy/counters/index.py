@@ -1,0 +1,103 @@
+"""The counters of a region document, placed in the 56 bits of an event and grouped by when they begin again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+
+from terminal.policy.base import Weekday
+from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
+
+_BY_DATE = (
+    Period.SERVICE_DAY,
+    Period.SERVICE_WEEK,
+    Period.SERVICE_MONTH,
+    Period.HALF_YEAR,
+    Period.YEAR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One counter inside the 56 bits of an event."""
+
+    name: str
+    shift: int
+    mask: int
+    period: Period
+    unit_minor: int = 1
+
+    def read(self, counters: int) -> int:
+        """Its value in `counters`."""
+        return counters >> self.shift & self.mask
+
+    def write(self, counters: int, value: int) -> int:
+        """`counters` with this one set to `value`, which stays at the largest that fits."""
+        fits = value if value < self.mask else self.mask
+        return counters & ~(self.mask << self.shift) | fits << self.shift
+
+
+@dataclass(frozen=True, slots=True)
+class CardCounters:
+    """All counters of one layout. `server` are those the card has no bits for (O-04)."""
+
+    layout: int
+    by_name: Mapping[str, Counter]
+    contracts: tuple[Counter, ...]
+    journey: Counter | None
+    server: frozenset[str]
+    kept_by_period: Mapping[Period, int]
+    """For each period that begins anew with a date: the bits of all *other* counters."""
+    kept_by_journey: int
+    """The bits that stay when no journey is open."""
+    week_offset: int
+
+    @classmethod
+    def of(cls, counters: Counters) -> CardCounters:
+        """Place the slots from the most significant bit downwards."""
+        placed: dict[str, Counter] = {}
+        free = COUNTER_BITS
+        for slot in counters.slots:
+            free -= slot.bits
+            placed[slot.name] = Counter(slot.name, free, (1 << slot.bits) - 1, slot.period, slot.unit_minor)
+        used = {slot.period for slot in counters.slots}
+        return cls(
+            layout=counters.layout,
+            by_name=MappingProxyType(placed),
+            contracts=tuple(placed[name] for name in counters.contracts),
+            journey=None if counters.journey is None else placed[counters.journey],
+            server=frozenset(counter.name for counter in counters.server),
+            kept_by_period=MappingProxyType(
+                {period: _others(placed, period) for period in _BY_DATE if period in used}
+            ),
+            kept_by_journey=_others(placed, Period.JOURNEY),
+            week_offset=tuple(Weekday).index(counters.week_starts),
+        )
+
+    def carried_over(self, counters: int, then: date, today: date) -> int:
+        """`counters` of a tap on service day `then` as they stand on `today`, which is not earlier."""
+        if then == today:
+            return counters
+        for period, kept in self.kept_by_period.items():
+            if self._period_of(period, then) != self._period_of(period, today):
+                counters &= kept
+        return counters
+
+    def _period_of(self, period: Period, day: date) -> int:
+        """A number that changes when `period` begins anew."""
+        if period is Period.SERVICE_DAY:
+            return day.toordinal()
+        if period is Period.SERVICE_WEEK:  # ordinal 1 was a Monday
+            return (day.toordinal() - 1 - self.week_offset) // 7
+        if period is Period.SERVICE_MONTH:
+            return day.year * 12 + day.month
+        if period is Period.HALF_YEAR:
+            return day.year * 2 + (day.month > 6)
+        return day.year
+
+
+def _others(placed: Mapping[str, Counter], period: Period) -> int:
+    everything = (1 << COUNTER_BITS) - 1
+    return everything & ~sum(c.mask << c.shift for c in placed.values() if c.period is period)

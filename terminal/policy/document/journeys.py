@@ -1,0 +1,144 @@
+"""What one ride has to do with the next: transfers, second taps, check-out, caps; and taps of bank cards."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from terminal.policy.base import Code, Fare, Medium, Mode, Name, Right, Section
+from terminal.policy.document.rights import Scope, Trips
+
+MOST_TRANSFERS: Final = 62
+"""The card counts to 63, and that means "so many or more"."""
+MARK_M: Final = 100
+"""The card keeps a place on the route to this many metres (T-07)."""
+
+
+class SameRoute(StrEnum):
+    """What boarding the same route in the same direction is, while the window is open (T-33)."""
+
+    NEW_TRIP = "new_trip"
+    TRANSFER = "transfer"
+
+
+class CountedFrom(StrEnum):
+    """Where the window of a transfer begins."""
+
+    FIRST_RIDE = "first_ride"
+    PREVIOUS_RIDE = "previous_ride"
+
+
+class TransferRule(Section, frozen=True, kw_only=True):
+    """What every transfer has: a window after a paid ride, its last second included, and how many rides it gives.
+
+    `modes`: what may be changed to (none named: everything).
+    """
+
+    id: Name
+    window_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
+    transfers: Annotated[int, Meta(ge=1, le=MOST_TRANSFERS)] | Literal["unlimited"]
+    media: tuple[Medium, ...]
+    same_route: SameRoute = SameRoute.NEW_TRIP
+    counted_from: CountedFrom = CountedFrom.FIRST_RIDE
+    modes: tuple[Mode, ...] = ()
+
+
+class FreeWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="free_window"):
+    """T-30: the following rides are free."""
+
+
+class ReducedWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="reduced_window"):
+    """T-31: each following ride costs `price_minor`, from the purse."""
+
+    price_minor: Fare
+
+
+class MixedWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="mixed_window"):
+    """T-32: the following rides are free, but modes in `once` may be entered once in the whole journey.
+
+    `counter` counts those entries, the journey's first ride included.
+    """
+
+    once: tuple[Mode, ...]
+    counter: Name
+
+
+AnyTransfer = FreeWindow | ReducedWindow | MixedWindow
+
+
+class Guards(Section, frozen=True, kw_only=True):
+    """When a second tap is the same ride. All windows include their last second.
+
+    `retap_s`: another validator on the same route (a torn tap repeated at the next door).
+    `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
+    (O-05). `inspection_s`: how long ago a ride on this vehicle may have begun for an inspector (T-70).
+    """
+
+    repeat_s: Annotated[int, Meta(ge=0, le=60)] = 2
+    retap_s: Annotated[int, Meta(ge=0, le=600)] = 60
+    passback_s: Annotated[int, Meta(ge=0, le=3600)] = 300
+    passback_rights: tuple[Right, ...] = (Right.PASS,)
+    clock_skew_s: Annotated[int, Meta(ge=0, le=300)] = 30
+    inspection_s: Annotated[int, Meta(ge=60, le=24 * 3600)] = 2 * 3600
+
+
+class CheckIn(Section, frozen=True, kw_only=True):
+    """T-07: where riders tap when boarding and when leaving.
+
+    The first tap reserves the price to the terminus, the second charges the ride itself; without a second tap
+    the next ride charges the reserve. `longest_s`: a ride that took longer was not checked out. `reserve`
+    counts the money held; `zone` and `mark` (in 100 m) keep where the rider boarded, as the fares need them.
+    """
+
+    scope: tuple[Scope, ...]
+    longest_s: Annotated[int, Meta(ge=60, le=24 * 3600)]
+    reserve: Name
+    zone: Name | None = None
+    mark: Name | None = None
+
+
+class CapTier(Section, frozen=True, kw_only=True):
+    """What rides inside `scope` cost at most in the period; no scope: every ride."""
+
+    amount_minor: Fare
+    scope: tuple[Scope, ...] = ()
+
+
+class AmountCap(Section, frozen=True, kw_only=True, tag_field="kind", tag="amount_cap"):
+    """At most so much for the rides of one period of the counter `spent`.
+
+    A ride falls under the cheapest tier whose scope it is in; the dearest tier ridden so far sets the cap, and
+    `level` remembers it. Tiers are listed from the cheapest to the dearest. `concessions`: the cap is for
+    rides on these codes only; none named: for every ride paid from the purse.
+    """
+
+    id: Name
+    spent: Name
+    tiers: tuple[CapTier, ...]
+    level: Name | None = None
+    concessions: tuple[Code, ...] = ()
+
+
+class TripCap(Section, frozen=True, kw_only=True, tag_field="kind", tag="trip_cap"):
+    """After so many paid rides in one period of `counter` the others are free."""
+
+    id: Name
+    counter: Name
+    trips: Trips
+    scope: tuple[Scope, ...] = ()
+    concessions: tuple[Code, ...] = ()
+
+
+Cap = AmountCap | TripCap
+
+
+class BankTaps(Section, frozen=True, kw_only=True):
+    """T-43: bank cards while the stop list is older than `stale_after_s`: so many taps per card and day, or so
+    much money.
+    """
+
+    stale_after_s: Annotated[int, Meta(ge=60)] = 24 * 3600
+    stale_taps: Annotated[int, Meta(ge=0, le=1000)] = 3
+    stale_minor: Fare | None = None

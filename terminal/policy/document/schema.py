@@ -1,0 +1,146 @@
+"""The shape of a region document: what a tariff author may write, as frozen types.
+
+Every rule is a member of a closed tagged union (`kind = "..."`): a document with an unknown kind or key does
+not load. Money is in kopecks (`*_minor`), durations in seconds (`*_s`), distances in metres (`*_m`), times of
+day are local to `header.time_zone`. What types cannot say (sums that add up, references that resolve) is in
+`terminal.policy.checks`. This is the document itself; its parts live by subject in `schema_*`.
+
+Receipts (54-ФЗ): how passengers of a region get them, and at which VAT rate fares are sold (T-50).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from terminal.policy.base import Medium, Name, Right, Section
+from terminal.policy.document.counters import Counters
+from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
+from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
+from terminal.policy.document.meals import Meals
+from terminal.policy.document.rights import Concession, Grace, Product, TripCalendar
+from terminal.policy.gtfs.section import GtfsFares
+
+SCHEMA_VERSION: Final = 2
+
+
+class Header(Section, frozen=True, kw_only=True):
+    """Which document this is and where and when it holds. `valid_from` is included, `valid_to` excluded."""
+
+    id: Name
+    version: Annotated[int, Meta(ge=1)]
+    schema: int
+    region: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    valid_from: Annotated[datetime, Meta(tz=True)]
+    valid_to: Annotated[datetime, Meta(tz=True)]
+    currency: str
+    time_zone: str
+    service_day_end_hour: Annotated[int, Meta(ge=0, le=12)] = 3
+
+
+class UnknownFare(StrEnum):
+    """What a ride costs when the fare depends on something nobody knows; never nothing."""
+
+    REFUSE = "refuse"
+    DEAREST = "dearest"
+
+
+class Profile(Section, frozen=True, kw_only=True):
+    """What a terminal of this kind takes, first to last (K-02).
+
+    `unknown_fare`: a tap that names no destination, or falls under no fare. `stop_lists`: whether the region
+    lists cards at all; where it does not, an empty card simply fails (O-09).
+    """
+
+    media: tuple[Medium, ...]
+    rights: tuple[Right, ...]
+    unknown_fare: UnknownFare = UnknownFare.REFUSE
+    stop_lists: bool = True
+
+
+NO_BUS: Final = Profile(media=(Medium.TRANSPORT_CARD,), rights=(Right.PURSE,))
+
+
+class Profiles(Section, frozen=True, kw_only=True):
+    """One entry per kind of terminal; a document without [fares] may leave the bus out."""
+
+    canteen: Profile
+    bus: Profile = NO_BUS
+
+
+class Messages(Section, frozen=True, kw_only=True):
+    """Languages on the passenger display, first to last."""
+
+    languages: tuple[str, ...]
+
+
+class Ages(Section, frozen=True, kw_only=True):
+    """O-03 and D-06: how old data may be, and how long acknowledged records stay."""
+
+    fresh_h: Annotated[int, Meta(ge=1)] = 24
+    stale_h: Annotated[int, Meta(ge=1)] = 7 * 24
+    keep_acknowledged_h: Annotated[int, Meta(ge=0)] = 3 * 24
+    keep_trip_history_h: Annotated[int, Meta(ge=0)] = 24
+
+
+class RegionDocument(Section, frozen=True, kw_only=True):
+    """Everything regional. Build one with `terminal.policy.load`, which also checks its meaning."""
+
+    header: Header
+    profiles: Profiles
+    counters: Counters
+    messages: Messages
+    fares: Fares = NO_FARES
+    gtfs: GtfsFares | None = None
+    zones: tuple[Zone, ...] = ()
+    timeframes: tuple[Timeframe, ...] = ()
+    concessions: tuple[Concession, ...] = ()
+    trip_calendars: tuple[TripCalendar, ...] = ()
+    products: tuple[Product, ...] = ()
+    transfers: tuple[AnyTransfer, ...] = ()
+    checkin: CheckIn | None = None
+    caps: tuple[Cap, ...] = ()
+    grace: Grace | None = None
+    guards: Guards = Guards()
+    bank: BankTaps = BankTaps()
+    meals: Meals = Meals()
+    ages: Ages = Ages()
+    receipts: Receipts | None = None
+
+
+class Vat(StrEnum):
+    """The VAT rate of a fare; "none": free of VAT."""
+
+    NONE = "none"
+    VAT_0 = "vat_0"
+    VAT_5 = "vat_5"
+    VAT_7 = "vat_7"
+    VAT_10 = "vat_10"
+    VAT_20 = "vat_20"
+    VAT_22 = "vat_22"
+
+
+class ReceiptWay(StrEnum):
+    """T-50: how a passenger gets the receipt of a paid ride."""
+
+    PAPER = "paper"
+    ELECTRONIC = "electronic"
+    """To the phone or e-mail the passenger gave before paying."""
+    CONTROL_TICKET = "control_ticket"
+    """A ticket with what is needed to find the receipt on the operator's site the same day."""
+    QR = "qr"
+    """On a display at the moment of payment; then no paper."""
+
+
+class Receipts(Section, frozen=True, kw_only=True):
+    """What a receipt request says besides the ride. `ways` in the order they are tried; `place` is the place of
+    settlement as receipts name it, `site` where a receipt is found by its ticket.
+    """
+
+    vat: Vat
+    ways: Annotated[tuple[ReceiptWay, ...], Meta(min_length=1)]
+    place: Annotated[str, Meta(min_length=1, max_length=200)]
+    site: Annotated[str, Meta(pattern=r"^https://\S+$")] | None = None

@@ -1,0 +1,1 @@
+"""Fares of the document: found by ride, and what an author must keep to."""

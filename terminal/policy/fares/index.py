@@ -1,0 +1,249 @@
+"""The ordinary fares of a region document made ready for looking up: what does this ride cost, on this medium?
+
+Prices travel in thousandths of a kopeck until the end, so that they are rounded once (T-08).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
+
+from terminal.policy.base import Medium
+from terminal.policy.document.fares import (
+    AnyFareRule,
+    DistanceFares,
+    FareByMedium,
+    Fares,
+    FareTable,
+    FlatFare,
+    ZoneFares,
+)
+from terminal.policy.scopes import ALWAYS, Ride, WeekTimes
+
+MEDIA: Final = tuple(Medium)
+TRANSPORT_CARD: Final = MEDIA.index(Medium.TRANSPORT_CARD)
+NO_FARE: Final = 0
+"""The rule is not about this ride."""
+UNKNOWN: Final = -1
+"""The rule may be about this ride: it depends on a place nobody told."""
+
+
+class Quote(NamedTuple):
+    """The ordinary fare of one ride. `assumed`: the dearest one possible, because the place is not known."""
+
+    rule: str
+    fare_minor: int
+    base_milli: int
+    assumed: bool = False
+
+
+class Price(Protocol):
+    """How a rule's price is found; amounts in thousandths of a kopeck, `NO_FARE` or `UNKNOWN`."""
+
+    def of(self, ride: Ride, medium: int) -> int:
+        """The fare of `ride` on the medium with this index."""
+        ...
+
+    def dearest(self, ride: Ride, medium: int) -> int:
+        """The most it can be, whatever is not known of `ride`."""
+        ...
+
+    def base(self, ride: Ride) -> int | None:
+        """What percentages are taken from; None: the table's base."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlatPrice:
+    """The same for every ride."""
+
+    by_medium: tuple[int, ...]
+    base_milli: int | None
+
+    def of(self, ride: Ride, medium: int) -> int:  # noqa: ARG002 every ride costs the same
+        return self.by_medium[medium]
+
+    dearest = of
+
+    def base(self, ride: Ride) -> int | None:  # noqa: ARG002 every ride costs the same
+        return self.base_milli
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePrice:
+    """A matrix per medium; rows and columns by `places`, which maps a zone's number to its place."""
+
+    places: Mapping[int, int]
+    by_medium: tuple[tuple[tuple[int, ...], ...], ...]
+    base_medium: int
+
+    def of(self, ride: Ride, medium: int) -> int:
+        row, column = self.places.get(ride.zone), self.places.get(ride.to_zone)
+        if row is not None and column is not None:
+            return self.by_medium[medium][row][column] * 1000
+        known_elsewhere = (row is None and ride.zone) or (column is None and ride.to_zone)
+        return NO_FARE if known_elsewhere else UNKNOWN
+
+    def dearest(self, ride: Ride, medium: int) -> int:
+        table = self.by_medium[medium]
+        row, column = self.places.get(ride.zone), self.places.get(ride.to_zone)
+        rows = table if row is None else (table[row],)
+        return max(max(line) if column is None else line[column] for line in rows) * 1000
+
+    def base(self, ride: Ride) -> int | None:
+        known = self.of(ride, self.base_medium)
+        return known if known > 0 else self.dearest(ride, self.base_medium)
+
+
+@dataclass(frozen=True, slots=True)
+class DistancePrice:
+    """City fare and kilometres (T-06)."""
+
+    first: tuple[int, ...]
+    per_km: tuple[int, ...]
+    longest_m: int
+    base_medium: int
+
+    def of(self, ride: Ride, medium: int) -> int:
+        if ride.length_m is None:
+            return UNKNOWN
+        return self.first[medium] * 1000 + self.per_km[medium] * min(ride.length_m, self.longest_m)
+
+    def dearest(self, ride: Ride, medium: int) -> int:
+        known = self.of(ride, medium)
+        return known if known > 0 else self.first[medium] * 1000 + self.per_km[medium] * self.longest_m
+
+    def base(self, ride: Ride) -> int | None:
+        return self.dearest(ride, self.base_medium)
+
+
+@dataclass(frozen=True, slots=True)
+class FareLine:
+    """One rule: where and when it holds (None: always) and its price."""
+
+    rule: str
+    modes: frozenset[str] | None
+    times: WeekTimes | None
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class FareSheet:
+    """The fares from `first_day` (an ordinal) on. `flat`: what a ride no rule is about costs, if anything."""
+
+    first_day: int
+    base_milli: int
+    flat: FlatPrice | None
+    by_route: Mapping[int, tuple[FareLine, ...]]
+    any_route: tuple[FareLine, ...]
+
+    def quote(self, ride: Ride, at: tuple[int, int], medium: int, *, dearest: bool) -> Quote | None:
+        """The ordinary fare of `ride` at (weekday, second of the day), or None when it is unknown.
+
+        With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
+        """
+        unsure: list[FareLine] = []
+        for line in self.by_route.get(ride.route, self.any_route):
+            if line.modes is not None and ride.mode not in line.modes:
+                continue
+            if line.times is not None and not line.times.include(*at):
+                continue
+            fare_milli = line.price.of(ride, medium)
+            if fare_milli > 0:
+                return self._quote(line.rule, line.price, ride, fare_milli)
+            if fare_milli == UNKNOWN:
+                unsure.append(line)
+        if not unsure:
+            flat = self.flat
+            return None if flat is None else self._quote("fares", flat, ride, flat.by_medium[medium])
+        if not dearest:
+            return None
+        possible = [(line.rule, line.price) for line in unsure]
+        if self.flat is not None:
+            possible.append(("fares", self.flat))
+        rule, price = max(possible, key=lambda one: one[1].dearest(ride, medium))
+        return self._quote(rule, price, ride, price.dearest(ride, medium), assumed=True)
+
+    def _quote(self, rule: str, price: Price, ride: Ride, fare_milli: int, *, assumed: bool = False) -> Quote:
+        base_milli = price.base(ride)
+        return Quote(
+            rule, (fare_milli + 500) // 1000, self.base_milli if base_milli is None else base_milli, assumed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FareBook:
+    """All fare sheets, the newest first."""
+
+    sheets: tuple[FareSheet, ...]
+
+    @classmethod
+    def of(cls, fares: Fares, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]) -> FareBook:
+        """Index checked `fares`."""
+        tables: list[tuple[int, FareTable]] = [(0, fares)]
+        tables += [(step.valid_from.toordinal(), step) for step in fares.steps]
+        return cls(tuple(_sheet(day, table, zones, timeframes) for day, table in reversed(tables)))
+
+    def on(self, day: int) -> FareSheet:
+        """The sheet of the service day with this ordinal."""
+        for sheet in self.sheets:
+            if day >= sheet.first_day:
+                return sheet
+        raise AssertionError("the first sheet holds from day 0")
+
+
+def _sheet(
+    first_day: int, table: FareTable, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]
+) -> FareSheet:
+    lines = [(rule.routes, _line(rule, zones, timeframes)) for rule in table.rules]
+    any_route = tuple(line for routes, line in lines if not routes)
+    by_route: dict[int, list[FareLine]] = {}
+    for routes, line in lines:
+        for route in routes:
+            by_route.setdefault(route, list(any_route)).append(line)
+    flat = None if table.by_medium is None else FlatPrice(_milli(table.by_medium), None)
+    return FareSheet(
+        first_day=first_day,
+        base_milli=table.base_minor * 1000,
+        flat=flat,
+        by_route=MappingProxyType({route: tuple(found) for route, found in by_route.items()}),
+        any_route=any_route,
+    )
+
+
+def _line(rule: AnyFareRule, zones: Mapping[str, int], timeframes: Mapping[str, WeekTimes]) -> FareLine:
+    times = times_of(rule, timeframes)
+    modes = frozenset(mode.value for mode in rule.modes) or None
+    return FareLine(rule.id, modes, None if times == ALWAYS else times, _price(rule, zones))
+
+
+def times_of(rule: AnyFareRule, timeframes: Mapping[str, WeekTimes]) -> WeekTimes:
+    """When `rule` holds."""
+    times = ALWAYS if rule.when is None else timeframes[rule.when]
+    return times if rule.except_when is None else times.both(timeframes[rule.except_when].without())
+
+
+def _price(rule: AnyFareRule, zones: Mapping[str, int]) -> Price:
+    if isinstance(rule, FlatFare):
+        base_milli = None if rule.base_minor is None else rule.base_minor * 1000
+        return FlatPrice(_milli(rule.by_medium), base_milli)
+    base_medium = MEDIA.index(rule.base)
+    if isinstance(rule, ZoneFares):
+        places = {zones[name]: place for place, name in enumerate(rule.zones)}
+        matrices = tuple(getattr(rule.by_medium, medium.value) for medium in MEDIA)
+        return ZonePrice(MappingProxyType(places), matrices, base_medium)
+    return _distance(rule, base_medium)
+
+
+def _distance(rule: DistanceFares, base_medium: int) -> DistancePrice:
+    return DistancePrice(_minor(rule.first), _minor(rule.per_km), rule.longest_m, base_medium)
+
+
+def _minor(fares: FareByMedium) -> tuple[int, ...]:
+    return (fares.transport_card, fares.bank_card, fares.cash)
+
+
+def _milli(fares: FareByMedium) -> tuple[int, ...]:
+    return tuple(fare * 1000 for fare in _minor(fares))

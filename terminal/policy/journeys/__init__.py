@@ -1,0 +1,1 @@
+"""Transfers, check-in, caps and guards of the document, indexed and checked."""

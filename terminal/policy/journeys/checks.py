@@ -1,0 +1,183 @@
+"""What transfers, guards, check-in and caps must satisfy beyond their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from terminal.policy.base import Problem, Right, unique, unknown
+from terminal.policy.document.counters import Period
+from terminal.policy.document.fares import DistanceFares, ZoneFares
+from terminal.policy.document.journeys import (
+    MARK_M,
+    AmountCap,
+    AnyTransfer,
+    CountedFrom,
+    MixedWindow,
+    ReducedWindow,
+    SameRoute,
+    TripCap,
+)
+from terminal.policy.document.rights import Plan
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
+from terminal.policy.scopes import DATED, counter_problems, scope_problems, slots_of
+
+PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
+
+
+def journey_problems(document: RegionDocument) -> Iterator[Problem]:
+    """Everything wrong with what one ride has to do with the next, in reading order."""
+    yield from _transfers(document)
+    yield from _guards(document)
+    yield from _check_in(document)
+    yield from _caps(document)
+
+
+def _transfers(document: RegionDocument) -> Iterator[Problem]:
+    known = [transfer.id for transfer in document.transfers]
+    yield from unique("transfers", known, key="id")
+    opens = document.fares.transfer
+    if opens is not None and opens not in known:
+        yield unknown("fares.transfer", "transfer", opens, known)
+    used = {opens, *(p.transfer for p in document.products if isinstance(p, Plan))}
+    in_profile = Right.TRANSFER in document.profiles.bus.rights
+    if in_profile and not known:
+        yield Problem(
+            "profiles.bus.rights",
+            "names `transfer` but the document has no [[transfers]]",
+            "Add a [[transfers]] table or take `transfer` out.",
+        )
+    for index, transfer in enumerate(document.transfers):
+        path = f"transfers[{index}]"
+        if not in_profile:
+            advice = "Name `transfer` in profiles.bus.rights or remove [[transfers]]."
+            yield Problem(path, "no profile uses it, so it can never apply", advice)
+        if transfer.id not in used:
+            advice = "Name it in `fares.transfer` or in the `transfer` of a plan, or remove it."
+            yield Problem(path, f"nothing opens `{transfer.id}`", advice)
+        yield from _transfer(path, transfer, document)
+
+
+def _transfer(path: str, transfer: AnyTransfer, document: RegionDocument) -> Iterator[Problem]:
+    yield from unique(f"{path}.media", transfer.media)
+    yield from unique(f"{path}.modes", transfer.modes)
+    if not transfer.media:
+        yield Problem(f"{path}.media", "no medium may transfer", "Name a medium or remove the transfer.")
+    endless = transfer.counted_from is CountedFrom.PREVIOUS_RIDE and transfer.transfers == "unlimited"
+    if endless and not isinstance(transfer, ReducedWindow):
+        around = (
+            " on one bus" if transfer.same_route is SameRoute.TRANSFER else " to and fro between two routes"
+        )
+        yield Problem(
+            f"{path}.counted_from",
+            f"circular: each free ride opens the window again, so one payment rides for ever{around}",
+            'Give `transfers` a number, or write counted_from = "first_ride".',
+        )
+    if isinstance(transfer, ReducedWindow):
+        lowest = lowest_fare(document.fares)
+        if lowest is not None and transfer.price_minor >= lowest:
+            what = f"a following trip for {transfer.price_minor} is not cheaper than a ride for {lowest}"
+            yield Problem(f"{path}.price_minor", what, "Lower it or remove the transfer.")
+    if isinstance(transfer, MixedWindow):
+        yield from unique(f"{path}.once", transfer.once)
+        outside = [mode for mode in transfer.once if transfer.modes and mode not in transfer.modes]
+        if outside or not transfer.once:
+            what = f"`{outside[0]}` is not in `modes`" if outside else "no mode is entered once"
+            yield Problem(f"{path}.once", what, "Name modes that may be changed to.")
+        yield from counter_problems(f"{path}.counter", transfer.counter, document, (Period.JOURNEY,), 1)
+
+
+def _guards(document: RegionDocument) -> Iterator[Problem]:
+    yield from unique("guards.passback_rights", document.guards.passback_rights)
+    for index, right in enumerate(document.guards.passback_rights):
+        if right not in PASSBACK_RIGHTS:
+            yield Problem(
+                f"guards.passback_rights[{index}]",
+                f"`{right}` cannot be passed back",
+                f"Use {', '.join(PASSBACK_RIGHTS)}; a purse may pay for companions (T-34).",
+            )
+
+
+def _check_in(document: RegionDocument) -> Iterator[Problem]:
+    rule = document.checkin
+    if rule is None:
+        return
+    yield from scope_problems("checkin.scope", rule.scope, document)
+    rules = [one for table in (document.fares, *document.fares.steps) for one in table.rules]
+    distances = [one.longest_m for one in rules if isinstance(one, DistanceFares)]
+    zoned = any(isinstance(one, ZoneFares) for one in rules)
+    if not distances and not zoned and document.gtfs is None:
+        advice = "Give fares by zone or distance, or remove [checkin]."
+        yield Problem("checkin", "every ride costs the same, so a second tap corrects nothing", advice)
+    kept = (Period.KEPT,)
+    slot = slots_of(document).get(rule.reserve)
+    unit_minor = slot.unit_minor if slot is not None else 1
+    most = -(-highest_fare(document) // unit_minor)
+    yield from counter_problems("checkin.reserve", rule.reserve, document, kept, most)
+    numbers = max((zone.number for zone in document.zones), default=0)
+    for key, name, needed, largest in (
+        ("zone", rule.zone, zoned, numbers),
+        ("mark", rule.mark, bool(distances), max(distances, default=0) // MARK_M + 2),
+    ):
+        if name is not None:
+            yield from counter_problems(f"checkin.{key}", name, document, kept, largest)
+        elif needed:
+            what = f"fares go by {'zone' if key == 'zone' else 'distance'}, but no counter keeps where one boarded"
+            yield Problem("checkin", what, f'Name a counter of period "kept" in `{key}`.')
+
+
+def _caps(document: RegionDocument) -> Iterator[Problem]:
+    yield from unique("caps", (cap.id for cap in document.caps), key="id")
+    codes = [c.code for c in document.concessions if c.fare is not None]
+    for index, cap in enumerate(document.caps):
+        path = f"caps[{index}]"
+        yield from unique(f"{path}.concessions", cap.concessions)
+        for number, code in enumerate(cap.concessions):
+            if code not in codes:
+                yield unknown(f"{path}.concessions[{number}]", "concession with a fare", code, codes)
+        if isinstance(cap, TripCap):
+            yield from counter_problems(f"{path}.counter", cap.counter, document, DATED, cap.trips)
+            yield from scope_problems(f"{path}.scope", cap.scope, document)
+        else:
+            yield from _amount_cap(path, cap, document)
+
+
+def _amount_cap(path: str, cap: AmountCap, document: RegionDocument) -> Iterator[Problem]:
+    if not cap.tiers:
+        yield Problem(f"{path}.tiers", "no tier: it caps nothing", "Add a tier or remove the cap.")
+        return
+    slots = slots_of(document)
+    spent = slots.get(cap.spent)
+    unit_minor = spent.unit_minor if spent is not None else 1
+    amounts = [tier.amount_minor for tier in cap.tiers]
+    yield from counter_problems(f"{path}.spent", cap.spent, document, DATED, max(amounts) // unit_minor)
+    yield from _units(path, cap, unit_minor, document)
+    for index, tier in enumerate(cap.tiers):
+        at = f"{path}.tiers[{index}]"
+        yield from scope_problems(f"{at}.scope", tier.scope, document)
+        if index and tier.amount_minor < amounts[index - 1]:
+            yield Problem(
+                at, "cheaper than the tier before it", "List tiers from the cheapest to the dearest."
+            )
+        if index and not cap.tiers[index - 1].scope:
+            what = "the tier before it already holds for every ride"
+            yield Problem(at, what, "Give that one a `scope` or remove this one.")
+    if cap.level is not None:
+        periods = DATED if spent is None else (spent.period,)
+        yield from counter_problems(f"{path}.level", cap.level, document, periods, len(cap.tiers) - 1)
+    elif len(cap.tiers) > 1:
+        what = f"the card cannot tell which of {len(cap.tiers)} tiers was ridden"
+        yield Problem(path, what, "Name a counter of the same period in `level`.")
+
+
+def _units(path: str, cap: AmountCap, unit_minor: int, document: RegionDocument) -> Iterator[Problem]:
+    """A counter in units must be able to add up every price, or caps would drift by roundings."""
+    if unit_minor == 1:
+        return
+    sums = sorted({*prices(document), *(tier.amount_minor for tier in cap.tiers)})
+    odd = next((sum_minor for sum_minor in sums if sum_minor % unit_minor), None)
+    if odd is not None or by_distance(document):
+        what = f"`{cap.spent}` counts in {unit_minor} kopecks, but "
+        what += f"a ride may cost {odd}" if odd is not None else "fares by distance come to any sum"
+        yield Problem(f"{path}.spent", what, "Use a smaller `unit_minor`, 1 with fares by distance.")

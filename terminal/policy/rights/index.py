@@ -1,0 +1,226 @@
+"""Concessions and products of a region document made ready for deciding: indexed once, at load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from terminal.policy.counters.index import CardCounters, Counter
+from terminal.policy.document.counters import Period
+from terminal.policy.document.rights import (
+    AmountOff,
+    CalendarLimit,
+    ConcessionFare,
+    FixedPrice,
+    Lapse,
+    Limit,
+    PercentOfBase,
+    Plan,
+    Product,
+    TimedPass,
+    TripCalendar,
+    TripPack,
+)
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.fares.index import Quote
+from terminal.policy.scopes import Area, YearlySeason, areas_of
+
+
+@dataclass(frozen=True, slots=True)
+class RideLimit:
+    """How often a right may be used. `counter` is None where the server counts under `name` (O-04)."""
+
+    rule: str
+    effect: str
+    name: str
+    counter: Counter | None
+    trips: int
+    by_month: Mapping[int, int] | None
+    """Trips of each month (year * 12 + month), instead of `trips`."""
+    areas: tuple[Area, ...]
+
+    def trips_in(self, month: int) -> int:
+        """How many there are in `month`; a month the calendar does not have gives none."""
+        return self.trips if self.by_month is None else self.by_month.get(month, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RidePrice:
+    """What a concession leaves to pay. The kinds exclude each other; none of them: free (T-05)."""
+
+    rule: str
+    percent: int = 0
+    off_minor: int = 0
+    fixed_minor: int = 0
+
+    def of(self, quote: Quote | None) -> int | None:
+        """The price of a ride with this ordinary fare: half up to whole kopecks (T-08), and never dearer.
+
+        Without a fare only what does not depend on it has a price.
+        """
+        if quote is None:
+            return None if self.percent or self.off_minor else self.fixed_minor
+        if self.percent:
+            return min((quote.base_milli * self.percent + 50_000) // 100_000, quote.fare_minor)
+        if self.off_minor:
+            return max(quote.fare_minor - self.off_minor, 0)
+        return min(self.fixed_minor, quote.fare_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class RideCompanions:
+    """How many may come along, and the counter of those who did (T-20)."""
+
+    most: int
+    counter: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class FareConcession:
+    """A concession on the bus. `told` is its code, or None where it must not be told (D-03)."""
+
+    code: int
+    told: int | None
+    price: RidePrice
+    limits: tuple[RideLimit, ...]
+    season: YearlySeason | None
+    areas: tuple[Area, ...]
+    companions: RideCompanions | None
+
+
+@dataclass(frozen=True, slots=True)
+class RidePass:
+    """A pass; `length_s` None: between the dates of the contract, else from its first ride."""
+
+    id: int
+    areas: tuple[Area, ...]
+    limits: tuple[RideLimit, ...]
+    length_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RidePack:
+    """A pack of which a contract may hold `most` trips; `monthly`: unused ones lapse on the 1st."""
+
+    id: int
+    areas: tuple[Area, ...]
+    most: int
+    monthly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RidePlan:
+    """A tariff plan; `transfer` names what its rides open."""
+
+    id: int
+    areas: tuple[Area, ...]
+    fare_minor: int
+    transfer: str | None
+
+
+RideProduct = RidePass | RidePack | RidePlan
+
+
+def concessions_of(
+    document: RegionDocument, counters: CardCounters, zones: Mapping[str, int]
+) -> Mapping[int, FareConcession]:
+    """The concessions that mean something on the bus, by code."""
+    calendars = {calendar.id: calendar for calendar in document.trip_calendars}
+    indexed = {}
+    for concession in document.concessions:
+        if concession.fare is None:
+            continue
+        companions = concession.companions
+        indexed[concession.code] = FareConcession(
+            code=concession.code,
+            told=None if concession.sensitive else concession.code,
+            price=price_of(concession.fare),
+            limits=_limits(concession.limits, calendars, counters, zones),
+            season=None if concession.season is None else YearlySeason.of(concession.season),
+            areas=areas_of(concession.scope, zones),
+            companions=None
+            if companions is None
+            else RideCompanions(companions.most, counters.by_name[companions.counter]),
+        )
+    return MappingProxyType(indexed)
+
+
+def products_of(
+    document: RegionDocument, counters: CardCounters, zones: Mapping[str, int]
+) -> Mapping[int, RideProduct]:
+    """All products by id."""
+    calendars = {calendar.id: calendar for calendar in document.trip_calendars}
+    return MappingProxyType(
+        {product.id: _product(product, calendars, counters, zones) for product in document.products}
+    )
+
+
+def price_of(fare: ConcessionFare) -> RidePrice:
+    """What a concession's fare leaves to pay, and by which rule."""
+    if isinstance(fare, PercentOfBase):
+        return RidePrice("T-02", percent=fare.pays_percent)
+    if isinstance(fare, AmountOff):
+        return RidePrice("T-03", off_minor=fare.amount_minor)
+    if isinstance(fare, FixedPrice):
+        return RidePrice("T-04", fixed_minor=fare.price_minor)
+    return RidePrice("T-05")
+
+
+def _product(
+    product: Product,
+    calendars: Mapping[str, TripCalendar],
+    counters: CardCounters,
+    zones: Mapping[str, int],
+) -> RideProduct:
+    areas = areas_of(product.scope, zones)
+    if isinstance(product, Plan):
+        return RidePlan(product.id, areas, product.fare_minor, product.transfer)
+    if isinstance(product, TripPack):
+        most = product.trips if product.most_trips is None else product.most_trips
+        return RidePack(product.id, areas, most, product.lapses is Lapse.MONTHLY)
+    limits = _limits(product.limits, calendars, counters, zones)
+    return RidePass(product.id, areas, limits, product.length_s if isinstance(product, TimedPass) else None)
+
+
+def _limits(
+    limits: tuple[Limit, ...],
+    calendars: Mapping[str, TripCalendar],
+    counters: CardCounters,
+    zones: Mapping[str, int],
+) -> tuple[RideLimit, ...]:
+    ready = []
+    for limit in limits:
+        counter = counters.by_name.get(limit.counter)
+        by_month = None
+        if isinstance(limit, CalendarLimit):
+            months = calendars[limit.calendar].months
+            by_month = MappingProxyType({_month(m.month): m.days * limit.trips_per_day for m in months})
+        rule, effect = _told(limit, counter)
+        ready.append(
+            RideLimit(
+                rule=rule,
+                effect=effect,
+                name=limit.counter,
+                counter=counter,
+                trips=0 if isinstance(limit, CalendarLimit) else limit.trips,
+                by_month=by_month,
+                areas=areas_of(limit.scope, zones),
+            )
+        )
+    return tuple(ready)
+
+
+def _told(limit: Limit, counter: Counter | None) -> tuple[str, str]:
+    """Rule and effect of one use of a limit."""
+    if limit.scope:
+        return "T-19", "one of the rides counted here"
+    if counter is not None and counter.period is Period.SERVICE_DAY:
+        return "T-37", "one ride of the day's ceiling"
+    monthly = counter is not None and counter.period is Period.SERVICE_MONTH
+    return "T-12", "one ride of the month's limit" if monthly else "one ride of the limit"
+
+
+def _month(text: str) -> int:
+    year, month = text.split("-")
+    return int(year) * 12 + int(month)

@@ -1,0 +1,135 @@
+"""What the crew of a bus is shown, read from journal and policy. Nothing personal: no card, not even by pseudonym."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from terminal.clock import Clock, from_unix_ms, unix_ms
+from terminal.decision.bus.cash import decide_cash
+from terminal.decision.outcome import Message, TapContext
+from terminal.journal.console_records import OrderDeclared
+from terminal.journal.journal import Journal
+from terminal.journal.records import (
+    AnyRecord,
+    CashSale,
+    Fault,
+    ShiftClosed,
+    ShiftOpened,
+    parse_record,
+)
+from terminal.journal.taps import End, Tap, taps
+from terminal.messages import Colour, colour
+from terminal.policy.document.fares import DistanceFares
+from terminal.policy.policy import Policy
+
+LOOK_BACK_ROWS: Final = 400
+MARKS: Final = {Colour.GREEN: "✓", Colour.YELLOW: "!", Colour.RED: "✕"}
+
+
+@dataclass(frozen=True, slots=True)
+class TapLine:
+    """One tap or sale in the list of the newest. `message` empty: the end of the tap is not known yet."""
+
+    at: datetime
+    message: str
+    colour: str
+    mark: str
+    charge_minor: int = 0
+    persons: int = 0
+    """Above 0 for a cash sale."""
+
+
+def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
+    """The newest taps and cash sales, newest first."""
+    after = max(journal.base.sequence, journal.head.sequence - LOOK_BACK_ROWS)
+    rows = ((row.sequence, parse_record(row.body)) for row in journal.rows(after, LOOK_BACK_ROWS))
+    found = [_line(tap) for tap in taps(journal.terminal, rows) if tap.end is not End.NOT_COMMITTED]
+    return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
+
+
+def _line(tap: Tap) -> TapLine:
+    record, at = tap.record, from_unix_ms(tap.record.at_ms)
+    if tap.end is End.OPEN:
+        return TapLine(at, "", Colour.YELLOW, "?")
+    message, persons = (
+        (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
+    )
+    told = colour(Message(message))
+    return TapLine(at, message, told, MARKS[told], tap.charge_minor, persons)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """How much waits for the network, and how old the oldest of it is."""
+
+    rows: int
+    age_s: int
+
+
+def unsent(journal: Journal, clock: Clock) -> Unsent:
+    """What the collector has not confirmed yet (T-65)."""
+    oldest = journal.rows(journal.acknowledged_through, 1)
+    if not oldest:
+        return Unsent(0, 0)
+    age_ms = unix_ms(clock.now()) - parse_record(oldest[0].body).at_ms
+    return Unsent(journal.unsent, max(0, age_ms) // 1000)
+
+
+def newest_faults(journal: Journal, limit: int) -> list[Fault | OrderDeclared]:
+    """The newest faults among the last rows, newest first, and when staff took the terminal out of service (T-64)."""
+    after = max(journal.base.sequence, journal.head.sequence - 10 * LOOK_BACK_ROWS)
+    rows = (parse_record(row.body) for row in journal.rows(after, 10 * LOOK_BACK_ROWS))
+    return [record for record in rows if isinstance(record, Fault | OrderDeclared)][::-1][:limit]
+
+
+def shift_of(journal: Journal, closed_in: int) -> tuple[ShiftOpened | None, ShiftClosed] | None:
+    """The shift that row `closed_in` closed, with its opening where that is still held; None: it closed none."""
+    closed = _record(journal, closed_in)
+    if not isinstance(closed, ShiftClosed):
+        return None
+    opened = _record(journal, closed.shift)
+    return opened if isinstance(opened, ShiftOpened) else None, closed
+
+
+def sale_of(journal: Journal, sequence: int) -> CashSale | None:
+    """The cash sale in this row."""
+    record = _record(journal, sequence)
+    return record if isinstance(record, CashSale) else None
+
+
+def _record(journal: Journal, sequence: int) -> AnyRecord | None:
+    rows = journal.rows(sequence - 1, 1)
+    return parse_record(rows[0].body) if rows and rows[0].sequence == sequence else None
+
+
+@dataclass(frozen=True, slots=True)
+class CashPrice:
+    """What one person pays in cash now; `message` says why it is None."""
+
+    sum_minor: int | None
+    message: str
+
+
+def cash_price(policy: Policy, context: TapContext, now: datetime) -> CashPrice:
+    """The price the crew is shown before selling."""
+    decision = decide_cash(policy, context, 1, now)
+    return CashPrice(decision.sum_minor, decision.message.value)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesAsked:
+    """What of a place fares here depend on: nobody is asked for the rest."""
+
+    zones: dict[int, str]
+    distance: bool
+    stops: bool
+
+
+def places_asked(policy: Policy) -> PlacesAsked:
+    """Zones by number, whether a kilometre mark counts, whether stops do."""
+    document = policy.document
+    tables = (document.fares, *document.fares.steps)
+    distance = any(isinstance(rule, DistanceFares) for table in tables for rule in table.rules)
+    return PlacesAsked({zone.number: zone.name for zone in document.zones}, distance, policy.gtfs is not None)

@@ -1,0 +1,274 @@
+"""The crew's pages of a bus: shift, turn and place, cash sales. What is only looked at is in `bus_lists`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from terminal.clock import from_unix_ms
+from terminal.decision.outcome import TapContext
+from terminal.journal.console_records import PlaceSet
+from terminal.journal.journal import Journal
+from terminal.journal.records import CashSale
+from terminal.receipt.counter import sell_for_cash
+from terminal.receipt.hand_over import hand_over
+from terminal.receipt.request import Means, Sale
+from terminal.receipt.sales import cash_sale
+from terminal.screen.console.actions import Written
+from terminal.screen.console.bus import lists
+from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
+from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.roles import CREW
+from terminal.screen.console.routes import Route, Stop
+from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.words import short
+from terminal.shift import close_shift, open_shift, start_turn, trip_context
+from terminal.texts import N_
+
+MOST_ROUTES: Final = 0x7FFF
+MOST_PERSONS: Final = 99
+MOST_KM: Final = 1000
+DIRECTIONS: Final = (N_("Outbound"), N_("Return"))
+
+NO_SHIFT: Final = N_("No shift is open. Open one first.")
+SHIFT_OPEN: Final = N_("Shift {shift} is already open.")
+OUT_OF_SERVICE: Final = N_("The terminal is out of service. Take it back into service first.")
+NOT_SOLD: Final = N_("Nothing can be sold now: {reason}")
+
+
+# shift, turn and place
+
+
+def shift_page(visit: Visit) -> View:
+    """No shift: open one. A shift: where it stands, and the next turn."""
+    console = visit.console
+    shift = console.terminal.journal.open_shift
+    if shift is None:
+        return View(
+            "console/bus_open.html", {"routes": tuple(console.routes.values()), "directions": DIRECTIONS}
+        )
+    context = trip(console)
+    route = console.routes.get(context.route)
+    opened_at = from_unix_ms(shift.at_ms).astimezone(console.policy.zone)
+    values = {
+        "shift": shift,
+        "opened": f"{opened_at:%H:%M}",
+        "trip": context,
+        "route": route,
+        "routes": tuple(console.routes.values()),
+        "directions": direction_names(visit, route),
+        "place": place_named(console, context, route),
+        "asked": places_asked(console.policy),
+        "stops": stops_of(route, context.direction),
+    }
+    return View("console/bus_shift.html", values)
+
+
+def direction_names(visit: Visit, route: Route | None) -> tuple[str, str]:
+    """What direction 0 and 1 are called here."""
+    if route is not None and route.directions is not None:
+        return route.directions
+    return visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
+
+
+def stops_of(route: Route | None, direction: int) -> tuple[Stop, ...]:
+    """The stops as the vehicle comes to them."""
+    if route is None:
+        return ()
+    return route.stops[::-1] if direction else route.stops
+
+
+def place_named(console: Console, context: TapContext, route: Route | None) -> dict[str, Any]:
+    """The place told by hand, for people: name of the stop, name of the zone, kilometres."""
+    stop = next((one.name for one in (route.stops if route else ()) if one.number == context.stop), "")
+    zone = places_asked(console.policy).zones.get(context.zone, "")
+    return {
+        "told": context.position_manual,
+        "stop": stop or (str(context.stop) if context.stop else ""),
+        "zone": zone or (str(context.zone) if context.zone else ""),
+        "km": None if context.mark_m is None else context.mark_m / 1000,
+    }
+
+
+def trip(console: Console) -> TapContext:
+    """What the next tap is part of."""
+    terminal = console.terminal
+    return trip_context(terminal.journal, terminal.profile, terminal.number)
+
+
+def do_open(visit: Visit, form: Form, _written: Written) -> None:
+    """T-60: a shift opens with route and direction."""
+    journal = visit.console.terminal.journal
+    if journal.open_shift is not None:
+        raise Refused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
+    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", route, direction)
+
+
+def do_turn(visit: Visit, form: Form, _written: Written) -> None:
+    """T-62: the next turn begins, on this route and in this direction."""
+    journal = _of_open_shift(visit)
+    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    start_turn(journal, visit.console.clock.now(), visit.who.ref, route, direction)
+
+
+def do_place(visit: Visit, form: Form, _written: Written) -> None:
+    """T-61: the place is told by hand, or no longer."""
+    console = visit.console
+    journal, context = _of_open_shift(visit), trip(console)
+    stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)
+    known = console.routes.get(context.route)
+    listed = next((one for one in (known.stops if known else ()) if one.number == stop), None)
+    mark_m = 1000 * form.number("km", 0, MOST_KM) if form.text("km") else None
+    if listed is not None:
+        zone, mark_m = zone or listed.zone, listed.mark_m if mark_m is None else mark_m
+    at_ms = console.now_ms()
+    journal.append(PlaceSet(at_ms, context.shift, stop, zone, mark_m, visit.who.ref))
+
+
+def do_close(visit: Visit, _form: Form, _written: Written) -> None:
+    """T-66: no more taps, and the totals are written down."""
+    close_shift(_of_open_shift(visit), visit.console.clock.now(), visit.console.shift_count())
+
+
+def _of_open_shift(visit: Visit) -> Journal:
+    journal = visit.console.terminal.journal
+    if journal.open_shift is None:
+        raise Refused(NO_SHIFT)
+    return journal
+
+
+def to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+    """The result is seen on the page of the shift."""
+    return "/shift"
+
+
+def to_report(_visit: Visit, _form: Form, written: Written) -> str:
+    """The closed shift's report."""
+    return f"/report/{written[-1][0]}"
+
+
+# cash
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A ride one may buy in cash: to a zone (0: wherever), for so much each; None: not now, by `reason`."""
+
+    to_zone: int
+    name: str
+    sum_minor: int | None
+    reason: str
+
+
+def sale_page(visit: Visit) -> View:
+    """What a ride costs in cash now, by where it goes, for how many."""
+    console = visit.console
+    context = trip(console)
+    offers = _offers(visit, context)
+    values = {
+        "offers": offers,
+        "currency": console.policy.document.header.currency,
+        "sold": any(offer.sum_minor is not None for offer in offers),
+        "trip": context,
+        "place": place_named(console, context, console.routes.get(context.route)),
+        "receipts": console.policy.document.receipts is not None and console.receipts is not None,
+    }
+    return View("console/bus_sale.html", values)
+
+
+def _offers(visit: Visit, context: TapContext) -> list[Offer]:
+    zones = places_asked(visit.console.policy).zones or {0: ""}
+    return [_offer(visit, context, zone, name) for zone, name in zones.items()]
+
+
+def _offer(visit: Visit, context: TapContext, to_zone: int, name: str) -> Offer:
+    console = visit.console
+    price = cash_price(console.policy, _ride_to(context, to_zone), console.clock.now())
+    return Offer(to_zone, name, price.sum_minor, short(price.message, visit.language))
+
+
+def _ride_to(context: TapContext, to_zone: int) -> TapContext:
+    return replace(context, to_zone=to_zone, position_manual=context.position_manual or to_zone > 0)
+
+
+def do_sell(visit: Visit, form: Form, _written: Written) -> None:
+    """T-53: the sale is on record before any money is taken, at the price that was shown."""
+    console = visit.console
+    if console.policy.document.receipts is None or console.receipts is None:
+        raise Refused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
+    persons = form.number("persons", 1, MOST_PERSONS)
+    to_zone, _, shown = form.text("ride").partition("-")
+    context = trip(console)
+    offers = {str(offer.to_zone): offer for offer in _offers(visit, context)}
+    offer = offers.get(to_zone)
+    if offer is None:
+        raise Refused(N_("Choose where the ride goes."))
+    if offer.sum_minor is None:
+        raise Refused(NOT_SOLD, {"reason": offer.reason})
+    if shown != str(offer.sum_minor):
+        raise Refused(
+            N_("The fare has changed since this page was opened. Look at the new one and sell again.")
+        )
+    ride = _ride_to(context, offer.to_zone)
+    sell_for_cash(
+        console.terminal.journal, console.policy, ride, persons, console.clock.now(), console.settings.vehicle
+    )
+
+
+def to_ticket(visit: Visit, _form: Form, written: Written) -> str:
+    """The ticket is always given; handing it over again makes no second one."""
+    sequence = written[-1][0]
+    _hand_over(visit.console, sequence)
+    return f"/ticket/{sequence}"
+
+
+def _hand_over(console: Console, sequence: int) -> None:
+    receipts, adapter = console.policy.document.receipts, console.receipts
+    sale = sale_of(console.terminal.journal, sequence)
+    if receipts is None or adapter is None or sale is None:
+        return
+    currency = console.policy.document.header.currency
+    hand_over(adapter, _sold(console, sequence, sale), receipts, currency, Means(printer=True))
+
+
+def _sold(console: Console, sequence: int, sale: CashSale) -> Sale:
+    return cash_sale(console.terminal.number, sequence, sale, console.settings.vehicle)
+
+
+def ticket_page(visit: Visit) -> View:
+    """One ticket, to be shown or printed again."""
+    console, sequence = visit.console, visit.query.number("sequence", 1, 10**9)
+    record = sale_of(console.terminal.journal, sequence)
+    if record is None:
+        raise Refused(N_("There is no such ticket on this terminal."))
+    sold = _sold(console, sequence, record)
+    at = sold.at.astimezone(console.policy.zone)
+    route = console.routes.get(sold.route)
+    values = {
+        "ticket": sold,
+        "route": route,
+        "date": f"{at:%Y-%m-%d}",
+        "time": f"{at:%H:%M}",
+        "found_at": getattr(console.policy.document.receipts, "site", ""),
+    }
+    return View("console/bus_ticket.html", values)
+
+
+BUS: Final = Area(
+    "bus",
+    pages=(
+        Page("/shift", CREW, shift_page, N_("Shift")),
+        Page("/sale", CREW, sale_page, N_("Cash")),
+        Page("/ticket/{sequence:int}", CREW, ticket_page),
+        *lists.PAGES,
+    ),
+    actions=(
+        Action("/shift/open", CREW, do_open, to_shift),
+        Action("/shift/turn", CREW, do_turn, to_shift),
+        Action("/shift/place", CREW, do_place, to_shift),
+        Action("/shift/close", CREW, do_close, to_report),
+        Action("/sale", CREW, do_sell, to_ticket),
+    ),
+)
+"""What the crew of a bus works with."""

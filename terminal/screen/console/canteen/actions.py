@@ -1,0 +1,272 @@
+"""What a canteen's console does: each form once, whatever happens to page, browser or terminal in between.
+
+The rows carry the form's id (`terminal.journal.action`). A class is many rows: when the terminal died in the middle,
+the same form goes on with those who have none yet.
+
+The canteen's part of the console: pages and actions, for cashier, teacher and meal officer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlencode
+
+from terminal.canteen import corrections
+from terminal.canteen.buffet import sell
+from terminal.canteen.closing import close_day
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.issuing import Batch, How, issue
+from terminal.decision.outcome import Message
+from terminal.errors import CanteenRefused
+from terminal.journal.canteen_records import (
+    AttendanceCorrected,
+    BuffetSale,
+    IssueRefused,
+    MealServed,
+    NotCollected,
+)
+from terminal.journal.journal import Journal
+from terminal.journal.records import parse_record
+from terminal.policy.document.meals import BY_SHIFT
+from terminal.screen.console.actions import PAGE_ROWS, Written
+from terminal.screen.console.canteen.buffet import basket_of, products_of
+from terminal.screen.console.canteen.counter import why_compact
+from terminal.screen.console.canteen.pages import (
+    AFTERWARDS,
+    AT,
+    ATTENDANCE,
+    CASHIER,
+    EVERYBODY,
+    GROUP,
+    REPORT,
+    CanteenPages,
+    pupil_of,
+)
+from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
+from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
+from terminal.screen.console.console import Refused
+from terminal.screen.console.visit import Action, Area, Form, Visit
+from terminal.shift import close_shift, open_shift
+from terminal.texts import N_
+
+NOBODY_TICKED: Final = N_("Nobody is ticked.")
+EMPTY_BASKET: Final = N_("The basket is empty.")
+NO_MEAL: Final = N_("Choose the meal first.")
+KEEP_RESULTS: Final = 32
+
+
+class CanteenDeeds:
+    """All actions; remembers the newest results, so that they can be shown when the journal takes no rows (O-06)."""
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[str, tuple[Result, ...]] = OrderedDict()
+
+    def actions(self) -> tuple[Action, ...]:
+        """As the console's area lists them."""
+        return (
+            Action(f"{AT}/issue", GROUP, self._issue, _issued, resumes=True),
+            Action(f"{AT}/sell", CASHIER, _sell, _sold),
+            Action(f"{AT}/annul", CASHIER, _annul, _annulled),
+            Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked),
+            Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
+            Action(f"{AT}/single", CASHIER, self._single, _single_told, first=second_person),
+            Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
+            Action(f"{AT}/shift-open", CASHIER, _open_shift, _to_shift),
+            Action(f"{AT}/shift-close", CASHIER, _close_shift, _to_shift),
+            Action(f"{AT}/close", REPORT, _close, lambda _visit, _form, _written: f"{AT}/report"),
+        )
+
+    def results(self, action: str) -> tuple[Result, ...] | None:
+        """What this run of the terminal remembers of a list; None: look at the rows."""
+        return self._results.get(action)
+
+    def _issue(self, visit: Visit, form: Form, written: Written) -> None:
+        desk = desk_of(visit)
+        kind, how = _kind(desk, form), _how(form)
+        done = {record.pupil for _, record in written if isinstance(record, MealServed | IssueRefused)}
+        done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
+        refs = ticked_of(desk, form.text("class"), frozenset(form.all("ref")))
+        if not refs:
+            raise Refused(NOBODY_TICKED)
+        batch = Batch(kind, how, visit.who.ref, visit.console.clock.now())
+        with refusing():
+            issued = issue(desk, [ref for ref in refs if ref not in done], batch)
+        self._remember(form.text("action"), told(desk, issued))
+
+    def _single(self, visit: Visit, form: Form, _written: Written) -> None:
+        desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+        if form.text("action") in self._results:  # done while the journal took no rows
+            return
+        now = visit.console.clock.now()
+        batch = Batch(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
+        with refusing():
+            self._remember(form.text("action"), told(desk, issue(desk, [one.pupil], batch)))
+
+    def _remember(self, action: str, results: tuple[Result, ...]) -> None:
+        self._results[action] = (*self._results.pop(action, ()), *results)
+        while len(self._results) > KEEP_RESULTS:
+            self._results.popitem(last=False)
+
+
+def desk_of(visit: Visit) -> CanteenDesk:
+    """The counter; actions are for a canteen's terminal."""
+    desk = visit.console.terminal.canteen
+    assert desk is not None, "the canteen's actions are for a canteen's terminal"
+    return desk
+
+
+def second_person(visit: Visit, form: Form) -> None:
+    """M-35: somebody else of the staff confirms, with number and PIN. Raises `Refused`."""
+    visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), EVERYBODY)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A rule of the canteen that stands against it becomes a line for the operator."""
+    try:
+        yield
+    except CanteenRefused as refused:
+        raise Refused(REFUSALS.get(refused.what.partition(":")[0], refused.what)) from refused
+
+
+def _kind(desk: CanteenDesk, form: Form) -> str:
+    kind = form.text("meal")
+    if kind not in (*desk.policy.meals.kinds, BY_SHIFT):
+        raise Refused(NO_MEAL)
+    return kind
+
+
+def _how(form: Form) -> How:
+    return next((way for way in WAYS if way == form.text("how")), How.CLASS_LIST)
+
+
+def _issued(_visit: Visit, form: Form, _written: Written) -> str:
+    return f"{AT}/class-done?{urlencode({'id': form.text('class'), 'action': form.text('action')})}"
+
+
+def _sell(visit: Visit, form: Form, _written: Written) -> None:
+    desk = desk_of(visit)
+    buyer = pupil_of(desk, form.text("pupil"))
+    counts = basket_of(form.text, products_of(desk))
+    if not counts:
+        raise Refused(EMPTY_BASKET)
+    with refusing():
+        sell(desk, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
+
+
+def _sold(visit: Visit, _form: Form, written: Written) -> str:
+    row, record = written[0] if written else (0, None)
+    if isinstance(record, BuffetSale):
+        return f"{AT}/buffet?{urlencode({'sold': row, 'of': record.pupil.hex()})}"
+    if not isinstance(record, IssueRefused):
+        raise Refused(WHYS["selling_stopped"])
+    reason = why_compact(record.reasons)
+    words = Words(visit.language)
+    told_why = {"message": words.message(Message(record.message)), "why": words.why(reason)}
+    raise Refused(N_("Not sold: {message}. {why}"), told_why)
+
+
+def _annul(visit: Visit, form: Form, _written: Written) -> None:
+    desk, of = desk_of(visit), form.number("row", 1, 1 << 40)
+    one = pupil_of(desk, form.text("ref"))
+    with refusing():
+        corrections.annul(desk, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
+
+
+def _annulled(_visit: Visit, _form: Form, _written: Written) -> str:
+    return f"{AT}/records"
+
+
+def _mark(visit: Visit, form: Form, _written: Written) -> None:
+    with refusing():
+        now = visit.console.clock.now()
+        corrections.mark_not_collected(desk_of(visit), form.text("meal"), visit.who.ref, now)
+
+
+def _marked(_visit: Visit, _form: Form, written: Written) -> str:
+    count = sum(isinstance(record, NotCollected) for _, record in written)
+    return f"{AT}/records?{urlencode({'marked': count})}"
+
+
+def _correct(visit: Visit, form: Form, written: Written) -> None:
+    """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
+    desk, class_id = desk_of(visit), form.text("class")
+    if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
+        return
+    absent = ticked_of(desk, class_id, frozenset(form.all("ref")))
+    present = set(ticked_of(desk, class_id, frozenset(form.all("listed")))) - set(absent)
+    with refusing():
+        now = visit.console.clock.now()
+        corrections.correct_attendance(desk, absent, sorted(present), visit.who.ref, now)
+
+
+def _corrected_after(journal: Journal, sequence: int) -> bool:
+    while rows := journal.rows(sequence, PAGE_ROWS):
+        if any(isinstance(parse_record(row.body), AttendanceCorrected) for row in rows):
+            return True
+        sequence = rows[-1].sequence
+    return False
+
+
+def _corrected(_visit: Visit, _form: Form, _written: Written) -> str:
+    return f"{AT}/attendance"
+
+
+def _single_told(_visit: Visit, form: Form, _written: Written) -> str:
+    return f"{AT}/class-done?{urlencode({'one': form.text('ref'), 'action': form.text('action')})}"
+
+
+def _lend(visit: Visit, form: Form, _written: Written) -> None:
+    desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+    try:
+        card = bytes.fromhex(form.text("card"))
+    except ValueError:
+        raise Refused(N_("Hold the spare card against the terminal first.")) from None
+    now = visit.console.clock.now()
+    try:
+        corrections.lend_card(desk, card, one.pupil, visit.who.ref, form.text("second"), now)
+    except CanteenRefused as refused:
+        raise Refused(LENDING.get(refused.what, REFUSALS["M-35"])) from refused
+
+
+LENDING: Final = {
+    "this card is a pupil's own": N_("This card is a pupil's own. Lend one of the school's spare cards."),
+    "this card is lent to somebody else today": N_(
+        "This card is lent to somebody else today. Take another one."
+    ),
+}
+
+
+def _lent(_visit: Visit, form: Form, _written: Written) -> str:
+    return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'lent'})}"
+
+
+def _open_shift(visit: Visit, _form: Form, _written: Written) -> None:
+    """T-60: nothing is issued or sold before. One that is open stays open."""
+    terminal = visit.console.terminal
+    if terminal.journal.open_shift is None:
+        open_shift(terminal.journal, visit.console.clock.now(), visit.who.ref, terminal.profile)
+
+
+def _close_shift(visit: Visit, _form: Form, _written: Written) -> None:
+    console = visit.console
+    if console.terminal.journal.open_shift is not None:
+        close_shift(console.terminal.journal, console.clock.now(), console.shift_count())
+
+
+def _to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+    return f"{AT}/shift"
+
+
+def _close(visit: Visit, _form: Form, _written: Written) -> None:
+    with refusing():
+        close_day(desk_of(visit), visit.who.ref, visit.console.clock.now())
+
+
+def canteen_area() -> Area:
+    """For `console_app`; one for each console."""
+    deeds = CanteenDeeds()
+    return Area("canteen", CanteenPages(deeds.results).pages(), deeds.actions())

@@ -1,0 +1,204 @@
+"""The day report as a page and as a sheet of paper: the same numbers as `terminal canteen report` (M-40).
+
+Nobody is named (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
+
+What was done lately and may still be put right (M-32, M-34), for all pupils or for one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from terminal.canteen.closing import report_of
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.ledger import Meal, Sale
+from terminal.canteen.report import DayReport, Finding, Group, ProductSold
+from terminal.clock import from_unix_ms
+from terminal.decision.canteen.undo import against_annulment, against_not_collected
+from terminal.policy.document.meals import PAID, MealKind
+from terminal.screen.console.canteen.people import Person, person
+
+MEALS_ONLY: Final = "meals_"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be told (D-03)."""
+
+    name: str
+    meals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """One class, category and meal."""
+
+    group: Group
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLines:
+    """The lines of one class and their sum."""
+
+    class_id: str
+    lines: tuple[ReportLine, ...]
+    total: Group
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """The report with what a reader of it wants added up. `agrees`: it equals the records to the kopeck."""
+
+    report: DayReport
+    school: str
+    classes: tuple[ClassLines, ...]
+    total: Group
+    products: tuple[tuple[str, ProductSold], ...]
+    printed_at: str
+    findings: tuple[tuple[str, Finding], ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every kopeck of the records is in the report."""
+        return self.report.control.difference_minor == 0
+
+
+def report_page(desk: CanteenDesk, now: datetime) -> ReportPage:
+    """Today's report. Raises `JournalError` when the records cannot be read."""
+    report = report_of(desk, desk.day_of(now), now)
+    names = {} if desk.price_list is None else desk.price_list.products
+    return ReportPage(
+        report=report,
+        school=desk.policy.meals.school(report.school).name or report.school,
+        classes=_by_class(desk, report),
+        total=_total(report.groups, ""),
+        products=tuple(
+            (names[sold.product].name if sold.product in names else sold.product, sold)
+            for sold in report.products
+        ),
+        printed_at=f"{now.astimezone(desk.policy.zone):%H:%M}",
+        findings=(
+            *(("uncertain", one) for one in report.uncertain),
+            *(("duplicates", one) for one in report.duplicates),
+            *(("annulled", one) for one in report.annulled),
+        ),
+    )
+
+
+def category_of(desk: CanteenDesk, category: str) -> Category:
+    """A category of the records for people."""
+    if category == PAID:
+        return Category("")
+    if category.startswith(MEALS_ONLY):
+        return Category("", int(category.removeprefix(MEALS_ONLY)))
+    names = {str(concession.code): concession.name for concession in desk.policy.document.concessions}
+    return Category(" + ".join(names.get(code, code) for code in category.split("+")))
+
+
+def _by_class(desk: CanteenDesk, report: DayReport) -> tuple[ClassLines, ...]:
+    found: dict[str, list[Group]] = {}
+    for group in report.groups:
+        found.setdefault(group.class_id, []).append(group)
+    return tuple(
+        ClassLines(
+            class_id,
+            tuple(ReportLine(group, category_of(desk, group.category)) for group in groups),
+            _total(groups, class_id),
+        )
+        for class_id, groups in found.items()
+    )
+
+
+def _total(groups: tuple[Group, ...] | list[Group], class_id: str) -> Group:
+    total = Group(class_id, "", "")
+    for name in ("entitled", "served", "not_collected", "absent"):
+        setattr(total, name, sum(getattr(group, name) for group in groups))
+    for group in groups:
+        total.sources.update(group.sources)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class DoneLine:
+    """One meal or sale. `seconds_left` is how long it may still be annulled, 0 when it may not.
+
+    `meal` is empty for a sale, which then states `sum_minor`; what a meal costs is nobody's business at the counter.
+    """
+
+    row: int
+    at: str
+    person: Person | None
+    ref: str
+    meal: str
+    sum_minor: int
+    annulled: bool
+    seconds_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersLeft:
+    """Orders of one meal that nobody has fetched; they can be marked when its serving is `over`."""
+
+    kind: str
+    until: str
+    count: int
+    over: bool
+
+
+def done_lines(
+    desk: CanteenDesk, now: datetime, *, of: bytes | None = None, limit: int = 30
+) -> tuple[DoneLine, ...]:
+    """Today's meals and sales, the newest first."""
+    day = desk.day_of(now).isoformat()
+    made: list[Meal | Sale] = [*desk.ledger.meals.values(), *desk.ledger.sales.values()]
+    today = [one for one in made if one.day == day and of in (None, one.pupil)]
+    newest = sorted(today, key=lambda one: (one.at_ms, one.row), reverse=True)[:limit]
+    return tuple(_line(desk, one, now) for one in newest)
+
+
+def orders_left(desk: CanteenDesk, now: datetime) -> tuple[OrdersLeft, ...]:
+    """For each meal with orders today: how many nobody has fetched."""
+    known, day = desk.known(), desk.day_of(now)
+    if known is None:
+        return ()
+    counts: Counter[str] = Counter()
+    for listed in known.roster.pupils.values():
+        if listed.orders:
+            counts.update(known.open_orders(listed, day))
+    kinds = (kind for kind in desk.policy.meals.kinds.values() if kind.id in counts)
+    return tuple(_left(desk, kind, counts[kind.id], now) for kind in kinds)
+
+
+def _left(desk: CanteenDesk, kind: MealKind, count: int, now: datetime) -> OrdersLeft:
+    until = desk.policy.meals.window(kind, desk.school).served_until
+    over = against_not_collected(desk.time_of(now), until) is None
+    return OrdersLeft(kind.id, f"{until:%H:%M}", count, over)
+
+
+def _line(desk: CanteenDesk, one: Meal | Sale, now: datetime) -> DoneLine:
+    made = from_unix_ms(one.at_ms)
+    annulled = one.row in desk.ledger.annulments
+    return DoneLine(
+        row=one.row[1],
+        at=f"{made.astimezone(desk.policy.zone):%H:%M:%S}",
+        person=person(desk, one.pupil),
+        ref=one.pupil.hex(),
+        meal=one.line.kind if isinstance(one, Meal) else "",
+        sum_minor=0 if isinstance(one, Meal) else one.sale.sum_minor,
+        annulled=annulled,
+        seconds_left=0 if annulled else _seconds_left(desk, one, made, now),
+    )
+
+
+def _seconds_left(desk: CanteenDesk, one: Meal | Sale, made: datetime, now: datetime) -> int:
+    newest = desk.ledger.newest_of(one.pupil)
+    last = newest is not None and newest.row == one.row
+    closed = one.day in desk.ledger.closed_days or desk.journal is None
+    if against_annulment(made, now, desk.policy.meals, last=last, day_closed=closed) is not None:
+        return 0
+    window_s = desk.policy.meals.document.annulment.window_s
+    return max(window_s - int(abs(now - made).total_seconds()), 1)

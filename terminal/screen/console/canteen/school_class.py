@@ -1,0 +1,129 @@
+"""Issuing to a class: the tick list, and what came of each pupil (M-31, M-33).
+
+One who is refused stops none of the others. Balances are those of the hot-meal account, which a class teacher may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.decision.canteen.undo import against_attendance
+from terminal.decision.outcome import Message
+from terminal.decision.pupil import Pupil
+from terminal.policy.document.meals import BY_SHIFT
+from terminal.screen.console.canteen.counter import why
+from terminal.screen.console.canteen.people import Person, classmates, person
+
+HERE: Final = "here"
+SERVED: Final = "served"
+ABSENT: Final = "absent"
+HOME: Final = "home"
+WAYS: Final = (How.CLASS_LIST, How.COVERED_TABLE, How.PRE_ORDER)
+"""How a class may be served from the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One line of the list. `state` is here, served, absent or home; only who is here can be ticked."""
+
+    person: Person
+    state: str
+    ticked: bool
+    balance_minor: int | None
+    without: tuple[str, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether there is anything to tick."""
+        return self.state in (HERE, ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class TickList:
+    """A class before it is served. `kind` is a meal, "by_shift", or empty when nothing is served at this hour."""
+
+    class_id: str
+    kind: str
+    kinds: tuple[str, ...]
+    lines: tuple[Tick, ...]
+    attendance_open: bool
+    """Whether it may still be corrected who is at school today (M-33)."""
+
+    @property
+    def ticked(self) -> int:
+        """How many are ticked."""
+        return sum(line.ticked for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
+
+    person: Person
+    message: Message
+    served: bool
+    why: str
+    meal: str = ""
+
+
+def tick_list(desk: CanteenDesk, class_id: str, serving: str, now: datetime) -> TickList:
+    """The list of `class_id` for the meal `serving`, everybody ticked who is there and was not served yet."""
+    kind = serving or _of_the_hour(desk, now)
+    lines = []
+    for one in classmates(desk, class_id):
+        pupil = desk.pupil(one.pupil, now)
+        assert pupil is not None, "taken from the roster"
+        state = _state(desk, pupil, kind)
+        balance_minor = None if pupil.hot is None else pupil.hot.balance_minor
+        lines.append(Tick(one, state, state == HERE, balance_minor, tuple(sorted(pupil.forbidden))))
+    local = now.astimezone(desk.policy.zone)
+    late = against_attendance(local, desk.day_of(now), desk.policy.meals)
+    return TickList(class_id, kind, (*desk.policy.meals.kinds, BY_SHIFT), tuple(lines), late is None)
+
+
+def serve_class(
+    desk: CanteenDesk, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
+) -> tuple[Result, ...]:
+    """Issue to each of `refs`, each with a record of his own. Raises `CanteenRefused` for an unknown meal."""
+    return told(desk, issue(desk, tuple(refs), Batch(serving, how, operator, now)))
+
+
+def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[Result, ...]:
+    """What was issued, with names and for people."""
+    return tuple(
+        Result(
+            person=person(desk, one.pupil) or Person(one.pupil.hex(), "", ""),
+            message=one.outcome.message,
+            served=one.outcome.accepted,
+            why="" if one.outcome.accepted else why(one.facts),
+            meal=str(one.outcome.values.get("meal", "")),
+        )
+        for one in issued
+    )
+
+
+def ticked_of(desk: CanteenDesk, class_id: str, ticked: Collection[str]) -> tuple[bytes, ...]:
+    """Those of `ticked` who are in the class: a form cannot serve anybody else."""
+    return tuple(one.pupil for one in classmates(desk, class_id) if one.ref in ticked)
+
+
+def _of_the_hour(desk: CanteenDesk, now: datetime) -> str:
+    if desk.serving:
+        return desk.serving
+    kind = desk.policy.meals.kind_at(desk.time_of(now), desk.school)
+    return "" if kind is None else kind.id
+
+
+def _state(desk: CanteenDesk, pupil: Pupil, serving: str) -> str:
+    meals = desk.policy.meals
+    kind = meals.assigned(pupil.shift, pupil.school) if serving == BY_SHIFT else meals.kinds.get(serving)
+    if pupil.home_schooled:
+        return HOME
+    if kind is not None and pupil.served >> kind.bit & 1:
+        return SERVED
+    return ABSENT if pupil.absent else HERE

@@ -1,0 +1,191 @@
+"""The canteen's codes in the reader's language: meals, foods, reasons, notices, findings, sources of money.
+
+What a document names in its own words (a product, a concession, a new kind of meal) is shown as it stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from terminal.canteen.issuing import How
+from terminal.decision.outcome import Message
+from terminal.messages import text
+from terminal.screen.console.canteen.counter import Notice
+from terminal.screen.console.canteen.report import Category
+from terminal.texts import N_, Translator, translator
+
+MEALS: Final[Mapping[str, str]] = {
+    "breakfast": N_("Breakfast"),
+    "second_breakfast": N_("Second breakfast"),
+    "lunch": N_("Lunch"),
+    "snack": N_("Snack"),
+    "dinner": N_("Dinner"),
+    "by_shift": N_("Meal of the shift"),
+}
+
+FOODS: Final[Mapping[str, str]] = {
+    "nuts": N_("nuts"),
+    "milk": N_("milk"),
+    "gluten": N_("gluten"),
+    "eggs": N_("eggs"),
+    "fish": N_("fish"),
+    "citrus": N_("citrus fruit"),
+    "honey": N_("honey"),
+    "sugar": N_("sugar"),
+    "chocolate": N_("chocolate"),
+    "soy": N_("soya"),
+    "meat": N_("meat"),
+    "pork": N_("pork"),
+}
+
+WHYS: Final[Mapping[str, str]] = {
+    "no_meal_now": N_("Nothing is served at this hour."),
+    "no_meals_today": N_("By the school's calendar there are no meals today."),
+    "not_ordered": N_("There is no order for it, or it was fetched already."),
+    "not_for_sale": N_("This meal is not sold."),
+    "no_account": N_("The list has no account for this pupil."),
+    "day_limit": N_("The parents' limit for the day is reached."),
+    "buffet_limit": N_("The parents' limit for the buffet is reached."),
+    "day_closed": N_("The day is closed."),
+    "lost_card": N_("This card was reported lost. The pupil has a newer one."),
+    "not_listed": N_("Not in the list of this school."),
+    "roster_expired": N_("The list of pupils has expired. Ask for a new one."),
+    "selling_stopped": N_("Nothing can be sold now: the records cannot be kept."),
+    "no_shift": N_("Open a shift first."),
+}
+
+NOTICES: Final[Mapping[str, str]] = {
+    "no_shift": N_("The shift is not open: nothing can be issued. Open it first."),
+    "day_closed": N_("The day is closed: nothing more is issued or sold today."),
+    "selling_stopped": N_(
+        "Selling is stopped: records cannot be kept. Go on with free meals and call the operator."
+    ),
+    "no_roster": N_("There is no list of pupils. Cards are served by what is on them."),
+    "roster_stale": N_("The list of pupils is more than a day old. Go on; ask for a new one."),
+    "roster_expired": N_(
+        "The list of pupils has expired. Meals go on, the buffet does not. Ask for a new list."
+    ),
+}
+
+FINDINGS: Final[Mapping[str, str]] = {
+    "unresolved_tap": N_("card taken away too early"),
+    "flagged": N_("given on old or incomplete data"),
+    "duplicate_entitlement": N_("given twice"),
+    "annulled": N_("annulled"),
+}
+
+FLAGS: Final[Mapping[str, str]] = {
+    "stale_roster": N_("old list"),
+    "expired_roster": N_("expired list"),
+    "calendar_silent": N_("day not in the calendar"),
+    "was_absent": N_("was marked absent"),
+    "balance_uncertain": N_("balance not certain"),
+    "account_unknown": N_("account not known"),
+    "not_in_roster": N_("not in the list"),
+    "from_spare_log": N_("from the spare log"),
+}
+
+SOURCES: Final[Mapping[str, str]] = {
+    "federal": N_("federal budget"),
+    "regional": N_("regional budget"),
+    "municipal": N_("municipal budget"),
+    "parents": N_("parents"),
+}
+
+WAYS: Final[Mapping[str, str]] = {
+    How.CLASS_LIST: N_("by class list"),
+    How.COVERED_TABLE: N_("tables laid beforehand"),
+    How.PRE_ORDER: N_("by the parents' orders"),
+}
+
+REFUSALS: Final[Mapping[str, str]] = {
+    "M-31": N_("This pupil or class is not in the list."),
+    "M-32": N_("Orders can be marked only when the serving of that meal is over."),
+    "M-33": N_("It is too late to correct the attendance of today."),
+    "M-34": N_("It cannot be annulled any more: too late, not the last record, or the day is closed."),
+    "M-35": N_("A second person has to confirm."),
+    "T-60": N_("Open a shift first."),
+}
+"""By rule: why a correction was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Everything above in one language."""
+
+    language: str
+    _texts: Translator = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", translator(self.language))
+
+    def meal(self, kind: str) -> str:
+        """The name of a kind of meal; a kind without one is shown as the document calls it."""
+        return self._of(MEALS, kind)
+
+    def food(self, food: str) -> str:
+        """What parents exclude; a food or product without a name is shown as the list calls it."""
+        return self._of(FOODS, food)
+
+    def foods(self, foods: tuple[str, ...]) -> str:
+        """Several of them."""
+        return ", ".join(map(self.food, foods))
+
+    def message(self, message: Message, meal: str = "") -> str:
+        """What the passenger's display says too."""
+        return text(message, self.language, {"meal": meal})
+
+    def why(self, code: str) -> str:
+        """The staff's line to a refusal; empty for none."""
+        return self._of(WHYS, code)
+
+    def refusal(self, what: str) -> str:
+        """Why a correction was refused; `what` begins with its rule."""
+        rule = what.partition(":")[0]
+        return self._of(REFUSALS, rule) if rule in REFUSALS else what
+
+    def notice(self, notice: Notice) -> str:
+        """A line for the top of the page."""
+        if notice.code != "offline":
+            return self._of(NOTICES, notice.code)
+        return self._texts.ngettext(
+            "No network. Serving goes on; {n} record waits to be sent.",
+            "No network. Serving goes on; {n} records wait to be sent.",
+            notice.rows,
+        ).format(n=notice.rows)
+
+    def finding(self, what: str) -> str:
+        """Why a record is to be looked at."""
+        return self._of(FINDINGS, what)
+
+    def flags(self, flags: tuple[str, ...]) -> str:
+        """What was old or missing when a record was made."""
+        return ", ".join(self._of(FLAGS, flag) for flag in flags)
+
+    def source(self, source: str) -> str:
+        """Who pays."""
+        return self._of(SOURCES, source)
+
+    def way(self, how: How) -> str:
+        """How a class is served from its list."""
+        return self._of(WAYS, how)
+
+    def category(self, category: Category) -> str:
+        """A category of the report; one that reveals health is its effect (D-03)."""
+        if category.name:
+            return category.name
+        if not category.meals:
+            return self._texts.gettext("paid")
+        return self._texts.ngettext("free, {n} meal a day", "free, {n} meals a day", category.meals).format(
+            n=category.meals
+        )
+
+    def portions(self, count: int) -> str:
+        """1 portion, 2 portions."""
+        return self._texts.ngettext("{n} portion", "{n} portions", count).format(n=count)
+
+    def _of(self, words: Mapping[str, str], code: str) -> str:
+        known = words.get(code)
+        return code if known is None else self._texts.gettext(known)

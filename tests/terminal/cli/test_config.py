@@ -1,0 +1,350 @@
+"""`terminal config`, and the file as every other command reads it: through the program, started as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sim.profile import LAB_KEYS
+from terminal.app.config.keys import keys_of, table_names
+from terminal.app.config.read import MAX_BYTES, VARIABLE
+from terminal.app.config.write import BEGIN, END, reference
+from terminal.cli.app import app
+from terminal.cli.options import _PLACES
+from tests.config_file import config_file
+from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
+
+ROOT = Path(__file__).resolve().parents[3]
+MANY = """\
+number = 3
+[terminal]
+nmber = 7
+number = "seven"
+profile = "tram"
+language = "xx"
+[reader]
+name = "pcsc"
+pace_s = 0.1
+state = "x"
+[scren]
+enabled = true
+[metrics]
+port = 8480
+[screen]
+enabled = true
+[console]
+idle_min = 0
+[recording]
+masked = false
+"""
+FOUND = [
+    (1, "number", "belongs under [terminal]"),
+    (3, "terminal.nmber", "Did you mean number?"),
+    (4, "terminal.number", "Write, for example: number = 70001"),
+    (5, "terminal.profile", 'profile = "bus"'),
+    (6, "terminal.language", "ru, en"),
+    (9, "reader.pace_s", "pace_s = 5.0"),
+    (10, "reader.state", "state belongs under [terminal]"),
+    (11, "scren", "Did you mean [screen]?"),
+    (14, "metrics.port", "another port"),
+    (18, "console.idle_min", "idle_min = 30"),
+    (20, "recording.masked", "Name the file"),
+]
+
+
+def checked(run: Run, folder: Path, text: str | bytes) -> list[tuple[int, str, str]]:
+    """Line, key and advice of each mistake that `config check` finds."""
+    path = folder / "wrong.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = run("config", "check", "--config", path, "--json")
+    assert done.returncode == 15, done.stderr
+    mistakes = json.loads(done.stdout)["mistakes"]
+    return [(one["line"], one["key"], one["advice"]) for one in mistakes]
+
+
+def test_every_mistake_is_told_with_its_line_and_what_to_write(run: Run, tmp_path: Path) -> None:
+    found = checked(run, tmp_path, MANY)
+    for line, key, advice in FOUND:
+        assert any((line, key) == one[:2] and advice in one[2] for one in found), (line, key, found)
+    assert [one for one in found if one[0]] == sorted(
+        (one for one in found if one[0]), key=lambda one: one[0]
+    )
+    told = run("config", "check", "--config", "wrong.toml")
+    assert "wrong.toml:4: terminal.number: 'seven' is not a whole number from 1 to 16777215." in told.stdout
+
+
+def test_a_command_names_the_first_mistake_and_counts_the_others(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "terminal.toml").write_text(MANY, "utf-8")
+    for words in (("run",), ("shift", "close"), ("health",), ("staff", "list")):
+        done = run(*words)
+        assert done.returncode == 15, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "terminal.toml:1: number: this key stands outside its table." in done.stderr
+        assert "`terminal config check` lists them" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[terminal]\nnumber = \n", 2, "not TOML"),
+        ("[terminal]\nnumber = 1\nnumber = 2\n", 3, "not TOML"),
+        ('[terminal]\nregion = "open\n', 2, "not TOML"),
+        ("a = " + "[" * 4000, 0, "nested too deeply"),
+        (b"[terminal]\nregion = '\xff'\n", 2, "not UTF-8"),
+        (b"\xff\xfe[\x00", 1, "not UTF-8"),
+        ("#" * (MAX_BYTES + 1), 0, "larger than 64 kB"),
+        ("terminal = 3\n", 1, "is a table, not a value"),
+        ("[[terminal]]\nnumber = 3\n", 1, "is a table, not a value"),
+    ],
+)
+def test_what_is_no_such_file_at_all_is_one_line(
+    run: Run, tmp_path: Path, text: str | bytes, line: int, says: str
+) -> None:
+    path = tmp_path / "terminal.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for words in (("run",), ("config", "check")):
+        done = run(*words)
+        said = done.stdout + done.stderr
+        assert done.returncode == 15, said
+        assert "Traceback" not in said
+        assert says in said
+        assert re.search(rf"terminal\.toml:{line}: " if line else r"terminal\.toml[: ][^0-9]", said)
+
+
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "terminal.toml").write_bytes(
+        b"\xef\xbb\xbf[terminal]\r\nnumber = 7\r\nprofile = 'bus'\r\n[reader]\r\nname = 'sim:'\r\n"
+    )
+    assert run("config", "check").returncode == 0
+    shown = json.loads(run("config", "show", "--json").stdout)["keys"]
+    assert shown["terminal.number"] == {"value": 7, "from": "file", "line": 2}
+    assert shown["reader.name"] == {"value": "sim:", "from": "file", "line": 5}
+
+
+def test_an_option_wins_over_the_file_and_the_file_over_the_default(run: Run, tmp_path: Path) -> None:
+    config_file(tmp_path, terminal={"number": 7, "state": "here"})
+    shown = json.loads(run("config", "show", "--number", 9, "--json").stdout)["keys"]
+    assert shown["terminal.number"] == {"value": 9, "from": "option", "line": 0}
+    assert shown["terminal.state"] == {"value": "here", "from": "file", "line": 3}
+    assert shown["screen.port"] == {"value": 8480, "from": "default", "line": 0}
+    assert run("shift", "open", "--operator", "d").returncode == 0
+    assert (tmp_path / "here" / "journal.db").exists()
+    assert run("shift", "open", "--operator", "d", "--state", "there").returncode == 0
+    assert (tmp_path / "there" / "journal.db").exists()
+
+
+def test_which_file_is_read(run: Run, tmp_path: Path) -> None:
+    """The option, then the environment, then the present folder; what is named and missing is a mistake."""
+    for name in ("option", "variable"):
+        config_file(tmp_path / name, terminal={"language": "en", "state": name})
+
+    def state(*words: object, variable: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = ENVIRONMENT if variable is None else {**ENVIRONMENT, VARIABLE: variable}
+        return subprocess.run(
+            command(("config", "show", "--json", *words)),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def value(*words: object, variable: str | None = None) -> str:
+        done = state(*words, variable=variable)
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["keys"]["terminal.state"]["value"])
+
+    assert value() == "var/terminal"
+    config_file(tmp_path, terminal={"state": "folder"})
+    assert value() == "folder"
+    assert value(variable="") == "folder"
+    assert value(variable="variable/terminal.toml") == "variable/variable"
+    assert value("--config", "option/terminal.toml", variable="variable/terminal.toml") == "option/option"
+    for missing in (state("--config", "no.toml"), state(variable="no.toml")):
+        assert missing.returncode == 15
+        assert "no.toml does not exist" in missing.stderr
+    assert state("--config", ".").returncode == 15
+
+
+def test_paths_in_the_file_are_beside_the_file(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "etc"
+    path = config_file(
+        folder,
+        terminal={"profile": "bus", "state": "state", "region": "region.toml"},
+        reader={"name": "sim:card.json,adult_purse"},
+        keys={"file": "keys.toml"},
+        shift={"operator": "17"},
+    )
+    told = run("config", "check", "--config", path)
+    assert told.returncode == 15
+    for line, key in ((4, "terminal.region"), (8, "keys.file")):
+        assert f"{path}:{line}: {key}: there is no file {folder}" in told.stdout
+    document = ROOT / "terminal" / "policy" / "regions" / "demo.toml"
+    (folder / "region.toml").write_bytes(document.read_bytes())
+    (folder / "keys.toml").write_bytes(LAB_KEYS.read_bytes())
+    made = run("card", "new", folder / "card.json", "--profile", "month_pass", program="sim.cli.app")
+    assert made.returncode == 0, made.stderr
+    assert run("config", "check", "--config", path).returncode == 0
+    done = run("run", "--config", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == ["ok_pass", "ok_paid"]
+    assert (folder / "state" / "journal.db").exists()
+
+
+def test_a_home_folder_is_not_guessed(run: Run, tmp_path: Path) -> None:
+    config_file(tmp_path, terminal={"state": "~/terminal"})
+    assert run("shift", "open", "--operator", "d").returncode == 0
+    assert (tmp_path / "~" / "terminal" / "journal.db").exists()
+
+
+def test_a_new_file_is_sound_complete_and_never_written_over(run: Run, tmp_path: Path) -> None:
+    made = run("config", "init", "--reader", "sim:adult_purse", "--number", 70001)
+    assert made.returncode == 0, made.stderr
+    text = (tmp_path / "terminal.toml").read_text("utf-8")
+    for table in table_names():
+        assert f"\n[{table}]" in text
+        for key in keys_of(table):
+            assert f"{key} = " in text, f"{table}.{key}"
+    assert run("config", "check").returncode == 0
+    again = run("config", "init")
+    assert again.returncode == 15
+    assert "is there already" in again.stderr
+    assert (tmp_path / "terminal.toml").read_text("utf-8") == text
+    assert os.listdir(tmp_path) == ["terminal.toml"]
+    os.symlink("nowhere", tmp_path / "link.toml")
+    assert run("config", "init", "link.toml").returncode == 15
+    assert run("config", "init", "no/folder.toml").returncode == 15
+
+
+def test_each_commented_key_of_a_new_file_may_be_taken_as_it_stands(run: Run, tmp_path: Path) -> None:
+    assert run("config", "init", "--reader", "sim:adult_purse").returncode == 0
+    path = tmp_path / "terminal.toml"
+    names = {key for table in table_names() for key in keys_of(table)}
+    lines = [
+        line.removeprefix("# ") if line.removeprefix("# ").split(" = ")[0] in names else line
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    path.write_text("\n".join(lines), "utf-8")
+    told = json.loads(run("config", "check", "--json").stdout)["mistakes"]
+    meanings = {"there is no file", "a bus serves no meals"}
+    assert [one for one in told if not any(one["what"].startswith(known) for known in meanings)] == []
+
+
+def test_the_schema_names_every_key_with_its_meaning(run: Run) -> None:
+    schema = json.loads(run("config", "schema").stdout)
+    for table in table_names():
+        reference = schema["$defs"]["StationConfig"]["properties"][table]["$ref"].rpartition("/")[2]
+        described = schema["$defs"][reference]
+        assert described["additionalProperties"] is False
+        for name, key in keys_of(table).items():
+            assert described["properties"][name]["description"] == key.description
+
+
+def test_options_stand_where_the_file_has_them() -> None:
+    for table, key in _PLACES.values():
+        assert key in keys_of(table)
+    run = app.registered_commands[0]
+    assert run.name == "run"
+    assert run.callback is not None
+    assert len([name for name in run.callback.__annotations__ if name != "return"]) <= 12
+
+
+REAL = ("run", "--profile", "bus", "--reader", "pcsc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (REAL, "no keys, no region"),
+        ((*REAL, "--region", "demo"), "no keys of its own"),
+        ((*REAL, "--keys", LAB_KEYS), "no region of its own"),
+        (("card", "read", "--reader", "pcsc"), "no keys, no region"),
+        (("card", "issue", "--resident", "adult_purse"), "no keys, no region"),
+        (("staff", "add", "7", "--role", "driver", "--card", "pcsc"), "no keys, no region"),
+    ],
+)
+def test_a_real_reader_takes_nothing_of_the_laboratory_unasked(
+    run: Run, tmp_path: Path, arguments: tuple[object, ...], missing: str
+) -> None:
+    done = run(*arguments)
+    assert done.returncode == 15, done.stderr
+    assert missing in done.stderr
+    assert "laboratory = true under [terminal]" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--laboratory-keys",),
+        ("--keys", "laboratory"),
+        ("--keys", LAB_KEYS, "--region", "demo"),
+        ("--config", "terminal.toml"),
+    ],
+    ids=str,
+)
+def test_a_real_reader_takes_what_is_named_or_accepted(
+    run: Run, tmp_path: Path, options: tuple[object, ...]
+) -> None:
+    """Then only the reader is missing, whose name nobody has."""
+    if "--config" in options:
+        config_file(tmp_path, terminal={"laboratory": True})
+    done = run("run", "--profile", "bus", "--reader", "pcsc:no such reader", "--state", "state", *options)
+    assert done.returncode == 30, done.stderr
+
+
+def test_issuers_are_demanded_only_where_they_are_asked(run: Run, tmp_path: Path) -> None:
+    for verify, says in (("never", "pcsc"), ("always", "no issuers of its own")):
+        config_file(
+            tmp_path,
+            terminal={"profile": "bus", "region": "demo"},
+            reader={"name": "pcsc:no such reader"},
+            keys={"file": LAB_KEYS},
+            lists={"verify_credential": verify},
+        )
+        done = run("run")
+        assert (done.returncode, says in done.stderr) == (30 if verify == "never" else 15, True), done.stderr
+
+
+def test_a_folder_that_a_real_reader_used_demands_keys(run: Run, tmp_path: Path) -> None:
+    """As the status file of a terminal on a real reader says; the journal is sealed with laboratory keys here."""
+    assert run("shift", "open", "--operator", "d").returncode == 0
+    state = tmp_path / "var" / "terminal"
+    status = {
+        "terminal": 1, "profile": "bus", "software": "s", "process": 1, "started_at_ms": 1, "at_ms": 1,
+        "real_reader": True, "laboratory": ["keys"],
+    }  # fmt: skip
+    (state / "status.json").write_text(json.dumps(status))
+    for words in (("journal", "show"), ("journal", "verify"), ("shift", "close"), ("backup", "copy")):
+        refused = run(*words)
+        assert refused.returncode == 15, refused.stderr
+        assert "no keys of its own" in refused.stderr
+    assert run("journal", "show", "--keys", "laboratory").returncode == 0
+    assert "public keys on a real reader" in run("health").stdout
+    config_file(tmp_path, terminal={"laboratory": True})
+    assert run("shift", "close").returncode == 0
+
+
+def test_a_card_file_named_twice_is_one_card(run: Run, tmp_path: Path) -> None:
+    made = run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app")
+    assert made.returncode == 0, made.stderr
+    os.symlink("card.json", tmp_path / "same.json")
+    config_file(tmp_path, shift={"operator": "17"})
+    done = run("run", "--profile", "bus", "--reader", "sim:card.json,./card.json,same.json", "--json")
+    assert done.returncode == 0, done.stderr
+    taps = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [tap["message"] for tap in taps] == ["ok_paid", "already_paid", "already_paid"]
+    assert {tap["balance_after_minor"] for tap in taps} == {47_600}
+    two = run("run", "--profile", "bus", "--reader", "sim:adult_purse,adult_purse", "--json")
+    assert [json.loads(line)["message"] for line in two.stdout.splitlines()] == ["ok_paid", "ok_paid"]
+
+
+def test_the_documentation_has_every_key() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    between = text.partition(BEGIN)[2].partition(END)[0]
+    assert between.strip() == reference(), "run `make docs`"
