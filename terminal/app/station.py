@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest
@@ -102,13 +102,15 @@ def journal_file(state: Path) -> Path:
     return path
 
 
-def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> JournalReader:
+@contextmanager
+def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> Iterator[JournalReader]:
     """The journal in a terminal's folder, for reading beside whoever writes it; every command that reads one asks here.
 
     `keys` as `--keys` names them. Raises `JournalError`, `JournalSealed` when they do not open it, or `KeyFileError`.
     """
     path = journal_file(state)
-    return JournalReader(path, journal_key(path, keys))
+    with closing(JournalReader(path, journal_key(path, keys))) as reader:
+        yield reader
 
 
 def journal_key(path: Path, keys: FileKeys | Path | None = None) -> JournalKey | None:

@@ -145,13 +145,13 @@ class _Source:
     def _read_journal(self, state: Path, through: dict[int, int]) -> int:
         from terminal.app.station import journal_reader
 
-        reader = journal_reader(state, self._keys)
-        kept = reader.state()
-        if kept.base.sequence > through.get(kept.terminal, 0):
-            self.left[kept.terminal] = kept.base.sequence
-        for row in reader.all_rows():
-            if row.sequence > through.get(kept.terminal, 0):
-                self.ledger.apply((kept.terminal, row.sequence), row.record)
+        with journal_reader(state, self._keys) as reader:
+            kept = reader.state()
+            if kept.base.sequence > through.get(kept.terminal, 0):
+                self.left[kept.terminal] = kept.base.sequence
+            for row in reader.all_rows():
+                if row.sequence > through.get(kept.terminal, 0):
+                    self.ledger.apply((kept.terminal, row.sequence), row.record)
         return kept.terminal
 
     def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:

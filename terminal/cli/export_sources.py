@@ -48,9 +48,9 @@ class Sources:
             yield from _held_by(self.collector)
             return
         for state in self.states or [self.at.terminal.state]:
-            reader = journal_reader(state, self.at.keys.file)
-            rows = ((row.sequence, row.body) for row in reader.all_rows())
-            yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
+            with journal_reader(state, self.at.keys.file) as reader:
+                rows = ((row.sequence, row.body) for row in reader.all_rows())
+                yield Rows(reader.state().terminal, _readable(rows), NOWHERE_SETTLED)
 
 
 def _held_by(folder: Path) -> Iterator[Rows]:

@@ -39,16 +39,15 @@ def show(
 
     at = station_config(config, state=state, keys=keys)
     unreadable = printed = 0
-    for sequence, what, fields in _records(
-        _rows(journal_reader(at.terminal.state, at.keys.file), after, last)
-    ):
-        if kind and what not in kind:
-            continue
-        unreadable += what == UNREADABLE
-        _print_record(sequence, what, fields, json)
-        printed += 1
-        if printed == limit:
-            break
+    with journal_reader(at.terminal.state, at.keys.file) as reader:
+        for sequence, what, fields in _records(_rows(reader, after, last)):
+            if kind and what not in kind:
+                continue
+            unreadable += what == UNREADABLE
+            _print_record(sequence, what, fields, json)
+            printed += 1
+            if printed == limit:
+                break
     if unreadable:
         raise JournalUnreadable(
             f"{unreadable} records cannot be read by this software",
@@ -156,8 +155,8 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     at = station_config(config, state=state, keys=keys)
     folder = at.terminal.state
     path = journal_file(folder)
-    reader = journal_reader(folder, at.keys.file)
-    known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
+    with journal_reader(folder, at.keys.file) as reader:
+        known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
     fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
     told = {
         "terminal": known.terminal,

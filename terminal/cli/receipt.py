@@ -120,16 +120,16 @@ def send(
     receipts, adapter = _receipts(document), ReceiptFolder(to)
     policy, today = Policy.of(document), SystemClock().now()
     means = Means(printer=printer, display=display)
-    reader = journal_reader(at.terminal.state, at.keys.file)
     counts = {"sales": 0, "requests": 0, "new": 0, "late": 0}
-    rows = ((row.sequence, row.record) for row in reader.all_rows())
-    for sale in sales(reader.state().terminal, rows, vehicle or at.vehicle.name):
-        counts["sales"] += 1
-        accepted = hand_over(adapter, sale, receipts, document.header.currency, means)
-        counts["requests"] += accepted is not None
-        if accepted is not None and accepted.new:
-            counts["new"] += 1
-            counts["late"] += _day(sale.at, policy) < _day(today, policy)
+    with journal_reader(at.terminal.state, at.keys.file) as reader:
+        rows = ((row.sequence, row.record) for row in reader.all_rows())
+        for sale in sales(reader.state().terminal, rows, vehicle or at.vehicle.name):
+            counts["sales"] += 1
+            accepted = hand_over(adapter, sale, receipts, document.header.currency, means)
+            counts["requests"] += accepted is not None
+            if accepted is not None and accepted.new:
+                counts["new"] += 1
+                counts["late"] += _day(sale.at, policy) < _day(today, policy)
     if json:
         print_json(counts)
     else:

@@ -48,20 +48,20 @@ def recompute(
 
     at = station_config(config, state=state, keys=keys)
     policies = _policies(region or [at.terminal.region_or_demo])
-    reader = journal_reader(at.terminal.state, at.keys.file)
-    replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
-    for sequence, found in charges_again(reader, policies, replay):
-        if isinstance(found, str):
-            counts["not_possible"] += 1
-            _tell(json, sequence, {"not_possible": found})
-            continue
-        counts["recomputed"] += 1
-        if found:
-            counts["differ"] += 1
-            first = first or sequence
-            told = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
-            _tell(json, sequence, told)
+    with journal_reader(at.terminal.state, at.keys.file) as reader:
+        replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
+        for sequence, found in charges_again(reader, policies, replay):
+            if isinstance(found, str):
+                counts["not_possible"] += 1
+                _tell(json, sequence, {"not_possible": found})
+                continue
+            counts["recomputed"] += 1
+            if found:
+                counts["differ"] += 1
+                first = first or sequence
+                told = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
+                _tell(json, sequence, told)
     if json:
         print_json(counts)
     else:

@@ -323,7 +323,8 @@ def test_the_day_was_a_real_one(day: Day) -> None:
     assert b"resident_terminal_taps_total" in next(
         page for url, page in day.shown.items() if url.endswith("metrics")
     )
-    assert len(list(journal_reader(day.state["bus"]).all_rows())) >= 16
+    with journal_reader(day.state["bus"]) as reader:
+        assert len(list(reader.all_rows())) >= 16
     assert len(day.secrets) >= 60
 
 
@@ -358,7 +359,9 @@ def test_private_keys_are_in_their_own_files_only_and_for_their_owner_only(day: 
 def test_no_record_of_a_journal_holds_a_secret(day: Day) -> None:
     """Opened and decoded: with the journal's key a thief reads no more than pseudonyms."""
     for state in day.state.values():
-        for row in journal_reader(state).all_rows():
+        with journal_reader(state) as reader:
+            rows = list(reader.all_rows())
+        for row in rows:
             for form in (row.body, msgspec.json.encode(row.record), repr(row.record).encode()):
                 assert not leaks(day.secrets, form, f"row {row.sequence} of {state.name}")
 
@@ -548,7 +551,8 @@ def test_a_name_planted_in_a_sealed_journal_is_found_only_by_opening_it(tmp_path
         journal.append(Fault(int(time.time() * 1000), what=f"the card of {NAMES[1]}"))  # noqa: TID251 any time will do
     assert journal_key(tmp_path / "journal.db") is not None
     assert not leaks_in_files([name], tmp_path)
-    bodies = [row.body for row in journal_reader(tmp_path).all_rows()]
+    with journal_reader(tmp_path) as reader:
+        bodies = [row.body for row in reader.all_rows()]
     assert leaks([name], b"".join(bodies), "the journal")
     assert any(NAMES[1] in repr(parse_record(body)) for body in bodies)
 

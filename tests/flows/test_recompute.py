@@ -111,8 +111,5 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
 
 
 def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, object]]:
-    reader = journal_reader(town.folder / str(A))
-    try:
+    with journal_reader(town.folder / str(A)) as reader:
         return list(charges_again(reader, {town.policy.tariff: town.policy}, replay))
-    finally:
-        reader.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import shutil
@@ -197,6 +198,28 @@ def test_back_to_the_software_before_and_forward_again(filled: Path, run: Run) -
     assert json.loads(run("journal", "upgrade", "--json").stdout) == {"from": 1, "to": 2, "last": 10}
     assert run("journal", "show", "--json").stdout == before
     assert run("journal", "verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "journal show",
+        "journal show --limit 1",
+        "journal status",
+        "journal verify",
+        "journal recompute",
+        "export csv day",
+    ],
+)
+def test_a_command_lets_go_of_the_journal_when_it_ends(filled: Path, told: Run, command: str) -> None:
+    """Not whenever the garbage is collected: going back to the software before needs the file for itself."""
+    gc.disable()
+    try:
+        assert told(*command.split()).returncode == 0
+        finished = told("journal", "downgrade")
+    finally:
+        gc.enable()
+    assert finished.returncode == 0, finished.stderr
 
 
 def test_a_running_terminal_says_that_its_shift_goes_on(tmp_path: Path, told: Run) -> None:
