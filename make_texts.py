@@ -4,7 +4,9 @@
     make texts ARGS=tt         begin a catalogue for Tatar first
 
 Message ids come from Python code and from templates under `terminal/`. English is the source language: its texts are
-the message ids themselves, so it is filled in here. Everything else is written by people, in terminal.po.
+the message ids themselves, so it is filled in here. Everything else is written by people, in one .po file for each
+room: those who read the same words. A message found in several rooms is in `common`, so each is translated once. All
+rooms of a language are compiled into one terminal.mo.
 """
 
 from __future__ import annotations
@@ -35,6 +37,20 @@ METHODS: Final = [("**/templates/**.html", "jinja2.ext:babel_extract"), ("**.py"
 OPTIONS: Final = {"**/templates/**.html": {"newstyle_gettext": "true", "silent": "false"}}
 KEYWORDS: Final = {**DEFAULT_KEYWORDS, "NP_": ((1, "c"), 2)}
 
+ROOMS: Final = {
+    "passenger": ("terminal/messages.py", "terminal/screen/display.py", "terminal/receipt/"),
+    "canteen": (
+        "terminal/screen/console/canteen/",
+        "terminal/screen/console/templates/canteen/",
+        "terminal/canteen/",
+        "terminal/cli/canteen",
+    ),
+    "console": ("terminal/screen/console/", "terminal/app/console.py"),
+    "desk": ("terminal/lab/", "terminal/scenario/"),
+}
+"""Where the messages of a room are found; the first room that fits. Everything else is common."""
+COMMON: Final = "common"
+
 NO_DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Catalogues change with their texts, not with the day they were written."""
 
@@ -47,8 +63,22 @@ COUNTS: Final = range(300)
 PERCENT: Final = re.compile(r"%\((\w+)\)")
 
 
-def po_file(language: str, locale: Path = LOCALE) -> Path:
-    return locale / language / "LC_MESSAGES" / "terminal.po"
+def po_file(language: str, room: str, locale: Path = LOCALE) -> Path:
+    return locale / language / "LC_MESSAGES" / f"{room}.po"
+
+
+def mo_file(language: str, locale: Path = LOCALE) -> Path:
+    return locale / language / "LC_MESSAGES" / "terminal.mo"
+
+
+def room_of(message: Message) -> str:
+    """The one room all its sources belong to, otherwise the common room."""
+    rooms = {_room_of_source(source) for source, _line in message.locations}
+    return rooms.pop() if len(rooms) == 1 else COMMON
+
+
+def _room_of_source(source: str) -> str:
+    return next((room for room, prefixes in ROOMS.items() if source.startswith(prefixes)), COMMON)
 
 
 def template() -> Catalog:
@@ -66,7 +96,19 @@ def _order(found: tuple[str, int, str | tuple[str, ...], list[str], str | None])
     return found[0].replace("\\", "/"), found[1]
 
 
-def read(path: Path) -> Catalog:
+def read(language: str, locale: Path = LOCALE) -> Catalog:
+    """All rooms of a language in one catalogue; a new one if there is none."""
+    files = sorted((locale / language / "LC_MESSAGES").glob("*.po"))
+    if not files:
+        return Catalog(locale=language, domain="terminal", fuzzy=False)
+    catalog, *others = [read_room(path) for path in files]
+    for other in others:
+        for message in messages_of(other):
+            catalog[message.id] = message
+    return catalog
+
+
+def read_room(path: Path) -> Catalog:
     """The catalogue in a .po file."""
     with path.open("rb") as file:
         return read_po(file, locale=path.parent.parent.name, domain="terminal")
@@ -74,8 +116,7 @@ def read(path: Path) -> Catalog:
 
 def updated(language: str, ids: Catalog, locale: Path = LOCALE) -> Catalog:
     """The catalogue of `language` with exactly the messages of `ids`; a new one if there is none."""
-    path = po_file(language, locale)
-    catalog = read(path) if path.exists() else Catalog(locale=language, domain="terminal", fuzzy=False)
+    catalog = read(language, locale)
     catalog.project, catalog.version, catalog.fuzzy = "resident-card-terminal", "1", False
     catalog.last_translator = catalog.language_team = catalog.msgid_bugs_address = ""
     catalog.update(deepcopy(ids), no_fuzzy_matching=True)  # an update takes the messages, not copies of them
@@ -85,6 +126,20 @@ def updated(language: str, ids: Catalog, locale: Path = LOCALE) -> Catalog:
         for message in messages_of(catalog):
             message.string = message.id
     return catalog
+
+
+def split(catalog: Catalog) -> dict[str, Catalog]:
+    """The catalogue of each room, all with the header of the whole."""
+    return {room: _only(room, catalog) for room in (*ROOMS, COMMON)}
+
+
+def _only(room: str, catalog: Catalog) -> Catalog:
+    part = deepcopy(catalog)
+    part.header_comment = f"# Texts of the resident card terminal: {catalog.locale_identifier}, {room}."
+    for message in messages_of(part):
+        if room_of(message) != room:
+            part.delete(message.id, message.context)
+    return part
 
 
 def po_bytes(catalog: Catalog) -> bytes:
@@ -178,14 +233,25 @@ def _rule(expression: str) -> Callable[[int], int]:
     return rule
 
 
+def write(language: str, catalog: Catalog, locale: Path = LOCALE) -> None:
+    """A .po file for each room and what programs read; a file of a room that is no more goes."""
+    folder = mo_file(language, locale).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    rooms = split(catalog)
+    for room, part in rooms.items():
+        po_file(language, room, locale).write_bytes(po_bytes(part))
+    for path in folder.glob("*.po"):
+        if path.stem not in rooms:
+            path.unlink()
+    mo_file(language, locale).write_bytes(mo_bytes(catalog))
+
+
 def main(begin: list[str]) -> None:
     ids = template()
     languages = sorted({path.name for path in LOCALE.iterdir() if path.is_dir()} | set(begin))
     for language in languages:
-        catalog, path = updated(language, ids), po_file(language)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(po_bytes(catalog))
-        path.with_suffix(".mo").write_bytes(mo_bytes(catalog))
+        catalog = updated(language, ids)
+        write(language, catalog)
         found = list(problems(catalog, ids))
         print(f"texts: {language}: {len(catalog)} messages, {len(found) or 'no'} to mend")
         for line in found:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from bench.cards import TODAY, resident
 from bench.result import Result, at_least, at_most
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_RIGHTS, KeyNo
@@ -62,7 +62,7 @@ def _taps(card: VirtualCard, count: int) -> None:
     key = AesKey(load_lab_keys().for_card(card.uid, 34).validate)
     for _ in range(count):
         card.power_on()
-        terminal = DesfireCard(CardChannel(card))
+        terminal = DesfireCard(DesfireChannel(card))
         terminal.select_application(AID)
         terminal.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))
         terminal.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC)
@@ -73,7 +73,7 @@ def _taps(card: VirtualCard, count: int) -> None:
 
 def _session(card: VirtualCard) -> DesfireCard:
     card.power_on()
-    terminal = DesfireCard(CardChannel(card, max_exchanges=READS + 10, max_bytes=READS * 200))
+    terminal = DesfireCard(DesfireChannel(card, max_exchanges=READS + 10, max_bytes=READS * 200))
     terminal.select_application(AID)
     key = AesKey(load_lab_keys().for_card(card.uid, 34).validate)
     terminal.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))

@@ -35,7 +35,7 @@ from terminal.journal.records import AnyRecord, Committed, Intent, build_record
 from terminal.journal.room import CAPACITY_ROWS, ROW_BYTES
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import Row, insert_row, read_state, row_columns, write_state
-from terminal.lab.stress.disk import Disk, stormy_disks
+from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.run import storm_folder
 from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport

@@ -13,7 +13,7 @@ from bench.result import Result, at_least, at_most, median_us
 from cardproto.connection import CardConnection
 from cardproto.resident.records.event import EVENT_BYTES, build_event, parse_event, parse_event_with_schema
 from cardproto.resident.records.rights import parse_rights, parse_rights_with_schema
-from terminal.lab.town import file_on
+from terminal.lab.world import file_on
 from terminal.tap import Terminal, take_tap
 
 TAPS = 150

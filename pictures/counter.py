@@ -13,8 +13,8 @@ from pictures.school import SCHOOL, price_list, roster_document
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, issue
 from terminal.canteen.roster import Roster
-from terminal.lab.demo.script import DAY, Stop
-from terminal.lab.town import Town, open_town
+from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.world import pseudonym_on
 from terminal.policy.load import DEMO_REGION
 from terminal.policy.policy import Policy
 from terminal.screen.console.canteen.school_class import tick_list
@@ -60,7 +60,7 @@ class Counter:
 
 def pupil_ref(town: Town, terminal: Terminal, resident: str) -> bytes:
     """The reference of the card's holder for the purpose "school" (D-01)."""
-    pseudonym = town.resident_pseudonym(town.cards[resident])
+    pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None, "a resident's card has rights"
     return terminal.keys.pseudonym("school", pseudonym)
 

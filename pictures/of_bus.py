@@ -17,8 +17,8 @@ from pictures.studio import Studio
 from sim.air import VirtualClock
 from terminal.app.console import ConsoleOptions, console_of
 from terminal.decision.outcome import Message, Outcome
-from terminal.lab.demo.script import DAY, Stop
-from terminal.lab.town import Town, open_town
+from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.world import pseudonym_on
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
 from terminal.screen.console.pins import hash_pin
@@ -102,7 +102,7 @@ def cab(studio: Studio, name: str, language: str, *, shift: bool = True) -> Iter
         town.at(DAY, "07:40:00")
         options = ConsoleOptions(True, language=language, vehicle="В 077 ОР")
         console = console_of(options, terminal, folder / "console", Lock())
-        pseudonym = town.resident_pseudonym(town.cards[SERVICE_CARD])
+        pseudonym = pseudonym_on(town.cards[SERVICE_CARD])
         assert pseudonym is not None, "a service card is a resident's card"
         card = card_reference(terminal.keys, pseudonym).hex()
         pin = hash_pin(PIN, terminal.keys)

@@ -15,7 +15,7 @@ from pictures.studio import Studio
 from terminal.canteen.buffet import sell
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
 from terminal.canteen.issuing import Batch, How, issue
-from terminal.lab.demo.script import DAY
+from terminal.lab.town import DAY
 from terminal.screen.console.canteen.people import classmates
 from terminal.screen.console.console import Console
 

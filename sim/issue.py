@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.credential.grant import credential_digest
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.messaging import CommMode, Session
@@ -66,7 +66,7 @@ def issue(
     )
     if profile.card.kind == "blank":
         return card
-    channel = CardChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)
+    channel = DesfireChannel(card, max_exchanges=PERSONALISATION_EXCHANGES)
     try:
         content = content_of(profile, uid, region, today)
         personalise(
@@ -192,7 +192,7 @@ class ReloadDesk:
         return changed
 
     def _open(self, key_no: KeyNo) -> DesfireCard:
-        card = DesfireCard(CardChannel(self._connection))
+        card = DesfireCard(DesfireChannel(self._connection))
         card.select_application(AID)
         begin(card, key_no, AesKey(self._keys.application_key(key_no)), self._rng)
         return card

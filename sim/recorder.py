@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -179,22 +179,6 @@ class ReplayCard:
     def clone(self) -> ReplayCard:
         """The same recording, from its beginning."""
         return ReplayCard(self._tap, strict=self._strict)
-
-
-class RecordedRandom:
-    """A terminal's random source that gives what it gave in the recording, then fails loudly."""
-
-    def __init__(self, numbers: Iterable[bytes]) -> None:
-        self._numbers = iter(tuple(numbers))
-
-    def __call__(self, length: int) -> bytes:
-        """Raises `TranscriptFault` when the recording used no more random numbers of this length."""
-        number = next(self._numbers, None)
-        if number is None or len(number) != length:
-            raise TranscriptFault(
-                f"the recording has no further random number of {length} bytes", "Replay the same tap."
-            )
-        return number
 
 
 def terminal_randoms(tap: RecordedTap, key_of: Callable[[int], CardKey]) -> list[bytes]:

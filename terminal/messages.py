@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from terminal.decision.outcome import NO_VALUES, Message, Outcome
+from terminal.decision.outcome import NO_VALUES, Message
 from terminal.errors import TerminalError
 from terminal.texts import N_, NP_, languages, translator
 
@@ -114,16 +114,6 @@ def text(message: Message, language: str, values: Mapping[str, int | str] = NO_V
         raise TerminalError(
             f"message {message.value} needs {error}", "Give the values of the outcome it belongs to."
         ) from error
-
-
-def operator_line(outcome: Outcome, language: str) -> str:
-    """Return the operator's line: the code, what was charged, and trips left when they are counted."""
-    parts = [outcome.message.value]
-    if outcome.charge_minor:
-        parts.append(money(outcome.charge_minor, language))
-    if "n" in outcome.values:
-        parts.append(trips(int(outcome.values["n"]), language))
-    return " · ".join(parts)
 
 
 def colour(message: Message) -> Colour:

@@ -140,14 +140,6 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
     return closed
 
 
-def shift_totals(journal: Journal, shift: int) -> dict[str, int]:
-    """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
-
-    A shift's number is its first row, so nothing before it is read.
-    """
-    return ShiftCount(shift).totals(journal)
-
-
 class ShiftCount:
     """The totals of one shift while it goes on: each look reads only the rows that have come since."""
 
@@ -165,7 +157,10 @@ class ShiftCount:
         return self._refused
 
     def totals(self, journal: Journal) -> dict[str, int]:
-        """As `shift_totals`. Any thread."""
+        """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
+
+        A shift's number is its first row, so nothing before it is read. Any thread.
+        """
         with self._lock:
             while rows := journal.rows(after=self._after, limit=PAGE_ROWS):
                 for row in rows:

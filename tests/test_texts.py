@@ -12,7 +12,23 @@ import pytest
 from babel.messages import Catalog
 
 import make_texts
-from make_texts import mo_bytes, po_bytes, po_file, problems, read, template, updated
+from make_texts import (
+    COMMON,
+    ROOMS,
+    messages_of,
+    mo_bytes,
+    mo_file,
+    po_bytes,
+    po_file,
+    problems,
+    read,
+    read_room,
+    room_of,
+    split,
+    template,
+    updated,
+    write,
+)
 from terminal import texts
 from terminal.decision.outcome import Message
 from terminal.messages import TABLE, day, money, text, trips
@@ -55,15 +71,14 @@ def small() -> tuple[Catalog, Catalog]:
 
 @pytest.mark.parametrize("language", languages())
 def test_every_text_is_translated_and_pluralised(language: str, ids: Catalog) -> None:
-    assert list(problems(read(po_file(language)), ids)) == [], "run `make texts` and fill in what it names"
+    assert list(problems(read(language), ids)) == [], "run `make texts` and fill in what it names"
 
 
 @pytest.mark.parametrize("language", languages())
 def test_what_is_compiled_is_what_is_written(language: str) -> None:
-    path = po_file(language)
-    with path.with_suffix(".mo").open("rb") as file:
+    with mo_file(language).open("rb") as file:
         compiled = gettext.GNUTranslations(file)
-    for message in make_texts.messages_of(read(path)):
+    for message in make_texts.messages_of(read(language)):
         if isinstance(message.id, tuple):
             one, many = message.id
             for count in range(30):
@@ -80,7 +95,48 @@ def test_what_is_compiled_is_what_is_written(language: str) -> None:
 
 @pytest.mark.parametrize("language", languages())
 def test_updating_again_changes_nothing(language: str, ids: Catalog) -> None:
-    assert po_bytes(updated(language, ids)) == po_file(language).read_bytes()
+    for room, part in split(updated(language, ids)).items():
+        assert po_bytes(part) == po_file(language, room).read_bytes(), room
+
+
+# the rooms
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_message_is_in_exactly_one_room(language: str, ids: Catalog) -> None:
+    rooms = {path.stem: read_room(path) for path in mo_file(language).parent.glob("*.po")}
+    assert set(rooms) == {*ROOMS, COMMON}
+    written = [(message.id, message.context) for part in rooms.values() for message in messages_of(part)]
+    assert len(written) == len(set(written))
+    assert set(written) == {(message.id, message.context) for message in messages_of(ids)}
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_names_only_its_own_sources(language: str, room: str) -> None:
+    messages = messages_of(read_room(po_file(language, room)))
+    assert messages, "a room without words"
+    for message in messages:
+        assert all(source.startswith(ROOMS[room]) for source, _ in message.locations), message.id
+        assert room_of(message) == room, message.id
+
+
+def test_what_two_rooms_say_is_common() -> None:
+    catalog = Catalog()
+    catalog.add("Sum", locations=[("terminal/messages.py", 0), ("terminal/lab/desk/words.py", 0)])
+    assert room_of(catalog["Sum"]) == COMMON
+
+
+def test_a_message_that_changes_rooms_keeps_its_translation(tmp_path: Path) -> None:
+    ids = Catalog()
+    ids.add("Sum", locations=[("terminal/messages.py", 0)])
+    catalog = updated("pl", ids, tmp_path)
+    catalog["Sum"].string = "Kwota"
+    write("pl", catalog, tmp_path)
+    ids["Sum"].locations = [("terminal/lab/desk/words.py", 0)]
+    write("pl", updated("pl", ids, tmp_path), tmp_path)
+    assert read_room(po_file("pl", "desk", tmp_path))["Sum"].string == "Kwota"
+    assert not messages_of(read_room(po_file("pl", "passenger", tmp_path)))
 
 
 def test_every_message_of_the_table_is_collected(ids: Catalog) -> None:
@@ -177,7 +233,7 @@ def polish(tmp_path: Path, ids: Catalog, monkeypatch: pytest.MonkeyPatch) -> Pat
         said = FORMATS.get((message.context, message.id)) if message.context else POLISH.get(message.id)
         forms = catalog.num_plurals if isinstance(message.id, tuple) else 0
         message.string = said or ((f"pl: {message.id[1]}",) * forms if forms else f"pl: {message.id}")
-    path = po_file("pl", tmp_path).with_suffix(".mo")
+    path = mo_file("pl", tmp_path)
     path.parent.mkdir(parents=True)
     path.write_bytes(mo_bytes(catalog))
     monkeypatch.setenv(texts.LOCALE_VARIABLE, str(tmp_path))

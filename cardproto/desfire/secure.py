@@ -12,7 +12,7 @@ from hmac import compare_digest
 from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
-from cardproto.channel import CardChannel, NativeAnswer
+from cardproto.desfire.channel import DesfireChannel, NativeAnswer
 from cardproto.desfire.commands import (
     INS_ADDITIONAL_FRAME,
     INS_AUTHENTICATE_EV2_FIRST,
@@ -43,7 +43,7 @@ class SecureConversation:
     transaction ends, so a caller may keep it.
     """
 
-    def __init__(self, channel: CardChannel) -> None:
+    def __init__(self, channel: DesfireChannel) -> None:
         self.channel = channel
         self.session: SecureMessaging | None = None
         self.codes: ContentCodes = ISO_CHAINED_CODES

@@ -13,8 +13,7 @@ from terminal.app import serve
 from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, operator_console
-from terminal.app.display import passenger_display
+from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, credential_check, station_of
 from terminal.app.uplink import background_sync, tls_of

@@ -6,13 +6,14 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardError
+from cardproto.errors import CardError, CardGone
 from terminal.app.config.rules import require_known_reader
 from terminal.app.config.settings import PCSC, SIM
-from terminal.clock import Clock, unix_ms
+from terminal.clock import Clock, SystemClock, unix_ms
+from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
 from terminal.reader.presence import Presence
@@ -20,8 +21,11 @@ from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
+    from terminal.app.config.settings import StationConfig
     from terminal.app.station import Station
     from terminal.operations.vitals import Vitals
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +104,30 @@ def serve(
 def _note(terminal: Terminal, what: str) -> None:
     """Into the journal, because an outage belongs into the day's report (T-64)."""
     terminal.journal.append(Fault(unix_ms(terminal.clock.now()), what=what))
+
+
+def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection], T]) -> T:
+    """What `work` makes of the card on the reader of `at`; a card that leaves too early is waited for again.
+
+    The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
+    """
+    from terminal.app.station import station_of
+
+    clock = SystemClock()
+    port = reader_for(at.reader.name or PCSC, station_of(at), clock, taps=1).port
+    until = clock.monotonic() + wait_s
+    try:
+        while True:
+            connection = port.wait_for_card(max(0.0, until - clock.monotonic()))
+            if connection is None:
+                raise ReaderError(
+                    f"no card stayed on {port.name} within {wait_s:g} s",
+                    "Lay a card on the reader and try again.",
+                )
+            try:
+                return work(connection)
+            except CardGone:
+                port.release()
+    finally:
+        port.release()
+        port.close()

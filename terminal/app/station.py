@@ -20,8 +20,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
-from terminal.keys.file import FileKeys, load_file_keys
-from terminal.keys.issuers import load_issuers
+from terminal.keys.file import FileKeys, load_file_keys, load_issuers
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy

@@ -16,10 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from terminal.errors import RosterError
-from terminal.policy.document.base import Fare, Minor, Name, Section
+from terminal.policy.base import Fare, Minor, Name, Problem, Section
 from terminal.policy.document.meals import Grade, Shift
 from terminal.policy.explain import place_of
-from terminal.policy.problem import Problem
 
 SCHEMA_VERSION: Final = 1
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
 from terminal.decision.pupil import BasketLine
 from terminal.errors import CanteenRefused
+from terminal.policy.base import Problem, unique
 from terminal.policy.policy import Policy
-from terminal.policy.problem import Problem, unique
 
 
 @dataclass(frozen=True, slots=True)

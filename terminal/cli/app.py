@@ -13,6 +13,7 @@ from terminal.cli import (
     canteen,
     card,
     collector,
+    collector_office,
     collector_terminals,
     config,
     demo,
@@ -22,7 +23,9 @@ from terminal.cli import (
     health,
     journal,
     policy,
+    policy_gtfs,
     receipt,
+    recompute,
     run,
     shift,
     staff,
@@ -46,6 +49,16 @@ app.command("desk")(desk.desk)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("enrol")(collector_terminals.enrol_here)
+collector.app.command("status")(collector_office.status)
+collector.app.command("terminals")(collector_office.terminals)
+collector.app.command("alarms")(collector_office.alarms)
+collector.app.command("ack")(collector_office.ack)
+collector.app.command("report")(collector_office.report)
+collector.app.command("backup")(collector_office.backup)
+collector.app.command("enrol")(collector_terminals.enrol)
+collector.app.command("revoke")(collector_terminals.revoke)
+journal.app.command("recompute")(recompute.recompute)
+policy.app.command("import-gtfs")(policy_gtfs.import_gtfs)
 app.add_typer(collector.app, name="collector")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(config.app, name="config")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardproto.errors import CardGone
-from terminal.cli.options import Config, Json, Keys, Region, station_config
-from terminal.errors import ReaderError
+from terminal.cli.options import Config, Json, Keys, Region, Wait, station_config
 
 if TYPE_CHECKING:
-    from cardproto.connection import CardConnection
-    from terminal.app.config.settings import StationConfig
-
-T = TypeVar("T")
+    pass
 
 app = typer.Typer(help="Personalise and read resident cards with laboratory keys.", no_args_is_help=True)
 
@@ -24,7 +18,6 @@ ReaderName = Annotated[
     str,
     typer.Option("--reader", help="pcsc or pcsc:NAME for a real reader, sim:RESIDENT for a software card."),
 ]
-Wait = Annotated[float, typer.Option(min=0, help="Wait so many seconds for a card.")]
 
 
 @app.command()
@@ -40,6 +33,7 @@ def read(
     import secrets
 
     from terminal.app.output import print_json
+    from terminal.app.serve import with_card
     from terminal.app.simulated import laboratory_keys
     from terminal.cli.card_view import card_content, print_content
     from terminal.keys.file import load_file_keys
@@ -70,6 +64,7 @@ def issue(
     """
     import secrets
 
+    from terminal.app.serve import with_card
     from terminal.clock import SystemClock
     from terminal.lab.issuing import issue_on
 
@@ -97,8 +92,8 @@ def issue_batch(
     """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
-    from terminal.lab.card_batch import REGISTRY_FILE
-    from terminal.lab.card_batch import issue_batch as issue_all
+    from terminal.lab.issuing import REGISTRY_FILE
+    from terminal.lab.issuing import issue_batch as issue_all
 
     at = station_config(config, region=region, keys=keys)
     today = SystemClock().now().date()
@@ -107,33 +102,3 @@ def issue_batch(
         print_json({"cards": cards, "folder": str(folder), "registry": str(folder / REGISTRY_FILE)})
     else:
         print(f"{cards} cards are in {folder}, their registry for the collector is {folder / REGISTRY_FILE}")
-
-
-def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection], T]) -> T:
-    """What `work` makes of the card on the reader of `at`; a card that leaves too early is waited for again.
-
-    The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
-    """
-    from terminal.app.config.settings import PCSC
-    from terminal.app.serve import reader_for
-    from terminal.app.station import station_of
-    from terminal.clock import SystemClock
-
-    clock = SystemClock()
-    port = reader_for(at.reader.name or PCSC, station_of(at), clock, taps=1).port
-    until = clock.monotonic() + wait_s
-    try:
-        while True:
-            connection = port.wait_for_card(max(0.0, until - clock.monotonic()))
-            if connection is None:
-                raise ReaderError(
-                    f"no card stayed on {port.name} within {wait_s:g} s",
-                    "Lay a card on the reader and try again.",
-                )
-            try:
-                return work(connection)
-            except CardGone:
-                port.release()
-    finally:
-        port.release()
-        port.close()

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli import collector_office, collector_terminals
 from terminal.cli.options import Json
+from terminal.errors import CollectorError
+
+if TYPE_CHECKING:
+    from terminal.collector.service import Tls
 
 app = typer.Typer(
     help="Receive batches, acknowledge them signed, and reconcile; without a command: until Ctrl-C or SIGTERM."
 )
-app.command("status")(collector_office.status)
-app.command("terminals")(collector_office.terminals)
-app.command("alarms")(collector_office.alarms)
-app.command("ack")(collector_office.ack)
-app.command("report")(collector_office.report)
-app.command("backup")(collector_office.backup)
-app.command("enrol")(collector_terminals.enrol)
-app.command("revoke")(collector_terminals.revoke)
 
 
 @app.callback(invoke_without_command=True)
@@ -83,13 +78,13 @@ def collector(
         port,
         registry,
         books=BooksSettings(
-            collector_office.known_zone(zone),
+            _known_zone(zone),
             day_ends_at,
             ClockLimits.none() if any_clock else ClockLimits(),
         ),
         limits=Limits(free_bytes=free_mb << 20),
         watch=WatchLimits(int(silent_h * HOUR_MS), int(unresolved_h * HOUR_MS)),
-        tls=collector_office.tls_of(tls_cert, tls_key, tls_client_ca),
+        tls=_tls_of(tls_cert, tls_key, tls_client_ca),
     )
 
     def ready(url: str) -> None:
@@ -99,3 +94,24 @@ def collector(
             print(f"collector: listening on {url}; operators see {url}/operator/", flush=True)
 
     run(settings, ready)
+
+
+def _known_zone(name: str) -> str:
+    """`name`, when it is a time zone."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CollectorError(f"{name} is no time zone", "Give one like Europe/Volgograd.") from error
+
+
+def _tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    """The three options together."""
+    from terminal.collector.service import Tls
+
+    if certificate and key:
+        return Tls(certificate, key, client_ca)
+    if certificate or key or client_ca:
+        raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
+    return None

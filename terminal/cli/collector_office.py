@@ -12,27 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cardcli.output import data_output
-from terminal.cli.options import Json
+from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
 
 if TYPE_CHECKING:
-    from terminal.collector.service import Tls
     from terminal.collector.views import Office
 
-Folder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
-FOLDER = Path("var/collector")
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet, sums in roubles.")]
 
 
-def status(folder: Folder = FOLDER, json: Json = False) -> None:
+def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
     """The whole in a few numbers."""
     with office_of(folder) as office:
         found = office.status(_now_ms())
     _print_fields("collector", found, json)
 
 
-def terminals(folder: Folder = FOLDER, json: Json = False, as_csv: Csv = False) -> None:
+def terminals(
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
+) -> None:
     """Each terminal: its key, its newest batch, what it has not sent yet, its reader, its alarms."""
     with office_of(folder) as office:
         found = office.terminals(_now_ms())
@@ -40,7 +39,7 @@ def terminals(folder: Folder = FOLDER, json: Json = False, as_csv: Csv = False) 
 
 
 def alarms(
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     everything: Annotated[bool, typer.Option("--all", help="Those somebody has dealt with as well.")] = False,
     json: Json = False,
     as_csv: Csv = False,
@@ -69,7 +68,7 @@ def ack(
     alarm: Annotated[int, typer.Argument(help="The number `alarms` shows.")],
     by: Annotated[str, typer.Option(help="Who has dealt with it: a staff number or the like.")],
     comment: Annotated[str, typer.Option(help="What was found and done.")] = "",
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
 ) -> None:
     """Note that an alarm is dealt with. It stays in the history, and opens again when it is seen again."""
     with office_of(folder) as office:
@@ -81,7 +80,7 @@ def ack(
 def report(
     day: Annotated[str, typer.Option(help="Service day, 2026-09-15; without it the newest there is.")] = "",
     by: Annotated[str, typer.Option(help="terminal, route, school or funder.")] = "terminal",
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
     as_csv: Csv = False,
 ) -> None:
@@ -105,7 +104,7 @@ def report(
 
 def backup(
     target: Annotated[Path, typer.Argument(help="A new folder, best on another disk.")],
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     with_key: Annotated[
         bool, typer.Option("--with-key", help="Also the collector's private key: needed to go on elsewhere.")
     ] = False,
@@ -139,27 +138,6 @@ def office_of(folder: Path) -> Iterator[Office]:
         yield Office(store, books, Enrolment(folder / TERMINALS_FOLDER), WatchLimits().silent_ms)
     finally:
         store.close()
-
-
-def known_zone(name: str) -> str:
-    """`name`, when it is a time zone."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise CollectorError(f"{name} is no time zone", "Give one like Europe/Volgograd.") from error
-
-
-def tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
-    """The three options together."""
-    from terminal.collector.service import Tls
-
-    if certificate and key:
-        return Tls(certificate, key, client_ca)
-    if certificate or key or client_ca:
-        raise CollectorError("TLS needs certificate and key", "Give both --tls-cert and --tls-key.")
-    return None
 
 
 def _now_ms() -> int:

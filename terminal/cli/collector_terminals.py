@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli.collector_office import FOLDER, Folder
-from terminal.cli.options import CollectorUrl, Config, Json, Number, State, station_config
+from terminal.cli.options import (
+    DEFAULT_COLLECTOR_FOLDER,
+    CollectorFolder,
+    CollectorUrl,
+    Config,
+    Json,
+    Number,
+    State,
+    station_config,
+)
 from terminal.clock import unix_ms
 
 Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
@@ -16,7 +24,7 @@ Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal num
 
 def enrol(
     terminal: Numbered,
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     key: Annotated[
         Path | None,
         typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
@@ -57,7 +65,7 @@ def enrol(
 
 def revoke(
     terminal: Numbered,
-    folder: Folder = FOLDER,
+    folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
 ) -> None:
     """Let a terminal upload no more, at once. What it has sent stays."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from terminal.cli import recompute
 from terminal.cli.options import Config, Json, Keys, Number, State, station_config
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Look at a terminal's journal; only upgrade, downgrade and wipe-key write.", no_args_is_help=True
 )
-app.command("recompute")(recompute.recompute)
 
 
 @app.command()

@@ -211,3 +211,6 @@ TlsCert = Annotated[
 TlsKey = Annotated[
     Path | None, typer.Option("--tls-key", help="Its private key (PEM), if not in the same file.")
 ]
+Wait = Annotated[float, typer.Option(min=0, help="Wait so many seconds for a card.")]
+CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
+DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")

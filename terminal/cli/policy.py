@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
-from terminal.cli.policy_gtfs import import_gtfs
 
 if TYPE_CHECKING:
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
 app = typer.Typer(help="Check, try out and explain region documents.", no_args_is_help=True)
-app.command("import-gtfs")(import_gtfs)
 
 Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a bundled one.")]
 

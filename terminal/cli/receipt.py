@@ -18,7 +18,7 @@ from terminal.cli.options import (
     State,
     station_config,
 )
-from terminal.policy.document.base import Mode
+from terminal.policy.base import Mode
 
 if TYPE_CHECKING:
     from terminal.policy.document.schema import Receipts, RegionDocument

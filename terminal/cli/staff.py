@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.card import Wait
 from terminal.cli.options import (
     Config,
     Json,
     Keys,
     Region,
     State,
+    Wait,
     station_config,
 )
 from terminal.screen.console.roles import Role
@@ -173,8 +173,8 @@ def _ask_pin(at: StationConfig) -> str:
 
 def _card(at: StationConfig, wait_s: float) -> str:
     """How the staff list knows the card on the reader of `at`; changes nothing on it."""
+    from terminal.app.serve import with_card
     from terminal.app.simulated import laboratory_keys
-    from terminal.cli.card import with_card
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
     from terminal.policy.load import load_region

@@ -10,7 +10,7 @@ import typer
 from terminal.cli.options import Json
 
 if TYPE_CHECKING:
-    from terminal.lab.stress.plan import Kind
+    from terminal.lab.stress.faults.plan import Kind
     from terminal.lab.stress.run import StormResult
 
 
@@ -41,7 +41,7 @@ def storm(
     Crashes are simulated inside this process: the journal is abandoned and opened again. `--processes` adds rounds
     in which real processes are killed. Power cuts and full disks need apsw (development extra).
     """
-    from terminal.lab.stress.plan import Kind, faults_named
+    from terminal.lab.stress.faults.plan import Kind, faults_named
 
     chosen = faults_named([name.strip() for name in faults.split(",")]) if faults else frozenset(Kind)
     if replay is not None:

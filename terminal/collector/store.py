@@ -25,7 +25,7 @@ from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
 from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis
-from terminal.journal.database import transaction
+from terminal.journal.database import DAMAGE, SQLITE_FAULTS, sqlite_code, transaction
 from terminal.sync.wire import Batch, Reason, encode
 
 __all__ = [
@@ -320,7 +320,12 @@ class CollectorStore:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
+            if sqlite_code(error) in DAMAGE:
+                raise CollectorError(
+                    f"collector database {self._path} is damaged: {error}",
+                    "Move it aside with its -wal file, keep both, and restore the newest backup.",
+                ) from error
             raise CollectorError(
                 f"collector database {self._path} failed: {error}",
                 "Check the disk and its rights, then start again.",

@@ -37,8 +37,3 @@ def stamped(record: AnyRecord) -> AnyRecord:
     if not action or FIELD not in record.__struct_fields__:
         return record
     return msgspec.structs.replace(record, action=action)
-
-
-def action_of(record: AnyRecord) -> str:
-    """The id of the action `record` belongs to; empty when it belongs to none."""
-    return str(getattr(record, FIELD, ""))

@@ -82,7 +82,7 @@ def connect_writer(path: Path, contents: Contents) -> sqlite3.Connection:
         _use_wal(connection)
     except OSError as error:
         raise not_writable(path, error) from error
-    except (sqlite3.Error, JournalError) as error:
+    except (*SQLITE_FAULTS, JournalError) as error:
         if connection is not None:
             connection.close()
         raise journal_error(path, error) from error
@@ -161,7 +161,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
         try:
             check_schema(connection, path)
-        except (sqlite3.Error, JournalError) as error:
+        except (*SQLITE_FAULTS, JournalError) as error:
             connection.close()
             if isinstance(error, sqlite3.OperationalError) and mode != modes[-1]:
                 continue
@@ -185,7 +185,7 @@ def schema_of(path: Path) -> int:
             return _version(connection, path)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(path, error) from error
 
 
@@ -235,17 +235,33 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def journal_error(path: Path, error: sqlite3.Error | JournalError) -> JournalError:
+SqliteFault = sqlite3.Error | UnicodeDecodeError
+"""What `sqlite3` raises; the second when a changed file makes SQLite's own message no UTF-8."""
+SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
+DAMAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_ERROR,
+    }
+)
+"""Codes that only the file's content brings about. The last is an error in a statement, and our statements do not
+change: its schema or its format did."""
+
+
+def journal_error(path: Path, error: SqliteFault | JournalError) -> JournalError:
     """The error of ours that `error` means for the journal at `path`; ours pass unchanged."""
     if isinstance(error, JournalError):
         return error
-    # Errors of the Python layer itself (a closed connection) carry no SQLite code.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = sqlite_code(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         reason = "the disk is full" if code == sqlite3.SQLITE_FULL else no_room(path)
         if reason:
             return JournalFull(f"no room on the disk for journal {path}: {reason}", FREE_SPACE)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in DAMAGE:
         return JournalDamaged(f"journal {path} is damaged: {error}", KEEP_ASIDE)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalLocked(
@@ -257,6 +273,17 @@ def journal_error(path: Path, error: sqlite3.Error | JournalError) -> JournalErr
         f"journal {path} failed: {error}",
         "Check the disk, then start again; no row once reported as stored is lost.",
     )
+
+
+def sqlite_code(error: SqliteFault) -> int:
+    """SQLite's primary code. Errors of the Python layer carry none: text that is no UTF-8 is damage, the rest (a
+    closed connection) is not."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
+    unstated = (
+        sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_MISUSE
+    )
+    return getattr(error, "sqlite_errorcode", unstated) & 0xFF
 
 
 def not_writable(path: Path, cause: object) -> JournalError:

@@ -20,6 +20,7 @@ from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
+    SQLITE_FAULTS,
     connect_writer,
     contents_of,
     journal_error,
@@ -139,7 +140,7 @@ class Journal:
                     "Give each terminal number a journal file of its own.",
                 )
             return cls(path, lock, connection, contents, capacity_rows)
-        except (sqlite3.Error, JournalError) as error:
+        except (*SQLITE_FAULTS, JournalError) as error:
             if connection is not None:
                 connection.close()
             lock.release()

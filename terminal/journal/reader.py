@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple
 
 from terminal.journal.checkpoint import Checkpoint
 from terminal.journal.database import (
+    SQLITE_FAULTS,
     connect_reader,
     contents_of,
     journal_error,
@@ -124,7 +124,7 @@ class JournalReader:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise journal_error(self._path, error) from error
 
     def close(self) -> None:

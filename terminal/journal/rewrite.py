@@ -22,6 +22,7 @@ from terminal.journal.chain import Head, link
 from terminal.journal.database import (
     KEEP_ASIDE,
     SCHEMA_VERSION,
+    SQLITE_FAULTS,
     check_schema,
     connect,
     contents_of,
@@ -144,7 +145,7 @@ def _leaving(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
     except OSError as error:
         raise not_writable(path, error) from error
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         raise journal_error(path, error) from error
 
 
@@ -192,7 +193,7 @@ def _state_1(connection: sqlite3.Connection, path: Path) -> State:
             "SELECT terminal, base_sequence, base_hash, acknowledged, checkpoint_sequence, checkpoint_hash FROM state"
         ).fetchone()
         notes = connection.execute("SELECT sequence, body FROM still_open ORDER BY sequence").fetchall()
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         raise state_changed(path) from error
     if line is None or [type(value) for value in line] != [int, int, bytes, int, int, bytes]:
         raise state_changed(path)

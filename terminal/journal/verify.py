@@ -18,7 +18,7 @@ from terminal.clock import from_unix_ms
 from terminal.errors import JournalDamaged, JournalSealed
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Checkpoint, checkpoint_is_genuine
-from terminal.journal.database import connect_reader, contents_of
+from terminal.journal.database import SQLITE_FAULTS, connect_reader, contents_of, journal_error
 from terminal.journal.open_records import OpenRecords
 from terminal.journal.records import AnyRecord, UnreadableRecord, parse_record
 from terminal.journal.sealed import Broken, Contents, JournalKey
@@ -75,6 +75,8 @@ def verify(
         raise
     except JournalDamaged as error:
         return Verification(0, 0, 0, error.what)
+    except SQLITE_FAULTS as error:
+        return Verification(0, 0, 0, journal_error(path, error).what)
     finally:
         connection.close()
 
@@ -112,7 +114,7 @@ class _Check:
                 stage()
         except _Found as found:
             problem = str(found)
-        except sqlite3.DatabaseError as error:
+        except SQLITE_FAULTS as error:
             problem = f"the file is damaged after row {self._head.sequence}: {error}"
         start = self._state.base.sequence
         rows = max(0, self._head.sequence - start)

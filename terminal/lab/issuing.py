@@ -1,21 +1,37 @@
-"""The issuing desk of `terminal card issue`: a simulated resident's content onto a blank card."""
+"""The issuing desk of `terminal card issue`: a simulated resident's content onto a blank card.
+
+`terminal card issue-batch`: many software cards from a CSV, and the registry their collector needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
-from cardproto.channel import CardChannel
+import msgspec
+from rich.console import Console
+from rich.progress import track
+
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError
 from cardproto.resident.personalise import personalise
-from sim.issue import PERSONALISATION_EXCHANGES, content_of
+from sim.card.virtual import VirtualCard
+from sim.image_file import ImageFault, save_card
+from sim.issue import PERSONALISATION_EXCHANGES, content_of, issue, pseudonym_of
 from sim.lab_keys import load_lab_keys
-from sim.profile import LAB_KEYS, ProfileFault, load_profile
+from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile
+from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
+from terminal.keys.file import load_file_keys
 from terminal.policy.load import load_region
+from terminal.tap import PURPOSE
 
 
 def issue_on(
@@ -34,7 +50,7 @@ def issue_on(
     number = load_region(region).header.region
     try:
         profile, masters = load_profile(resident), load_lab_keys(keys or LAB_KEYS)
-        channel = CardChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
+        channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
         personalise(
@@ -53,3 +69,105 @@ def issue_on(
             "Use a blank DESFire EV1, EV2 or EV3 card and leave it on the reader.",
         ) from error
     return channel.exchanges
+
+
+COLUMNS: Final = ("label", "profile")
+OPTIONAL: Final = "purse_minor"
+REGISTRY_FILE: Final = "card-registry.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One line of the CSV: the image file's name, and what to put on the card."""
+
+    line: int
+    label: str
+    profile: Profile
+
+
+def issue_batch(
+    orders_file: Path, folder: Path, region: str, keys: Path | None, today: date, quiet: bool
+) -> int:
+    """Issue every card of the CSV into `folder`; returns how many.
+
+    Every line is checked before the first card is made. Raises `ProfileError` naming the line, or the file that
+    cannot be written: the cards already in the folder are whole.
+    """
+    orders = list(read_orders(orders_file))
+    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS)
+    number = load_region(region).header.region
+    registry: list[tuple[bytes, bytes, bytes]] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for order in track(
+            orders, "issuing cards", console=Console(stderr=True), transient=True, disable=quiet
+        ):
+            card = issue(order.profile, masters, number, today, secrets.token_bytes)
+            assert isinstance(card, VirtualCard), "read_orders lets only residents through"
+            save_card(card, folder / f"{order.label}.json")
+            key = masters.for_card(card.uid, number).transaction_mac
+            resident = pseudonym_of(order.profile, card.uid)
+            registry += [
+                (provider.pseudonym(purpose, resident), card.uid, key) for purpose in PURPOSE.values()
+            ]
+        write_registry(folder / REGISTRY_FILE, registry)
+    except (ImageFault, ProfileFault) as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+    except OSError as error:
+        raise ProfileError(
+            f"{folder} cannot be written ({error.strerror})", "Check the folder and its rights."
+        ) from error
+    return len(orders)
+
+
+def read_orders(path: Path) -> Iterator[Order]:
+    """The lines of the CSV, checked; raises `ProfileError` naming file and line."""
+    seen: set[str] = set()
+    profiles: dict[str, Profile] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
+            if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
+                raise ProfileError(
+                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of nothing'}",
+                    f"Give {', '.join(COLUMNS)} and, if wanted, {OPTIONAL}.",
+                )
+            for row in rows:
+                order = _order(path, rows.line_num, row, profiles)
+                if order.label in seen:
+                    raise ProfileError(
+                        f"{path}:{rows.line_num}: label {order.label!r} again", "Give each card its own."
+                    )
+                seen.add(order.label)
+                yield order
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ProfileError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
+
+
+def _order(path: Path, line: int, row: dict[str, str], profiles: dict[str, Profile]) -> Order:
+    label, name, purse = row["label"] or "", row["profile"] or "", row.get(OPTIONAL) or ""
+    if not label.replace("-", "").replace("_", "").isalnum():
+        raise ProfileError(f"{path}:{line}: label {label!r} is no file name", "Use letters, digits, - and _.")
+    try:
+        profile = profiles.get(name) or profiles.setdefault(name, load_profile(name))
+    except ProfileFault as fault:
+        raise ProfileError(f"{path}:{line}: {fault.what}", fault.advice) from fault
+    if profile.card.kind != "resident":
+        raise ProfileError(
+            f"{path}:{line}: profile {name} is no resident card", "Choose another; see `sim profiles`."
+        )
+    if purse:
+        profile = _with_purse(path, line, profile, purse)
+    return Order(line, label, profile)
+
+
+def _with_purse(path: Path, line: int, profile: Profile, purse: str) -> Profile:
+    """The profile with another purse, as strictly checked as one from a file."""
+    card = msgspec.to_builtins(profile.card) | {"purse_minor": int(purse) if purse.isdecimal() else purse}
+    try:
+        return msgspec.structs.replace(profile, card=msgspec.convert(card, type(profile.card)))
+    except msgspec.ValidationError as error:
+        raise ProfileError(
+            f"{path}:{line}: {OPTIONAL} {purse!r}: {error}", "Give kopecks as digits."
+        ) from error

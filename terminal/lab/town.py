@@ -10,26 +10,32 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Final
 
-from cardproto.resident.layout import AID
-from cardproto.resident.records.rights import parse_rights
 from sim.air import AirModel, VirtualClock
-from sim.card.image import Json
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan
-from sim.profile import load_profile
 from sim.reader import SimReader
-from terminal.app.compose import open_terminal
-from terminal.app.simulated import issue_residents, laboratory_keys
-from terminal.app.station import Station
-from terminal.keys.file import FileKeys, load_file_keys
-from terminal.lab.demo.script import Stop
-from terminal.policy.deny_list import build_deny_list
+from terminal.app.simulated import issue_residents
+from terminal.lab.world import World, open_world, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+
+DAY: Final = date(2026, 9, 15)
+"""A Tuesday in the school year, when every concession of the laboratory region is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One terminal of a town, and where it stands."""
+
+    number: int
+    profile: str
+    place: str
+    route: int = 0
+    direction: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,18 @@ class Town:
     """Everything of one run. `cards` by resident profile, `terminals` and `readers` by number."""
 
     clock: VirtualClock
-    policy: Policy
-    folder: Path
+    world: World
     cards: dict[str, SimCard]
     terminals: dict[int, Terminal]
     readers: dict[int, SimReader]
+
+    @property
+    def policy(self) -> Policy:
+        return self.world.policy
+
+    @property
+    def folder(self) -> Path:
+        return self.world.folder
 
     def at(self, day: date, local: str) -> None:
         """Move the clock forward to a local time of day."""
@@ -69,30 +82,10 @@ class Town:
         reader.remove()
         return TownTap(report, air_ms)
 
-    def resident_pseudonym(self, card: SimCard) -> bytes | None:
-        """What the issuing desk wrote as the holder's pseudonym; None on a card without our rights file."""
-        rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
-        content = bytes.fromhex(rights) if isinstance(rights, str) else b""
-        return parse_rights(content).pseudonym if any(content) else None
-
     def purses_minor(self) -> int:
         """All the money on all the cards, read from their memory and not from what any record says."""
         cards = (card for card in self.cards.values() if isinstance(card, VirtualCard))
         return sum(purse_minor(card) for card in cards)
-
-
-def purse_minor(card: VirtualCard) -> int:
-    """The committed content of the purse file; 0 on a card that has none."""
-    value = file_on(card, "03").get("value")
-    return value if isinstance(value, int) else 0
-
-
-def file_on(card: VirtualCard, number: str) -> dict[str, Json]:
-    """One file of the resident application in the card's image; empty when there is none."""
-    value: Json = card.image()
-    for key in ("applications", AID.hex().upper(), "files", number):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 @contextmanager
@@ -104,27 +97,15 @@ def open_town(
     document = load_region(region)
     policy = Policy.of(document)
     clock = VirtualClock(datetime.combine(day, time(6), policy.zone).astimezone(UTC))
-    deny_list = laboratory_deny_list(folder / "deny-list", load_file_keys(laboratory_keys()))
+    world = open_world(folder, region, policy, rng.randbytes)
     names = list(dict.fromkeys(residents))
     cards = dict(zip(names, issue_residents(names, document, day, rng=rng.randbytes), strict=True))
     with ExitStack() as open_terminals:
         terminals, readers = {}, {}
         for stop in stops:
-            station = Station(stop.number, stop.profile, folder / str(stop.number), region, None, deny_list)
-            terminal = open_terminals.enter_context(open_terminal(station, clock))
-            terminal.random = rng.randbytes
+            station = world.station(stop.number, stop.profile)
+            terminal = open_terminals.enter_context(world.open_terminal(station, clock))
             open_shift(terminal.journal, clock.now(), "demo", stop.profile, stop.route, stop.direction)
             terminals[stop.number] = terminal
             readers[stop.number] = SimReader(f"simulated reader of {stop.place}", clock, AirModel())
-        yield Town(clock, policy, folder, cards, terminals, readers)
-
-
-DENIED_PROFILE: Final = "deny_listed"
-
-
-def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
-    """Write the laboratory's deny list, on which one of the simulated residents stands."""
-    pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
-    assert pseudonym is not None, "the denied resident has a fixed pseudonym"
-    build_deny_list(path, keys.list_key("deny"), [bytes.fromhex(pseudonym)])
-    return path
+        yield Town(clock, world, cards, terminals, readers)

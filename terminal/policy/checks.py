@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from terminal.policy.base import Medium, Problem, Right, unique
 from terminal.policy.counters.checks import counters_problems
-from terminal.policy.document.base import Medium, Right
 from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.fares import FareSource
 from terminal.policy.document.schema import Profile, ReceiptWay, RegionDocument
@@ -19,7 +19,6 @@ from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.section_checks import section_problems
 from terminal.policy.journeys.checks import journey_problems
 from terminal.policy.meals.checks import meal_problems
-from terminal.policy.problem import Problem, unique
 from terminal.policy.rights.checks import right_problems
 from terminal.texts import languages
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Final, NamedTuple
 
-from terminal.policy.document.base import Weekday
+from terminal.policy.base import Problem, Weekday, unique, unknown
 from terminal.policy.document.counters import CounterSlot, Period
 from terminal.policy.document.fares import Timeframe
 from terminal.policy.document.rights import Scope, Season
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.problem import Problem, unique, unknown
 
 DAY_S = 24 * 3600
 _WEEKDAYS = tuple(Weekday)

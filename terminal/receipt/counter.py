@@ -11,7 +11,7 @@ from terminal.decision.trail import compact, stated
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.policy import Policy
 from terminal.receipt.request import Sale
 

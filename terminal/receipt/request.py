@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from terminal.errors import ReceiptError
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 

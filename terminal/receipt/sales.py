@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Intent
 from terminal.journal.taps import End, Tap, taps
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.receipt.request import Sale
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from terminal.errors import ScenarioFileError
-from terminal.policy.problem import Problem, unique
+from terminal.policy.base import Problem, unique
 from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFile
 
 SCENARIOS: Final = Path(__file__).parents[1] / "policy" / "scenarios"

@@ -22,8 +22,8 @@ from terminal.decision.outcome import Decision, Outcome, TapContext
 from terminal.decision.pupil import Account, Age, MealGrant, ParentLimits
 from terminal.decision.pupil import Pupil as KnownPupil
 from terminal.errors import ScenarioFileError
+from terminal.policy.base import Weekday
 from terminal.policy.deny_list import NOBODY
-from terminal.policy.document.base import Weekday
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_the_desk, listed, local_time, new_card
 from terminal.scenario.load import card_of

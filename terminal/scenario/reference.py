@@ -21,7 +21,7 @@ from msgspec import inspect
 
 from terminal.decision.outcome import Message
 from terminal.messages import wording
-from terminal.policy.document.base import Section
+from terminal.policy.base import Section
 from terminal.policy.document.schema import RegionDocument
 from terminal.scenario.rules import RULES
 from terminal.scenario.schema import ScenarioFile

@@ -23,7 +23,7 @@ from msgspec import Meta, field
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
 from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
-from terminal.policy.document.base import Minor, Mode, Name, Section, Weekday
+from terminal.policy.base import Minor, Mode, Name, Section, Weekday
 from terminal.policy.document.schema import RegionDocument
 
 SCENARIO_SCHEMA: Final = 1

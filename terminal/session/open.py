@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import ExchangeTimeout, FormatError, IntegrityError, StatusError
@@ -70,12 +70,12 @@ class CardSession:
         return self.proving or self.card.get_value(FILE_PURSE, CommMode.MAC) == self.snapshot.balance_minor
 
 
-def open_channel(connection: CardConnection) -> CardChannel:
+def open_channel(connection: CardConnection) -> DesfireChannel:
     """A channel that holds one tap's exchanges and bytes within limits."""
-    return CardChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
+    return DesfireChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
 
 
-def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
     """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes; 3 more for a random UID.
 
     An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,

@@ -8,9 +8,9 @@ from datetime import date
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.application import KeySettings
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.files import FREE, AccessRights, TransactionMacSettings, ValueFileSettings
 from cardproto.desfire.messaging import CommMode
@@ -30,7 +30,7 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.collector.store import AlarmKind
 from terminal.journal.chain import Head, genesis
-from terminal.lab.town import purse_minor
+from terminal.lab.world import purse_minor
 from terminal.sync.wire import batch_is_genuine, build_batch, row_hashes
 from terminal.tap import take_tap
 from terminal.tap_report import End
@@ -136,7 +136,7 @@ def test_the_validate_key_takes_money_and_makes_none(town_of: OpenTown) -> None:
         ]
         for attempt in attempts:
             card.power_on()
-            conversation = DesfireCard(CardChannel(card))
+            conversation = DesfireCard(DesfireChannel(card))
             conversation.select_application(AID)
             conversation.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))
             with pytest.raises(StatusError):
@@ -156,7 +156,7 @@ def test_a_terminal_cannot_speak_in_anothers_name() -> None:
 def proving_card() -> VirtualCard:
     """A purse whose transaction MAC takes reader ids: what our own card map leaves out."""
     card = VirtualCard(b"\x04proof!", random.Random(2).randbytes)
-    conversation = DesfireCard(CardChannel(card))
+    conversation = DesfireCard(DesfireChannel(card))
     conversation.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
     conversation.create_application(AID, KeySettings(key_count=1, change_key=0, free_listing=True))
     conversation.select_application(AID)
@@ -173,7 +173,7 @@ def test_a_wrong_reader_id_does_not_verify() -> None:
     card, commands, proofs = proving_card(), [], []
     for reader in (READER_A, READER_B):
         card.power_on()
-        conversation = DesfireCard(CardChannel(card))
+        conversation = DesfireCard(DesfireChannel(card))
         conversation.select_application(AID)
         conversation.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
         conversation.debit(3, 10, CommMode.MAC)

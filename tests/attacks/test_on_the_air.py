@@ -11,7 +11,7 @@ from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
 from sim.card.virtual import VirtualCard
 from sim.faults import delay
-from terminal.lab.town import purse_minor
+from terminal.lab.world import purse_minor
 from terminal.session.open import TAP_DEADLINE_S
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from itertools import count
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, KeyNo
@@ -65,7 +65,7 @@ def resident_card(content: CardContent = CONTENT) -> VirtualCard:
 
 
 def terminal_end(connection: CardConnection) -> DesfireCard:
-    return DesfireCard(CardChannel(connection))
+    return DesfireCard(DesfireChannel(connection))
 
 
 def authenticated(connection: CardConnection, number: KeyNo = KeyNo.VALIDATE) -> DesfireCard:

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.key_types import KeyType
 from sim.card.virtual import VirtualCard
 from tests.device.conftest import PutIn, reader_name
@@ -106,7 +106,7 @@ def test_libfreefare_makes_an_ndef_tag_that_iso_commands_read(
     tool("read-ndef", "-y", "-o", str(tmp_path / "read.ndef"))
     assert (tmp_path / "read.ndef").read_bytes() == MESSAGE
     card.power_on()
-    phone = DesfireCard(CardChannel(card))
+    phone = DesfireCard(DesfireChannel(card))
     phone.iso_select_name(NDEF_NAME)
     phone.iso_select_id(NDEF_FILE)
     assert phone.iso_read_binary(0, 2) == len(MESSAGE).to_bytes(2, "big")

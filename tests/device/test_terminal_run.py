@@ -25,7 +25,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.file import load_file_keys
-from terminal.lab.town import laboratory_deny_list
+from terminal.lab.world import laboratory_deny_list
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy

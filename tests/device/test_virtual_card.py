@@ -14,15 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardGone, ProtocolError, ServiceGone
 from cardproto.resident.layout import AID, KeyNo
 from sim.card.port import SimCard
-from sim.disturbed import DisturbedCard
 from sim.faults import tear_after, tear_before
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
@@ -32,6 +31,7 @@ from tests.device.cards import EchoCard
 from tests.device.conftest import OpenReader, PutIn
 from tests.device.daemon import Daemon
 from tests.device.test_real_reader import COMMAND, LONG_S, take_card
+from tests.sim.disturbed import DisturbedCard
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION, DAY, SEED = 34, date(2025, 9, 1), 5
@@ -61,7 +61,7 @@ def pay(connection: CardConnection, uid: bytes) -> list[tuple[bytes, bytes]]:
     """A debit and an event, with fixed randomness on our side: UID, select, two to authenticate, read, debit,
     append, commit."""
     transcript = Transcript(connection)
-    channel = CardChannel(transcript)
+    channel = DesfireChannel(transcript)
     assert channel.read_uid() == uid
     card = DesfireCard(channel)
     card.select_application(AID)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.lab.demo.script import DAY, Stop
-from terminal.lab.town import Town, open_town
+from terminal.lab.town import DAY, Stop, Town, open_town
 from terminal.tap import Terminal
 
 FRONT = Stop(70001, "bus", "front door", route=15)

@@ -6,7 +6,7 @@ import pytest
 
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
 from terminal.journal.records import Committed, parse_record
-from terminal.lab.demo.script import Stop
+from terminal.lab.town import Stop
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 

@@ -16,8 +16,8 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import Intent, parse_record
-from terminal.lab.demo.script import DAY
-from terminal.lab.town import Town
+from terminal.lab.town import DAY, Town
+from terminal.lab.world import pseudonym_on
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, OpenTown
 
@@ -35,7 +35,7 @@ def desk(town: Town, number: int = A) -> CanteenDesk:
 
 def ref(town: Town, resident: str) -> bytes:
     """The pupil behind a card, as the canteen knows him."""
-    pseudonym = town.resident_pseudonym(town.cards[resident])
+    pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None
     return town.terminals[A].keys.pseudonym("school", pseudonym)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cardproto.channel import CardChannel
 from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import build_credential, credential_digest, parse_claims
 from cardproto.credential.keys import IssuerKeys
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, CREDENTIAL_BYTES, FILE_CREDENTIAL, PASS_TAP, KeyNo
@@ -26,7 +26,7 @@ from sim.lab_keys import load_lab_keys
 from terminal.app.station import credential_check
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
-from terminal.keys.issuers import load_issuers
+from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
 from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.tap_report import End, TapReport
@@ -65,7 +65,7 @@ def write_credential(town: Town, content: bytes, who: str = WHO) -> None:
     """With a stolen entitlement desk's key."""
     card = card_of(town, who)
     card.power_on()
-    conversation = DesfireCard(CardChannel(card))
+    conversation = DesfireCard(DesfireChannel(card))
     conversation.select_application(AID)
     key = AesKey(load_lab_keys().for_card(card.uid, REGION).entitle)
     conversation.authenticate_ev2_first(KeyNo.ENTITLE, key, bytes(16))

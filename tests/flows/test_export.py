@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sim.faults import tear_after
 from terminal.export.reports import TOTAL
 from terminal.policy.load import DEMO_REGION
-from terminal.shift import shift_totals
+from terminal.shift import ShiftCount
 from terminal.sync.client import SyncClient
 from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown
 from tests.terminal.cli.inside import Run, runner
@@ -79,7 +79,7 @@ def test_reports_of_real_journals_equal_the_terminals_own_totals(
         totals = {}
         for number, terminal in town.terminals.items():
             assert terminal.journal.open_shift is not None
-            totals[number] = shift_totals(terminal.journal, terminal.journal.open_shift.shift)
+            totals[number] = ShiftCount(terminal.journal.open_shift.shift).totals(terminal.journal)
     states = [
         option for stop in (FRONT, REAR) for option in ("--state", tmp_path / "town" / str(stop.number))
     ]

@@ -47,7 +47,7 @@ from terminal.cli.app import main
 from terminal.collector.registry import write_registry
 from terminal.journal.records import Fault, parse_record
 from terminal.keys.file import load_file_keys
-from terminal.lab.town import file_on, laboratory_deny_list
+from terminal.lab.world import file_on, laboratory_deny_list
 from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file

@@ -12,8 +12,7 @@ from terminal.app.station import journal_reader
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
 from terminal.cli.recompute import charges_again
-from terminal.lab.demo.script import DAY
-from terminal.lab.town import Town
+from terminal.lab.town import DAY, Town
 from terminal.policy.load import DEMO_REGION
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol

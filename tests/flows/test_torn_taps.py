@@ -11,8 +11,8 @@ import pytest
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
-from terminal.lab.demo.script import Stop
-from terminal.lab.town import Town, purse_minor
+from terminal.lab.town import Stop, Town
+from terminal.lab.world import purse_minor
 from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, REAR, OpenTown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import KeyNo
 from sim.faults import tear_after
 from sim.lab_keys import load_lab_keys
-from sim.recorder import RecordedRandom, ReplayCard, TranscriptWriter, terminal_randoms
+from sim.recorder import ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
 from terminal.journal.records import Committed, parse_record
 from terminal.lab.town import Town
+from terminal.lab.world import pseudonym_on
 from terminal.tap import take_tap
 from terminal.tap_report import End, TapReport
 from tests.flows.conftest import FRONT, OpenTown
@@ -32,6 +34,22 @@ PURSE_TAP = [
     "WriteRecord",
     "CommitTransaction",
 ]
+
+
+class RecordedRandom:
+    """A terminal's random source that gives what it gave in the recording, then fails loudly."""
+
+    def __init__(self, numbers: Iterable[bytes]) -> None:
+        self._numbers = iter(tuple(numbers))
+
+    def __call__(self, length: int) -> bytes:
+        """Raises `TranscriptFault` when the recording used no more random numbers of this length."""
+        number = next(self._numbers, None)
+        if number is None or len(number) != length:
+            raise TranscriptFault(
+                f"the recording has no further random number of {length} bytes", "Replay the same tap."
+            )
+        return number
 
 
 def record(town: Town, path: Path, *, masked: bool, faults=None) -> tuple[TapReport, Transcript]:
@@ -73,7 +91,7 @@ def test_a_recorded_tap_is_read_back_with_the_keys(town_of: OpenTown, tmp_path: 
 def test_a_masked_file_shows_no_secret_and_says_that_it_is_masked(town_of: OpenTown, tmp_path: Path) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
         card = town.cards["adult_purse"]
-        pseudonym = town.resident_pseudonym(card)
+        pseudonym = pseudonym_on(card)
         assert pseudonym is not None
         _, transcript = record(town, tmp_path / "tap.jsonl", masked=True)
         text = (tmp_path / "tap.jsonl").read_text()

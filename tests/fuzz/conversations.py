@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.errors import CardError, CardGone
@@ -90,7 +90,7 @@ def _session(software: SimCard, which: int, number: int) -> Session | None:
     """A real EV2 session with a key the card has, so that commands get past the MAC."""
     if not isinstance(software, VirtualCard) or number % 2:
         return None
-    conversation = DesfireCard(CardChannel(software))
+    conversation = DesfireCard(DesfireChannel(software))
     try:
         key = bytes(16)
         if which == 0:
@@ -146,7 +146,7 @@ def terminal_content(data: bytes) -> None:
     genuine = issued("free_pensioner").clone()
     assert isinstance(genuine, VirtualCard)
     genuine.power_on()
-    conversation = DesfireCard(CardChannel(genuine))
+    conversation = DesfireCard(DesfireChannel(genuine))
     conversation.select_application(AID)
     keys = load_lab_keys().for_card(genuine.uid, REGION)
     conversation.authenticate_ev2_first(KeyNo.RELOAD, AesKey(keys.reload), bytes(16))

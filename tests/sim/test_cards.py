@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.errors import CardError, ExchangeTimeout, LimitExceeded, ProtocolError, StatusError
 from cardproto.resident.layout import AID
@@ -26,7 +26,7 @@ def test_foreign_desfire_is_genuine_without_our_application() -> None:
     assert Bench(card).wrapped(0x6A) == (0, bytes.fromhex("10A0F5"))
     assert Bench(card).authenticate(0, ZERO) == 0
     with pytest.raises(StatusError) as refused:
-        DesfireCard(CardChannel(card)).select_application(AID)
+        DesfireCard(DesfireChannel(card)).select_application(AID)
     assert refused.value.sw == 0x91A0
     assert card.clone().image() == card.image()
 
@@ -52,7 +52,7 @@ def test_not_desfire_refuses_class_instruction_and_file(message: str, answer: st
 
 def test_not_desfire_says_so_to_a_terminal() -> None:
     with pytest.raises(StatusError) as refused:
-        DesfireCard(CardChannel(NotDesfire(UID))).select_application(AID)
+        DesfireCard(DesfireChannel(NotDesfire(UID))).select_application(AID)
     assert refused.value.sw == 0x6E00
 
 
@@ -60,7 +60,7 @@ def test_not_desfire_says_so_to_a_terminal() -> None:
     "card", [SilentCard(), EndlessChainCard(), WrongLengthCard(), RandomBytesCard(1), NotDesfire(UID)]
 )
 def test_every_card_shows_its_uid_to_the_reader(card) -> None:
-    assert CardChannel(card).read_uid() == card.uid
+    assert DesfireChannel(card).read_uid() == card.uid
     assert card.clone().image() == card.image()
 
 
@@ -76,7 +76,7 @@ def test_every_card_shows_its_uid_to_the_reader(card) -> None:
 )
 def test_a_terminal_ends_a_hostile_card(card: HostileCard, error: type[CardError]) -> None:
     with pytest.raises(error):
-        begin(DesfireCard(CardChannel(card)))
+        begin(DesfireCard(DesfireChannel(card)))
 
 
 def begin(desfire: DesfireCard) -> None:

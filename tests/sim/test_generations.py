@@ -7,9 +7,9 @@ import secrets
 import pytest
 
 from cardproto.apdu import SW
-from cardproto.channel import CardChannel
 from cardproto.desfire.application import PICC_AID, DfName, KeySets, KeySettings
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.data import Among
@@ -41,7 +41,7 @@ def made(generation: str, key_type: KeyType = KeyType.AES) -> VirtualCard:
 
 
 def terminal_end(card: VirtualCard) -> DesfireCard:
-    return DesfireCard(CardChannel(card, max_exchanges=300, max_bytes=50_000))
+    return DesfireCard(DesfireChannel(card, max_exchanges=300, max_bytes=50_000))
 
 
 def master(card: VirtualCard) -> DesfireCard:
@@ -265,7 +265,7 @@ def test_a_proximity_check_that_saw_other_bytes_fails() -> None:
     """A relay that guesses the card's bytes ahead of time is found out by the last step."""
     for at, expected in ((2, StatusError), (3, IntegrityError)):
         card = TamperingConnection(made("EV3"), at, lambda answer: bytes((answer[0] ^ 1,)) + answer[1:])
-        end = DesfireCard(CardChannel(card))
+        end = DesfireCard(DesfireChannel(card))
         with pytest.raises(expected):
             end.proximity_check(ZERO, b"8 bytes.", lambda: 0.0)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import DesKey
@@ -44,7 +44,7 @@ def issued(name: str):
 
 def read(card) -> tuple[Rights, Event, int]:
     """What a validator reads: with the diversified key, through the card's own checks."""
-    desfire, masters = DesfireCard(CardChannel(card)), load_lab_keys()
+    desfire, masters = DesfireCard(DesfireChannel(card)), load_lab_keys()
     shown_uid = desfire.channel.read_uid()
     desfire.select_application(AID)
 
@@ -77,7 +77,7 @@ def test_profile_becomes_a_card(name: str) -> None:
     profile, card = load_profile(name), issued(name)
     if profile.card.kind != "resident":
         with pytest.raises(StatusError):
-            DesfireCard(CardChannel(card)).select_application(AID)
+            DesfireCard(DesfireChannel(card)).select_application(AID)
         return
     if profile.card.stop_after is not None:
         with pytest.raises((StatusError, FormatError)):
@@ -99,7 +99,7 @@ def test_profile_becomes_a_card(name: str) -> None:
 @pytest.mark.parametrize("name", ["blank_ev1", "blank_ev2", "blank_ev3"])
 def test_blank_cards_are_as_the_factory_delivers_them(name: str) -> None:
     card = issued(name)
-    desfire = DesfireCard(CardChannel(card))
+    desfire = DesfireCard(DesfireChannel(card))
     assert desfire.get_key_settings().key_type is KeyType.DES
     desfire.authenticate_d40(0, DesKey(bytes(16)), bytes(8))
     assert desfire.get_application_ids() == ()
@@ -144,7 +144,7 @@ def test_same_randomness_same_card_and_other_uids_for_other_cards() -> None:
 def test_issued_card_has_no_factory_key_left() -> None:
     card = issued("adult_purse")
     for aid, number in ((bytes(3), 0), (AID, 0), (AID, 1)):
-        desfire = DesfireCard(CardChannel(card))
+        desfire = DesfireCard(DesfireChannel(card))
         desfire.select_application(aid)
         with pytest.raises(StatusError) as refused:
             desfire.authenticate_ev2_first(number, AesKey(bytes(16)), bytes(16))

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, CardGone
@@ -44,7 +44,7 @@ def issue_torn(faults: FaultPlan) -> tuple[VirtualCard, int]:
     """A card and how many exchanges its issue took or lasted."""
     card = VirtualCard(UID, Counting())
     desk = Desk(card, faults)
-    channel = CardChannel(desk, max_exchanges=200)
+    channel = DesfireChannel(desk, max_exchanges=200)
     if faults == NO_FAULTS:
         personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
     else:
@@ -55,7 +55,7 @@ def issue_torn(faults: FaultPlan) -> tuple[VirtualCard, int]:
 
 def read(card: VirtualCard) -> tuple[int, int]:
     """(purse, balance in the newest event), by the validator's key."""
-    desfire = DesfireCard(CardChannel(card))
+    desfire = DesfireCard(DesfireChannel(card))
     desfire.select_application(AID)
     desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(KEYS.validate), bytes(16))
     parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardGone
 from sim.air import VirtualClock
 from sim.card.port import SimCard
@@ -124,7 +124,7 @@ def recorded_issue(path: Path, *, hidden: bool) -> SimCard:
     card = issue(load_profile("adult_purse"), load_lab_keys(), 34, START.date(), random.Random(3).randbytes)
     card.power_on()
     with TranscriptWriter(path, VirtualClock(START), masked=hidden) as writer:
-        channel = CardChannel(writer.record(card))
+        channel = DesfireChannel(writer.record(card))
         channel.read_uid()
         DesfireCard(channel).get_version()
     return card
@@ -143,9 +143,9 @@ def test_a_replayed_card_answers_only_what_was_recorded(tmp_path: Path) -> None:
     recorded_issue(tmp_path / "clear", hidden=False)
     card = ReplayCard(load_transcript(tmp_path / "clear").tap(1))
     card.power_on()
-    version = DesfireCard(CardChannel(card)).get_version()
+    version = DesfireCard(DesfireChannel(card)).get_version()
     card.power_on()
-    assert DesfireCard(CardChannel(card)).get_version() == version
+    assert DesfireCard(DesfireChannel(card)).get_version() == version
     with pytest.raises(CardGone):
         card.transmit(bytes.fromhex("9060000000"))
     card.power_on()

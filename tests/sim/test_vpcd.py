@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cardproto.errors import CardGone, ExchangeTimeout
 from sim.card.other import NotDesfire
-from sim.disturbed import DisturbedCard
 from sim.faults import silence, tear_after, tear_before
 from sim.vpcd import Card, VpcdBridge, VpcdFault
+from tests.sim.disturbed import DisturbedCard
 
 ATR = bytes.fromhex("3B8180018080")
 UID = bytes.fromhex("04A1B2C3D4E5F6")

@@ -20,11 +20,12 @@ from terminal.collector.books import BOOKS_FILE
 from terminal.collector.store import Alarm, AlarmKind, connect
 from terminal.journal.records import Intent
 from terminal.lab.stress import run
-from terminal.lab.stress.check import check
-from terminal.lab.stress.digest import Digest, Listener, digest_of, together
-from terminal.lab.stress.plan import Kind, Step
+from terminal.lab.stress.checkers.check import check
+from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.faults.plan import Kind, Step
+from terminal.lab.stress.play import play
 from terminal.lab.stress.run import Town, play_town, storm
-from terminal.lab.stress.world import StormTown, open_storm_town, play
+from terminal.lab.stress.world import StormTown, open_storm_town
 
 ALL = frozenset(Kind)
 PARTS = ("cards", "exchanges", "rows", "books")

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from terminal.errors import ProfileError
-from terminal.lab.stress.plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
+from terminal.lab.stress.faults.plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
 from terminal.lab.stress.process import play_processes
 from terminal.lab.stress.run import Town, Violation, play_town, shrink, storm
 from tests.storm import variants
@@ -61,8 +61,8 @@ def test_nothing_is_lost(seed: int) -> None:
 @pytest.mark.parametrize("group", [TEARS, CRASHES, DISKS, BETWEEN, LINKS], ids=lambda group: group[0].value)
 def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that never happens would prove nothing."""
-    monkeypatch.setattr("terminal.lab.stress.plan.CHANCE", ((group, 0.3),))
-    monkeypatch.setattr("terminal.lab.stress.plan.SYNC_CHANCE", 0.4 if group is LINKS else 0.02)
+    monkeypatch.setattr("terminal.lab.stress.faults.plan.CHANCE", ((group, 0.3),))
+    monkeypatch.setattr("terminal.lab.stress.faults.plan.SYNC_CHANCE", 0.4 if group is LINKS else 0.02)
     town = Town(9, *SMALL)
     found = play_town(town, town.plan(250, frozenset(group)))
     assert found.problems == []

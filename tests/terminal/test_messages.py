@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from terminal.decision.outcome import Message, Outcome
+from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
-from terminal.messages import TABLE, Colour, colour, day, money, operator_line, sound, text, trips, wording
+from terminal.messages import TABLE, Colour, colour, day, money, sound, text, trips, wording
 
 # Section 10 of the domain brief, row by row: code | colour | Russian | English.
 ROWS = """
@@ -136,13 +136,6 @@ def test_sums(sum_minor: int, russian: str, english: str) -> None:
 
 def test_dates() -> None:
     assert (day("2026-09-01", "ru"), day("2026-09-01", "en")) == ("01.09.2026", "1 Sep 2026")
-
-
-def test_the_operator_sees_code_sum_and_trips() -> None:
-    half = Outcome(Message.OK_BENEFIT, accepted=True, charge_minor=2000, values={"n": 21})
-    assert operator_line(half, "ru") == "ok_benefit · 20,00 ₽ · 21 поездка"
-    assert operator_line(half, "en") == "ok_benefit · RUB 20.00 · 21 trips"
-    assert operator_line(Outcome(Message.NO_FUNDS, accepted=False), "ru") == "no_funds"
 
 
 def test_a_language_without_texts_is_named() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cardproto.apdu import CommandApdu, ResponseApdu
-from cardproto.channel import CardChannel
 from cardproto.desfire import commands as ins
 from cardproto.desfire.application import PartVersion
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import ZERO_IV, AesKey, crc32, truncate_mac
 from cardproto.desfire.diversify import an10922_aes128, cmac_subkeys
@@ -67,7 +67,11 @@ def authentication(inputs: Fields, expected: Fields, *, first: bool) -> Computed
     commands = [CommandApdu.parse(raw(inputs[f"c_apdu_{n}"])) for n in (1, 2)]
     answers = [ResponseApdu.parse(raw(inputs[f"r_apdu_{n}"])) for n in (1, 2)]
     script = ScriptedConnection([(inputs[f"c_apdu_{n}"], inputs[f"r_apdu_{n}"]) for n in (1, 2)])
-    card, key, key_no = DesfireCard(CardChannel(script)), AesKey(raw(inputs["key"])), number(inputs["key_no"])
+    card, key, key_no = (
+        DesfireCard(DesfireChannel(script)),
+        AesKey(raw(inputs["key"])),
+        number(inputs["key_no"]),
+    )
     rnd_a = key.decrypt(ZERO_IV, commands[1].data)[:16]
     before = Session(key_no=0, ti=b"kept", counter=7, enc=key, mac=key)
     if first:
@@ -143,7 +147,7 @@ def command(inputs: Fields, expected: Fields) -> Computed:
     c_apdu = CommandApdu(0x90, code, data=message, le=0).to_bytes()
     r_apdu = raw(expected["r_apdu"]) if "r_apdu" in expected else answered(theirs, expected, mode)
     script = ScriptedConnection([(expected.get("c_apdu", text(c_apdu)), r_apdu)])
-    card = DesfireCard(CardChannel(script))
+    card = DesfireCard(DesfireChannel(script))
     card.session = session = session_of(inputs, counter=before)
     bare = code == ins.INS_CHANGE_KEY and len(r_apdu) == 2
     if bare:
@@ -275,7 +279,7 @@ def checksum(inputs: Fields, expected: Fields) -> Computed:
 def plain_answer(inputs: Fields, expected: Fields) -> Computed:
     """An unauthenticated enquiry, through the terminal side as well."""
     connection = ScriptedConnection([(inputs["c_apdu"], inputs["r_apdu"])])
-    card = DesfireCard(CardChannel(connection))
+    card = DesfireCard(DesfireChannel(connection))
     code, parameters = raw(inputs["c_apdu"])[1], raw(inputs["c_apdu"])[5:-1]
     if code == ins.INS_GET_FILE_IDS:
         return {"FileIDs": list(card.get_file_ids())}
@@ -321,7 +325,7 @@ def version_fields(part: PartVersion) -> Computed:
 
 def originality(inputs: Fields, expected: Fields) -> Computed:
     """Both the arithmetic and Read_Sig, whose published success status is 9190."""
-    card = DesfireCard(CardChannel(AnsweringConnection(inputs["signature"] + "9190")))
+    card = DesfireCard(DesfireChannel(AnsweringConnection(inputs["signature"] + "9190")))
     return {"valid": verify_signature(raw(inputs["uid"]), card.read_signature(), raw(inputs["public_key"]))}
 
 

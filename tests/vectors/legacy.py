@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey, rotate_left
 from cardproto.desfire.legacy_crypto import (
     CipherKey,
@@ -55,7 +55,7 @@ def authentication(
         ]
     )
     return {"RndB": text(rnd_b), "c_data": text(token), "r_data": text(proof)}, DesfireCard(
-        CardChannel(script)
+        DesfireChannel(script)
     )
 
 

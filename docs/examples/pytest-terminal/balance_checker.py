@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, FILE_EVENTS, KeyNo
@@ -18,7 +18,7 @@ REGION = 34
 
 def balance_of(connection: CardConnection) -> str:
     """`"476.00"`; raises `CardError` when there is no resident card, or it leaves."""
-    channel = CardChannel(connection)
+    channel = DesfireChannel(connection)
     key = load_lab_keys().for_card(channel.read_uid(), REGION).inspect
     card = DesfireCard(channel)
     card.select_application(AID)

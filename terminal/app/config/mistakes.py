@@ -14,7 +14,7 @@ import msgspec
 
 from terminal.app.config.keys import Key, keys_of, table_names
 from terminal.app.config.lines import lines_of
-from terminal.app.config.rules import contradictions, incomplete, missing_files
+from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, with_paths
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
 
@@ -132,8 +132,6 @@ def _takes(key: Key | None, value: object) -> bool:
 def _meant_wrongly(
     data: Mapping[str, Any], lines: Mapping[tuple[str, ...], int], folder: Path | None
 ) -> Iterator[Mistake]:
-    from terminal.app.config.read import beside, with_paths
-
     place = folder or Path()
     config = msgspec.convert(data, StationConfig, dec_hook=beside(place))
     complaints = list(contradictions(config))

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from terminal.app.config.rules import contradictions
-from terminal.app.config.settings import SIM, StationConfig
+from terminal.app.config.rules import beside, contradictions, with_paths
+from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
 
 VARIABLE: Final = "RESIDENT_TERMINAL_CONFIG"
 FILE: Final = "terminal.toml"
 SYSTEM_FILE: Final = Path("/etc/resident-terminal") / FILE
 MAX_BYTES: Final = 64 * 1024
-CARD_IMAGE: Final = ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +97,6 @@ def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:
     from terminal.app.config.mistakes import mistakes_in, refusal
 
     raise refusal(path, mistakes_in(text))
-
-
-def beside(folder: Path) -> Callable[[type, object], object]:
-    """What decodes a path as relative to `folder`."""
-
-    def decode(kind: type, value: object) -> object:
-        if kind is Path and isinstance(value, str) and value:
-            return folder / value
-        raise TypeError("Expected a path")
-
-    return decode
-
-
-def with_paths(config: StationConfig, folder: Path) -> StationConfig:
-    """`config` whose region and card images, if they are files, are beside the file, too."""
-    region, reader = config.terminal.region, config.reader.name
-    if region is not None and (Path(region).suffix or Path(region).name != region):
-        terminal = msgspec.structs.replace(config.terminal, region=str(folder / region))
-        config = msgspec.structs.replace(config, terminal=terminal)
-    if reader is not None and reader.startswith(SIM):
-        cards = (_card(name, folder) for name in reader.removeprefix(SIM).split(","))
-        named = msgspec.structs.replace(config.reader, name=SIM + ",".join(cards))
-        config = msgspec.structs.replace(config, reader=named)
-    return config
-
-
-def _card(name: str, folder: Path) -> str:
-    return str(folder / name) if name.endswith(CARD_IMAGE) else name
 
 
 def _overridden(config: StationConfig, options: Mapping[str, Mapping[str, object]]) -> StationConfig:

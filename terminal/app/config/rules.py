@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import msgspec
 
 from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
 from terminal.errors import ConfigError, ReaderError
 from terminal.texts import languages
+
+CARD_IMAGE: Final = ".json"
 
 ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
@@ -172,3 +176,31 @@ def require_own(config: StationConfig, parts: Container[str], *, real_reader: bo
         f"Set {', '.join(named[part] for part in missing)} in terminal.toml (or give --keys, --region); laboratory = "
         "true under [terminal], or --laboratory-keys, accepts the public laboratory's.",
     )
+
+
+def beside(folder: Path) -> Callable[[type, object], object]:
+    """What decodes a path as relative to `folder`."""
+
+    def decode(kind: type, value: object) -> object:
+        if kind is Path and isinstance(value, str) and value:
+            return folder / value
+        raise TypeError("Expected a path")
+
+    return decode
+
+
+def with_paths(config: StationConfig, folder: Path) -> StationConfig:
+    """`config` whose region and card images, if they are files, are beside the file, too."""
+    region, reader = config.terminal.region, config.reader.name
+    if region is not None and (Path(region).suffix or Path(region).name != region):
+        terminal = msgspec.structs.replace(config.terminal, region=str(folder / region))
+        config = msgspec.structs.replace(config, terminal=terminal)
+    if reader is not None and reader.startswith(SIM):
+        cards = (_card(name, folder) for name in reader.removeprefix(SIM).split(","))
+        named = msgspec.structs.replace(config.reader, name=SIM + ",".join(cards))
+        config = msgspec.structs.replace(config, reader=named)
+    return config
+
+
+def _card(name: str, folder: Path) -> str:
+    return str(folder / name) if name.endswith(CARD_IMAGE) else name

@@ -13,7 +13,7 @@ from typing import Final
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 

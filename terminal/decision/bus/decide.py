@@ -35,7 +35,7 @@ from terminal.decision.bus.guards import already_paid, as_companion, owes_too_mu
 from terminal.decision.bus.transfers import by_transfer, opened
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.document.base import Right
+from terminal.policy.base import Right
 from terminal.policy.document.schema import UnknownFare
 from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.journeys.index import CheckInRule

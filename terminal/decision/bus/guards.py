@@ -9,7 +9,7 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.document.base import Right
+from terminal.policy.base import Right
 from terminal.policy.fares.index import Quote
 from terminal.policy.rights.index import FareConcession, RidePack, RidePass, RidePlan
 from terminal.policy.scopes import Ride, inside

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sim.faults import FaultPlan, tear_after, tear_before
-from sim.lab_keys import load_lab_keys
 from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
-from terminal.collector.registry import write_registry
 from terminal.journal.verify import verify
-from terminal.lab.demo.script import DAY, MORNING, STOPS, Step
-from terminal.lab.town import Town, TownTap, open_town
+from terminal.lab.demo.script import MORNING, STOPS, Step
+from terminal.lab.town import DAY, Town, TownTap, open_town
 from terminal.shift import close_shift
 from terminal.sync.client import SyncReport
-from terminal.tap import PURPOSE
 
 Progress = Callable[[str, int, int], None]
 
@@ -133,7 +130,7 @@ def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncR
     folder = town.folder / "collector"
     for number in town.terminals:
         enrol(town.folder / str(number), number, folder)
-    registry = _card_registry(town)
+    registry = town.world.write_registry(list(town.cards.values()))
     with collector_process(folder, registry) as url:
         reports = []
         for done, (number, terminal) in enumerate(town.terminals.items()):
@@ -145,20 +142,3 @@ def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncR
             if reports[-1].problem is not None:
                 raise reports[-1].problem
         return report(url), reports
-
-
-def _card_registry(town: Town) -> Path:
-    """What an issuing desk would hand the collector: pseudonym, UID and transaction MAC key of each card."""
-    path = town.folder / "card-registry.json"
-    terminal = next(iter(town.terminals.values()))
-    masters, region = load_lab_keys(), town.policy.document.header.region
-    cards = []
-    for card in town.cards.values():
-        pseudonym = town.resident_pseudonym(card)
-        if pseudonym is not None:
-            key = masters.for_card(card.uid, region).transaction_mac
-            cards += [
-                (terminal.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
-            ]
-    write_registry(path, cards)
-    return path

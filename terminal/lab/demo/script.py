@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
-DAY: Final = date(2026, 9, 15)
-"""A Tuesday in the school year, when every concession of the laboratory region is in force."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One terminal of the demo."""
-
-    number: int
-    profile: str
-    place: str
-    route: int = 0
-    direction: int = 0
-
+from terminal.lab.town import Stop
 
 FRONT: Final = Stop(70001, "bus", "bus 15, front door", route=15)
 REAR: Final = Stop(70002, "bus", "bus 15, rear door", route=15)

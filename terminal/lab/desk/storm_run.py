@@ -17,11 +17,12 @@ from typing import Any, Final
 from terminal.app.output import print_json
 from terminal.commit.machine import IllegalStep
 from terminal.errors import TerminalError
-from terminal.lab.stress.check import Findings, check
-from terminal.lab.stress.disk import available
-from terminal.lab.stress.plan import NEEDS_APSW, Kind, Step
+from terminal.lab.stress.checkers.check import Findings, check
+from terminal.lab.stress.faults.disk import available
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Step
+from terminal.lab.stress.play import play
 from terminal.lab.stress.run import TOWN_TAPS, Town, storm_folder
-from terminal.lab.stress.world import Storm, open_storm_town, play
+from terminal.lab.stress.world import Storm, open_storm_town
 
 TOLD_EVERY_S: Final = 0.25
 SEED_STEP: Final = 1_000_003

@@ -6,30 +6,24 @@ import random
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sim.air import AirModel, DeskClock
-from sim.desk.content import holding_of
 from sim.desk.shelf import Laid, lay_out
 from sim.lab_keys import load_lab_keys
 from sim.reader import SimReader
-from terminal.app.compose import open_terminal
-from terminal.app.simulated import laboratory_keys
-from terminal.app.station import Station
-from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.errors import RegionDocumentError
-from terminal.keys.file import load_file_keys
-from terminal.lab.town import laboratory_deny_list
+from terminal.lab.world import World, open_world
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
-from terminal.tap import PURPOSE, Terminal
+from terminal.tap import Terminal
 
 DAY: Final = datetime(2026, 9, 15, 9, 38)  # noqa: DTZ001 local time, in whichever zone the region has
 """A school day in the first break, so that a bus and a canteen both have something to decide. Local time."""
@@ -67,8 +61,7 @@ def region_names() -> list[str]:
 class DeskTown:
     """One session's world, built by `open_desk_town`; `close` ends it. Not thread-safe: the session sees to that."""
 
-    folder: Path
-    policy: Policy
+    world: World
     clock: DeskClock
     shelf: dict[str, Laid]
     signal: Signal
@@ -76,6 +69,14 @@ class DeskTown:
     terminals: dict[str, Terminal] = field(default_factory=dict)
     readers: dict[str, SimReader] = field(default_factory=dict)
     _open: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def folder(self) -> Path:
+        return self.world.folder
+
+    @property
+    def policy(self) -> Policy:
+        return self.world.policy
 
     @property
     def document_path(self) -> Path:
@@ -86,22 +87,13 @@ class DeskTown:
         """The folder of a terminal."""
         return self.folder / str(place.number)
 
-    def start_terminals(self, rng: Callable[[int], bytes]) -> None:
+    def start_terminals(self) -> None:
         """Open every terminal; a shift that is open stays open."""
-        deny_list = laboratory_deny_list(self.folder / "deny-list", load_file_keys(laboratory_keys()))
         for place in PLACES:
-            station = Station(
-                place.number,
-                place.profile,
-                self.state_of(place),
-                str(self.document_path),
-                deny_list=deny_list,
+            station = self.world.station(place.number, place.profile)
+            self.terminals[place.key] = self._open.enter_context(
+                self.world.open_terminal(station, self.clock, partial(self.signal, place.key))
             )
-            terminal = self._open.enter_context(
-                open_terminal(station, self.clock, partial(self.signal, place.key))
-            )
-            terminal.random = rng
-            self.terminals[place.key] = terminal
             self.readers.setdefault(place.key, SimReader(place.title[0], self.clock, self.air))
 
     def close(self) -> None:
@@ -124,25 +116,12 @@ class DeskTown:
             )
         self.close()
         self.document_path.write_text(text, "utf-8")
-        self.policy = Policy.of(document)
-        self.start_terminals(rng)
+        self.world = replace(self.world, policy=Policy.of(document), random=rng)
+        self.start_terminals()
 
     def card_registry(self) -> Path:
         """What an issuing desk hands the collector: pseudonyms, UID and transaction MAC key of each card."""
-        path = self.folder / "card-registry.json"
-        masters, region = load_lab_keys(), self.policy.document.header.region
-        keys = load_file_keys(laboratory_keys())
-        cards = []
-        for laid in self.shelf.values():
-            rights = holding_of(laid.card).rights
-            if rights is not None:
-                key = masters.for_card(laid.card.uid, region).transaction_mac
-                cards += [
-                    (keys.pseudonym(purpose, rights.pseudonym), laid.card.uid, key)
-                    for purpose in PURPOSE.values()
-                ]
-        write_registry(path, cards)
-        return path
+        return self.world.write_registry([laid.card for laid in self.shelf.values()])
 
 
 def open_desk_town(folder: Path, region: str, seed: int, signal: Signal) -> DeskTown:
@@ -160,8 +139,9 @@ def open_desk_town(folder: Path, region: str, seed: int, signal: Signal) -> Desk
     shelf = lay_out(
         load_lab_keys(), document.header.region, start.astimezone(policy.zone).date(), rng.randbytes
     )
-    town = DeskTown(folder, policy, DeskClock(start), shelf, signal)
-    town.start_terminals(rng.randbytes)
+    world = open_world(folder, str(folder / DOCUMENT), policy, rng.randbytes)
+    town = DeskTown(world, DeskClock(start), shelf, signal)
+    town.start_terminals()
     for place in PLACES:
         open_shift(town.terminals[place.key].journal, start, OPERATOR, place.profile, place.route)
     return town

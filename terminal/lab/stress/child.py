@@ -20,7 +20,7 @@ from cardproto.errors import CardGone
 from sim.air import VirtualClock
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
-from terminal.lab.demo.script import DAY
+from terminal.lab.town import DAY
 from terminal.shift import open_shift
 from terminal.tap import take_tap
 

@@ -31,10 +31,10 @@ from terminal.collector.service import DATABASE_FILE
 from terminal.collector.store import CollectorStore
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
-from terminal.lab.demo.script import DAY
-from terminal.lab.stress.check import Findings
-from terminal.lab.stress.world import Rider
-from terminal.lab.town import purse_minor
+from terminal.lab.stress.checkers.check import Findings
+from terminal.lab.stress.riders import Rider
+from terminal.lab.town import DAY
+from terminal.lab.world import purse_minor
 from terminal.policy.load import load_region
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key, read_public_key

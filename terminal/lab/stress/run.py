@@ -20,11 +20,12 @@ import msgspec
 
 from terminal.commit.machine import IllegalStep
 from terminal.errors import ProfileError, TerminalError
-from terminal.lab.stress.check import Findings, check
-from terminal.lab.stress.digest import Digest, Listener, digest_of, together
-from terminal.lab.stress.disk import available
-from terminal.lab.stress.plan import NEEDS_APSW, Kind, Planner, Step
-from terminal.lab.stress.world import Storm, open_storm_town, play, split_terminals
+from terminal.lab.stress.checkers.check import Findings, check
+from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.faults.disk import available
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, Step
+from terminal.lab.stress.play import play
+from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
 TOWN_TAPS: Final = 4_000

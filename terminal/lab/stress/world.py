@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cardproto.connection import CardConnection
 from cardproto.desfire.crypto import AesKey
-from cardproto.errors import ReaderGone
-from cardproto.resident.records.event import Event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
-from sim.faults import NO_FAULTS, FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.issue import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
@@ -39,24 +36,23 @@ from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore
-from terminal.decision.outcome import Outcome
-from terminal.errors import CollectorError, JournalError
+from terminal.errors import CollectorError
 from terminal.journal.key_file import load_or_create_key
 from terminal.journal.records import AnyRecord, Started
 from terminal.keys.file import FileKeys, load_file_keys
-from terminal.lab.stress.disk import Disk, stormy_disks
-from terminal.lab.stress.parts import Died, StormConnection, StormJournal, StormLink, TerminalClock
-from terminal.lab.stress.plan import CRASHES, DISKS, Kind, Step
-from terminal.lab.town import file_on, purse_minor
+from terminal.lab.stress.faults.disk import Disk, stormy_disks
+from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
+from terminal.lab.stress.faults.plan import Kind, Step
+from terminal.lab.stress.riders import Rider
+from terminal.lab.town import DAY
+from terminal.lab.world import file_on, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.sync.client import SyncClient
-from terminal.tap import PURPOSE, Terminal, take_tap
-from terminal.tap_report import End, TapReport
+from terminal.tap import PURPOSE, Terminal
 
-DAY: Final = date(2026, 9, 15)
-OPENS, CLOSES = time(7, 35), time(14, 20)
+OPENS: Final = time(7, 35)
 FIRST_NUMBER: Final = 71_000
 RICH_MINOR: Final = 1_500_000
 RIDERS: Final = (
@@ -64,48 +60,9 @@ RIDERS: Final = (
     "free_pensioner", "empty_purse",
 )  # fmt: skip
 PUPILS: Final = ("pupil_grade3", "pupil_two_meals", "pupil_large_family")
-LOOK_EVERY: Final = 4
-"""Presentations of one card between two looks at its events; it keeps more than that."""
-SOON_S: Final = 50.0
-"""Below the region's window in which trying again is no new ride."""
 BATCH_RECORDS: Final = 50
 BOOKED_AT_ONCE: Final = 40
 """Fewer than a batch, so that the books always lag behind a little."""
-DRAIN_TRIES: Final = 30
-
-
-@dataclass(slots=True)
-class Wish:
-    """One passenger's ride until the terminal says "go": what it wrote on the card meanwhile."""
-
-    place: int
-    clocks: tuple[int, ...]
-    began_s: float
-    events: int = 0
-
-
-@dataclass(slots=True)
-class Rider:
-    """A card, and what its memory has shown so far."""
-
-    card: VirtualCard
-    start_minor: int
-    events: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Amount of each event the card has ever held, by terminal and sequence."""
-    unseen: int = 0
-    wish: Wish | None = None
-
-    def look(self) -> int:
-        """Take in the events in the card's memory; how many are new."""
-        self.unseen = 0
-        before = len(self.events)
-        records = file_on(self.card, "02")["records"]
-        assert isinstance(records, list)
-        for record in records:
-            event: Event = parse_event(bytes.fromhex(str(record)))
-            if event.terminal:
-                self.events.setdefault((event.terminal, event.sequence), event.amount_minor)
-        return len(self.events) - before
 
 
 @dataclass(slots=True)
@@ -178,7 +135,7 @@ class StormTown:
             self.books = Books(self.collector_folder / BOOKS_FILE, self.store, self.registry)
         return self.books.catch_up(rows)
 
-    def _book_a_little(self, step: Step | None) -> None:
+    def book_a_little(self, step: Step | None) -> None:
         if step is not None and step.fault == Kind.BOOKS_KILLED and self.collector_disk is not None:
             # Either the power goes, or only the process: then what it wrote last is still there.
             self.collector_disk.arm("power_cut" if step.at % 2 else "disk_full", step.at)
@@ -192,7 +149,7 @@ class StormTown:
         if self.collector_disk is not None:
             self.collector_disk.repair()
 
-    def _collector_after(self) -> None:
+    def collector_after(self) -> None:
         """If the power went while it wrote, the collector comes back with what its disk really holds."""
         disk = self.collector_disk
         if disk is None:
@@ -244,210 +201,14 @@ class StormTown:
             batch_records=BATCH_RECORDS,
         )
 
-    # Steps
-
-    def play(self, step: Step) -> None:
-        """One step of the plan."""
-        self.clock.advance(step.gap_s)
-        post = self.posts[step.terminal]
-        match step.what:
-            case "tap":
-                self._night()
-                self._tap(post, self.riders[step.card], step)
-            case "sync":
-                self.sync(post, step)
-            case _:
-                self._between(post, step)
-
-    def _night(self) -> None:
-        local = self.clock.now().astimezone(self.policy.zone)
-        if OPENS <= local.time() <= CLOSES:
-            return
-        day = local.date() + timedelta(days=local.time() > CLOSES)
-        opening = datetime.combine(day, OPENS, self.policy.zone)
-        self.clock.advance((opening - self.clock.now()).total_seconds())
-
-    def _between(self, post: Post, step: Step) -> None:
-        match step.fault:
-            case Kind.RESTART:
-                self.restart(post, well=True)
-            case Kind.CLOCK_FORWARD | Kind.CLOCK_BACK:
-                ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
-                post.clock.jump(-post.clock.ahead_s or ahead)
-            case _:
-                return
-        self.count.faults[step.fault] += 1
-
-    def sync(self, post: Post, step: Step | None = None) -> bool:
-        """Upload a journal; let go of what is acknowledged. Whether everything is at the collector now."""
-        fault = step.fault if step else ""
-        if fault == Kind.COLLECTOR_KILLED and self.collector_disk is not None and step is not None:
-            self.collector_disk.arm("power_cut", step.at)
-        elif fault and fault != Kind.BOOKS_KILLED:
-            post.link.fault = fault
-        report = post.client.sync_once()
-        if fault and not post.link.fault and fault not in (Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED):
-            self.count.faults[fault] += 1
-        post.link.fault = ""
-        self._collector_after()
-        self._book_a_little(step)
-        if report.problem is None:
-            post.journal.purge(0, unix_ms(post.clock.now()))
-            post.journal.checkpoint()
-        return report.problem is None
-
-    def _tap(self, post: Post, rider: Rider, step: Step) -> None:
-        self.count.taps += 1
-        wish = self._wish(post, rider)
-        heard: list[Outcome] = []
-        report, died = self._present(post, rider, step, heard)
-        granted = any(outcome.accepted for outcome in heard)
-        self.count.granted += granted
-        if report is not None and report.end in (End.COMMITTED, End.RECOVERED):
-            assert report.sequence is not None
-            self.count.told.add((post.number, report.sequence))
-        rider.unseen += 1
-        if step.fault or wish.events or died or rider.unseen >= LOOK_EVERY or not granted:
-            self._look(rider, wish, step, charged_before=granted and not step.fault)
-        if granted:
-            rider.wish = None
-
-    def _look(self, rider: Rider, wish: Wish, step: Step, *, charged_before: bool) -> None:
-        unseen_before = rider.unseen > 1
-        new = rider.look()
-        wish.events += min(new, 1) if unseen_before or charged_before else new
-        if wish.events > 1:
-            self.count.charged_twice.append(f"card {step.card} charged twice before it was let in")
-            wish.events = 1
-
-    def _wish(self, post: Post, rider: Rider) -> Wish:
-        """What this passenger wants: the same ride as before when they come back to the same place soon."""
-        clocks = tuple(p.clock.jumps for p in self.posts if p.place == post.place)
-        level = len({p.clock.ahead_s for p in self.posts if p.place == post.place}) == 1
-        now_s, old = self.clock.monotonic(), rider.wish
-        if old and level and (old.place, old.clocks) == (post.place, clocks) and now_s - old.began_s < SOON_S:
-            return old
-        if rider.unseen:
-            rider.look()
-        rider.wish = Wish(post.place, clocks, now_s)
-        return rider.wish
-
-    def _present(
-        self, post: Post, rider: Rider, step: Step, heard: list[Outcome]
-    ) -> tuple[TapReport | None, bool]:
-        """Lay the card on the reader and take it away again; the report, and whether the terminal went down."""
-        reader, fault = post.reader, step.fault
-        post.terminal.signal = self._signal(heard, dies=fault == Kind.CRASH_SIGNAL)
-        post.journal.dies = fault if fault in CRASHES else ""
-        if fault in DISKS and post.disk is not None:
-            post.disk.arm(fault, step.at)
-        reader.present(rider.card, _air_fault(step))
-        connection = reader.wait_for_card(0)
-        assert connection is not None, "a card has just been presented"
-        heard_by = self.listen(post.number, connection)
-        after = bool(step.value & 1)
-        try:
-            report = take_tap(StormConnection(heard_by, reader, fault, step.at, after=after), post.terminal)
-            down = False
-        except (Died, JournalError) as end:
-            report, down = None, True
-            if isinstance(end, Died):
-                self.count.faults[fault] += 1
-        self._tidy(post, step)
-        post.journal.dies = ""
-        cut = post.disk is not None and post.disk.failing
-        if cut:
-            self.count.faults[str(cut)] += 1
-        if down or cut:
-            self._back_up(post)
-        elif post.disk is not None:
-            post.disk.repair()
-        return report, down or bool(cut)
-
-    def _back_up(self, post: Post) -> None:
-        """After a crash: the power comes back, the disk gets room, the program starts."""
-        disk = post.disk
-        power_cut = disk is not None and disk.failing == Kind.POWER_CUT
-        if disk is not None and not power_cut:
-            disk.repair()
-        self.restart(post, power_cut=power_cut)
-
-    def _tidy(self, post: Post, step: Step) -> None:
-        """Take the card away, plug the reader in, and count what struck."""
-        reader = post.reader
-        assert reader.last is not None
-        struck = reader.last.exchanges >= step.at
-        reader.release()
-        reader.remove()
-        if step.fault == Kind.UNPLUGGED:
-            try:
-                reader.wait_for_card(0)
-            except ReaderGone:
-                self.count.faults[Kind.UNPLUGGED] += 1
-            reader.plug_in()
-        elif step.fault == Kind.MOVED or (struck and _air_fault(step) is not NO_FAULTS):
-            self.count.faults[step.fault] += 1
-
-    @staticmethod
-    def _signal(heard: list[Outcome], *, dies: bool) -> Callable[[Outcome], None]:
-        def signal(outcome: Outcome) -> None:
-            heard.append(outcome)
-            if dies:
-                raise Died
-
-        return signal
-
-    # The end
-
-    def settle_down(self) -> None:
-        """The storm is over: everything arrives, and each card with an open tap comes back once more."""
-        for post in self.posts:
-            post.link.deliver_late()
-            if post.clock.ahead_s:
-                post.clock.jump(-post.clock.ahead_s)
-        self.drain()
-        by_ref = {
-            self.keys.pseudonym(PURPOSE[profile], _pseudonym(rider.card)): rider
-            for rider in self.riders
-            for profile in PURPOSE
-        }
-        for index, post in enumerate(self.posts):
-            for _, intent in post.journal.open_intents():
-                self.clock.advance(7200)
-                rider = by_ref[intent.card_ref]
-                self.play(Step("tap", index, 0.0, self.riders.index(rider)))
-        self.drain()
-        for rider in self.riders:
-            rider.look()
-
-    def drain(self) -> None:
-        for post in self.posts:
-            for _ in range(DRAIN_TRIES):
-                if self.sync(post):
-                    break
-
     def close(self) -> None:
         for post in self.posts:
             post.journal.close()
         self.close_collector()
 
 
-def _pseudonym(card: VirtualCard) -> bytes:
+def pseudonym_on(card: VirtualCard) -> bytes:
     return parse_rights(bytes.fromhex(str(file_on(card, "01")["content"]))).pseudonym
-
-
-def _air_fault(step: Step) -> FaultPlan:
-    match step.fault:
-        case Kind.TEAR_BEFORE:
-            return tear_before(step.at)
-        case Kind.TEAR_AFTER:
-            return tear_after(step.at)
-        case Kind.CORRUPT_BIT:
-            return corrupt(step.at, step.value)
-        case Kind.SILENCE:
-            return silence(step.at, lasts_s=1.5, executed=bool(step.value & 1))
-        case _:
-            return NO_FAULTS
 
 
 def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
@@ -520,13 +281,5 @@ def _issue(town: StormTown, riders: int, pupils: int, rng: random.Random) -> Non
         town.riders.append(Rider(card, purse_minor(card)))
         secret = CardSecret(card.uid, AesKey(masters.for_card(card.uid, region).transaction_mac))
         for purpose in PURPOSE.values():
-            secrets[town.keys.pseudonym(purpose, _pseudonym(card))] = secret
+            secrets[town.keys.pseudonym(purpose, pseudonym_on(card))] = secret
     town.registry = CardRegistry(secrets)
-
-
-def play(town: StormTown, steps: Sequence[Step], on_step: Callable[[Storm], None]) -> None:
-    """Play a whole plan and let the storm settle down."""
-    for step in steps:
-        town.play(step)
-        on_step(town.count)
-    town.settle_down()

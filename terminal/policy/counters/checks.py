@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.document.counters import COUNTER_BITS, Period
 from terminal.policy.document.journeys import AmountCap, MixedWindow
 from terminal.policy.document.rights import Pass, TimedPass
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.scopes import counter_problems
 
 CONTRACT_SLOTS: Final = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from terminal.policy.document.base import Weekday
+from terminal.policy.base import Weekday
 from terminal.policy.document.counters import COUNTER_BITS, Counters, Period
 
 _BY_DATE = (

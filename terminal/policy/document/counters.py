@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Fare, Name, Section, Weekday
+from terminal.policy.base import Fare, Name, Section, Weekday
 
 COUNTER_BITS: Final = 56
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Fare, Medium, Mode, Name, Route, Section, Weekday
+from terminal.policy.base import Fare, Medium, Mode, Name, Route, Section, Weekday
 
 Metres = Annotated[int, Meta(ge=1, le=1_000_000)]
 

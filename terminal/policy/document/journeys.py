@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Code, Fare, Medium, Mode, Name, Right, Section
+from terminal.policy.base import Code, Fare, Medium, Mode, Name, Right, Section
 from terminal.policy.document.rights import Scope, Trips
 
 MOST_TRANSFERS: Final = 62

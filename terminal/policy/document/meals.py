@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Fare, Minor, Name, Section, Weekday
+from terminal.policy.base import Fare, Minor, Name, Section, Weekday
 
 MEAL_BITS: Final = 8
 LAST_GRADE: Final = 11

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Code, Fare, Mode, Name, ProductId, Route, Section
+from terminal.policy.base import Code, Fare, Mode, Name, ProductId, Route, Section
 from terminal.policy.document.fares import Metres
 
 Trips = Annotated[int, Meta(ge=1, le=0xFFFF)]

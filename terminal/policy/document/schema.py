@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.document.base import Medium, Name, Right, Section
+from terminal.policy.base import Medium, Name, Right, Section
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
 from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards

@@ -7,7 +7,7 @@ from datetime import date, time
 from itertools import combinations
 from typing import Final
 
-from terminal.policy.document.base import Mode
+from terminal.policy.base import Mode, Problem, unique, unknown
 from terminal.policy.document.fares import (
     AnyFareRule,
     FareSource,
@@ -18,7 +18,6 @@ from terminal.policy.document.fares import (
 )
 from terminal.policy.document.schema import NO_BUS, RegionDocument
 from terminal.policy.fares.index import MEDIA, times_of
-from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.scopes import ALWAYS, NEVER, WeekTimes
 
 Times = Mapping[str, WeekTimes]

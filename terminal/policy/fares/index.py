@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.document.fares import (
     AnyFareRule,
     DistanceFares,

@@ -16,7 +16,6 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
     single_fare(fares, leg, rider, medium)                    # what board takes without a journey, or None
     taken = alight(fares, state, stop, now, rider, medium)    # Charged | UnknownFare, only where riders tap off
     fares.card.write(taken.state, now)                        # CardState; its `bits` fit fares.card.bits bits
-    match_leg(fares.index, leg)                                # every PricedProduct of a leg, for explaining
 
 `Charged.charge_minor` is what the purse pays now: never below 0 from `board`; from `alight` it corrects what was
 reserved and is below 0 where the rider gets money back. `steps` are (rule, effect, inputs) like `Reason`; rule ids

@@ -8,7 +8,6 @@ readings are built into the keys of `places`; what is left here are times of day
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -30,41 +29,8 @@ class Leg(NamedTuple):
     arrived_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PricedProduct:
-    """One price a leg may be paid with. Rows count from 1 without the header; None: for anybody, any medium."""
-
-    fare_product_id: str
-    amount_minor: int
-    rider_category_id: str | None
-    fare_media_id: str | None
-    leg_group_id: str | None
-    leg_rule: int
-
-
 class UnknownPlace(LookupError):
     """The feed has no such route or stop."""
-
-
-def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
-    """Every price of `leg`, for any rider and medium; of a leg with an unknown end those of every end.
-
-    Nothing found: the fare is unknown. Raises `UnknownPlace`.
-    """
-    turns = Turns(index, ride_of(index, leg))
-    matched = {rule for bundle in turns.bundles() for rules in turns.of(bundle) for rule in rules}
-    return tuple(
-        PricedProduct(
-            fare_product_id=row.fare_product_id,
-            amount_minor=row.amount_minor,
-            rider_category_id=row.rider_category_id,
-            fare_media_id=row.fare_media_id,
-            leg_group_id=index.groups[rule.group] or None,
-            leg_rule=rule.row + 1,
-        )
-        for rule in sorted(matched, key=lambda rule: rule.row)
-        for _, row in index.rows_of(rule.product)
-    )
 
 
 def ride_of(index: Index, leg: Leg) -> Ride:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, field
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.document.base import Code, Fare, Section
+from terminal.policy.base import Code, Fare, Section
 from terminal.policy.gtfs.tables import TABLES_FORMAT, GtfsTables
 
 LONGEST_CHANGE_S: Final = 7200

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.gtfs.card import LONGEST_AGE_S, layout_of, longest_limit_s
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
 from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables, LimitType
-from terminal.policy.problem import Problem, unique, unknown
 
 MOST_MINOR = 0xFFFFFF
 """What the 24-bit money fields of an event can hold."""

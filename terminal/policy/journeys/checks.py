@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.document.base import Right
+from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
@@ -20,7 +20,6 @@ from terminal.policy.document.journeys import (
 )
 from terminal.policy.document.rights import Plan
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.rights.prices import by_distance, highest_fare, lowest_fare, prices
 from terminal.policy.scopes import DATED, counter_problems, scope_problems, slots_of
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from terminal.policy.base import Medium
 from terminal.policy.counters.index import CardCounters, Counter
-from terminal.policy.document.base import Medium
 from terminal.policy.document.counters import Period
 from terminal.policy.document.journeys import (
     AmountCap,

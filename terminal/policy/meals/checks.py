@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from itertools import combinations, pairwise
 from typing import Final
 
+from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.document.meals import (
     BY_SHIFT,
     LAST_GRADE,
@@ -32,7 +33,6 @@ from terminal.policy.document.meals import (
     Window,
 )
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.problem import Problem, unique, unknown
 
 _EVERY_GRADE: Final = Grades(first=1, last=LAST_GRADE)
 

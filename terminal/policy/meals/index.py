@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from terminal.policy.document.base import Weekday
+from terminal.policy.base import Weekday
 from terminal.policy.document.meals import (
     LAST_GRADE,
     PARENTS,

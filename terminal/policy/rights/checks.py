@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from terminal.policy.document.base import Right
+from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.rights import (
     AmountOff,
@@ -24,7 +24,6 @@ from terminal.policy.document.rights import (
 )
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.checks import tables
-from terminal.policy.problem import Problem, unique, unknown
 from terminal.policy.rights.prices import lowest_fare
 from terminal.policy.scopes import DATED, counter_problems, scope_problems, season_problems
 

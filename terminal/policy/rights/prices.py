@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FareTable, FlatFare
 from terminal.policy.document.journeys import ReducedWindow
 from terminal.policy.document.rights import Plan

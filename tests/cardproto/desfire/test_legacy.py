@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.desfire.application import PICC_AID, PICC_KEY, KeySettings
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.files import (
@@ -78,7 +78,7 @@ MODES = [CommMode.PLAIN, CommMode.MAC, CommMode.FULL]
 
 
 def terminal_end(connection: CardConnection) -> DesfireCard:
-    return DesfireCard(CardChannel(connection, max_exchanges=500, max_bytes=100_000))
+    return DesfireCard(DesfireChannel(connection, max_exchanges=500, max_bytes=100_000))
 
 
 def workshop(way: Way, mode: CommMode, generation: str = "EV1") -> VirtualCard:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
+from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left
 from cardproto.desfire.messaging import COUNTER_LIMIT, CommMode, Session
 from cardproto.errors import (
@@ -41,7 +41,7 @@ def without_mac(answer: bytes) -> bytes:
 
 
 def card_with_session(*answers: bytes | str) -> tuple[DesfireCard, Session]:
-    card = DesfireCard(CardChannel(AnsweringConnection(*answers)))
+    card = DesfireCard(DesfireChannel(AnsweringConnection(*answers)))
     card.session = session = Session(1, b"\x01\x02\x03\x04", 0, AesKey(bytes(16)), AesKey(bytes(range(16))))
     return card, session
 
@@ -111,7 +111,7 @@ def first_answers(proof: bytes) -> tuple[bytes, bytes]:
 def test_authentication_answers_that_are_none(
     answers: tuple[bytes, ...], error: type[CardError], words: str
 ) -> None:
-    card = DesfireCard(CardChannel(AnsweringConnection(*answers)))
+    card = DesfireCard(DesfireChannel(AnsweringConnection(*answers)))
     with pytest.raises(error, match=words):
         card.authenticate_ev2_first(1, KEY, RND_A)
     assert card.session is None
@@ -120,7 +120,7 @@ def test_authentication_answers_that_are_none(
 def test_the_capabilities_are_not_asked_for() -> None:
     script = ScriptedConnection([("9071000002" + "0100" + "00", "919D")])
     with pytest.raises(StatusError):
-        DesfireCard(CardChannel(script)).authenticate_ev2_first(1, KEY, RND_A)
+        DesfireCard(DesfireChannel(script)).authenticate_ev2_first(1, KEY, RND_A)
 
 
 def test_random_numbers_have_sixteen_bytes() -> None:
@@ -160,7 +160,7 @@ def test_a_protected_answer_in_many_frames_is_verified_as_a_whole(mode: CommMode
     card, session = card_with_session()
     answer = protected(session, bytes(range(40)), mode)[:-2]
     frames = [answer[:20] + b"\x91\xaf", answer[20:33] + b"\x91\xaf", answer[33:] + b"\x91\x00"]
-    card.channel = CardChannel(AnsweringConnection(*frames))
+    card.channel = DesfireChannel(AnsweringConnection(*frames))
     assert card.execute(0xAD, bytes(7), b"", mode, 40) == bytes(range(40))
     assert session.counter == 1
 
@@ -202,7 +202,7 @@ def test_wrong_padding_under_a_right_mac_is_noticed() -> None:
     card, session = card_with_session()
     after = Session(1, session.ti, 1, session.enc, session.mac)
     body = session.enc.encrypt(after.response_iv(), bytes(16))
-    card.channel = CardChannel(AnsweringConnection(body + after.response_mac(body) + b"\x91\x00"))
+    card.channel = DesfireChannel(AnsweringConnection(body + after.response_mac(body) + b"\x91\x00"))
     with pytest.raises(IntegrityError, match="padding"):
         card.execute(0x51, mode=CommMode.FULL, answer_bytes=7)
     assert card.session is None
@@ -214,7 +214,7 @@ def test_more_or_less_than_asked_for_is_refused_though_properly_protected(
     mode: CommMode, length: int
 ) -> None:
     card, session = card_with_session()
-    card.channel = CardChannel(AnsweringConnection(protected(session, bytes(length), mode)))
+    card.channel = DesfireChannel(AnsweringConnection(protected(session, bytes(length), mode)))
     with pytest.raises(ProtocolError, match=f"GetValue: {length} bytes answered, 4 expected"):
         card.get_value(FILE_PURSE, mode)
     assert card.session is None
@@ -237,7 +237,7 @@ def test_a_lost_answer_ends_the_session_too() -> None:
             raise CardGone("pulled")
 
     card, _ = card_with_session()
-    card.channel = CardChannel(Gone())
+    card.channel = DesfireChannel(Gone())
     with pytest.raises(CardGone):
         card.read_data(FILE_RIGHTS, 0, 64, CommMode.MAC)
     assert card.session is None
@@ -257,7 +257,7 @@ def test_a_lost_answer_ends_the_session_too() -> None:
 def test_a_protected_command_without_a_session_is_not_sent(command: Callable[[DesfireCard], object]) -> None:
     connection = AnsweringConnection("9100")
     with pytest.raises(NotAuthenticated):
-        command(DesfireCard(CardChannel(connection)))
+        command(DesfireCard(DesfireChannel(connection)))
     assert connection.sent == []
 
 
@@ -272,7 +272,7 @@ def test_selection_ends_everything() -> None:
 def test_an_application_travels_reversed_and_a_missing_one_is_told() -> None:
     script = ScriptedConnection([("905A000003" + "015A4B" + "00", "91A0")])
     with pytest.raises(StatusError, match="application not found") as refusal:
-        DesfireCard(CardChannel(script)).select_application(AID)
+        DesfireCard(DesfireChannel(script)).select_application(AID)
     assert refusal.value.sw == 0x91A0
     with pytest.raises(ValueError, match="3 bytes, not 2"):
         terminal_end(resident_card()).select_application(b"\x4b\x5a")
@@ -329,7 +329,7 @@ def test_whatever_a_card_answers_ends_in_an_error_of_ours_or_a_value(given_answe
     for talk in talks:
         card, _ = card_with_session()
         connection = AnsweringConnection(*given_answers)
-        card.channel = CardChannel(connection, max_exchanges=20)
+        card.channel = DesfireChannel(connection, max_exchanges=20)
         with suppress(CardError):
             talk(card)
         assert len(connection.sent) <= 20

@@ -25,7 +25,7 @@ from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import Entry
 from terminal.lab.desk.town import region_names
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
-from terminal.lab.stress.plan import Kind
+from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.run import storm as play_storm
 from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy

@@ -11,7 +11,7 @@ from cardproto.resident.records.rights import Concession
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Message, TapContext
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride

@@ -12,7 +12,7 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.sale import may_sell
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from terminal.journal import console_records as console
-from terminal.journal.action import acting, action_of
+from terminal.journal.action import acting
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault, ShiftClosed, ShiftOpened, build_record, parse_record
 
@@ -84,5 +84,5 @@ def test_a_row_carries_the_action_it_is_the_answer_to(tmp_path: Path):
         beside.start()
         beside.join()
     journal.append(TURN)
-    assert [action_of(row.record) for row in journal.rows()] == ["a1", "", "", ""]
+    assert [getattr(row.record, "action", "") for row in journal.rows()] == ["a1", "", "", ""]
     journal.close()

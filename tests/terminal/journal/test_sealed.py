@@ -180,6 +180,18 @@ def contents(path):
         reader.close()
 
 
+def test_a_format_sqlite_does_not_know_is_damage(original, tmp_path):
+    """Bytes 44 to 47 are the schema format: SQLite calls it an error, not corruption, and it is not the disk's."""
+    content = bytearray(original.read_bytes())
+    content[44:48] = b"\xff" * 4
+    path = tmp_path / "journal.db"
+    path.write_bytes(content)
+    assert "damaged" in verify(path, KEY).problem
+    for opens in (lambda: JournalReader(path, KEY), lambda: Journal.open(path, 7, key=KEY)):
+        with pytest.raises(JournalDamaged, match="unsupported file format"):
+            opens()
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_changed_bytes_of_the_file_are_found_or_mean_nothing(original, tmp_path_factory, data):

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from terminal.app.simulated import laboratory_keys
 from terminal.decision.outcome import Message
 from terminal.keys.file import load_file_keys
-from terminal.lab.town import laboratory_deny_list
+from terminal.lab.world import laboratory_deny_list
 from terminal.operations.metrics import metrics_page
 from terminal.operations.text_format import CONTENT_TYPE, Histogram, counter, gauge, info, render
 from tests.config_file import config_file

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import ReceiptError, RegionDocumentError
-from terminal.policy.document.base import Medium
+from terminal.policy.base import Medium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.receipt.folder import ReceiptFolder

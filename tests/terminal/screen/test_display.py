@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from cardproto.errors import ReaderGone
 from sim.air import VirtualClock
-from terminal.app.display import passenger_display
+from terminal.app.console import passenger_display
 from terminal.clock import SystemClock
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import TerminalError

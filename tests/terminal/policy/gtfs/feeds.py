@@ -12,7 +12,8 @@ from terminal.policy.gtfs.card import CardState, Written
 from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.importer import Imported, import_feed
-from terminal.policy.gtfs.matching import Leg, match_leg
+from terminal.policy.gtfs.index import Index
+from terminal.policy.gtfs.matching import Leg, Turns, ride_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import State
 
@@ -130,3 +131,36 @@ class Rider:
 
 class NoFare(Exception):
     """The ride was refused: nobody knows its fare."""
+
+
+@dataclass(frozen=True, slots=True)
+class PricedProduct:
+    """One price a leg may be paid with. Rows count from 1 without the header; None: for anybody, any medium."""
+
+    fare_product_id: str
+    amount_minor: int
+    rider_category_id: str | None
+    fare_media_id: str | None
+    leg_group_id: str | None
+    leg_rule: int
+
+
+def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
+    """Every price of `leg`, for any rider and medium; of a leg with an unknown end those of every end.
+
+    Nothing found: the fare is unknown. Raises `UnknownPlace`.
+    """
+    turns = Turns(index, ride_of(index, leg))
+    matched = {rule for bundle in turns.bundles() for rules in turns.of(bundle) for rule in rules}
+    return tuple(
+        PricedProduct(
+            fare_product_id=row.fare_product_id,
+            amount_minor=row.amount_minor,
+            rider_category_id=row.rider_category_id,
+            fare_media_id=row.fare_media_id,
+            leg_group_id=index.groups[rule.group] or None,
+            leg_rule=rule.row + 1,
+        )
+        for rule in sorted(matched, key=lambda rule: rule.row)
+        for _, row in index.rows_of(rule.product)
+    )

@@ -7,11 +7,12 @@ from hypothesis import given
 from terminal.policy.gtfs.charging import Charged, alight, board
 from terminal.policy.gtfs.checks import tables_problems
 from terminal.policy.gtfs.fares import Fares
-from terminal.policy.gtfs.matching import Leg, match_leg
+from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
+from tests.terminal.policy.gtfs.feeds import match_leg
 from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, feeds, rides
 
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from terminal.policy.gtfs.matching import Leg, UnknownPlace, match_leg
-from tests.terminal.policy.gtfs.feeds import DAY, EVERY_DAY, at, fares, leg, offers
+from terminal.policy.gtfs.matching import Leg, UnknownPlace
+from tests.terminal.policy.gtfs.feeds import DAY, EVERY_DAY, at, fares, leg, match_leg, offers
 
 AREAS = {
     "areas": "area_id\ninner\nouter\n",

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from terminal.errors import RegionDocumentError
+from terminal.policy.base import Problem
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.gtfs.section import (
@@ -20,7 +21,6 @@ from terminal.policy.gtfs.section import (
 )
 from terminal.policy.gtfs.section_checks import section_problems
 from terminal.policy.gtfs.tables import GtfsTables
-from terminal.policy.problem import Problem
 from tests.terminal.policy.gtfs.feeds import EVERY_DAY, imported
 
 CITY = {

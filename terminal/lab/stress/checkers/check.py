@@ -12,10 +12,10 @@ from typing import Final
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.store import Alarm, AlarmKind, SeenAlarm
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
-from terminal.lab.stress.digest import Digest
-from terminal.lab.stress.plan import Kind
+from terminal.lab.stress.checkers.digest import Digest
+from terminal.lab.stress.faults.plan import Kind
 from terminal.lab.stress.world import StormTown
-from terminal.lab.town import purse_minor
+from terminal.lab.world import purse_minor
 
 TapId = tuple[int, int]
 EXPECTED_ALARMS: Final = {

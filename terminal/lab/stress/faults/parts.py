@@ -16,7 +16,7 @@ from terminal.errors import CollectorError, JournalError
 from terminal.journal.checkpoint import Signer
 from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
-from terminal.lab.stress.plan import Kind
+from terminal.lab.stress.faults.plan import Kind
 from terminal.sync.link import WAIT, Answer
 from terminal.sync.wire import Batch, Reason, build_ack, encode, parse_batch
 

@@ -1,0 +1,234 @@
+"""Plays a plan in a storm's town: presents cards, uploads journals, and lets faults strike where the plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+from typing import Final
+
+from cardproto.errors import ReaderGone
+from sim.faults import NO_FAULTS, FaultPlan, corrupt, silence, tear_after, tear_before
+from terminal.clock import unix_ms
+from terminal.decision.outcome import Outcome
+from terminal.errors import JournalError
+from terminal.lab.stress.faults.parts import Died, StormConnection
+from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, Step
+from terminal.lab.stress.riders import Rider, Wish
+from terminal.lab.stress.world import OPENS, Post, Storm, StormTown, pseudonym_on
+from terminal.tap import PURPOSE, take_tap
+from terminal.tap_report import End, TapReport
+
+CLOSES: Final = time(14, 20)
+LOOK_EVERY: Final = 4
+"""Presentations of one card between two looks at its events; it keeps more than that."""
+SOON_S: Final = 50.0
+"""Below the region's window in which trying again is no new ride."""
+DRAIN_TRIES: Final = 30
+
+
+def play(town: StormTown, steps: Sequence[Step], on_step: Callable[[Storm], None]) -> None:
+    """Play a whole plan and let the storm settle down."""
+    playing = Playing(town)
+    for step in steps:
+        playing.play(step)
+        on_step(town.count)
+    playing.settle_down()
+
+
+class Playing:
+    """Takes the steps of a plan in `town`, one after the other; `settle_down` ends the run."""
+
+    def __init__(self, town: StormTown) -> None:
+        self.town = town
+
+    def play(self, step: Step) -> None:
+        """One step of the plan."""
+        self.town.clock.advance(step.gap_s)
+        post = self.town.posts[step.terminal]
+        match step.what:
+            case "tap":
+                self._night()
+                self._tap(post, self.town.riders[step.card], step)
+            case "sync":
+                self.sync(post, step)
+            case _:
+                self._between(post, step)
+
+    def _night(self) -> None:
+        local = self.town.clock.now().astimezone(self.town.policy.zone)
+        if OPENS <= local.time() <= CLOSES:
+            return
+        day = local.date() + timedelta(days=local.time() > CLOSES)
+        opening = datetime.combine(day, OPENS, self.town.policy.zone)
+        self.town.clock.advance((opening - self.town.clock.now()).total_seconds())
+
+    def _between(self, post: Post, step: Step) -> None:
+        match step.fault:
+            case Kind.RESTART:
+                self.town.restart(post, well=True)
+            case Kind.CLOCK_FORWARD | Kind.CLOCK_BACK:
+                ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
+                post.clock.jump(-post.clock.ahead_s or ahead)
+            case _:
+                return
+        self.town.count.faults[step.fault] += 1
+
+    def sync(self, post: Post, step: Step | None = None) -> bool:
+        """Upload a journal; let go of what is acknowledged. Whether everything is at the collector now."""
+        fault = step.fault if step else ""
+        if fault == Kind.COLLECTOR_KILLED and self.town.collector_disk is not None and step is not None:
+            self.town.collector_disk.arm("power_cut", step.at)
+        elif fault and fault != Kind.BOOKS_KILLED:
+            post.link.fault = fault
+        report = post.client.sync_once()
+        if fault and not post.link.fault and fault not in (Kind.COLLECTOR_KILLED, Kind.BOOKS_KILLED):
+            self.town.count.faults[fault] += 1
+        post.link.fault = ""
+        self.town.collector_after()
+        self.town.book_a_little(step)
+        if report.problem is None:
+            post.journal.purge(0, unix_ms(post.clock.now()))
+            post.journal.checkpoint()
+        return report.problem is None
+
+    def _tap(self, post: Post, rider: Rider, step: Step) -> None:
+        self.town.count.taps += 1
+        wish = self._wish(post, rider)
+        heard: list[Outcome] = []
+        report, died = self._present(post, rider, step, heard)
+        granted = any(outcome.accepted for outcome in heard)
+        self.town.count.granted += granted
+        if report is not None and report.end in (End.COMMITTED, End.RECOVERED):
+            assert report.sequence is not None
+            self.town.count.told.add((post.number, report.sequence))
+        rider.unseen += 1
+        if step.fault or wish.events or died or rider.unseen >= LOOK_EVERY or not granted:
+            self._look(rider, wish, step, charged_before=granted and not step.fault)
+        if granted:
+            rider.wish = None
+
+    def _look(self, rider: Rider, wish: Wish, step: Step, *, charged_before: bool) -> None:
+        unseen_before = rider.unseen > 1
+        new = rider.look()
+        wish.events += min(new, 1) if unseen_before or charged_before else new
+        if wish.events > 1:
+            self.town.count.charged_twice.append(f"card {step.card} charged twice before it was let in")
+            wish.events = 1
+
+    def _wish(self, post: Post, rider: Rider) -> Wish:
+        """What this passenger wants: the same ride as before when they come back to the same place soon."""
+        clocks = tuple(p.clock.jumps for p in self.town.posts if p.place == post.place)
+        level = len({p.clock.ahead_s for p in self.town.posts if p.place == post.place}) == 1
+        now_s, old = self.town.clock.monotonic(), rider.wish
+        if old and level and (old.place, old.clocks) == (post.place, clocks) and now_s - old.began_s < SOON_S:
+            return old
+        if rider.unseen:
+            rider.look()
+        rider.wish = Wish(post.place, clocks, now_s)
+        return rider.wish
+
+    def _present(
+        self, post: Post, rider: Rider, step: Step, heard: list[Outcome]
+    ) -> tuple[TapReport | None, bool]:
+        """Lay the card on the reader and take it away again; the report, and whether the terminal went down."""
+        reader, fault = post.reader, step.fault
+        post.terminal.signal = self._signal(heard, dies=fault == Kind.CRASH_SIGNAL)
+        post.journal.dies = fault if fault in CRASHES else ""
+        if fault in DISKS and post.disk is not None:
+            post.disk.arm(fault, step.at)
+        reader.present(rider.card, _air_fault(step))
+        connection = reader.wait_for_card(0)
+        assert connection is not None, "a card has just been presented"
+        heard_by = self.town.listen(post.number, connection)
+        after = bool(step.value & 1)
+        try:
+            report = take_tap(StormConnection(heard_by, reader, fault, step.at, after=after), post.terminal)
+            down = False
+        except (Died, JournalError) as end:
+            report, down = None, True
+            if isinstance(end, Died):
+                self.town.count.faults[fault] += 1
+        self._tidy(post, step)
+        post.journal.dies = ""
+        cut = post.disk is not None and post.disk.failing
+        if cut:
+            self.town.count.faults[str(cut)] += 1
+        if down or cut:
+            self._back_up(post)
+        elif post.disk is not None:
+            post.disk.repair()
+        return report, down or bool(cut)
+
+    def _back_up(self, post: Post) -> None:
+        """After a crash: the power comes back, the disk gets room, the program starts."""
+        disk = post.disk
+        power_cut = disk is not None and disk.failing == Kind.POWER_CUT
+        if disk is not None and not power_cut:
+            disk.repair()
+        self.town.restart(post, power_cut=power_cut)
+
+    def _tidy(self, post: Post, step: Step) -> None:
+        """Take the card away, plug the reader in, and count what struck."""
+        reader = post.reader
+        assert reader.last is not None
+        struck = reader.last.exchanges >= step.at
+        reader.release()
+        reader.remove()
+        if step.fault == Kind.UNPLUGGED:
+            try:
+                reader.wait_for_card(0)
+            except ReaderGone:
+                self.town.count.faults[Kind.UNPLUGGED] += 1
+            reader.plug_in()
+        elif step.fault == Kind.MOVED or (struck and _air_fault(step) is not NO_FAULTS):
+            self.town.count.faults[step.fault] += 1
+
+    @staticmethod
+    def _signal(heard: list[Outcome], *, dies: bool) -> Callable[[Outcome], None]:
+        def signal(outcome: Outcome) -> None:
+            heard.append(outcome)
+            if dies:
+                raise Died
+
+        return signal
+
+    def settle_down(self) -> None:
+        """The storm is over: everything arrives, and each card with an open tap comes back once more."""
+        for post in self.town.posts:
+            post.link.deliver_late()
+            if post.clock.ahead_s:
+                post.clock.jump(-post.clock.ahead_s)
+        self.drain()
+        by_ref = {
+            self.town.keys.pseudonym(PURPOSE[profile], pseudonym_on(rider.card)): rider
+            for rider in self.town.riders
+            for profile in PURPOSE
+        }
+        for index, post in enumerate(self.town.posts):
+            for _, intent in post.journal.open_intents():
+                self.town.clock.advance(7200)
+                rider = by_ref[intent.card_ref]
+                self.play(Step("tap", index, 0.0, self.town.riders.index(rider)))
+        self.drain()
+        for rider in self.town.riders:
+            rider.look()
+
+    def drain(self) -> None:
+        for post in self.town.posts:
+            for _ in range(DRAIN_TRIES):
+                if self.sync(post):
+                    break
+
+
+def _air_fault(step: Step) -> FaultPlan:
+    match step.fault:
+        case Kind.TEAR_BEFORE:
+            return tear_before(step.at)
+        case Kind.TEAR_AFTER:
+            return tear_after(step.at)
+        case Kind.CORRUPT_BIT:
+            return corrupt(step.at, step.value)
+        case Kind.SILENCE:
+            return silence(step.at, lasts_s=1.5, executed=bool(step.value & 1))
+        case _:
+            return NO_FAULTS

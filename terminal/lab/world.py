@@ -1,0 +1,117 @@
+"""The world of every laboratory run: a region with its keys, terminals composed as in service, residents' cards, and
+what the issuing desk tells the collector of them. Demo, desk and stress runs add what is their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cardproto.resident.keyset import MasterKeys
+from cardproto.resident.layout import AID
+from cardproto.resident.records.rights import parse_rights
+from sim.card.image import Json
+from sim.card.port import SimCard
+from sim.card.virtual import VirtualCard
+from sim.lab_keys import load_lab_keys
+from sim.profile import load_profile
+from terminal.app.compose import open_terminal
+from terminal.app.simulated import laboratory_keys
+from terminal.app.station import JournalFactory, Station
+from terminal.clock import Clock
+from terminal.collector.registry import write_registry
+from terminal.decision.outcome import Outcome
+from terminal.journal.journal import Journal
+from terminal.keys.file import FileKeys, load_file_keys
+from terminal.policy.deny_list import build_deny_list
+from terminal.policy.policy import Policy
+from terminal.tap import PURPOSE, Terminal
+
+DENIED_PROFILE: Final = "deny_listed"
+REGISTRY_FILE: Final = "card-registry.json"
+DENY_LIST_FILE: Final = "deny-list"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Built by `open_world`. `region` is the name or file terminals load; `random` feeds terminals and cards."""
+
+    folder: Path
+    region: str
+    policy: Policy
+    random: Callable[[int], bytes]
+    keys: FileKeys
+    masters: MasterKeys
+    deny_list: Path
+
+    def station(self, number: int, profile: str, state: Path | None = None) -> Station:
+        """Where a terminal of this world lives: in a folder of its number unless told otherwise."""
+        where = self.folder / str(number) if state is None else state
+        return Station(number, profile, where, self.region, deny_list=self.deny_list)
+
+    def open_terminal(
+        self,
+        station: Station,
+        clock: Clock,
+        signal: Callable[[Outcome], None] = lambda _outcome: None,
+        journal: JournalFactory = Journal.open,
+    ) -> AbstractContextManager[Terminal]:
+        """The terminal of `station`, composed as in service."""
+        return open_terminal(station, clock, signal, random=self.random, journal=journal)
+
+    def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:
+        """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""
+        region, found = self.policy.document.header.region, []
+        for card in cards:
+            pseudonym = pseudonym_on(card)
+            if pseudonym is not None:
+                key = self.masters.for_card(card.uid, region).transaction_mac
+                found += [
+                    (self.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
+                ]
+        return found
+
+    def write_registry(self, cards: Sequence[SimCard]) -> Path:
+        """What an issuing desk hands the collector, as a file."""
+        path = self.folder / REGISTRY_FILE
+        write_registry(path, self.registered(cards))
+        return path
+
+
+def open_world(folder: Path, region: str, policy: Policy, random: Callable[[int], bytes]) -> World:
+    """The world of `policy`, with its deny list written."""
+    keys = load_file_keys(laboratory_keys())
+    deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys)
+    return World(folder, region, policy, random, keys, load_lab_keys(), deny_list)
+
+
+def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
+    """Write the laboratory's deny list, on which one of the simulated residents stands."""
+    pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
+    assert pseudonym is not None, "the denied resident has a fixed pseudonym"
+    build_deny_list(path, keys.list_key("deny"), [bytes.fromhex(pseudonym)])
+    return path
+
+
+def pseudonym_on(card: SimCard) -> bytes | None:
+    """What the issuing desk wrote as the holder's pseudonym; None on a card without our rights file."""
+    rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
+    content = bytes.fromhex(rights) if isinstance(rights, str) else b""
+    return parse_rights(content).pseudonym if any(content) else None
+
+
+def purse_minor(card: VirtualCard) -> int:
+    """The committed content of the purse file; 0 on a card that has none."""
+    value = file_on(card, "03").get("value")
+    return value if isinstance(value, int) else 0
+
+
+def file_on(card: VirtualCard, number: str) -> dict[str, Json]:
+    """One file of the resident application in the card's image; empty when there is none."""
+    value: Json = card.image()
+    for key in ("applications", AID.hex().upper(), "files", number):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
