@@ -44,10 +44,11 @@ def ask(state: Path, request: Request[Given]) -> Given | None:
     having been done, or when its answer was lost and nobody knows whether it was done.
     """
     address = _address(state / CANTEEN_FOLDER / CONTROL_FILE)
-    connection = None if address is None else _connected(address)
-    if address is None or connection is None:
+    if address is None:
         return None
-    message = _message(request)
+    message, connection = _message(request), _connected(address)
+    if connection is None:
+        return None
     with connection:
         try:
             answer = _exchange(connection, address, message)
