@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.requests import Given, Request, Till, execute
+from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
 from terminal.clock import Clock, SystemClock
@@ -46,7 +46,7 @@ def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal
 
 
 @contextmanager
-def open_till(station: Station, clock: Clock, *, without_journal: bool = False) -> Iterator[Till]:
+def open_till(station: Station, clock: Clock, *, without_journal: bool = False) -> Iterator[OpenTill]:
     """The till of a terminal that is not running.
 
     `without_journal`: go on with a journal that cannot be opened, for entitled meals only (O-06); one that
@@ -65,7 +65,7 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
         except JournalError:
             if not without_journal:
                 raise
-        yield Till(desk_over(station, policy, keys, journal), store_of(station, keys), clock)
+        yield OpenTill(desk_over(station, policy, keys, journal), store_of(station, keys), clock)
 
 
 def perform(station: Station, request: Request[Given], *, without_journal: bool = False) -> Given:

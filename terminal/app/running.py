@@ -177,9 +177,9 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
         return
     from terminal.app.canteen import store_of
     from terminal.canteen.control import open_control
-    from terminal.canteen.requests import Till
+    from terminal.canteen.requests import OpenTill
 
-    till = Till(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+    till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
     stack.enter_context(
         open_control(station.state, till, around.turn, lambda what: events.error("control", what))
     )

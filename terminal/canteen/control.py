@@ -38,8 +38,8 @@ from terminal.canteen.requests import (
     AnyRequest,
     Failed,
     Given,
+    OpenTill,
     Request,
-    Till,
     execute,
 )
 from terminal.canteen.store import CANTEEN_FOLDER
@@ -163,7 +163,7 @@ class MessageLine:
 
 @contextmanager
 def open_control(
-    state: Path, till: Till, turn: AbstractContextManager[object], fault: Callable[[str], None]
+    state: Path, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
 ) -> Iterator[None]:
     """Take requests for `till` until the end of the block; each is done while `turn` is held, as taps are.
 
@@ -191,7 +191,7 @@ class _RequestDesk:
     """Does one request at a time, each once."""
 
     def __init__(
-        self, till: Till, turn: AbstractContextManager[object], fault: Callable[[str], None]
+        self, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
     ) -> None:
         self._till = till
         self._turn = turn

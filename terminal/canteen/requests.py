@@ -39,7 +39,7 @@ Why = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Till:
+class OpenTill:
     """A canteen terminal's counter at work, the folder of its lists, and its clock."""
 
     desk: CanteenDesk
@@ -210,12 +210,12 @@ class Request(Protocol[Given_co]):
     changes: ClassVar[bool]
     seen_in: ClassVar[str]
 
-    def done_at(self, till: Till, now: datetime) -> Given_co:
+    def done_at(self, till: OpenTill, now: datetime) -> Given_co:
         """Do it. Raises `TerminalError`."""
         ...
 
 
-def execute(request: Request[Given], till: Till) -> Given:
+def execute(request: Request[Given], till: OpenTill) -> Given:
     """Do `request` at `till`, now. Raises the `TerminalError` that stands against it."""
     return request.done_at(till, till.clock.now())
 
@@ -237,7 +237,7 @@ class IssueMeals(_Asked, frozen=True):
     how: How = How.CLASS_LIST
     confirmed_by: str = ""
 
-    def done_at(self, till: Till, now: datetime) -> MealsIssued:
+    def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
         """The class is as it stands when the till's turn comes."""
         pupils = list(self.pupils)
         if self.class_id is not None:
@@ -254,7 +254,7 @@ class SellProducts(_Asked, frozen=True):
     counts: dict[str, int]
     operator: str
 
-    def done_at(self, till: Till, now: datetime) -> SaleDone:
+    def done_at(self, till: OpenTill, now: datetime) -> SaleDone:
         """All of them or none."""
         sold = sell(till.desk, self.pupil, self.counts, self.operator, now)
         decision = sold.decision
@@ -276,7 +276,7 @@ class AnnulLast(_Asked, frozen=True):
     operator: str
     row: int | None = None
 
-    def done_at(self, till: Till, now: datetime) -> AnnulDone:
+    def done_at(self, till: OpenTill, now: datetime) -> AnnulDone:
         """The last one when the till's turn comes."""
         record = annul(till.desk, self.pupil, self.operator, now, of=self.row)
         return AnnulDone(record.of, record.returned_minor)
@@ -290,7 +290,7 @@ class CorrectAttendance(_Asked, frozen=True):
     absent: tuple[Ref, ...] = ()
     present: tuple[Ref, ...] = ()
 
-    def done_at(self, till: Till, now: datetime) -> Recorded:
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
         """Only changes are recorded."""
         return Recorded(len(correct_attendance(till.desk, self.absent, self.present, self.operator, now)))
 
@@ -302,7 +302,7 @@ class MarkNotCollected(_Asked, frozen=True):
     kind: str
     operator: str
 
-    def done_at(self, till: Till, now: datetime) -> Recorded:
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
         """Each order once."""
         return Recorded(len(mark_not_collected(till.desk, self.kind, self.operator, now)))
 
@@ -317,7 +317,7 @@ class LendCard(_Asked, frozen=True):
     operator: str
     confirmed_by: str = ""
 
-    def done_at(self, till: Till, now: datetime) -> CardLentUntil:
+    def done_at(self, till: OpenTill, now: datetime) -> CardLentUntil:
         """Until the end of the service day."""
         return CardLentUntil(
             lend_card(till.desk, self.card, self.pupil, self.operator, self.confirmed_by, now).day
@@ -330,7 +330,7 @@ class CloseDay(_Asked, frozen=True):
     gives: ClassVar[type[TillAnswer]] = DayIsClosed
     operator: str
 
-    def done_at(self, till: Till, now: datetime) -> DayIsClosed:
+    def done_at(self, till: OpenTill, now: datetime) -> DayIsClosed:
         """With the report as it stands at that moment."""
         return DayIsClosed(close_day(till.desk, self.operator, now), concession_names(till.desk.policy))
 
@@ -342,7 +342,7 @@ class LoadRoster(_Asked, frozen=True):
     seen_in: ClassVar[str] = "journal show --kind RosterLoaded"
     file: ListFile
 
-    def done_at(self, till: Till, now: datetime) -> RosterInForce:
+    def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
         """From the next tap on."""
         desk = till.desk
         desk.roster = roster = till.store.install_roster(self.file, desk.policy, now)
@@ -358,7 +358,7 @@ class LoadPriceList(_Asked, frozen=True):
     gives: ClassVar[type[TillAnswer]] = PricesInForce
     file: ListFile
 
-    def done_at(self, till: Till, now: datetime) -> PricesInForce:
+    def done_at(self, till: OpenTill, now: datetime) -> PricesInForce:
         """From the next sale on."""
         till.desk.price_list = prices = till.store.install_price_list(self.file, till.desk.policy, now)
         return PricesInForce(prices.header.school, prices.header.sequence, len(prices.products))
@@ -372,7 +372,7 @@ class ListPupils(_Asked, frozen=True):
     class_id: str | None = None
     names: bool = False
 
-    def done_at(self, till: Till, now: datetime) -> PupilsListed:
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsListed:
         """As the accounts stand now."""
         roster = till.desk.roster
         if roster is None:

@@ -48,9 +48,9 @@ from terminal.canteen.requests import (
     LoadRoster,
     MarkNotCollected,
     MealsIssued,
+    OpenTill,
     SaleDone,
     SellProducts,
-    Till,
     execute,
     parse_answer,
 )
@@ -71,7 +71,7 @@ class Window:
 
     state: Path
     canteen: Canteen
-    till: Till
+    till: OpenTill
     turn: threading.Lock = field(default_factory=threading.Lock)
     faults: list[str] = field(default_factory=list)
     lines: ExitStack = field(default_factory=ExitStack)
@@ -113,11 +113,11 @@ def pupils() -> tuple[Any, ...]:
 
 
 @contextmanager
-def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, Till]]:
+def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, OpenTill]]:
     folder.mkdir(parents=True)
     with open_canteen(folder, *pupils()) as canteen:
         store = CanteenStore(folder / CANTEEN_FOLDER, 80001, load_file_keys(LAB_KEYS).sealer)
-        yield canteen, Till(canteen.desk, store, VirtualClock(local(clock)))
+        yield canteen, OpenTill(canteen.desk, store, VirtualClock(local(clock)))
 
 
 @pytest.fixture

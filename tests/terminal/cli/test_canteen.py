@@ -19,7 +19,7 @@ from terminal.app.canteen import store_of
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
 from terminal.canteen.control import open_control
-from terminal.canteen.requests import Till
+from terminal.canteen.requests import OpenTill
 from terminal.clock import SystemClock
 from terminal.errors import CanteenRefused, JournalError, RosterError
 from tests.terminal.cli.inside import Run, Told, runner
@@ -227,12 +227,12 @@ def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, 
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Till]:
+def serving(folder: Path) -> Iterator[OpenTill]:
     """The terminal of `school`, running: it holds its journal and takes requests between taps."""
     station = Station(1, "canteen", folder / "var/terminal", "demo")
     with open_terminal(station, SystemClock()) as terminal:
         assert terminal.canteen is not None
-        till = Till(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+        till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
         with open_control(station.state, till, Lock(), pytest.fail):
             yield till
 
