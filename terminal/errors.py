@@ -26,6 +26,7 @@ TerminalError            1
 ├── ProfileError         50   simulated resident profile unknown or malformed
 ├── StaffError           51   staff list unusable, or a reference or PIN that cannot be taken
 ├── CanteenRefused       60   a rule of the canteen stands against what was asked
+├── ControlError         62   the running terminal cannot be asked, or its answer was lost
 └── ReceiptError         61   a receipt or ticket could not be handed over
 """
 
@@ -173,6 +174,12 @@ class CanteenRefused(TerminalError):
     """What the canteen's staff asked for is not allowed now; nothing was recorded."""
 
     exit_code = 60
+
+
+class ControlError(TerminalError):
+    """The running terminal cannot be asked, with nothing done, or its answer was lost; the advice says which."""
+
+    exit_code = 62
 
 
 class FeedError(TerminalError):

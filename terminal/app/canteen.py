@@ -1,28 +1,22 @@
-"""The composition root of canteen work: a counter over the journal, roster and price list of one terminal."""
+"""The composition root of canteen work: a till over the journal, roster and price list of one terminal."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
-from pathlib import Path
-from typing import Final
-
-import typer
 
 from terminal.app.station import Station, open_journal
+from terminal.canteen.asking import ask
 from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
-from terminal.canteen.store import CanteenStore
+from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
 from terminal.clock import Clock, SystemClock
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.policy import Policy
-
-CANTEEN_FOLDER: Final = "canteen"
 
 
 def store_of(station: Station, keys: FileKeys) -> CanteenStore:
@@ -52,8 +46,8 @@ def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal
 
 
 @contextmanager
-def open_desk(station: Station, clock: Clock, *, without_journal: bool = False) -> Iterator[CanteenDesk]:
-    """A counter of a terminal that is not running.
+def open_till(station: Station, clock: Clock, *, without_journal: bool = False) -> Iterator[OpenTill]:
+    """The till of a terminal that is not running.
 
     `without_journal`: go on with a journal that cannot be opened, for entitled meals only (O-06); one that
     another process writes is not broken and still ends in `JournalLocked`.
@@ -71,43 +65,19 @@ def open_desk(station: Station, clock: Clock, *, without_journal: bool = False) 
         except JournalError:
             if not without_journal:
                 raise
-        yield desk_over(station, policy, keys, journal)
+        yield OpenTill(desk_over(station, policy, keys, journal), store_of(station, keys), clock)
 
 
-def station_of(state: Path, number: int, region: str, keys: Path | None) -> Station:
-    """The canteen terminal of a command's options."""
-    return Station(number, "canteen", state, region, keys)
+def perform(station: Station, request: Request[Given], *, without_journal: bool = False) -> Given:
+    """Do `request` at the till of `station`, now: here, or in the process that is serving cards there.
 
-
-def at_counter(
-    station: Station, work: Callable[[CanteenDesk, datetime], None], *, without_journal: bool = False
-) -> None:
-    """Do `work` at the counter of `station`, now: here, or in the process that is serving cards there."""
-    from terminal.cli.canteen_line import counter_here
-
-    counter = counter_here()
-    if counter is not None:
-        work(counter.desk, counter.clock.now())
-        return
-    clock = SystemClock()
+    Raises the `TerminalError` that stands against it, the same in both cases.
+    """
     try:
-        with open_desk(station, clock, without_journal=without_journal) as desk:
-            work(desk, clock.now())
+        with open_till(station, SystemClock(), without_journal=without_journal) as till:
+            return execute(request, till)
     except JournalLocked:
-        if not _ask_the_running_one(station.state):
+        answer = ask(station.state, request)
+        if answer is None:
             raise
-
-
-def _ask_the_running_one(state: Path) -> bool:
-    """Pass this command on to the terminal that is running in `state`; False when none takes it."""
-    from terminal.cli.canteen_line import ask
-
-    words = sys.argv[sys.argv.index("canteen") + 1 :]
-    answer = ask(state, [str(Path(word).resolve()) if Path(word).is_file() else word for word in words])
-    if answer is None:
-        return False
-    sys.stdout.write(answer.stdout)
-    sys.stderr.write(answer.stderr)
-    if answer.code:
-        raise typer.Exit(answer.code)
-    return True
+        return answer

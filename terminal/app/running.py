@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
-from pathlib import Path
 from threading import Lock
 
 from cardproto.connection import CardConnection
@@ -154,7 +153,7 @@ def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
         _show_metrics(stack, config.metrics.port, around.vitals)
     if around.audience.shift:
         events.notice("shift", _shift(terminal))
-    _take_orders(stack, terminal, config.terminal.state, around.turn)
+    _take_requests(stack, around, station_of(config))
 
 
 def _begin_shift(terminal: Terminal, events: Log, asked: ShiftTable) -> None:
@@ -171,13 +170,19 @@ def _begin_shift(terminal: Terminal, events: Log, asked: ShiftTable) -> None:
         events.notice("shift", says + "one. Close it with `terminal shift close` first.")
 
 
-def _take_orders(stack: ExitStack, terminal: Terminal, state: Path, turn: Lock) -> None:
+def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     """A canteen's staff may work from other windows, too: `terminal canteen …` asks this process."""
+    terminal, events = around.terminal, around.vitals.events
     if terminal.canteen is None:
         return
-    from terminal.cli.canteen_line import Counter, open_line
+    from terminal.app.canteen import store_of
+    from terminal.canteen.control import open_control
+    from terminal.canteen.requests import OpenTill
 
-    stack.enter_context(open_line(state, Counter(terminal.canteen, terminal.clock, turn)))
+    till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+    stack.enter_context(
+        open_control(station.state, till, around.turn, lambda what: events.error("control", what))
+    )
 
 
 def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:

@@ -133,16 +133,29 @@ class PriceListDocument(Section, frozen=True, kw_only=True):
 Document = TypeVar("Document", RosterDocument, PriceListDocument)
 
 
-def read_document(path: Path, shape: type[Document]) -> Document:
-    """Return the typed document in `path`. Raises `RosterError` naming file, place and what to change.
+class ListFile(msgspec.Struct, frozen=True):
+    """A list as it came: the content of a file and its name, by which it is TOML or JSON."""
 
-    No error quotes what stands in the file beyond the place: a roster holds personal data.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RosterError(f"{path} cannot be read ({error.strerror})", "Check the path.") from error
-    return parse_document(content, path.name, shape, toml=path.suffix == ".toml")
+    name: str
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> ListFile:
+        """The file at `path`. Raises `RosterError`."""
+        try:
+            return cls(path.name, path.read_bytes())
+        except OSError as error:
+            raise RosterError(f"{path} cannot be read ({error.strerror})", "Check the path.") from error
+
+    def document(self, shape: type[Document]) -> Document:
+        """The typed document in it. Raises `RosterError` naming file, place and what to change.
+
+        No error quotes what stands in the file beyond the place: a roster holds personal data.
+        """
+        return parse_document(self.content, self.name, shape, toml=Path(self.name).suffix == ".toml")
+
+    def __repr__(self) -> str:
+        return f"ListFile({self.name}, {len(self.content)} bytes)"
 
 
 def parse_document(content: bytes, name: str, shape: type[Document], *, toml: bool) -> Document:

@@ -11,10 +11,10 @@ import msgspec
 
 from terminal.canteen.documents import (
     Header,
+    ListFile,
     PriceListDocument,
     RosterDocument,
     parse_document,
-    read_document,
     require_sound,
 )
 from terminal.canteen.price_list import PriceList, price_list_problems
@@ -28,6 +28,8 @@ PURPOSE: Final = "roster"
 MAGIC: Final = b"RCROST1\n"
 ROSTER_FILE: Final = "roster.sealed"
 PRICE_LIST_FILE: Final = "price_list.json"
+CANTEEN_FOLDER: Final = "canteen"
+"""Where in a terminal's folder its lists, spare log and control file lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,9 @@ class CanteenStore:
             return None
         return Roster.of(self._unseal(content), policy)
 
-    def install_roster(self, source: Path, policy: Policy, now: datetime) -> Roster:
+    def install_roster(self, source: ListFile, policy: Policy, now: datetime) -> Roster:
         """Check the roster in `source` and put it in force. Raises `RosterError`; then nothing has changed."""
-        document = read_document(source, RosterDocument)
+        document = source.document(RosterDocument)
         require_sound(roster_problems(document, policy, now), source.name)
         held = _read(self.folder / ROSTER_FILE)
         if held is not None:
@@ -66,9 +68,9 @@ class CanteenStore:
             return None
         return PriceList.of(parse_document(content, PRICE_LIST_FILE, PriceListDocument, toml=False))
 
-    def install_price_list(self, source: Path, policy: Policy, now: datetime) -> PriceList:
+    def install_price_list(self, source: ListFile, policy: Policy, now: datetime) -> PriceList:
         """Check the price list in `source` and put it in force. Raises `RosterError`."""
-        document = read_document(source, PriceListDocument)
+        document = source.document(PriceListDocument)
         require_sound(price_list_problems(document, policy, now), source.name)
         held = self.load_price_list()
         if held is not None:

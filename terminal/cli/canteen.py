@@ -5,9 +5,8 @@ Pupils are named by their reference, 16 hexadecimal digits, as `terminal canteen
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +22,6 @@ from terminal.cli.options import (
     State,
     canteen_station,
 )
-
-if TYPE_CHECKING:
-    from terminal.canteen.desk import CanteenDesk
 
 app = typer.Typer(
     help="Class lists, buffet, corrections and reports of a school canteen.", no_args_is_help=True
@@ -78,19 +74,14 @@ def issue(
     json: Json = False,
 ) -> None:
     """Issue a meal to a class or to single pupils; each gets his own record (M-31)."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.issuing import Batch, How, pupils_of
-    from terminal.canteen.issuing import issue as issue_to
-    from terminal.cli.canteen_view import show_issued
+    from terminal.app.canteen import perform
+    from terminal.canteen.issuing import How
+    from terminal.canteen.requests import IssueMeals
+    from terminal.cli.canteen_view import refs, show_issued
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        pupils = [_ref(ref) for ref in pupil or ()]
-        if class_id is not None:
-            pupils += pupils_of(desk, class_id, [_ref(ref) for ref in absent or ()], now)
-        batch = Batch(serving, How(how.value), operator, now, confirmed_by)
-        show_issued(issue_to(desk, pupils, batch), json)
-
-    at_counter(canteen_station(config, state, number, region, keys), work, without_journal=True)
+    request = IssueMeals(operator, refs(pupil), class_id, refs(absent), serving, How(how.value), confirmed_by)
+    station = canteen_station(config, state, number, region, keys)
+    show_issued(perform(station, request, without_journal=True), json)
 
 
 @app.command()
@@ -108,14 +99,12 @@ def sell(
     json: Json = False,
 ) -> None:
     """Sell from the pupil's buffet account."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.buffet import sell as sell_to
-    from terminal.cli.canteen_view import basket, show_sale
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import SellProducts
+    from terminal.cli.canteen_view import basket, ref, show_sale
 
-    at_counter(
-        canteen_station(config, state, number, region, keys),
-        lambda desk, now: show_sale(sell_to(desk, _ref(pupil), basket(product), operator, now), json),
-    )
+    request = SellProducts(ref(pupil), basket(product), operator)
+    show_sale(perform(canteen_station(config, state, number, region, keys), request), json)
 
 
 @app.command()
@@ -130,15 +119,14 @@ def annul(
     keys: Keys = None,
 ) -> None:
     """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
-    from terminal.app.canteen import at_counter
+    from terminal.app.canteen import perform
     from terminal.app.output import roubles
-    from terminal.canteen.corrections import annul as annul_last
+    from terminal.canteen.requests import AnnulLast
+    from terminal.cli.canteen_view import ref
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        done = annul_last(desk, _ref(pupil), operator, now, of=row)
-        print(f"row {done.of} is annulled; {roubles(done.returned_minor)} go back to the parents' account")
-
-    at_counter(canteen_station(config, state, number, region, keys), work)
+    request = AnnulLast(ref(pupil), operator, row)
+    done = perform(canteen_station(config, state, number, region, keys), request)
+    print(f"row {done.of} is annulled; {roubles(done.returned_minor)} go back to the parents' account")
 
 
 @app.command()
@@ -157,14 +145,12 @@ def attendance(
     keys: Keys = None,
 ) -> None:
     """Correct who is at school today, until the document's time (M-33)."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.corrections import correct_attendance
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import CorrectAttendance
+    from terminal.cli.canteen_view import refs
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        gone, back = [_ref(ref) for ref in absent or ()], [_ref(ref) for ref in present or ()]
-        print(f"{len(correct_attendance(desk, gone, back, operator, now))} corrected")
-
-    at_counter(canteen_station(config, state, number, region, keys), work)
+    request = CorrectAttendance(operator, refs(absent), refs(present))
+    print(f"{perform(canteen_station(config, state, number, region, keys), request).pupils} corrected")
 
 
 @app.command("not-collected")
@@ -178,13 +164,11 @@ def not_collected(
     keys: Keys = None,
 ) -> None:
     """Mark today's orders that nobody fetched; nobody is charged for them (M-32)."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.corrections import mark_not_collected
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import MarkNotCollected
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        print(f"{len(mark_not_collected(desk, kind, operator, now))} not collected")
-
-    at_counter(canteen_station(config, state, number, region, keys), work)
+    request = MarkNotCollected(kind, operator)
+    print(f"{perform(canteen_station(config, state, number, region, keys), request).pupils} not collected")
 
 
 @app.command()
@@ -200,14 +184,13 @@ def lend(
     keys: Keys = None,
 ) -> None:
     """Lend a spare card to a pupil who forgot his own, for today (M-35)."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.corrections import lend_card
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import LendCard
+    from terminal.cli.canteen_view import ref
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        lent = lend_card(desk, _ref(card), _ref(pupil), operator, confirmed_by, now)
-        print(f"until the end of {lent.day} card {card} stands for pupil {pupil}")
-
-    at_counter(canteen_station(config, state, number, region, keys), work)
+    request = LendCard(ref(card), ref(pupil), operator, confirmed_by)
+    lent = perform(canteen_station(config, state, number, region, keys), request)
+    print(f"until the end of {lent.day} card {card} stands for pupil {pupil}")
 
 
 @app.command()
@@ -222,24 +205,9 @@ def close(
     json: Json = False,
 ) -> None:
     """Close the day and print its report; from then on nothing of it is annulled."""
-    from terminal.app.canteen import at_counter
-    from terminal.canteen.closing import close_day
+    from terminal.app.canteen import perform
+    from terminal.canteen.requests import CloseDay
     from terminal.cli.canteen_view import show_day
 
-    def work(desk: CanteenDesk, now: datetime) -> None:
-        show_day(close_day(desk, operator, now), desk.policy, language, json)
-
-    at_counter(canteen_station(config, state, number, region, keys), work)
-
-
-def _ref(text: str) -> bytes:
-    """A pupil's or card's reference."""
-    from terminal.errors import CanteenRefused
-
-    try:
-        ref = bytes.fromhex(text)
-    except ValueError:
-        ref = b""
-    if len(ref) != 8:
-        raise CanteenRefused(f"{text!r} is no reference", "Give 16 hexadecimal digits, see `roster show`.")
-    return ref
+    closed = perform(canteen_station(config, state, number, region, keys), CloseDay(operator))
+    show_day(closed.report, closed.concessions, language, json)

@@ -50,6 +50,7 @@ def report(
 ) -> None:
     """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
     from terminal.canteen.report import day_report
+    from terminal.canteen.requests import concession_names
     from terminal.cli.canteen_view import show_day
     from terminal.clock import SystemClock
 
@@ -60,7 +61,7 @@ def report(
     policy = source.policy
     on = policy.service_date(now.astimezone(policy.zone)) if day is None else _day(day)
     made = day_report(source.ledger, source.school(school), on, source.known, now)
-    show_day(made, policy, language, json)
+    show_day(made, concession_names(policy), language, json)
 
 
 def month(
@@ -155,8 +156,7 @@ class _Source:
         return kept.terminal
 
     def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:
-        from terminal.app.canteen import CANTEEN_FOLDER
-        from terminal.canteen.store import CanteenStore
+        from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
 
         roster = CanteenStore(state / CANTEEN_FOLDER, terminal, self._keys.sealer).load_roster(self.policy)
         return None if roster is None else known(terminal, self.policy, roster, self.ledger)

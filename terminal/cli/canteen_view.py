@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from terminal.app.output import print_json, roubles
-from terminal.canteen.buffet import Sold
-from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.facts import Known
-from terminal.canteen.issuing import Issued
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import DayReport, Finding
-from terminal.canteen.roster import Roster
+from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
 from terminal.policy.document.meals import PAID
-from terminal.policy.policy import Policy
 from terminal.texts import NP_, translator
 
 WORDS: Final[Mapping[str, str]] = {
@@ -52,63 +47,71 @@ WORDS: Final[Mapping[str, str]] = {
 """Headings, as the catalogues know them."""
 
 
-def show_roster(roster: Roster, state: str, json: bool) -> None:
+def show_roster(roster: RosterInForce, state: str, json: bool) -> None:
     """What a roster holds, in numbers."""
-    header = roster.header
-    counts = {name: len(refs) for name, refs in roster.classes.items()}
     if json:
         print_json(
             {
-                "school": header.school,
-                "sequence": header.sequence,
-                "pupils": len(roster.pupils),
-                "classes": counts,
+                "school": roster.school,
+                "sequence": roster.sequence,
+                "pupils": roster.pupils,
+                "classes": roster.classes,
                 "late_orders": roster.late_orders,
             }
         )
         return
-    print(f"roster {header.sequence} of {header.school} {state}: {len(roster.pupils)} pupils")
-    print("  " + ", ".join(f"{name}: {count}" for name, count in counts.items()))
+    print(f"roster {roster.sequence} of {roster.school} {state}: {roster.pupils} pupils")
+    print("  " + ", ".join(f"{name}: {count}" for name, count in roster.classes.items()))
     if roster.late_orders:
         print(f"  {roster.late_orders} orders came after the cut-off and are left out (M-32)")
 
 
-def show_pupils(desk: CanteenDesk, class_id: str | None, now: datetime, *, names: bool) -> None:
+def show_pupils(listed: PupilsListed) -> None:
     """The pupils of one class or of all, with their accounts."""
-    if desk.roster is None:
-        raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
-    for ref, listed in desk.roster.pupils.items():
-        if class_id not in (None, listed.class_id):
-            continue
-        pupil = desk.pupil(ref, now)
-        assert pupil is not None, "taken from the roster"
+    for pupil in listed.pupils:
         accounts = " ".join(
-            f"{name} {roubles(account.balance_minor)}"
-            for name, account in (("hot", pupil.hot), ("buffet", pupil.buffet))
-            if account is not None
+            f"{name} {roubles(balance_minor)}"
+            for name, balance_minor in (("hot", pupil.hot_minor), ("buffet", pupil.buffet_minor))
+            if balance_minor is not None
         )
-        print(f"{listed.ref}  {listed.class_id:<4} {accounts:<28} {listed.name if names else ''}".rstrip())
+        print(f"{pupil.ref}  {pupil.class_id:<4} {accounts:<28} {pupil.name}".rstrip())
 
 
-def show_issued(issued: Sequence[Issued], json: bool) -> None:
+def show_issued(issued: MealsIssued, json: bool) -> None:
     """What came of each pupil of a list; the reasons are for the staff."""
-    for one in issued:
-        reason = one.facts[-1] if one.facts else None
+    for one in issued.pupils:
+        reasons = [f"{rule}: {effect}" for rule, effect in one.reasons]
         if json:
             print_json(
                 {
                     "pupil": one.pupil.hex(),
-                    "message": one.outcome.message,
-                    "accepted": one.outcome.accepted,
+                    "message": one.message,
+                    "accepted": one.accepted,
                     "sequence": one.sequence,
-                    "reasons": [f"{fact.rule}: {fact.effect}" for fact in one.facts],
+                    "reasons": reasons,
                 }
             )
         else:
-            why = "" if one.outcome.accepted or reason is None else f"  {reason.rule}: {reason.effect}"
-            print(f"{one.pupil.hex()}  {one.outcome.message}{why}")
+            why = "" if one.accepted or not reasons else f"  {reasons[-1]}"
+            print(f"{one.pupil.hex()}  {one.message}{why}")
     if not json:
-        print(f"{sum(one.outcome.accepted for one in issued)} of {len(issued)} served")
+        print(f"{sum(one.accepted for one in issued.pupils)} of {len(issued.pupils)} served")
+
+
+def refs(texts: Sequence[str] | None) -> tuple[bytes, ...]:
+    """The references of pupils or cards; raises as `ref`."""
+    return tuple(ref(text) for text in texts or ())
+
+
+def ref(text: str) -> bytes:
+    """A pupil's or card's reference. Raises `CanteenRefused`."""
+    try:
+        reference = bytes.fromhex(text)
+    except ValueError:
+        reference = b""
+    if len(reference) != 8:
+        raise CanteenRefused(f"{text!r} is no reference", "Give 16 hexadecimal digits, see `roster show`.")
+    return reference
 
 
 def basket(products: Sequence[str]) -> dict[str, int]:
@@ -116,37 +119,39 @@ def basket(products: Sequence[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for text in products:
         product, _, count = text.partition("=")
-        if count and not count.isdigit():
+        if count and not count.isdecimal():
             raise CanteenRefused(f"{text!r} is no sale", "Write PRODUCT or PRODUCT=COUNT.")
         counts[product] = counts.get(product, 0) + int(count or 1)
     return counts
 
 
-def show_sale(sold: Sold, json: bool) -> None:
+def show_sale(sold: SaleDone, json: bool) -> None:
     """What came of a sale."""
-    decision = sold.decision
     if json:
         print_json(
             {
-                "message": decision.outcome.message,
-                "accepted": decision.outcome.accepted,
-                "sold_minor": decision.sold_minor,
-                "forbidden": decision.forbidden,
+                "message": sold.message,
+                "accepted": sold.accepted,
+                "sold_minor": sold.sold_minor,
+                "forbidden": sold.forbidden,
                 "sequence": sold.sequence,
             }
         )
         return
-    why = decision.facts[-1]
-    told = roubles(decision.sold_minor) if decision.outcome.accepted else f"{why.rule}: {why.effect}"
-    print(f"{decision.outcome.message}  {told}  {' '.join(decision.forbidden)}".rstrip())
+    rule, effect = sold.reasons[-1]
+    told = roubles(sold.sold_minor) if sold.accepted else f"{rule}: {effect}"
+    print(f"{sold.message}  {told}  {' '.join(sold.forbidden)}".rstrip())
 
 
-def show_day(report: DayReport, policy: Policy, language: str, json: bool) -> None:
-    """The day report. Raises `CanteenRefused` after printing when it does not equal the records."""
+def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:
+    """The day report. Raises `CanteenRefused` after printing when it does not equal the records.
+
+    `concessions` are their names by code.
+    """
     if json:
         print_json({**_builtins(report), "difference_minor": report.control.difference_minor})
     else:
-        _print_day(report, policy, language)
+        _print_day(report, concessions, language)
     if report.control.difference_minor:
         raise CanteenRefused(
             f"the report differs from the records by {roubles(report.control.difference_minor)}",
@@ -158,7 +163,7 @@ def _word(name: str, language: str) -> str:
     return translator(language).pgettext("report", WORDS[name])
 
 
-def _print_day(report: DayReport, policy: Policy, language: str) -> None:
+def _print_day(report: DayReport, concessions: Mapping[str, str], language: str) -> None:
     def word(name: str) -> str:
         return _word(name, language)
 
@@ -168,7 +173,7 @@ def _print_day(report: DayReport, policy: Policy, language: str) -> None:
     rows = [
         (
             group.class_id,
-            category_name(group.category, policy, language),
+            category_name(group.category, concessions, language),
             meal(group.kind, language),
             *map(str, (group.entitled, group.served, group.not_collected, group.absent)),
             roubles(group.sum_minor),
@@ -216,14 +221,13 @@ def show_month(table: MonthTable, names: Known | None, language: str, json: bool
         print(f"  {source:<24}{roubles(amount):>12}")
 
 
-def category_name(category: str, policy: Policy, language: str) -> str:
+def category_name(category: str, concessions: Mapping[str, str], language: str) -> str:
     """A category for people; one that reveals health stays its effect (D-03)."""
     if category == PAID:
         return _word("paid", language)
     if category.startswith("meals_"):
         return _word("meals_of", language).format(n=category.removeprefix("meals_"))
-    names = {str(concession.code): concession.name for concession in policy.document.concessions}
-    return " + ".join(names.get(code, code) for code in category.split("+"))
+    return " + ".join(concessions.get(code, code) for code in category.split("+"))
 
 
 def _mark(line: PupilMonth, day: int, language: str) -> str:

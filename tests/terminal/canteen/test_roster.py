@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sim.profile import LAB_KEYS
-from terminal.canteen.documents import RosterDocument
+from terminal.canteen.documents import ListFile, RosterDocument
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import PRICE_LIST_FILE, ROSTER_FILE, CanteenStore
 from terminal.decision.pupil import Age
@@ -29,10 +29,10 @@ def store(tmp_path: Path) -> CanteenStore:
     return CanteenStore(tmp_path / "canteen", 80001, load_file_keys(LAB_KEYS).sealer)
 
 
-def written(folder: Path, document: object, name: str = "list.json") -> Path:
+def written(folder: Path, document: object, name: str = "list.json") -> ListFile:
     path = folder / name
     path.write_bytes(msgspec.json.encode(document))
-    return path
+    return ListFile.read(path)
 
 
 def test_a_roster_comes_back_from_its_seal(store: CanteenStore, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ orders = [{ day = 2026-09-15, kind = "lunch", placed_at = 2026-09-14T18:00:00 }]
 """,
         encoding="utf-8",
     )
-    roster = store.install_roster(tmp_path / "roster.toml", POLICY, NOW)
+    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"), POLICY, NOW)
     pupil = roster.pupils[ref(1)]
     assert (pupil.class_id, pupil.hot_minor, len(pupil.orders)) == ("3а", -500, 1)
     assert roster.header.through == {"80001": 12}
@@ -98,7 +98,7 @@ def test_d_02_names_are_in_no_error_and_no_representation(store: CanteenStore, t
     for content in (broken, broken[:-9], broken.replace(b"\xd0", b"")):
         (tmp_path / "list.json").write_bytes(content)
         with pytest.raises(RosterError) as caught:
-            store.install_roster(tmp_path / "list.json", POLICY, NOW)
+            store.install_roster(ListFile.read(tmp_path / "list.json"), POLICY, NOW)
         assert "Тестов" not in str(caught.value)
         assert caught.value.__suppress_context__, "nor in what it came from"
 
@@ -234,5 +234,5 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
 def test_the_roster_in_the_documentation_can_be_loaded(store: CanteenStore, tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "canteen.md").read_text(encoding="utf-8")
     (tmp_path / "roster.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
-    roster = store.install_roster(tmp_path / "roster.toml", POLICY, NOW)
+    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"), POLICY, NOW)
     assert [len(pupil.orders) for pupil in roster.pupils.values()] == [1]

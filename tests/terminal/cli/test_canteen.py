@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +15,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from terminal.app.canteen import store_of
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
-from terminal.cli.canteen_line import Counter, ask, open_line
+from terminal.canteen.control import open_control
+from terminal.canteen.requests import OpenTill
 from terminal.clock import SystemClock
 from terminal.errors import CanteenRefused, JournalError, RosterError
 from tests.terminal.cli.inside import Run, Told, runner
@@ -226,21 +227,21 @@ def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, 
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Counter]:
-    """The terminal of `school`, running: it holds its journal and takes commands between taps."""
+def serving(folder: Path) -> Iterator[OpenTill]:
+    """The terminal of `school`, running: it holds its journal and takes requests between taps."""
     station = Station(1, "canteen", folder / "var/terminal", "demo")
     with open_terminal(station, SystemClock()) as terminal:
         assert terminal.canteen is not None
-        counter = Counter(terminal.canteen, SystemClock(), Lock())
-        with open_line(station.state, counter):
-            yield counter
+        till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+        with open_control(station.state, till, Lock(), pytest.fail):
+            yield till
 
 
 def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> None:
-    with serving(tmp_path) as counter:
+    with serving(tmp_path) as till:
         issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
-        tapped = counter.desk.context(bytes.fromhex(ANNA), counter.clock.now()).pupil
+        tapped = till.desk.context(bytes.fromhex(ANNA), till.clock.now()).pupil
         assert tapped is not None
         assert tapped.served == 1, "a tap knows at once"
         assert school("canteen", "annul", ANNA, *AT).returncode == 0
@@ -254,37 +255,19 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
         newer["header"]["sequence"] = 2
         (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
         assert school("canteen", "roster", "load", "newer.json").returncode == 0
-        assert counter.desk.roster_sequence == 2, "in force for the next tap"
+        assert till.desk.roster_sequence == 2, "in force for the next tap"
         assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea").returncode == 60
         assert school("canteen", "close", *AT).returncode == 0
     assert not (tmp_path / "var/terminal/canteen/counter.json").exists()
     assert school("canteen", "annul", ANNA, *AT).returncode == CanteenRefused.exit_code
 
 
-def test_a_command_waits_for_the_tap_that_is_being_served(school: Run, tmp_path: Path) -> None:
-    with serving(tmp_path) as counter, ThreadPoolExecutor(1) as staff:
-        with counter.turn:
-            asked = staff.submit(ask, tmp_path / "var/terminal", ["roster", "show"])
-            with pytest.raises(TimeoutError):
-                asked.result(0.2)
-        answer = asked.result(20)
-        assert answer is not None
-        assert ANNA in answer.stdout
-
-
-def test_the_line_answers_only_whom_it_knows(school: Run, tmp_path: Path) -> None:
-    state = tmp_path / "var/terminal"
-    assert ask(state, ["roster", "show"]) is None, "nobody serves there"
+def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) -> None:
+    """H2: a file named like a class in the folder where the command is typed changed what the terminal was asked."""
+    for name in ("3a", "3a.d", ANNA):
+        (tmp_path / name).write_text("not for the terminal")
     with serving(tmp_path):
-        path = state / "canteen/counter.json"
-        assert path.stat().st_mode & 0o077 == 0
-        known = path.read_text()
-        path.write_text(json.dumps(json.loads(known) | {"token": "guess"}))
-        assert ask(state, ["roster", "show"]) is None
-        path.write_text(known)
-        wrong = ask(state, ["no-such-command"])
-        assert wrong is not None
-        assert (wrong.code, "No such command" in wrong.stderr) == (2, True)
-        assert ask(state, ["roster", "show"]) is not None
-    path.write_text(known)
-    assert ask(state, ["roster", "show"]) is None, "a file left behind by a terminal that was killed"
+        issued = school("canteen", "issue", *AT, "--class", "3a", "--serving", "breakfast")
+        assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", f"{BORIS}  meal_ok", "2 of 2 served"]
+        assert school("canteen", "roster", "show", "3a").stdout.count("\n") == 2
+        assert school("canteen", "sell", ANNA, "--product", "bun", *AT).stdout == "meal_ok  35.00\n"

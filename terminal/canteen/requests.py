@@ -1,0 +1,428 @@
+"""What a school's staff may ask of the till, and what comes of it: a closed set of typed requests and answers.
+
+One path for every window: `execute` does a request at a till, whether the command opened the journal itself or the
+terminal that is serving cards was asked over `terminal.canteen.control`. Nothing here prints or reads a file; a list
+arrives as content with the name it had. Who executes holds the till: no tap and no other request works at it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from terminal import errors
+from terminal.canteen.buffet import sell
+from terminal.canteen.closing import close_day
+from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
+from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.documents import ListFile, RosterPupil
+from terminal.canteen.issuing import Batch, How, Issued, issue, pupils_of
+from terminal.canteen.report import DayReport
+from terminal.canteen.roster import Roster
+from terminal.canteen.store import CanteenStore
+from terminal.clock import Clock, unix_ms
+from terminal.decision.outcome import Reason
+from terminal.errors import CanteenRefused, TerminalError
+from terminal.journal.canteen_records import RosterLoaded
+from terminal.policy.policy import Policy
+
+Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
+"""A pupil's or card's reference."""
+Why = tuple[str, str]
+"""A reason for the staff: the rule, and what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTill:
+    """A canteen terminal's counter at work, the folder of its lists, and its clock."""
+
+    desk: CanteenDesk
+    store: CanteenStore
+    clock: Clock
+
+
+# Answers
+
+
+class TillAnswer(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """What came of a request."""
+
+
+class PupilServed(msgspec.Struct, frozen=True):
+    """One pupil of a list; `reasons` are for the staff, `sequence` is the record's row, None without one."""
+
+    pupil: Ref
+    message: str
+    accepted: bool
+    sequence: int | None
+    reasons: tuple[Why, ...]
+
+    @classmethod
+    def of(cls, issued: Issued) -> PupilServed:
+        """As it came out."""
+        outcome = issued.outcome
+        return cls(
+            issued.pupil, outcome.message.value, outcome.accepted, issued.sequence, _whys(issued.facts)
+        )
+
+
+class MealsIssued(TillAnswer, frozen=True):
+    """What came of each pupil of the list, in its order."""
+
+    pupils: tuple[PupilServed, ...]
+
+
+class SaleDone(TillAnswer, frozen=True):
+    """What came of a sale; `sequence` is None when nothing was sold, `forbidden` names what to take out."""
+
+    message: str
+    accepted: bool
+    sold_minor: int
+    forbidden: tuple[str, ...]
+    sequence: int | None
+    reasons: tuple[Why, ...]
+
+
+class AnnulDone(TillAnswer, frozen=True):
+    """Row `of` is annulled; `returned_minor` goes back to the parents' account."""
+
+    of: int
+    returned_minor: int
+
+
+class Recorded(TillAnswer, frozen=True):
+    """How many pupils got a record; those it was true of already get none."""
+
+    pupils: int
+
+
+class CardLentUntil(TillAnswer, frozen=True):
+    """The service day (ISO) at whose end the loan ends."""
+
+    day: str
+
+
+class DayIsClosed(TillAnswer, frozen=True):
+    """The closed day's report, and the names of the concessions (by code) that stand in it."""
+
+    report: DayReport
+    concessions: dict[str, str]
+
+
+class RosterInForce(TillAnswer, frozen=True):
+    """A roster in numbers; `late_orders` came after the cut-off and were left out (M-32)."""
+
+    school: str
+    sequence: int
+    pupils: int
+    classes: dict[str, int]
+    late_orders: int
+
+    @classmethod
+    def of(cls, roster: Roster) -> RosterInForce:
+        """The numbers of a checked roster."""
+        classes = {name: len(refs) for name, refs in roster.classes.items()}
+        header = roster.header
+        return cls(header.school, header.sequence, len(roster.pupils), classes, roster.late_orders)
+
+
+class PricesInForce(TillAnswer, frozen=True):
+    """A price list in numbers."""
+
+    school: str
+    sequence: int
+    products: int
+
+
+class ListedPupil(msgspec.Struct, frozen=True):
+    """One pupil of the roster; `name` is empty unless names were asked for (D-02)."""
+
+    ref: str
+    class_id: str
+    hot_minor: int | None
+    buffet_minor: int | None
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"ListedPupil({self.ref}, {self.class_id})"
+
+
+class PupilsListed(TillAnswer, frozen=True):
+    """The pupils of one class or of all, in the roster's order."""
+
+    pupils: tuple[ListedPupil, ...]
+
+
+class Failed(TillAnswer, frozen=True):
+    """What was asked could not be done: the `TerminalError` by its name, its texts and its exit code."""
+
+    error: str
+    what: str
+    advice: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: TerminalError) -> Failed:
+        """For sending."""
+        return cls(type(error).__name__, error.what, error.advice, error.exit_code)
+
+    def as_error(self) -> TerminalError:
+        """The error as it was raised there; one of newer software keeps its texts and exit code."""
+        known = getattr(errors, self.error, None)
+        if not (isinstance(known, type) and issubclass(known, TerminalError)):
+            known = type(self.error, (TerminalError,), {"exit_code": self.exit_code})
+        error: TerminalError = known(self.what, self.advice)
+        return error
+
+
+AnyAnswer = (
+    MealsIssued
+    | SaleDone
+    | AnnulDone
+    | Recorded
+    | CardLentUntil
+    | DayIsClosed
+    | RosterInForce
+    | PricesInForce
+    | PupilsListed
+    | Failed
+)
+
+Given = TypeVar("Given", bound=TillAnswer)
+Given_co = TypeVar("Given_co", bound=TillAnswer, covariant=True)
+
+
+# Requests
+
+
+class Request(Protocol[Given_co]):
+    """One thing to do. `gives` is the answer's type; `changes`: whether anything is recorded, to be `seen_in` what
+    this command of `terminal` shows.
+    """
+
+    gives: ClassVar[type[TillAnswer]]
+    changes: ClassVar[bool]
+    seen_in: ClassVar[str]
+
+    def done_at(self, till: OpenTill, now: datetime) -> Given_co:
+        """Do it. Raises `TerminalError`."""
+        ...
+
+
+def execute(request: Request[Given], till: OpenTill) -> Given:
+    """Do `request` at `till`, now. Raises the `TerminalError` that stands against it."""
+    return request.done_at(till, till.clock.now())
+
+
+class _Asked(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    changes: ClassVar[bool] = True
+    seen_in: ClassVar[str] = "canteen report"
+
+
+class IssueMeals(_Asked, frozen=True):
+    """A portion to each of `pupils` and, with `class_id`, to everybody of the class but `absent` (M-30, M-31)."""
+
+    gives: ClassVar[type[TillAnswer]] = MealsIssued
+    operator: str
+    pupils: tuple[Ref, ...] = ()
+    class_id: str | None = None
+    absent: tuple[Ref, ...] = ()
+    serving: str = ""
+    how: How = How.CLASS_LIST
+    confirmed_by: str = ""
+
+    def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
+        """The class is as it stands when the till's turn comes."""
+        pupils = list(self.pupils)
+        if self.class_id is not None:
+            pupils += pupils_of(till.desk, self.class_id, self.absent, now)
+        batch = Batch(self.serving, self.how, self.operator, now, self.confirmed_by)
+        return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.desk, pupils, batch)))
+
+
+class SellProducts(_Asked, frozen=True):
+    """Products of the price list, by how many of each, from the pupil's buffet account."""
+
+    gives: ClassVar[type[TillAnswer]] = SaleDone
+    pupil: Ref
+    counts: dict[str, int]
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> SaleDone:
+        """All of them or none."""
+        sold = sell(till.desk, self.pupil, self.counts, self.operator, now)
+        decision = sold.decision
+        return SaleDone(
+            message=decision.outcome.message.value,
+            accepted=decision.outcome.accepted,
+            sold_minor=decision.sold_minor,
+            forbidden=decision.forbidden,
+            sequence=sold.sequence,
+            reasons=_whys(decision.facts),
+        )
+
+
+class AnnulLast(_Asked, frozen=True):
+    """Annul the pupil's last meal or sale, or exactly `row`, which then must be the last (M-34)."""
+
+    gives: ClassVar[type[TillAnswer]] = AnnulDone
+    pupil: Ref
+    operator: str
+    row: int | None = None
+
+    def done_at(self, till: OpenTill, now: datetime) -> AnnulDone:
+        """The last one when the till's turn comes."""
+        record = annul(till.desk, self.pupil, self.operator, now, of=self.row)
+        return AnnulDone(record.of, record.returned_minor)
+
+
+class CorrectAttendance(_Asked, frozen=True):
+    """Who is not there today, and who is after all (M-33)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    operator: str
+    absent: tuple[Ref, ...] = ()
+    present: tuple[Ref, ...] = ()
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Only changes are recorded."""
+        return Recorded(len(correct_attendance(till.desk, self.absent, self.present, self.operator, now)))
+
+
+class MarkNotCollected(_Asked, frozen=True):
+    """Mark today's orders of a meal that nobody fetched (M-32)."""
+
+    gives: ClassVar[type[TillAnswer]] = Recorded
+    kind: str
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> Recorded:
+        """Each order once."""
+        return Recorded(len(mark_not_collected(till.desk, self.kind, self.operator, now)))
+
+
+class LendCard(_Asked, frozen=True):
+    """For today let a spare card stand for a pupil (M-35)."""
+
+    gives: ClassVar[type[TillAnswer]] = CardLentUntil
+    seen_in: ClassVar[str] = "journal show --kind CardLent"
+    card: Ref
+    pupil: Ref
+    operator: str
+    confirmed_by: str = ""
+
+    def done_at(self, till: OpenTill, now: datetime) -> CardLentUntil:
+        """Until the end of the service day."""
+        return CardLentUntil(
+            lend_card(till.desk, self.card, self.pupil, self.operator, self.confirmed_by, now).day
+        )
+
+
+class CloseDay(_Asked, frozen=True):
+    """Close the day; from then on nothing of it is annulled (M-34)."""
+
+    gives: ClassVar[type[TillAnswer]] = DayIsClosed
+    operator: str
+
+    def done_at(self, till: OpenTill, now: datetime) -> DayIsClosed:
+        """With the report as it stands at that moment."""
+        return DayIsClosed(close_day(till.desk, self.operator, now), concession_names(till.desk.policy))
+
+
+class LoadRoster(_Asked, frozen=True):
+    """Check a roster and put it in force; an older one is refused (O-01)."""
+
+    gives: ClassVar[type[TillAnswer]] = RosterInForce
+    seen_in: ClassVar[str] = "journal show --kind RosterLoaded"
+    file: ListFile
+
+    def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
+        """From the next tap on."""
+        desk = till.desk
+        desk.roster = roster = till.store.install_roster(self.file, desk.policy, now)
+        header, pupils = roster.header, len(roster.pupils)
+        through = header.through.get(str(desk.terminal), 0)
+        desk.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, pupils))
+        return RosterInForce.of(roster)
+
+
+class LoadPriceList(_Asked, frozen=True):
+    """Check a price list and put it in force; an older one is refused (O-01)."""
+
+    gives: ClassVar[type[TillAnswer]] = PricesInForce
+    file: ListFile
+
+    def done_at(self, till: OpenTill, now: datetime) -> PricesInForce:
+        """From the next sale on."""
+        till.desk.price_list = prices = till.store.install_price_list(self.file, till.desk.policy, now)
+        return PricesInForce(prices.header.school, prices.header.sequence, len(prices.products))
+
+
+class ListPupils(_Asked, frozen=True):
+    """The pupils of one class or of all with their accounts; names only when asked for (D-02)."""
+
+    gives: ClassVar[type[TillAnswer]] = PupilsListed
+    changes: ClassVar[bool] = False
+    class_id: str | None = None
+    names: bool = False
+
+    def done_at(self, till: OpenTill, now: datetime) -> PupilsListed:
+        """As the accounts stand now."""
+        roster = till.desk.roster
+        if roster is None:
+            raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
+        wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
+        return PupilsListed(tuple(self._line(till.desk, ref, listed, now) for ref, listed in wanted))
+
+    def _line(self, desk: CanteenDesk, ref: bytes, listed: RosterPupil, now: datetime) -> ListedPupil:
+        pupil = desk.pupil(ref, now)
+        assert pupil is not None, "taken from the roster"
+        hot, buffet = (
+            None if account is None else account.balance_minor for account in (pupil.hot, pupil.buffet)
+        )
+        return ListedPupil(listed.ref, listed.class_id, hot, buffet, listed.name if self.names else "")
+
+
+AnyRequest = (
+    IssueMeals
+    | SellProducts
+    | AnnulLast
+    | CorrectAttendance
+    | MarkNotCollected
+    | LendCard
+    | CloseDay
+    | LoadRoster
+    | LoadPriceList
+    | ListPupils
+)
+
+
+def parse_answer(content: bytes) -> AnyAnswer:
+    """The answer in `content`, as `msgspec.msgpack.encode` wrote it. Raises `msgspec.DecodeError`."""
+    answer: AnyAnswer = _answers.decode(content)
+    return answer
+
+
+def concession_names(policy: Policy) -> dict[str, str]:
+    """The concessions' names by their codes, as categories of a report hold them."""
+    return {str(concession.code): concession.name for concession in policy.document.concessions}
+
+
+def _whys(facts: Iterable[Reason]) -> tuple[Why, ...]:
+    return tuple((fact.rule, fact.effect) for fact in facts)
+
+
+def _counted(shape: Any, plain: Any) -> Any:
+    """The one type of a report that msgspec does not know: how much of each."""
+    if get_origin(shape) is not Counter:
+        raise NotImplementedError(f"no answer holds {shape}")
+    return Counter(plain)
+
+
+_answers: Final = msgspec.msgpack.Decoder(AnyAnswer, dec_hook=_counted)
