@@ -10,8 +10,7 @@ from playwright.sync_api import Page
 from pictures.studio import Studio
 from sim.desk.disturbance import Disturbance, Mishap
 from terminal.cli.desk import open_desk
-from terminal.lab.desk.scene import arrange
-from terminal.lab.desk.session import DeskSession
+from terminal.lab.desk.session import DeskSession, arrange
 
 SIZE: Final = (1500, 940)
 STORM_SIZE: Final = (1180, 700)

@@ -11,6 +11,8 @@ from cardcli import output, version_line
 from terminal.cli import (
     backup,
     canteen,
+    canteen_lists,
+    canteen_reports,
     card,
     collector,
     collector_office,
@@ -66,6 +68,10 @@ app.add_typer(shift.app, name="shift")
 app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")
 app.add_typer(journal.app, name="journal")
+canteen.app.add_typer(canteen_lists.roster_app, name="roster")
+canteen.app.add_typer(canteen_lists.prices_app, name="prices")
+canteen.app.command("report")(canteen_reports.report)
+canteen.app.command("month")(canteen_reports.month)
 app.add_typer(canteen.app, name="canteen")
 app.add_typer(export.app, name="export")
 app.add_typer(policy.app, name="policy")

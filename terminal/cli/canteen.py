@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from terminal.cli import canteen_lists, canteen_reports
 from terminal.cli.options import (
     DEFAULT_LANGUAGE,
     Config,
@@ -26,10 +25,6 @@ from terminal.cli.options import (
 app = typer.Typer(
     help="Class lists, buffet, corrections and reports of a school canteen.", no_args_is_help=True
 )
-app.add_typer(canteen_lists.roster_app, name="roster")
-app.add_typer(canteen_lists.prices_app, name="prices")
-app.command("report")(canteen_reports.report)
-app.command("month")(canteen_reports.month)
 
 
 class HowIssued(StrEnum):

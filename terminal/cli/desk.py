@@ -56,7 +56,7 @@ def desk(
             session,
         ):
             if scene:
-                from terminal.lab.desk.scene import arrange
+                from terminal.lab.desk.session import arrange
 
                 arrange(session)
             print(f"The desk is open: {server.url}/  (Ctrl-C closes it)", flush=True)
