@@ -6,7 +6,7 @@ Pupils are named by their reference, 16 hexadecimal digits, as `terminal canteen
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -37,8 +37,24 @@ class HowIssued(StrEnum):
     FORGOTTEN_CARD = "forgotten_card"
 
 
+MAX_REFERENCE: Final = 32
+
+
+def staff_reference(text: str) -> str:
+    """What may stand in a record as the person responsible for it; anything else ends the command."""
+    if not text.strip() or not text.isprintable() or len(text) > MAX_REFERENCE:
+        raise typer.BadParameter(f"give the reference of a service card: 1 to {MAX_REFERENCE} characters")
+    return text
+
+
 Operator = Annotated[
-    str, typer.Option("--operator", help="Reference of the staff's service card, never a name.")
+    str,
+    typer.Option(
+        "--operator",
+        help="Reference of the staff's service card, never a name.",
+        parser=staff_reference,
+        metavar="REFERENCE",
+    ),
 ]
 Confirmed = Annotated[
     str, typer.Option("--confirmed-by", help="Reference of the second person who confirms (M-35).")
@@ -74,6 +90,8 @@ def issue(
     from terminal.canteen.requests import IssueMeals
     from terminal.cli.canteen_view import refs, show_issued
 
+    if (class_id is None) == (not pupil):
+        raise typer.BadParameter("name a class or pupils, not both: --class CLASS, or --pupil REF")
     request = IssueMeals(operator, refs(pupil), class_id, refs(absent), serving, How(how.value), confirmed_by)
     station = canteen_station(config, state, number, region, keys)
     show_issued(perform(station, request, without_journal=True), json)

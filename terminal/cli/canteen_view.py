@@ -114,12 +114,15 @@ def ref(text: str) -> bytes:
     return reference
 
 
+MAX_COUNT_DIGITS: Final = 4
+
+
 def basket(products: Sequence[str]) -> dict[str, int]:
     """Counts by product from PRODUCT and PRODUCT=COUNT."""
     counts: dict[str, int] = {}
     for text in products:
-        product, _, count = text.partition("=")
-        if count and not count.isdecimal():
+        product, stated, count = text.partition("=")
+        if stated and not (count.isdecimal() and len(count) <= MAX_COUNT_DIGITS):
             raise CanteenRefused(f"{text!r} is no sale", "Write PRODUCT or PRODUCT=COUNT.")
         counts[product] = counts.get(product, 0) + int(count or 1)
     return counts

@@ -78,7 +78,10 @@ def check(config: Config = None, json: Json = False) -> None:
         for mistake in mistakes:
             print(mistake.of(path))
     if mistakes:
-        raise ConfigError(f"{path} has {len(mistakes)} mistakes", "Correct them as said above.")
+        raise ConfigError(
+            f"{path} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}",
+            "Correct them as said above.",
+        )
     if not json:
         print(f"{path} is sound")
 

@@ -55,6 +55,9 @@ def mistakes_in(text: str, folder: Path | None = None) -> list[Mistake]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return [_not_toml(str(error), text)]
+    except ValueError:
+        what = "a number has too many digits"
+        return [Mistake(NO_LINE, "", what, "Write a number of at most 18 digits.")]
     except RecursionError:
         return [Mistake(NO_LINE, "", "values are nested too deeply", "Write tables of plain values.")]
     lines = lines_of(text)

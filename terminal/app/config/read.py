@@ -92,7 +92,7 @@ def parse(path: Path, text: str) -> tuple[dict[str, Any], StationConfig]:
         config = msgspec.convert(data, StationConfig, dec_hook=beside(path.parent))
         if not any(contradictions(config)):
             return data, with_paths(config, path.parent)
-    except (tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError):
+    except (ValueError, RecursionError):  # of the parser and of msgspec, too: a number of thousands of digits
         pass  # explained below, with line and advice
     from terminal.app.config.mistakes import mistakes_in, refusal
 

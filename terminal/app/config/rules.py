@@ -36,6 +36,7 @@ def incomplete(config: StationConfig) -> Iterator[Complaint]:
 
 def contradictions(config: StationConfig) -> Iterator[Complaint]:
     """Everything in `config` that cannot be meant, in the order of the file's tables."""
+    yield from _no_text(config)
     yield from _languages(config)
     yield from _reader(config)
     yield from _collector(config)
@@ -43,6 +44,15 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _profile(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
+
+
+def _no_text(config: StationConfig) -> Iterator[Complaint]:
+    """No path and no name holds a NUL."""
+    for table in config.__struct_fields__:
+        settings = getattr(config, table)
+        for key in settings.__struct_fields__:
+            if "\0" in str(getattr(settings, key)):
+                yield Complaint(f"{table}.{key}", "holds a NUL character", "Write it without.")
 
 
 def missing_files(config: StationConfig) -> Iterator[Complaint]:

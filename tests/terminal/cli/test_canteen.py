@@ -271,3 +271,25 @@ def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) ->
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", f"{BORIS}  meal_ok", "2 of 2 served"]
         assert school("canteen", "roster", "show", "3a").stdout.count("\n") == 2
         assert school("canteen", "sell", ANNA, "--product", "bun", *AT).stdout == "meal_ok  35.00\n"
+
+
+@pytest.mark.parametrize("operator", ["", " ", "7" * 33, "7\n7", "7\udcff7"])
+def test_a_record_names_who_is_responsible(school: Run, operator: str) -> None:
+    refused = school("canteen", "issue", "--operator", operator, "--pupil", ANNA)
+    assert refused.returncode == 2
+    assert "reference of a service card" in refused.stderr
+
+
+def test_a_class_or_pupils_but_not_both_and_not_neither(school: Run) -> None:
+    """A cashier who names one child must never serve a class."""
+    for who in ((), ("--class", "3a", "--pupil", ANNA)):
+        refused = school("canteen", "issue", *AT, *who, "--serving", "breakfast")
+        assert refused.returncode == 2
+    assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast").stdout.startswith(ANNA)
+
+
+def test_a_count_of_thousands_of_digits_is_no_sale(school: Run) -> None:
+    refused = school("canteen", "sell", ANNA, "--product", "bun=" + "9" * 5000, *AT)
+    assert refused.returncode == 60
+    assert "is no sale" in refused.stderr
+    assert school("canteen", "sell", ANNA, "--product", "bun=", *AT).returncode == 60

@@ -348,3 +348,16 @@ def test_the_documentation_has_every_key() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     between = text.partition(BEGIN)[2].partition(END)[0]
     assert between.strip() == reference(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("[terminal]\nnumber = " + "9" * 5000, "too many digits"), ('[terminal]\nregion = "a\\u0000b"', "NUL")],
+)
+def test_values_no_terminal_can_hold_are_mistakes(run: Run, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "terminal.toml").write_text(text, "utf-8")
+    for word in ("check", "show"):
+        finished = run("config", word)
+        assert finished.returncode == 15
+        assert says in finished.stdout + finished.stderr
+        assert "Traceback" not in finished.stderr
