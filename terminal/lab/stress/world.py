@@ -48,6 +48,7 @@ from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
 
 REGION: Final = "demo"
@@ -202,7 +203,8 @@ class StormTown:
             load_identity(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
-            batch_records=BATCH_RECORDS,
+            # Until its first restart a terminal sends batches as in service, then small ones: both sizes are met.
+            batch_records=BATCH_RECORDS if promised else MAX_BATCH_RECORDS,
         )
 
     def close(self) -> None:
