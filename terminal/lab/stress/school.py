@@ -17,7 +17,14 @@ from sim.days import parse_day
 from sim.profile import Profile
 from terminal.app.canteen import store_of
 from terminal.app.station import Station
-from terminal.canteen.documents import SCHEMA_VERSION, Grant, RosterDocument, RosterHeader, RosterPupil
+from terminal.canteen.documents import (
+    SCHEMA_VERSION,
+    Grant,
+    ListFile,
+    RosterDocument,
+    RosterHeader,
+    RosterPupil,
+)
 from terminal.lab.world import World, pseudonym_on
 
 SCHOOL: Final = "storm_school"
@@ -49,7 +56,7 @@ def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
 
 def load_roster(world: World, station: Station, roster: Path, now: datetime) -> None:
     """Put the roster in force at the counter of `station`, as `terminal canteen load` does."""
-    store_of(station, world.keys).install_roster(roster, world.policy, now)
+    store_of(station, world.keys).install_roster(ListFile.read(roster), world.policy, now)
 
 
 def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
