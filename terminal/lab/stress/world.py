@@ -195,6 +195,8 @@ class StormTown:
             post.journal = journal
             return journal
 
+        # As in service until the first restart, then small ones: both sizes are met.
+        batch_records = BATCH_RECORDS if promised else MAX_BATCH_RECORDS
         opened = self.world.open_terminal(post.station, post.clock, journal=open_journal)
         post.terminal = post.program.enter_context(opened)
         post.client = SyncClient(
@@ -203,8 +205,7 @@ class StormTown:
             load_identity(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
-            # Until its first restart a terminal sends batches as in service, then small ones: both sizes are met.
-            batch_records=BATCH_RECORDS if promised else MAX_BATCH_RECORDS,
+            batch_records=batch_records,
         )
 
     def close(self) -> None:
