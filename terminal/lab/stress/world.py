@@ -142,7 +142,8 @@ class StormTown:
             # Either the power goes, or only the process: then what it wrote last is still there.
             self.collector_disk.arm("power_cut" if step.at % 2 else "disk_full", step.at)
         try:
-            self.book()
+            while self.book() and self.collector_disk is not None and self.collector_disk.armed:
+                pass  # on into the next stretch, until the fault strikes or all is booked
         except CollectorError:
             assert self.collector_disk is not None
             assert self.collector_disk.failing, "the books fail only when the power does"
@@ -167,6 +168,9 @@ class StormTown:
         disk.repair()
         if power_cut:
             disk.power_off()
+        else:
+            # Otherwise a power cut hours later would take back, and so heal, what the killed process left half done.
+            disk.write_back()
         self.open_collector()
 
     # A terminal's life

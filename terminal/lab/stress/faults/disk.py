@@ -40,6 +40,11 @@ class Disk:
         """Let `fault` ("power_cut", "disk_full", "disk_read_only") strike at the n-th write or sync from now on."""
         self._fault = (fault, operation)
 
+    @property
+    def armed(self) -> bool:
+        """Whether a fault still waits for its operation."""
+        return self._fault is not None
+
     def operation(self) -> str | None:
         """Count a write or sync; the fault it meets, if any."""
         if self._fault is not None:
@@ -58,6 +63,10 @@ class Disk:
     def repair(self) -> None:
         """Room again, writable again; nothing that was written is lost."""
         self._fault = self.failing = None
+
+    def write_back(self) -> None:
+        """What was written has reached the disk by itself, as it does within a minute while the power stays on."""
+        self._unsynced.clear()
 
     def power_off(self) -> None:
         """Call with every connection closed: what had not been synced is dropped or torn."""
