@@ -40,11 +40,6 @@ class Disk:
         """Let `fault` ("power_cut", "disk_full", "disk_read_only") strike at the n-th write or sync from now on."""
         self._fault = (fault, operation)
 
-    @property
-    def armed(self) -> bool:
-        """Whether a fault still waits for its operation."""
-        return self._fault is not None
-
     def operation(self) -> str | None:
         """Count a write or sync; the fault it meets, if any."""
         if self._fault is not None:

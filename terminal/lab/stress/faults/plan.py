@@ -81,8 +81,6 @@ SYNC_CHANCE: Final = 0.02
 LINK_FAULT_CHANCE: Final = 0.5
 TAP_EXCHANGES: Final = 9
 DISK_OPERATIONS: Final = 12
-BOOKING_OPERATIONS: Final = 30
-"""As many writes and syncs as it takes to book a stretch of rows: 6 to 34."""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -168,8 +166,7 @@ class Planner:
         rng = self._rng
         fault = self._pick(LINKS, faults) if rng.random() < LINK_FAULT_CHANCE else ""
         everyone = self._buses + self._canteens
-        operations = BOOKING_OPERATIONS if fault == Kind.BOOKS_KILLED else DISK_OPERATIONS
-        return Step("sync", rng.choice(everyone), 0.0, 0, fault, rng.randint(1, operations))
+        return Step("sync", rng.choice(everyone), 0.0, 0, fault, rng.randint(1, DISK_OPERATIONS))
 
     def _group(self, faults: frozenset[Kind]) -> tuple[Kind, ...]:
         drawn = self._rng.random()
