@@ -18,6 +18,7 @@ from terminal.sync.background import BackgroundSync, Backoff
 from terminal.sync.client import SyncClient, SyncReport
 from terminal.sync.identity import load_or_create_key, read_public_key
 from terminal.sync.link import HttpLink
+from terminal.sync.wire import MAX_BATCH_RECORDS
 
 COLLECTOR_KEY_FILE: Final = "collector.pub"
 
@@ -29,10 +30,16 @@ def tls_of(collector: CollectorTable) -> TlsFiles:
 
 @contextmanager
 def sync_client(
-    journal: Journal, state: Path, url: str, clock: Clock, tls: TlsFiles | None = None
+    journal: Journal,
+    state: Path,
+    url: str,
+    clock: Clock,
+    tls: TlsFiles | None = None,
+    *,
+    batch_records: int = MAX_BATCH_RECORDS,
 ) -> Iterator[SyncClient]:
     """A client for the journal of the terminal in `state`; raises `KeyFileError` when it is not enrolled yet or TLS
-    files are unusable, `CollectorError` for an address that is none.
+    files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches.
     """
     signer = load_or_create_key(state / IDENTITY_FILE)
     collector_key = state / COLLECTOR_KEY_FILE
@@ -43,7 +50,8 @@ def sync_client(
         )
     link = HttpLink(url, tls)
     try:
-        yield SyncClient(journal, link, signer, read_public_key(collector_key), clock)
+        collector = read_public_key(collector_key)
+        yield SyncClient(journal, link, signer, collector, clock, batch_records=batch_records)
     finally:
         link.close()
 

@@ -244,22 +244,38 @@ def open_books(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:
     """
     made_for = {"version": str(BOOKS_VERSION), **made_for}
     connection = connect(path)
+    try:
+        fit = _made_fit(connection, path, made_for)
+        if fit:
+            _tune(connection)
+    except BaseException:
+        # At once: a connection left to the garbage collector writes to the file after its next owner has opened it.
+        connection.close()
+        raise
+    if not fit:
+        connection.close()
+        return begin_anew(path, made_for)
+    return connection
+
+
+def _made_fit(connection: sqlite3.Connection, path: Path, made_for: dict[str, str]) -> bool:
+    """Whether these are books made for just that; where there are none they are created."""
     if _is_new(connection):
         _create(connection, made_for)
-    elif connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-        connection.close()
+        return True
+    if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         raise CollectorError(
             f"{path} are not the collector's books", "Move the file away; books are made anew."
         )
-    elif _made_for(connection) != made_for:
-        connection.close()
-        return begin_anew(path, made_for)
+    return _made_for(connection) == made_for
+
+
+def _tune(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     # What a power cut takes back is booked again: the marks go back with it.
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
-    return connection
 
 
 def begin_anew(path: Path, made_for: dict[str, str]) -> sqlite3.Connection:

@@ -13,9 +13,13 @@ import msgspec
 import pytest
 
 from terminal.errors import ProfileError
+from terminal.journal.records import Intent, parse_record
+from terminal.lab.stress.checkers.check import check
 from terminal.lab.stress.faults.plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
+from terminal.lab.stress.play import play
 from terminal.lab.stress.process import play_processes
 from terminal.lab.stress.run import Town, Violation, play_town, shrink, storm
+from terminal.lab.stress.world import open_storm_town
 from tests.storm import variants
 from tests.storm.variants import Patch, broken
 
@@ -56,6 +60,22 @@ def test_nothing_is_lost(seed: int) -> None:
     assert found.charged_minor > 0
     assert found.unresolved_settled > 0
     assert found.faults_injected.total() > 60
+
+
+def test_meals_are_given_by_the_roster(tmp_path: Path) -> None:
+    """Listed and other pupils stand in one queue; both eat, and every meal names the roster in force."""
+    town = Town(1, 4, 20)
+    with open_storm_town(tmp_path, town.seed, 4, town.riders, town.pupils, disks=False) as opened:
+        play(opened, town.plan(200, frozenset()), lambda _count: None)
+        desk = opened.posts[-1].terminal.canteen
+        assert desk is not None
+        assert desk.roster is not None
+        listed = set(desk.roster.pupils)
+        records = [parse_record(row.body) for row in opened.store.records()]
+        meals = [record for record in records if isinstance(record, Intent) and record.meal is not None]
+        assert {meal.meal.roster for meal in meals if meal.meal is not None} == {1}
+        assert {meal.card_ref in listed for meal in meals} == {True, False}
+        assert check(opened).sound
 
 
 @pytest.mark.parametrize("group", [TEARS, CRASHES, DISKS, BETWEEN, LINKS], ids=lambda group: group[0].value)

@@ -14,7 +14,8 @@ from terminal.errors import JournalError
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, Step
 from terminal.lab.stress.riders import Rider, Wish
-from terminal.lab.stress.world import OPENS, Post, Storm, StormTown, pseudonym_on
+from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
+from terminal.lab.world import pseudonym_on
 from terminal.tap import PURPOSE, take_tap
 from terminal.tap_report import End, TapReport
 
@@ -199,11 +200,11 @@ class Playing:
             if post.clock.ahead_s:
                 post.clock.jump(-post.clock.ahead_s)
         self.drain()
-        by_ref = {
-            self.town.keys.pseudonym(PURPOSE[profile], pseudonym_on(rider.card)): rider
-            for rider in self.town.riders
-            for profile in PURPOSE
-        }
+        by_ref: dict[bytes, Rider] = {}
+        for rider in self.town.riders:
+            pseudonym = pseudonym_on(rider.card)
+            assert pseudonym is not None, "riders hold resident cards"
+            by_ref |= {self.town.keys.pseudonym(purpose, pseudonym): rider for purpose in PURPOSE.values()}
         for index, post in enumerate(self.town.posts):
             for _, intent in post.journal.open_intents():
                 self.town.clock.advance(7200)

@@ -12,18 +12,16 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sim.card.virtual import VirtualCard
 from terminal.app.collector import enrol, start_collector, trust
 from terminal.app.simulated import issue_residents
-from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, journal_key
-from terminal.app.uplink import COLLECTOR_KEY_FILE
+from terminal.app.station import open_journal
+from terminal.app.uplink import sync_client
 from terminal.clock import SystemClock
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
@@ -36,15 +34,14 @@ from terminal.lab.stress.riders import Rider
 from terminal.lab.town import DAY
 from terminal.lab.world import purse_minor
 from terminal.policy.load import load_region
-from terminal.sync.client import SyncClient
-from terminal.sync.identity import load_or_create_key, read_public_key
-from terminal.sync.link import HttpLink
+from terminal.sync.client import SyncReport
 
 if TYPE_CHECKING:
     from terminal.lab.stress.run import StormResult
 
 NUMBER: Final = 72_001
 TAPS_A_ROUND: Final = 12
+BATCH_RECORDS: Final = 7
 GAP_S: Final = 400
 """Between rides, longer than any window in which trying again is the same ride."""
 
@@ -142,33 +139,27 @@ class Rounds:
     def collector_rounds(self, times: int) -> None:
         """Send the journal to a collector that is killed again and again while it takes it."""
         enrol(self.state, NUMBER, self.collector)
-        path = self.state / JOURNAL_FILE
-        journal = Journal.open(path, NUMBER, key=journal_key(path))
-        try:
+        with open_journal(self.state, NUMBER) as journal:
             for number in range(times + 1):
-                process, url = start_collector(self.collector)
-                trust(self.state, self.collector)
-                kill = threading.Timer(self.rng.random() * 0.05, process.kill)
-                if number < times:
-                    kill.start()
-                    self.found.faults_injected["kill_9_collector"] += 1
-                with closing(HttpLink(url)) as link:
-                    key, theirs = self._keys()
-                    client = SyncClient(journal, link, key, theirs, SystemClock(), batch_records=7)
-                    report = client.sync_once()
-                kill.cancel()
-                process.kill()
-                process.wait()
-                assert process.stdout is not None
-                process.stdout.close()
+                self.found.faults_injected["kill_9_collector"] += number < times
+                report = self._collector_round(journal, killed=number < times)
             self.found.lost += report.unsent
-        finally:
-            journal.close()
 
-    def _keys(self) -> tuple[Ed25519PrivateKey, Ed25519PublicKey]:
-        return load_or_create_key(self.state / IDENTITY_FILE), read_public_key(
-            self.state / COLLECTOR_KEY_FILE
-        )
+    def _collector_round(self, journal: Journal, *, killed: bool) -> SyncReport:
+        """Upload as in service, though in shorter batches, to a collector that is `killed` at any moment or lives."""
+        process, url = start_collector(self.collector)
+        trust(self.state, self.collector)
+        kill = threading.Timer(self.rng.random() * 0.05, process.kill)
+        if killed:
+            kill.start()
+        with sync_client(journal, self.state, url, SystemClock(), batch_records=BATCH_RECORDS) as client:
+            report = client.sync_once()
+        kill.cancel()
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        return report
 
     def check(self) -> Findings:
         store = CollectorStore(self.collector / DATABASE_FILE)

@@ -1,6 +1,6 @@
 """A town in a storm: several terminals, their residents and a collector, in one process and on one virtual clock.
 
-A crash is an exception nothing in the terminal catches, after which its journal is abandoned without a goodbye and
+A crash is an exception nothing in the terminal catches, after which its journal is dropped without close() and
 opened anew; `terminal.lab.stress.process` kills real processes. Journals lie on whatever disk the folder is on: for
 volume a memory file system, because a million real flushes measure the disk and not the terminal.
 """
@@ -21,37 +21,37 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cardproto.connection import CardConnection
 from cardproto.desfire.crypto import AesKey
-from cardproto.resident.records.rights import parse_rights
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.issue import issue
-from sim.lab_keys import load_lab_keys
-from sim.profile import load_profile
+from sim.profile import Profile, load_profile
 from sim.reader import SimReader
-from terminal.app.simulated import laboratory_keys
-from terminal.app.station import JOURNAL_FILE, SOFTWARE
-from terminal.clock import unix_ms
+from terminal.app.station import IDENTITY_FILE, Station
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.intake import Intake
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore
 from terminal.errors import CollectorError
-from terminal.journal.key_file import load_or_create_key
-from terminal.journal.records import AnyRecord, Started
-from terminal.keys.file import FileKeys, load_file_keys
+from terminal.journal.journal import Journal
+from terminal.journal.records import AnyRecord
+from terminal.journal.sealed import JournalKey
 from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
 from terminal.lab.stress.faults.plan import Kind, Step
 from terminal.lab.stress.riders import Rider
+from terminal.lab.stress.school import load_roster, write_roster
 from terminal.lab.town import DAY
-from terminal.lab.world import file_on, purse_minor
+from terminal.lab.world import World, open_world, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
 from terminal.sync.client import SyncClient
-from terminal.tap import PURPOSE, Terminal
+from terminal.sync.identity import load_or_create_key as load_identity
+from terminal.sync.wire import MAX_BATCH_RECORDS
+from terminal.tap import Terminal
 
+REGION: Final = "demo"
 OPENS: Final = time(7, 35)
 FIRST_NUMBER: Final = 71_000
 RICH_MINOR: Final = 1_500_000
@@ -71,15 +71,16 @@ class Post:
 
     number: int
     place: int
-    folder: Path
-    terminal: Terminal
-    journal: StormJournal
+    station: Station
     clock: TerminalClock
     reader: SimReader
     link: StormLink
-    signer: Ed25519PrivateKey
-    client: SyncClient
     disk: Disk | None
+    terminal: Terminal = field(init=False)
+    journal: StormJournal = field(init=False)
+    client: SyncClient = field(init=False)
+    program: ExitStack = field(default_factory=ExitStack)
+    """Everything the terminal's program has open."""
 
 
 @dataclass(slots=True)
@@ -98,14 +99,15 @@ class Storm:
 class StormTown:
     """Built by `open_storm_town`."""
 
-    def __init__(self, folder: Path, clock: VirtualClock, policy: Policy, keys: FileKeys) -> None:
-        self.folder, self.clock, self.policy, self.keys = folder, clock, policy, keys
+    def __init__(self, world: World, clock: VirtualClock) -> None:
+        self.world, self.clock = world, clock
+        self.policy, self.keys = world.policy, world.keys
         self.posts: list[Post] = []
         self.riders: list[Rider] = []
         self.registry = CardRegistry()
         self.count = Storm()
         self.collector_key = Ed25519PrivateKey.generate()
-        self.collector_folder = folder / "collector"
+        self.collector_folder = world.folder / "collector"
         self.collector_disk: Disk | None = None
         self.listen: Callable[[int, CardConnection], CardConnection] = lambda _terminal, connection: (
             connection
@@ -165,6 +167,9 @@ class StormTown:
         disk.repair()
         if power_cut:
             disk.power_off()
+        else:
+            # Otherwise a power cut hours later would take back, and so heal, what the killed process left half done.
+            disk.write_back()
         self.open_collector()
 
     # A terminal's life
@@ -174,41 +179,42 @@ class StormTown:
         self.count.restarts += 1
         old = post.journal
         old.dies = ""
-        if well:
-            old.close()
-        else:
+        if not well:
             old.abandon()
+        post.program.close()
         if post.disk is not None and power_cut:
             post.disk.power_off()
-        self.start(post, old.promised, old.reused)
+        self.start(post, old.promised, old.reused, steady=old.steady)
 
-    def start(self, post: Post, promised: dict[int, AnyRecord], reused: int = 0) -> None:
-        path = post.folder / JOURNAL_FILE
-        journal = StormJournal.open(path, post.number, key=load_or_create_key(path, self.keys.sealer))
-        assert isinstance(journal, StormJournal)
-        journal.promised, journal.reused, journal.steady = promised, reused, post.journal.steady
-        journal.append(Started(at_ms=unix_ms(post.clock.now()), software=SOFTWARE))
-        post.journal = post.terminal.journal = journal
-        post.client = self._client(post)
+    def start(
+        self, post: Post, promised: dict[int, AnyRecord], reused: int = 0, *, steady: bool = False
+    ) -> None:
+        """Start a terminal's program; `promised` and `reused` are what is known of its journal's life so far."""
 
-    def _client(self, post: Post) -> SyncClient:
-        return SyncClient(
+        def open_journal(path: Path, terminal: int, *, key: JournalKey | None) -> Journal:
+            journal = StormJournal.open(path, terminal, key=key)
+            assert isinstance(journal, StormJournal)
+            journal.promised, journal.reused, journal.steady = promised, reused, steady
+            post.journal = journal
+            return journal
+
+        # As in service until the first restart, then small ones: both sizes are met.
+        batch_records = BATCH_RECORDS if promised else MAX_BATCH_RECORDS
+        opened = self.world.open_terminal(post.station, post.clock, journal=open_journal)
+        post.terminal = post.program.enter_context(opened)
+        post.client = SyncClient(
             post.journal,
             post.link,
-            post.signer,
+            load_identity(post.station.state / IDENTITY_FILE),
             self.collector_key.public_key(),
             post.clock,
-            batch_records=BATCH_RECORDS,
+            batch_records=batch_records,
         )
 
     def close(self) -> None:
         for post in self.posts:
-            post.journal.close()
+            post.program.close()
         self.close_collector()
-
-
-def pseudonym_on(card: VirtualCard) -> bytes:
-    return parse_rights(bytes.fromhex(str(file_on(card, "01")["content"]))).pseudonym
 
 
 def split_terminals(terminals: int) -> tuple[list[int], list[int]]:
@@ -224,10 +230,9 @@ def open_storm_town(
     """Issue cards, open terminals and collector; with `disks` every other terminal and the collector lie on a disk
     that can lose power."""
     rng = random.Random(seed)  # noqa: S311 a seeded storm blows the same way again
-    document = load_region("demo")
-    policy = Policy.of(document)
+    policy = Policy.of(load_region(REGION))
     clock = VirtualClock(datetime.combine(DAY, OPENS, policy.zone).astimezone(UTC))
-    town = StormTown(folder, clock, policy, load_file_keys(laboratory_keys()))
+    town = StormTown(open_world(folder, REGION, policy, rng.randbytes), clock)
     buses, canteens = split_terminals(terminals)
     stormy: dict[int, Disk] = {}
     with ExitStack() as stack:
@@ -236,50 +241,53 @@ def open_storm_town(
             town.collector_disk = Disk(town.collector_folder, rng)
             stack.enter_context(stormy_disks([*stormy.values(), town.collector_disk]))
         town.open_collector()
-        for index in buses + canteens:
-            _open_post(town, index, index in canteens, stormy.get(index), rng)
-        _issue(town, riders, pupils, rng)
+        roster = _issue(town, riders, pupils)
         try:
+            for index in buses + canteens:
+                _open_post(town, index, stormy.get(index), roster if index in canteens else None)
             yield town
         finally:
             town.close()
 
 
-def _open_post(town: StormTown, index: int, canteen: bool, disk: Disk | None, rng: random.Random) -> None:
-    number, folder = FIRST_NUMBER + index, town.folder / str(index)
-    folder.mkdir()
-    profile = "canteen" if canteen else "bus"
-    clock, signer = TerminalClock(town.clock), Ed25519PrivateKey.generate()
-    Enrolment(town.collector_folder / "terminals").enrol(number, signer.public_key())
-    path = folder / JOURNAL_FILE
-    journal = StormJournal.open(path, number, key=load_or_create_key(path, town.keys.sealer))
-    assert isinstance(journal, StormJournal)
-    journal.promised = {}
-    terminal = Terminal(number, profile, town.policy, town.keys, journal, clock, rng.randbytes)
+def _open_post(town: StormTown, index: int, disk: Disk | None, roster: Path | None) -> None:
+    """A bus door, or with a `roster` a canteen's counter, with an open shift."""
+    number, state, place = FIRST_NUMBER + index, town.world.folder / str(index), index // 2
+    station = town.world.station(number, "bus" if roster is None else "canteen", state)
+    clock = TerminalClock(town.clock)
+    identity = load_identity(state / IDENTITY_FILE)
+    Enrolment(town.collector_folder / "terminals").enrol(number, identity.public_key())
+    if roster is not None:
+        load_roster(town.world, station, roster, clock.now())
     link = StormLink(lambda: town.intake, Ed25519PrivateKey.generate())
     reader = SimReader(f"reader of terminal {number}", town.clock)
-    client = SyncClient(journal, link, signer, town.collector_key.public_key(), clock)
-    place = index // 2
-    post = Post(number, place, folder, terminal, journal, clock, reader, link, signer, client, disk)
-    open_shift(journal, clock.now(), "storm", profile, 0 if canteen else 10 + place)
+    post = Post(number, place, station, clock, reader, link, disk)
     town.posts.append(post)
+    town.start(post, {})
+    open_shift(post.journal, clock.now(), "storm", station.profile, 10 + place if roster is None else 0)
 
 
-def _issue(town: StormTown, riders: int, pupils: int, rng: random.Random) -> None:
-    masters, region = load_lab_keys(), town.policy.document.header.region
-    secrets: dict[bytes, CardSecret] = {}
-    names = [RIDERS[n % len(RIDERS)] for n in range(riders)] + [
-        PUPILS[n % len(PUPILS)] for n in range(pupils)
-    ]
-    for name in names:
-        profile = load_profile(name)
-        if profile.card.purse_minor:
-            richer = msgspec.structs.replace(profile.card, purse_minor=RICH_MINOR)
-            profile = msgspec.structs.replace(profile, card=richer)
-        card = issue(profile, masters, region, DAY, rng.randbytes)
-        assert isinstance(card, VirtualCard)
-        town.riders.append(Rider(card, purse_minor(card)))
-        secret = CardSecret(card.uid, AesKey(masters.for_card(card.uid, region).transaction_mac))
-        for purpose in PURPOSE.values():
-            secrets[town.keys.pseudonym(purpose, pseudonym_on(card))] = secret
-    town.registry = CardRegistry(secrets)
+def _issue(town: StormTown, riders: int, pupils: int) -> Path:
+    """Give every resident a card, and the collector their registry; the school's roster."""
+    names = [RIDERS[n % len(RIDERS)] for n in range(riders)]
+    names += [PUPILS[n % len(PUPILS)] for n in range(pupils)]
+    holders = [(profile, _card(town.world, profile)) for profile in map(_rich, names)]
+    town.riders += [Rider(card, purse_minor(card)) for _, card in holders]
+    registered = town.world.registered(card for _, card in holders)
+    town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
+    return write_roster(town.world, holders[riders:], town.clock.now())
+
+
+def _rich(name: str) -> Profile:
+    """The profile, with money for the whole run where it has any."""
+    profile = load_profile(name)
+    if not profile.card.purse_minor:
+        return profile
+    richer = msgspec.structs.replace(profile.card, purse_minor=RICH_MINOR)
+    return msgspec.structs.replace(profile, card=richer)
+
+
+def _card(world: World, profile: Profile) -> VirtualCard:
+    card = issue(profile, world.masters, world.policy.document.header.region, DAY, world.random)
+    assert isinstance(card, VirtualCard), "residents of a stress run hold resident cards"
+    return card

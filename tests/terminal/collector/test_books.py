@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -19,7 +20,8 @@ from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, Calendar, total_of
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
-from terminal.collector.store import CollectorStore
+from terminal.collector.store import CollectorStore, connect
+from terminal.errors import CollectorError
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import (
@@ -291,3 +293,20 @@ def test_step_by_step_is_all_at_once(seed: int, size: int) -> None:
             check_days(office)
         finally:
             office.close()
+
+
+def test_books_that_cannot_be_opened_let_go_of_their_file(office, tmp_path, monkeypatch) -> None:
+    """A connection left behind writes to the file after its next owner has opened it."""
+    opened = []
+
+    def noted(path):
+        opened.append(connect(path))
+        return opened[-1]
+
+    monkeypatch.setattr("terminal.collector.books.connect", noted)
+    foreign = tmp_path / "foreign.db"
+    foreign.write_bytes(b"no database " * 1_000)
+    with pytest.raises(CollectorError):
+        Books(foreign, office.store, REGISTRY)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")

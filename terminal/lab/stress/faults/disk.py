@@ -59,6 +59,10 @@ class Disk:
         """Room again, writable again; nothing that was written is lost."""
         self._fault = self.failing = None
 
+    def write_back(self) -> None:
+        """What was written has reached the disk by itself, as it does within a minute while the power stays on."""
+        self._unsynced.clear()
+
     def power_off(self) -> None:
         """Call with every connection closed: what had not been synced is dropped or torn."""
         self.repair()

@@ -1,0 +1,78 @@
+"""The school of a stress run: a roster on which every other pupil stands, loaded at every counter.
+
+Listed pupils eat by their class list, the others by what their cards say; both stand in one queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sim.card.virtual import VirtualCard
+from sim.days import parse_day
+from sim.profile import Profile
+from terminal.app.canteen import store_of
+from terminal.app.station import Station
+from terminal.canteen.documents import (
+    SCHEMA_VERSION,
+    Grant,
+    ListFile,
+    RosterDocument,
+    RosterHeader,
+    RosterPupil,
+)
+from terminal.lab.world import World, pseudonym_on
+
+SCHOOL: Final = "storm_school"
+ROSTER_FILE: Final = "roster.json"
+LISTED_EVERY: Final = 2
+
+Pupil = tuple[Profile, VirtualCard]
+
+
+def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
+    """The roster as the school's system hands it over."""
+    day = now.astimezone(world.policy.zone).date()
+    header = RosterHeader(
+        kind="roster",
+        schema=SCHEMA_VERSION,
+        school=SCHOOL,
+        region=world.policy.document.header.region,
+        sequence=1,
+        issued_at=now,
+        valid_from=now - timedelta(days=1),
+        valid_to=now + timedelta(days=300),
+        grades_on=day,
+    )
+    listed = tuple(_listed(world, pupil, day) for pupil in pupils[::LISTED_EVERY])
+    path = world.folder / ROSTER_FILE
+    path.write_bytes(msgspec.json.encode(RosterDocument(header=header, pupils=listed)))
+    return path
+
+
+def load_roster(world: World, station: Station, roster: Path, now: datetime) -> None:
+    """Put the roster in force at the counter of `station`, as `terminal canteen load` does."""
+    store_of(station, world.keys).install_roster(ListFile.read(roster), world.policy, now)
+
+
+def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
+    """The pupil with the grounds that stand on the card; its parameter holds shift and grade."""
+    profile, card = pupil
+    pseudonym = pseudonym_on(card)
+    assert pseudonym is not None, "pupils hold resident cards"
+    shift, grade = divmod(profile.concessions[0].parameter, 16)
+    grants = tuple(
+        Grant(
+            code=ground.code,
+            valid_from=parse_day(ground.valid_from).on(day),
+            valid_to=parse_day(ground.valid_to).on(day),
+            issued_on=day,
+        )
+        for ground in profile.concessions
+    )
+    ref = world.keys.pseudonym("school", pseudonym).hex()
+    return RosterPupil(ref=ref, class_id=f"{grade}a", grade=grade, shift=shift, grants=grants)
