@@ -73,6 +73,21 @@ def issue_residents(
     return cards
 
 
+def require_residents(names: Sequence[str]) -> None:
+    """Raise `ProfileError` unless each name is a resident's profile or a card image file."""
+    from sim.image_file import ImageFault, is_image, load_card
+    from sim.profile import ProfileFault, load_profile
+
+    try:
+        for name in names:
+            if is_image(name):
+                load_card(Path(name), secrets.token_bytes)
+            else:
+                load_profile(name)
+    except (ProfileFault, ImageFault) as fault:
+        raise ProfileError(fault.what, fault.advice) from fault
+
+
 def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
     """Write cards that came from image files back into them; raises `ProfileError`."""
     from sim.card.virtual import VirtualCard

@@ -14,7 +14,7 @@ import msgspec
 
 from terminal.app.config.keys import Key, keys_of, table_names
 from terminal.app.config.lines import lines_of
-from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, with_paths
+from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, unusable, with_paths
 from terminal.app.config.settings import StationConfig
 from terminal.errors import ConfigError
 
@@ -61,7 +61,11 @@ def mistakes_in(text: str, folder: Path | None = None) -> list[Mistake]:
     except RecursionError:
         return [Mistake(NO_LINE, "", "values are nested too deeply", "Write tables of plain values.")]
     lines = lines_of(text)
-    found = [*_unreadable(data, lines), *_meant_wrongly(_sound_part(data), lines, folder)]
+    found = list(_unreadable(data, lines))
+    told = {
+        mistake.key for mistake in found
+    }  # what is missing or wrong about these follows from the first mistake
+    found += [m for m in _meant_wrongly(_sound_part(data), lines, folder) if m.key not in told]
     return sorted(found, key=lambda mistake: mistake.line)
 
 
@@ -139,7 +143,8 @@ def _meant_wrongly(
     config = msgspec.convert(data, StationConfig, dec_hook=beside(place))
     complaints = list(contradictions(config))
     if folder is not None:
-        complaints += missing_files(with_paths(config, place))
+        there = with_paths(config, place)
+        complaints += [*missing_files(there), *unusable(there)]
         complaints += incomplete(config)
     for key, what, advice in complaints:
         yield Mistake(lines.get(tuple(key.split(".")), NO_LINE), key, what, advice)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from ipaddress import ip_address
+from math import isfinite
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
-from terminal.errors import ConfigError, ReaderError
+from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
@@ -40,6 +42,7 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _languages(config)
     yield from _reader(config)
     yield from _collector(config)
+    yield from _host(config)
     yield from _ports(config)
     yield from _profile(config)
     if config.recording.file is None and not config.recording.masked:
@@ -72,6 +75,49 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
             yield Complaint(key, f"there is no file {path}", "Put it there or name another.")
 
 
+def unusable(config: StationConfig) -> Iterator[Complaint]:
+    """What `terminal run` would refuse for what stands around the file: a document, cards, a folder, an address."""
+    from terminal.app.simulated import require_residents
+    from terminal.policy.load import load_region
+    from terminal.sync.address import parse_address
+
+    if any(_no_text(config)):
+        return
+    yield from _refused("terminal.region", lambda: load_region(config.terminal.region_or_demo), config)
+    reader = config.reader.name or ""
+    if reader.startswith(SIM) and reader != SIM:
+        yield from _refused(
+            "reader.name", lambda: require_residents(reader.removeprefix(SIM).split(",")), config
+        )
+    if config.collector.url is not None:
+        yield from _refused("collector.url", lambda: parse_address(config.collector.url or ""), config)
+    if config.terminal.state is not None and not _can_be_folder(config.terminal.state):
+        yield Complaint("terminal.state", "is no folder, and none can be made there", "Name a folder.")
+    file = config.recording.file
+    if file is not None and not file.parent.is_dir():
+        yield Complaint(
+            "recording.file", f"there is no folder {file.parent}", "Make it or name another file."
+        )
+
+
+def _refused(key: str, attempt: Callable[[], object], config: StationConfig) -> Iterator[Complaint]:
+    """The complaint about `key`, unless a plainer one was made before: a file that is not there."""
+    if any(complaint.key == key for complaint in missing_files(config)):
+        return
+    try:
+        attempt()
+    except TerminalError as error:
+        yield Complaint(key, error.what, error.advice)
+
+
+def _can_be_folder(path: Path) -> bool:
+    """Whether `path` is a folder or could be made one: the first thing that is there above it is a folder."""
+    try:
+        return next(place for place in (path, *path.absolute().parents) if place.exists()).is_dir()
+    except OSError:
+        return False
+
+
 def _is_file_name(region: str) -> bool:
     return bool(Path(region).suffix) or Path(region).name != region
 
@@ -84,7 +130,9 @@ def _languages(config: StationConfig) -> Iterator[Complaint]:
             f"there is no catalogue for {terminal.language!r}",
             f"Write one of {', '.join(known)}.",
         )
-    if terminal.second_language not in ("", terminal.language, *known):
+    if terminal.second_language == terminal.language:
+        yield Complaint("terminal.second_language", "is the first language again", "Remove it.")
+    elif terminal.second_language not in ("", *known):
         yield Complaint(
             "terminal.second_language",
             f"there is no catalogue for {terminal.second_language!r}",
@@ -108,6 +156,8 @@ def _reader(config: StationConfig) -> Iterator[Complaint]:
         yield Complaint("reader.name", error.what, error.advice)
     if config.reader.pace_s is not None and not name.startswith(SIM):
         yield Complaint("reader.pace_s", "only a simulated reader has a pace", "Remove it.")
+    if config.reader.pace_s is not None and not isfinite(config.reader.pace_s):
+        yield Complaint("reader.pace_s", "is no number of seconds", "Write how many seconds, such as 5.")
 
 
 def _collector(config: StationConfig) -> Iterator[Complaint]:
@@ -120,6 +170,16 @@ def _collector(config: StationConfig) -> Iterator[Complaint]:
     for key in ("tls_ca", "tls_cert"):
         if getattr(given, key) is not None:
             yield Complaint(f"collector.{key}", "TLS needs an https:// address", 'Write url = "https://…".')
+
+
+def _host(config: StationConfig) -> Iterator[Complaint]:
+    host = config.console.host
+    try:
+        ip_address(host)
+    except ValueError:
+        if host != "localhost":
+            what = f"{host!r} is no address of a machine"
+            yield Complaint("console.host", what, "Write one such as 127.0.0.1.")
 
 
 def _ports(config: StationConfig) -> Iterator[Complaint]:

@@ -361,3 +361,44 @@ def test_values_no_terminal_can_hold_are_mistakes(run: Run, tmp_path: Path, text
         assert finished.returncode == 15
         assert says in finished.stdout + finished.stderr
         assert "Traceback" not in finished.stderr
+
+
+AROUND = """\
+[terminal]
+profile = "tram"
+region = "nope"
+state = "f"
+second_language = "ru"
+[reader]
+name = "sim:nobody"
+pace_s = inf
+[collector]
+url = "http://h:99999"
+[console]
+host = "999.1.1.1"
+[recording]
+file = "nowhere/x"
+"""
+
+
+def test_what_run_would_refuse_is_said_before(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    found = [(line, key) for line, key, _ in checked(run, tmp_path, AROUND)]
+    assert found == [
+        (2, "terminal.profile"),
+        (3, "terminal.region"),
+        (4, "terminal.state"),
+        (5, "terminal.second_language"),
+        (7, "reader.name"),
+        (8, "reader.pace_s"),
+        (10, "collector.url"),
+        (12, "console.host"),
+        (14, "recording.file"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["sim:adult_purse,,", "sim:nope.json", "foo"])
+def test_a_reader_that_run_would_refuse_is_one_mistake(run: Run, tmp_path: Path, name: str) -> None:
+    laboratory = '[terminal]\nprofile = "bus"\nlaboratory = true\n'
+    found = checked(run, tmp_path, f'{laboratory}[reader]\nname = "{name}"\n')
+    assert [(line, key) for line, key, _ in found] == [(5, "reader.name")]
