@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
@@ -17,6 +19,10 @@ from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.policy import Policy
+
+PATIENCE_S: Final = 5.0
+LOOK_AGAIN_S: Final = 0.05
+ELSEWHERE: Final = "Nothing was done. Ask again when the other window is done; a terminal that is no canteen takes no such requests."
 
 
 def store_of(station: Station, keys: FileKeys) -> CanteenStore:
@@ -69,15 +75,21 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
 
 
 def perform(station: Station, request: Request[Given], *, without_journal: bool = False) -> Given:
-    """Do `request` at the till of `station`, now: here, or in the process that is serving cards there.
+    """Do `request` at the till of `station`, now: here, or in the process that is serving cards there; while another
+    window works at a terminal at rest, a little later.
 
     Raises the `TerminalError` that stands against it, the same in both cases.
     """
-    try:
-        with open_till(station, SystemClock(), without_journal=without_journal) as till:
-            return execute(request, till)
-    except JournalLocked:
-        answer = ask(station.state, request)
-        if answer is None:
-            raise
-        return answer
+    clock = SystemClock()
+    until = clock.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with open_till(station, clock, without_journal=without_journal) as till:
+                return execute(request, till)
+        except JournalLocked as locked:  # before anything of the request was done
+            answer = ask(station.state, request)
+            if answer is not None:
+                return answer
+            if clock.monotonic() > until:
+                raise JournalLocked(locked.what, ELSEWHERE) from locked
+        time.sleep(LOOK_AGAIN_S)

@@ -232,3 +232,16 @@ def test_a_terminal_killed_in_the_middle_of_a_request(school: Run, tmp_path: Pat
     assert school(*sell).stdout == "meal_ok  35.00\n"
     report = json.loads(school("canteen", "report", "--json").stdout)
     assert report["buffet_minor"] == BUN_MINOR
+
+
+def test_windows_at_a_terminal_at_rest_wait_for_one_another(school: Run) -> None:
+    """No process serves: each window opens the journal itself, and none tells its cashier to stop another."""
+
+    def sell(_window: int) -> subprocess.CompletedProcess[str]:
+        return school("canteen", "sell", RICH, "--product", "bun", *AT)
+
+    with ThreadPoolExecutor(4) as windows:
+        sold = list(windows.map(sell, range(6)))
+    assert [(done.returncode, done.stderr) for done in sold] == [(0, "")] * 6
+    report = json.loads(school("canteen", "report", "--json").stdout)
+    assert report["buffet_minor"] == 6 * BUN_MINOR
