@@ -22,7 +22,9 @@ from terminal.policy.policy import Policy
 
 PATIENCE_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.05
-ELSEWHERE: Final = "Nothing was done. Ask again when the other window is done; only a canteen takes such requests."
+ELSEWHERE: Final = (
+    "Nothing was done. Ask again when the other window is done; only a canteen takes such requests."
+)
 
 
 def store_of(station: Station, keys: FileKeys) -> CanteenStore:
