@@ -213,7 +213,7 @@ def test_any_changed_bytes_of_the_file_are_found_or_mean_nothing(original, tmp_p
 
 @pytest.mark.parametrize("at", [22_244, 27_587])
 def test_a_length_that_no_memory_holds_is_damage(original, tmp_path, at):
-    """SQLite asks for gigabytes here, and Python says MemoryError; or the number of a row lies there, as the pages fall."""
+    """SQLite asks for gigabytes here (MemoryError), or a row's number lies there: as the pages fall."""
     content = bytearray(original.read_bytes())
     content[at : at + 64] = b"\xff" * 64
     path = tmp_path / "journal.db"
