@@ -12,7 +12,7 @@ What the card computes on top is **assumed, not measured**: the figures in `COMP
 published comparisons of DESFire chips show; a real chip differs by generation, field strength and rate. Host
 and PC/SC time is not included: benchmarks measure that on the real machine.
 
-A virtual clock with hands: whoever sits at the desk may set it, also back, as a wrong clock really goes.
+`DeskClock` is the virtual clock that a person may set, also back, as a wrong clock really goes.
 """
 
 from __future__ import annotations

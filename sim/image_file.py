@@ -6,11 +6,9 @@
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
 only, and says so. `check` finds damage, not forgery: whoever changes a card on purpose uses `sim card set`.
 
-Frozen dataclasses as JSON values and back, exactly: bytes as hexadecimal, dataclasses with their name.
-
-Only what a card's memory is made of; anything else is a defect of ours and raises `TypeError`. Reading checks every
-type and refuses unknown and missing keys with `ValueError`, naming the place.
-"""
+Frozen dataclasses become JSON values and come back exactly: bytes as hexadecimal, dataclasses with their name.
+Only what a card's memory is made of; anything else is a defect of ours and raises `TypeError`. Reading checks
+every type and refuses unknown and missing keys with `ValueError`, naming the place."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
 """The simulator's issuing desk: a profile becomes a card, through the same APDUs a real desk sends.
 
-A reload desk for software cards: what a profile or an image needs changed, through the card's own commands.
-
-K2 credits, and writes rights and the event that states the new balance; all of it in one transaction, as
-`cardproto.resident.layout` allows. Laboratory keys only.
-"""
+What a profile or an image needs changed later goes through the card's own commands, too. K2 credits, and writes
+rights and the event that states the new balance; all of it in one transaction, as `cardproto.resident.layout`
+allows. Laboratory keys only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Records taps into a transcript file: a wrapper around any connection to a card, simulated or PC/SC.
-
-A recorded card: answers exactly as in the transcript, wherever a software card can be used.
+"""Taps into a transcript file, and back: a wrapper around any connection to a card, simulated or PC/SC, that records;
+and a recorded card that answers exactly as in the transcript, wherever a software card can be used.
 """
 
 from __future__ import annotations

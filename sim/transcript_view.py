@@ -1,11 +1,9 @@
-"""A recorded tap read command by command: names, files, statuses, content, counters, session, timing.
+"""A recorded tap read command by command: names, files, statuses, content in lines for people, counters,
+session, timing.
 
-With the laboratory's master keys (and the UID, recorded or given) sessions are followed and content is deciphered and
-verified; without them a MACed file is still readable and said to be unverified. EV2 sessions are followed; of older
-ones the commands are shown as sent.
-
-What the content of one recorded command says, in lines for people.
-"""
+With the laboratory's master keys (and the UID, recorded or given) sessions are followed and content is
+deciphered and verified; without them a MACed file is still readable and said to be unverified. EV2 sessions are
+followed; of older ones the commands are shown as sent."""
 
 from __future__ import annotations
 

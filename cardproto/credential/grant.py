@@ -1,6 +1,6 @@
 """What the issuer grants, as a CWT: who, until when, what for, and which card or phone may show it (RFC 8392, 8747).
 
-Whether a credential may be believed: form, issuer, signature, time, holder. A refusal is a value.
+Below it, whether a credential may be believed: form, issuer, signature, time, holder. A refusal is a value.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Commands on the content of files. Each notes what the transaction MAC will cover.
+"""Commands on the content of files, native and ISO 7816-4. Each native one notes what the transaction MAC will cover.
 
 With the ISO-chained codes long transfers are cut so that every APDU stays short (Lc at most 255, Le 256); each
 part is one command of its own for the counter and for the transaction MAC.
 
-The ISO 7816-4 commands of a DESFire: selection by name or file id, plain reading and writing.
-
-Parameters are most significant byte first here, unlike in native commands. Everything travels plain and unproved:
-for public content such as NDEF, and for finding applications by name. A session ends with any of them.
-"""
+ISO 7816-4 selects by name or file id and reads and writes plainly. Its parameters are most significant byte
+first here, unlike in native commands. Everything travels plain and unproved: for public content such as NDEF,
+and for finding applications by name. A session ends with any of them."""
 
 from __future__ import annotations
 

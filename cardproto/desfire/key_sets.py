@@ -1,8 +1,7 @@
-"""Key sets of EV2 and EV3: prepare a whole set of new keys, then make it the active one at a stroke.
+"""What ChangeKey and ChangeKeyEV2 carry for a new key, and the key sets of EV2 and EV3: prepare a whole set of
+new keys, then make it the active one at a stroke.
 
 `(?)` public sources name commands and parameters only; see the software card's side for what is assumed.
-
-What ChangeKey and ChangeKeyEV2 carry for a new key.
 """
 
 from __future__ import annotations

@@ -4,11 +4,9 @@ Both protect less than EV2. D40 has a 4-byte MAC over data only and no chain fro
 one initialisation vector that runs through the whole conversation: every command moves it, sent or not, so a
 changed command shows in the card's next answer. Source: reference section 11, checked against field tools.
 
-The terminal's end of the authentications before EV2: D40 (0A), ISO (1A), AES (AA).
-
-For cards that know nothing newer, and for factory cards, whose master key is a DES key. In ISO and AES one
-initialisation vector runs through all three messages; D40 begins each with zeros.
-"""
+The terminal's end of their authentications stands here, too: for cards that know nothing newer, and for factory
+cards, whose master key is a DES key. In ISO (1A) and AES one initialisation vector runs through all three
+messages; D40 begins each with zeros."""
 
 from __future__ import annotations
 

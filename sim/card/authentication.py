@@ -3,10 +3,8 @@
 EV2: all four cryptograms are AES-CBC with a zero IV and no padding, and the transaction survives. AES and ISO: one
 initialisation vector runs through the three messages. 0A: the terminal deciphers, the card enciphers.
 
-The proximity check (EV2/EV3), the card's half: how far away can something be that answers this fast?
-
-`(?)` only secondary sources describe it. In software the times mean nothing; what is served is the protocol.
-"""
+The proximity check (EV2/EV3) asks how far away something can be that answers this fast. `(?)` only secondary
+sources describe it. In software the times mean nothing; what is served is the protocol."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Data and value commands (datasheet 11.8): standard data at once, everything else at commit.
+"""Data, value and record commands (datasheet 11.8), and what ends a transaction (11.9).
 
-Record commands: record 0 is the newest, answers travel oldest first (reference section 8).
-
-CommitTransaction, AbortTransaction, CommitReaderID (datasheet 11.9).
+Standard data is written at once, everything else at commit. Record 0 is the newest, answers travel oldest first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Who the chip says it is: GetVersion, GetCardUID, the originality signature.
 
-The originality signature of software cards: by a key of our own, so that nobody takes one for the maker's.
-
-The private key is public on purpose; it proves that a card is *this simulator's*, not that it is genuine.
-"""
+The signature is made by a key of our own, so that it cannot be taken for the maker's. The private key is public
+on purpose; it proves that a card is *this simulator's*, not that it is genuine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Cards that are in order but not ours.
-
-Broken and hostile cards: each must end in a clear outcome, with the terminal ready for the next card.
-"""
+"""Cards that are not ours: some in order, some broken or hostile. Each must end in a clear outcome, with the
+terminal ready for the next card."""
 
 from __future__ import annotations
 

@@ -10,10 +10,8 @@ timer, one logical channel, no ISO authentication, no failed-authentication coun
 roughly; times mean nothing, those of the proximity check neither; what is marked (?) in the sources is a guess
 there as well as here; the signature is not the maker's.
 
-What a DESFire Light holds when it leaves the factory: one application with six files (datasheet 8.2).
-
-The native commands name applications by three bytes; Light's has none, so it is kept under a name of our own.
-"""
+A DESFire Light leaves the factory with one application of six files (datasheet 8.2). The native commands name
+applications by three bytes; Light's has none, so it is kept under a name of our own."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A `Listener` between the two writes everything down as it happened; `traced` then gives it to read: bytes with what
 must not be seen masked (D-05), the command each exchange belongs to, and where its time went.
 
-The air time of a tap as a picture: one bar for each exchange, from the command's first bit to the answer's last.
+`waterfall` draws the air time of a tap: one bar for each exchange, from the command's first bit to the answer's last.
 
 Shapes carry class names and colours of their own, so that the picture stands alone and a page's style may still
 repaint it.

@@ -1,6 +1,5 @@
-"""The operator's console beside a running terminal: [console] in terminal.toml.
-
-The passenger display beside a running terminal: [screen] in terminal.toml.
+"""The screens beside a running terminal: the operator's console ([console] in terminal.toml) and the passenger display
+([screen]).
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""What a decision may know of one pupil: the roster's entry, moved on by this terminal's own records.
-
-The two accounts of a pupil as a terminal knows them: as last stated, moved by its own records since (M-01).
+"""What a decision may know of one pupil: the roster's entry and two accounts, moved on by this terminal's own
+records (M-01), now or as they stood at an earlier tap.
 
 What was stated includes this terminal's rows up to a number the roster names; only later rows move it. Subsidy
 moves no account in either direction (M-03): only the parents' part of a meal is charged, and only that comes
 back when a meal is annulled.
-
-The facts on a pupil as they stood at an earlier tap: the roster's entry, and the records up to that tap.
 """
 
 from __future__ import annotations

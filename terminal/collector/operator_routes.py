@@ -3,7 +3,7 @@
 Everything here needs the operator's token, as `Authorization: Bearer TOKEN` or as the password a browser asks for. One
 exception: a collector that listens on loopback only lets whoever is on that machine read (not change) without it.
 
-The collector in numbers, for Prometheus. No label names a terminal: a fleet has a hundred thousand of them.
+/metrics is for Prometheus. No label names a terminal: a fleet has a hundred thousand of them.
 """
 
 from __future__ import annotations

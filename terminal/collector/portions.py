@@ -1,9 +1,11 @@
-"""Meals and buffet sales in the books: which count, which were taken back, and which a pupil got twice (O-08).
+"""What later records may still change in the books: meals, buffet sales and single taps.
+
+Of meals and sales they hold which count, which were taken back, and which a pupil got twice (O-08).
 
 Of the meals of one pupil, day and kind that were not annulled, the first by the clock counts; the later ones are
 duplicates, kept and listed, charged to nobody. It makes no difference in which order they arrive.
 
-Single taps in the books: those that a later record may still decide, and each card's history of committed ones.
+Of single taps they hold those that a later record may still decide, and each card's history of committed ones.
 """
 
 from __future__ import annotations

@@ -7,14 +7,12 @@ FOLDER/collector.pub       copy it to every terminal (enrolment with a code does
 FOLDER/operator.token      made at the first start; lets programs and browsers see and do what an operator may
 FOLDER/terminals/7.pub     the key of terminal 7; put there to enrol it
 
-Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator (`terminal.collector.operator_routes`) and
-Prometheus /metrics.
-What each route takes and gives is described by /openapi.json.
+Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator
+(`terminal.collector.operator_routes`) and Prometheus /metrics. What each route takes and gives is described by
+/openapi.json.
 
-The thread that keeps the books up with what arrives, and looks once a minute for what did not arrive.
-
-systemd and a service that runs on an event loop: ready, alive while the loop turns, stopping.
-"""
+A thread keeps the books up with what arrives and looks once a minute for what did not; systemd is told when the
+service is ready, alive while its loop turns, and stopping."""
 
 from __future__ import annotations
 

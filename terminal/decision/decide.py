@@ -3,7 +3,7 @@
 First what holds for the terminal and for every card, in this order; then the profile's own rules (`bus`,
 `canteen`), or those for bank cards.
 
-The inspector's tap: is this ride paid? It changes nothing (T-70), and may report misuse (T-71).
+The inspector's tap asks whether a ride is paid: it changes nothing (T-70), and may report misuse (T-71).
 """
 
 from __future__ import annotations

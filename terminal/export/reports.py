@@ -4,7 +4,7 @@ A day is a service day (T-14). Money counts only where the card's commit is know
 column of their own until they are settled (T-66). Cash sales are counted like taps; `cash` is their part of the
 sum.
 
-CSV as spreadsheets and TIDES tools read it: a header, UTF-8, commas, CRLF as RFC 4180 says.
+Tables are written as spreadsheets and TIDES tools read them: a header, UTF-8, commas, CRLF as RFC 4180 says.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 Contents are sealed (`terminal.journal.sealed`) unless the journal has no key. WAL with synchronous=FULL: a commit is
 one flush, and a row is visible to readers only after it is durable.
 
-What opening a journal proves and loads: its newest rows, and what is still open. Never all of it.
+Opening proves and loads the newest rows and what is still open, never all of it.
 """
 
 from __future__ import annotations

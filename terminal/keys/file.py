@@ -1,4 +1,4 @@
-"""Keys from a TOML file: for development and the simulator only.
+"""Keys and trusted issuers from TOML files. Key files are for development and the simulator only.
 
     environment = "laboratory"
     [masters]
@@ -14,14 +14,14 @@
 
 A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
 
-The issuers a terminal trusts to grant rights, from a TOML file. Public keys only: nothing in it is secret.
+Issuers that a terminal trusts to grant rights stand in a file of their own: public keys only, nothing in it is secret.
 
-[[issuers]]
-issuer = "ru-34"
-x = "64 hexadecimal digits"
-y = "64 hexadecimal digits"
-not_before = 2026-01-01T00:00:00Z
-not_after = 2028-01-01T00:00:00Z
+    [[issuers]]
+    issuer = "ru-34"
+    x = "64 hexadecimal digits"
+    y = "64 hexadecimal digits"
+    not_before = 2026-01-01T00:00:00Z
+    not_after = 2028-01-01T00:00:00Z
 """
 
 from __future__ import annotations

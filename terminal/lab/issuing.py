@@ -1,7 +1,5 @@
-"""The issuing desk of `terminal card issue`: a simulated resident's content onto a blank card.
-
-`terminal card issue-batch`: many software cards from a CSV, and the registry their collector needs.
-"""
+"""What `terminal card issue` and `issue-batch` do: a simulated resident's content onto a blank card, or many
+software cards from a CSV and the registry their collector needs."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 The process is found by the kernel's list of locks, the journal's file is opened for reading, and the rest is what the
 terminal itself said last (`terminal.operations.status`). No key is needed: monitoring must not hold any.
 
-Who holds a file's lock, asked without taking it: a health check must never keep a terminal from starting.
+Who holds the lock is asked without taking it: a health check must never keep a terminal from starting.
 """
 
 from __future__ import annotations

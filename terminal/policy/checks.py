@@ -1,7 +1,4 @@
-"""What a region document must satisfy beyond its types. Each problem says where it is and what to change.
-
-What the [receipts] of a region document must satisfy beyond its types.
-"""
+"""What a region document must satisfy beyond its types. Each problem says where it is and what to change."""
 
 from __future__ import annotations
 

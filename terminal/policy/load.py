@@ -1,10 +1,8 @@
 """Region documents: from a TOML file to a checked `RegionDocument`, or one precise error.
 
-A document is read in three steps: TOML, types (`terminal.policy.document.schema`), meaning (`terminal.policy.checks`).
-It is used only when all three pass.
-
-Region documents of earlier schemas, brought to the present one before their types are looked at.
-"""
+A document is read in three steps: TOML, types (`terminal.policy.document.schema`), meaning
+(`terminal.policy.checks`). It is used only when all three pass. One of an earlier schema is brought to the
+present one before its types are looked at."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where and when a rule holds: a ride's place, scopes, seasons and times of the week, ready to be asked.
 
-What scopes, seasons and references to counters must satisfy, wherever in a document they stand.
+The checks say what scopes, seasons and references to counters must satisfy, wherever in a document they stand.
 """
 
 from __future__ import annotations

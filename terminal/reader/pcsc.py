@@ -5,8 +5,6 @@ A reader is watched with SCardGetStatusChange and our own `terminal.reader.prese
 one `IoThread` per reader, because none of them is sure to return: a caller waits with a deadline, and a reader whose
 call is overdue is out of order (`ReaderGone`) until that call comes back and its card is reset.
 
-Calls that may never return, made on a thread of their own, so that the caller can give up waiting.
-
 A PC/SC call has no time-out: when a card or a driver is silent, SCardTransmit stays where it is until the driver
 answers or the service ends, and nothing can take the call back. So exactly one thread per reader makes such calls,
 one after the other, and whoever waits for one has a deadline. A call that was given up keeps that one thread busy

@@ -4,10 +4,9 @@ The binding is passed in (`smartcard.scard`, or anything with its functions), so
 Every call here may block for as long as the service or a driver likes; `terminal.reader.pcsc` makes them on a thread
 that it can stop waiting for.
 
-What each PC/SC return code means for the terminal: the card has gone, the reader has, or the service has.
-
-One table, complete for the codes of pcsc-lite's pcsclite.h (names and values as there). Codes that no call of ours
-is known to return are in it too: a code is never a surprise. The kinds ask for different remedies:
+Each return code means that the card has gone, the reader has, or the service has. One table says which,
+complete for the codes of pcsc-lite's pcsclite.h (names and values as there). Codes that no call of ours is
+known to return are in it too: a code is never a surprise. The kinds ask for different remedies:
 
     CardGone      wait for the next card
     ReaderGone    look for the reader again
@@ -166,7 +165,7 @@ class Scard:
     """One context and at most one connected card. Use it from one thread.
 
     A context is established when a call needs one. Raises `CardGone`, `ReaderGone` and `ServiceGone` by the table
-    in `scard_codes`; after `ServiceGone` the next call starts with a new context.
+    in this module's table; after `ServiceGone` the next call starts with a new context.
     """
 
     def __init__(self, binding: Any) -> None:

@@ -2,7 +2,7 @@
 
 Nothing here reads a clock, a file or a card: the same document and file give the same result, byte for byte.
 
-A pupil of a scenario: what the roster says, and how accounts and portions move from meal to meal.
+A pupil's accounts and portions move from meal to meal, beginning with what the roster says.
 """
 
 from __future__ import annotations

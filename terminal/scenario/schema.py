@@ -6,7 +6,7 @@ the tap before left it.
 
 Times without an offset are local to the region. Money is in kopecks (`*_minor`), as in region documents.
 
-JSON Schema of what tariff authors write, for editors that complete and check while one types.
+The JSON Schema made of them is for editors that complete and check while one types.
 """
 
 from __future__ import annotations

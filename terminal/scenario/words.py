@@ -3,7 +3,7 @@
 The rules' names and effects are in Russian and, for every other language, in English: tariff authors read them, no
 passenger.
 
-What a step of a decision did, in Russian: the engine speaks English, and a tariff author may not.
+What a step did is put into Russian here: the engine speaks English, and a tariff author may not.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 What is shown is the message and the values it names, nothing else of the tap: no balance, no category, nobody's name
 (D-08). At a canteen's counter, where classmates look on, messages about money or health become *please ask* (M-38).
 
-A reader whose goings-on the passenger display sees: card there, card gone, out of order, works again.
+`WatchedReader` lets the display see the reader, too: card there, card gone, out of order, works again.
 """
 
 from __future__ import annotations

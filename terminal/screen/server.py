@@ -6,11 +6,9 @@
 
 The tap's thread never enters it; it only puts values into feeds.
 
-What every answer of a screen carries, and whom a screen answers.
-
-Nothing is loaded from anywhere else, no script or style stands in a page, nothing is framed by strangers. Requests
-must name a loopback host: a page of the Internet that points its own name at 127.0.0.1 gets no answer.
-"""
+Every answer carries the same headers. Nothing is loaded from anywhere else, no script or style stands in a
+page, nothing is framed by strangers. Requests must name a loopback host: a page of the Internet that points its
+own name at 127.0.0.1 gets no answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Stages 2 and 3 of a tap: find an application we know, prove both sides, read the few files a decision needs.
 
-A deadline around a card connection: a slow or silent card must not hold the validator.
+The connection has a deadline: a slow or silent card must not hold the validator.
 """
 
 from __future__ import annotations

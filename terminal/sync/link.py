@@ -1,14 +1,12 @@
 """One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once when told to.
 
 The standard library's client, because an exchange must end when this side says so: its sockets are ours
-(`terminal.sync.link`). Redirects are not followed, compressed answers not opened, proxies of the environment not
+(`GuardedSocket` below). Redirects are not followed, compressed answers not opened, proxies of the environment not
 used.
 
-Sockets that keep to the limits of one exchange: so many seconds and so many bytes, whatever the other side does.
-
-A time-out per read would not do: a server that sends a byte now and then never meets it. Here every read and write
-gets what is left of the whole exchange.
-"""
+They keep to so many seconds and so many bytes, whatever the other side does. A time-out per read would not do:
+a server that sends a byte now and then never meets it. Here every read and write gets what is left of the whole
+exchange."""
 
 from __future__ import annotations
 

@@ -7,11 +7,9 @@ FOLDER/terminals/7.pub     the key of terminal 7; put there, at every gateway, t
 POST /v1/batches   a signed batch → a signed acknowledgement
 GET  /v1/health    does the gateway reach NATS
 
-One uploaded batch at a gateway: checked, put into the stream, acknowledged on the stream's word.
-
-A gateway keeps nothing. What it remembers of a terminal's line is only a guess that saves a look: the stream takes a
-batch only when the guess is right. So gateways may come, go and be killed, and one terminal may use several at once.
-"""
+A batch is checked, put into the stream, and acknowledged on the stream's word. A gateway keeps nothing. What it
+remembers of a terminal's line is only a guess that saves a look: the stream takes a batch only when the guess
+is right. So gateways may come, go and be killed, and one terminal may use several at once."""
 
 from __future__ import annotations
 

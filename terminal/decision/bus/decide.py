@@ -1,13 +1,12 @@
 """A ride: is it already paid, and if not, which of the card's rights covers it.
 
 The rights are tried in the order the profile states (K-02). Each either covers the ride, or leaves it to the
-next one, perhaps noting that it lapsed; the purse comes last and says so together with the full fare. Then
-the money is settled; where there is none, a region's grace may still take the rider along (T-18).
+next one, perhaps noting that it lapsed; the purse comes last and says so together with the full fare. Then the
+money is settled (caps, what is held or owed, companions, the purse); where there is none, a region's grace may
+still take the rider along (T-18).
 
 A payment opens a journey (T-30): the window runs from that tap, and the next payment, whether late, beyond
 the count or on the same route (T-33), opens the next one.
-
-The money of a ride: caps, what is held or owed, companions, the purse, and the journey a payment opens.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Second taps: the same ride again, a card passed back, or a companion (K-03, T-20, T-35, T-36).
 
-Winter grace («довезти ребёнка», T-18): a child without money is taken along, and the debt is counted.
+Where there is no money, winter grace («довезти ребёнка», T-18) takes a child along and counts the debt.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Methods may be called from any thread; one at a time runs. What changed is told once by `changed`, which must not
 block; whoever wants to know more asks.
 
-A desk that has something to show: some taps, one of them torn and settled, some rows on their way.
+`arrange` gives it something to show: some taps, one of them torn and settled, some rows on their way.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ whatever was taken before.
 Of several products and transfer rules the rider gets what is cheapest now, of equal ones the first in the feed. Where
 the end of the ride is unknown, the dearest of what it may turn out to be is taken.
 
-Two legs that count as one (fare_leg_join_rules.txt): the effective leg starts where the first did and ends where
+Two legs may count as one (fare_leg_join_rules.txt): the effective leg then starts where the first did and ends where
 the last does. Its network is that of its legs, or none of them where rules tell them apart.
 
 A terminal without tap-off does not see where a leg ended. It takes the end to be where the next leg begins: that is

@@ -1,7 +1,5 @@
-"""What the tables must satisfy beyond their types: keys that are unique, places and times that make sense, and what
-`rule_checks` says of rules.
-
-Products and rules: that what they name is there, and that each can be read in one way only.
+"""What the tables must satisfy beyond their types: keys that are unique, places and times that make sense;
+of products and rules, that what they name is there and that each can be read in one way only.
 
 How something wrong in the tables is told: a row and a column, which importer and document turn into a place.
 """

@@ -3,11 +3,9 @@
 One `FileSpec` a file, in the words of the specification. Columns known from drafts are named here so that they can
 be warned about: they are not part of the standard and have no effect.
 
-A feed's files as rows of text with their line numbers, from a directory or a zip file.
-
-What CSV itself can get wrong is found here, each as a `FeedProblem`: a file that is not UTF-8, a header named twice,
-a row with more cells than the header.
-"""
+`Feed` gives the files as rows of text with their line numbers, from a directory or a zip file. What CSV itself
+can get wrong is found here, each as a `FeedProblem`: a file that is not UTF-8, a header named twice, a row with
+more cells than the header."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Only what a fare depends on is read: trips and timetables are not opened. What has no effect (draft columns and files,
 areas without stops, ...) is told as a warning, because an author may have meant it to have one.
-
-What a feed may hold and what can yet have no effect, or not the one it seems to have.
 """
 
 from __future__ import annotations

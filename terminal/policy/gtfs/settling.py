@@ -1,11 +1,9 @@
 """By which of its offers a ride is charged: the cheapest of each turn it may take, of those the dearest.
 
-Which transfer rules apply between a journey and the leg that follows it.
-
-The specification: filter by both leg groups, then by the time limit; of the rules with different transfer counts the
-smallest that still covers this transfer. A limit of a rule from a group to itself runs from the first leg of the run,
-any other from the leg before.
-"""
+Which transfer rules apply between a journey and the leg that follows it is decided as the specification says:
+filter by both leg groups, then by the time limit; of the rules with different transfer counts the smallest that
+still covers this transfer. A limit of a rule from a group to itself runs from the first leg of the run, any
+other from the leg before."""
 
 from __future__ import annotations
 

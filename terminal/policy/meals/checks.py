@@ -1,9 +1,5 @@
-"""What the canteen's part of a region document must satisfy beyond its types.
-
-Serving times, shifts, calendars and schools are in `terminal.policy.meals.checks`.
-
-What serving times, shifts, calendars and schools of a region document must satisfy beyond their types.
-"""
+"""What the canteen's part of a region document must satisfy beyond its types: meals, grounds, serving times,
+shifts, calendars and schools."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """All the pages there are; each console takes those that fit its terminal.
 
-The terminal's own condition, for whoever works at it, and taking it out of service (T-64).
+One page is every console's: the terminal's own condition, and taking it out of service (T-64).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The rows carry the form's id (`terminal.journal.action`). A class is many rows: when the terminal died in the middle,
 the same form goes on with those who have none yet.
 
-The canteen's part of the console: pages and actions, for cashier, teacher and meal officer.
+`canteen_area` is the canteen's part of the console: these actions and its pages, for cashier, teacher and meal officer.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Nobody is named (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
 
-What was done lately and may still be put right (M-32, M-34), for all pupils or for one.
+Beside it, what was done lately and may still be put right (M-32, M-34), for all pupils or for one.
 """
 
 from __future__ import annotations
