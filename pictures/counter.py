@@ -11,16 +11,16 @@ from typing import Final
 
 from pictures.school import SCHOOL, price_list, roster_document
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.roster import Roster
-from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
 from terminal.policy.load import DEMO_REGION
 from terminal.policy.policy import Policy
 from terminal.screen.console.canteen.school_class import tick_list
 from terminal.tap import Terminal
 
-COUNTER: Final = Stop(80001, "canteen", "school canteen")
+COUNTER: Final = TerminalSite(80001, "canteen", "school canteen")
 RESIDENTS: Final = {
     "pupil_grade3": ("3а", 3),
     "pupil_two_meals": ("3а", 11),
@@ -55,7 +55,7 @@ class Counter:
         now = self.town.clock.now()
         lines = tick_list(self.desk, class_id, serving, now).lines
         refs = [line.person.pupil for line in lines if line.ticked][:count]
-        issue(self.desk, refs, Batch(serving, How.CLASS_LIST, OPERATOR, now))
+        issue(self.desk, refs, ServingList(serving, How.CLASS_LIST, OPERATOR, now))
 
 
 def pupil_ref(town: Town, terminal: Terminal, resident: str) -> bytes:

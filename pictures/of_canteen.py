@@ -14,7 +14,7 @@ from pictures.school import PUPILS
 from pictures.studio import Studio
 from terminal.canteen.buffet import sell
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.lab.town import DAY
 from terminal.screen.console.canteen.people import classmates
 from terminal.screen.console.console import Console
@@ -117,7 +117,7 @@ def _rest_of_the_day(at: Canteen) -> None:
     for class_id in ("2а", "3а", "5а", "7б"):
         at.counter.serve(class_id, PUPILS, "lunch")
     town.at(DAY, "15:20:00")
-    came_late = Batch("lunch", How.CLASS_LIST, CASHIER, town.clock.now())
+    came_late = ServingList("lunch", How.CLASS_LIST, CASHIER, town.clock.now())
     issue(desk, absent[:1], came_late)
     mark_not_collected(desk, "lunch", OFFICER, town.clock.now())
 

@@ -40,14 +40,14 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
 from sim.lab_issuer import lab_credential
-from sim.profile import STATE_COUNTER_LAYOUT, Profile, ProfileFault, StateSection
+from sim.profile import STATE_COUNTER_LAYOUT, CardProfile, ProfileFault, StateSection
 
 DESK_TERMINAL: Final = 0
 PERSONALISATION_EXCHANGES: Final = 200
 
 
 def issue(
-    profile: Profile, masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]
+    profile: CardProfile, masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]
 ) -> SimCard:
     """A card of this profile, issued `today`, with a UID drawn from `rng` (which the card keeps using).
 
@@ -83,7 +83,7 @@ def issue(
     return card
 
 
-def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardContent:
+def content_of(profile: CardProfile, uid: bytes, region: int, today: date) -> CardContent:
     """What the desk writes: rights, purse, the first event with the running state, and the signed grant of concessions.
 
     That event is dated at the start of the issue day (UTC), so that every tap of the day comes after it.
@@ -110,14 +110,14 @@ def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardCo
     )
 
 
-def pseudonym_of(profile: Profile, uid: bytes) -> bytes:
+def pseudonym_of(profile: CardProfile, uid: bytes) -> bytes:
     """The pseudonym the card carries: the profile's, or one that follows from the UID."""
     if profile.card.pseudonym is not None:
         return bytes.fromhex(profile.card.pseudonym)
     return hashlib.sha256(b"laboratory resident" + uid).digest()[:8]
 
 
-def _rights(profile: Profile, uid: bytes, region: int, today: date) -> Rights:
+def _rights(profile: CardProfile, uid: bytes, region: int, today: date) -> Rights:
     concessions = tuple(
         Concession(c.code, c.parameter, parse_day(c.valid_from).on(today), parse_day(c.valid_to).on(today))
         for c in profile.concessions

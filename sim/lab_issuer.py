@@ -17,7 +17,7 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Entitlement,
+    GrantedCategory,
     build_credential,
     card_holder_id,
 )
@@ -57,7 +57,7 @@ def lab_credential(uid: bytes, rights: Rights, issued_on: date) -> bytes:
         expires=_start_of(rights.valid_to) + timedelta(days=2),
         id=hashlib.sha256(b"laboratory credential" + uid + issued_on.isoformat().encode()).digest()[:8],
         pseudonym=rights.pseudonym,
-        entitlements=tuple(Entitlement(c.code, c.valid_to) for c in rights.concessions if c),
+        entitlements=tuple(GrantedCategory(c.code, c.valid_to) for c in rights.concessions if c),
         holder=CardHolder(card_holder_id(uid)),
     )
     signed = build_credential(credential, lab_issuer_key())

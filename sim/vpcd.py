@@ -52,7 +52,7 @@ class VpcdFault(Exception):
         self.advice = advice
 
 
-class Card(Protocol):
+class BridgedCard(Protocol):
     """What the bridge needs of a card. `transmit` may raise `CardGone` (it is pulled: no answer, and the connection
     ends) and `ExchangeTimeout` (it stays and is silent)."""
 
@@ -75,7 +75,7 @@ class VpcdBridge:
 
     def __init__(
         self,
-        card: Card,
+        card: BridgedCard,
         slot: int = 0,
         *,
         keep: bool = False,

@@ -71,7 +71,7 @@ class CardContent:
 
 
 @dataclass(slots=True)
-class _Desk:
+class _Issuing:
     """The desk's end of one card: what the steps below work with."""
 
     card: DesfireCard
@@ -110,7 +110,7 @@ def personalise(
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
-    desk = _Desk(card, keys, content, rnd, identify_key)
+    desk = _Issuing(card, keys, content, rnd, identify_key)
     for name, step in _STEPS.items():
         step(desk)
         if name == stop_after:
@@ -118,7 +118,7 @@ def personalise(
     return desk.proof
 
 
-def _create_application(desk: _Desk) -> None:
+def _create_application(desk: _Issuing) -> None:
     desk.card.select_application(PICC_AID)
     if desk.card.get_key_settings().key_type is not KeyType.AES:
         _leave_the_factory(desk)
@@ -127,17 +127,17 @@ def _create_application(desk: _Desk) -> None:
     desk.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
 
 
-def _leave_the_factory(desk: _Desk) -> None:
+def _leave_the_factory(desk: _Issuing) -> None:
     """The factory's DES master key becomes an AES key, still all zero."""
     desk.card.authenticate_iso(0, DesKey(ZERO_KEY), desk.rnd(8))
     desk.card.change_key(PICC_AES_KEY, ZERO_KEY, 0)
 
 
-def _take_over_card(desk: _Desk) -> None:
+def _take_over_card(desk: _Issuing) -> None:
     desk.card.change_key(PICC_AES_KEY, desk.keys.picc, PICC_KEY_VERSION)
 
 
-def _set_keys(desk: _Desk) -> None:
+def _set_keys(desk: _Issuing) -> None:
     """All keys but the application's master key, which would end this session."""
     desk.card.select_application(AID)
     desk.begin(KeyNo.APPLICATION, ZERO_KEY)
@@ -147,7 +147,7 @@ def _set_keys(desk: _Desk) -> None:
         desk.card.change_key(KeyNo.IDENTIFY, desk.identify_key, KEY_VERSION, ZERO_KEY)
 
 
-def _create_files(desk: _Desk) -> None:
+def _create_files(desk: _Issuing) -> None:
     for line in FILES if desk.proving else FILES_EV1:
         settings = line.settings
         if isinstance(settings, TransactionMacSettings):
@@ -158,25 +158,25 @@ def _create_files(desk: _Desk) -> None:
             desk.card.change_file_settings(line.number, change)
 
 
-def _start_transaction_mac(desk: _Desk) -> None:
+def _start_transaction_mac(desk: _Issuing) -> None:
     for line in FILES:
         if desk.proving and isinstance(line.settings, TransactionMacSettings):
             key = desk.keys.transaction_mac
             desk.card.create_transaction_mac_file(line.number, line.settings, key, line.settings.key_version)
 
 
-def _take_over_application(desk: _Desk) -> None:
+def _take_over_application(desk: _Issuing) -> None:
     desk.card.change_key(KeyNo.APPLICATION, desk.keys.application, KEY_VERSION)
 
 
-def _write_credential(desk: _Desk) -> None:
+def _write_credential(desk: _Issuing) -> None:
     """Also for a card without one: its transaction begins here, with the entitlement key."""
     desk.begin(KeyNo.ENTITLE, desk.keys.entitle)
     if desk.content.credential:
         desk.card.write_data(FILE_CREDENTIAL, 0, desk.content.credential, CommMode.FULL)
 
 
-def _write_content(desk: _Desk) -> None:
+def _write_content(desk: _Issuing) -> None:
     """Everything that counts, pending: the reload key may write rights, events and purse."""
     desk.go_on_as(KeyNo.RELOAD)
     card, content = desk.card, desk.content
@@ -186,20 +186,20 @@ def _write_content(desk: _Desk) -> None:
         card.credit(FILE_PURSE, content.purse_minor, file(FILE_PURSE).settings.mode)
 
 
-def _commit(desk: _Desk) -> None:
+def _commit(desk: _Issuing) -> None:
     desk.proof = desk.card.commit_transaction(return_mac=desk.proving)
     if desk.identify_key is not None:
         _hide_uid(desk)
 
 
-def _hide_uid(desk: _Desk) -> None:
+def _hide_uid(desk: _Issuing) -> None:
     """After everything else: a card that hides its UID can only be opened once its keys are in place."""
     desk.card.select_application(PICC_AID)
     desk.begin(0, desk.keys.picc)
     desk.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
 
 
-_STEPS: Final[dict[str, Callable[[_Desk], None]]] = {
+_STEPS: Final[dict[str, Callable[[_Issuing], None]]] = {
     "application": _create_application,
     "card_key": _take_over_card,
     "keys": _set_keys,

@@ -102,7 +102,7 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
 
 
 @dataclass(frozen=True, slots=True)
-class Passenger:
+class PassengerScreen:
     """What the passenger sees and hears, or nothing where no screen was asked for."""
 
     display: Display | None
@@ -131,14 +131,14 @@ class Passenger:
 @contextmanager
 def passenger_display(
     wanted: bool, port: int, languages: tuple[str, str], profile: str, clock: Clock
-) -> Iterator[Passenger]:
+) -> Iterator[PassengerScreen]:
     """Serve the display on loopback `port` (0: any free one) if `wanted`, and say on stderr where it is.
 
     `languages`: the main one, and one shown under it or "". Raises `PortInUse`, or `TerminalError` for a language
     without texts.
     """
     if not wanted:
-        yield Passenger(None)
+        yield PassengerScreen(None)
         return
     from starlette.applications import Starlette
 
@@ -149,4 +149,4 @@ def passenger_display(
     settings = DisplaySettings(*languages, discreet=profile == CANTEEN)
     with ScreenServer(Starlette(routes=display_routes(display, settings)), port=port) as server:
         print(f"passenger display: {server.url}/", file=sys.stderr, flush=True)
-        yield Passenger(display)
+        yield PassengerScreen(display)

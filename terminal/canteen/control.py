@@ -114,7 +114,7 @@ class TooLong(Exception):
     """The other side announced a message longer than it may be."""
 
 
-class MessageLine:
+class FramedSocket:
     """A connection on which whole messages come and go, each within a time and a size."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -283,12 +283,12 @@ class _Conversation(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        line = MessageLine(self.request)
+        line = FramedSocket(self.request)
         with suppress(OSError):  # a client that has left hears nothing
             line.send(self._answer(line))
             line.see_off()
 
-    def _answer(self, line: MessageLine) -> bytes:
+    def _answer(self, line: FramedSocket) -> bytes:
         try:
             with self.server.serving(self.request):
                 self._meet(line)
@@ -300,7 +300,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         except TooLong:
             return _encoded(ControlError("this message is too long for a request", "Nothing was done."))
 
-    def _meet(self, line: MessageLine) -> None:
+    def _meet(self, line: FramedSocket) -> None:
         """Raise `_Refused` unless the client speaks this protocol and knows the token."""
         try:
             hello = msgspec.msgpack.decode(line.receive(MAX_GREETING_BYTES, GREETING_S), type=Hello)

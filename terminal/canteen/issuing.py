@@ -43,7 +43,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ServingList:
     """One list to serve. `serving` is a meal kind, "by_shift" or empty for the meal of the hour."""
 
     serving: str
@@ -53,7 +53,7 @@ class Batch:
     confirmed_by: str = ""
 
 
-def issue(desk: CanteenDesk, pupils: Sequence[bytes], batch: Batch) -> list[Issued]:
+def issue(desk: CanteenDesk, pupils: Sequence[bytes], batch: ServingList) -> list[Issued]:
     """Issue a portion to each of `pupils`, each on his own account and with his own record (M-31).
 
     That one pupil is refused stops none of the others. Raises `CanteenRefused` when the list as such cannot be
@@ -87,7 +87,7 @@ def pupils_of(desk: CanteenDesk, class_id: str, absent: Iterable[bytes], now: da
     ]
 
 
-def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
+def _issue(desk: CanteenDesk, ref: bytes, batch: ServingList) -> Issued:
     trail = Trail()
     meal = _decide(desk, desk.pupil(ref, batch.now), batch, trail)
     if isinstance(meal, Refusal):
@@ -98,7 +98,7 @@ def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
     return _write(desk, ref, meal, batch, trail)
 
 
-def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Trail) -> Issued:
+def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: ServingList, trail: Trail) -> Issued:
     record = desk.meal_record(
         ref,
         meal,
@@ -120,7 +120,7 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
     return Issued(ref, outcome, tuple(trail.reasons), meal, sequence)
 
 
-def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) -> Serving | Refusal:
+def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: ServingList, trail: Trail) -> Serving | Refusal:
     closed = desk.against_serving(batch.now)
     if closed is not None:
         trail.reasons.append(closed)
@@ -140,7 +140,7 @@ def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) 
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=desk.paid_stopped)
 
 
-def _kind(desk: CanteenDesk, pupil: Pupil, batch: Batch) -> MealKind | None:
+def _kind(desk: CanteenDesk, pupil: Pupil, batch: ServingList) -> MealKind | None:
     meals = desk.policy.meals
     if batch.serving == BY_SHIFT:
         return meals.assigned(pupil.shift, pupil.school)

@@ -22,7 +22,7 @@ from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import ListFile, RosterPupil
-from terminal.canteen.issuing import Batch, How, Issued, issue, pupils_of
+from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenStore
@@ -242,7 +242,7 @@ class IssueMeals(_Asked, frozen=True):
         pupils = list(self.pupils)
         if self.class_id is not None:
             pupils += pupils_of(till.desk, self.class_id, self.absent, now)
-        batch = Batch(self.serving, self.how, self.operator, now, self.confirmed_by)
+        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by)
         return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.desk, pupils, batch)))
 
 

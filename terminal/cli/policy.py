@@ -47,11 +47,11 @@ def run(
     json: Json = False,
 ) -> None:
     """Play scenarios under a region document. Ends with code 12 when one does not come out as its file says."""
-    from terminal.cli.policy_view import Tally
+    from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
 
-    policy, tally = _policy(doc), Tally(json)
+    policy, tally = _policy(doc), RunSummary(json)
     for path, file in _files(policy, scenarios):
         with _in_file(path):
             tally.take(path, play_all(file, policy), policy)

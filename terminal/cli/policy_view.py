@@ -41,7 +41,7 @@ def show_document(document: RegionDocument, json: bool) -> None:
         print(f"  {name:<18} {value}")
 
 
-class Tally:
+class RunSummary:
     """Counts what was run and ends the command accordingly."""
 
     def __init__(self, json: bool) -> None:

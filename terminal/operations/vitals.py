@@ -20,7 +20,7 @@ from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, Status, write_status
 from terminal.operations.text_format import Histogram
-from terminal.reader.presence import State
+from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Vitals:
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._due_s = 0.0
         self._reading = self._read_clock()
         self._newest_at = newest_record_at(journal)
@@ -105,7 +105,7 @@ class Vitals:
             **({"laboratory": public} if public else {}),
         )
 
-    def turn(self, state: State) -> None:
+    def turn(self, state: PresenceState) -> None:
         """The presence loop came round and stands in `state`."""
         self._loop = state
         self._watchdog.turn()
@@ -162,7 +162,7 @@ class Vitals:
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._manager.stopping()
         self.events.notice("stopping", taps=self.tally.outcomes.total())
         self._write(stopped=True)

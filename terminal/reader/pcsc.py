@@ -58,7 +58,7 @@ class PcscReader:
         self._wanted = wanted
         self._scard = Scard(binding)
         self._thread = IoThread("pcsc")
-        self._overdue: Call[None] | None = None
+        self._overdue: PcscCall[None] | None = None
         self._exchange_timeout_s = exchange_timeout_s
         self._service_timeout_s = service_timeout_s
         self._name: str | None = None
@@ -268,7 +268,7 @@ def _cannot_start(error: TransmissionError) -> ReaderError:
     )
 
 
-class Call(Generic[T]):
+class PcscCall(Generic[T]):
     """One piece of work on its way through the thread."""
 
     __slots__ = ("_error", "_finished", "_result", "_work")
@@ -315,14 +315,14 @@ class IoThread:
     """The one thread. `submit` may be called from any other, work is done in that order."""
 
     def __init__(self, name: str) -> None:
-        self._calls: SimpleQueue[Call[object] | None] = SimpleQueue()
+        self._calls: SimpleQueue[PcscCall[object] | None] = SimpleQueue()
         # A daemon: a call that never returns must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], T]) -> Call[T]:
+    def submit(self, work: Callable[[], T]) -> PcscCall[T]:
         """Queue `work`; the answer says when it is done."""
-        call = Call(work)
+        call = PcscCall(work)
         self._calls.put(call)  # type: ignore[arg-type]  # the queue only runs it, and never looks at the result
         return call
 

@@ -13,12 +13,12 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.policy.base import Medium
 from terminal.policy.policy import Policy
-from terminal.receipt.request import Sale
+from terminal.receipt.request import ReceiptSale
 
 
 def sell_for_cash(
     journal: Journal, policy: Policy, context: TapContext, persons: int, now: datetime, vehicle: str = ""
-) -> Sale:
+) -> ReceiptSale:
     """Sell `persons` the ride of `context`; the sale is durable when this returns.
 
     Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
@@ -45,7 +45,7 @@ def sell_for_cash(
             flags=decision.flags,
         )
     )
-    return Sale(
+    return ReceiptSale(
         terminal=context.terminal,
         sequence=sequence,
         at=now.replace(microsecond=0),

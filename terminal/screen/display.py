@@ -29,7 +29,7 @@ from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
 from terminal.reader.port import ReaderPort
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 from terminal.texts import N_, translator
@@ -65,7 +65,7 @@ DISCREET: Final = frozenset(
 )
 
 
-class State(StrEnum):
+class DisplayState(StrEnum):
     """What the display is about."""
 
     IDLE = "idle"
@@ -78,7 +78,7 @@ class State(StrEnum):
 class Shown:
     """One change of the display, at `at_s` of the terminal's monotonic clock."""
 
-    state: State
+    state: DisplayState
     at_s: float
     outcome: Outcome | None = None
 
@@ -87,38 +87,38 @@ class Display:
     """What the terminal tells its display. Every method returns at once, on any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        self.feed: Final[Feed[Shown]] = Feed(KEEP)
+        self.feed: Final[EventFeed[Shown]] = EventFeed(KEEP)
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
         self._faulty = False
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def card(self) -> None:
         """A card is there and being read."""
         self._faulty = False
         self._serving_until_s = self._clock.monotonic() + TAP_ALLOWANCE_S
-        self._tell(State.CARD)
+        self._tell(DisplayState.CARD)
 
     def outcome(self, outcome: Outcome) -> None:
         """The result for the rider; fits `Terminal.signal`."""
         if self._faulty and outcome.message is Message.OUT_OF_ORDER:
             return  # it says so already, and a result would leave after a while
-        self._tell(State.RESULT, outcome)
+        self._tell(DisplayState.RESULT, outcome)
 
     def removed(self) -> None:
         """The card has left."""
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def fault(self) -> None:
         """The reader is out of order, until `works` or the next card."""
         self._faulty = True
-        self._tell(State.FAULT)
+        self._tell(DisplayState.FAULT)
 
     def works(self) -> None:
         """The reader works again."""
         self._faulty = False
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def beat(self) -> None:
         """The terminal's loop is alive. Without it for two seconds the page shows *out of order*."""
@@ -134,7 +134,7 @@ class Display:
         """How long ago it was told."""
         return int((self._clock.monotonic() - shown.at_s) * 1000)
 
-    def _tell(self, state: State, outcome: Outcome | None = None) -> None:
+    def _tell(self, state: DisplayState, outcome: Outcome | None = None) -> None:
         self._heard_s = now = self._clock.monotonic()
         self.feed.publish(Shown(state, now, outcome))
 
@@ -192,7 +192,7 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
     told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
-    if shown.state is State.FAULT:
+    if shown.state is DisplayState.FAULT:
         return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
         return told

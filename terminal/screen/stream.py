@@ -22,7 +22,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ STOPPING: Final = "screen.stopping"
 
 def event_stream(
     request: Request,
-    feed: Feed[T],
+    feed: EventFeed[T],
     encode: Callable[[T], Any],
     *,
     quiet_ms: Callable[[], int] = lambda: 0,
@@ -63,7 +63,7 @@ def event_stream(
 
 
 async def _events(
-    feed: Feed[T],
+    feed: EventFeed[T],
     encode: Callable[[T], Any],
     after: int,
     quiet_ms: Callable[[], int],

@@ -18,7 +18,7 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Refusal,
+    CredentialDefect,
     Refused,
     card_holder_id,
     credential_digest,
@@ -38,7 +38,7 @@ OTHER_DIGEST: Final = "other_digest"
 OTHER_CARD: Final = "other_card"
 OTHER_RESIDENT: Final = "other_resident"
 NOT_GRANTED: Final = "not_granted"
-OUT_OF_DATE: Final = frozenset((Refusal.EXPIRED.value, Refusal.NOT_YET_VALID.value))
+OUT_OF_DATE: Final = frozenset((CredentialDefect.EXPIRED.value, CredentialDefect.NOT_YET_VALID.value))
 
 SEEN_LIMIT: Final = 20_000
 
@@ -53,7 +53,7 @@ class VerifyCredential(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefusal:
-    """Why the rights on the card are not believed: a `Refusal` of the credential itself, or one of the words above."""
+    """Why the rights on the card are not believed: a `CredentialDefect`, or one of the words above."""
 
     reason: str
 
@@ -107,7 +107,7 @@ class CredentialCheck:
         except StatusError:
             raw = None
         except FormatError:
-            return CredentialRefusal(Refusal.MALFORMED)
+            return CredentialRefusal(CredentialDefect.MALFORMED)
         if raw is None:
             return CredentialRefusal(MISSING)
         if credential_digest(raw) != snapshot.rights.credential_digest:

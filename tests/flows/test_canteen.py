@@ -10,8 +10,8 @@ from sim.faults import tear_after
 from terminal.canteen.closing import close_day, report_of
 from terminal.canteen.corrections import annul, lend_card
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.documents import Grant, RosterDocument, RosterHeader, RosterPupil
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.journal.canteen_records import MealServed
@@ -62,7 +62,7 @@ def enrol(town: Town, *pupils: tuple[str, dict[str, Any]]) -> None:
 
 
 def by_list(town: Town, *residents: str, number: int = A, serving: str = "") -> list[Issued]:
-    batch = Batch(serving, How.CLASS_LIST, CASHIER, town.clock.now())
+    batch = ServingList(serving, How.CLASS_LIST, CASHIER, town.clock.now())
     return issue(desk(town, number), [ref(town, resident) for resident in residents], batch)
 
 
@@ -91,10 +91,11 @@ def test_m_19_card_and_class_list_are_one_portion_whichever_comes_first(town_of:
         assert report(town).served == 2
 
 
-def _grants(town: Town, *codes: int) -> tuple[Grant, ...]:
+def _grants(town: Town, *codes: int) -> tuple[RosterGrant, ...]:
     until = DAY + timedelta(days=200)
     return tuple(
-        Grant(code=code, valid_from=DAY, valid_to=until, issued_on=DAY + timedelta(days=1)) for code in codes
+        RosterGrant(code=code, valid_from=DAY, valid_to=until, issued_on=DAY + timedelta(days=1))
+        for code in codes
     )
 
 

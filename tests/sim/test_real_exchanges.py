@@ -15,11 +15,11 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import Session
 from sim.card.files import (
+    AccessMasks,
     CardFile,
     DataFile,
-    Head,
+    FileHeader,
     RecordFile,
-    Rights,
     TransactionMacFile,
     ValueFile,
 )
@@ -54,8 +54,8 @@ class Recorded:
         return number
 
 
-def head(number: int, option: int, rights: int) -> Head:
-    return Head(number, option, Rights.of(rights), 0)
+def head(number: int, option: int, rights: int) -> FileHeader:
+    return FileHeader(number, option, AccessMasks.of(rights), 0)
 
 
 def card_with(

@@ -11,7 +11,7 @@ from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event
 from terminal.app.output import roubles
 from terminal.lab.demo.run import DemoResult
-from terminal.lab.demo.script import Step
+from terminal.lab.demo.script import DemoStep
 from terminal.messages import text
 from terminal.tap_report import End, TapReport
 
@@ -93,7 +93,7 @@ def _compact(result: DemoResult, language: str) -> Table:
     return table
 
 
-def _who(step: Step) -> str:
+def _who(step: DemoStep) -> str:
     return f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
 
 

@@ -29,7 +29,7 @@ from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.storm import StormWatch
 from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 
@@ -106,7 +106,7 @@ class DeskRoutes:
     def __init__(self, session: DeskSession, passengers: Passengers, storm: StormWatch) -> None:
         self.session = session
         self.storm = storm
-        self.news: Feed[int] = Feed(keep=64)
+        self.news: EventFeed[int] = EventFeed(keep=64)
         self.pages = Pages(HERE)
         session.changed = self._news
         storm.changed = self._news
@@ -140,8 +140,14 @@ class DeskRoutes:
             "/api/storm/stop": self._order(Struct, self._stop_storm),
         }
         return [
-            *(Route(path, _kindly(handler), methods=["GET"]) for path, handler in reads.items()),
-            *(Route(path, _kindly(handler), methods=["POST"]) for path, handler in orders.items()),
+            *(
+                Route(path, _with_problem_response(handler), methods=["GET"])
+                for path, handler in reads.items()
+            ),
+            *(
+                Route(path, _with_problem_response(handler), methods=["POST"])
+                for path, handler in orders.items()
+            ),
             Mount("/display", routes=self._passengers.routes),
             self.pages.static,
         ]
@@ -277,7 +283,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _kindly(handler: Handler) -> Handler:
+def _with_problem_response(handler: Handler) -> Handler:
     """What cannot be done is told in a sentence with advice, as JSON."""
 
     async def answer(request: Request) -> Response:

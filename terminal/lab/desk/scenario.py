@@ -18,7 +18,7 @@ from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
 from terminal.lab.desk.session import DeskRefused, DeskSession
-from terminal.lab.desk.tap import Entry
+from terminal.lab.desk.tap import FinishedTap
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import place_of, run
@@ -59,7 +59,7 @@ class SavedScenario:
 class _Told:
     """A tap as a decision: what the card became and what was said."""
 
-    entry: Entry
+    entry: FinishedTap
     message: str
     accepted: bool
     charge_minor: int
@@ -103,7 +103,7 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
                 yield f"{where}: {found.what}: {found.expected!r} at the desk, {found.got!r} here"
 
 
-def _told(entry: Entry) -> _Told | None:
+def _told(entry: FinishedTap) -> _Told | None:
     """None when the tap left no decision behind."""
     report, intent = entry.report, entry.intent
     outcome = report.outcome
@@ -132,7 +132,7 @@ def _told(entry: Entry) -> _Told | None:
     )
 
 
-def _written(entry: Entry) -> bool:
+def _written(entry: FinishedTap) -> bool:
     event = entry.after.event
     return event is not None and (event.terminal, event.sequence) == (
         entry.place.number,
@@ -141,7 +141,7 @@ def _written(entry: Entry) -> bool:
 
 
 def _file(
-    taps: Sequence[Entry], told: Mapping[int, _Told | None], earlier: int, policy: Policy
+    taps: Sequence[FinishedTap], told: Mapping[int, _Told | None], earlier: int, policy: Policy
 ) -> Iterator[str]:
     header = policy.document.header
     cards = list(dict.fromkeys(entry.card.face.name for entry in taps))
@@ -164,7 +164,7 @@ def _file(
                 yield f"# {_comment(entry, policy)}"
 
 
-def _scenario(taps: Sequence[Entry], told: Mapping[int, _Told | None], policy: Policy) -> Iterator[str]:
+def _scenario(taps: Sequence[FinishedTap], told: Mapping[int, _Told | None], policy: Policy) -> Iterator[str]:
     face = taps[0].card.face
     yield "[[scenarios]]"
     yield f"name = {_toml(f'{face.name}, {len(taps)} taps at the desk')}"
@@ -183,7 +183,7 @@ def _scenario(taps: Sequence[Entry], told: Mapping[int, _Told | None], policy: P
             yield from _tap(one, policy)
 
 
-def _comment(entry: Entry, policy: Policy) -> str:
+def _comment(entry: FinishedTap, policy: Policy) -> str:
     """One line for what a scenario cannot express."""
     when = entry.report.at.astimezone(policy.zone)
     done = mishap_words(entry.disturbance)
@@ -193,7 +193,7 @@ def _comment(entry: Entry, policy: Policy) -> str:
     return f"{when:%H:%M:%S} at {entry.place.number} ({entry.place.profile}): {_one_line(words)}"
 
 
-def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
+def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
     """The card as the first tap found it, from its own memory."""
     holding = entry.before
     assert holding.rights is not None, "a decision was made from it"
@@ -215,7 +215,7 @@ def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
     return {key: value for key, value in card.items() if value is not None}
 
 
-def _denied(entry: Entry) -> bool:
+def _denied(entry: FinishedTap) -> bool:
     """The trail of a card on the list says so; another list than the laboratory's there is not."""
     return any("local block" in reason.effect for reason in entry.report.reasons)
 

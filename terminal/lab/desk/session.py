@@ -20,9 +20,9 @@ from typing import Final
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
 from terminal.errors import RegionDocumentError, TerminalError
-from terminal.lab.desk.tap import Entry, take
-from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
-from terminal.lab.desk.wire import Wire
+from terminal.lab.desk.tap import FinishedTap, take
+from terminal.lab.desk.town import OPERATOR, PLACES, DeskPlace, DeskTown, Signal, open_desk_town, region_names
+from terminal.lab.desk.wire import DeskUplink
 from terminal.shift import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
@@ -51,12 +51,12 @@ class DeskSession:
     document: int = 0
     """How many times the region document was replaced in this session."""
     document_problem: tuple[str, str] | None = None
-    taps: list[Entry] = field(default_factory=list)
+    taps: list[FinishedTap] = field(default_factory=list)
     trace: list[tuple[int, Traced]] = field(default_factory=list)
     """Every exchange of the session with the number of its tap."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _town: DeskTown | None = None
-    _wire: Wire | None = None
+    _wire: DeskUplink | None = None
 
     @property
     def town(self) -> DeskTown:
@@ -66,7 +66,7 @@ class DeskSession:
         return self._town
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> DeskUplink:
         """Raises `DeskRefused` before `reset` and after `close`."""
         if self._wire is None:
             raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
@@ -93,7 +93,7 @@ class DeskSession:
             self.number += 1
             self.document, self.document_problem = 0, None
             self.taps, self.trace = [], []
-            self._wire = Wire(town, self._changed, collector=self.collector)
+            self._wire = DeskUplink(town, self._changed, collector=self.collector)
         self.changed()
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class DeskSession:
         with self._lock:
             self._leave()
 
-    def tap(self, card: str, place: str, disturbance: Disturbance) -> Entry:
+    def tap(self, card: str, place: str, disturbance: Disturbance) -> FinishedTap:
         """One card on one terminal; raises `DeskRefused` for what is not on the desk."""
         with self._lock:
             laid = self.town.shelf.get(card)
@@ -190,7 +190,7 @@ class DeskSession:
             self.document_problem = None
         self.changed()
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> FinishedTap:
         """Tap `number`; raises `DeskRefused`."""
         if not 1 <= number <= len(self.taps):
             raise DeskRefused(f"there is no tap {number}", f"There are {len(self.taps)}.")
@@ -202,7 +202,7 @@ class DeskSession:
     def _told(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
 
-    def _place(self, key: str) -> Place:
+    def _place(self, key: str) -> DeskPlace:
         for place in PLACES:
             if place.key == key:
                 return place

@@ -19,9 +19,9 @@ from terminal.commit.machine import IllegalStep
 from terminal.errors import TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.faults.disk import available
-from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Step
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, StressStep
 from terminal.lab.stress.play import play
-from terminal.lab.stress.run import TOWN_TAPS, Town, storm_folder
+from terminal.lab.stress.run import TOWN_TAPS, TownSeed, storm_folder
 from terminal.lab.stress.world import Storm, open_storm_town
 
 TOLD_EVERY_S: Final = 0.25
@@ -91,7 +91,7 @@ def storm(seed: int, taps: int) -> Findings:
     teller = Teller(seed, taps)
     teller.tell()
     for number, first in enumerate(range(0, taps, TOWN_TAPS)):
-        town = Town(seed * SEED_STEP + number)
+        town = TownSeed(seed * SEED_STEP + number)
         teller.checked.add(_play(town, town.plan(min(TOWN_TAPS, taps - first), faults), teller))
         teller.towns += 1
         teller.tell()
@@ -101,7 +101,7 @@ def storm(seed: int, taps: int) -> Findings:
     return teller.checked
 
 
-def _play(town: Town, steps: list[Step], teller: Teller) -> Findings:
+def _play(town: TownSeed, steps: list[StressStep], teller: Teller) -> Findings:
     """One town from opening to audit; whatever ends it early is a problem found, as in `storm_run.play_town`."""
     with tempfile.TemporaryDirectory(dir=storm_folder(), prefix="resident-card-storm-") as place:
         try:

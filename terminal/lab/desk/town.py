@@ -32,7 +32,7 @@ OPERATOR: Final = "desk"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeskPlace:
     """Where a terminal stands. `key` names it in addresses."""
 
     key: str
@@ -43,9 +43,9 @@ class Place:
 
 
 PLACES: Final = (
-    Place("front", 70001, "bus", ("Bus, front door", "Автобус, передняя дверь"), 15),
-    Place("rear", 70002, "bus", ("Bus, rear door", "Автобус, задняя дверь"), 15),
-    Place("canteen", 80001, "canteen", ("School canteen", "Школьная столовая")),
+    DeskPlace("front", 70001, "bus", ("Bus, front door", "Автобус, передняя дверь"), 15),
+    DeskPlace("rear", 70002, "bus", ("Bus, rear door", "Автобус, задняя дверь"), 15),
+    DeskPlace("canteen", 80001, "canteen", ("School canteen", "Школьная столовая")),
 )
 
 Signal = Callable[[str, Outcome], None]
@@ -83,7 +83,7 @@ class DeskTown:
         """The session's own copy of the region document: edit it and let the desk read it again."""
         return self.folder / DOCUMENT
 
-    def state_of(self, place: Place) -> Path:
+    def state_of(self, place: DeskPlace) -> Path:
         """The folder of a terminal."""
         return self.folder / str(place.number)
 

@@ -18,7 +18,7 @@ NO_NETWORK: Final = "no network"
 COLLECTOR_DOWN: Final = "the collector is down"
 
 
-class Wire:
+class DeskUplink:
     """Uploads in a thread of its own, a moment after each tap; `changed` is called when anything about it changed.
 
     `network` and `wanted` (the collector shall run) are the two switches. `close` stops thread and collector.

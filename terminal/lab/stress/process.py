@@ -30,7 +30,7 @@ from terminal.collector.store import CollectorStore
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import Findings
-from terminal.lab.stress.riders import Rider
+from terminal.lab.stress.riders import StressRider
 from terminal.lab.town import DAY
 from terminal.lab.world import purse_minor
 from terminal.policy.load import load_region
@@ -82,7 +82,9 @@ class Rounds:
         cards = issue_residents(
             ["adult_purse", "month_pass", "adult_purse"], document, DAY, rng=self.rng.randbytes
         )
-        self.riders = [Rider(card, purse_minor(card)) for card in cards if isinstance(card, VirtualCard)]
+        self.riders = [
+            StressRider(card, purse_minor(card)) for card in cards if isinstance(card, VirtualCard)
+        ]
         self.day_s = 0.0
         self.found = Findings()
         self.told: set[tuple[int, int]] = set()
@@ -104,7 +106,7 @@ class Rounds:
             self.found.duplicated += 1
             self.found.problems.append("charged twice over a kill before it was let in")
 
-    def _tap(self, terminal: Terminal9, rider: Rider, kill_at: int | None) -> None:
+    def _tap(self, terminal: Terminal9, rider: StressRider, kill_at: int | None) -> None:
         self.found.taps += 1
         self.heard = False
         rider.card.power_on()

@@ -27,9 +27,9 @@ from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.screen.console.pins import NOBODYS, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.routes import load_routes
-from terminal.screen.console.sessions import Session, Sessions, proof_of
+from terminal.screen.console.sessions import OperatorSession, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.shift import ShiftCount
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
@@ -94,7 +94,7 @@ class Console:
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
         self.routes: Final = load_routes(state)
-        self.feed: Feed[str] = Feed()
+        self.feed: EventFeed[str] = EventFeed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
         self.status: Mapping[str, str] = {}
@@ -199,7 +199,7 @@ class Console:
             self._presented = None
         return token
 
-    def confirm(self, who: Session, ref: str, pin: str, roles: frozenset[Role]) -> None:
+    def confirm(self, who: OperatorSession, ref: str, pin: str, roles: frozenset[Role]) -> None:
         """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
 
         He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
@@ -235,7 +235,7 @@ class Console:
         except JournalError:
             self.changed()
 
-    def session(self, token: str, *, used: bool = True) -> Session | None:
+    def session(self, token: str, *, used: bool = True) -> OperatorSession | None:
         """Who works at the browser with this token; None when he has to sign in (again)."""
         session = self.sessions.of(token, self.now_ms(), used=used)
         if session is None:

@@ -9,7 +9,7 @@ from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
 from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.shift import Inspection
 from terminal.tap_report import TapReport
 from terminal.texts import N_
@@ -59,7 +59,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
     }
 
 
-def do_start(visit: Visit, form: Form, _written: Written) -> None:
+def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     """From now on taps are inspections."""
     console = visit.console
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
@@ -70,17 +70,17 @@ def do_start(visit: Visit, form: Form, _written: Written) -> None:
     console.terminal.inspecting = Inspection(route, direction, console.clock.now() + LASTS, misuse)
 
 
-def do_stop(visit: Visit, _form: Form, _written: Written) -> None:
+def do_stop(visit: Visit, _form: FormFields, _written: Written) -> None:
     """Taps are rides again."""
     visit.console.terminal.inspecting = None
 
 
-def to_inspection(_visit: Visit, _form: Form, _written: Written) -> str:
+def to_inspection(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page itself."""
     return "/inspection"
 
 
-INSPECTIONS: Final = Area(
+INSPECTIONS: Final = ConsoleArea(
     "bus",
     pages=(Page("/inspection", INSPECTOR, inspection_page, N_("Inspection")),),
     actions=(

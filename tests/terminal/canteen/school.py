@@ -14,16 +14,16 @@ from terminal.canteen.buffet import Sold, sell
 from terminal.canteen.closing import report_of
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import (
-    Grant,
-    Order,
+    MealOrder,
     PriceListDocument,
     PriceListHeader,
     Product,
     RosterDocument,
+    RosterGrant,
     RosterHeader,
     RosterPupil,
 )
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
@@ -104,12 +104,12 @@ def ref(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def grant(code: int, first: date = FIRST, last: date = LAST, **fields: Any) -> Grant:
-    return Grant(code=code, valid_from=first, valid_to=last, issued_on=first, **fields)
+def grant(code: int, first: date = FIRST, last: date = LAST, **fields: Any) -> RosterGrant:
+    return RosterGrant(code=code, valid_from=first, valid_to=last, issued_on=first, **fields)
 
 
-def order(kind: str, day: date = TODAY, placed: str = "2026-09-14T17:00") -> Order:
-    return Order(day=day, kind=kind, placed_at=datetime.fromisoformat(placed))
+def order(kind: str, day: date = TODAY, placed: str = "2026-09-14T17:00") -> MealOrder:
+    return MealOrder(day=day, kind=kind, placed_at=datetime.fromisoformat(placed))
 
 
 def child(number: int, *codes: int, class_id: str = "3a", grade: int = 3, **fields: Any) -> RosterPupil:
@@ -153,7 +153,7 @@ class Canteen:
         confirmed_by: str = "",
     ) -> list[Issued]:
         """Issue to these pupils as one list."""
-        batch = Batch(serving, how, CASHIER, self.at(at), confirmed_by)
+        batch = ServingList(serving, how, CASHIER, self.at(at), confirmed_by)
         return issue(self.desk, [ref(number) for number in pupils], batch)
 
     def told(

@@ -27,8 +27,8 @@ from terminal.canteen.control import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
     ControlAddress,
+    FramedSocket,
     Hello,
-    MessageLine,
     SentRequest,
     Welcome,
     open_control,
@@ -89,12 +89,12 @@ class Window:
         assert journal is not None
         return [row.record for row in journal.rows(0, 10_000) if isinstance(row.record, kind)]
 
-    def raw(self) -> MessageLine:
+    def raw(self) -> FramedSocket:
         """A connection of somebody who may know nothing."""
         connection = socket.create_connection((LOOPBACK, self.address.port), 5)
-        return MessageLine(self.lines.enter_context(connection))
+        return FramedSocket(self.lines.enter_context(connection))
 
-    def met(self) -> MessageLine:
+    def met(self) -> FramedSocket:
         """A connection of somebody who knows the token."""
         line, address, hello = self.raw(), self.address, Hello(PROTOCOL, b"n" * 32)
         line.send(msgspec.msgpack.encode(hello))
@@ -246,7 +246,7 @@ def losing(window: Window, answers: int) -> Iterator[None]:
 
     def pass_on(client: socket.socket) -> None:
         with client, socket.create_connection((LOOPBACK, port)) as terminal:
-            here, there = MessageLine(client), MessageLine(terminal)
+            here, there = FramedSocket(client), FramedSocket(terminal)
             there.send(here.receive(1000, 5))
             here.send(there.receive(1000, 5))
             there.send(here.receive(1000, 5))
@@ -327,23 +327,23 @@ def test_only_recent_requests_are_remembered(window: Window, monkeypatch: pytest
 # who comes to the port
 
 
-def half(window: Window, line: MessageLine) -> None:
+def half(window: Window, line: FramedSocket) -> None:
     line._connection.sendall((40).to_bytes(4, "big") + b"only a part")
     line._connection.shutdown(socket.SHUT_WR)
 
 
-def wrong_token(window: Window, line: MessageLine) -> None:
+def wrong_token(window: Window, line: FramedSocket) -> None:
     line.send(msgspec.msgpack.encode(Hello(PROTOCOL, b"n" * 32)))
     line.receive(1000, 5)
     line.send(hmac.digest(b"guess", b"anything", "sha256"))
 
 
-def a_megabyte(window: Window, line: MessageLine) -> None:
+def a_megabyte(window: Window, line: FramedSocket) -> None:
     with suppress(OSError):  # the terminal need not wait for all of it
         line._connection.sendall(b"x" * (3 << 20))
 
 
-STRANGERS: dict[str, tuple[Callable[[Window, MessageLine], None], str]] = {
+STRANGERS: dict[str, tuple[Callable[[Window, FramedSocket], None], str]] = {
     "garbage": (
         lambda _w, line: line._connection.sendall(b"GET / HTTP/1.1\r\n\r\n"),
         "too long for a request",
@@ -471,11 +471,11 @@ def test_what_took_over_the_port_hears_neither_request_nor_token(
 
         def listen() -> None:
             with server.accept()[0] as client:
-                heard.extend(MessageLine(client).receive(1000, 5))
+                heard.extend(FramedSocket(client).receive(1000, 5))
                 if replies.startswith(b"HTTP"):
                     client.sendall(replies)
                 elif replies:
-                    MessageLine(client).send(replies)
+                    FramedSocket(client).send(replies)
                 client.settimeout(5)
                 with suppress(ConnectionResetError):  # the command left without reading on
                     while part := client.recv(1000):

@@ -8,7 +8,7 @@ import pytest
 
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
-from terminal.canteen.issuing import Batch, How, issue, pupils_of
+from terminal.canteen.issuing import How, ServingList, issue, pupils_of
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed, NotCollected
@@ -664,6 +664,6 @@ def test_balances_are_uncertain_once_rows_they_do_not_include_have_left(canteen:
 def test_datetimes_of_other_zones_mean_the_same_moment(canteen: OpenCanteen) -> None:
     school = canteen(child(1, 10))
     utc = datetime.fromisoformat("2026-09-15T06:00:00+00:00")  # 09:00 in Volgograd
-    given, *_ = issue(school.desk, [ref(1)], Batch("", How.CLASS_LIST, CASHIER, utc))
+    given, *_ = issue(school.desk, [ref(1)], ServingList("", How.CLASS_LIST, CASHIER, utc))
     assert given.meal is not None
     assert (given.meal.kind, given.meal.day) == ("breakfast", TODAY)

@@ -18,7 +18,7 @@ from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
 from terminal.operations.status import EVERY_S, read_status
 from terminal.operations.vitals import JUMP_REMEMBERED_S, Identity, Vitals
-from terminal.reader.presence import State
+from terminal.reader.presence import PresenceState
 from terminal.sync.client import SyncReport
 
 NOW = datetime(2026, 9, 15, 7, tzinfo=UTC)
@@ -58,7 +58,7 @@ class Watched:
 
     def turn(self) -> None:
         self.clock.run(EVERY_S)
-        self.vitals.turn(State.WAIT_FOR_CARD)
+        self.vitals.turn(PresenceState.WAIT_FOR_CARD)
 
     def said(self) -> list[str]:
         return self._said.getvalue().splitlines()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
-from sim.desk.face import Face, Group
+from sim.desk.face import CardGroup, Face
 from sim.desk.shelf import Laid
 from sim.profile import Description
 from sim.recorder import ReplayCard
@@ -316,7 +316,7 @@ def test_a_trace_of_ten_thousand_exchanges_is_a_few_rows(desk: Page, session: De
 
 def test_texts_from_cards_and_documents_stay_texts(desk: Page, session: DeskSession) -> None:
     honest = session.town.shelf["adult_purse"]
-    face = Face(EVIL, Group.PURSE, Description(ru=EVIL, en=EVIL), EVIL)
+    face = Face(EVIL, CardGroup.PURSE, Description(ru=EVIL, en=EVIL), EVIL)
     session.town.shelf[EVIL] = Laid(face, honest.card)
     session.changed()
     expect(desk.locator(".card-title").filter(has_text="onerror")).to_have_count(1)

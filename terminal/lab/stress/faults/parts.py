@@ -137,7 +137,7 @@ class StormConnection:
         return answer
 
 
-class Collector(Protocol):
+class BatchSink(Protocol):
     """Somewhere batches go."""
 
     def take(self, data: bytes) -> Reply: ...
@@ -146,7 +146,7 @@ class Collector(Protocol):
 class StormLink:
     """A network between one terminal and the collector; `fault` befalls the next batch."""
 
-    def __init__(self, collector: Callable[[], Collector], stranger: Signer) -> None:
+    def __init__(self, collector: Callable[[], BatchSink], stranger: Signer) -> None:
         self._collector = collector
         self._stranger = stranger
         self._late: list[bytes] = []

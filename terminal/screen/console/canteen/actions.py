@@ -18,7 +18,7 @@ from terminal.canteen import corrections
 from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import (
@@ -45,10 +45,10 @@ from terminal.screen.console.canteen.pages import (
     CanteenPages,
     pupil_of,
 )
-from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, ticked_of, told
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
-from terminal.screen.console.visit import Action, Area, Form, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
 from terminal.shift import close_shift, open_shift
 from terminal.texts import N_
 
@@ -58,11 +58,11 @@ NO_MEAL: Final = N_("Choose the meal first.")
 KEEP_RESULTS: Final = 32
 
 
-class CanteenDeeds:
+class CanteenActions:
     """All actions; remembers the newest results, so that they can be shown when the journal takes no rows (O-06)."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[str, tuple[Result, ...]] = OrderedDict()
+        self._results: OrderedDict[str, tuple[IssueResult, ...]] = OrderedDict()
 
     def actions(self) -> tuple[Action, ...]:
         """As the console's area lists them."""
@@ -79,11 +79,11 @@ class CanteenDeeds:
             Action(f"{AT}/close", REPORT, _close, lambda _visit, _form, _written: f"{AT}/report"),
         )
 
-    def results(self, action: str) -> tuple[Result, ...] | None:
+    def results(self, action: str) -> tuple[IssueResult, ...] | None:
         """What this run of the terminal remembers of a list; None: look at the rows."""
         return self._results.get(action)
 
-    def _issue(self, visit: Visit, form: Form, written: Written) -> None:
+    def _issue(self, visit: Visit, form: FormFields, written: Written) -> None:
         desk = desk_of(visit)
         kind, how = _kind(desk, form), _how(form)
         done = {record.pupil for _, record in written if isinstance(record, MealServed | IssueRefused)}
@@ -91,21 +91,21 @@ class CanteenDeeds:
         refs = ticked_of(desk, form.text("class"), frozenset(form.all("ref")))
         if not refs:
             raise Refused(NOBODY_TICKED)
-        batch = Batch(kind, how, visit.who.ref, visit.console.clock.now())
+        batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
         with refusing():
             issued = issue(desk, [ref for ref in refs if ref not in done], batch)
         self._remember(form.text("action"), told(desk, issued))
 
-    def _single(self, visit: Visit, form: Form, _written: Written) -> None:
+    def _single(self, visit: Visit, form: FormFields, _written: Written) -> None:
         desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
         if form.text("action") in self._results:  # done while the journal took no rows
             return
         now = visit.console.clock.now()
-        batch = Batch(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
+        batch = ServingList(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
         with refusing():
             self._remember(form.text("action"), told(desk, issue(desk, [one.pupil], batch)))
 
-    def _remember(self, action: str, results: tuple[Result, ...]) -> None:
+    def _remember(self, action: str, results: tuple[IssueResult, ...]) -> None:
         self._results[action] = (*self._results.pop(action, ()), *results)
         while len(self._results) > KEEP_RESULTS:
             self._results.popitem(last=False)
@@ -118,7 +118,7 @@ def desk_of(visit: Visit) -> CanteenDesk:
     return desk
 
 
-def second_person(visit: Visit, form: Form) -> None:
+def second_person(visit: Visit, form: FormFields) -> None:
     """M-35: somebody else of the staff confirms, with number and PIN. Raises `Refused`."""
     visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), EVERYBODY)
 
@@ -132,22 +132,22 @@ def refusing() -> Iterator[None]:
         raise Refused(REFUSALS.get(refused.what.partition(":")[0], refused.what)) from refused
 
 
-def _kind(desk: CanteenDesk, form: Form) -> str:
+def _kind(desk: CanteenDesk, form: FormFields) -> str:
     kind = form.text("meal")
     if kind not in (*desk.policy.meals.kinds, BY_SHIFT):
         raise Refused(NO_MEAL)
     return kind
 
 
-def _how(form: Form) -> How:
+def _how(form: FormFields) -> How:
     return next((way for way in WAYS if way == form.text("how")), How.CLASS_LIST)
 
 
-def _issued(_visit: Visit, form: Form, _written: Written) -> str:
+def _issued(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/class-done?{urlencode({'id': form.text('class'), 'action': form.text('action')})}"
 
 
-def _sell(visit: Visit, form: Form, _written: Written) -> None:
+def _sell(visit: Visit, form: FormFields, _written: Written) -> None:
     desk = desk_of(visit)
     buyer = pupil_of(desk, form.text("pupil"))
     counts = basket_of(form.text, products_of(desk))
@@ -157,7 +157,7 @@ def _sell(visit: Visit, form: Form, _written: Written) -> None:
         sell(desk, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
 
 
-def _sold(visit: Visit, _form: Form, written: Written) -> str:
+def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
     row, record = written[0] if written else (0, None)
     if isinstance(record, BuffetSale):
         return f"{AT}/buffet?{urlencode({'sold': row, 'of': record.pupil.hex()})}"
@@ -169,29 +169,29 @@ def _sold(visit: Visit, _form: Form, written: Written) -> str:
     raise Refused(N_("Not sold: {message}. {why}"), told_why)
 
 
-def _annul(visit: Visit, form: Form, _written: Written) -> None:
+def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
     desk, of = desk_of(visit), form.number("row", 1, 1 << 40)
     one = pupil_of(desk, form.text("ref"))
     with refusing():
         corrections.annul(desk, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
 
 
-def _annulled(_visit: Visit, _form: Form, _written: Written) -> str:
+def _annulled(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/records"
 
 
-def _mark(visit: Visit, form: Form, _written: Written) -> None:
+def _mark(visit: Visit, form: FormFields, _written: Written) -> None:
     with refusing():
         now = visit.console.clock.now()
         corrections.mark_not_collected(desk_of(visit), form.text("meal"), visit.who.ref, now)
 
 
-def _marked(_visit: Visit, _form: Form, written: Written) -> str:
+def _marked(_visit: Visit, _form: FormFields, written: Written) -> str:
     count = sum(isinstance(record, NotCollected) for _, record in written)
     return f"{AT}/records?{urlencode({'marked': count})}"
 
 
-def _correct(visit: Visit, form: Form, written: Written) -> None:
+def _correct(visit: Visit, form: FormFields, written: Written) -> None:
     """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
     desk, class_id = desk_of(visit), form.text("class")
     if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
@@ -211,15 +211,15 @@ def _corrected_after(journal: Journal, sequence: int) -> bool:
     return False
 
 
-def _corrected(_visit: Visit, _form: Form, _written: Written) -> str:
+def _corrected(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/attendance"
 
 
-def _single_told(_visit: Visit, form: Form, _written: Written) -> str:
+def _single_told(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/class-done?{urlencode({'one': form.text('ref'), 'action': form.text('action')})}"
 
 
-def _lend(visit: Visit, form: Form, _written: Written) -> None:
+def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
     desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
     try:
         card = bytes.fromhex(form.text("card"))
@@ -240,33 +240,33 @@ LENDING: Final = {
 }
 
 
-def _lent(_visit: Visit, form: Form, _written: Written) -> str:
+def _lent(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'lent'})}"
 
 
-def _open_shift(visit: Visit, _form: Form, _written: Written) -> None:
+def _open_shift(visit: Visit, _form: FormFields, _written: Written) -> None:
     """T-60: nothing is issued or sold before. One that is open stays open."""
     terminal = visit.console.terminal
     if terminal.journal.open_shift is None:
         open_shift(terminal.journal, visit.console.clock.now(), visit.who.ref, terminal.profile)
 
 
-def _close_shift(visit: Visit, _form: Form, _written: Written) -> None:
+def _close_shift(visit: Visit, _form: FormFields, _written: Written) -> None:
     console = visit.console
     if console.terminal.journal.open_shift is not None:
         close_shift(console.terminal.journal, console.clock.now(), console.shift_count())
 
 
-def _to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+def _to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/shift"
 
 
-def _close(visit: Visit, _form: Form, _written: Written) -> None:
+def _close(visit: Visit, _form: FormFields, _written: Written) -> None:
     with refusing():
         close_day(desk_of(visit), visit.who.ref, visit.console.clock.now())
 
 
-def canteen_area() -> Area:
+def canteen_area() -> ConsoleArea:
     """For `console_app`; one for each console."""
-    deeds = CanteenDeeds()
-    return Area("canteen", CanteenPages(deeds.results).pages(), deeds.actions())
+    canteen = CanteenActions()
+    return ConsoleArea("canteen", CanteenPages(canteen.results).pages(), canteen.actions())

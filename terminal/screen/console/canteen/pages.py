@@ -33,7 +33,7 @@ from terminal.screen.console.canteen.counter import (
 )
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
-from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
 from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import Role
@@ -145,7 +145,7 @@ def sending(console: Console) -> dict[str, Any]:
 class CanteenPages:
     """All pages; keeps whom the meals of the day are for between two views."""
 
-    def __init__(self, results: Callable[[str], tuple[Result, ...] | None]) -> None:
+    def __init__(self, results: Callable[[str], tuple[IssueResult, ...] | None]) -> None:
         """`results`: what this run remembers of a list that was issued (`CanteenDeeds.results`)."""
         self._expected = Expected()
         self._results = results
@@ -339,7 +339,7 @@ def _close(look: Look) -> View:
     )
 
 
-def results_of(desk: CanteenDesk, written: Written) -> tuple[Result, ...]:
+def results_of(desk: CanteenDesk, written: Written) -> tuple[IssueResult, ...]:
     """What came of each pupil of a list, from the rows it was written down in."""
     found = []
     for _, record in written:
@@ -347,11 +347,11 @@ def results_of(desk: CanteenDesk, written: Written) -> tuple[Result, ...]:
             continue
         one = person(desk, record.pupil) or Person(record.pupil.hex(), "", "")
         if isinstance(record, MealServed):
-            found.append(Result(one, Message.MEAL_OK, served=True, why="", meal=record.meal.kind))
+            found.append(IssueResult(one, Message.MEAL_OK, served=True, why="", meal=record.meal.kind))
         else:
             reason = why_compact(record.reasons)
             meal = next(filter(None, map(_meal_in, record.reasons)), "")
-            found.append(Result(one, Message(record.message), served=False, why=reason, meal=meal))
+            found.append(IssueResult(one, Message(record.message), served=False, why=reason, meal=meal))
     return tuple(found)
 
 
@@ -361,13 +361,13 @@ def _meal_in(reason: str) -> str:
     return "" if found is None else found[1]
 
 
-def _kind_of(results: tuple[Result, ...]) -> str:
+def _kind_of(results: tuple[IssueResult, ...]) -> str:
     """The meal, when all got the same."""
     kinds = {one.meal for one in results if one.meal}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
-def _done(look: Look, results: tuple[Result, ...]) -> View:
+def _done(look: Look, results: tuple[IssueResult, ...]) -> View:
     return look.view(
         "class_done.html",
         class_id=look.visit.query.text("id"),

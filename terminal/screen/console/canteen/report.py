@@ -14,8 +14,8 @@ from typing import Final
 
 from terminal.canteen.closing import report_of
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.ledger import Meal, Sale
-from terminal.canteen.report import DayReport, Finding, Group, ProductSold
+from terminal.canteen.ledger import LedgerSale, Meal
+from terminal.canteen.report import DayReport, Finding, ProductSold, ReportGroup
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import PAID, MealKind
@@ -36,7 +36,7 @@ class Category:
 class ReportLine:
     """One class, category and meal."""
 
-    group: Group
+    group: ReportGroup
     category: Category
 
 
@@ -46,7 +46,7 @@ class ClassLines:
 
     class_id: str
     lines: tuple[ReportLine, ...]
-    total: Group
+    total: ReportGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ReportPage:
     report: DayReport
     school: str
     classes: tuple[ClassLines, ...]
-    total: Group
+    total: ReportGroup
     products: tuple[tuple[str, ProductSold], ...]
     printed_at: str
     findings: tuple[tuple[str, Finding], ...]
@@ -100,7 +100,7 @@ def category_of(desk: CanteenDesk, category: str) -> Category:
 
 
 def _by_class(desk: CanteenDesk, report: DayReport) -> tuple[ClassLines, ...]:
-    found: dict[str, list[Group]] = {}
+    found: dict[str, list[ReportGroup]] = {}
     for group in report.groups:
         found.setdefault(group.class_id, []).append(group)
     return tuple(
@@ -113,8 +113,8 @@ def _by_class(desk: CanteenDesk, report: DayReport) -> tuple[ClassLines, ...]:
     )
 
 
-def _total(groups: tuple[Group, ...] | list[Group], class_id: str) -> Group:
-    total = Group(class_id, "", "")
+def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -> ReportGroup:
+    total = ReportGroup(class_id, "", "")
     for name in ("entitled", "served", "not_collected", "absent"):
         setattr(total, name, sum(getattr(group, name) for group in groups))
     for group in groups:
@@ -154,7 +154,7 @@ def done_lines(
 ) -> tuple[DoneLine, ...]:
     """Today's meals and sales, the newest first."""
     day = desk.day_of(now).isoformat()
-    made: list[Meal | Sale] = [*desk.ledger.meals.values(), *desk.ledger.sales.values()]
+    made: list[Meal | LedgerSale] = [*desk.ledger.meals.values(), *desk.ledger.sales.values()]
     today = [one for one in made if one.day == day and of in (None, one.pupil)]
     newest = sorted(today, key=lambda one: (one.at_ms, one.row), reverse=True)[:limit]
     return tuple(_line(desk, one, now) for one in newest)
@@ -179,7 +179,7 @@ def _left(desk: CanteenDesk, kind: MealKind, count: int, now: datetime) -> Order
     return OrdersLeft(kind.id, f"{until:%H:%M}", count, over)
 
 
-def _line(desk: CanteenDesk, one: Meal | Sale, now: datetime) -> DoneLine:
+def _line(desk: CanteenDesk, one: Meal | LedgerSale, now: datetime) -> DoneLine:
     made = from_unix_ms(one.at_ms)
     annulled = one.row in desk.ledger.annulments
     return DoneLine(
@@ -194,7 +194,7 @@ def _line(desk: CanteenDesk, one: Meal | Sale, now: datetime) -> DoneLine:
     )
 
 
-def _seconds_left(desk: CanteenDesk, one: Meal | Sale, made: datetime, now: datetime) -> int:
+def _seconds_left(desk: CanteenDesk, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
     newest = desk.ledger.newest_of(one.pupil)
     last = newest is not None and newest.row == one.row
     closed = one.day in desk.ledger.closed_days or desk.journal is None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
 from terminal.decision.pupil import Pupil
@@ -61,7 +61,7 @@ class TickList:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class IssueResult:
     """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
 
     person: Person
@@ -88,15 +88,15 @@ def tick_list(desk: CanteenDesk, class_id: str, serving: str, now: datetime) -> 
 
 def serve_class(
     desk: CanteenDesk, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
-) -> tuple[Result, ...]:
+) -> tuple[IssueResult, ...]:
     """Issue to each of `refs`, each with a record of his own. Raises `CanteenRefused` for an unknown meal."""
-    return told(desk, issue(desk, tuple(refs), Batch(serving, how, operator, now)))
+    return told(desk, issue(desk, tuple(refs), ServingList(serving, how, operator, now)))
 
 
-def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[Result, ...]:
+def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[IssueResult, ...]:
     """What was issued, with names and for people."""
     return tuple(
-        Result(
+        IssueResult(
             person=person(desk, one.pupil) or Person(one.pupil.hex(), "", ""),
             message=one.outcome.message,
             served=one.outcome.accepted,

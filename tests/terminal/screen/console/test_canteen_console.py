@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from pictures.console import CASHIER, OFFICER, PIN, STAFF, TEACHER, canteen_console
 from pictures.counter import COUNTER, Counter, open_counter
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.journal.action import acting
@@ -510,7 +510,7 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
     with browserless(school, CASHIER) as client:
         form = fields(client.get("/canteen/class?id=3а").text, "issue")
         first = [one.pupil for one in school.pupils("3а")[:10]]
-        batch = Batch("breakfast", How.CLASS_LIST, CASHIER, school.console.clock.now())
+        batch = ServingList("breakfast", How.CLASS_LIST, CASHIER, school.console.clock.now())
         with school.console.turn, acting(str(form["action"])):
             issue(school.counter.desk, first, batch)  # and here the plug was pulled
         answer = client.post("/canteen/issue", data=form)
