@@ -25,7 +25,7 @@ class Message(StrEnum):
     LIMIT_REACHED = "limit_reached"
     ALREADY_PAID = "already_paid"
     NO_FUNDS = "no_funds"
-    STOP_LIST = "stop_list"
+    DENY_LIST = "deny_list"
     BLOCKED = "blocked"
     EXPIRED = "expired"
     BENEFIT_EXPIRED = "benefit_expired"

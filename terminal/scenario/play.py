@@ -54,7 +54,7 @@ FACTS: Final = MappingProxyType(
     }
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
     | {"clock_suspect": "clock.suspect", "clock_confirmed": "clock.confirmed"}
-    | {"data_age_s": "freshness.data_age_s", "stop_list_age_s": "freshness.bank_list_age_s"}
+    | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
@@ -169,9 +169,9 @@ class _Rider:
     def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
-            stopped = EVERYBODY if bank_card.stop_listed else NOBODY
+            stopped = EVERYBODY if bank_card.deny_listed else NOBODY
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
-            return decide(card, replace(self.policy, bank_stop_list=stopped), trip, at)
+            return decide(card, replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, trip, at)
         denied = EVERYBODY if self.denied else NOBODY
