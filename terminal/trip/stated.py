@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
+from types import UnionType
 from typing import Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -75,9 +76,9 @@ def _hints(of: Any) -> dict[str, Any]:
 
 def _part_in(hint: Any) -> tuple[type[Any] | None, bool]:
     """The part a field of this type holds, None for a plain value, and whether the part may be missing."""
-    options = get_args(hint) or (hint,)
+    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     part = next((option for option in options if is_dataclass(option) and isinstance(option, type)), None)
-    return (part, type(None) in options) if len(options) <= 2 else (None, False)
+    return part, part is not None and len(options) > 1
 
 
 def _differing(part: Any, within: str) -> Iterator[tuple[str, Fact]]:
