@@ -68,7 +68,7 @@ class Cab:
     def tap(self, resident: str) -> None:
         """Somebody presents his card."""
         self.town.clock.advance(7)
-        with self.console.turn:
+        with self.console.lock:
             self.console.heard(self.town.tap(CAB.number, resident).report)
 
     def sign_in(self) -> None:

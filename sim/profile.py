@@ -52,7 +52,7 @@ class Description(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardSection(Struct, frozen=True, forbid_unknown_fields=True):
-    """The card itself. `stop_after` names the personalisation step after which the desk gave up.
+    """The card itself. `stop_after` names the personalisation step after which issuing stopped.
 
     A `blank` card is as the factory delivers it, with `master_key` DES, or prepared with AES; all zero either way.
     `random_uid` cards never show their own UID. Light has one fixed application and is only ever blank.
@@ -168,7 +168,7 @@ def _check_card(path: Path, card: CardSection) -> None:
         raise ProfileFault(f"{path}: a Light holds no resident application", 'Use kind = "blank" for it.')
     if card.random_uid and card.kind != "resident":
         raise ProfileFault(
-            f"{path}: card.random_uid is for resident cards", "The desk switches it on; leave it out."
+            f"{path}: card.random_uid is for resident cards", "Issuing switches it on; leave it out."
         )
 
 

@@ -66,9 +66,9 @@ class CardKeySlot:
 
 
 KEYS: Final = (
-    CardKeySlot(KeyNo.APPLICATION, "personalisation desk", "creates files, changes keys and file settings"),
+    CardKeySlot(KeyNo.APPLICATION, "issuing point", "creates files, changes keys and file settings"),
     CardKeySlot(KeyNo.VALIDATE, "validators, canteen terminals", "reads everything, debits, appends events"),
-    CardKeySlot(KeyNo.RELOAD, "reload desks", "credits the purse, changes rights, appends events"),
+    CardKeySlot(KeyNo.RELOAD, "reload points", "credits the purse, changes rights, appends events"),
     CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights and events"),
     CardKeySlot(KeyNo.ENTITLE, "entitlement issuers", "writes rights and the credential, appends events"),
 )
@@ -183,7 +183,7 @@ def _for_ev1(line: CardFile) -> CardFile:
 FILES_EV1: Final = tuple(_for_ev1(f) for f in FILES if not isinstance(f.settings, TransactionMacSettings))
 """The card map on EV1: no transaction MAC, so no proof, and fewer rights.
 
-Reload desks still credit, write rights and append events; inspectors and entitlement issuers need the validate key
+Reload points still credit, write rights and append events; inspectors and entitlement issuers need the validate key
 to read what they may only read through an additional set.
 """
 

@@ -48,7 +48,7 @@ class ConsoleOptions:
 
 @contextmanager
 def operator_console(
-    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock, reader: str
+    options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock, reader: str
 ) -> Iterator[Callable[[TapReport], None]]:
     """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
 
@@ -66,7 +66,7 @@ def operator_console(
             f"a console is not served on every address ({options.host or 'none'})",
             "Name the one address of this machine as host under [console] in terminal.toml.",
         )
-    console = console_of(options, terminal, state, turn)
+    console = console_of(options, terminal, state, lock)
     terminal.service_card = console.service_card
     console.status = {N_("Reader"): reader}
     with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
@@ -76,7 +76,7 @@ def operator_console(
         yield console.heard
 
 
-def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock) -> Console:
+def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock) -> Console:
     """The console of `terminal`, not served yet; raises `StaffError`."""
     from terminal.receipt.folder import ReceiptFolder
     from terminal.screen.console.console import Console, Settings
@@ -91,7 +91,7 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
     if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
         receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
     try:
-        console = Console(terminal, state, turn, settings, receipts)
+        console = Console(terminal, state, lock, settings, receipts)
     except OSError as error:
         raise StaffError(
             f"the console's folder in {state} cannot be used ({error.strerror})",

@@ -163,17 +163,17 @@ class FramedSocket:
 
 @contextmanager
 def open_control(
-    state: Path, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
+    state: Path, till: OpenTill, lock: AbstractContextManager[object], fault: Callable[[str], None]
 ) -> Iterator[None]:
-    """Take requests for `till` until the end of the block; each is done while `turn` is held, as taps are.
+    """Take requests for `till` until the end of the block; each is done while `lock` is held, as taps are.
 
     `fault` hears of a request that failed by a mistake of ours, without anything personal. At the end the request being
     done is finished and answered; later ones are refused. Raises `ControlError`.
     """
-    desk, path = _RequestDesk(till, turn, fault), state / CANTEEN_FOLDER / CONTROL_FILE
+    counter, path = _RequestServer(till, lock, fault), state / CANTEEN_FOLDER / CONTROL_FILE
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(_Server(desk))
+            server = stack.enter_context(_Server(counter))
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, msgspec.json.encode(server.address))
         except OSError as error:
@@ -184,29 +184,29 @@ def open_control(
             yield
         finally:
             path.unlink(missing_ok=True)
-            desk.close()
+            counter.close()
 
 
-class _RequestDesk:
+class _RequestServer:
     """Does one request at a time, each once."""
 
     def __init__(
-        self, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
+        self, till: OpenTill, lock: AbstractContextManager[object], fault: Callable[[str], None]
     ) -> None:
         self._till = till
-        self._turn = turn
+        self._lock = lock
         self._fault = fault
         self._done: OrderedDict[bytes, bytes] = OrderedDict()
         self._closed = False
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to the request in `message`, in its turn. Raises `_Refused`."""
+        """The answer to the request in `message`. Raises `_Refused`."""
         try:
             sent = _requests.decode(message)
         except msgspec.DecodeError as error:
             raise _Refused(f"this is no request that the terminal knows ({error})") from None
         key = sha256(message).digest()
-        with self._turn:
+        with self._lock:
             if key in self._done:
                 return self._done[key]
             if self._closed:
@@ -218,7 +218,7 @@ class _RequestDesk:
 
     def close(self) -> None:
         """Wait for the request being done; no other is begun."""
-        with self._turn:
+        with self._lock:
             self._closed = True
 
     def _attempt(self, request: AnyRequest) -> bytes:
@@ -243,9 +243,9 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 2 * MAX_CLIENTS
     block_on_close = True
 
-    def __init__(self, desk: _RequestDesk) -> None:
+    def __init__(self, counter: _RequestServer) -> None:
         super().__init__((LOOPBACK, 0), _Conversation)
-        self.desk = desk
+        self.counter = counter
         self.address = ControlAddress(self.server_address[1], secrets.token_hex(32))
         self.places = threading.BoundedSemaphore(MAX_CLIENTS)
         self._open: set[socket.socket] = set()
@@ -292,7 +292,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         try:
             with self.server.serving(self.request):
                 self._meet(line)
-                return self.server.desk.answer(line.receive(MAX_MESSAGE_BYTES, ANSWER_S))
+                return self.server.counter.answer(line.receive(MAX_MESSAGE_BYTES, ANSWER_S))
         except _Refused as refused:
             return _encoded(refused.error)
         except Cut:

@@ -28,7 +28,7 @@ def recompute(
     region: Annotated[
         list[str] | None,
         typer.Option(
-            help="A region document the taps were decided with: a TOML file or a bundled name. May be given more "
+            help="A region document the taps were decided with: a TOML file or a supplied name. May be given more "
             "than once, as versions followed one another."
         ),
     ] = None,

@@ -1,6 +1,6 @@
 """What one running terminal knows of its own health, gathered where it happens and told to whoever asks.
 
-The presence loop calls `turn`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
+The presence loop calls `beat`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
 come the log's lines, the word to systemd, the status file for `terminal health`, and the numbers for `/metrics`.
 """
 
@@ -105,10 +105,10 @@ class Vitals:
             **({"laboratory": public} if public else {}),
         )
 
-    def turn(self, state: PresenceState) -> None:
+    def beat(self, state: PresenceState) -> None:
         """The presence loop came round and stands in `state`."""
         self._loop = state
-        self._watchdog.turn()
+        self._watchdog.beat()
         if self.clock.monotonic() >= self._due_s:
             self._look()
 

@@ -82,7 +82,7 @@ class Presence:
     it lets out goes to `on_fault` and the loop goes on; any other exception ends `run` and reaches its caller.
 
     `on_fault` hears of each outage once, not once per attempt, and again when its kind changes; `on_ready` hears
-    when the reader works again. `on_turn` is called whenever the loop comes round, at least once per heartbeat, pause
+    when the reader works again. `on_beat` is called whenever the loop comes round, at least once per heartbeat, pause
     and tap: who does not hear from it any more knows that the loop hangs. The port stays open: its owner closes it
     after `run`.
     """
@@ -94,7 +94,7 @@ class Presence:
         on_fault: Callable[[CardError], None],
         *,
         on_ready: Callable[[], None] | None = None,
-        on_turn: Callable[[PresenceState], None] | None = None,
+        on_beat: Callable[[PresenceState], None] | None = None,
         heartbeat_s: float = HEARTBEAT_S,
         pause_s: float = PAUSE_S,
     ) -> None:
@@ -102,7 +102,7 @@ class Presence:
         self._on_card = on_card
         self._on_fault = on_fault
         self._on_ready = on_ready
-        self._on_turn = on_turn
+        self._on_beat = on_beat
         self._heartbeat_s = heartbeat_s
         self._pause_s = pause_s
         self._state = PresenceState.STOPPED
@@ -137,8 +137,8 @@ class Presence:
         }
         try:
             while self._state is not PresenceState.STOPPED:
-                if self._on_turn is not None:
-                    self._on_turn(self._state)
+                if self._on_beat is not None:
+                    self._on_beat(self._state)
                 event = PresenceEvent.STOP if self._stopping else steps[self._state]()
                 if event is not None:
                     self._state = next_state(self._state, event)

@@ -76,10 +76,10 @@ def test_meals_are_given_by_the_roster(tmp_path: Path) -> None:
     town = TownSeed(1, 4, 20)
     with open_storm_town(tmp_path, town.seed, 4, town.riders, town.pupils, disks=False) as opened:
         play(opened, town.plan(200, frozenset()), lambda _count: None)
-        desk = opened.posts[-1].terminal.canteen
-        assert desk is not None
-        assert desk.roster is not None
-        listed = set(desk.roster.pupils)
+        school_counter = opened.posts[-1].terminal.canteen
+        assert school_counter is not None
+        assert school_counter.roster is not None
+        listed = set(school_counter.roster.pupils)
         records = [parse_record(row.body) for row in opened.store.records()]
         meals = [record for record in records if isinstance(record, Intent) and record.meal is not None]
         assert {meal.meal.roster for meal in meals if meal.meal is not None} == {1}

@@ -126,7 +126,7 @@ def _faults(step: DemoStep) -> FaultPlan | None:
 
 
 def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncReport]]:
-    """Start a collector, send every journal, and let it reconcile with the issuing desk's card registry."""
+    """Start a collector, send every journal, and let it reconcile with the issuing point's card registry."""
     folder = town.folder / "collector"
     for number in town.terminals:
         enrol(town.folder / str(number), number, folder)

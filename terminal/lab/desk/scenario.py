@@ -147,7 +147,7 @@ def _file(
     cards = list(dict.fromkeys(entry.card.face.name for entry in taps))
     yield f"# Saved at the desk, under {header.id} version {header.version}. Play it again:"
     yield f"#     terminal policy run {header.id} {NAME}"
-    yield "# A document edited at the desk is not the bundled one: give its file instead of its name."
+    yield "# A document edited at the desk is not the supplied one: give its file instead of its name."
     if earlier:
         yield f"# {earlier} taps before the document was changed are left out: a scenario has one document."
     yield f"schema = {SCENARIO_SCHEMA}"

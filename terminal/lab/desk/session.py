@@ -178,7 +178,7 @@ class DeskSession:
 
         Raises `RegionDocumentError`; the document in force then stays, and `document_problem` says what is wrong.
         """
-        with self._lock, self.wire.turn:
+        with self._lock, self.wire.lock:
             try:
                 found = self.town.document_path.read_text("utf-8") if text is None else text
                 self.town.use_document(found, random.Random(self.seed + self.document + 1).randbytes)  # noqa: S311

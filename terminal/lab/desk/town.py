@@ -53,7 +53,7 @@ Signal = Callable[[str, Outcome], None]
 
 
 def region_names() -> list[str]:
-    """The bundled region documents."""
+    """The supplied region documents."""
     return sorted(path.stem for path in REGIONS.glob("*.toml"))
 
 
@@ -120,12 +120,12 @@ class DeskTown:
         self.start_terminals()
 
     def card_registry(self) -> Path:
-        """What an issuing desk hands the collector: pseudonyms, UID and transaction MAC key of each card."""
+        """What an issuing point hands the collector: pseudonyms, UID and transaction MAC key of each card."""
         return self.world.write_registry([laid.card for laid in self.shelf.values()])
 
 
 def open_desk_town(folder: Path, region: str, seed: int, signal: Signal) -> DeskTown:
-    """Issue the cards for `region` (a bundled name or a file) and open every terminal with a shift.
+    """Issue the cards for `region` (a supplied name or a file) and open every terminal with a shift.
 
     Raises `RegionDocumentError`.
     """

@@ -37,7 +37,7 @@ class DeskUplink:
         self._wake = threading.Event()
         self._quiet = threading.Condition()
         self._stop = threading.Event()
-        self.turn = threading.Lock()
+        self.lock = threading.Lock()
         """Held while journals are being uploaded; whoever closes journals takes it first."""
         for place in PLACES:
             enrol(town.state_of(place), place.number, self._folder)
@@ -125,7 +125,7 @@ class DeskUplink:
             self.problem = COLLECTOR_DOWN
         if self.problem:
             return
-        with self.turn:
+        with self.lock:
             for place in PLACES:
                 terminal = self._town.terminals.get(place.key)
                 if terminal is None or self._stop.is_set():

@@ -27,7 +27,7 @@ more: every row appended in `do` carries the action's id when its record type ha
 called again once there is such a row. With several rows (one for each pupil of a class) say `resumes=True`: `do` is
 then called every time with what is already written, and does the rest.
 
-`do` runs under the lock between taps (`Console.turn`): no PIN, file or network in there. To refuse, raise
+`do` runs under the lock between taps (`Console.lock`): no PIN, file or network in there. To refuse, raise
 `Refused(N_("Text with {name}"), {"name": …})`; `Form.number` and the like do so themselves. Nothing is escaped by hand:
 templates escape, so no `|safe`.
 """

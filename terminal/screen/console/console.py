@@ -1,6 +1,6 @@
 """The operator's console of one terminal, without its pages: staff, who is signed in, what the reader brings.
 
-It works in the terminal's own process. `turn` is the one lock between a tap and an action: whoever has it works at
+It works in the terminal's own process. `lock` is the one between a tap and an action: its holder works at
 the terminal. Actions hold it for one short deed; everything slow (PINs, looking things up, paper) happens outside.
 """
 
@@ -75,14 +75,14 @@ class Console:
         self,
         terminal: Terminal,
         state: Path,
-        turn: Lock,
+        lock: Lock,
         settings: Settings,
         receipts: ReceiptAdapter | None = None,
     ) -> None:
         """Raises `StaffError` or OSError when the console's files cannot be used."""
         folder = state / CONSOLE_FOLDER
         self.terminal = terminal
-        self.turn = turn
+        self.lock = lock
         self.settings = settings
         self.receipts = receipts
         self.staff = StaffList(state)
@@ -254,5 +254,5 @@ class Console:
         session = self.session(token, used=False)
         self.sessions.end(token, self.now_ms())
         if session is not None and self.terminal.inspecting is not None:
-            with self.turn:
+            with self.lock:
                 self.terminal.inspecting = None

@@ -152,7 +152,7 @@ class Web:
             if action.resumes or not written:
                 if action.first is not None:
                     action.first(visit, form)
-                with self._console.turn, acting(name):
+                with self._console.lock, acting(name):
                     action.do(visit, form, written)
                 written = actions.written(name)
             address = action.told(visit, form, written)

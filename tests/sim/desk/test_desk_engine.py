@@ -19,7 +19,7 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import COLOURS, CardGroup, art
 from sim.desk.shelf import Laid, lay_out
 from sim.desk.trace import MOST_ROWS, Traced, TracingConnection, masked_tap, traced, waterfall
-from sim.issue import ReloadDesk
+from sim.issue import ReloadPoint
 from sim.lab_keys import load_lab_keys
 from sim.profile import profile_names
 from sim.reader import SimReader
@@ -69,7 +69,7 @@ def reload(card: SimCard) -> Callable[[CardConnection], None]:
     keys = load_lab_keys().for_card(card.uid, REGION)
 
     def talk(connection: CardConnection) -> None:
-        desk = ReloadDesk(connection, keys, random.Random(5).randbytes)
+        desk = ReloadPoint(connection, keys, random.Random(5).randbytes)
         desk.set_purse((holding_of(card).purse_minor or 0) + 1000, NOON)
 
     return talk

@@ -72,7 +72,7 @@ class Window:
     state: Path
     canteen: Canteen
     till: OpenTill
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     faults: list[str] = field(default_factory=list)
     lines: ExitStack = field(default_factory=ExitStack)
 
@@ -85,7 +85,7 @@ class Window:
         return msgspec.json.decode(self.file.read_bytes(), type=ControlAddress)
 
     def records(self, kind: type) -> list[Any]:
-        journal = self.canteen.desk.journal
+        journal = self.canteen.counter.journal
         assert journal is not None
         return [row.record for row in journal.rows(0, 10_000) if isinstance(row.record, kind)]
 
@@ -117,7 +117,7 @@ def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, OpenT
     folder.mkdir(parents=True)
     with open_canteen(folder, *pupils()) as canteen:
         store = CanteenStore(folder / CANTEEN_FOLDER, 80001, load_file_keys(LAB_KEYS).sealer)
-        yield canteen, OpenTill(canteen.desk, store, VirtualClock(local(clock)))
+        yield canteen, OpenTill(canteen.counter, store, VirtualClock(local(clock)))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def window(tmp_path: Path) -> Iterator[Window]:
     state = tmp_path / "state"
     with till_at(state) as (canteen, till):
         window = Window(state, canteen, till)
-        with open_control(state, till, window.turn, window.faults.append), window.lines:
+        with open_control(state, till, window.lock, window.faults.append), window.lines:
             yield window
     assert not (state / CANTEEN_FOLDER / CONTROL_FILE).exists()
 
@@ -195,7 +195,7 @@ def test_a_window_hears_what_is_done_here(window: Window, tmp_path: Path) -> Non
 
 def test_a_request_waits_for_the_tap_that_is_being_served(window: Window) -> None:
     with ThreadPoolExecutor(1) as staff:
-        with window.turn:
+        with window.lock:
             asked = staff.submit(ask, window.state, ListPupils("7b"))
             with pytest.raises(TimeoutError):
                 asked.result(0.2)
@@ -209,7 +209,7 @@ def test_nothing_is_lost_and_nothing_twice_among_windows_and_taps(window: Window
     windows, rounds = 6, 8
 
     def tap(number: int) -> bool:
-        with window.turn:
+        with window.lock:
             return window.canteen.give(number, serving="breakfast", at="08:40")[0].outcome.accepted
 
     def work(_window: int) -> tuple[int, int]:
@@ -501,8 +501,8 @@ def test_the_file_is_its_owners(window: Window) -> None:
 def test_a_stopping_terminal_finishes_the_request_being_done(tmp_path: Path) -> None:
     state, waiting = tmp_path / "state", threading.Event()
 
-    class Turn:
-        """Says when somebody waits for it."""
+    class WatchedLock:
+        """Sets `waiting` when a thread waits for it."""
 
         def __init__(self) -> None:
             self.lock = threading.Lock()
@@ -514,16 +514,16 @@ def test_a_stopping_terminal_finishes_the_request_being_done(tmp_path: Path) -> 
         def __exit__(self, *_: object) -> None:
             self.lock.release()
 
-    turn = Turn()
+    watched = WatchedLock()
     with till_at(state) as (canteen, till), ThreadPoolExecutor(1) as staff:
-        turn.lock.acquire()
-        with open_control(state, till, turn, pytest.fail):
+        watched.lock.acquire()
+        with open_control(state, till, watched, pytest.fail):
             silent = socket.create_connection(
                 (LOOPBACK, msgspec.json.decode((state / "canteen/counter.json").read_bytes())["port"])
             )
             asked = staff.submit(ask, state, bun())
             assert waiting.wait(10)
-            turn.lock.release()
+            watched.lock.release()
         answer = asked.result(10)
         silent.close()
         assert ask(state, bun()) is None

@@ -9,7 +9,7 @@ from terminal.policy.load import REGIONS as REGIONS_FOLDER
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.impact import document_changes, impacts
-from terminal.scenario.load import SCENARIOS, bundled_scenarios, load_scenarios, parse_scenarios
+from terminal.scenario.load import SCENARIOS, load_scenarios, parse_scenarios, supplied_scenarios
 from terminal.scenario.result import run, run_sales
 from terminal.scenario.words import told
 from tests.terminal.scenario.story import (
@@ -173,7 +173,7 @@ REGIONS = sorted(path.stem for path in REGIONS_FOLDER.glob("*.toml"))
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_scenarios_that_come_with_a_region_come_out_as_written(region: str) -> None:
     policy = Policy.of(load_region(region))
-    files = [load_scenarios(path) for path in bundled_scenarios(region)]
+    files = [load_scenarios(path) for path in supplied_scenarios(region)]
     assert files, "a region document comes with scenarios"
     results = [result for file in files for result in run(file, policy)]
     assert [(one.name, one.misses, one.total) for one in results if not one.ok] == []

@@ -11,7 +11,7 @@ import pytest
 from terminal.decision.outcome import Reason
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
-from terminal.scenario.load import bundled_scenarios, load_scenarios
+from terminal.scenario.load import load_scenarios, supplied_scenarios
 from terminal.scenario.result import run
 from terminal.scenario.rules import INPUTS, RULES
 from terminal.scenario.words import EFFECTS, step
@@ -60,11 +60,11 @@ def test_every_rule_in_the_engine_has_a_title_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("region", sorted(path.stem for path in REGIONS.glob("*.toml")))
-def test_the_bundled_scenarios_are_told_wholly_in_russian(region: str) -> None:
+def test_the_supplied_scenarios_are_told_wholly_in_russian(region: str) -> None:
     policy = Policy.of(load_region(region))
     facts = [
         fact
-        for path in bundled_scenarios(region)
+        for path in supplied_scenarios(region)
         for result in run(load_scenarios(path), policy)
         for tap in result.played
         for fact in tap.decision.facts

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from terminal.canteen import corrections
 from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.issuing import How, ServingList, issue
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
@@ -84,26 +84,26 @@ class CanteenActions:
         return self._results.get(action)
 
     def _issue(self, visit: Visit, form: FormFields, written: Written) -> None:
-        desk = desk_of(visit)
-        kind, how = _kind(desk, form), _how(form)
+        counter = counter_of(visit)
+        kind, how = _kind(counter, form), _how(form)
         done = {record.pupil for _, record in written if isinstance(record, MealServed | IssueRefused)}
         done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
-        refs = ticked_of(desk, form.text("class"), frozenset(form.all("ref")))
+        refs = ticked_of(counter, form.text("class"), frozenset(form.all("ref")))
         if not refs:
             raise Refused(NOBODY_TICKED)
         batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
         with refusing():
-            issued = issue(desk, [ref for ref in refs if ref not in done], batch)
-        self._remember(form.text("action"), told(desk, issued))
+            issued = issue(counter, [ref for ref in refs if ref not in done], batch)
+        self._remember(form.text("action"), told(counter, issued))
 
     def _single(self, visit: Visit, form: FormFields, _written: Written) -> None:
-        desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+        counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
         if form.text("action") in self._results:  # done while the journal took no rows
             return
         now = visit.console.clock.now()
-        batch = ServingList(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
+        batch = ServingList(_kind(counter, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
         with refusing():
-            self._remember(form.text("action"), told(desk, issue(desk, [one.pupil], batch)))
+            self._remember(form.text("action"), told(counter, issue(counter, [one.pupil], batch)))
 
     def _remember(self, action: str, results: tuple[IssueResult, ...]) -> None:
         self._results[action] = (*self._results.pop(action, ()), *results)
@@ -111,11 +111,11 @@ class CanteenActions:
             self._results.popitem(last=False)
 
 
-def desk_of(visit: Visit) -> CanteenDesk:
+def counter_of(visit: Visit) -> CanteenCounter:
     """The counter; actions are for a canteen's terminal."""
-    desk = visit.console.terminal.canteen
-    assert desk is not None, "the canteen's actions are for a canteen's terminal"
-    return desk
+    counter = visit.console.terminal.canteen
+    assert counter is not None, "the canteen's actions are for a canteen's terminal"
+    return counter
 
 
 def second_person(visit: Visit, form: FormFields) -> None:
@@ -132,9 +132,9 @@ def refusing() -> Iterator[None]:
         raise Refused(REFUSALS.get(refused.what.partition(":")[0], refused.what)) from refused
 
 
-def _kind(desk: CanteenDesk, form: FormFields) -> str:
+def _kind(counter: CanteenCounter, form: FormFields) -> str:
     kind = form.text("meal")
-    if kind not in (*desk.policy.meals.kinds, BY_SHIFT):
+    if kind not in (*counter.policy.meals.kinds, BY_SHIFT):
         raise Refused(NO_MEAL)
     return kind
 
@@ -148,13 +148,13 @@ def _issued(_visit: Visit, form: FormFields, _written: Written) -> str:
 
 
 def _sell(visit: Visit, form: FormFields, _written: Written) -> None:
-    desk = desk_of(visit)
-    buyer = pupil_of(desk, form.text("pupil"))
-    counts = basket_of(form.text, products_of(desk))
+    counter = counter_of(visit)
+    buyer = pupil_of(counter, form.text("pupil"))
+    counts = basket_of(form.text, products_of(counter))
     if not counts:
         raise Refused(EMPTY_BASKET)
     with refusing():
-        sell(desk, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
+        sell(counter, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
 
 
 def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
@@ -170,10 +170,10 @@ def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
 
 
 def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
-    desk, of = desk_of(visit), form.number("row", 1, 1 << 40)
-    one = pupil_of(desk, form.text("ref"))
+    counter, of = counter_of(visit), form.number("row", 1, 1 << 40)
+    one = pupil_of(counter, form.text("ref"))
     with refusing():
-        corrections.annul(desk, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
+        corrections.annul(counter, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
 
 
 def _annulled(_visit: Visit, _form: FormFields, _written: Written) -> str:
@@ -183,7 +183,7 @@ def _annulled(_visit: Visit, _form: FormFields, _written: Written) -> str:
 def _mark(visit: Visit, form: FormFields, _written: Written) -> None:
     with refusing():
         now = visit.console.clock.now()
-        corrections.mark_not_collected(desk_of(visit), form.text("meal"), visit.who.ref, now)
+        corrections.mark_not_collected(counter_of(visit), form.text("meal"), visit.who.ref, now)
 
 
 def _marked(_visit: Visit, _form: FormFields, written: Written) -> str:
@@ -193,14 +193,14 @@ def _marked(_visit: Visit, _form: FormFields, written: Written) -> str:
 
 def _correct(visit: Visit, form: FormFields, written: Written) -> None:
     """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
-    desk, class_id = desk_of(visit), form.text("class")
+    counter, class_id = counter_of(visit), form.text("class")
     if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
         return
-    absent = ticked_of(desk, class_id, frozenset(form.all("ref")))
-    present = set(ticked_of(desk, class_id, frozenset(form.all("listed")))) - set(absent)
+    absent = ticked_of(counter, class_id, frozenset(form.all("ref")))
+    present = set(ticked_of(counter, class_id, frozenset(form.all("listed")))) - set(absent)
     with refusing():
         now = visit.console.clock.now()
-        corrections.correct_attendance(desk, absent, sorted(present), visit.who.ref, now)
+        corrections.correct_attendance(counter, absent, sorted(present), visit.who.ref, now)
 
 
 def _corrected_after(journal: Journal, sequence: int) -> bool:
@@ -220,14 +220,14 @@ def _single_told(_visit: Visit, form: FormFields, _written: Written) -> str:
 
 
 def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
-    desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+    counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
     try:
         card = bytes.fromhex(form.text("card"))
     except ValueError:
         raise Refused(N_("Hold the spare card against the terminal first.")) from None
     now = visit.console.clock.now()
     try:
-        corrections.lend_card(desk, card, one.pupil, visit.who.ref, form.text("second"), now)
+        corrections.lend_card(counter, card, one.pupil, visit.who.ref, form.text("second"), now)
     except CanteenRefused as refused:
         raise Refused(LENDING.get(refused.what, REFUSALS["M-35"])) from refused
 
@@ -263,7 +263,7 @@ def _to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
 
 def _close(visit: Visit, _form: FormFields, _written: Written) -> None:
     with refusing():
-        close_day(desk_of(visit), visit.who.ref, visit.console.clock.now())
+        close_day(counter_of(visit), visit.who.ref, visit.console.clock.now())
 
 
 def canteen_area() -> ConsoleArea:

@@ -37,7 +37,7 @@ SPARE_ROWS: Final = 1 << 62
 
 
 @dataclass(slots=True)
-class CanteenDesk:
+class CanteenCounter:
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
