@@ -41,7 +41,7 @@ class Field:
         self.air: Final = air
 
     def wait(self, seconds: float) -> None:
-        """A virtual clock moves at once; with a real one somebody really waits."""
+        """A virtual clock moves at once; with a real one the thread waits."""
         if isinstance(self.clock, VirtualClock):
             self.clock.advance(seconds)
         else:

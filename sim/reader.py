@@ -3,8 +3,8 @@
 It has the shape of the terminal's reader port without knowing the terminal. Time is the clock's: with a
 `VirtualClock` an exchange takes what the air model says and no real time at all.
 
-Who waits? When the thread that lays cards on the reader also waits for one, nobody else could bring any: with
-a virtual clock such a wait lets its time pass at once and ends. A wait in any other thread really blocks.
+Waiting: when the thread that lays cards on the reader also waits for one, no card can come meanwhile, so with
+a virtual clock such a wait lets its time pass at once and ends. A wait in any other thread blocks.
 """
 
 from __future__ import annotations

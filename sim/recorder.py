@@ -126,7 +126,7 @@ class ReplayCard:
 
     A command other than the recorded one is answered 6985 and noted in `diverged` ("exchange 4: …"), and so is
     everything after it; with `strict` False the answers come in order whatever is asked, as an attacker's replay does.
-    After the last exchange the card has left (`CardGone`). Pseudo APDUs are the reader's: the UID is always told.
+    After the last exchange the card has left (`CardGone`). Pseudo APDUs are the reader's: they always return the UID.
     """
 
     def __init__(self, tap: TranscribedTap, *, strict: bool = True) -> None:

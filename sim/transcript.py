@@ -7,7 +7,7 @@
     {"ms": 9.1, "to": "terminal", "lost": "CardGone"}
 
 `ms` counts from the start of the tap. `XX` is a masked byte (`sim.transcript_mask`); a file that shows everything says
-`"masked": false, "environment": "laboratory"` in its first line, so either kind is told by its first line (D-05).
+`"masked": false, "environment": "laboratory"` in its first line, so the first line shows which kind it is (D-05).
 """
 
 from __future__ import annotations

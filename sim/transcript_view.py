@@ -82,7 +82,7 @@ def _keys(tap: TranscribedTap, keyring: Keyring | None) -> ResidentKeys | None:
 
 
 def recorded_uid(tap: TranscribedTap) -> bytes | None:
-    """The real UID if the reader told it and it is not masked."""
+    """The real UID if the reader returned it and it is not masked."""
     for exchange in tap.exchanges:
         known = exchange.known
         if known and known[0][:4] == GET_UID and len(known[1]) == UID_BYTES + 2:
@@ -215,7 +215,7 @@ class _TranscriptReading:
         return self._done(step, _unverified(joined), joined, lines, name=name, verified=verified)
 
     def _without_mac(self, found: RecordedCommand) -> RecordedCommand:
-        """A MACed file is readable without any key; that nobody checked the MAC is said."""
+        """A MACed file is readable without any key; the view states that the MAC was not checked."""
         mode = _MODES.get(found.header[0]) if self.resident and found.header else None
         if mode is not CommMode.MAC:
             return found

@@ -144,7 +144,7 @@ class VpcdBridge:
         self.remove()
 
     def _withdraw(self) -> None:
-        """Say goodbye and let the driver hang up, so that it meets an orderly end and not a broken pipe."""
+        """Shut the connection down and let the driver close it, so that it sees an orderly end."""
         thread, self._thread = self._thread, None
         assert thread is not None
         self._leaving.set()

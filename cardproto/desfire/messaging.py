@@ -34,7 +34,7 @@ class SecureMessaging(Protocol):
 
     @property
     def key_no(self) -> int:
-        """The key somebody has proved to have."""
+        """Number of the key the session was authenticated with."""
         ...
 
     def checksum(self, data: bytes) -> bytes:
@@ -68,7 +68,7 @@ class Session:
     """An authenticated session: transaction identifier, command counter, and the two session keys.
 
     `counter` is the number of commands done so far. A command is protected with `counter`, its response with
-    `counter + 1`; whoever executes the command increments in between, plain commands included.
+    `counter + 1`; the side that executes the command increments in between, plain commands included.
     """
 
     key_no: int

@@ -68,7 +68,7 @@ class SecureConversation:
     ) -> None:
         """Begin a session with AES key `key_no`; `rnd_a` are 16 fresh random bytes.
 
-        `capabilities` (PCDcap2, at most 6 bytes) tells the card what else this terminal can; nothing by default.
+        `capabilities` (PCDcap2, at most 6 bytes) states this terminal's capabilities; none by default.
 
         Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
         prove that it has the key, `ProtocolError` for LRP, which is refused.

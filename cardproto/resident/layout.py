@@ -74,11 +74,11 @@ KEYS: Final = (
 )
 
 IDENTIFY_SLOT: Final = CardKeySlot(
-    KeyNo.IDENTIFY, "whoever opens a card with random UID", "no file, it only lets the UID be asked for"
+    KeyNo.IDENTIFY, "openers of cards with random UID", "no file, it only lets the UID be asked for"
 )
 
 KEY_SETTINGS: Final = KeySettings(key_count=len(KEYS), change_key=KeyNo.APPLICATION, free_listing=True)
-"""Only K0 creates, deletes and changes; anybody may list files and settings, which say nothing personal."""
+"""Only K0 creates, deletes and changes; files and settings, which hold nothing personal, are listed without a key."""
 
 RANDOM_UID_KEY_SETTINGS: Final = replace(KEY_SETTINGS, key_count=len(KEYS) + 1)
 """The same with IDENTIFY."""
@@ -169,7 +169,7 @@ FILES: Final = (
 def _for_ev1(line: CardFile) -> CardFile:
     """As an EV1 card can hold the file: without additional access-right sets.
 
-    Where nobody else has the Write right, the writer of the first additional set gets it.
+    Where no other key has the Write right, the writer of the first additional set gets it.
     """
     settings = line.settings
     if isinstance(settings, TransactionMacSettings) or not settings.additional:

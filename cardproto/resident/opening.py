@@ -1,12 +1,13 @@
-"""Getting into a resident card whatever it is: EV2 or EV1 underneath, with its own UID on show or a random one.
+"""Opening a resident card of any kind: EV2 or EV1, with its own UID or a random one.
 
 An EV1 card knows no EV2 session and says so (1C); AES authentication with EV1 messaging is then used with the same
-key. Anybody in between could say 1C, too, to get the older messaging; so whoever uses an older session for money
-asks the card inside it whether it has a transaction MAC (`has_transaction_mac`) and refuses the detour if so.
+key. An attacker in between could answer 1C, too, to force the older messaging. A session for money therefore asks
+the card inside it whether it has a transaction MAC (`has_transaction_mac`) and ends if so.
 
-A card with random UID cannot be opened with a diversified key, because nobody knows yet whose key it would be. It
-has one more key, IDENTIFY, the same on every card of the region, which opens no file and only lets GetCardUID be
-asked; with the UID known the conversation goes on under the diversified key (docs/adr/0006-random-uid.md).
+A card with random UID cannot be opened with a diversified key, because the UID the key derives from is not
+known yet. It has one more key, IDENTIFY, the same on every card of the region, which opens no file and only
+lets GetCardUID be asked; with the UID known the conversation goes on under the diversified key
+(docs/adr/0006-random-uid.md).
 """
 
 from __future__ import annotations

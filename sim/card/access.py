@@ -26,7 +26,7 @@ from sim.card.state import CardState
 FileT = TypeVar("FileT", DataFile, ValueFile, RecordFile, TransactionMacFile)
 
 
-def somebody(state: CardState, _call: Call) -> None:
+def authenticated(state: CardState, _call: Call) -> None:
     """Some session, whatever its key; the command then travels in the mode the table states."""
     if state.session is None:
         raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
@@ -94,7 +94,7 @@ def clear_records(state: CardState, call: Call) -> None:
 
 
 def change_file_settings(state: CardState, call: Call) -> None:
-    """Full under the Change key, whatever the file's own mode; plain when everybody may change."""
+    """Full under the Change key, whatever the file's own mode; plain when the change is free."""
     file = _find(state, call)
     _admit(state, call, file, file.head.rights.change)
     call.mode = CommMode.PLAIN if file.head.rights.change & FREE_BIT else CommMode.FULL

@@ -160,7 +160,7 @@ def free_memory(state: CardState, call: Call) -> bytes:
 
 
 def set_configuration_gate(state: CardState, call: Call) -> None:
-    """Somebody is authenticated; and how long an option's data is, where it has one length only."""
+    """Needs a session, and the length of an option's data where it has one length only."""
     if state.session is None:
         raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     call.plain_bytes = {OPTION_FLAGS: 1, OPTION_DEFAULT_KEY: LONGEST_KEY_BYTES + 1}.get(call.header[0])

@@ -23,7 +23,7 @@ _GRANTABLE: Final = 0x7FFF
 
 @dataclass(frozen=True, slots=True)
 class AccessMasks:
-    """Access rights as bit masks: bit k grants key k, bit 14 grants everybody; no bit means never.
+    """Access rights as bit masks: bit k grants key k, bit 14 means free access; no bit means never.
 
     `sets` are the 16-bit values as stored, the first with a meaningful Change nibble, the others being EV2's
     additional sets. Datasheet 8.2.3.5: Read, Write and ReadWrite each open their own commands.

@@ -91,7 +91,7 @@ def finalize_key_set(state: CardState, call: Call) -> bytes:
 
 
 def roll_key_set(state: CardState, call: Call) -> bytes:
-    """55 keySetNo, under the roll key: the set becomes the active one, and nobody is authenticated any more."""
+    """55 keySetNo, under the roll key: the set becomes the active one, and the session ends."""
     if len(call.data) != 1:
         raise DesfireRefusal(Status.LENGTH_ERROR)
     number, sets, application = call.data[0], _sets(state), state.application

@@ -38,7 +38,7 @@ PROXIMITY_KEY: Final = 0x21
 
 
 def change_key_gate(state: CardState, call: Call) -> None:
-    """Somebody is authenticated; and how long the new key is, which only its kind tells."""
+    """Needs a session, and the length of the new key, which depends on its kind."""
     if state.session is None:
         raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     coded = call.header[-1]
@@ -142,7 +142,7 @@ def other_key(state: CardState, kind: KeyType, old: KeySlot, data: bytes) -> Key
 
 
 def get_key_version(state: CardState, call: Call) -> bytes:
-    """Free for everybody. With bit 6 in the key number a key set's number follows."""
+    """Needs no session. With bit 6 in the key number a key set's number follows."""
     number, sets = call.header[0] & KEY_NUMBER_MASK, state.application.key_sets
     if call.header[0] & IN_KEY_SET and sets is not None:
         if len(call.data) != 1:

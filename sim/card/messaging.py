@@ -132,7 +132,7 @@ def _sealed_d40(session: D40Session, call: Call, answer: bytes) -> bytes:
 
 
 def _end(call: Call) -> bytes:
-    """An answer of a length nobody asked for ends with 80, so that the other side finds where."""
+    """An answer of another length than asked for ends with 80, so that the other side finds where."""
     return b"\x80" if call.content and call.open_ended else b""
 
 

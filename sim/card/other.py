@@ -135,7 +135,7 @@ class EndlessChainCard(HostileCard):
 
 
 class WrongLengthCard(HostileCard):
-    """Says success with data of a length nobody asked for; `lengths` (status word included) repeat."""
+    """Says success with data of another length than asked for; `lengths` (status word included) repeat."""
 
     def __init__(self, uid: bytes = HOSTILE_UID, lengths: tuple[int, ...] = (2, 18, 3, 0, 1, 258)) -> None:
         super().__init__(uid)

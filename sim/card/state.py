@@ -101,7 +101,7 @@ class CardState:
             self.session = session
 
     def fail(self) -> None:
-        """Nobody is authenticated, nothing is pending."""
+        """No session, nothing pending."""
         self.session = None
         self.handshake = None
         self.incoming = None

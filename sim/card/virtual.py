@@ -85,7 +85,7 @@ class VirtualCard:
         return self._state.memory
 
     def power_on(self) -> None:
-        """Enter the field: nothing selected, nobody authenticated, nothing pending."""
+        """Enter the field: nothing selected, no session, nothing pending."""
         self._state = CardState(self._identity, self._rng, self._state.memory)
         self._shown_uid = self._draw_uid()
 
@@ -168,7 +168,7 @@ _NEVER_REACHED: Final = 0xFFFFFFFF
 
 
 def _files() -> tuple[CardFile, ...]:
-    """In the order GetFileIDs of a real card tells them."""
+    """In the order a real card returns them to GetFileIDs."""
     mac_head = FileHeader(0x0F, _FULL, AccessMasks.of(0x1F10), 0)
     return (
         TransactionMacFile(mac_head, ZERO_KEY, 0, 0, bytes(8), bytes(16), _NEVER_REACHED),

@@ -99,7 +99,7 @@ def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int) -> boo
 
 
 def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
-    """Tap after tap, each until somebody has talked to the card; True when the service ended before the last."""
+    """Tap after tap, each until the card has been addressed; True when the service ended before the last."""
     for number in range(1, taps + 1):
         bridge.present()
         print(f"tap {number} of {taps}: card in", flush=True)

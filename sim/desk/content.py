@@ -1,6 +1,6 @@
-"""What a card holds, line by line, and what a tap changed of it: read from its memory, not from what anybody says.
+"""What a card holds, line by line, and what a tap changed of it, read from the card's own memory.
 
-`XX` stands for what nobody may see (D-05): the resident's pseudonym and all but the end of the UID.
+`XX` stands for what must not be shown (D-05): the resident's pseudonym and all but the end of the UID.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class ConsoleOptions:
 def operator_console(
     options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock, reader: str
 ) -> Iterator[Callable[[TapReport], None]]:
-    """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
+    """Serve the console if it is wanted, and say on stderr where; call what comes out with the report of every tap.
 
     Raises `PortInUse`, `StaffError`, or `TerminalError` for an address that is none of this machine's.
     """
@@ -72,7 +72,7 @@ def operator_console(
     with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
         print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
         if not console.staff.members():
-            print("nobody is on the staff list: see `terminal staff add`", file=sys.stderr, flush=True)
+            print("the staff list is empty: see `terminal staff add`", file=sys.stderr, flush=True)
         yield console.heard
 
 
@@ -107,7 +107,7 @@ class PassengerScreen:
 
     display: Display | None
 
-    def told(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+    def signal_with(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
         """For `Terminal.signal`: the display first, then `also`."""
         display = self.display
         if display is None:

@@ -81,7 +81,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        terminal = stack.enter_context(open_terminal(station, clock, passenger.told(audience.outcome)))
+        terminal = stack.enter_context(open_terminal(station, clock, passenger.signal_with(audience.outcome)))
         vitals = _vitals(config, terminal, cards.port.name)
         around = Running(
             terminal=terminal,

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def laboratory_keys() -> Path:
-    """The simulator's own key file: what software cards are personalised with unless told otherwise."""
+    """The simulator's own key file: what software cards are personalised with by default."""
     from sim.profile import LAB_KEYS
 
     return LAB_KEYS
 
 
 def laboratory_issuers(region: int) -> IssuerKeys:
-    """Whoever signed the grants on the simulator's cards."""
+    """The issuer of the credentials on the simulator's cards."""
     from sim.lab_issuer import lab_issuers
 
     return lab_issuers(region)

@@ -41,7 +41,7 @@ def ask(state: Path, request: Request[Given]) -> Given | None:
     """Have the running terminal in `state` do `request`; None when none takes requests there.
 
     Raises the `TerminalError` that stands against it, and `ControlError` when the terminal cannot be asked, nothing
-    having been done, or when its answer was lost and nobody knows whether it was done.
+    having been done, or when its answer was lost and it is not known whether it was done.
     """
     address = _address(state / CANTEEN_FOLDER / CONTROL_FILE)
     if address is None:

@@ -99,7 +99,7 @@ class SentRequest(msgspec.Struct, frozen=True):
 
 
 class _Refused(Exception):
-    """The client is not to be served; it is told why."""
+    """The client is refused; the answer says why."""
 
     def __init__(self, what: str, advice: str = "Nothing was done.") -> None:
         super().__init__(what)
@@ -226,7 +226,7 @@ class _RequestServer:
             return msgspec.msgpack.encode(execute(request, self._till))
         except TerminalError as error:
             return _encoded(error)
-        except Exception as error:  # noqa: BLE001 a mistake of ours must not end the windows; it is told on both sides
+        except Exception as error:  # noqa: BLE001 a defect must not end the windows; both sides report it
             self._fault(f"{type(request).__name__} failed: {_place(error)}")
             what = f"the terminal failed at this by a mistake of its own ({type(error).__name__})"
             return _encoded(ControlError(what, f"Its log says where. {where_to_look(request)}"))
@@ -314,8 +314,8 @@ class _Conversation(socketserver.BaseRequestHandler):
         nonce, address = secrets.token_bytes(NONCE_BYTES), self.server.address
         proof = address.proof(TERMINAL, hello.nonce, nonce)
         line.send(msgspec.msgpack.encode(Welcome(nonce, proof)))
-        told = line.receive(MAX_GREETING_BYTES, GREETING_S)
-        if not hmac.compare_digest(told, address.proof(COMMAND, hello.nonce, nonce)):
+        proof = line.receive(MAX_GREETING_BYTES, GREETING_S)
+        if not hmac.compare_digest(proof, address.proof(COMMAND, hello.nonce, nonce)):
             raise _Refused("this command does not know the running terminal's token")
 
 

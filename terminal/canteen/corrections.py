@@ -56,7 +56,7 @@ def annul(
 def mark_not_collected(
     counter: CanteenCounter, kind_id: str, operator: str, now: datetime
 ) -> list[NotCollected]:
-    """Mark today's orders of a meal that nobody fetched; its serving must be over (M-32).
+    """Mark today's orders of a meal that were not collected; its serving must be over (M-32).
 
     Raises `CanteenRefused`; marking twice marks nothing more.
     """
@@ -140,7 +140,7 @@ def lend_card(
     if card_ref in roster.pupils:
         raise CanteenRefused("this card is a pupil's own", "Lend one of the school's spare cards.")
     if counter.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
-        raise CanteenRefused("this card is lent to somebody else today", "Lend another one.")
+        raise CanteenRefused("this card is lent to another pupil today", "Lend another one.")
     record = CardLent(
         at_ms=unix_ms(now),
         card_ref=card_ref,

@@ -195,7 +195,7 @@ class CanteenCounter:
     def note_refusal(
         self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
     ) -> None:
-        """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
+        """Count a refusal by its reason (T-66). No money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
             return
         refused = IssueRefused(

@@ -33,7 +33,7 @@ class How(StrEnum):
 class Issued:
     """What came of one pupil of a list. `sequence` is the record's row, None when the journal took none.
 
-    `outcome` is what may be shown to anybody (M-38); `facts` are for the staff.
+    `outcome` is what bystanders may see (M-38); `facts` are for the staff.
     """
 
     pupil: bytes
@@ -58,7 +58,7 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
     """Issue a portion to each of `pupils`, each on his own account and with his own record (M-31).
 
     That one pupil is refused stops none of the others. Raises `CanteenRefused` when the list as such cannot be
-    served: an unknown meal, or nobody to confirm it (M-35).
+    served: an unknown meal, or no second person to confirm it (M-35).
     """
     if batch.how is How.FORGOTTEN_CARD:
         require(against_single_issue(batch.operator, batch.confirmed_by))

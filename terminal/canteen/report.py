@@ -5,7 +5,7 @@ stand against the records they were made from, row by row: what was served, annu
 all that was written down, to the kopeck (`Control`).
 
 Categories are those of the records: a ground that reveals health appears as its effect, the number of meals
-(D-03). Nobody is named; a pupil is a pseudonym.
+(D-03). There are no names; a pupil is a pseudonym.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ReportGroup:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A record somebody should look at, and why; `row` is (terminal, journal row)."""
+    """A record to be checked by staff, and why; `row` is (terminal, journal row)."""
 
     row: RowId
     pupil: str
@@ -78,8 +78,8 @@ class Control:
     @property
     def difference_minor(self) -> int:
         """What the report would have lost or invented."""
-        told = self.served_minor + self.buffet_minor + self.annulled_minor + self.duplicates_minor
-        return self.records_minor - told
+        accounted = self.served_minor + self.buffet_minor + self.annulled_minor + self.duplicates_minor
+        return self.records_minor - accounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class _DayRecords:
 
 
 def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now: datetime) -> DayReport:
-    """Return the report of `school` for the service day `day`; without `known` nobody counts as entitled but not
+    """Return the report of `school` for the service day `day`; without `known` no pupil counts as entitled but not
     served.
     """
     rows = _DayRecords.of(ledger, school, day.isoformat())
@@ -191,7 +191,7 @@ def _sum(rows: Iterable[Meal | LedgerSale]) -> int:
 
 
 def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
-    """By pupil and kind: class and category of everybody the roster entitles on `day`."""
+    """By pupil and kind: class and category of all whom the roster entitles on `day`."""
     rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     if known is None:
         return rights

@@ -224,7 +224,7 @@ class _Asked(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class IssueMeals(_Asked, frozen=True):
-    """A portion to each of `pupils` and, with `class_id`, to everybody of the class but `absent` (M-30, M-31)."""
+    """A portion to each of `pupils` and, with `class_id`, to all of the class but `absent` (M-30, M-31)."""
 
     gives: ClassVar[type[TillAnswer]] = MealsIssued
     operator: str
@@ -294,7 +294,7 @@ class CorrectAttendance(_Asked, frozen=True):
 
 
 class MarkNotCollected(_Asked, frozen=True):
-    """Mark today's orders of a meal that nobody fetched (M-32)."""
+    """Mark today's orders of a meal that were not collected (M-32)."""
 
     gives: ClassVar[type[TillAnswer]] = Recorded
     kind: str

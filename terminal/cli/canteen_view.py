@@ -142,8 +142,8 @@ def show_sale(sold: SaleDone, json: bool) -> None:
         )
         return
     rule, effect = sold.reasons[-1]
-    told = roubles(sold.sold_minor) if sold.accepted else f"{rule}: {effect}"
-    print(f"{sold.message}  {told}  {' '.join(sold.forbidden)}".rstrip())
+    result = roubles(sold.sold_minor) if sold.accepted else f"{rule}: {effect}"
+    print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
 
 
 def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:

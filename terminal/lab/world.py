@@ -1,5 +1,5 @@
 """The world of every laboratory run: a region with its keys, terminals composed as in service, residents' cards, and
-what the issuing point tells the collector of them. Demo, desk and stress runs add what is their own.
+what the issuing point gives the collector. Demo, desk and stress runs add what is their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class World:
     deny_list: Path
 
     def station(self, number: int, profile: str, state: Path | None = None) -> Station:
-        """Where a terminal of this world lives: in a folder of its number unless told otherwise."""
+        """Where a terminal of this world lives: in a folder of its number by default."""
         where = self.folder / str(number) if state is None else state
         return Station(number, profile, where, self.region, deny_list=self.deny_list)
 

@@ -7,7 +7,7 @@ call is overdue is out of order (`ReaderGone`) until that call comes back and it
 
 A PC/SC call has no time-out: when a card or a driver is silent, SCardTransmit stays where it is until the driver
 answers or the service ends, and nothing can take the call back. So exactly one thread per reader makes such calls,
-one after the other, and whoever waits for one has a deadline. A call that was given up keeps that one thread busy
+one after the other, and every waiting caller has a deadline. A call that was given up keeps that one thread busy
 until it returns; no other thread ever takes its place, so a thousand silent cards cost one thread.
 
 The price is one hop to the thread and back: 12 microseconds, on exchanges of 40 through pcscd and of many thousand
@@ -286,7 +286,7 @@ class PcscCall(Generic[T]):
         """Do the work; on the thread only."""
         try:
             self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 whoever waits for the result raises it
+        except BaseException as error:  # noqa: BLE001 raised again where the result is awaited
             self._error = error
         finally:
             self._finished.release()

@@ -30,7 +30,7 @@ class PresenceState(Enum):
     """Where the loop stands."""
 
     STOPPED = "not running"
-    WAIT_FOR_CARD = "the reader is ready, nobody is there"
+    WAIT_FOR_CARD = "the reader is ready, no card is there"
     PROCESSING = "a card is being served"
     WAIT_FOR_REMOVAL = "the card was served and still lies there"
     OUT_OF_ORDER = "reader or service failed; trying again after a pause"

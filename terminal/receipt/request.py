@@ -49,7 +49,7 @@ class Issue(StrEnum):
 
     PRINTED = "printed"
     RECORDED = "recorded"
-    """The registered ride is the ticket: nobody prints in a doorway."""
+    """The registered ride is the ticket; nothing is printed at the door."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ FUNDED_BY: Final = "M-01"
 """The rule whose steps name each funder with his sum."""
 
 
-def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
+def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:
     """The tap in lines: where and when, each step of the trail, and what the passenger was told."""
     outcome, left_minor = played.decision.outcome, balance_minor(played)
     yield f"{played.tap}{_turn(played)}. {place(played, policy)}"

@@ -5,7 +5,7 @@
     port = WatchedReader(port, display)                       # card seen, removed, reader out of order
     routes = display_routes(display, DisplaySettings("ru"))   # "/" and "/events"; mountable under any prefix
 
-What is shown is the message and the values it names, nothing else of the tap: no balance, no category, nobody's name
+What is shown is the message and the values it names, nothing else of the tap: no balance, no category, no name
 (D-08). At a canteen's counter, where classmates look on, messages about money or health become *please ask* (M-38).
 
 `WatchedReader` lets the display see the reader, too: card there, card gone, out of order, works again.
@@ -47,7 +47,7 @@ REPLAY: Final = 3
 """A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
 
 ASK: Final = N_("Please ask at the counter")
-"""Instead of a message that tells bystanders about a pupil's money or health, and always in the same colour."""
+"""In place of a message that would show bystanders a pupil's money or health, and always in the same colour."""
 
 ASKS: Final = Colour.YELLOW
 
@@ -84,7 +84,7 @@ class Shown:
 
 
 class Display:
-    """What the terminal tells its display. Every method returns at once, on any thread."""
+    """What the terminal sends to its display. Every method returns at once, on any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self.feed: Final[EventFeed[Shown]] = EventFeed(KEEP)
@@ -131,7 +131,7 @@ class Display:
         return 0 if now < self._serving_until_s else int((now - self._heard_s) * 1000)
 
     def age_ms(self, shown: Shown) -> int:
-        """How long ago it was told."""
+        """How long ago it was shown."""
         return int((self._clock.monotonic() - shown.at_s) * 1000)
 
     def _tell(self, state: DisplayState, outcome: Outcome | None = None) -> None:
@@ -191,11 +191,11 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
-    told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    shown_values: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
     if shown.state is DisplayState.FAULT:
-        return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
+        return shown_values | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
-        return told
+        return shown_values
     message = shown.outcome.message
     asks = settings.discreet and message in DISCREET
     lines = [
@@ -204,7 +204,7 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
         if language
     ]
     shade = ASKS if asks else colour(message)
-    return told | {
+    return shown_values | {
         "colour": shade,
         "lines": lines,
         "sound": SOUNDS[shade]._asdict(),
@@ -217,7 +217,7 @@ def _line(outcome: Outcome, language: str) -> str:
 
 
 class WatchedReader:
-    """`port`, told of to `display`. It changes nothing of what the presence loop gets to hear."""
+    """`port`, watched for `display`. The presence loop sees no difference."""
 
     def __init__(self, port: ReaderPort, display: Display) -> None:
         self._port = port

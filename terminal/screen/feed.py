@@ -1,7 +1,7 @@
 """Events on their way from the terminal to any number of pages. Publishing never waits.
 
-    feed = Feed[TapReport](keep=200)
-    feed.publish(report)                  # any thread: a few microseconds, whoever listens or does not
+    feed = EventFeed[TapReport](keep=200)
+    feed.publish(report)                  # any thread: a few microseconds, with or without subscribers
     feed.recent()                         # what is still kept, oldest first
     async for entry in feed.subscribe():  # on an event loop: the newest entry, then everything new
         entry.number, entry.value
@@ -39,14 +39,14 @@ class EventFeed(Generic[T]):
 
     def __init__(self, keep: int = KEEP) -> None:
         self.epoch: Final = secrets.token_hex(4)
-        """Tells this feed from that of an earlier run of the terminal, whose numbers mean something else."""
+        """Distinguishes this feed from that of an earlier run of the terminal, whose numbers mean something else."""
         self._kept: deque[Numbered[T]] = deque(maxlen=keep)
         self._newest = 0
         self._lock = Lock()
         self._listeners: set[Subscriber[T]] = set()
 
     def publish(self, value: T) -> int:
-        """Keep `value` and wake who waits for it; returns its number. Waits for nobody."""
+        """Keep `value` and wake who waits for it; returns its number. Never waits."""
         with self._lock:
             self._newest += 1
             self._kept.append(Numbered(self._newest, value))
@@ -120,7 +120,7 @@ class Subscriber(Generic[T]):
     def wake(self) -> None:
         try:
             self.loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # the loop was closed: its server has stopped and nobody listens any more
+        except RuntimeError:  # the loop was closed: its server has stopped and has no subscribers
             self.seen = self.feed.newest
 
     async def entries(self, timeout_s: float | None = None) -> list[Numbered[T]]:

@@ -9,7 +9,7 @@
     stream.addEventListener("gap", () => location.reload());    // the page was too slow and missed some
 
 `static/live.js` has this in a function, with the two seconds after which a terminal counts as silent.
-A page that comes back tells its last event id and gets what it missed. One that comes for the first time gets the
+A page that comes back sends its last event id and gets what it missed. One that comes for the first time gets the
 newest value (or the newest few), or with `?after=POSITION` (`feed.position` when it was rendered) everything since.
 """
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from sim.card.virtual import VirtualCard
 from sim.faults import tear_after
-from terminal.canteen.canteen import CanteenCounter
 from terminal.canteen.closing import close_day, report_of
 from terminal.canteen.corrections import annul, lend_card
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
 from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.canteen.report import DayReport

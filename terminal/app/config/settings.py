@@ -120,7 +120,7 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom not to take, and whose grants to believe."""
+    """Which cards to refuse, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,

@@ -147,7 +147,7 @@ def _totals(result: DemoResult) -> Table:
         "  durable flushes": result.flushes,
         "records sent and acknowledged (signed)": result.synced,
         "records at the collector": total["records"],
-        "  taps whose end nobody heard": total["unresolved_settled"] + total["unresolved_open"],
+        "  taps whose end was not known": total["unresolved_settled"] + total["unresolved_open"],
         "  of these settled": total["unresolved_settled"],
         "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
         "  alarms": len(result.collector["alarms"]),

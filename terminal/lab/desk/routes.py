@@ -1,7 +1,8 @@
 """The desk's addresses: pages, what they ask for, and every button as one POST.
 
-The desk does whatever it is told, so it listens to its own page only: besides the loopback host that every screen asks
-for, a request that changes something must be JSON and must not come from another page (`Origin`, `Sec-Fetch-Site`).
+The desk carries out every request, so it takes them from its own page only: besides the loopback host that
+every screen asks for, a request that changes something must be JSON and must not come from another page
+(`Origin`, `Sec-Fetch-Site`).
 """
 
 from __future__ import annotations
@@ -266,7 +267,7 @@ class DeskRoutes:
 
 
 def _foreign(request: Request) -> bool:
-    """Whether a page of somebody else may have sent this."""
+    """Whether another site's page may have sent this."""
     origin = request.headers.get("origin")
     own = f"{request.url.scheme}://{request.headers.get('host', '')}"
     from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
@@ -284,7 +285,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _with_problem_response(handler: Handler) -> Handler:
-    """What cannot be done is told in a sentence with advice, as JSON."""
+    """Errors become a JSON answer: what went wrong, and advice."""
 
     async def answer(request: Request) -> Response:
         try:

@@ -1,7 +1,7 @@
 """The desk at work: every button of the page is one method here, and every page looks at the same desk.
 
-Methods may be called from any thread; one at a time runs. What changed is told once by `changed`, which must not
-block; whoever wants to know more asks.
+Methods may be called from any thread; one at a time runs. `changed` is called once for each change and must not
+block; details are read by the other methods.
 
 `arrange` gives it something to show: some taps, one of them torn and settled, some rows on their way.
 """
@@ -26,7 +26,7 @@ from terminal.lab.desk.wire import DeskUplink
 from terminal.trip.shifts import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
-"""A session holds all its taps in memory; whoever wants more starts a new one."""
+"""A session holds all its taps in memory; for more, start a new one."""
 LONGEST_STEP: Final = timedelta(days=400)
 
 
@@ -47,7 +47,7 @@ class DeskSession:
     number: int = 0
     """Which session of this desk it is; counted from 1."""
     epoch: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Tells this desk from one that ran before it at the same address."""
+    """Distinguishes this desk from one that ran before it at the same address."""
     document: int = 0
     """How many times the region document was replaced in this session."""
     document_problem: tuple[str, str] | None = None
@@ -79,7 +79,7 @@ class DeskSession:
 
     @property
     def lock(self) -> threading.RLock:
-        """Held by whoever reads several things that must fit together."""
+        """Held to read several things that must fit together."""
         return self._lock
 
     def reset(self, region: str | None = None) -> None:
@@ -87,7 +87,7 @@ class DeskSession:
         with self._lock:
             wanted = self.region if region is None else self._known(region)
             folder = self._next_folder()
-            town = open_desk_town(folder, wanted, self.seed, self._told)
+            town = open_desk_town(folder, wanted, self.seed, self._shown)
             self._leave()
             self._town, self.region = town, wanted
             self.number += 1
@@ -199,7 +199,7 @@ class DeskSession:
     def _changed(self) -> None:
         self.changed()
 
-    def _told(self, place: str, outcome: object) -> None:
+    def _shown(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
 
     def _place(self, key: str) -> DeskPlace:

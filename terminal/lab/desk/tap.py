@@ -22,7 +22,7 @@ from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
 PAUSE_S: Final = 1.0
-"""What passes between two taps at the least: somebody has to bring the next card."""
+"""What passes between two taps at the least: the next card has to be brought."""
 NEW_ROWS: Final = 50
 
 
@@ -61,9 +61,9 @@ class FinishedTap:
 
 @dataclass(slots=True)
 class OutcomeRecorder:
-    """What was told at one place during a tap."""
+    """The outcomes shown at one place during a tap."""
 
-    told: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def take(

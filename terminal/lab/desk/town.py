@@ -49,7 +49,7 @@ PLACES: Final = (
 )
 
 Signal = Callable[[str, Outcome], None]
-"""What the passenger at a place is told."""
+"""What the passenger at a place is shown."""
 
 
 def region_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the desk's pages are told, as JSON values: the whole desk, one tap, a stretch of the trace."""
+"""What the desk's pages get, as JSON values: the whole desk, one tap, a stretch of the trace."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class DeskUplink:
         self._quiet = threading.Condition()
         self._stop = threading.Event()
         self.lock = threading.Lock()
-        """Held while journals are being uploaded; whoever closes journals takes it first."""
+        """Held while journals are being uploaded; take it before closing journals."""
         for place in PLACES:
             enrol(town.state_of(place), place.number, self._folder)
         self._registry: Path = town.card_registry()

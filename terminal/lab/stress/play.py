@@ -103,7 +103,7 @@ class Playing:
         self.town.count.granted += granted
         if report is not None and report.end in (End.COMMITTED, End.RECOVERED):
             assert report.sequence is not None
-            self.town.count.told.add((post.number, report.sequence))
+            self.town.count.let_in.add((post.number, report.sequence))
         rider.unseen += 1
         if step.fault or attempt.events or died or rider.unseen >= LOOK_EVERY or not granted:
             self._look(rider, attempt, step, charged_before=granted and not step.fault)

@@ -87,7 +87,7 @@ class Rounds:
         ]
         self.day_s = 0.0
         self.found = Findings()
-        self.told: set[tuple[int, int]] = set()
+        self.let_in: set[tuple[int, int]] = set()
         self.written, self.heard = 0, False
 
     def terminal_round(self) -> None:
@@ -131,12 +131,12 @@ class Rounds:
         self.written = rider.look()
 
     def _done(self, said: dict[str, Any] | None) -> None:
-        assert said is not None, "nobody else ends this process"
+        assert said is not None, "only this process ends the child"
         done = said["done"]
         self.heard = done["accepted"]
         self.found.granted += done["accepted"]
         if done["end"] in ("committed", "recovered"):
-            self.told.add((NUMBER, done["sequence"]))
+            self.let_in.add((NUMBER, done["sequence"]))
 
     def collector_rounds(self, times: int) -> None:
         """Send the journal to a collector that is killed again and again while it takes it."""
@@ -171,7 +171,7 @@ class Rounds:
         found, on_cards = self.found, {tap for rider in self.riders for tap in rider.events}
         found.records, found.rides = len(held), len(on_cards)
         found.lost += sum(not isinstance(held.get(tap), Intent) for tap in on_cards)
-        found.lost += len(self.told - on_cards)
+        found.lost += len(self.let_in - on_cards)
         spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in self.riders)
         found.charged_minor = books.total.charged_minor
         found.money_mismatch_minor = abs(spent_minor - books.total.charged_minor)

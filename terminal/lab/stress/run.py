@@ -30,7 +30,7 @@ from terminal.media.resident.machine import IllegalStep
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
 TOWN_TAPS: Final = 4_000
 SHRINK_S: Final = 60.0
-TOLD_EVERY: Final = 100
+REPORT_EVERY: Final = 100
 PUPILS_SHARE: Final = 5
 
 Progress = Callable[[int, int], None]
@@ -119,13 +119,13 @@ def play_town(
     digest: bool = False,
 ) -> Findings:
     """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too."""
-    told = Storm()
+    reported = Storm()
 
     def on_step(count: Storm) -> None:
-        if count.taps - told.taps >= TOLD_EVERY:
+        if count.taps - reported.taps >= REPORT_EVERY:
             faults = count.faults.total()
-            progress(count.taps - told.taps, faults - told.restarts)
-            told.taps, told.restarts = count.taps, faults
+            progress(count.taps - reported.taps, faults - reported.restarts)
+            reported.taps, reported.restarts = count.taps, faults
 
     with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
         try:
@@ -137,10 +137,12 @@ def play_town(
                 found = check(opened)
                 if listener:
                     found.digests.append((town.seed, digest_of(opened, listener)))
-                progress(found.taps - told.taps, found.faults_injected.total() - told.restarts)
+                progress(found.taps - reported.taps, found.faults_injected.total() - reported.restarts)
                 return found
         except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
-            return Findings(taps=told.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"])
+            return Findings(
+                taps=reported.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"]
+            )
 
 
 def storm_folder() -> Path | None:

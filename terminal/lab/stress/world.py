@@ -91,7 +91,7 @@ class Storm:
     granted: int = 0
     restarts: int = 0
     charged_twice: list[str] = field(default_factory=list)
-    told: set[tuple[int, int]] = field(default_factory=set)
+    let_in: set[tuple[int, int]] = field(default_factory=set)
     """Taps that were answered "go" with something written, by terminal and sequence."""
     faults: Counter[str] = field(default_factory=Counter)
 

@@ -24,7 +24,7 @@ from terminal.policy.policy import Policy
 from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
 from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
-from terminal.screen.console.pins import NOBODYS, pin_fits
+from terminal.screen.console.pins import NO_MEMBERS_PIN, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.routes import load_routes
 from terminal.screen.console.sessions import OperatorSession, Sessions, proof_of
@@ -128,7 +128,7 @@ class Console:
             count = self._count = ShiftCount(shift.shift)
         return count
 
-    # what the terminal's loop tells
+    # what the terminal's loop reports
 
     def heard(self, report: TapReport) -> None:
         """A tap has ended; any thread, returns at once."""
@@ -165,7 +165,7 @@ class Console:
     def _holder(self, resident: bytes) -> Member | None:
         try:
             return self.staff.by_card(card_reference(self.terminal.keys, resident))
-        except StaffError:  # told on every page; a passenger is not to suffer from it
+        except StaffError:  # shown on every page; passengers are served all the same
             return None
 
     @property
@@ -177,7 +177,7 @@ class Console:
         return self.staff.get(ref) if self.clock.monotonic() < until else None
 
     def forget_card(self) -> None:
-        """Whoever was about to type his PIN does not want to any more."""
+        """The sign-in that the presented card began is given up."""
         self._presented = None
 
     # signing in
@@ -195,7 +195,7 @@ class Console:
             how = "card" if presented else "typed"
             key = f"{how}:{member.ref if member else '?'}"
             self._try(key, pin, member)
-            assert member is not None, "nobody's PIN never fits"
+            assert member is not None, "a PIN without a member never fits"
             token = self.sessions.begin(member, how, self.now_ms())
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
             self.attempts.right(key)
@@ -210,7 +210,7 @@ class Console:
         with self._checking:
             member = self.staff.get(ref)
             if ref == who.ref:
-                raise Refused(N_("The second person has to be somebody else."))
+                raise Refused(N_("The second person has to be another member of staff."))
             fit = member if member is not None and member.role in roles else None
             self._try(f"second:{member.ref if member else '?'}", pin, fit)
             self.attempts.right(f"second:{ref}")
@@ -221,7 +221,7 @@ class Console:
         if wait_s:
             raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
-        hashed = member.pin if member and member.pin else NOBODYS
+        hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
         if pin_fits(pin, hashed, self.terminal.keys):
             return
         if wait_after(count) >= LOCKED_FROM_S:

@@ -31,7 +31,7 @@ RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 
 
 def inspection_page(visit: Visit) -> View:
-    """Start, or the last card and those before it. Nothing tells whose they were."""
+    """Start, or the last card and those before it. Nothing shows whose they were."""
     console = visit.console
     inspecting = console.terminal.inspecting
     shift = console.terminal.journal.open_shift

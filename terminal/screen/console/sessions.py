@@ -1,7 +1,7 @@
-"""Who is signed in at the console. Kept in a file, so that a restart of the terminal signs nobody out in mid-action.
+"""Who is signed in at the console. Kept in a file, so that a restart of the terminal ends no session.
 
 The browser holds a random token in a cookie that scripts cannot read and other sites do not send; the file holds its
-hash. A session ends when nobody used it for a while, after a working day at the latest, and when the member of staff
+hash. A session ends when it was not used for a while, after a working day at the latest, and when the member of staff
 leaves the list or gets another PIN or role.
 """
 
@@ -27,7 +27,7 @@ NOTE_EVERY_MS: Final = 60_000
 
 
 class OperatorSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator at one browser. `proof` tells whether his entry in the staff list is still the same."""
+    """One operator at one browser. `proof` shows whether the entry in the staff list is still the same."""
 
     ref: str
     role: Role
@@ -46,7 +46,7 @@ class Sessions:
         self._idle_ms, self._longest_ms = idle_ms, longest_ms
         try:
             self._open = msgspec.json.decode(self._path.read_bytes(), type=dict[str, OperatorSession])
-        except (OSError, msgspec.DecodeError):  # nobody is signed in: the safe side
+        except (OSError, msgspec.DecodeError):  # no session is open: the safe side
             self._open = {}
 
     def begin(self, member: Member, how: str, now_ms: int) -> str:

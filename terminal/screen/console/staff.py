@@ -22,7 +22,7 @@ from terminal.screen.console.roles import Role
 STAFF_FILE: Final = "staff.json"
 REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}$"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
-"""A staff number: with at least one digit, so that nobody writes a name."""
+"""A staff number: with at least one digit, so that it is no name."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class StaffList:
         self._members: dict[str, Member] = {}
 
     def members(self) -> tuple[Member, ...]:
-        """Everybody, by reference; raises `StaffError` when the file is not understood."""
+        """All members, by reference; raises `StaffError` when the file is not understood."""
         self._refresh()
         return tuple(self._members[ref] for ref in sorted(self._members))
 

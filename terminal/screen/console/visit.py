@@ -57,7 +57,7 @@ class FormFields:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who is signed in. `query` is what stands in the address."""
+    """One request of a signed-in member of staff. `query` is what stands in the address."""
 
     console: Console
     who: OperatorSession
@@ -101,7 +101,7 @@ class Action:
 
     `do` runs under the terminal's lock: short, and everything it is to be remembered by is appended to the journal
     in there. It is not called when the action has rows already, unless it `resumes`: then it is given them and does
-    the rest (several rows, one for each pupil). `told` runs after it, every time the form arrives, outside the lock:
+    the rest (several rows, one for each pupil). `result` runs after it, every time the form arrives, outside the lock:
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
@@ -110,7 +110,7 @@ class Action:
     path: str
     roles: frozenset[Role]
     do: Deed
-    told: Answer
+    result: Answer
     resumes: bool = False
     first: Check | None = None
 

@@ -1,8 +1,8 @@
 """The console's web application: from requests to pages and actions, and every check in between.
 
 In this order, for an action: the host is this machine (`SecureHeaders`); the form came from this console (`Origin`,
-and a token bound to the browser's cookie); somebody is signed in; his role may; the action's id was made for him and
-for this. Then it is done, once.
+and a token bound to the browser's cookie); a member of staff is signed in; the role may; the action's id was
+made for this member and this action. Then it is done, once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HERE: Final = Path(__file__).parent
 MAX_BODY_BYTES: Final = 256 * 1024
 FORM: Final = "application/x-www-form-urlencoded"
 LOOKING_ON: Final = "x-looking-on"
-"""A page that refreshes itself says so: looking on keeps nobody signed in."""
+"""A page that refreshes itself says so: looking on keeps no session open."""
 LOOK: Final = "console_look"
 """The cookie for language and theme: "ru.night"."""
 YEAR_S: Final = 365 * 24 * 3600
@@ -155,7 +155,7 @@ class Web:
                 with self._console.lock, acting(name):
                     action.do(visit, form, written)
                 written = actions.written(name)
-            address = action.told(visit, form, written)
+            address = action.result(visit, form, written)
         self._console.changed()
         return RedirectResponse(address, 303)
 

@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from terminal.canteen.buffet import Sold, sell
-from terminal.canteen.canteen import CanteenCounter
 from terminal.canteen.closing import report_of
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import (
     MealOrder,
     PriceListDocument,

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from terminal.canteen.canteen import CanteenCounter
 from terminal.canteen.closing import report_of
 from terminal.canteen.corrections import annul
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog

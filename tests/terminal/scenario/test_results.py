@@ -11,7 +11,7 @@ from terminal.policy.policy import Policy
 from terminal.scenario.impact import document_changes, impacts
 from terminal.scenario.load import SCENARIOS, load_scenarios, parse_scenarios, supplied_scenarios
 from terminal.scenario.result import run, run_sales
-from terminal.scenario.words import told
+from terminal.scenario.words import tap_lines
 from tests.terminal.scenario.story import (
     DEMO,
     HEADER,
@@ -129,7 +129,7 @@ def test_whom_a_new_document_touches_is_told_with_the_sums() -> None:
 )
 def test_a_decision_is_told_step_by_step(language: str, rule: str, end: str) -> None:
     (tap,) = played(expecting(), card=STUDENT)
-    lines = list(told(tap, DEMO, language))
+    lines = list(tap_lines(tap, DEMO, language))
     assert lines[0].startswith("1. 2026-09-15 08:00:00 bus 1/0")
     assert lines[1].strip().startswith(f"1) {rule}")
     assert len(lines) == 2 + len(tap.decision.facts)

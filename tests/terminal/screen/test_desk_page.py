@@ -99,7 +99,7 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
     desk.get_by_label("The next tap", exact=True).select_option("commit_after")
     tap(desk, "adult_purse", "front")
     expect(message(desk)).to_have_text("Tap again")
-    expect(desk.locator(".facts")).to_contain_text("nobody knows yet")
+    expect(desk.locator(".facts")).to_contain_text("not known yet")
     tap(desk, "adult_purse", "front")
     shown(desk, 3)
     expect(desk.locator(".facts")).to_contain_text("settled later")

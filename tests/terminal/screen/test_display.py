@@ -97,7 +97,7 @@ def test_at_a_counter_money_and_health_are_nobody_else_s_business(display: Displ
 )
 def test_a_running_canteen_is_discreet(profile: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with passenger_display(True, 0, ("ru", ""), profile, SystemClock()) as passenger:
-        passenger.told(lambda _outcome: None)(outcome(Message.NO_FUNDS))
+        passenger.signal_with(lambda _outcome: None)(outcome(Message.NO_FUNDS))
         address = capsys.readouterr().err.removeprefix("passenger display: ").strip()
         with httpx.stream("GET", f"{address}events") as stream:
             assert any(line in told for told in stream.iter_lines() if told.startswith("data: {"))

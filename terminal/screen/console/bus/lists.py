@@ -68,8 +68,8 @@ def by_reason(counts: Mapping[str, int], language: str) -> list[dict[str, Any]]:
 
 
 def _mark(name: str) -> dict[str, str]:
-    told = colour(name) if known(name) else Colour.YELLOW
-    return {"colour": told, "mark": MARKS[told]}
+    shade = colour(name) if known(name) else Colour.YELLOW
+    return {"colour": shade, "mark": MARKS[shade]}
 
 
 def report_page(visit: Visit) -> View:

@@ -80,11 +80,11 @@ def stops_of(route: NamedRoute | None, direction: int) -> tuple[RouteStop, ...]:
 
 
 def place_named(console: Console, trip: Trip, route: NamedRoute | None) -> dict[str, Any]:
-    """The place told by hand, for people: name of the stop, name of the zone, kilometres."""
+    """The place set by hand, for people: name of the stop, name of the zone, kilometres."""
     stop = next((one.name for one in (route.stops if route else ()) if one.number == trip.place.stop), "")
     zone = places_asked(console.policy).zones.get(trip.place.zone, "")
     return {
-        "told": trip.place.by_hand,
+        "by_hand": trip.place.by_hand,
         "stop": stop or (str(trip.place.stop) if trip.place.stop else ""),
         "zone": zone or (str(trip.place.zone) if trip.place.zone else ""),
         "km": None if trip.place.mark_m is None else trip.place.mark_m / 1000,
@@ -114,7 +114,7 @@ def do_turn(visit: Visit, form: FormFields, _written: Written) -> None:
 
 
 def do_place(visit: Visit, form: FormFields, _written: Written) -> None:
-    """T-61: the place is told by hand, or no longer."""
+    """T-61: the place is set by hand, or no longer."""
     console = visit.console
     journal, trip = _of_open_shift(visit), trip_now(console)
     stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)

@@ -38,21 +38,21 @@ from terminal.screen.console.canteen.pages import (
     AFTERWARDS,
     AT,
     ATTENDANCE,
+    CANTEEN_STAFF,
     CASHIER,
-    EVERYBODY,
     GROUP,
     REPORT,
     CanteenPages,
     pupil_of,
 )
-from terminal.screen.console.canteen.school_class import WAYS, IssueResult, ticked_of, told
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, results_of, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
 from terminal.texts import N_
 from terminal.trip.shifts import close_shift, open_shift
 
-NOBODY_TICKED: Final = N_("Nobody is ticked.")
+NONE_TICKED: Final = N_("No pupil is ticked.")
 EMPTY_BASKET: Final = N_("The basket is empty.")
 NO_MEAL: Final = N_("Choose the meal first.")
 KEEP_RESULTS: Final = 32
@@ -72,7 +72,7 @@ class CanteenActions:
             Action(f"{AT}/annul", CASHIER, _annul, _annulled),
             Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked),
             Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
-            Action(f"{AT}/single", CASHIER, self._single, _single_told, first=second_person),
+            Action(f"{AT}/single", CASHIER, self._single, _single_result, first=second_person),
             Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
             Action(f"{AT}/shift-open", CASHIER, _open_shift, _to_shift),
             Action(f"{AT}/shift-close", CASHIER, _close_shift, _to_shift),
@@ -90,11 +90,11 @@ class CanteenActions:
         done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
         refs = ticked_of(counter, form.text("class"), frozenset(form.all("ref")))
         if not refs:
-            raise Refused(NOBODY_TICKED)
+            raise Refused(NONE_TICKED)
         batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
         with refusing():
             issued = issue(counter, [ref for ref in refs if ref not in done], batch)
-        self._remember(form.text("action"), told(counter, issued))
+        self._remember(form.text("action"), results_of(counter, issued))
 
     def _single(self, visit: Visit, form: FormFields, _written: Written) -> None:
         counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
@@ -103,7 +103,7 @@ class CanteenActions:
         now = visit.console.clock.now()
         batch = ServingList(_kind(counter, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
         with refusing():
-            self._remember(form.text("action"), told(counter, issue(counter, [one.pupil], batch)))
+            self._remember(form.text("action"), results_of(counter, issue(counter, [one.pupil], batch)))
 
     def _remember(self, action: str, results: tuple[IssueResult, ...]) -> None:
         self._results[action] = (*self._results.pop(action, ()), *results)
@@ -119,8 +119,8 @@ def counter_of(visit: Visit) -> CanteenCounter:
 
 
 def second_person(visit: Visit, form: FormFields) -> None:
-    """M-35: somebody else of the staff confirms, with number and PIN. Raises `Refused`."""
-    visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), EVERYBODY)
+    """M-35: another member of staff confirms, with number and PIN. Raises `Refused`."""
+    visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), CANTEEN_STAFF)
 
 
 @contextmanager
@@ -165,8 +165,8 @@ def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
         raise Refused(WHYS["selling_stopped"])
     reason = why_compact(record.reasons)
     words = Words(visit.language)
-    told_why = {"message": words.message(Message(record.message)), "why": words.why(reason)}
-    raise Refused(N_("Not sold: {message}. {why}"), told_why)
+    details = {"message": words.message(Message(record.message)), "why": words.why(reason)}
+    raise Refused(N_("Not sold: {message}. {why}"), details)
 
 
 def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
@@ -192,7 +192,7 @@ def _marked(_visit: Visit, _form: FormFields, written: Written) -> str:
 
 
 def _correct(visit: Visit, form: FormFields, written: Written) -> None:
-    """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
+    """Finishes what was cut off, unless the attendance was corrected since: then this form is old."""
     counter, class_id = counter_of(visit), form.text("class")
     if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
         return
@@ -215,7 +215,7 @@ def _corrected(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/attendance"
 
 
-def _single_told(_visit: Visit, form: FormFields, _written: Written) -> str:
+def _single_result(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/class-done?{urlencode({'one': form.text('ref'), 'action': form.text('action')})}"
 
 
@@ -234,8 +234,8 @@ def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
 
 LENDING: Final = {
     "this card is a pupil's own": N_("This card is a pupil's own. Lend one of the school's spare cards."),
-    "this card is lent to somebody else today": N_(
-        "This card is lent to somebody else today. Take another one."
+    "this card is lent to another pupil today": N_(
+        "This card is lent to another pupil today. Take another one."
     ),
 }
 

@@ -45,7 +45,7 @@ class Ware:
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """The buffet for one pupil, or the shelf alone while nobody is chosen.
+    """The buffet for one pupil, or the shelf alone while no pupil is chosen.
 
     `refusal` says beforehand why this basket would not be sold. `left_minor` is how much can be spent today:
     account and limits together; None where there is no account.

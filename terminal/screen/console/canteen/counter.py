@@ -30,7 +30,7 @@ class AtCounter:
     """One tap: who stands there and what to hand out. `without` are the foods the parents excluded.
 
     `person` is None for a card no roster lists; `card` is then its reference, to lend it (M-35). `portions` of
-    `meal` are handed out, 0 for a refusal; `message` is what everybody sees. `why` says what the message leaves open.
+    `meal` are handed out, 0 for a refusal; `message` is what bystanders see. `why` says what the message leaves open.
     """
 
     at: str
@@ -83,7 +83,7 @@ WHY: Final = {
     ("O-06", "nothing is sold while the journal takes no records"): "selling_stopped",
     ("T-60", "no sale before a shift is open"): "no_shift",
 }
-"""By rule and effect: which line of the catalogue tells the staff what the passenger's message leaves open."""
+"""By rule and effect: which line of the catalogue says to the staff what the passenger's message leaves open."""
 
 
 def why(facts: Iterable[Reason]) -> str:
@@ -122,7 +122,7 @@ class MealNow:
 
     @property
     def expected(self) -> int:
-        """Everybody who was and will be served, as far as the roster knows."""
+        """All who were and will be served, as far as the roster knows."""
         return self.served + self.left
 
 

@@ -2,7 +2,7 @@
 
 cashier        serving, class, buffet, single pupils, putting right, report
 teacher        class and its attendance
-meal officer   attendance, orders nobody fetched, report
+meal officer   attendance, orders not collected, report
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ GROUP: Final = frozenset({Role.CASHIER, Role.TEACHER})
 ATTENDANCE: Final = frozenset({Role.TEACHER, Role.MEAL_OFFICER})
 AFTERWARDS: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
 REPORT: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
-EVERYBODY: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
+CANTEEN_STAFF: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
 
 
 @dataclass(frozen=True, slots=True)
 class May:
-    """What the pages offer whoever looks at them; the actions check for themselves."""
+    """What the pages offer to a role; the actions check for themselves."""
 
     group: bool
     single: bool

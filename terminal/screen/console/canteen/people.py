@@ -32,7 +32,7 @@ def person(counter: CanteenCounter, ref: bytes) -> Person | None:
 
 
 def classmates(counter: CanteenCounter, class_id: str) -> tuple[Person, ...]:
-    """Everybody of a class by name; empty for one the roster does not have."""
+    """All pupils of a class by name; empty for one the roster does not have."""
     if counter.roster is None:
         return ()
     refs = counter.roster.classes.get(class_id, ())

@@ -1,6 +1,6 @@
 """The day report as a page and as a sheet of paper: the same numbers as `terminal canteen report` (M-40).
 
-Nobody is named (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
+There are no names (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
 
 Beside it, what was done lately and may still be put right (M-32, M-34), for all pupils or for one.
 """
@@ -26,7 +26,7 @@ MEALS_ONLY: Final = "meals_"
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be told (D-03)."""
+    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be shown (D-03)."""
 
     name: str
     meals: int = 0
@@ -126,7 +126,7 @@ def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -
 class DoneLine:
     """One meal or sale. `seconds_left` is how long it may still be annulled, 0 when it may not.
 
-    `meal` is empty for a sale, which then states `sum_minor`; what a meal costs is nobody's business at the counter.
+    `meal` is empty for a sale, which then states `sum_minor`; the price of a meal is not shown at the counter.
     """
 
     row: int
@@ -141,7 +141,7 @@ class DoneLine:
 
 @dataclass(frozen=True, slots=True)
 class OrdersLeft:
-    """Orders of one meal that nobody has fetched; they can be marked when its serving is `over`."""
+    """Orders of one meal that were not collected; they can be marked when its serving is `over`."""
 
     kind: str
     until: str
@@ -161,7 +161,7 @@ def done_lines(
 
 
 def orders_left(counter: CanteenCounter, now: datetime) -> tuple[OrdersLeft, ...]:
-    """For each meal with orders today: how many nobody has fetched."""
+    """For each meal with orders today: how many were not collected."""
     known, day = counter.known(), counter.day_of(now)
     if known is None:
         return ()

@@ -71,7 +71,7 @@ class IssueResult:
 
 
 def tick_list(counter: CanteenCounter, class_id: str, serving: str, now: datetime) -> TickList:
-    """The list of `class_id` for the meal `serving`, everybody ticked who is there and was not served yet."""
+    """The list of `class_id` for the meal `serving`, all ticked who are there and were not served yet."""
     kind = serving or _of_the_hour(counter, now)
     lines = []
     for one in classmates(counter, class_id):
@@ -89,10 +89,10 @@ def serve_class(
     counter: CanteenCounter, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
 ) -> tuple[IssueResult, ...]:
     """Issue to each of `refs`, each with a record of his own. Raises `CanteenRefused` for an unknown meal."""
-    return told(counter, issue(counter, tuple(refs), ServingList(serving, how, operator, now)))
+    return results_of(counter, issue(counter, tuple(refs), ServingList(serving, how, operator, now)))
 
 
-def told(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[IssueResult, ...]:
+def results_of(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[IssueResult, ...]:
     """What was issued, with names and for people."""
     return tuple(
         IssueResult(
@@ -107,7 +107,7 @@ def told(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[IssueResult
 
 
 def ticked_of(counter: CanteenCounter, class_id: str, ticked: Collection[str]) -> tuple[bytes, ...]:
-    """Those of `ticked` who are in the class: a form cannot serve anybody else."""
+    """Those of `ticked` who are in the class: a form cannot serve other pupils."""
     return tuple(one.pupil for one in classmates(counter, class_id) if one.ref in ticked)
 
 
