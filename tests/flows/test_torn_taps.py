@@ -1,4 +1,4 @@
-"""K-03 and the ninth stage of docs/architecture.md: a card pulled at any exchange is charged once, and its ride is on record."""
+"""K-03, recovery: a card pulled at any exchange is charged once, and its ride is on record."""
 
 from __future__ import annotations
 
