@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from terminal.trip.producers import NO_LIVE_PRODUCER
 from tests.test_docs import ROOT, anchors, named, tracked
 
 PAGE = ROOT / "docs" / "rules.md"
@@ -67,6 +68,12 @@ def test_a_rule_has_a_statement_an_example_and_a_place(rule: str) -> None:
     assert "→" in example, f"{rule}: an example is input → result"
     for path in re.findall(r"`(terminal/[^`]+|sim/[^`]+)`", place):
         assert (ROOT / path).exists(), f"{rule}: {path} is not there"
+
+
+def test_a_rule_that_waits_for_a_fact_says_so() -> None:
+    waiting = {rule for reason in NO_LIVE_PRODUCER.values() for rule in RULE.findall(reason)}
+    assert waiting
+    assert {rule for rule in waiting if "cenarios only**" not in rules()[rule]} == set()
 
 
 def test_every_source_that_is_cited_is_listed() -> None:
