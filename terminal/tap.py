@@ -27,6 +27,7 @@ from typing import Final
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import Event, build_event
+from cardproto.resident.records.rights import build_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
@@ -217,7 +218,7 @@ class _Tap:
         decision = decide(session.snapshot, self.t.policy, trip, self.now)
         plan = decision.write_plan
         if plan is None:
-            return self._write_nothing(decision.outcome, decision)
+            return self._write_nothing(decision.outcome, decision, trip=trip)
         course = Course()
         try:
             intent = self.t.journal.begin(
@@ -288,9 +289,16 @@ class _Tap:
                 journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
 
     def _write_nothing(
-        self, outcome: Outcome, decision: Decision | None = None, operator: str = ""
+        self,
+        outcome: Outcome,
+        decision: Decision | None = None,
+        operator: str = "",
+        trip: Trip | None = None,
     ) -> TapReport:
-        """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
+        """A refusal, or a tap that needs no write: signal first, no money depends on the record.
+
+        `trip` is what `decision` was made from, for the row to be decided again from; without it nothing was decided.
+        """
         self.t.signal(outcome)
         shift = self.t.journal.open_shift
         seen = None if self.snapshot is None else self.snapshot.event
@@ -308,6 +316,12 @@ class _Tap:
             prev_terminal=seen.terminal if seen else 0,
             prev_sequence=seen.sequence if seen else 0,
             flags=decision.flags if decision else (),
+            turn=trip.turn if trip else 0,
+            route=trip.route if trip else 0,
+            direction=trip.direction if trip else 0,
+            read=self._read() if trip else (),
+            trip=stated(trip) if trip else {},
+            lists=dict(decision.lists) if decision else {},
         )
         try:
             self.t.journal.append(refused)
@@ -315,6 +329,11 @@ class _Tap:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise
         return self._report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
+
+    def _read(self) -> tuple[bytes, ...]:
+        """What the card held when it was decided on: rights and newest event, as on the card."""
+        card = self.snapshot
+        return () if card is None else (build_rights(card.rights), build_event(card.event))
 
     # what the stages share
 
@@ -358,6 +377,7 @@ class _Tap:
             trip=stated(trip),
             flags=decision.flags,
             counted=decision.counted,
+            lists=dict(decision.lists),
         )
 
     def _meal(self, decision: Decision) -> MealLine | None:

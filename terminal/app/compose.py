@@ -31,7 +31,7 @@ def open_terminal(
     """
     keys = station.load_keys()
     policy = station.load_policy(keys, clock.now())
-    versions = policy.tariff, station.deny_list_version()
+    versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
         canteen = None
