@@ -182,14 +182,14 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
 
 
 def recorded_tap(terminal: int, sequence: int, row: Intent | Refused) -> RecordedTap:
-    """The tap in its row, as it was decided; raises `CannotRecompute` for one that ended before a decision."""
+    """The tap in its row, as it was decided; raises `CannotRecompute` for one that was not decided from a card."""
     from terminal.decision.recompute import CannotRecompute, RecordedTap, read_of
     from terminal.journal.records import Intent
 
     written = row if isinstance(row, Intent) else None
     read = read_of(row.proof) if isinstance(row, Intent) else row.read
     if written is None and not read:
-        raise CannotRecompute(f"ended before a decision ({row.message})")
+        raise CannotRecompute(f"the row holds nothing to decide again from ({row.message})")
     return RecordedTap(
         at=_moment(row),
         trip=_trip(terminal, sequence, row.profile, row),
