@@ -24,10 +24,11 @@ from terminal.media.port import Randomness, UnsupportedCard
 
 @dataclass(slots=True)
 class CardSession:
-    """An authenticated conversation and what it read."""
+    """An authenticated conversation and what it read: `read` are the rights and the newest event in their own bytes."""
 
     card: DesfireCard
     snapshot: CardSnapshot
+    read: tuple[bytes, bytes]
 
     @property
     def proving(self) -> bool:
@@ -82,13 +83,15 @@ def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: R
             random,
         )
         _refuse_detour(card)
-        rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
-        event = parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
+        raw_rights = card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC)
+        rights = parse_rights(raw_rights)
+        raw_event = card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
+        snapshot = CardSnapshot(uid, rights, parse_event(raw_event))
     except StatusError as refusal:
         raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
         raise UnsupportedCard(f"card content not understood: {damage}") from damage
-    return CardSession(card, CardSnapshot(uid, rights, event))
+    return CardSession(card, snapshot, (raw_rights, raw_event))
 
 
 def open_resident(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
