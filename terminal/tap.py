@@ -4,7 +4,7 @@
     2 select     the first medium of the terminal's list that recognises it   terminal.media
     3 open       the medium reads what a decision needs -> snapshot, reference
     9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
-    4 decide     decide(snapshot, policy, context, now) -> Decision           terminal.decision
+    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision
     5 intent     the journal durably holds what we are about to do            terminal.journal
     6 commit     the medium's own act: all or nothing, proven                 terminal.media
     7 signal     the passenger sees and hears the result
@@ -32,8 +32,8 @@ from cardproto.errors import CardError
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
-from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
-from terminal.decision.pupil import NO_CANTEEN, Serving
+from terminal.decision.meal import Serving
+from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError
 from terminal.journal.journal import Journal
 from terminal.journal.taps import End
@@ -49,8 +49,10 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.shift import Inspection, trip_context
 from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
+from terminal.trip.build import InspectionRound, VehicleSource, trip_of
+from terminal.trip.facts import Trip
+from terminal.trip.pupil import NO_CANTEEN
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
@@ -65,6 +67,7 @@ class Terminal:
     must return at once. `canteen` is what a school's terminal knows besides the card. `service_card` is asked of the
     snapshot of every opened card: an outcome when it is one of staff, who is then no passenger, and nothing is decided
     or written. `inspecting`: taps are inspections (T-70) until that ends or it is None again; change it between taps.
+    `vehicle` says where the vehicle is.
     """
 
     number: int
@@ -77,7 +80,8 @@ class Terminal:
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenDesk | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
-    inspecting: Inspection | None = None
+    inspecting: InspectionRound | None = None
+    vehicle: VehicleSource | None = None
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -176,30 +180,35 @@ class _Stages:
     # 4 decide
 
     def _serve(self, medium: Medium, card: Presented) -> TapReport:
-        context = self._context()
-        decision = medium.decide(card.snapshot, self.t.policy, context, self.now)
+        trip = self._trip()
+        decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
         if decision.write_plan is None:
             return self._write_nothing(decision.outcome, decision)
-        return self._write(card, context, decision, decision.write_plan)
+        return self._write(card, trip, decision, decision.write_plan)
 
-    def _context(self) -> TapContext:
+    def _trip(self) -> Trip:
         desk = self.t.canteen
         canteen = (
             NO_CANTEEN if desk is None or self.card_ref is None else desk.context(self.card_ref, self.now)
         )
-        return trip_context(
-            self.t.journal, self.t.profile, self.t.number, canteen, inspecting=self.inspecting
+        return trip_of(
+            self.t.journal,
+            self.t.profile,
+            self.t.number,
+            canteen,
+            inspecting=self.inspecting,
+            vehicle=self.t.vehicle,
         )
 
     # 5 intent, 6 commit
 
-    def _write(self, card: Presented, context: TapContext, decision: Decision, plan: WritePlan) -> TapReport:
+    def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
         assert card.writer is not None, "a medium that cannot be written plans no write"
         planned, desk, meal = card.writer.planned(plan), self.t.canteen, decision.meal
         line = None if meal is None else line_of(meal, 0 if desk is None else desk.roster_sequence)
-        row = intent_row(self.now, self.t.policy.tariff, card, context, decision, planned, line)
+        row = intent_row(self.now, self.t.policy.tariff, card, trip, decision, planned, line)
         try:
-            intent = self.t.journal.begin(row, sequence=context.sequence)
+            intent = self.t.journal.begin(row, sequence=trip.sequence)
             result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
         except JournalError:
             if desk is None or meal is None or not meal.entitled:

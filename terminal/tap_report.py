@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.decision.outcome import Decision, Outcome, Reason, TapContext
-from terminal.decision.trail import compact, stated
+from terminal.decision.outcome import Decision, Outcome, Reason
+from terminal.decision.trail import compact
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved
 from terminal.journal.taps import End
 from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.trip.facts import Trip
+from terminal.trip.stated import stated
 
 END_OF: Final[Mapping[type[WriteResult], End]] = {
     WriteDone: End.COMMITTED,
@@ -52,7 +54,7 @@ def intent_row(
     at: datetime,
     tariff: str,
     card: Presented,
-    context: TapContext,
+    trip: Trip,
     decision: Decision,
     planned: PlannedWrite,
     meal: MealLine | None,
@@ -61,11 +63,11 @@ def intent_row(
     return Intent(
         at_ms=unix_ms(at),
         card_ref=card.reference,
-        profile=context.profile,
-        shift=context.shift,
-        turn=context.turn,
-        route=context.route,
-        direction=context.direction,
+        profile=trip.profile,
+        shift=trip.shift,
+        turn=trip.turn,
+        route=trip.route,
+        direction=trip.direction,
         message=decision.outcome.message,
         charge_minor=decision.outcome.charge_minor,
         balance_before_minor=planned.balance_before_minor,
@@ -79,7 +81,7 @@ def intent_row(
         proof=planned.proof,
         values=dict(decision.outcome.values),
         meal=meal,
-        context=stated(context),
+        trip=stated(trip),
         flags=decision.flags,
         counted=decision.counted,
     )

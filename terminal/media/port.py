@@ -20,12 +20,13 @@ from cardproto.channel import CardChannel
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, ExchangeTimeout
 from terminal.clock import Clock
-from terminal.decision.outcome import Decision, TapContext, WritePlan
+from terminal.decision.outcome import Decision, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.keys.provider import KeyProvider
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 """Under which pseudonym a profile knows people (D-01)."""
@@ -160,7 +161,7 @@ class Medium(Protocol):
         """
         ...
 
-    def decide(self, snapshot: Any, policy: Policy, context: TapContext, now: datetime) -> Decision:
+    def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
         """What the tap means, from `Presented.snapshot` and the arguments alone: same input, same decision. A refusal
         is an outcome; nothing raises for what a card holds."""
         ...

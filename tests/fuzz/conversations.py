@@ -31,8 +31,8 @@ from terminal.journal.taps import End
 from terminal.media.port import MAX_EXCHANGES
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.media.resident.medium import ResidentMedium
-from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
+from terminal.trip.shifts import open_shift
 from tests.fuzz.parsers import chunks
 
 REGION = 34

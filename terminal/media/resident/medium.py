@@ -12,7 +12,7 @@ from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.media.port import (
@@ -34,6 +34,7 @@ from terminal.media.resident.settle import Settlement, settle, tap_of
 from terminal.media.resident.write import done, planned_commands, write_plan_to_card
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,10 @@ class ResidentMedium:
         setup = self.setup
         return lambda: open_resident(channel, setup.keys, setup.region, setup.random)
 
-    def decide(
-        self, snapshot: ResidentSnapshot, policy: Policy, context: TapContext, now: datetime
-    ) -> Decision:
+    def decide(self, snapshot: ResidentSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
         if snapshot.refusal is not None:
             return _not_granted(snapshot.refusal)
-        return decide(snapshot, policy, context, now)
+        return decide(snapshot, policy, trip, now)
 
 
 def _not_granted(refusal: CredentialRefusal) -> Decision:
