@@ -4,6 +4,7 @@ needs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cardproto.channel import CardChannel
@@ -11,7 +12,7 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
-from cardproto.errors import FormatError, IntegrityError, StatusError
+from cardproto.errors import FormatError, IntegrityError, ProtocolError, StatusError
 from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
@@ -56,8 +57,11 @@ class CardSession:
 def select_resident(channel: CardChannel) -> bool:
     """Ask natively for the resident application: one exchange. A card that says no in any way is of another kind.
 
+    The UID is asked of the reader first, before the card hears anything; the channel keeps it for `open_session`.
     Raises `CardError` for an answer that deserves another try.
     """
+    with suppress(ProtocolError):  # no UID matters to a resident card only: `open_session` asks again
+        channel.read_uid()
     try:
         DesfireCard(DesfireChannel(channel)).select_application(AID)
     except StatusError:
@@ -71,7 +75,7 @@ def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: R
     An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md). Raises `UnsupportedCard` when the card is of another
     issuer, damaged or half-personalised, and `CardError` for anything that deserves another try.
     """
-    shown_uid = channel.read_uid()
+    shown_uid = channel.uid or channel.read_uid()
     card = DesfireCard(DesfireChannel(channel))
     try:
         uid = open_as(
