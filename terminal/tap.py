@@ -20,7 +20,7 @@ itself says. So nobody is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -42,9 +42,9 @@ from terminal.commit.write import (
     write_plan_to_card,
 )
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, TapContext, WritePlan
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
-from terminal.decision.trail import compact, stated
+from terminal.decision.trail import stated
 from terminal.errors import JournalError
 from terminal.journal import records
 from terminal.journal.canteen_records import MealLine
@@ -62,6 +62,7 @@ from terminal.session.open import (
 )
 from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
+from terminal.trail import Reason, recorded
 
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 """Under which pseudonym a profile knows people (D-01)."""
@@ -237,14 +238,14 @@ class _Tap:
         assert self.card_ref is not None, "set when the session was opened"
         noted = self.t.canteen.serve_without_journal(self.card_ref, decision.meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self._report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        decision = replace(decision, facts=(*decision.facts, noted))
+        return self._report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     def _not_granted(self, refusal: CredentialRefusal) -> TapReport:
         """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
         message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
         outcome = Outcome(message, accepted=False)
-        decision = Decision(outcome, None, (Reason("credential", refusal.reason),))
-        return self._write_nothing(outcome, decision, f"credential: {refusal.reason}")
+        return self._write_nothing(outcome, Decision(outcome, None, (Reason(refusal.effect),)))
 
     def _ask_the_card(
         self, sequence: int, session: CardSession, unknown: Unknown, course: Course
@@ -301,7 +302,7 @@ class _Tap:
             message=outcome.message,
             accepted=outcome.accepted,
             tariff=self.t.policy.tariff,
-            reasons=compact(decision.facts) if decision else (),
+            reasons=recorded(decision.facts) if decision else (),
             prev_terminal=seen.terminal if seen else 0,
             prev_sequence=seen.sequence if seen else 0,
             flags=decision.flags if decision else (),
@@ -344,7 +345,7 @@ class _Tap:
             balance_after_minor=plan.event.balance_after_minor,
             paid_by=plan.event.paid_by,
             tariff=self.t.policy.tariff,
-            reasons=compact(decision.facts),
+            reasons=recorded(decision.facts),
             prev_terminal=seen.terminal,
             prev_sequence=seen.sequence,
             event=build_event(plan.event),

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from cardproto.resident.records.event import Event
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import Outcome, Reason
+from terminal.decision.outcome import Outcome
+from terminal.trail import Reason
 
 
 class End(StrEnum):

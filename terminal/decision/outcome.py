@@ -10,6 +10,7 @@ from typing import Final
 
 from cardproto.resident.records.event import Event
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext, Serving
+from terminal.trail import Reason
 
 
 class Message(StrEnum):
@@ -82,15 +83,6 @@ class WritePlan:
 
     event: Event
     debit_minor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One step of the trail: a rule of domain.md, what it looked at, what it did."""
-
-    rule: str
-    effect: str
-    inputs: Mapping[str, int | str] = field(default_factory=_no_values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,17 @@ from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.cash import decide_cash
+from terminal.decision.bus.effects import ConcessionEffect
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, TapContext
 from terminal.decision.pupil import Pupil
-from terminal.decision.trail import ROSTER, Fact, compact, restore
+from terminal.decision.trail import ROSTER, Fact, restore
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 
 INS_READ_DATA: Final = 0xAD
 INS_READ_RECORDS: Final = 0xAB
-LISTED: Final = "O-02:the terminal's list is newer than the card"
-"""How the trail of a ride says that the grants were not the card's."""
 NO_UID: Final = bytes(7)
 
 Command = tuple[int, bytes, bytes]
@@ -48,7 +48,7 @@ class RecordedTap:
     event: bytes
     charge_minor: int
     message: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
 
 
@@ -70,7 +70,7 @@ class RecordedCash:
     known: Mapping[str, Fact]
     persons: int
     sum_minor: int
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
 
 
@@ -85,7 +85,8 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     """
     if ROSTER in tap.known and pupil is None:
         raise CannotRecompute("decided with a school roster that is not at hand")
-    if LISTED in tap.reasons and policy.grants is NO_GRANTS:
+    listed = any(entry.code == ConcessionEffect.LIST_NEWER for entry in tap.reasons)
+    if listed and policy.grants is NO_GRANTS:
         raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
     decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known, pupil), tap.at)
     return list(_deviations(tap, decision))
@@ -96,7 +97,7 @@ def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     decision = decide_cash(policy, restore(sale.context, sale.known), sale.persons, sale.at)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
-        ("reasons", sale.reasons, compact(decision.facts)),
+        ("reasons", sale.reasons, recorded(decision.facts)),
         ("flags", sale.flags, decision.flags),
     )
     return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
@@ -121,12 +122,12 @@ def _read(proof: tuple[Command, ...], ins: int, file_no: int, what: str) -> byte
 def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
     plan, outcome = decision.write_plan, decision.outcome
     event = b"" if plan is None else build_event(plan.event)
-    for what, recorded, recomputed in (
+    for what, before, again in (
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
         ("message", tap.message, outcome.message.value),
-        ("reasons", tap.reasons, compact(decision.facts)),
+        ("reasons", tap.reasons, recorded(decision.facts)),
         ("flags", tap.flags, decision.flags),
     ):
-        if recorded != recomputed:
-            yield Deviation(what, recorded, recomputed)
+        if before != again:
+            yield Deviation(what, before, again)

@@ -1,4 +1,4 @@
-"""How a decision is written down: its trail in short form, and what the terminal knew of the tap.
+"""How what the terminal knew of a tap is written down.
 
 Together with the region document and what was read from the card this is all a charge follows from
 (`terminal.decision.recompute`).
@@ -6,11 +6,11 @@ Together with the region document and what was read from the card this is all a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Final, TypeAlias
 
-from terminal.decision.outcome import Reason, TapContext
+from terminal.decision.outcome import TapContext
 from terminal.decision.pupil import CanteenContext, Pupil
 
 Fact: TypeAlias = bool | int | str | tuple[int, ...] | dict[str, int]
@@ -20,18 +20,11 @@ STATED_APART: Final = frozenset(
     {"profile", "terminal", "sequence", "shift_open", "shift", "turn", "route", "direction", "canteen"}
 )
 """What records have a place of their own for, or state otherwise."""
-UNTOLD: Final = "code"
-"""What a step looked at and records do not tell: the category (D-03)."""
 ROSTER: Final = "by_roster"
 """Stands for the pupil of a roster: which grounds he has is in no record."""
 SERVED: Final = "served_here"
 ANNULLED: Final = "annulled_here"
 PUPIL: Final = frozenset({ROSTER, SERVED, ANNULLED})
-
-
-def compact(facts: Iterable[Reason]) -> tuple[str, ...]:
-    """The trail in journal form, in order: "T-12:one ride of the month's limit (used=3, of=50)"."""
-    return tuple(map(_compact, facts))
 
 
 def stated(context: TapContext) -> dict[str, Fact]:
@@ -65,11 +58,6 @@ def _unlisted(known: Mapping[str, Fact]) -> Pupil:
     assert isinstance(annulled, int)
     assert isinstance(school, str)
     return Pupil(b"", school, served=served, annulled=annulled, listed=False)
-
-
-def _compact(reason: Reason) -> str:
-    inputs = ", ".join(f"{name}={value}" for name, value in reason.inputs.items() if name != UNTOLD)
-    return f"{reason.rule}:{reason.effect}" + (f" ({inputs})" if inputs else "")
 
 
 def _differing(what: TapContext | CanteenContext, apart: frozenset[str]) -> dict[str, Fact]:

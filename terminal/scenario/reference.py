@@ -23,8 +23,8 @@ from terminal.decision.outcome import Message
 from terminal.messages import wording
 from terminal.policy.base import Section
 from terminal.policy.document.schema import RegionDocument
-from terminal.scenario.rules import RULES
 from terminal.scenario.schema import ScenarioFile
+from terminal.trail_words import RULES, rule_title
 
 BEGIN: Final = "<!-- reference: printed from the types by `make docs` -->"
 END: Final = "<!-- end of the reference -->"
@@ -42,7 +42,10 @@ def reference() -> str:
         _table(("message", "Russian", "English"), _messages()),
         "## Reference: rule ids",
         "What `reasons` may name.",
-        _table(("id", "Russian", "English"), ((f"`{rule}`", ru, en) for rule, (ru, en) in RULES.items())),
+        _table(
+            ("id", "Russian", "English"),
+            ((f"`{rule}`", rule_title(rule, "ru"), rule_title(rule, "en")) for rule in RULES),
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

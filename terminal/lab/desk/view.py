@@ -18,9 +18,9 @@ from terminal.lab.desk.tap import Entry, fields_of
 from terminal.lab.desk.town import PLACES, Place, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
-from terminal.scenario.words import step
 from terminal.tap_report import End
 from terminal.texts import translator
+from terminal.trail_words import step_line
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
@@ -98,7 +98,7 @@ def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) 
     """A tap with everything that is known of it."""
     report = entry.report
     say = translator(language).gettext
-    reasons = [_reason(reason.rule, step(reason, language)) for reason in report.reasons]
+    reasons = [_reason(reason.rule, step_line(reason, language)) for reason in report.reasons]
     return {
         **tap_line(entry, language, policy),
         "operator": report.operator,
