@@ -408,9 +408,12 @@ def rule_title(rule: str, language: str = ENGLISH) -> str:
     return "" if title is None else translator(language).gettext(title)
 
 
-def step_line(step: Reason | TrailEntry, language: str = ENGLISH) -> str:
-    """One step of a trail: "T-12 (a limit of trips): one ride of the month's limit [used 3, of 50]"."""
-    title = rule_title(step.rule, language)
+def step_line(step: Reason | TrailEntry, language: str = ENGLISH, *, titled: bool = True) -> str:
+    """One step of a trail: "T-12 (a limit of trips): one ride of the month's limit [used 3, of 50]".
+
+    `titled` adds the rule's name to its id.
+    """
+    title = rule_title(step.rule, language) if titled else ""
     named = f"{step.rule} ({title})" if title else step.rule
     funded = step.rule == FUNDED_BY
     inputs = ", ".join(_input(name, value, language, funded) for name, value in step.inputs.items())

@@ -26,4 +26,4 @@ def line_of(meal: Serving, roster: int) -> MealLine:
 def require(reason: Reason | None) -> None:
     """Raise `CanteenRefused` for a reason against what was asked."""
     if reason is not None:
-        raise CanteenRefused(step_line(reason), "Nothing was recorded.", reason.code)
+        raise CanteenRefused(step_line(reason, titled=False), "Nothing was recorded.", reason.code)

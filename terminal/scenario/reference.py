@@ -24,7 +24,7 @@ from terminal.messages import wording
 from terminal.policy.base import Section
 from terminal.policy.document.schema import RegionDocument
 from terminal.scenario.schema import ScenarioFile
-from terminal.trail_words import RULES, rule_title
+from terminal.trail_words import RULES, WORDS, effect_words, rule_title
 
 BEGIN: Final = "<!-- reference: printed from the types by `make docs` -->"
 END: Final = "<!-- end of the reference -->"
@@ -41,10 +41,14 @@ def reference() -> str:
         "What `message` may be, and what the passenger reads.",
         _table(("message", "Russian", "English"), _messages()),
         "## Reference: rule ids",
-        "What `reasons` may name.",
+        "What `reasons` may name: the rules by their ids, and what each of them may do.",
         _table(
             ("id", "Russian", "English"),
             ((f"`{rule}`", rule_title(rule, "ru"), rule_title(rule, "en")) for rule in RULES),
+        ),
+        _table(
+            ("effect", "Russian", "English"),
+            ((f"`{effect}`", effect_words(effect, "ru"), effect_words(effect, "en")) for effect in WORDS),
         ),
     ]
     return "\n\n".join(parts) + "\n"

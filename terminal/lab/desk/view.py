@@ -139,8 +139,13 @@ def row_as_json(row: Row, acknowledged: int) -> dict[str, Any]:
         "kind": type(row.record).__name__,
         "hash": row.hash.hex()[:12],
         "sent": row.sequence <= acknowledged,
-        "fields": {name: str(value) for name, value in fields.items()},
+        "fields": {name: _field(name, value) for name, value in fields.items()},
     }
+
+
+def _field(name: str, value: Any) -> str:
+    """A field of a row; of a trail the codes, as the words stand with the tap."""
+    return " ".join(step.code for step in value) if name == "reasons" else str(value)
 
 
 def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:

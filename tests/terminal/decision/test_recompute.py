@@ -23,10 +23,12 @@ from terminal.decision.recompute import (
     RecordedTap,
     recompute,
 )
-from terminal.decision.trail import STATED_APART, compact, restore, stated
+from terminal.decision.trail import STATED_APART, restore, stated
 from terminal.journal.records import Intent, build_record, parse_record
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry
+from terminal.trail import recorded as as_recorded
 from tests.terminal.decision.rider import DEMO, PENSIONER, SOCIAL_PACK, STUDENT, Rider, demo_with, local
 
 NOW = local("08:00")
@@ -62,7 +64,7 @@ def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = D
         balance_after_minor=decision.write_plan.event.balance_after_minor,
         paid_by=decision.write_plan.event.paid_by,
         tariff=DEMO.tariff,
-        reasons=compact(decision.facts),
+        reasons=as_recorded(decision.facts),
         prev_terminal=0,
         prev_sequence=0,
         event=build_event(decision.write_plan.event),
@@ -132,7 +134,7 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
     [
         ("charge_minor", 2300),
         ("message", "ok_transfer"),
-        ("reasons", ("T-01:guessed",)),
+        ("reasons", (TrailEntry("t-01:guessed"),)),
         ("flags", ("capped",)),
     ],
 )
@@ -171,9 +173,9 @@ def test_a_pupil_of_the_roster_stays_out_of_the_record() -> None:
 def test_d_03_the_category_is_not_told_in_the_trail() -> None:
     decision = Rider(concessions=(STUDENT,)).tap(NOW)
     assert any("code" in reason.inputs for reason in decision.facts)
-    assert compact(decision.facts) == (
-        "T-02:concession (price_minor=2000)",
-        "T-12:one ride of the month's limit (used=0, of=50)",
+    assert as_recorded(decision.facts) == (
+        TrailEntry("t-02:concession", {"price_minor": 2000}),
+        TrailEntry("t-12:month_trip", {"used": 0, "of": 50}),
     )
 
 
