@@ -21,8 +21,8 @@ from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import Outcome
-from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import JournalError, JournalFull
 from terminal.journal.canteen_records import IssueRefused, MealServed
@@ -30,6 +30,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
 from terminal.trail import Reason, recorded
+from terminal.trip.pupil import CanteenContext, Pupil
 
 SPARED: Final = "from_spare_log"
 """Flag of a meal that was first written into the spare log (O-06)."""

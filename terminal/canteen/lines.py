@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.decision.pupil import Serving
+from terminal.decision.meal import Serving
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import MealLine
 from terminal.trail import Reason

@@ -9,12 +9,13 @@ from typing import Final
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trail import Reason
+from terminal.trip.facts import Trip
 
 CASH: Final = MEDIA.index(Medium.CASH)
 POSITION_MANUAL: Final = "position=manual"
@@ -30,21 +31,21 @@ class CashDecision:
     flags: tuple[str, ...] = ()
 
 
-def decide_cash(policy: Policy, context: TapContext, persons: int, now: datetime) -> CashDecision:
-    """Return what `persons` pay in cash for the ride of `context`. Never nothing: an unknown fare is a refusal."""
+def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> CashDecision:
+    """Return what `persons` pay in cash for the ride of `trip`. Never nothing: an unknown fare is a refusal."""
     trail = Trail()
-    if not context.reader_ok:
+    if not trip.reader_ok:
         trail.note(TerminalEffect.SELF_TEST_FAILED)
         return _refused(Message.OUT_OF_ORDER, trail)
-    if not context.shift_open:
+    if not trip.shift_open:
         trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    quote = single_fare(policy, context, local, CASH)
+    quote = single_fare(policy, trip, local, CASH)
     if quote is None:
-        trail.note(FareEffect.UNKNOWN, {"route": context.route})
+        trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return _refused(Message.OUT_OF_ORDER, trail)
-    if context.position_manual:
+    if trip.place.by_hand:
         trail.flag(TerminalEffect.PLACE_BY_HAND, POSITION_MANUAL)
     trail.note(FareEffect.CASH, {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons

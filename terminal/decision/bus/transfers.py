@@ -32,7 +32,7 @@ def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cove
         inputs["price_minor"] = price_minor
     trail.note(TransferEffect.of(rule.rule, "reduced_trip" if price_minor else "free_transfer"), inputs)
     counters = tap.counters
-    if rule.once_counter is not None and tap.context.mode in rule.once:
+    if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
     age_s = 0 if rule.extends else tap.journey_age_s
     ends = (tap.at + timedelta(seconds=rule.window_s - age_s)).astimezone(tap.policy.zone)
@@ -54,30 +54,30 @@ def opened(tap: Tap, rule: Transfer, counters: int) -> tuple[int, tuple[int, int
     counters &= card.kept_by_journey
     if card.journey is not None:
         counters = card.journey.write(counters, rule.number)
-    if rule.once_counter is not None and tap.context.mode in rule.once:
+    if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, 1)
     return counters, (0, 0)
 
 
 def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     """Why this ride is no transfer, if it is not."""
-    event, context = tap.snapshot.event, tap.context
+    event, trip = tap.snapshot.event, tap.trip
     inputs = {"journey_age_s": tap.journey_age_s or 0, "transfers": tap.transfers}
     if rule.most is not None and tap.transfers >= rule.most:
         trail.note(TransferEffect.of(rule.rule, "none_left"), inputs)
         return True
-    if rule.modes is not None and context.mode not in rule.modes:
-        trail.note(TransferEffect.of(rule.rule, "other_mode"), {"mode": context.mode})
+    if rule.modes is not None and trip.mode not in rule.modes:
+        trail.note(TransferEffect.of(rule.rule, "other_mode"), {"mode": trip.mode})
         return True
-    same_way = (event.route, event.direction) == (context.route, context.direction)
+    same_way = (event.route, event.direction) == (trip.route, trip.direction)
     if event.kind in RIDES and same_way and rule.new_trip_on_same_route:
         trail.note(TransferEffect.SAME_ROUTE, {"route": event.route})
         return True
-    if rule.once_counter is None or context.mode not in rule.once:
+    if rule.once_counter is None or trip.mode not in rule.once:
         return False
     if tap.counters_known and not rule.once_counter.read(tap.counters):
         return False
-    trail.note(TransferEffect.MODE_ENTERED_BEFORE, {"mode": context.mode})
+    trail.note(TransferEffect.MODE_ENTERED_BEFORE, {"mode": trip.mode})
     return True
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from terminal.decision.canteen.effects import AccountEffect
+from terminal.decision.meal import BALANCE_UNCERTAIN, STALE_ROSTER, BasketLine
 from terminal.decision.outcome import Message, Outcome
-from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
 from terminal.trail import Reason
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.outcome import Message
-from terminal.decision.pupil import Age, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
 from terminal.tap_report import End, TapReport
 from terminal.trail import Reason, TrailEntry
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)
