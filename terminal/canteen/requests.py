@@ -65,7 +65,7 @@ class PupilServed(msgspec.Struct, frozen=True):
         """As it came out."""
         outcome = issued.outcome
         return cls(
-            issued.pupil, outcome.message.value, outcome.accepted, issued.sequence, recorded(issued.facts)
+            issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, recorded(issued.facts)
         )
 
 
@@ -256,7 +256,7 @@ class SellProducts(_Asked, frozen=True):
         sold = sell(till.desk, self.pupil, self.counts, self.operator, now)
         decision = sold.decision
         return SaleDone(
-            message=decision.outcome.message.value,
+            message=str(decision.outcome.message),
             accepted=decision.outcome.accepted,
             sold_minor=decision.sold_minor,
             forbidden=decision.forbidden,

@@ -12,13 +12,13 @@ from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
 from terminal.journal.journal import Journal
 from terminal.journal.reader import Row
+from terminal.journal.taps import End
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import Entry, fields_of
 from terminal.lab.desk.town import PLACES, Place, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
-from terminal.tap_report import End
 from terminal.texts import translator
 from terminal.trail_words import step_line
 
@@ -83,7 +83,7 @@ def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
         "place": entry.place.key,
         "card": entry.card.face.name,
         "title": title.ru if language == "ru" else title.en,
-        "message": outcome.message.value,
+        "message": str(outcome.message),
         "text": text(outcome.message, language, outcome.values),
         "colour": colour(outcome.message).value,
         "charge_minor": outcome.charge_minor,
