@@ -263,7 +263,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
 
 
 def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) -> None:
-    """H2: a file named like a class in the folder where the command is typed changed what the terminal was asked."""
+    """A file named like a class in the folder where the command is typed changed what the terminal was asked."""
     for name in ("3a", "3a.d", ANNA):
         (tmp_path / name).write_text("not for the terminal")
     with serving(tmp_path):
