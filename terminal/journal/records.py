@@ -66,7 +66,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04).
+    those who read it later; `counted` are the server's counters it adds one to (O-04),
+    `lists` the lists of the terminal that spoke of the card, with their versions.
     """
 
     card_ref: bytes
@@ -91,6 +92,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    lists: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -124,7 +126,10 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     """A tap that wrote nothing: every refusal, and what is accepted without a write (`accepted`, e.g. already
     paid).
 
-    `card_ref` is None when no resident card could be read; then `prev_*` are 0.
+    `card_ref` is None when no resident card could be read; then `prev_*` are 0. `read` is what a decision was made
+    from, as it was read: of a resident card the rights and the newest event. It is empty when the tap ended before
+    a decision. With `trip`, as in an intent, the decision can be made again. `lists` as in an intent. An inspection
+    belongs to no shift (0); `route` and `direction` are then those of the vehicle inspected.
     """
 
     card_ref: bytes | None
@@ -137,6 +142,12 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     prev_terminal: int
     prev_sequence: int
     flags: tuple[str, ...] = ()
+    turn: int = 0
+    route: int = 0
+    direction: int = 0
+    read: tuple[bytes, ...] = ()
+    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
+    lists: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
