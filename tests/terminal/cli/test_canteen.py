@@ -140,7 +140,7 @@ def test_the_class_without_the_absent_and_the_forgotten_card(school: Run) -> Non
     assert school(*forgotten).returncode == CanteenRefused.exit_code
     assert school(*forgotten, "--confirmed-by", "staff-2").stdout.splitlines()[0] == f"{BORIS}  meal_ok"
     lent = school("canteen", "lend", "00000000000000d4", ANNA, *AT, "--confirmed-by", "staff-2")
-    assert f"card 00000000000000d4 stands for pupil {ANNA}" in lent.stdout
+    assert f"card 00000000000000d4 is lent to pupil {ANNA}" in lent.stdout
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
