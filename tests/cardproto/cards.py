@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 
 from cardproto.connection import CardConnection
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -72,5 +73,7 @@ def authenticated(connection: CardConnection, number: KeyNo = KeyNo.VALIDATE) ->
     """The resident application selected and a session begun: three exchanges."""
     card = terminal_end(connection)
     card.select_application(AID)
-    card.authenticate_ev2_first(number, AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+    card.authenticate_ev2_first(
+        number, AesAuthentication(AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+    )
     return card

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -147,7 +148,7 @@ def test_issued_card_has_no_factory_key_left() -> None:
         desfire = DesfireCard(DesfireChannel(card))
         desfire.select_application(aid)
         with pytest.raises(StatusError) as refused:
-            desfire.authenticate_ev2_first(number, AesKey(bytes(16)), bytes(16))
+            desfire.authenticate_ev2_first(number, AesAuthentication(AesKey(bytes(16)), bytes(16)))
         assert refused.value.sw == 0x91AE
 
 
