@@ -15,6 +15,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.shift import open_shift
@@ -48,11 +49,11 @@ def resident(name: str) -> VirtualCard:
 
 def bus(folder: Path, clock: SteppedClock) -> Terminal:
     """A validator with an open shift; close its journal when done."""
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), UNLIMITED, clock=clock)
     path = folder / "journal.db"
     journal = Journal.open(path, 70001, key=load_or_create_key(path, keys.sealer))
     open_shift(journal, clock.now(), "bench", "bus", route=15)
-    return Terminal(70001, "bus", Policy.of(load_region("demo")), keys, journal, clock, secrets.token_bytes)
+    return Terminal(70001, "bus", Policy.of(load_region("demo")), keys, journal, clock)
 
 
 class Tape:

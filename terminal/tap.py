@@ -45,18 +45,17 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.decision.trail import compact, stated
-from terminal.errors import JournalError
+from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal import records
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
-from terminal.keys.provider import KeyProvider
+from terminal.keys.provider import FittingVersions, KeyProvider, ValidationKeys
 from terminal.policy.policy import Policy
 from terminal.session.credential import CredentialCheck, CredentialRefusal
 from terminal.session.open import (
     CardSession,
     GuardedConnection,
     NotOurs,
-    Randomness,
     open_channel,
     open_session,
 )
@@ -69,6 +68,9 @@ PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+
+KEY_LIMIT: Final = "key_limit"
+"""Marks the row of a tap that the key provider's ceiling ended."""
 
 END_OF: Final = {
     State.COMMITTED: End.COMMITTED,
@@ -85,7 +87,7 @@ class Terminal:
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
     who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
-    ends or it is None again; change it between taps only.
+    ends or it is None again; change it between taps only. `fitting`: which cards have keys of an older version.
     """
 
     number: int
@@ -94,12 +96,12 @@ class Terminal:
     keys: KeyProvider
     journal: Journal
     clock: Clock
-    random: Randomness
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenDesk | None = None
     credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
     service_card: Callable[[CardSnapshot, datetime], Outcome | None] = field(default=lambda _card, _now: None)
     inspecting: Inspection | None = None
+    fitting: FittingVersions = field(default_factory=FittingVersions)
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -139,6 +141,8 @@ class _Tap:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+        except KeyLimitReached as limit:  # before anything was written: only opening a card asks the provider
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
 
     def out_of_order(self, error: JournalError) -> TapReport:
         return self._report(OUT_OF_ORDER, End.NOTHING_WRITTEN, operator=str(error))
@@ -146,9 +150,10 @@ class _Tap:
     # stages 2 and 3
 
     def _open(self) -> CardSession:
-        session = open_session(self.channel, self.t.keys, self.t.policy.document.header.region, self.t.random)
+        region = self.t.policy.document.header.region
+        session = open_session(self.channel, ValidationKeys(self.t.keys, region, self.t.fitting))
         self.snapshot = session.snapshot
-        self.card_ref = self.t.keys.pseudonym(PURPOSE[self.t.profile], session.snapshot.rights.pseudonym)
+        self.card_ref = self.t.keys.token(PURPOSE[self.t.profile], session.snapshot.rights.pseudonym)
         return session
 
     def _of_staff(self, session: CardSession) -> TapReport | None:
@@ -254,7 +259,7 @@ class _Tap:
             return unknown
         try:
             return self._settlement(self._open(), sequence, tap_of(session.snapshot.event), course) or unknown
-        except (CardError, NotOurs):
+        except (CardError, NotOurs, KeyLimitReached):
             return unknown
 
     def _conclude(
@@ -285,7 +290,11 @@ class _Tap:
                 journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
 
     def _write_nothing(
-        self, outcome: Outcome, decision: Decision | None = None, operator: str = ""
+        self,
+        outcome: Outcome,
+        decision: Decision | None = None,
+        operator: str = "",
+        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
         self.t.signal(outcome)
@@ -304,7 +313,7 @@ class _Tap:
             reasons=compact(decision.facts) if decision else (),
             prev_terminal=seen.terminal if seen else 0,
             prev_sequence=seen.sequence if seen else 0,
-            flags=decision.flags if decision else (),
+            flags=decision.flags if decision else flags,
         )
         try:
             self.t.journal.append(refused)
@@ -354,6 +363,7 @@ class _Tap:
             context=stated(context),
             flags=decision.flags,
             counted=decision.counted,
+            key_version=session.key_version,
         )
 
     def _meal(self, decision: Decision) -> MealLine | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys, load_issuers
+from terminal.keys.limits import KeyLimits
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
@@ -51,8 +53,15 @@ class Station:
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
 
-    def load_keys(self) -> FileKeys:
-        return load_file_keys(self.keys or laboratory_keys())
+    def load_keys(
+        self,
+        limits: KeyLimits | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> FileKeys:
+        """As `load_file_keys`; raises `KeyFileError`."""
+        return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime) -> Policy:
         """The region document, valid now, and the deny list; raises `RegionDocumentError`."""

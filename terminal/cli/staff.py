@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -177,16 +176,18 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import FittingVersions, ValidationKeys
     from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
     from terminal.session.open import NotOurs, open_channel, open_session
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
+    keys = ValidationKeys(provider, number, FittingVersions())
 
     def reference(connection: CardConnection) -> str:
         try:
-            session = open_session(open_channel(connection), provider, number, secrets.token_bytes)
+            session = open_session(open_channel(connection), keys)
         except NotOurs as card:
             raise ReaderError(
                 f"this is no service card: {card.why}", "Use a resident card of this region."

@@ -66,7 +66,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `context` is what else the terminal knew (`terminal.decision.trail`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04).
+    those who read it later; `counted` are the server's counters it adds one to (O-04). `key_version` is that of
+    the card's keys.
     """
 
     card_ref: bytes
@@ -93,6 +94,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     )
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    key_version: int = 0
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):

@@ -5,7 +5,6 @@ The connection has a deadline: a slow or silent card must not hold the validator
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,21 +14,17 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import ExchangeTimeout, FormatError, IntegrityError, StatusError
-from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock
-from terminal.keys.provider import KeyProvider
+from terminal.keys.provider import ValidationKeys
 
 MAX_EXCHANGES: Final = 48
 MAX_BYTES: Final = 4096
 """Room for one tap (7 to 14 exchanges), its recovery and a retry; an endless card runs into these."""
-
-Randomness = Callable[[int], bytes]
-"""`n -> n` unpredictable bytes."""
 
 
 class NotOurs(Exception):
@@ -46,6 +41,8 @@ class CardSession:
 
     card: DesfireCard
     snapshot: CardSnapshot
+    key_version: int
+    """Which version of its keys the card has."""
 
     @property
     def proving(self) -> bool:
@@ -75,25 +72,20 @@ def open_channel(connection: CardConnection) -> DesfireChannel:
     return DesfireChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
 
 
-def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_session(channel: DesfireChannel, keys: ValidationKeys) -> CardSession:
     """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes; 3 more for a random UID.
 
-    An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,
-    damaged or half-personalised, and `CardError` for anything that deserves another try. The terminal asks for its
-    own application and never judges a card by its ATR.
+    An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md); a card whose keys are of the version before takes 2 more
+    while that is not known. Raises `NotOurs` when the card is somebody else's, damaged or half-personalised,
+    `CardError` for anything that deserves another try, and `KeyLimitReached`. The terminal asks for its own
+    application and never judges a card by its ATR.
     """
     shown_uid = channel.read_uid()
     card = DesfireCard(channel)
     try:
         card.select_application(AID)
-        uid = open_as(
-            card,
-            shown_uid,
-            KeyNo.VALIDATE,
-            lambda uid: keys.derive("validate", diversifier(uid, region)),
-            lambda: keys.derive(IDENTIFY_MASTER, identify_diversifier(region)),
-            random,
-        )
+        opened = open_as(card, shown_uid, KeyNo.VALIDATE, keys)
+        keys.opened(opened)
         _refuse_detour(card)
         rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
         event = parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
@@ -101,7 +93,7 @@ def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random
         raise NotOurs(str(refusal)) from refusal
     except FormatError as damage:
         raise NotOurs(f"card content not understood: {damage}") from damage
-    return CardSession(card, CardSnapshot(uid, rights, event))
+    return CardSession(card, CardSnapshot(opened.uid, rights, event), opened.key_version)
 
 
 def _refuse_detour(card: DesfireCard) -> None:

@@ -65,7 +65,7 @@ def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
         before = town.cards["adult_purse"].image()
         terminal = town.terminals[FRONT.number]
-        terminal.keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        terminal.keys = FileKeys({"validate": {1: bytes(range(16))}}, {"transport": bytes(32)}, {})
         report = town.tap(FRONT.number, "adult_purse").report
         assert report.outcome.message == "unknown_card"
         assert "91AE" in report.operator

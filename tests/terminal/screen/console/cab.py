@@ -29,6 +29,7 @@ from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.areas import areas
@@ -46,7 +47,7 @@ NUMBER = 70001
 START = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)
 DRIVER, PIN = "77", "2580"
 SERVICE_CARD = "driver_service"
-KEYS = load_file_keys(laboratory_keys())
+KEYS = load_file_keys(laboratory_keys(), UNLIMITED)
 HASHED = hash_pin(PIN, KEYS)
 """One PIN for everybody: scrypt takes its time by design."""
 
@@ -180,7 +181,6 @@ def open_cab(
     clock = clock or VirtualClock(START)
     signals: list[Outcome] = []
     journal = Journal.open(folder / "journal.db", NUMBER)
-    rng = random.Random(7)
     station = Station(NUMBER, profile, folder, "demo")
     terminal = Terminal(
         number=NUMBER,
@@ -189,7 +189,6 @@ def open_cab(
         keys=KEYS,
         journal=journal,
         clock=clock,
-        random=rng.randbytes,
         signal=signals.append,
     )
     console = console_of(
