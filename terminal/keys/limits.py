@@ -18,7 +18,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
 
 from terminal.clock import Clock
 from terminal.errors import KeyLimitReached
@@ -27,12 +30,11 @@ MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At most so many uses within a minute and within a day, each counted from its first use."""
 
-    per_minute: int = 600
-    per_day: int = 40_000
+    per_minute: Annotated[int, Meta(ge=1)] = 600
+    per_day: Annotated[int, Meta(ge=1)] = 40_000
 
 
 BUS: Final = Ceiling()
