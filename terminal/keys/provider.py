@@ -3,7 +3,7 @@
 A security module chooses RndA itself and keeps session keys, so the port gives out neither a card's key nor a
 session's: `authenticate` begins one attempt (`cardproto.desfire.authentication.Authentication`), whose two parts end in
 a session that MACs, enciphers and deciphers messages. A file stands behind it today, an agent process, an HSM or a SAM
-may (docs/adr/0021-key-port.md). The transaction MAC asks for no key here: its key is the collector's.
+may (docs/adr/0022-key-port.md). The transaction MAC asks for no key here: its key is the collector's.
 """
 
 from __future__ import annotations

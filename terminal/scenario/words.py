@@ -42,11 +42,11 @@ def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
 
 def place(played: Played, policy: Policy) -> str:
     """When and where a tap was taken."""
-    context, local = played.context, played.at.astimezone(policy.zone)
+    trip, local = played.trip, played.at.astimezone(policy.zone)
     when = f"{local:%Y-%m-%d %H:%M:%S}"
-    if context.profile != "bus":
-        return f"{when} {context.profile}, terminal {context.terminal}"
-    return f"{when} {context.mode} {context.route}/{context.direction}, terminal {context.terminal}"
+    if trip.profile != "bus":
+        return f"{when} {trip.profile}, terminal {trip.terminal}"
+    return f"{when} {trip.mode} {trip.route}/{trip.direction}, terminal {trip.terminal}"
 
 
 def step(reason: Reason, language: str) -> str:
@@ -116,8 +116,8 @@ BANK: Final = {
     "the card could not be read": "карта не прочитана",
     "offline data authentication failed": "карта не подтвердила подлинность",
     "an earlier charge is unpaid": "прежняя поездка не оплачена",
-    "stop list too old for more taps of this card today": "стоп-лист стар: больше поездок этой картой сегодня нельзя",
-    "stop list is old: tap taken within the cap": "стоп-лист стар: поездка в пределах допустимого",
+    "deny list too old for more taps of this card today": "стоп-лист стар: больше поездок этой картой сегодня нельзя",
+    "deny list is old: tap taken within the cap": "стоп-лист стар: поездка в пределах допустимого",
     "ordinary fare of the bank card": "обычный тариф по банковской карте",
     "registered; the bank charges it later": "записано; банк спишет позже",
 }

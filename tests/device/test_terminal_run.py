@@ -29,9 +29,9 @@ from terminal.lab.world import laboratory_deny_list
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
+from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
@@ -155,7 +155,7 @@ RESIDENTS = [
     ("bus", "empty_purse", "no_funds"),
     ("bus", "blocked", "blocked"),
     ("bus", "expired", "expired"),
-    ("bus", "deny_listed", "stop_list"),
+    ("bus", "deny_listed", "deny_list"),
     ("bus", "half_personalised", "unknown_card"),
     ("bus", "foreign_desfire", "unknown_card"),
     ("bus", "not_desfire", "unknown_card"),

@@ -11,11 +11,11 @@ from msgspec.structs import replace as changed
 
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyListFile, build_deny_list
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
-from tests.terminal.decision.rider import TODAY, local, rules
+from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
 NOW = local("08:00")
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
@@ -23,14 +23,14 @@ STALE = 24 * 3600 + 1
 
 
 def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object) -> Decision:
-    context = TapContext("bus", 7, 1, **{"shift_open": True, "route": 5} | where)
-    return decide(card, policy or small(), context, NOW)
+    trip = trip_at("bus", 7, 1, **{"shift_open": True, "route": 5} | where)
+    return decide(card, policy or small(), trip, NOW)
 
 
 def stopped(folder: Path) -> Policy:
     build_deny_list(folder / "bank", b"list key", [CARD.token])
     policy = small()
-    return Policy.of(policy.document, bank_stop_list=DenyListFile(folder / "bank", b"list key"))
+    return Policy.of(policy.document, bank_deny_list=DenyListFile(folder / "bank", b"list key"))
 
 
 def test_t_40_the_tap_is_registered_and_charged_later() -> None:
@@ -58,11 +58,11 @@ def test_t_40_readable_in_date_and_authentic(card: BankSnapshot, message: Messag
 def test_t_41_an_unpaid_charge_stops_the_card(tmp_path: Path) -> None:
     policy = stopped(tmp_path)
     decision = tap(policy=policy)
-    assert (decision.outcome.message, rules(decision)) == (Message.STOP_LIST, ["T-41"])
+    assert (decision.outcome.message, rules(decision)) == (Message.DENY_LIST, ["T-41"])
     assert tap(replace(CARD, token=b"another"), policy).outcome.message is Message.OK_PAID
 
 
-def test_t_42_the_stop_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
+def test_t_42_the_deny_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
     stopped(tmp_path)
     assert CARD.token not in (tmp_path / "bank").read_bytes()
 
@@ -79,20 +79,20 @@ def test_t_42_the_stop_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
 def test_t_43_an_old_list_leaves_three_taps_a_day(
     age_s: int, taken: int, message: Message, flags: tuple[str, ...]
 ) -> None:
-    decision = tap(stop_list_age_s=age_s, taken_today=taken)
+    decision = tap(deny_list_age_s=age_s, taken_today=taken)
     assert (decision.outcome.message, decision.flags) == (message, flags)
 
 
 @pytest.mark.parametrize(("taken_minor", "message"), [(6400, Message.OK_PAID), (6401, Message.ONLINE_ONLY)])
 def test_t_43_the_cap_may_be_a_sum(taken_minor: int, message: Message) -> None:
     policy = small("[bank]\nstale_after_s = 3600\nstale_taps = 100\nstale_minor = 10000\n")
-    decision = tap(policy=policy, stop_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
+    decision = tap(policy=policy, deny_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
     assert decision.outcome.message is message
 
 
-def test_o_09_a_region_without_stop_lists_asks_none(tmp_path: Path) -> None:
-    document = small(bus="stop_lists = false").document
-    policy = Policy.of(document, bank_stop_list=stopped(tmp_path).bank_stop_list)
+def test_o_09_a_region_without_deny_lists_asks_none(tmp_path: Path) -> None:
+    document = small(bus="deny_lists = false").document
+    policy = Policy.of(document, bank_deny_list=stopped(tmp_path).bank_deny_list)
     assert tap(policy=policy).outcome.message is Message.OK_PAID
 
 
@@ -105,7 +105,7 @@ def test_k_02_a_profile_that_takes_no_bank_cards_says_so() -> None:
 
 
 def test_k_02_a_canteen_takes_no_bank_cards() -> None:
-    decision = decide(CARD, small(), TapContext("canteen", 70, 1, shift_open=True), NOW)
+    decision = decide(CARD, small(), trip_at("canteen", 70, 1), NOW)
     assert decision.outcome.message is Message.UNKNOWN_CARD
 
 
