@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bench.cards import Replay, SteppedClock, Tape, bus, resident
@@ -17,6 +18,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.lab.world import file_on
+from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal, take_tap
 
 TAPS = 150
@@ -71,7 +73,11 @@ def _replayed(terminal: Terminal, clock: SteppedClock) -> float:
     """With the same random number the recorded answers verify again: their MACs cover nothing else of ours."""
     card = resident("month_pass")
     card.power_on()
-    terminal.keys = load_file_keys(laboratory_keys(), UNLIMITED, random=lambda n: bytes(range(n)))
+    (medium,) = terminal.media
+    assert isinstance(medium, ResidentMedium)
+    medium.setup = replace(
+        medium.setup, keys=load_file_keys(laboratory_keys(), UNLIMITED, random=lambda n: bytes(range(n)))
+    )
     tape = Tape(card)
     take_tap(tape, terminal)
     samples = []

@@ -29,8 +29,8 @@ from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
-from terminal.tap import PURPOSE
 
 
 def issue_on(

@@ -6,6 +6,7 @@ import copy
 import pickle
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,14 +21,14 @@ from sim.faults import corrupt
 from sim.profile import LAB_KEYS
 from terminal.errors import KeyFileError, KeyLimitReached
 from terminal.journal.records import Refused, parse_record
+from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
 from terminal.screen.console.web import Refused as ConsoleRefused
-from terminal.tap import KEY_LIMIT
-from terminal.tap_report import End
-from tests.flows.conftest import FRONT, OpenTown, town_of
+from terminal.tap_report import KEY_LIMIT
+from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
 
@@ -176,7 +177,8 @@ def test_versions_in_the_file(tmp_path: Path) -> None:
 
 def limited(town: Town, limits: KeyLimits) -> FileKeys:
     keys = load_file_keys(LAB_KEYS, limits, clock=town.clock)
-    town.terminals[FRONT.number].keys = keys
+    medium = resident_of(town.terminals[FRONT.number])
+    medium.setup = replace(medium.setup, keys=keys)
     return keys
 
 

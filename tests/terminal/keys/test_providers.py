@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,14 +23,15 @@ from sim.faults import corrupt, tear_after, tear_before
 from sim.profile import LAB_KEYS
 from terminal.errors import KeyFileError
 from terminal.journal.records import Intent, parse_record
+from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import REMEMBERED, FittingVersions, KeyProvider
 from terminal.lab.town import Stop, Town
 from terminal.tap import take_tap
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import TapReport
 from tests.cardproto.scripted import ScriptedConnection
-from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown, town_of
+from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown, resident_of, town_of
 from tests.terminal.keys.sam import Module, ModuleKeys
 from tests.vectors.by_hand import cbc, cmac, odd
 from tests.vectors.conftest import OWN_FILE
@@ -79,7 +81,8 @@ class Overheard:
 
 def ring(keys: KeyProvider, *numbers: int, town: Town) -> None:
     for number in numbers:
-        town.terminals[number].keys = keys
+        medium = resident_of(town.terminals[number])
+        medium.setup = replace(medium.setup, keys=keys)
 
 
 def intents(town: Town, number: int) -> list[Intent]:
