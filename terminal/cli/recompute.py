@@ -33,14 +33,14 @@ def recompute(
         ),
     ] = None,
     roster: Annotated[
-        bool, typer.Option("--roster", help="In a canteen: ask the sealed roster that is in force here, too.")
+        bool, typer.Option("--roster", help="Canteen: use the sealed roster in force here.")
     ] = False,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Decide every recorded tap again and compare the event byte for byte, the charge and the trail.
+    """Recompute every recorded tap and compare event bytes, charge and trail.
 
-    Ends with code 24 when a record does not follow from what is recorded with it.
+    Exit code 24: a record does not follow from its recorded inputs.
     """
     from terminal.app.output import print_json
     from terminal.app.station import journal_reader

@@ -13,7 +13,7 @@ from terminal.decision.meal import Serving
 
 
 class Message(StrEnum):
-    """What the passenger is told; codes are stable, texts are per profile (domain.md §10)."""
+    """What the passenger is told; codes are stable, texts are per profile (docs/rules.md)."""
 
     OK_PAID = "ok_paid"
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
@@ -83,7 +83,7 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One step of the trail: a rule of domain.md, what it looked at, what it did."""
+    """One step of the trail: a rule of docs/rules.md, what it looked at, what it did."""
 
     rule: str
     effect: str

@@ -3,7 +3,7 @@
 Bytes: one version byte, then a msgpack array `[kind, field, field, …]`. Fields are only ever appended, each
 new one with a default, so that old rows stay readable; the version byte changes only when that is impossible.
 
-No row carries a name, a card number, a UID or a key (domain.md §11). `card_ref` is a keyed pseudonym of the
+No row carries a name, a card number, a UID or a key (docs/rules.md#d-02). `card_ref` is a keyed pseudonym of the
 card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given by the sequence, never by
 `at_ms`.
 """
@@ -62,7 +62,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
     who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
     ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
-    order as (INS, header, plain data), so that the collector can recompute the card's TMV (desfire.md §10).
+    order as (INS, header, plain data), so that the collector can recompute the card's TMV (datasheet 10.3).
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
