@@ -27,6 +27,9 @@ from terminal.journal.records import Started
 from terminal.journal.taps import End
 from terminal.keys.file import load_file_keys
 from terminal.lab.world import laboratory_deny_list
+from terminal.media.port import MediumSetup
+from terminal.media.resident.credential import CredentialCheck
+from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
@@ -139,7 +142,10 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
     journal.append(Started(0, software="twin"))
     open_shift(journal, at, "17", setting.profile)
     assert journal.next_sequence == intent
-    terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, Clock())
+    rnd = random.Random(SEED).randbytes
+    setup = MediumSetup(setting.profile, policy.document.header.region, keys, rnd)
+    media = (ResidentMedium(setup, CredentialCheck.never()),)
+    terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, Clock(), media)
     card.power_on()
     report = take_tap(card, terminal)
     journal.close()

@@ -23,6 +23,7 @@ from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
+from terminal.app.media import media_of
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
 from terminal.decision.outcome import Outcome
@@ -30,6 +31,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.media.port import MediumSetup
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.areas import areas
@@ -182,13 +184,16 @@ def open_cab(
     signals: list[Outcome] = []
     journal = Journal.open(folder / "journal.db", NUMBER)
     station = Station(NUMBER, profile, folder, "demo")
+    policy = policy or station.load_policy(KEYS, START)
+    setup = MediumSetup(profile, policy.document.header.region, KEYS, random.Random(7).randbytes)
     terminal = Terminal(
         number=NUMBER,
         profile=profile,
-        policy=policy or station.load_policy(KEYS, START),
+        policy=policy,
         keys=KEYS,
         journal=journal,
         clock=clock,
+        media=media_of(station, setup),
         signal=signals.append,
     )
     console = console_of(
