@@ -10,7 +10,7 @@ from enum import StrEnum
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import require
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
@@ -93,7 +93,7 @@ def pupils_of(desk: CanteenDesk, class_id: str, absent: Iterable[bytes], now: da
 def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
     trail = Trail()
     meal = _decide(desk, desk.pupil(ref, batch.now), batch, trail)
-    if isinstance(meal, Refusal):
+    if isinstance(meal, MealRefusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
         outcome = Outcome(meal.message, accepted=False, values=values)
         desk.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
@@ -123,22 +123,22 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
     return Issued(ref, outcome, tuple(trail.reasons), meal, sequence)
 
 
-def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) -> Serving | Refusal:
+def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) -> Serving | MealRefusal:
     closed = desk.against_serving(batch.now)
     if closed is not None:
         trail.reasons.append(closed)
-        return Refusal(Message.SHIFT_CLOSED)
+        return MealRefusal(Message.SHIFT_CLOSED)
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
-        return Refusal(Message.UNKNOWN_CARD)
+        return MealRefusal(Message.UNKNOWN_CARD)
     kind = _kind(desk, pupil, batch)
     if kind is None:
         trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     day, meals = desk.day_of(batch.now), desk.policy.meals
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=desk.paid_stopped)
 
