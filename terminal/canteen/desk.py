@@ -157,6 +157,7 @@ class CanteenDesk:
             pupil=pupil,
             day_closed=self.day_closed(now),
             paid_stopped=self.paid_stopped,
+            roster=self.roster_sequence,
         )
 
     # Writing down

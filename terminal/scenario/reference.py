@@ -41,10 +41,11 @@ def reference() -> str:
         "What `message` may be, and what the passenger reads.",
         _table(("message", "Russian", "English"), _messages()),
         "## Reference: rule ids",
-        "What `reasons` may name: the rules by their ids, and what each of them may do.",
+        "What `reasons` may name: the rules by their ids, each with an example in [rules.md](rules.md), and the effects"
+        " of each.",
         _table(
             ("id", "Russian", "English"),
-            ((f"`{rule}`", rule_title(rule, "ru"), rule_title(rule, "en")) for rule in RULES),
+            ((linked(rule), rule_title(rule, "ru"), rule_title(rule, "en")) for rule in RULES),
         ),
         _table(
             ("effect", "Russian", "English"),
@@ -52,6 +53,11 @@ def reference() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def linked(rule: str) -> str:
+    """A rule's id as a link to where docs/rules.md states it."""
+    return f"[{rule}](rules.md#{rule.lower()})"
 
 
 def put_into(text: str) -> str:

@@ -38,7 +38,7 @@ def ref(town: Town, resident: str) -> bytes:
     """The pupil behind a card, as the canteen knows him."""
     pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None
-    return town.terminals[A].keys.pseudonym("school", pseudonym)
+    return town.terminals[A].keys.token("school", pseudonym)
 
 
 def enrol(town: Town, *pupils: tuple[str, dict[str, Any]]) -> None:

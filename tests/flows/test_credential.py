@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import build_credential, credential_digest, parse_claims
 from cardproto.credential.keys import IssuerKeys
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -69,7 +70,7 @@ def write_credential(town: Town, content: bytes, who: str = WHO) -> None:
     conversation = DesfireCard(DesfireChannel(card))
     conversation.select_application(AID)
     key = AesKey(load_lab_keys().for_card(card.uid, REGION).entitle)
-    conversation.authenticate_ev2_first(KeyNo.ENTITLE, key, bytes(16))
+    conversation.authenticate_ev2_first(KeyNo.ENTITLE, AesAuthentication(key, bytes(16)))
     padded = content.ljust(CREDENTIAL_BYTES, b"\0")
     conversation.write_data(FILE_CREDENTIAL, 0, padded, CommMode.FULL)
     card.power_on()

@@ -68,7 +68,7 @@ def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
         before = town.cards["adult_purse"].image()
         terminal = town.terminals[FRONT.number]
         medium = resident_of(terminal)
-        keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        keys = FileKeys({"validate": {1: bytes(range(16))}}, {"transport": bytes(32)}, {})
         medium.setup = dataclasses.replace(medium.setup, keys=keys)
         report = town.tap(FRONT.number, "adult_purse").report
         assert report.outcome.message == "unknown_card"
@@ -108,6 +108,6 @@ class ScriptedCard:
     )
 )
 def test_any_bytes_end_in_an_outcome(any_terminal: Terminal, answers: list[bytes]) -> None:
-    report = take_tap(ScriptedCard([b"\x91\x00", UID + b"\x90\x00", *answers]), any_terminal)
+    report = take_tap(ScriptedCard([UID + b"\x90\x00", *answers]), any_terminal)
     assert report.end is End.NOTHING_WRITTEN
     assert not report.outcome.accepted
