@@ -1,4 +1,4 @@
-"""What passenger and operator read and hear: one table of all messages (domain.md §10), worded by the catalogues.
+"""What passenger and operator read and hear: one table of all messages, worded by the catalogues.
 
 Decisions carry codes and bare values; here they become text. Words, dates, sums and plurals take the form of the
 language's catalogue (`terminal.texts`). Colour never stands alone: each has its sound.

@@ -16,7 +16,8 @@ from terminal.scenario.impact import Change, Impact
 from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
-from terminal.scenario.words import place, step, told
+from terminal.scenario.words import place, told
+from terminal.trail_words import step_line
 
 
 def show_document(document: RegionDocument, json: bool) -> None:
@@ -85,7 +86,7 @@ class Tally:
             raise ScenariosDiffer(
                 f"{self.differing + self.differing_sales} of {self.scenarios + self.sales} {what} do not come out as "
                 "written",
-                "Correct the document or the expectation; `terminal policy explain` tells why.",
+                "Correct the document or the expectation; `terminal policy explain` shows why.",
             )
 
 
@@ -94,7 +95,7 @@ def show_changes(changes: Sequence[Change], json: bool) -> None:
     if json:
         print_json({"document": [_change(change) for change in changes]})
         return
-    print(f"the documents differ in {len(changes)} values" if changes else "the documents say the same")
+    print(f"the documents differ in {len(changes)} values" if changes else "the documents are equal")
     for change in changes:
         print(f"  {change.what}: {change.old} → {change.new}")
 
@@ -145,7 +146,7 @@ def _show_misses(path: Path, result: Result, policy: Policy) -> None:
         for difference in miss.differences:
             print(f"    {_told(difference)}")
         for reason in miss.played.decision.facts:
-            print(f"      {step(reason, 'en')}")
+            print(f"      {step_line(reason)}")
     for difference in result.total:
         print(f"  {_told(difference)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,24 +24,22 @@ if TYPE_CHECKING:
     from terminal.screen.console.staff import Member, StaffList
 
 app = typer.Typer(
-    help="Who may work at this terminal's console: references and roles, never names. Works beside a running terminal.",
+    help="Staff list of the operator's console: staff numbers and roles, no names. Also while the terminal runs.",
     no_args_is_help=True,
 )
 
-Reference = Annotated[str, typer.Argument(help="Staff number, as the shift's records show it; never a name.")]
+Reference = Annotated[str, typer.Argument(help="Staff number, not a name.")]
 CardReader = Annotated[
     str | None,
-    typer.Option("--card", help="Read his service card here: pcsc, pcsc:NAME or sim:RESIDENT."),
+    typer.Option("--card", help="Reader for the service card: pcsc, pcsc:NAME or sim:RESIDENT."),
 ]
-NoPin = Annotated[
-    bool, typer.Option("--no-pin", help="Ask for no PIN yet; until he has one he cannot sign in.")
-]
+NoPin = Annotated[bool, typer.Option("--no-pin", help="Set no PIN yet; signing in needs one.")]
 
 
 @app.command()
 def add(
     ref: Reference,
-    role: Annotated[Role, typer.Option(help="What he is here for.")],
+    role: Annotated[Role, typer.Option(help="Role.")],
     card: CardReader = None,
     no_pin: NoPin = False,
     wait: Wait = 30,
@@ -51,7 +48,7 @@ def add(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Put somebody on the staff list; asks for the PIN."""
+    """Add a member of staff; asks for the PIN."""
     from terminal.errors import StaffError
     from terminal.screen.console.staff import Member
 
@@ -68,7 +65,7 @@ def add(
     except BaseException:
         staff.remove(ref)
         raise
-    print(f"{ref} is on the staff list: {role.value}")
+    print(f"{ref} added as {role.value}")
 
 
 @app.command("list")
@@ -84,19 +81,19 @@ def show(config: Config = None, state: State = None, json: Json = False) -> None
         have = ", ".join(what for what in ("pin", "card") if one[what]) or "cannot sign in yet"
         print(f"{one['ref']:<16}  {one['role']:<12}  {have}")
     if not members:
-        print("nobody yet: see `terminal staff add`")
+        print("no staff yet: see `terminal staff add`")
 
 
 @app.command()
 def remove(ref: Reference, config: Config = None, state: State = None) -> None:
-    """Take somebody off the list; whoever is signed in is signed out by it."""
+    """Remove a member of staff; ends their session."""
     _list(station_config(config, state=state)).remove(ref)
-    print(f"{ref} is off the staff list")
+    print(f"{ref} removed")
 
 
 @app.command()
 def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys = None) -> None:
-    """Give somebody another PIN; whoever is signed in with the old one is signed out by it."""
+    """Set a new PIN; ends sessions opened with the old one."""
     import msgspec
 
     at = station_config(config, state=state, keys=keys)
@@ -104,35 +101,35 @@ def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys =
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, pin=_ask_pin(at)))
     _attempts(at).unlock(ref)
-    print(f"{ref} has another PIN")
+    print(f"PIN of {ref} changed")
 
 
 @app.command("card")
 def service_card(
     ref: Reference,
-    reader: Annotated[str, typer.Option("--reader", help="Where his new service card lies.")] = "pcsc",
+    reader: Annotated[str, typer.Option("--reader", help="Reader with the new service card.")] = "pcsc",
     wait: Wait = 30,
     config: Config = None,
     state: State = None,
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Give somebody another service card; the old one opens nothing any more."""
+    """Replace the service card; the old one is no longer accepted."""
     import msgspec
 
     at = station_config(config, reader=reader, state=state, region=region, keys=keys)
     staff = _list(at)
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, card=_card(at, wait)))
-    print(f"{ref} has another service card")
+    print(f"service card of {ref} changed")
 
 
 @app.command()
 def unlock(ref: Reference, config: Config = None, state: State = None) -> None:
-    """End the wait after wrong PINs at once."""
+    """Clear the waiting time after wrong PINs."""
     at = station_config(config, state=state)
     _known(_list(at), ref)
-    print(f"{ref} may try again" if _attempts(at).unlock(ref) else f"{ref} did not have to wait")
+    print(f"{ref} unlocked" if _attempts(at).unlock(ref) else f"{ref} was not locked")
 
 
 def _list(at: StationConfig) -> StaffList:
@@ -177,6 +174,7 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import FittingVersions, ValidationKeys
     from terminal.media.port import UnsupportedCard, open_channel
     from terminal.media.resident.open import open_resident
     from terminal.policy.load import load_region
@@ -184,10 +182,11 @@ def _card(at: StationConfig, wait_s: float) -> str:
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
+    keys = ValidationKeys(provider, number, FittingVersions())
 
     def reference(connection: CardConnection) -> str:
         try:
-            session = open_resident(open_channel(connection), provider, number, secrets.token_bytes)
+            session = open_resident(open_channel(connection), keys)
         except UnsupportedCard as card:
             raise ReaderError(
                 f"this is no service card: {card.why}", "Use a resident card of this region."

@@ -136,7 +136,7 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
             return 0.0
 
     card = issue(load_profile(resident), load_lab_keys(), 34, today(), random.Random(SEED).randbytes)
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), random=random.Random(SEED).randbytes)
     policy = Policy.of(load_region("demo"), DenyListFile(setting.deny_list, keys.list_key("deny")))
     journal = Journal.open(setting.folder / "twin.db", NUMBER)
     journal.append(Started(0, software="twin"))
