@@ -9,7 +9,7 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
 
     leg = Leg(route=fares.route_id(15), from_stop=fares.stop_id(204), departed_at=now)
     rider = fares.rider((2, 5))                               # codes of the concessions that hold now
-    medium = fares.medium("transport_card")                   # by the name of `policy.base.Medium`
+    medium = fares.medium("transport_card")                   # by the name of `policy.base.FareMedium`
     written = Written(event.at, fares.route_id(event.route), event.amount_minor)
     state = fares.card.read(JourneyOnCard(bits, journey_age_s, transfers), written, now)
     taken = board(fares, state, leg, rider, medium)           # Charged | FareUnknown
