@@ -23,7 +23,7 @@ So nobody is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -49,7 +49,7 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -57,6 +57,10 @@ from terminal.trip.pupil import NO_CANTEEN
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+
+KEY_LIMIT: Final = "key_limit"
+"""Flag of the row of a tap that a ceiling of the key provider ended."""
+AT_KEY_LIMIT: Final = Decision(OUT_OF_ORDER, None, (), flags=(KEY_LIMIT,))
 
 
 @dataclass(slots=True)
@@ -123,7 +127,7 @@ class _Stages:
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except KeyLimitReached as limit:  # keys are asked for before anything is written
-            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
+            return self._write_nothing(OUT_OF_ORDER, AT_KEY_LIMIT, operator=limit.what)
 
     # 2 select
 
@@ -185,7 +189,7 @@ class _Stages:
         trip = self._trip()
         decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
         if decision.write_plan is None:
-            return self._write_nothing(decision.outcome, decision)
+            return self._write_nothing(decision.outcome, decision, trip=trip)
         return self._write(card, trip, decision, decision.write_plan)
 
     def _trip(self) -> Trip:
@@ -224,7 +228,8 @@ class _Stages:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
         noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        decision = replace(decision, facts=(*decision.facts, noted))
+        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     # 7 signal, 8 outcome
 
@@ -244,14 +249,17 @@ class _Stages:
         outcome: Outcome,
         decision: Decision | None = None,
         operator: str = "",
-        flags: tuple[str, ...] = (),
+        trip: Trip | None = None,
     ) -> TapReport:
-        """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
+        """A refusal, or a tap that needs no write: signal first, no money depends on the record.
+
+        `trip` is what `decision` was made from, for the row to be decided again from; without it nothing was decided.
+        """
         self.t.signal(outcome)
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, flags
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
         )
         try:
             self.t.journal.append(row)

@@ -10,6 +10,7 @@ from typing import Final
 
 from cardproto.resident.records.event import Event
 from terminal.decision.meal import Serving
+from terminal.trail import Reason
 
 
 class Message(StrEnum):
@@ -51,6 +52,16 @@ class Message(StrEnum):
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
+DENY: Final = "deny"
+GRANTS: Final = "grants"
+"""Lists a decision may rely on (O-02)."""
+_NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def _no_lists() -> Mapping[str, str]:
+    return _NO_LISTS
+
+
 def _no_values() -> Mapping[str, int | str]:
     """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
     return NO_VALUES
@@ -82,20 +93,12 @@ class WritePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One step of the trail: a rule of docs/rules.md, what it looked at, what it did."""
-
-    rule: str
-    effect: str
-    inputs: Mapping[str, int | str] = field(default_factory=_no_values)
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later: "stale_data", "position=manual", "capped", ...
-    `counted` names the counters kept by the server that this tap adds one to (O-04).
+    `counted` names the counters kept by the server that this tap adds one to (O-04). `lists` names the lists of the
+    terminal that spoke of this card, with their versions: deciding again needs them.
     """
 
     outcome: Outcome
@@ -105,3 +108,4 @@ class Decision:
     counted: tuple[str, ...] = ()
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
+    lists: Mapping[str, str] = field(default_factory=_no_lists)

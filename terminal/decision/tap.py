@@ -27,11 +27,12 @@ from typing import NamedTuple
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
 from terminal.policy.rights.index import RidePack
+from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
 
@@ -61,25 +62,26 @@ class Tap(NamedTuple):
 
 
 class Trail:
-    """What is collected on the way to a decision: its reasons, its flags, and what lapsed (shown with the full
-    fare).
+    """What is collected on the way to a decision: its reasons, its flags, what lapsed (shown with the full fare), and
+    the version of each list that spoke of the card.
     """
 
-    __slots__ = ("flags", "lapsed", "reasons")
+    __slots__ = ("flags", "lapsed", "lists", "reasons")
 
     def __init__(self) -> None:
         self.reasons: list[Reason] = []
         self.flags: list[str] = []
         self.lapsed: Message | None = None
+        self.lists: dict[str, str] = {}
 
-    def note(self, rule: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
-        """Add one step: the rule's id, what it did, what it looked at."""
-        self.reasons.append(Reason(rule, effect, inputs))
+    def note(self, effect: Effect, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+        """Add one step: what a rule did and what it looked at."""
+        self.reasons.append(Reason(effect, inputs))
 
-    def flag(self, rule: str, flag: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+    def flag(self, effect: Effect, flag: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
         """Mark the record, and say by which rule."""
         self.flags.append(flag)
-        self.reasons.append(Reason(rule, effect, inputs))
+        self.note(effect, inputs)
 
     def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """No ride, no meal; the card stays as it is."""
@@ -90,7 +92,7 @@ class Trail:
         return self._without_write(Outcome(message, accepted=True, values=values))
 
     def _without_write(self, outcome: Outcome) -> Decision:
-        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags))
+        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags), lists=dict(self.lists))
 
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
@@ -222,4 +224,4 @@ def accept(
         counters=tap.counters if counters is None else counters,
     )
     plan = WritePlan(event, outcome.charge_minor)
-    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted)
+    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted, lists=dict(trail.lists))

@@ -12,7 +12,7 @@ from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
@@ -36,6 +36,7 @@ from terminal.media.resident.settle import Settlement, settle, tap_of
 from terminal.media.resident.write import done, planned_commands, write_plan_to_card
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 
@@ -72,6 +73,7 @@ class ResidentMedium:
             snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
+            read=session.read if refusal is None else (),  # the credential check is not repeated from records
             writer=ResidentWriter(session, lambda: open_resident(channel, self._keys())),
         )
 
@@ -87,7 +89,7 @@ class ResidentMedium:
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
     message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-    return Decision(Outcome(message, accepted=False), None, (Reason("credential", refusal.reason),))
+    return Decision(Outcome(message, accepted=False), None, (Reason(refusal.effect),))
 
 
 class ResidentWriter:
