@@ -49,7 +49,7 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -57,10 +57,6 @@ from terminal.trip.pupil import NO_CANTEEN
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
-
-KEY_LIMIT: Final = "key_limit"
-"""Flag of the row of a tap that a ceiling of the key provider ended."""
-AT_KEY_LIMIT: Final = Decision(OUT_OF_ORDER, None, (), flags=(KEY_LIMIT,))
 
 
 @dataclass(slots=True)
@@ -127,7 +123,7 @@ class _Stages:
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except KeyLimitReached as limit:  # keys are asked for before anything is written
-            return self._write_nothing(OUT_OF_ORDER, AT_KEY_LIMIT, operator=limit.what)
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
 
     # 2 select
 
@@ -250,6 +246,7 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
+        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
@@ -259,7 +256,7 @@ class _Stages:
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
         )
         try:
             self.t.journal.append(row)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.scenario.rules import RULES
+from terminal.trail_words import RULES
 from terminal.trip.producers import NO_LIVE_PRODUCER
 from tests.test_docs import ROOT, anchors, named, tracked
 
@@ -21,7 +21,7 @@ DOCUMENT = re.compile(r"[\w./-]*\w\.md\b")
 NO_TEXT = {".bin", ".mo", ".png"}
 OF_OTHERS = {"gtfs/spec/en/reference.md"}
 """Documents of other repositories, cited with the repository's name."""
-PRIVATE = re.compile(r"\breference sections?\b|\bdomain brief\b|\bdesign note\b", re.IGNORECASE)
+PRIVATE = re.compile(r"\breference sections?\b|\bdomain brief\b|\btrap [0-9]|\bdesign note\b", re.IGNORECASE)
 OWN_PATTERNS = Path(__file__)
 
 

@@ -53,7 +53,7 @@ def alarms(
         _print_rows("alarms", [alarm._asdict() | {"open": alarm.open} for alarm in found], json, as_csv)
         return
     if not found:
-        print("no alarm waits for anybody")
+        print("no open alarms")
     for alarm in found:
         row = f" row {alarm.sequence}" if alarm.sequence else ""
         who = f" terminal {alarm.terminal}{row}" if alarm.terminal else ""

@@ -122,7 +122,7 @@ def schema(
         print(schema_text(SCHEMAS[what.value]), end="")
     else:
         names = " or ".join(SCHEMAS)
-        raise TerminalError("which schema is not said", f"Give {names}, or --write FOLDER for all of them.")
+        raise TerminalError("no schema is named", f"Give {names}, or --write FOLDER for all of them.")
 
 
 def _policy(doc: str) -> Policy:

@@ -95,7 +95,7 @@ def show_changes(changes: Sequence[Change], json: bool) -> None:
     if json:
         print_json({"document": [_change(change) for change in changes]})
         return
-    print(f"the documents differ in {len(changes)} values" if changes else "the documents say the same")
+    print(f"the documents differ in {len(changes)} values" if changes else "the documents are equal")
     for change in changes:
         print(f"  {change.what}: {change.old} → {change.new}")
 

@@ -65,7 +65,7 @@ def add(
     except BaseException:
         staff.remove(ref)
         raise
-    print(f"{ref} is on the staff list: {role.value}")
+    print(f"{ref} added as {role.value}")
 
 
 @app.command("list")
@@ -88,7 +88,7 @@ def show(config: Config = None, state: State = None, json: Json = False) -> None
 def remove(ref: Reference, config: Config = None, state: State = None) -> None:
     """Remove a member of staff; ends their session."""
     _list(station_config(config, state=state)).remove(ref)
-    print(f"{ref} is off the staff list")
+    print(f"{ref} removed")
 
 
 @app.command()
@@ -101,7 +101,7 @@ def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys =
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, pin=_ask_pin(at)))
     _attempts(at).unlock(ref)
-    print(f"{ref} has another PIN")
+    print(f"PIN of {ref} changed")
 
 
 @app.command("card")
@@ -121,7 +121,7 @@ def service_card(
     staff = _list(at)
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, card=_card(at, wait)))
-    print(f"{ref} has another service card")
+    print(f"service card of {ref} changed")
 
 
 @app.command()
@@ -129,7 +129,7 @@ def unlock(ref: Reference, config: Config = None, state: State = None) -> None:
     """Clear the waiting time after wrong PINs."""
     at = station_config(config, state=state)
     _known(_list(at), ref)
-    print(f"{ref} may try again" if _attempts(at).unlock(ref) else f"{ref} did not have to wait")
+    print(f"{ref} unlocked" if _attempts(at).unlock(ref) else f"{ref} was not locked")
 
 
 def _list(at: StationConfig) -> StaffList:

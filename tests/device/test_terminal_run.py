@@ -142,14 +142,13 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
     journal.append(Started(0, software="twin"))
     open_shift(journal, at, "17", setting.profile)
     assert journal.next_sequence == intent
-    rnd = random.Random(SEED).randbytes
-    setup = MediumSetup(setting.profile, policy.document.header.region, keys, rnd)
-    media = (ResidentMedium(setup, CredentialCheck.never()),)
+    lent = MediumSetup(setting.profile, policy.document.header.region, keys, random.Random(SEED).randbytes)
+    media = (ResidentMedium(lent, CredentialCheck.never()),)
     terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, Clock(), media)
     card.power_on()
     report = take_tap(card, terminal)
     journal.close()
-    return report.outcome.message.value, json.loads(json.dumps(card.image()))
+    return str(report.outcome.message), json.loads(json.dumps(card.image()))
 
 
 RESIDENTS = [

@@ -289,7 +289,7 @@ def test_files_open_to_everybody_need_no_session() -> None:
 
 
 def test_a_free_file_read_inside_a_session_goes_plain_and_counts() -> None:
-    """Trap 17: authenticated, but only free access is satisfied."""
+    """Authenticated, but only free access is satisfied (datasheet 8.2.3)."""
     virtual = workshop(CommMode.MAC, proof=False)
     card = begin(terminal_end(virtual), 0)
     card.change_file_settings(STANDARD, SettingsChange(CommMode.FULL, AccessRights(FREE, NEVER, NEVER, 0)))

@@ -153,7 +153,7 @@ def test_a_failed_non_first_ends_the_session() -> None:
 
 
 def test_plain_commands_count_and_additional_frames_do_not() -> None:
-    """Trap 3, and section 5: one increment per command however many frames."""
+    """One increment per command however many frames (datasheet 9)."""
     card, session = card_with_session("AA91AF", "BB9100", "9100")
     assert card.execute(0xBD, bytes(7), b"", CommMode.PLAIN, 2) == b"\xaa\xbb"
     assert session.counter == 1

@@ -140,7 +140,7 @@ def test_the_class_without_the_absent_and_the_forgotten_card(school: Run) -> Non
     assert school(*forgotten).returncode == CanteenRefused.exit_code
     assert school(*forgotten, "--confirmed-by", "staff-2").stdout.splitlines()[0] == f"{BORIS}  meal_ok"
     lent = school("canteen", "lend", "00000000000000d4", ANNA, *AT, "--confirmed-by", "staff-2")
-    assert f"card 00000000000000d4 stands for pupil {ANNA}" in lent.stdout
+    assert f"card 00000000000000d4 is lent to pupil {ANNA}" in lent.stdout
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
@@ -263,7 +263,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
 
 
 def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) -> None:
-    """H2: a file named like a class in the folder where the command is typed changed what the terminal was asked."""
+    """A file named like a class in the folder where the command is typed changed what the terminal was asked."""
     for name in ("3a", "3a.d", ANNA):
         (tmp_path / name).write_text("not for the terminal")
     with serving(tmp_path):

@@ -27,7 +27,7 @@ from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseC
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
 from terminal.screen.console.web import Refused as ConsoleRefused
-from terminal.tap import KEY_LIMIT
+from terminal.tap_report import KEY_LIMIT
 from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab

@@ -159,7 +159,7 @@ class TestCommand:
         attempts = Attempts(tmp_path / "console")
         for _ in range(8):
             attempts.begin("typed:77", NOW)
-        assert "may try again" in self.run(tmp_path, "unlock", "77")[1]
+        assert "77 unlocked" in self.run(tmp_path, "unlock", "77")[1]
         assert attempts.wait_s("typed:77", NOW) == 0
         assert self.run(tmp_path, "pin", "77", typed="7391\n7391\n")[0] == 0
         member = StaffList(tmp_path).get("77")
