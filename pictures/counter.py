@@ -62,7 +62,7 @@ def pupil_ref(town: Town, terminal: Terminal, resident: str) -> bytes:
     """The reference of the card's holder for the purpose "school" (D-01)."""
     pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None, "a resident's card has rights"
-    return terminal.keys.pseudonym("school", pseudonym)
+    return terminal.keys.token("school", pseudonym)
 
 
 @contextmanager

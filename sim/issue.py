@@ -22,7 +22,7 @@ from cardproto.desfire.messaging import CommMode, Session
 from cardproto.errors import FormatError
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
-from cardproto.resident.opening import begin
+from cardproto.resident.opening import begin, in_memory
 from cardproto.resident.personalise import CardContent, personalise
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, build_event, parse_event
 from cardproto.resident.records.rights import (
@@ -192,7 +192,7 @@ class ReloadDesk:
     def _open(self, key_no: KeyNo) -> DesfireCard:
         card = DesfireCard(DesfireChannel(self._connection))
         card.select_application(AID)
-        begin(card, key_no, AesKey(self._keys.application_key(key_no)), self._rng)
+        begin(card, key_no, in_memory(AesKey(self._keys.application_key(key_no)), self._rng))
         return card
 
     def _files(self, card: DesfireCard) -> tuple[Rights, Event]:

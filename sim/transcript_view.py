@@ -15,8 +15,9 @@ from typing import Final
 
 from cardproto.apdu import describe
 from cardproto.desfire import commands as ins
+from cardproto.desfire.authentication import MAC_BYTES
 from cardproto.desfire.crypto import AesKey, CardKey
-from cardproto.desfire.messaging import MAC_BYTES, CommMode
+from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.recording import (
     AUTHENTICATES,
     CHANGES_VALUE,

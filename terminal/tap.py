@@ -23,7 +23,7 @@ So nobody is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,7 +34,7 @@ from terminal.canteen.lines import line_of
 from terminal.clock import Clock
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
-from terminal.errors import JournalError
+from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
@@ -49,7 +49,7 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -122,6 +122,8 @@ class _Stages:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+        except KeyLimitReached as limit:  # keys are asked for before anything is written
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
 
     # 2 select
 
@@ -222,7 +224,8 @@ class _Stages:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
         noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        decision = replace(decision, facts=(*decision.facts, noted))
+        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     # 7 signal, 8 outcome
 
@@ -243,6 +246,7 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
+        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
@@ -252,7 +256,7 @@ class _Stages:
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
         )
         try:
             self.t.journal.append(row)

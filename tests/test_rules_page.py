@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.scenario.rules import RULES
+from terminal.trail_words import RULES
 from terminal.trip.producers import NO_LIVE_PRODUCER
 from tests.test_docs import ROOT, anchors, named, tracked
 

@@ -9,7 +9,7 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.resident.layout import KeyNo
-from cardproto.resident.opening import begin
+from cardproto.resident.opening import begin, in_memory
 
 
 def to_factory_state(card: DesfireCard, picc_key: bytes, rnd: Callable[[int], bytes]) -> None:
@@ -19,6 +19,6 @@ def to_factory_state(card: DesfireCard, picc_key: bytes, rnd: Callable[[int], by
     to be formatted refuses.
     """
     card.select_application(PICC_AID)
-    begin(card, KeyNo.APPLICATION, AesKey(picc_key), rnd)
+    begin(card, KeyNo.APPLICATION, in_memory(AesKey(picc_key), rnd))
     card.format_picc()
     card.change_key(PICC_KEY[KeyType.DES], bytes(16), 0, key_type=KeyType.DES)

@@ -43,7 +43,7 @@ from cardproto.resident.layout import (
     KeyNo,
     file,
 )
-from cardproto.resident.opening import begin, go_on
+from cardproto.resident.opening import begin, go_on, in_memory
 from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.records.rights import Rights, build_rights
 
@@ -82,10 +82,10 @@ class _Desk:
     proof: TransactionMac | None = None
 
     def begin(self, number: int, key: bytes) -> None:
-        begin(self.card, KeyNo(number), AesKey(key), self.rnd)
+        begin(self.card, KeyNo(number), in_memory(AesKey(key), self.rnd))
 
     def go_on_as(self, number: KeyNo) -> None:
-        go_on(self.card, number, AesKey(self.keys.application_key(number)), self.rnd)
+        go_on(self.card, number, in_memory(AesKey(self.keys.application_key(number)), self.rnd))
 
     @property
     def proving(self) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from cardproto.desfire import commands as ins
+from cardproto.desfire.authentication import Ev1Cipher
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left, truncate_mac
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import (
@@ -88,7 +89,7 @@ def begin_aes(state: CardState, payload: bytes) -> bytes:
 
 
 def _aes_session(number: int, rnd_b: bytes, rnd_a: bytes) -> Ev1Session:
-    return Ev1Session(number, aes_session_key(rnd_a, rnd_b), len(ZERO_IV))
+    return Ev1Session(number, Ev1Cipher(aes_session_key(rnd_a, rnd_b)))
 
 
 def begin_iso(state: CardState, payload: bytes) -> bytes:
@@ -100,7 +101,7 @@ def begin_iso(state: CardState, payload: bytes) -> bytes:
 
 
 def _iso_session(number: int, key: DesKey, rnd_b: bytes, rnd_a: bytes) -> Ev1Session:
-    return Ev1Session(number, des_session_key(key, rnd_a, rnd_b), DES_BLOCK)
+    return Ev1Session(number, Ev1Cipher(des_session_key(key, rnd_a, rnd_b), DES_BLOCK), DES_BLOCK)
 
 
 def _chained(
@@ -224,11 +225,12 @@ def verify(state: CardState, payload: bytes) -> bytes:
         raise Refusal(Status.PERMISSION_DENIED)
     covered = OPTION + PUBLISHED_TIME + check.rounds
     session = state.session
-    key = session.mac if isinstance(session, Session) else AesKey(state.memory.proximity_key.key)
+    own = AesKey(state.memory.proximity_key.key)
+    mac = session.cipher.mac if isinstance(session, Session) else lambda sent: truncate_mac(own.cmac(sent))
     code = bytes((ins.INS_VERIFY_PROXIMITY_CHECK,))
-    if payload != truncate_mac(key.cmac(code + covered)):
+    if payload != mac(code + covered):
         raise Refusal(Status.INTEGRITY_ERROR)
-    return truncate_mac(key.cmac(ANSWER_CODE + covered))
+    return mac(ANSWER_CODE + covered)
 
 
 STEPS: Final[dict[int, Callable[[CardState, bytes], bytes]]] = {

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from cardproto.desfire.authentication import MAC_BYTES
 from cardproto.desfire.crypto import crc32
 from cardproto.desfire.legacy_crypto import crc16, pad_zero
 from cardproto.desfire.legacy_messaging import D40Session, Ev1Session
-from cardproto.desfire.messaging import COUNTER_LIMIT, MAC_BYTES, CommMode, Session
+from cardproto.desfire.messaging import COUNTER_LIMIT, CommMode, Session
 from cardproto.desfire.status import Status
 from sim.card.call import Call
 from sim.card.refusal import Refusal

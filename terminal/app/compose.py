@@ -13,6 +13,7 @@ from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.keys.limits import KeyLimits
 from terminal.media.port import MediumSetup
 from terminal.tap import Terminal
 
@@ -24,14 +25,15 @@ def open_terminal(
     signal: Callable[[Outcome], None] = lambda _outcome: None,
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
+    limits: KeyLimits | None = None,
     journal: JournalFactory = Journal.open,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
-    A laboratory gives a clock, randomness and a journal of its own; in a canteen the roster is that in the station's
-    folder, where there is one.
+    A laboratory gives a clock, randomness, limits of its keys and a journal of its own; in a canteen the roster is
+    that in the station's folder, where there is one.
     """
-    keys = station.load_keys()
+    keys = station.load_keys(limits, clock=clock, random=random)
     policy = station.load_policy(keys, clock.now())
     media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
     versions = policy.tariff, policy.deny_list.version

@@ -20,8 +20,7 @@ from terminal.canteen.documents import (
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
 from terminal.errors import RosterError
-from terminal.files import replace_file
-from terminal.keys.sealing import Sealer
+from terminal.files import Sealer, replace_file
 from terminal.policy.policy import Policy
 
 PURPOSE: Final = "roster"

@@ -64,10 +64,11 @@ def tides(
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
+    from terminal.keys.limits import UNLIMITED
 
     at = _station(config, state, collector, keys)
     policies, sources = _policies(at, region), Sources(at, state, collector)
-    provider = load_file_keys(at.keys.file or laboratory_keys())
+    provider = load_file_keys(at.keys.file or laboratory_keys(), UNLIMITED)
 
     unknown = 0
 
@@ -78,7 +79,7 @@ def tides(
             row = fare_transaction(
                 tap,
                 _policy_of(tap, policies),
-                lambda card_ref: provider.pseudonym(PURPOSE, card_ref),
+                lambda card_ref: provider.token(PURPOSE, card_ref),
             )
             if row is not None:
                 yield row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -175,6 +174,7 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import FittingVersions, ValidationKeys
     from terminal.media.port import UnsupportedCard, open_channel
     from terminal.media.resident.open import open_resident
     from terminal.policy.load import load_region
@@ -182,10 +182,11 @@ def _card(at: StationConfig, wait_s: float) -> str:
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
+    keys = ValidationKeys(provider, number, FittingVersions())
 
     def reference(connection: CardConnection) -> str:
         try:
-            session = open_resident(open_channel(connection), provider, number, secrets.token_bytes)
+            session = open_resident(open_channel(connection), keys)
         except UnsupportedCard as card:
             raise ReaderError(
                 f"this is no service card: {card.why}", "Use a resident card of this region."

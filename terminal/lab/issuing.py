@@ -28,6 +28,7 @@ from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -92,7 +93,7 @@ def issue_batch(
     cannot be written: the cards already in the folder are whole.
     """
     orders = list(read_orders(orders_file))
-    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS)
+    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
     registry: list[tuple[bytes, bytes, bytes]] = []
     try:
@@ -105,9 +106,7 @@ def issue_batch(
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
             resident = pseudonym_of(order.profile, card.uid)
-            registry += [
-                (provider.pseudonym(purpose, resident), card.uid, key) for purpose in PURPOSE.values()
-            ]
+            registry += [(provider.token(purpose, resident), card.uid, key) for purpose in PURPOSE.values()]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault

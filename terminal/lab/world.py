@@ -26,6 +26,7 @@ from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import build_deny_list
 from terminal.policy.policy import Policy
@@ -61,7 +62,7 @@ class World:
         journal: JournalFactory = Journal.open,
     ) -> AbstractContextManager[Terminal]:
         """The terminal of `station`, composed as in service."""
-        return open_terminal(station, clock, signal, random=self.random, journal=journal)
+        return open_terminal(station, clock, signal, random=self.random, limits=UNLIMITED, journal=journal)
 
     def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:
         """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""
@@ -71,7 +72,7 @@ class World:
             if pseudonym is not None:
                 key = self.masters.for_card(card.uid, region).transaction_mac
                 found += [
-                    (self.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
+                    (self.keys.token(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
                 ]
         return found
 
@@ -84,7 +85,7 @@ class World:
 
 def open_world(folder: Path, region: str, policy: Policy, random: Callable[[int], bytes]) -> World:
     """The world of `policy`, with its deny list written."""
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), UNLIMITED)
     deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys)
     return World(folder, region, policy, random, keys, load_lab_keys(), deny_list)
 

@@ -22,6 +22,7 @@ from terminal.operations.status import EVERY_S, Status, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import State
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
@@ -224,7 +225,8 @@ class Vitals:
         self._due_s = self.clock.monotonic() + EVERY_S
         self._check_clock()
         self._write()
-        problem = self.reader_problem or self._clock_doubt or self.sync_problem
+        doubt = effect_words(self._clock_doubt) if self._clock_doubt else ""
+        problem = self.reader_problem or doubt or self.sync_problem
         self._manager.status(problem or f"{self._loop.value}; {self.tally.outcomes.total()} taps")
 
     def _check_clock(self) -> None:
@@ -232,13 +234,13 @@ class Vitals:
         jump = clock_doubt(self._reading, now)
         if jump is not None:
             self.tally.clock_jumps += 1
-            self._jump = (now.monotonic_s, jump.effect)
-            self.events.warning("clock", jump.effect, **jump.inputs)
+            self._jump = (now.monotonic_s, jump.code)
+            self.events.warning("clock", effect_words(jump.code), code=jump.code, **jump.inputs)
         self._reading = now
         if self._jump is not None and now.monotonic_s - self._jump[0] > JUMP_REMEMBERED_S:
             self._jump = None
         behind = clock_doubt(now, now, self._newest_at)
-        self._clock_doubt = behind.effect if behind else self._jump[1] if self._jump else ""
+        self._clock_doubt = behind.code if behind else self._jump[1] if self._jump else ""
 
     def _read_clock(self) -> Reading:
         return Reading(self.clock.now(), self.clock.monotonic())

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -57,7 +58,7 @@ def read(card: VirtualCard) -> tuple[int, int]:
     """(purse, balance in the newest event), by the validator's key."""
     desfire = DesfireCard(DesfireChannel(card))
     desfire.select_application(AID)
-    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(KEYS.validate), bytes(16))
+    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(AesKey(KEYS.validate), bytes(16)))
     parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
     event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
     return desfire.get_value(FILE_PURSE, CommMode.MAC), parse_event(bytes(event)).balance_after_minor

@@ -206,7 +206,7 @@ class Playing:
         for rider in self.town.riders:
             pseudonym = pseudonym_on(rider.card)
             assert pseudonym is not None, "riders hold resident cards"
-            by_ref |= {self.town.keys.pseudonym(purpose, pseudonym): rider for purpose in PURPOSE.values()}
+            by_ref |= {self.town.keys.token(purpose, pseudonym): rider for purpose in PURPOSE.values()}
         for index, post in enumerate(self.town.posts):
             for _, intent in post.journal.open_intents():
                 self.town.clock.advance(7200)

@@ -74,5 +74,5 @@ def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
         )
         for ground in profile.concessions
     )
-    ref = world.keys.pseudonym("school", pseudonym).hex()
+    ref = world.keys.token("school", pseudonym).hex()
     return RosterPupil(ref=ref, class_id=f"{grade}a", grade=grade, shift=shift, grants=grants)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Message, Outcome
-from terminal.errors import JournalError, StaffError
+from terminal.errors import JournalError, KeyLimitReached, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn
 from terminal.journal.records import Fault
 from terminal.policy.policy import Policy
@@ -222,13 +223,20 @@ class Console:
             raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NOBODYS
-        if pin_fits(pin, hashed, self.terminal.keys):
+        if self._fits(pin, hashed):
             return
         if wait_after(count) >= LOCKED_FROM_S:
             self._note(Fault(now_ms, f"console: PIN locked, {key}"))
         if wait_after(count):
             raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
         raise Refused(N_("This PIN is wrong."))
+
+    def _fits(self, pin: str, hashed: str) -> bool:
+        try:
+            return pin_fits(pin, hashed, self.terminal.keys)
+        except KeyLimitReached as limit:
+            wait = {"wait": ceil(limit.opens_in_s)}
+            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
         """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor

@@ -1,7 +1,7 @@
 """PINs at rest: scrypt with a salt of their own, over the PIN mixed with a key of the terminal.
 
 A PIN has few digits: whoever has only the file could try them all. So the terminal's key for the purpose "staff"
-goes in first (`KeyProvider.pseudonym`), and trying needs the key provider besides the file.
+goes in first (`KeyProvider.token`), and trying needs the key provider besides the file.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pin_fits(pin: str, hashed: str, keys: KeyProvider) -> bool:
 
 
 def _digest(pin: str, keys: KeyProvider, salt: bytes, log_n: int, block: int, lanes: int) -> bytes:
-    mixed = keys.pseudonym(PURPOSE, b"pin" + salt + pin.encode())
+    mixed = keys.token(PURPOSE, b"pin" + salt + pin.encode())
     return hashlib.scrypt(mixed, salt=salt, n=1 << log_n, r=block, p=lanes, dklen=HASH_BYTES, maxmem=1 << 26)
 
 

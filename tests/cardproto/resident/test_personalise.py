@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.transaction_mac import tmi, transaction_mac_value
@@ -72,15 +73,15 @@ def test_every_default_key_is_gone(number: KeyNo) -> None:
     assert card.get_key_version(number) == KEY_VERSION
     card.select_application(AID)
     with pytest.raises(StatusError, match="authentication error"):
-        card.authenticate_ev2_first(number, AesKey(bytes(16)), bytes(16))
+        card.authenticate_ev2_first(number, AesAuthentication(AesKey(bytes(16)), bytes(16)))
 
 
 def test_the_cards_own_default_key_is_gone() -> None:
     card = terminal_end(resident_card())
     card.select_application(bytes(3))
     with pytest.raises(StatusError, match="authentication error"):
-        card.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
-    card.authenticate_ev2_first(0, AesKey(KEYS.picc), bytes(16))
+        card.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), bytes(16)))
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(KEYS.picc), bytes(16)))
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
