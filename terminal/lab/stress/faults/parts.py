@@ -47,7 +47,7 @@ class TerminalClock:
 
 
 class StormJournal(Journal):
-    """A journal that remembers, outside of its terminal, what it promised, and dies where it is told to."""
+    """A journal that remembers, outside of its terminal, what it promised, and dies at the given point."""
 
     dies: str = ""
     promised: dict[int, AnyRecord]
@@ -137,7 +137,7 @@ class StormConnection:
         return answer
 
 
-class Collector(Protocol):
+class BatchSink(Protocol):
     """Somewhere batches go."""
 
     def take(self, data: bytes) -> Reply: ...
@@ -146,7 +146,7 @@ class Collector(Protocol):
 class StormLink:
     """A network between one terminal and the collector; `fault` befalls the next batch."""
 
-    def __init__(self, collector: Callable[[], Collector], stranger: Signer) -> None:
+    def __init__(self, collector: Callable[[], BatchSink], stranger: Signer) -> None:
         self._collector = collector
         self._stranger = stranger
         self._late: list[bytes] = []
@@ -182,7 +182,7 @@ class StormLink:
             self._collector().take(batch)
 
     def _forged(self, batch: Batch) -> bytes:
-        """Whoever sits in between sees the head, and would like the terminal to forget its rows."""
+        """An attacker in between sees the head, and would like the terminal to forget its rows."""
         return encode(build_ack(batch.terminal, batch.head, batch.sent_at_ms, self._stranger))
 
     def abort(self) -> None:

@@ -154,7 +154,7 @@ def test_an_event_ahead_of_the_clock_counts_as_now(city: Fares) -> None:
 
 
 def test_events_in_between_keep_the_journey(city: Fares) -> None:
-    """A reload twenty minutes later: same bits, the age has grown, the event is the desk's."""
+    """A reload twenty minutes later: same bits, the age has grown, the event is the reload point's."""
     boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
     assert isinstance(boarded, Charged)
     written = city.card.write(boarded.state, at("10:00"))
