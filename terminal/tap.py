@@ -31,6 +31,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
+from terminal.codes import Admission
 from terminal.commit.machine import SAID, Course, State
 from terminal.commit.settle import Settlement, settle, tap_of
 from terminal.commit.write import (
@@ -66,9 +67,9 @@ from terminal.tap_report import End, TapReport
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 """Under which pseudonym a profile knows people (D-01)."""
 
-READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
-UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
-OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
+UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
+OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)
 
 END_OF: Final = {
     State.COMMITTED: End.COMMITTED,
@@ -82,7 +83,8 @@ END_OF: Final = {
 class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
-    `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
+    `signal` is what the passenger sees and hears, lamps and gates included; it must return at once. A gate opens when
+    `outcome.admission` is `let_in`, and for no other value, whatever the colour of the message. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
     who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
     ends or it is None again; change it between taps only.
@@ -178,7 +180,7 @@ class _Tap:
         if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence) or not soon:
             self._record_end(sequence, result, how="recovered")
             return None
-        outcome = Outcome(Message(intent.message), accepted=True, values=intent.values)
+        outcome = Outcome(Message(intent.message), Admission.LET_IN, values=intent.values)
         # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
@@ -242,7 +244,7 @@ class _Tap:
     def _not_granted(self, refusal: CredentialRefusal) -> TapReport:
         """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
         message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-        outcome = Outcome(message, accepted=False)
+        outcome = Outcome(message, Admission.REFUSED)
         decision = Decision(outcome, None, (Reason("credential", refusal.reason),))
         return self._write_nothing(outcome, decision, f"credential: {refusal.reason}")
 
@@ -291,7 +293,7 @@ class _Tap:
         self.t.signal(outcome)
         shift = self.t.journal.open_shift
         seen = None if self.snapshot is None else self.snapshot.event
-        refused = records.Refused(
+        unwritten = records.Unwritten(
             at_ms=unix_ms(self.now),
             card_ref=self.card_ref,
             profile=self.t.profile,
@@ -299,7 +301,7 @@ class _Tap:
             if shift and self.inspecting is None
             else 0,  # an inspection is no sale of a shift
             message=outcome.message,
-            accepted=outcome.accepted,
+            admission=outcome.admission,
             tariff=self.t.policy.tariff,
             reasons=compact(decision.facts) if decision else (),
             prev_terminal=seen.terminal if seen else 0,
@@ -307,7 +309,7 @@ class _Tap:
             flags=decision.flags if decision else (),
         )
         try:
-            self.t.journal.append(refused)
+            self.t.journal.append(unwritten)
         except JournalError:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise

@@ -9,6 +9,7 @@ from typing import Final
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.clock import unix_ms
+from terminal.codes import Admission
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.pupil import BasketLine, Pupil
@@ -42,7 +43,7 @@ def sell(desk: CanteenDesk, ref: bytes, counts: Mapping[str, int], operator: str
         raise CanteenRefused("not in the roster of this school", "Check the reference, or sell for cash.")
     closed = desk.against_serving(now)
     if closed is not None:
-        return Sold(SaleDecision(Outcome(Message.SHIFT_CLOSED, accepted=False), 0, (closed,)))
+        return Sold(SaleDecision(Outcome(Message.SHIFT_CLOSED, Admission.REFUSED), 0, (closed,)))
     trail = Trail()
     decision = decide_sale(pupil, basket, trail, paid_stopped=desk.paid_stopped)
     if not decision.outcome.accepted:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import require
+from terminal.codes import Admission
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
@@ -92,7 +93,7 @@ def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
     meal = _decide(desk, desk.pupil(ref, batch.now), batch, trail)
     if isinstance(meal, Refusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
-        outcome = Outcome(meal.message, accepted=False, values=values)
+        outcome = Outcome(meal.message, Admission.REFUSED, values=values)
         desk.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
         return Issued(ref, outcome, tuple(trail.reasons))
     return _write(desk, ref, meal, batch, trail)
@@ -114,9 +115,9 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
     except JournalError:
         if not meal.entitled:
             trail.note("O-06", "nothing is sold while the journal takes no records")
-            return Issued(ref, Outcome(Message.OUT_OF_ORDER, accepted=False), tuple(trail.reasons))
+            return Issued(ref, Outcome(Message.OUT_OF_ORDER, Admission.REFUSED), tuple(trail.reasons))
         trail.reasons.append(desk.write_spare(record))
-    outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": meal.kind})
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": meal.kind})
     return Issued(ref, outcome, tuple(trail.reasons), meal, sequence)
 
 

@@ -53,8 +53,8 @@ from terminal.journal.records import (
     Fault,
     Intent,
     NotCommitted,
-    Refused,
     UnreadableRecord,
+    Unwritten,
 )
 from terminal.journal.taps import End
 
@@ -139,8 +139,8 @@ class Booking:
             case Committed() | NotCommitted():
                 if ends.get(record.intent) is not record:
                     self._book_end((row[0], record.intent), record)
-            case Refused():
-                self._totals[row[0]].count_refusal(record)
+            case Unwritten():
+                self._totals[row[0]].count_unwritten(record)
                 if record.card_ref is not None:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)

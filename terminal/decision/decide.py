@@ -15,6 +15,7 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
@@ -135,7 +136,11 @@ def inspect(
     if isinstance(snapshot, BankSnapshot):
         paid = context.taken_today > 0
         trail.note("T-70", "tap of this token on this vehicle" if paid else "no tap of this token here")
-        return trail.repeat(Message.ALREADY_PAID) if paid else trail.refuse(Message.PERMIT_NONE)
+        return (
+            trail.repeat(Message.ALREADY_PAID, Admission.INSIDE)
+            if paid
+            else trail.refuse(Message.PERMIT_NONE)
+        )
     tap = rebase(snapshot, policy, context, now)
     if context.misuse:
         _report(tap, trail)
@@ -145,7 +150,7 @@ def inspect(
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
     values: dict[str, int | str] = {"time": paid_at, "route": snapshot.event.route}
     trail.note("T-70", "paid on this vehicle", {**values, "terminal": snapshot.event.terminal})
-    return trail.repeat(Message.ALREADY_PAID, values)
+    return trail.repeat(Message.ALREADY_PAID, Admission.INSIDE, values)
 
 
 def _paid_here(tap: Tap) -> bool:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import Event
+from terminal.codes import Admission
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext, Serving
 
 
@@ -63,17 +64,22 @@ def _no_counts() -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date},
-    {time}, {meal}).
+    """The result for the rider: `admission` says whether to open, `values` fill the message ({n}, {date}, {time},
+    {meal}).
 
     Dates and times in `values` are already local and in ISO form; the message table formats them per
     language.
     """
 
     message: Message
-    accepted: bool
+    admission: Admission
     charge_minor: int = 0
     values: Mapping[str, int | str] = field(default_factory=_no_values)
+
+    @property
+    def accepted(self) -> bool:
+        """Exactly *let in*: a new ride or meal, or an honest double tap of one."""
+        return self.admission is Admission.LET_IN
 
 
 @dataclass(frozen=True, slots=True)

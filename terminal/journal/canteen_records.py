@@ -164,7 +164,10 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
 
 
 class IssueRefused(Record, frozen=True, array_like=True, tag=28):
-    """A pupil of a list or at the buffet was refused; `how` as in `MealServed`, or "buffet". Of a tap see `Refused`."""
+    """A pupil of a list or at the buffet was refused; `how` as in `MealServed`, or "buffet".
+
+    Of a tap see `Unwritten`.
+    """
 
     pupil: bytes
     shift: int

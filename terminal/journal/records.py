@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from terminal.codes import Admission
 from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import Restored
@@ -122,9 +123,8 @@ class Unresolved(Record, frozen=True, array_like=True, tag=7):
     cause: str
 
 
-class Refused(Record, frozen=True, array_like=True, tag=8):
-    """A tap that wrote nothing: every refusal, and what is accepted without a write (`accepted`, e.g. already
-    paid).
+class Unwritten(Record, frozen=True, array_like=True, tag=8):
+    """A tap that wrote nothing: every refusal, and what needs no write, e.g. already paid; `admission` says which.
 
     `card_ref` is None when no resident card could be read; then `prev_*` are 0.
     """
@@ -133,7 +133,7 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     profile: str
     shift: int
     message: str
-    accepted: bool
+    admission: Admission
     tariff: str
     reasons: tuple[str, ...]
     prev_terminal: int
@@ -176,7 +176,7 @@ AnyRecord: TypeAlias = (
     | Committed
     | NotCommitted
     | Unresolved
-    | Refused
+    | Unwritten
     | Fault
     | CashSale
     | CanteenRecord

@@ -124,7 +124,7 @@ class Vitals:
         self.events.info(
             "tap",
             message=report.outcome.message.value,
-            accepted=report.outcome.accepted,
+            admission=report.outcome.admission.value,
             end=report.end.value,
             charge_minor=report.outcome.charge_minor,
             sequence=report.sequence,

@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cardproto.resident.records.event import Event, EventKind
+from terminal.codes import Admission
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
 from terminal.commit.machine import SAID, Course, State, Step
 from terminal.commit.settle import Tap, settle
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused, build_record
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten, build_record
 
 CARD = b"card"
 ISSUED: Tap = (0, 0)
@@ -324,7 +325,9 @@ def _record(row: Row, charge_minor: int) -> AnyRecord:
         case "not_committed":
             return NotCommitted(0, prev_sequence, "recovered")
         case _:
-            return Refused(0, CARD, "bus", 0, "read_again", False, "", (), prev_terminal, prev_sequence)
+            return Unwritten(
+                0, CARD, "bus", 0, "read_again", Admission.REFUSED, "", (), prev_terminal, prev_sequence
+            )
 
 
 def check_closing(world: World, rules: Rules) -> None:

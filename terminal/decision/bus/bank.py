@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from terminal.codes import Admission
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
@@ -56,7 +57,7 @@ def decide_bank(
         return trail.refuse(Message.ONLINE_ONLY)
     trail.note("T-01", "ordinary fare of the bank card", {"fare_minor": quote.fare_minor})
     trail.flag("T-40", DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor})
-    outcome = Outcome(Message.OK_PAID, accepted=True, charge_minor=sum_minor)
+    outcome = Outcome(Message.OK_PAID, Admission.LET_IN, charge_minor=sum_minor)
     return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
 
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.checkin import (
     check_in,
@@ -46,8 +47,9 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     profile = tap.policy.document.profiles.bus
     if owes_too_much(tap, trail):
         return trail.refuse(Message.STOP_LIST if profile.stop_lists else Message.NO_FUNDS)
-    if already_paid(tap, trail):
-        return trail.repeat(Message.ALREADY_PAID)
+    again = already_paid(tap, trail)
+    if again is not None:
+        return trail.repeat(Message.ALREADY_PAID, again)
     if is_check_out(tap):
         return check_out(tap, trail)
     ride, quote = _fare(tap, trail)
@@ -159,7 +161,9 @@ def _hold(
     if not _enough(tap, owed_minor + held, trail):
         return None
     trail.note("T-07", "held until the rider checks out", {"held_minor": held})
-    outcome = Outcome(Message.OK_CHECKIN, accepted=True, charge_minor=owed_minor, values={"held_minor": held})
+    outcome = Outcome(
+        Message.OK_CHECKIN, Admission.LET_IN, charge_minor=owed_minor, values={"held_minor": held}
+    )
     counters = check_in(tap, rule, counters, held)
     return _accepted(tap, outcome, EventKind.CHECK_IN, cover, counters, journey, trail)
 
@@ -180,7 +184,7 @@ def _charge(
     if charge_minor and not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    outcome = Outcome(cover.message, accepted=True, charge_minor=charge_minor, values=cover.values)
+    outcome = Outcome(cover.message, Admission.LET_IN, charge_minor=charge_minor, values=cover.values)
     return _accepted(tap, outcome, EventKind.RIDE, cover, counters, journey, trail)
 
 

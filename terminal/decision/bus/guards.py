@@ -6,6 +6,7 @@ Where there is no money, winter grace («довезти ребёнка», T-18) 
 from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -17,34 +18,34 @@ from terminal.policy.scopes import Ride, inside
 RIGHT_OF = {RidePass: Right.PASS, RidePack: Right.PACK, RidePlan: Right.PLAN}
 
 
-def already_paid(tap: Tap, trail: Trail) -> bool:
-    """Whether this tap belongs to the ride of the newest event, whichever way one looks at it."""
+def already_paid(tap: Tap, trail: Trail) -> Admission | None:
+    """Who may come in when this tap belongs to the ride of the newest event; None when it is a tap of its own."""
     event = tap.snapshot.event
     if event.kind not in RIDES or tap.age_s is None:
-        return False
+        return None
     found = _again(tap, tap.age_s)
     if found is None:
-        return False
-    rule, effect = found
+        return None
+    rule, effect, admission = found
     trail.note(rule, effect, {"age_s": tap.age_s})
-    return True
+    return admission
 
 
-def _again(tap: Tap, age_s: int) -> tuple[str, str] | None:
+def _again(tap: Tap, age_s: int) -> tuple[str, str, Admission] | None:
     """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
     event, context, guards = tap.snapshot.event, tap.context, tap.policy.document.guards
     same_terminal, two_taps = event.terminal == context.terminal, event.kind is not EventKind.RIDE
     if same_terminal and age_s <= guards.repeat_s:
-        return "T-35", "same card on the same terminal: ignored"
+        return "T-35", "same card on the same terminal: ignored", Admission.LET_IN
     if event.route != context.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
-        return "K-03", "paid at a validator of this route: not charged again"
+        return "K-03", "paid at a validator of this route: not charged again", Admission.LET_IN
     if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
         return None
     if _right_of(tap, event.paid_by) not in guards.passback_rights:
         return None
-    return "T-36", "right already used: cannot be passed back"
+    return "T-36", "right already used: cannot be passed back", Admission.INSIDE
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
@@ -121,7 +122,7 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
         return None
     debt = rule.counter.read(tap.counters) + 1
     trail.flag("T-18", GRACE, "taken along unpaid", {"unpaid": debt, "of": rule.trips})
-    outcome = Outcome(Message.OK_BENEFIT, accepted=True, values={"n": rule.trips - debt})
+    outcome = Outcome(Message.OK_BENEFIT, Admission.LET_IN, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome, Reason
 from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
@@ -33,13 +34,13 @@ def decide_sale(
     forbidden = tuple(line.product for line in basket if line.foods & pupil.forbidden)
     message = _refusal(pupil, sum_minor, forbidden, trail, paid_stopped)
     if message is not None:
-        outcome = Outcome(message, accepted=False)
+        outcome = Outcome(message, Admission.REFUSED)
         return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
     trail.note("M-01", "paid from the buffet account", {"sum_minor": sum_minor})
     flags = [STALE_ROSTER] if pupil.age is Age.STALE else []
     if pupil.buffet is not None and pupil.buffet.uncertain:
         flags.append(BALANCE_UNCERTAIN)
-    outcome = Outcome(Message.MEAL_OK, accepted=True)
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN)
     return SaleDecision(outcome, sum_minor, tuple(trail.reasons), tuple(flags))
 
 

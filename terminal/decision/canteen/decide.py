@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.canteen.entitlement import newest_of
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
@@ -101,7 +102,7 @@ def _shift_on_card(tap: Tap) -> int:
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
     if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
         meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
-    outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
     decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
     return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

@@ -17,6 +17,7 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
+from terminal.codes import Admission
 from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import Entry
 from terminal.policy.policy import Policy
@@ -61,7 +62,7 @@ class _Told:
 
     entry: Entry
     message: str
-    accepted: bool
+    admission: Admission
     charge_minor: int
     values: Mapping[str, int | str]
     event: Event | None
@@ -112,7 +113,7 @@ def _told(entry: Entry) -> _Told | None:
         return _Told(
             entry,
             str(intent.message),
-            report.end is End.UNRESOLVED or outcome.accepted,
+            Admission.LET_IN if report.end is End.UNRESOLVED else outcome.admission,
             intent.charge_minor,
             intent.values,
             entry.after.event,
@@ -124,7 +125,7 @@ def _told(entry: Entry) -> _Told | None:
     return _Told(
         entry,
         outcome.message.value,
-        outcome.accepted,
+        outcome.admission,
         outcome.charge_minor,
         outcome.values,
         None,
@@ -293,7 +294,7 @@ def _expect(told: _Told, policy: Policy) -> dict[str, Any]:
     expect: dict[str, Any] = {
         "message": told.message,
         "charge_minor": told.charge_minor,
-        "accepted": told.accepted,
+        "admission": told.admission.value,
         "balance_minor": None if balance is None else balance.balance_after_minor,
         "written": event is not None,
         "paid_by": None if event is None else event.paid_by.name.lower(),

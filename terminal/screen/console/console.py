@@ -16,6 +16,7 @@ from typing import Final
 
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn
@@ -157,7 +158,7 @@ class Console:
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
-        return Outcome(Message.PERMIT_OK, accepted=True, values={"time": f"{until:%H:%M}"})
+        return Outcome(Message.PERMIT_OK, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
 
     def _holder(self, resident: bytes) -> Member | None:
         try:

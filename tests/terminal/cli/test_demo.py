@@ -21,7 +21,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
 def test_everything_adds_up(result: DemoResult) -> None:
     found = result.as_json("en")
     assert found["balanced"] is True
-    assert found["taps"] == len(MORNING) == found["accepted"] + found["refused"]
+    assert found["taps"] == len(MORNING) == found["let_in"] + found["inside"] + found["refused"]
     assert found["journal_records"] == found["synced"] == found["collector_records"] > found["taps"]
     assert found["spent_minor"] == found["charged_minor"] > 0
     assert found["collector"]["alarms"] == []
@@ -51,7 +51,16 @@ def test_json_on_standard_output_is_one_object(run: Run) -> None:
     finished = run("demo", "--json", "--language", "en")
     assert finished.returncode == 0, finished.stderr
     found = json.loads(finished.stdout)
-    keys = {"taps", "accepted", "refused", "journal_records", "synced", "collector_records", "balanced"}
+    keys = {
+        "taps",
+        "let_in",
+        "inside",
+        "refused",
+        "journal_records",
+        "synced",
+        "collector_records",
+        "balanced",
+    }
     assert keys <= found.keys()
     assert any(tap["text"] == "Not enough money" for tap in found["tap_list"])
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cardproto.desfire.crypto import AesKey
 from terminal.canteen.ledger import Ledger
+from terminal.codes import Admission
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, Calendar, total_of
 from terminal.collector.reconcile import ends, reconcile
@@ -139,7 +140,7 @@ class Town:
                     prev_terminal=self.on_card[card][0],
                     prev_sequence=self.on_card[card][1],
                     message=rng.choice(["no_funds", "already_paid"]),
-                    accepted=rng.random() < 0.3,
+                    admission=rng.choice(list(Admission)),
                 ),
             ]
         )  # fmt: skip

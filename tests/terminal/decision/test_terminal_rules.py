@@ -9,6 +9,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract
+from terminal.codes import Admission
 from terminal.decision.bus.sale import may_sell
 from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.decision.outcome import Decision, Message
@@ -251,7 +252,7 @@ def test_t_70_the_inspector_learns_when_it_was_paid_on_this_vehicle() -> None:
     rider = Rider(policy=small())
     rider.tap(NOW, route=15)
     decision = rider.tap(NOW + timedelta(minutes=9), route=15, terminal=9, inspection=True, shift_open=False)
-    assert (decision.outcome.message, decision.outcome.accepted) == (Message.ALREADY_PAID, True)
+    assert (decision.outcome.message, decision.outcome.admission) == (Message.ALREADY_PAID, Admission.INSIDE)
     assert decision.outcome.values == {"time": "08:00", "route": 15}
     assert (decision.write_plan, rules(decision)) == (None, ["T-70"])
 

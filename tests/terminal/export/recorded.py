@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
 from terminal.clock import unix_ms
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused
+from terminal.codes import Admission
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 
@@ -54,8 +55,10 @@ def intent(
     return Intent(**(stated | more))  # type: ignore[arg-type] # a record of whatever the test says
 
 
-def refused(when: datetime, message: str = "no_funds", accepted: bool = False, shift: int = 1) -> Refused:
-    return Refused(unix_ms(when), CARD_REF, "bus", shift, message, accepted, POLICY.tariff, (), 0, 0)
+def unwritten(
+    when: datetime, message: str = "no_funds", admission: Admission = Admission.REFUSED, shift: int = 1
+) -> Unwritten:
+    return Unwritten(unix_ms(when), CARD_REF, "bus", shift, message, admission, POLICY.tariff, (), 0, 0)
 
 
 def committed(number: int, how: str = "answered") -> Committed:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from terminal.journal.records import AnyRecord, Committed, Intent, Refused
+from terminal.codes import Admission
+from terminal.journal.records import AnyRecord, Committed, Intent, Unwritten
 
 CARD = bytes.fromhex("c0ffee0000000001")
 INTENT = Intent(
@@ -30,13 +31,13 @@ INTENT = Intent(
     proof=((0xAD, bytes.fromhex("01000000400000"), bytes(64)), (0xDC, bytes.fromhex("03480d0000"), b"")),
     values={"n": 6_600},
 )
-REFUSED = Refused(
+REFUSED = Unwritten(
     at_ms=1_770_000_000_000,
     card_ref=CARD,
     profile="bus",
     shift=2,
     message="no_funds",
-    accepted=False,
+    admission=Admission.REFUSED,
     tariff="demo/1",
     reasons=("T-02:no money",),
     prev_terminal=900,
@@ -48,7 +49,7 @@ def intent(**changes: Any) -> Intent:
     return msgspec.structs.replace(INTENT, **changes)
 
 
-def refused(**changes: Any) -> Refused:
+def refused(**changes: Any) -> Unwritten:
     return msgspec.structs.replace(REFUSED, **changes)
 
 

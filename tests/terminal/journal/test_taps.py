@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.codes import Admission
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -14,8 +15,8 @@ from terminal.journal.records import (
     Fault,
     Intent,
     NotCommitted,
-    Refused,
     Unresolved,
+    Unwritten,
 )
 from terminal.journal.taps import End, Intents, Tap, taps
 from tests.terminal.journal.samples import INTENT, REFUSED
@@ -62,7 +63,8 @@ def journals(draw: st.DrawFn) -> Rows:
                     (sequence, msgspec.structs.replace(INTENT, at_ms=at_ms, charge_minor=charge_minor))
                 )
             case "refused":
-                rows.append((sequence, msgspec.structs.replace(REFUSED, accepted=draw(st.booleans()))))
+                admission = draw(st.sampled_from(Admission))
+                rows.append((sequence, msgspec.structs.replace(REFUSED, admission=admission)))
             case "sale":
                 rows.append((sequence, SALE))
             case "fault":
@@ -86,7 +88,7 @@ def ends_looked_up(rows: Rows) -> dict[int, End]:
                 and later.intent == sequence
             )
             found[sequence] = next(words, End.OPEN)
-        elif isinstance(record, Refused):
+        elif isinstance(record, Unwritten):
             found[sequence] = End.NOTHING_WRITTEN
         elif isinstance(record, CashSale):
             found[sequence] = End.SOLD
