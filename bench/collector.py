@@ -98,7 +98,7 @@ class Fleet:
             balance_before_minor=10_000,
             balance_after_minor=6_600,
             paid_by=1,
-            tariff="demo/1",
+            tariff="demo:1",
             reasons=("T-01:charged",),
             prev_terminal=previous[0],
             prev_sequence=previous[1],

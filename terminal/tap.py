@@ -84,10 +84,10 @@ class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
     `signal` is what the passenger sees and hears, lamps and gates included; it must return at once. A gate opens when
-    `outcome.admission` is `let_in`, and for no other value, whatever the colour of the message. `canteen` is what a school's terminal
-    knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
-    who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
-    ends or it is None again; change it between taps only.
+    `outcome.admission` is `let_in`, and for no other value, whatever the colour of the message. `canteen` is what a
+    school's terminal knows besides the card. `service_card` is asked of every card that was opened: an outcome when it
+    is one of staff, who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections
+    (T-70) until that ends or it is None again; change it between taps only.
     """
 
     number: int

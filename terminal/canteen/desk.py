@@ -19,6 +19,7 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
+from terminal.decision.flags import MealFlag
 from terminal.decision.outcome import Outcome, Reason
 from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
@@ -29,7 +30,6 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
 
-SPARED: Final = "from_spare_log"
 """Flag of a meal that was first written into the spare log (O-06)."""
 SPARE_ROWS: Final = 1 << 62
 """Row numbers above every journal's, for meals that are in the spare log only."""
@@ -238,5 +238,5 @@ class CanteenDesk:
 
 
 def _as_spared(meal: MealServed, number: int) -> MealServed:
-    line = msgspec.structs.replace(meal.meal, flags=(*meal.meal.flags, SPARED))
+    line = msgspec.structs.replace(meal.meal, flags=(*meal.meal.flags, MealFlag.FROM_SPARE_LOG))
     return msgspec.structs.replace(meal, meal=line, spare=number)

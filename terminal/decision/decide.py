@@ -20,6 +20,7 @@ from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, TapContext
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
@@ -27,10 +28,6 @@ from terminal.policy.policy import Policy
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, "canteen": decide_meal}
 )
-POSITION_MANUAL: Final = "position=manual"
-CLOCK_SUSPECT: Final = "clock_suspect"
-STALE_DATA: Final = "stale_data"
-EXPIRED_DATA: Final = "expired_data"
 HOUR_S: Final = 3600
 
 
@@ -82,16 +79,16 @@ def _refused_terminal(context: TapContext, trail: Trail) -> Message | None:
 def _flags(policy: Policy, context: TapContext, trail: Trail) -> None:
     """What marks every record of this terminal now."""
     if context.clock_suspect:
-        trail.flag("O-05", CLOCK_SUSPECT, "the clock jumped")
+        trail.flag("O-05", TapFlag.CLOCK_SUSPECT, "the clock jumped")
     if context.position_manual:
-        trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
+        trail.flag("T-61", TapFlag.POSITION_MANUAL, "the place was entered by hand")
     age_s = context.data_age_s
     if age_s:
         ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
-            trail.flag("O-03", EXPIRED_DATA, "the terminal's data are too old", {"data_age_s": age_s})
+            trail.flag("O-03", TapFlag.EXPIRED_DATA, "the terminal's data are too old", {"data_age_s": age_s})
         elif age_s > ages.fresh_h * HOUR_S:
-            trail.flag("O-03", STALE_DATA, "the terminal's data are old", {"data_age_s": age_s})
+            trail.flag("O-03", TapFlag.STALE_DATA, "the terminal's data are old", {"data_age_s": age_s})
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
@@ -124,9 +121,6 @@ def _lists_cards(tap: Tap) -> bool:
     """O-09: some regions have no stop lists."""
     profiles = tap.policy.document.profiles
     return (profiles.canteen if tap.context.profile == "canteen" else profiles.bus).stop_lists
-
-
-MISUSE: Final = "misuse"
 
 
 def inspect(
@@ -167,6 +161,6 @@ def _paid_here(tap: Tap) -> bool:
 def _report(tap: Tap, trail: Trail) -> None:
     """Only concessions are personal; the report goes to the operator, who alone may block."""
     if tap.snapshot.event.paid_by in CONCESSION_SLOTS or any(tap.concessions):
-        trail.flag("T-71", MISUSE, "concession card in the wrong hands: reported, not blocked")
+        trail.flag("T-71", TapFlag.MISUSE, "concession card in the wrong hands: reported, not blocked")
     else:
         trail.note("T-71", "no concession on this card: nothing to report")

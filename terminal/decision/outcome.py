@@ -103,7 +103,7 @@ class Reason:
 class Decision:
     """All that follows from (snapshot, policy, context, now). No write plan: the card stays as it is.
 
-    `flags` mark the record for those who read it later: "stale_data", "position=manual", "capped", ...
+    `flags` mark the record for those who read it later (`terminal.decision.flags`).
     `counted` names the counters kept by the server that this tap adds one to (O-04).
     """
 

@@ -15,13 +15,6 @@ from typing import Final
 
 from terminal.policy.document.meals import PAID, PARENTS
 
-STALE_ROSTER: Final = "stale_roster"
-EXPIRED_ROSTER: Final = "expired_roster"
-CALENDAR_SILENT: Final = "calendar_silent"
-WAS_ABSENT: Final = "was_absent"
-BALANCE_UNCERTAIN: Final = "balance_uncertain"
-ACCOUNT_UNKNOWN: Final = "account_unknown"
-
 
 class Age(StrEnum):
     """O-03: how old what is known of the pupil is."""

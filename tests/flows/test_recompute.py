@@ -67,7 +67,7 @@ def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Pa
     (bus / "next.toml").write_text(text, encoding="utf-8")
     told = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml")
     assert told.returncode == 0
-    assert "region document demo@1 not given" in told.stdout
+    assert "region document demo:1 not given" in told.stdout
     assert f"{WRITTEN_IN_BUS} could not be decided again" in told.stdout
     both = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml", "--region", "demo")
     assert both.stdout.endswith(

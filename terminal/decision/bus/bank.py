@@ -12,6 +12,7 @@ from typing import Final
 
 from terminal.codes import Admission
 from terminal.decision.bus.fare import single_fare
+from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.base import Medium
@@ -19,8 +20,6 @@ from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 
 BANK: Final = MEDIA.index(Medium.BANK_CARD)
-DEFERRED: Final = "deferred"
-STALE_LIST: Final = "stale_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,9 @@ def decide_bank(
     if not _within_stale_list(policy, context, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
     trail.note("T-01", "ordinary fare of the bank card", {"fare_minor": quote.fare_minor})
-    trail.flag("T-40", DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor})
+    trail.flag(
+        "T-40", RideFlag.DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor}
+    )
     outcome = Outcome(Message.OK_PAID, Admission.LET_IN, charge_minor=sum_minor)
     return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
 
@@ -88,5 +89,5 @@ def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trai
     if taken >= rule.stale_taps or too_much:
         trail.note("T-43", "stop list too old for more taps of this card today", inputs)
         return False
-    trail.flag("T-43", STALE_LIST, "stop list is old: tap taken within the cap", inputs)
+    trail.flag("T-43", RideFlag.STALE_LIST, "stop list is old: tap taken within the cap", inputs)
     return True

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from terminal.decision.bus.fare import single_fare
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Message, Reason, TapContext
 from terminal.decision.tap import Trail
 from terminal.policy.base import Medium
@@ -14,7 +15,6 @@ from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 
 CASH: Final = MEDIA.index(Medium.CASH)
-POSITION_MANUAL: Final = "position=manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def decide_cash(policy: Policy, context: TapContext, persons: int, now: datetime
         )
         return _refused(Message.OUT_OF_ORDER, trail)
     if context.position_manual:
-        trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
+        trail.flag("T-61", TapFlag.POSITION_MANUAL, "the place was entered by hand")
     trail.note("T-01", "cash fare", {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons
     return CashDecision(sum_minor, Message.OK_PAID, tuple(trail.reasons), tuple(trail.flags))

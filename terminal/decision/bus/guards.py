@@ -8,6 +8,7 @@ from __future__ import annotations
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
+from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.base import Right
@@ -98,9 +99,6 @@ def _right_of(tap: Tap, paid_by: PaidBy) -> Right | None:
     return None if product is None else RIGHT_OF[type(product)]
 
 
-GRACE = "grace"
-
-
 def owes_too_much(tap: Tap, trail: Trail) -> bool:
     """Whether the card's debt is full; then it rides no more until a desk has cleared it."""
     rule = tap.policy.grace
@@ -121,7 +119,7 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
     if not rule.season.holds(tap.service_date) or not inside(rule.areas, ride) or not _entitled(tap):
         return None
     debt = rule.counter.read(tap.counters) + 1
-    trail.flag("T-18", GRACE, "taken along unpaid", {"unpaid": debt, "of": rule.trips})
+    trail.flag("T-18", RideFlag.GRACE, "taken along unpaid", {"unpaid": debt, "of": rule.trips})
     outcome = Outcome(Message.OK_BENEFIT, Admission.LET_IN, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)

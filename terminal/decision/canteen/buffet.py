@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from terminal.codes import Admission
+from terminal.decision.flags import MealFlag
 from terminal.decision.outcome import Message, Outcome, Reason
-from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
+from terminal.decision.pupil import Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
 
 
@@ -37,9 +38,9 @@ def decide_sale(
         outcome = Outcome(message, Admission.REFUSED)
         return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
     trail.note("M-01", "paid from the buffet account", {"sum_minor": sum_minor})
-    flags = [STALE_ROSTER] if pupil.age is Age.STALE else []
+    flags = [MealFlag.STALE_ROSTER] if pupil.age is Age.STALE else []
     if pupil.buffet is not None and pupil.buffet.uncertain:
-        flags.append(BALANCE_UNCERTAIN)
+        flags.append(MealFlag.BALANCE_UNCERTAIN)
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN)
     return SaleDecision(outcome, sum_minor, tuple(trail.reasons), tuple(flags))
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.canteen.entitlement import newest_of
 from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.flags import MealFlag
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import MealPolicy
-
-NOT_IN_ROSTER: Final = "not_in_roster"
 
 
 def decide_meal(tap: Tap, trail: Trail) -> Decision:
@@ -101,7 +99,7 @@ def _shift_on_card(tap: Tap) -> int:
 
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
     if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
-        meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
+        meal = replace(meal, flags=(*meal.flags, MealFlag.NOT_IN_ROSTER))
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
     decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)

@@ -126,7 +126,7 @@ def test_a_terminal_that_denies_what_the_card_shows(town):
 
 def served(at_ms: int, pupil: bytes = CARD) -> MealServed:
     meal = MealLine("12", "5a", "lunch", "2026-02-02", {"regional": 9_000, "parents": 1_500}, "region")
-    return MealServed(at_ms, pupil, 1, "list", "17", meal, "demo/1")
+    return MealServed(at_ms, pupil, 1, "list", "17", meal, "demo:1")
 
 
 @pytest.mark.parametrize("first_sent", [7, 8])

@@ -128,11 +128,11 @@ class Town:
         record = rng.choice(
             [
                 Started(at_ms=1, software="test"),
-                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo/1"),
-                MealServed(self.at_ms(), card, 1, "list", "17", self.meal(), "demo/1"),
+                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1"),
+                MealServed(self.at_ms(), card, 1, "list", "17", self.meal(), "demo:1"),
                 BuffetSale(
                     self.at_ms(), card, 1, "17", "12", "5a", "2026-02-02",
-                    (SaleLine("bun", 1, rng.randrange(5_000)),), "demo/1",
+                    (SaleLine("bun", 1, rng.randrange(5_000)),), "demo:1",
                 ),
                 Annulment(self.at_ms(), card, row, "2026-02-02", "17", 1, 0),
                 refused(

@@ -31,7 +31,7 @@ def town(tmp_path):
 
 def fill(town: Town) -> None:
     seven = town.terminal(7)
-    sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo/1")
+    sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo:1")
     seven.write(*day(3), sale, intent(route=9, charge_minor=101), committed(8, tmc=9))
     town.send(seven)
 

@@ -22,7 +22,7 @@ from terminal.journal.taps import End, Intents, Tap, taps
 from tests.terminal.journal.samples import INTENT, REFUSED
 
 TERMINAL = 7
-SALE = CashSale(INTENT.at_ms, 2, 1, 7, 0, 3, 9600, "demo/1")
+SALE = CashSale(INTENT.at_ms, 2, 1, 7, 0, 3, 9600, "demo:1")
 ENDS = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED}
 Rows = list[tuple[int, AnyRecord]]
 

@@ -52,7 +52,7 @@ class Watched:
 
     def new(self) -> Vitals:
         until = NOW + timedelta(days=30)
-        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo@1", until)
+        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo:1", until)
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said)
         return Vitals(identity, self.journal, self.clock, log, ServiceManager())
 
