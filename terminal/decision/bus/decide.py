@@ -46,7 +46,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
     profile = tap.policy.document.profiles.bus
     if owes_too_much(tap, trail):
-        return trail.refuse(Message.STOP_LIST if profile.stop_lists else Message.NO_FUNDS)
+        return trail.refuse(Message.DENY_LIST if profile.deny_lists else Message.NO_FUNDS)
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)

@@ -606,7 +606,7 @@ def test_t_66_a_shift_counts_what_was_done_without_cards(canteen: OpenCanteen) -
     assert {name: count for name, count in totals.items() if name not in ("unsent_rows", "unresolved")} == {
         "taps": 0,
         "accepted": 0,
-            "inside": 0,
+        "inside": 0,
         "charged_minor": 0,
         "meals_without_card": 2,
         "annulled": 1,
