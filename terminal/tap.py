@@ -40,6 +40,7 @@ from terminal.errors import JournalError
 from terminal.journal import records
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
+from terminal.journal.records import SettledBy, cause_of
 from terminal.keys.provider import KeyProvider
 from terminal.media.resident.credential import CredentialCheck, CredentialRefusal
 from terminal.media.resident.machine import SAID, Course, State
@@ -178,13 +179,13 @@ class _Tap:
         newest = session.snapshot.event
         soon = abs(self.now - newest.at) <= timedelta(seconds=self.t.policy.document.guards.retap_s)
         if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence) or not soon:
-            self._record_end(sequence, result, how="recovered")
+            self._record_end(sequence, result, how=SettledBy.RECOVERED)
             return None
         outcome = Outcome(Message(intent.message), Admission.LET_IN, values=intent.values)
         # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
-        self._record_end(sequence, result, how="recovered")
+        self._record_end(sequence, result, how=SettledBy.RECOVERED)
         return self._report(
             outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written"
         )
@@ -265,7 +266,7 @@ class _Tap:
         done = isinstance(result, Committed)
         outcome = decision.outcome if done else READ_AGAIN
         self.t.signal(outcome)
-        self._record_end(sequence, result, how="answered")
+        self._record_end(sequence, result, how=SettledBy.ANSWERED)
         return self._report(
             outcome,
             end,
@@ -275,7 +276,7 @@ class _Tap:
             operator="" if isinstance(result, Committed) else str(result.cause),
         )
 
-    def _record_end(self, sequence: int, result: CommitResult, how: str) -> None:
+    def _record_end(self, sequence: int, result: CommitResult, how: SettledBy) -> None:
         journal, at_ms = self.t.journal, unix_ms(self.now)
         match result:
             case Committed(proof):
@@ -284,7 +285,7 @@ class _Tap:
             case NotCommitted():
                 journal.append(records.NotCommitted(at_ms=at_ms, intent=sequence, how=how))
             case Unknown(cause):
-                journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
+                journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=cause_of(cause)))
 
     def _write_nothing(
         self, outcome: Outcome, decision: Decision | None = None, operator: str = ""

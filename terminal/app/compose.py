@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from cardcli import DISTRIBUTION, VERSION
 from terminal.app.config.settings import CANTEEN
-from terminal.app.station import SOFTWARE, JournalFactory, Station, open_journal
+from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
@@ -33,7 +34,7 @@ def open_terminal(
     policy = station.load_policy(keys, clock.now())
     versions = policy.tariff, station.deny_list_version()
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
-        opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
+        opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         canteen = None
         if station.profile == CANTEEN:
             from terminal.app.canteen import desk_over

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from terminal.canteen.desk import CanteenDesk
 from terminal.clock import unix_ms
@@ -15,9 +14,7 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.decision.pupil import BasketLine, Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import BuffetSale, SaleLine
-
-BUFFET: Final = "buffet"
+from terminal.journal.canteen_records import BuffetSale, SaleLine, ServedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def sell(desk: CanteenDesk, ref: bytes, counts: Mapping[str, int], operator: str
     trail = Trail()
     decision = decide_sale(pupil, basket, trail, paid_stopped=desk.paid_stopped)
     if not decision.outcome.accepted:
-        desk.note_refusal(ref, BUFFET, operator, decision.outcome, trail, now)
+        desk.note_refusal(ref, ServedBy.BUFFET, operator, decision.outcome, trail, now)
         return Sold(decision)
     return Sold(decision, desk.append(_record(desk, pupil, basket, decision, operator, now)))
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from terminal.canteen.facts import Known, masks
-from terminal.canteen.ledger import BY_CARD, Ledger
+from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
@@ -25,7 +25,7 @@ from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull
-from terminal.journal.canteen_records import IssueRefused, MealServed
+from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
@@ -180,7 +180,7 @@ class CanteenDesk:
         """O-06: a tap's entitled meal when the journal failed; the card stays as it is. Says where it was noted."""
         self._broken = True
         holder = self.ledger.holder_of(card_ref, meal.day.isoformat())
-        return self.write_spare(self.meal_record(holder, meal, BY_CARD, facts, now))
+        return self.write_spare(self.meal_record(holder, meal, ServedBy.CARD, facts, now))
 
     def write_spare(self, record: MealServed) -> Reason:
         """O-06: note an entitled meal elsewhere than in the journal; it counts at once (M-19)."""
@@ -192,7 +192,7 @@ class CanteenDesk:
         return Reason("O-06", "written into the spare log")
 
     def note_refusal(
-        self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
+        self, ref: bytes, how: ServedBy, operator: str, outcome: Outcome, trail: Trail, now: datetime
     ) -> None:
         """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
@@ -216,7 +216,7 @@ class CanteenDesk:
         self,
         ref: bytes,
         meal: Serving,
-        how: str,
+        how: ServedBy,
         facts: tuple[Reason, ...],
         now: datetime,
         *,

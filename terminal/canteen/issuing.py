@@ -16,11 +16,12 @@ from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
 from terminal.decision.pupil import Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
+from terminal.journal.canteen_records import ServedBy
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 
 
 class How(StrEnum):
-    """How a portion is issued without a tap (M-30)."""
+    """How a portion is issued without a tap (M-30): some of the ways of `ServedBy`."""
 
     CLASS_LIST = "class_list"
     COVERED_TABLE = "covered_table"
@@ -94,7 +95,7 @@ def _issue(desk: CanteenDesk, ref: bytes, batch: Batch) -> Issued:
     if isinstance(meal, Refusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
         outcome = Outcome(meal.message, Admission.REFUSED, values=values)
-        desk.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
+        desk.note_refusal(ref, ServedBy(batch.how), batch.operator, outcome, trail, batch.now)
         return Issued(ref, outcome, tuple(trail.reasons))
     return _write(desk, ref, meal, batch, trail)
 
@@ -103,7 +104,7 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
     record = desk.meal_record(
         ref,
         meal,
-        batch.how,
+        ServedBy(batch.how),
         tuple(trail.reasons),
         batch.now,
         operator=batch.operator,

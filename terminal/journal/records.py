@@ -10,6 +10,8 @@ card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 import msgspec
@@ -22,6 +24,7 @@ from terminal.journal.record_base import Record
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
+_INSIDE_NAME: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableRecord(ValueError):
@@ -29,9 +32,10 @@ class UnreadableRecord(ValueError):
 
 
 class Started(Record, frozen=True, array_like=True, tag=1):
-    """The terminal opened this journal. `software` names the program and its version."""
+    """The terminal opened this journal. `software` is the distribution's name."""
 
     software: str
+    version: str = ""
 
 
 class ShiftOpened(Record, frozen=True, array_like=True, tag=2):
@@ -96,28 +100,44 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     counted: tuple[str, ...] = ()
 
 
+class SettledBy(StrEnum):
+    """What told how an intent ended."""
+
+    ANSWERED = "answered"
+    """The card answered the commit."""
+    RECOVERED = "recovered"
+    """The card held or lacked the event when it came back."""
+
+
+def cause_of(error: Exception) -> str:
+    """How rows name the kind of `error`: CardGone is card_gone."""
+    return _INSIDE_NAME.sub("_", type(error).__name__).lower()
+
+
 class Committed(Record, frozen=True, array_like=True, tag=5):
     """The card holds what the intent in row `intent` said.
 
-    `how` is "answered" (the card answered the commit) or "recovered" (it told when it came back). `tmc` is
-    None and `tmv` empty when the card's transaction MAC of that commit is not known.
+    `tmc` is None and `tmv` empty when the card's transaction MAC of that commit is not known.
     """
 
     intent: int
     tmc: int | None
     tmv: bytes
-    how: str
+    how: SettledBy
 
 
 class NotCommitted(Record, frozen=True, array_like=True, tag=6):
-    """The card does not hold what the intent in row `intent` said: nothing was charged. `how` as above."""
+    """The card does not hold what the intent in row `intent` said: nothing was charged."""
 
     intent: int
-    how: str
+    how: SettledBy
 
 
 class Unresolved(Record, frozen=True, array_like=True, tag=7):
-    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open."""
+    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open.
+
+    `cause` is the kind of failure, `cause_of` of its exception.
+    """
 
     intent: int
     cause: str
@@ -142,9 +162,10 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
-    """Something other than a card went wrong: reader gone, service gone, clock suspect."""
+    """Something other than a card went wrong, or works again. `code` is one of `terminal.codes.FaultCode`."""
 
-    what: str
+    code: str
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
 class CashSale(Record, frozen=True, array_like=True, tag=10):

@@ -9,6 +9,7 @@ import pytest
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
+from terminal.codes import ReaderFault
 from terminal.collector.alarms import AlarmKind
 from terminal.collector.days import By
 from terminal.collector.registry import write_registry
@@ -192,11 +193,11 @@ def test_t_65_a_terminal_silent_for_more_than_a_day(town):
 
 def test_t_64_a_reader_out_of_order_is_seen_until_it_works_again(town):
     seven = town.terminal(7)
-    seven.write(Fault(INTENT.at_ms, "reader: ReaderGone"))
+    seven.write(Fault(INTENT.at_ms, ReaderFault.GONE))
     town.send(seven)
     assert town.alarms() == [("reader", 7, 1)]
-    assert town.collector.books.marks()[7].reader == "ReaderGone"
-    seven.write(Fault(INTENT.at_ms, "reader: works again"))
+    assert town.collector.books.marks()[7].reader == ReaderFault.GONE
+    seven.write(Fault(INTENT.at_ms, ReaderFault.WORKS))
     town.send(seven)
     assert town.collector.books.marks()[7].reader == ""
     assert town.alarms() == [("reader", 7, 1)], "it stays in the history"

@@ -73,7 +73,7 @@ def test_from_elsewhere_everything_needs_the_token(tmp_path):
 def test_the_page_shows_the_state_and_lets_nothing_foreign_in(town):
     fill(town)
     seven = town.terminal(8)
-    seven.write(Fault(INTENT.at_ms, "reader: <script>alert(1)</script>"), Started(INTENT.at_ms, "unsent"))
+    seven.write(Fault(INTENT.at_ms, "reader:gone"), Started(INTENT.at_ms, "unsent"))
     town.collector.intake.take(seven.batch(1, 1, head=2))
     town.book()
     town.clock.move(hours=30)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.codes import Admission
+from terminal.codes import Admission, ReaderFault
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -68,7 +68,7 @@ def journals(draw: st.DrawFn) -> Rows:
             case "sale":
                 rows.append((sequence, SALE))
             case "fault":
-                rows.append((sequence, Fault(at_ms, what="reader gone")))
+                rows.append((sequence, Fault(at_ms, ReaderFault.GONE)))
             case _:
                 rows.append((sequence, word(kind, draw(st.integers(0, sequence - 1)), at_ms)))
     first = draw(st.integers(0, len(rows)))

@@ -141,7 +141,7 @@ def test_taps_that_only_the_old_hardware_knew_are_named_lost_and_their_numbers_n
     )
     restored = back.held()[done.first]
     assert isinstance(restored, Restored)
-    assert (restored.after, restored.backup, restored.software) == (6, 6, "a program 2")
+    assert (restored.after, restored.backup, restored.software, restored.version) == (6, 6, "a_program", "2")
 
 
 def test_the_chain_goes_through_the_gap(tmp_path: Path, back: Back, old: Machine, hardware: Hardware) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from terminal.clock import from_unix_ms
 from terminal.decision.outcome import Message
+from terminal.fault_texts import fault_text
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
 from terminal.messages import Colour, colour
@@ -142,10 +143,10 @@ def _report(
 
 
 def fault_line(visit: Visit, fault: Fault | OrderDeclared) -> dict[str, str]:
-    """A fault for a list; what programs noted stands as they noted it."""
+    """A fault for a list, in the operator's language."""
     at = f"{from_unix_ms(fault.at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
     if isinstance(fault, Fault):
-        return {"at": at, "what": fault.what}
+        return {"at": at, "what": fault_text(fault.code, fault.inputs, visit.language)}
     text = BACK_IN_SERVICE if fault.in_order else TAKEN_OUT
     return {"at": at, "what": visit.text(text, ref=fault.operator_ref)}
 
