@@ -20,7 +20,15 @@ from terminal.codes import Admission
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten, build_record
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    Unwritten,
+    build_record,
+)
 from terminal.media.resident.machine import SAID, Course, State, Step
 from terminal.media.resident.settle import Tap, settle
 
@@ -321,9 +329,9 @@ def _record(row: Row, charge_minor: int) -> AnyRecord:
                 prev_terminal, prev_sequence, b"", (), {},
             )  # fmt: skip
         case "committed":
-            return Committed(0, prev_sequence, None, b"", "recovered")
+            return Committed(0, prev_sequence, None, b"", SettledBy.RECOVERED)
         case "not_committed":
-            return NotCommitted(0, prev_sequence, "recovered")
+            return NotCommitted(0, prev_sequence, SettledBy.RECOVERED)
         case _:
             return Unwritten(
                 0, CARD, "bus", 0, "read_again", Admission.REFUSED, "", (), prev_terminal, prev_sequence

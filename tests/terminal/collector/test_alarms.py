@@ -15,8 +15,8 @@ from terminal.collector.days import By
 from terminal.collector.registry import write_registry
 from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
-from terminal.journal.canteen_records import MealLine, MealServed
-from terminal.journal.records import Committed, Fault, Intent, NotCommitted, Started, Unresolved
+from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
+from terminal.journal.records import Committed, Fault, Intent, NotCommitted, SettledBy, Started, Unresolved
 from tests.terminal.collector.office import Terminal, Town
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
@@ -109,7 +109,7 @@ def test_the_cards_own_proof_and_its_counter(tmp_path):
     record, value = proven(5, card_ref=b"school", prev_terminal=7, prev_sequence=3)
     eight.write(record)
     town.send(eight)
-    eight.write(Committed(INTENT.at_ms, 1, 5, value, "answered"))
+    eight.write(Committed(INTENT.at_ms, 1, 5, value, SettledBy.ANSWERED))
     town.send(eight)
     assert town.alarms()[1:] == [("tmc_twice", 8, 1)]
     assert "card counter 5 also in row 1 of terminal 7" in town.details()
@@ -119,7 +119,7 @@ def test_the_cards_own_proof_and_its_counter(tmp_path):
 
 def test_a_terminal_that_denies_what_the_card_shows(town):
     seven, eight = town.terminal(7), town.terminal(8)
-    seven.write(intent(), NotCommitted(INTENT.at_ms, 1, "answered"))
+    seven.write(intent(), NotCommitted(INTENT.at_ms, 1, SettledBy.ANSWERED))
     eight.write(refused(prev_terminal=7, prev_sequence=1))
     assert (town.send(eight), town.send(seven)) == (200, 200)
     assert town.alarms() == [("contradiction", 7, 1)]
@@ -127,7 +127,7 @@ def test_a_terminal_that_denies_what_the_card_shows(town):
 
 def served(at_ms: int, pupil: bytes = CARD) -> MealServed:
     meal = MealLine("12", "5a", "lunch", "2026-02-02", {"regional": 9_000, "parents": 1_500}, "region")
-    return MealServed(at_ms, pupil, 1, "list", "17", meal, "demo:1")
+    return MealServed(at_ms, pupil, 1, ServedBy.CLASS_LIST, "17", meal, "demo:1")
 
 
 @pytest.mark.parametrize("first_sent", [7, 8])

@@ -23,13 +23,14 @@ from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore, connect
 from terminal.errors import CollectorError
-from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
+from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine, ServedBy
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import (
     CashSale,
     Committed,
     Intent,
     NotCommitted,
+    SettledBy,
     Started,
     Unresolved,
     build_record,
@@ -112,7 +113,7 @@ class Town:
             self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause="CardGone"))
 
     def end(self, terminal: int, sequence: int, taken: bool, card: bytes) -> None:
-        how = self.rng.choice(["answered", "recovered"])
+        how = self.rng.choice([SettledBy.ANSWERED, SettledBy.RECOVERED])
         for _ in range(self.rng.choice([1, 1, 1, 2])):
             if taken:
                 tmc = self.rng.choice([None, self.tmc[card]])
@@ -129,7 +130,7 @@ class Town:
             [
                 Started(at_ms=1, software="test"),
                 CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1"),
-                MealServed(self.at_ms(), card, 1, "list", "17", self.meal(), "demo:1"),
+                MealServed(self.at_ms(), card, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1"),
                 BuffetSale(
                     self.at_ms(), card, 1, "17", "12", "5a", "2026-02-02",
                     (SaleLine("bun", 1, rng.randrange(5_000)),), "demo:1",
@@ -227,7 +228,7 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
     for row, record in records.items():
         if isinstance(record, Intent) and record.meal and end_of[row] is End.COMMITTED:
             ledger.apply(row, record)
-            ledger.apply(row, Committed(1, row[1], None, b"", "answered"))
+            ledger.apply(row, Committed(1, row[1], None, b"", SettledBy.ANSWERED))
         elif isinstance(record, MealServed | Annulment):
             ledger.apply(row, record)
     twice = ledger.duplicates(ledger.meals.values())

@@ -15,7 +15,7 @@ from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry, CardSecret, write_registry
 from terminal.collector.store import AlarmKind, StoredRecord
 from terminal.errors import KeyFileError
-from terminal.journal.records import NotCommitted, Started, Unresolved, build_record
+from terminal.journal.records import NotCommitted, SettledBy, Started, Unresolved, build_record
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
 NOBODY = CardRegistry()
@@ -88,11 +88,11 @@ def test_an_ordinary_morning():
 
 def test_a_tap_the_terminal_settled_itself():
     fleet = Fleet()
-    for how, end in (("answered", NotCommitted), ("recovered", NotCommitted)):
+    for how, end in ((SettledBy.ANSWERED, NotCommitted), ("recovered", NotCommitted)):
         _, sequence = fleet.tap(1, end="CardGone", card_ref=how.encode())
         fleet.add(1, end(at_ms=2, intent=sequence, how=how))
     _, sequence = fleet.tap(1, end="CardGone")
-    fleet.add(1, committed(sequence, tmc=None, tmv=b"", how="recovered"))
+    fleet.add(1, committed(sequence, tmc=None, tmv=b"", how=SettledBy.RECOVERED))
     assert settled(fleet) == (1, 2, 0, 2)
     assert fleet.reconcile().total.charged_minor == INTENT.charge_minor
 
@@ -190,7 +190,7 @@ def test_any_life_of_a_card_reconciles_with_the_card(story):
 def test_a_terminal_that_says_not_committed_while_the_card_was_charged():
     fleet = Fleet()
     terminal, sequence = fleet.tap(1, end=None)
-    fleet.add(1, NotCommitted(at_ms=2, intent=sequence, how="answered"))
+    fleet.add(1, NotCommitted(at_ms=2, intent=sequence, how=SettledBy.ANSWERED))
     fleet.refuse(2, seen=(terminal, sequence))
     result = fleet.reconcile()
     assert result.total.charged_minor == INTENT.charge_minor

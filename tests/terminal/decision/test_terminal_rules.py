@@ -230,7 +230,7 @@ def test_t_61_a_place_entered_by_hand_is_marked() -> None:
     decision = Rider(policy=small()).tap(NOW, position_manual=True)
     assert (told(decision)[0], decision.flags, rules(decision)[0]) == (
         "ok_paid",
-        ("position=manual",),
+        ("position_manual",),
         "T-61",
     )
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
 from terminal.clock import unix_ms
 from terminal.codes import Admission
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, SettledBy, Unwritten
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 
@@ -61,12 +61,12 @@ def unwritten(
     return Unwritten(unix_ms(when), CARD_REF, "bus", shift, message, admission, POLICY.tariff, (), 0, 0)
 
 
-def committed(number: int, how: str = "answered") -> Committed:
+def committed(number: int, how: SettledBy = SettledBy.ANSWERED) -> Committed:
     return Committed(0, number, None, b"", how)
 
 
 def not_committed(number: int) -> NotCommitted:
-    return NotCommitted(0, number, "recovered")
+    return NotCommitted(0, number, SettledBy.RECOVERED)
 
 
 def numbered(*records: AnyRecord) -> list[tuple[int, AnyRecord]]:

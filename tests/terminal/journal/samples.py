@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from terminal.codes import Admission
-from terminal.journal.records import AnyRecord, Committed, Intent, Unwritten
+from terminal.journal.records import AnyRecord, Committed, Intent, SettledBy, Unwritten
 
 CARD = bytes.fromhex("c0ffee0000000001")
 INTENT = Intent(
@@ -53,7 +53,9 @@ def refused(**changes: Any) -> Unwritten:
     return msgspec.structs.replace(REFUSED, **changes)
 
 
-def committed(sequence: int, tmc: int | None = 5, tmv: bytes = bytes(8), how: str = "answered") -> Committed:
+def committed(
+    sequence: int, tmc: int | None = 5, tmv: bytes = bytes(8), how: SettledBy = SettledBy.ANSWERED
+) -> Committed:
     return Committed(at_ms=INTENT.at_ms + 300, intent=sequence, tmc=tmc, tmv=tmv, how=how)
 
 

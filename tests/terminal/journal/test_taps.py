@@ -15,6 +15,7 @@ from terminal.journal.records import (
     Fault,
     Intent,
     NotCommitted,
+    SettledBy,
     Unresolved,
     Unwritten,
 )
@@ -30,9 +31,9 @@ Rows = list[tuple[int, AnyRecord]]
 def word(kind: str, about: int, at_ms: int) -> AnyRecord:
     match kind:
         case "committed":
-            return Committed(at_ms, about, None, b"", "recovered")
+            return Committed(at_ms, about, None, b"", SettledBy.RECOVERED)
         case "not committed":
-            return NotCommitted(at_ms, about, "answered")
+            return NotCommitted(at_ms, about, SettledBy.ANSWERED)
         case _:
             return Unresolved(at_ms, about, "timeout")
 
@@ -183,4 +184,9 @@ def test_the_first_word_counts_and_unresolved_is_none() -> None:
     told = [intents.take(sequence, record) for sequence, record in rows]
     assert [one is not None for one in told] == [False, False, True, False]
     assert told[2] is not None
-    assert (told[2].sequence, told[2].by, told[2].word.at_ms, told[2].word.how) == (1, 3, 5, "answered")
+    assert (told[2].sequence, told[2].by, told[2].word.at_ms, told[2].word.how) == (
+        1,
+        3,
+        5,
+        SettledBy.ANSWERED,
+    )
