@@ -12,12 +12,13 @@ from terminal.canteen.lines import require
 from terminal.codes import Admission
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
-from terminal.decision.pupil import Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
 from terminal.journal.canteen_records import ServedBy
 from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.trip.pupil import Pupil
 
 
 class How(StrEnum):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from terminal.codes import Admission
 from terminal.decision.flags import MealFlag
+from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Message, Outcome, Reason
-from terminal.decision.pupil import Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,14 @@ from datetime import date
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
 from terminal.decision.flags import MealFlag
-from terminal.decision.outcome import Message
-from terminal.decision.pupil import (
-    Age,
-    Pupil,
+from terminal.decision.meal import (
     Serving,
 )
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 from terminal.policy.meals.index import MealPolicy, SchoolDay
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)
