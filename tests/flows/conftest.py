@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from terminal.app.station import journal_reader
+from terminal.journal.records import parse_record
 from terminal.lab.town import DAY, Stop, Town, open_town
 from terminal.tap import Terminal
+from tests.journal_rows import assert_codes
 
 FRONT = Stop(70001, "bus", "front door", route=15)
 REAR = Stop(70002, "bus", "rear door", route=15)
@@ -37,6 +40,9 @@ def _town(folder: Path, residents: tuple[str, ...], at: str, stops: tuple[Stop, 
     with open_town(folder, stops, residents, DAY, seed=7) as town:
         town.at(DAY, at)
         yield town
+        for number in town.terminals:
+            with journal_reader(town.folder / str(number)) as reader:
+                assert_codes(parse_record(row.body) for row in reader.all_rows())
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from terminal.app.station import credential_check
 from terminal.errors import KeyFileError
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
@@ -99,7 +99,7 @@ def refused_as(town: Town, reason: str, message: str = "unknown_card") -> None:
     assert report.operator == f"credential: {reason}"
     assert card_of(town).image() == before
     records = [parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows()]
-    assert isinstance(records[-1], Refused)
+    assert isinstance(records[-1], Unwritten)
     assert records[-1].reasons == (f"credential:{reason}",)
 
 

@@ -8,14 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from terminal.app.station import journal_reader
+from terminal.journal.records import parse_record
 from terminal.lab.demo.run import DemoResult, play
-from terminal.lab.demo.script import MORNING
+from terminal.lab.demo.script import MORNING, STOPS
+from tests.journal_rows import assert_codes
 from tests.terminal.cli.conftest import Run
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
-    return play(tmp_path_factory.mktemp("demo"), 1, lambda *_: None)
+    folder = tmp_path_factory.mktemp("demo")
+    result = play(folder, 1, lambda *_: None)
+    for stop in STOPS:
+        with journal_reader(folder / str(stop.number)) as reader:
+            assert assert_codes(parse_record(row.body) for row in reader.all_rows()) > 2
+    return result
 
 
 def test_everything_adds_up(result: DemoResult) -> None:
