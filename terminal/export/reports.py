@@ -164,7 +164,7 @@ def _count(shift: Shift, tap: Tap) -> None:
     shift.accepted += tap.accepted
     shift.inside += tap.admission is Admission.INSIDE
     shift.not_committed += tap.end is End.NOT_COMMITTED
-    shift.unresolved += tap.end is End.OPEN
+    shift.unresolved += tap.end is End.UNRESOLVED
     shift.amount_minor += tap.charge_minor
     if isinstance(tap.record, CashSale):
         shift.cash_minor += tap.charge_minor
@@ -186,7 +186,7 @@ def _what(tap: Tap, policy: Policy | None) -> str:
     if isinstance(tap.record, Unwritten):
         refused = tap.admission is Admission.REFUSED
         return f"refused: {tap.record.message}" if refused else tap.record.message
-    return {End.NOT_COMMITTED: "not committed", End.OPEN: "end unknown"}[tap.end]
+    return {End.NOT_COMMITTED: "not committed", End.UNRESOLVED: "end unknown"}[tap.end]
 
 
 def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> dict[str, str]:

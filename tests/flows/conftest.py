@@ -11,6 +11,7 @@ import pytest
 from terminal.app.station import journal_reader
 from terminal.journal.records import parse_record
 from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal
 from tests.journal_rows import assert_codes
 
@@ -32,6 +33,13 @@ def town_of(tmp_path: Path) -> OpenTown:
         return _town(tmp_path / folder, residents, at, stops)
 
     return open_one
+
+
+def resident_of(terminal: Terminal) -> ResidentMedium:
+    """The medium through which `terminal` takes resident cards, its only one."""
+    (medium,) = terminal.media
+    assert isinstance(medium, ResidentMedium)
+    return medium
 
 
 @contextmanager

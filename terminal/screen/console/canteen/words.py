@@ -11,7 +11,6 @@ from typing import Final
 
 from terminal.canteen.issuing import How
 from terminal.decision.flags import MealFlag
-from terminal.decision.outcome import Message
 from terminal.messages import text
 from terminal.screen.console.canteen.counter import Notice
 from terminal.screen.console.canteen.report import Category
@@ -134,7 +133,7 @@ class Words:
         """Several of them."""
         return ", ".join(map(self.food, foods))
 
-    def message(self, message: Message, meal: str = "") -> str:
+    def message(self, message: str, meal: str = "") -> str:
         """What the passenger's display says too."""
         return text(message, self.language, {"meal": meal})
 
