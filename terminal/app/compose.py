@@ -35,7 +35,7 @@ def open_terminal(
     keys = station.load_keys()
     policy = station.load_policy(keys, clock.now())
     media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
-    versions = policy.tariff, station.deny_list_version()
+    versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         canteen = None

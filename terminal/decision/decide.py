@@ -21,7 +21,7 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.flags import TapFlag
-from terminal.decision.outcome import Decision, Message
+from terminal.decision.outcome import DENY, GRANTS, Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Inspection, Trip
@@ -46,7 +46,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
         return decide_bank(snapshot, policy, trip, now, trail)
-    tap = rebase(snapshot, policy, trip, now)
+    tap = _rebased(snapshot, policy, trip, now, trail)
     if tap.age_s is None:
         trail.note(
             "O-05", "newest event lies ahead of the clock", {"event_at": snapshot.event.at.isoformat()}
@@ -59,6 +59,14 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         trail.note("K-02", "no rules for this profile", {"profile": trip.profile})
         return trail.refuse(Message.OUT_OF_ORDER)
     return profile(tap, trail)
+
+
+def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Tap:
+    """The tap, and in the trail whether the terminal's own grants count for it (O-02)."""
+    tap = rebase(snapshot, policy, trip, now)
+    if tap.listed:
+        trail.lists[GRANTS] = policy.grants.version
+    return tap
 
 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
@@ -101,6 +109,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         return Message.MEDIUM_INACTIVE
     if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
         trail.note("O-02", "a local block wins over every right on the card")
+        trail.lists[DENY] = tap.policy.deny_list.version
         return Message.DENY_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
         early = tap.service_date < rights.valid_from
@@ -139,7 +148,7 @@ def inspect(
             if paid
             else trail.refuse(Message.PERMIT_NONE)
         )
-    tap = rebase(snapshot, policy, trip, now)
+    tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap, inspection):

@@ -201,5 +201,5 @@ def test_taps_are_told_with_their_ends() -> None:
         (1, "committed", 2400, True),
         (2, "not_committed", 0, False),
         (6, "nothing_written", 0, False),
-        (3, "open", 0, False),
+        (3, "unresolved", 0, False),
     ]

@@ -23,12 +23,14 @@ from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
+from terminal.app.media import media_of
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
+from terminal.media.port import MediumSetup
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.areas import areas
@@ -183,14 +185,15 @@ def open_cab(
     journal = Journal.open(folder / "journal.db", NUMBER)
     rng = random.Random(7)
     station = Station(NUMBER, profile, folder, "demo")
+    policy = policy or station.load_policy(KEYS, START)
     terminal = Terminal(
         number=NUMBER,
         profile=profile,
-        policy=policy or station.load_policy(KEYS, START),
+        policy=policy,
         keys=KEYS,
         journal=journal,
         clock=clock,
-        random=rng.randbytes,
+        media=media_of(station, MediumSetup(profile, policy.document.header.region, KEYS, rng.randbytes)),
         signal=signals.append,
     )
     console = console_of(
