@@ -14,7 +14,7 @@ from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
 from terminal.cli.recompute import decided_again
 from terminal.codes import Admission
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.lab.town import DAY, Town
 from terminal.lab.world import DENY_LIST_FILE
 from terminal.policy.load import DEMO_REGION
@@ -173,7 +173,7 @@ def test_a_refusal_that_does_not_follow_ends_with_code_24(
 ) -> None:
     with open_journal(refusing, FRONT.number) as journal:
         rows = [parse_record(row.body) for row in journal.rows(limit=500)]
-        refused = next(row for row in rows if isinstance(row, Refused) and row.message == "no_funds")
+        refused = next(row for row in rows if isinstance(row, Unwritten) and row.message == "no_funds")
         sequence = journal.append(structs.replace(refused, **changed))
     told = run("journal", "recompute", "--state", refusing, "--json")
     assert told.returncode == 24
