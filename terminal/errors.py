@@ -181,9 +181,15 @@ class RosterError(TerminalError):
 
 
 class CanteenRefused(TerminalError):
-    """What the canteen's staff asked for is not allowed now; nothing was recorded."""
+    """What the canteen's staff asked for is not allowed now; nothing was recorded. `code` is the effect's,
+    where a rule is against it.
+    """
 
     exit_code = 60
+
+    def __init__(self, what: str, advice: str, code: str = "") -> None:
+        super().__init__(what, advice)
+        self.code = code
 
 
 class ControlError(TerminalError):

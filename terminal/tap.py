@@ -23,7 +23,7 @@ So nobody is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -225,7 +225,8 @@ class _Stages:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
         noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        decision = replace(decision, facts=(*decision.facts, noted))
+        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     # 7 signal, 8 outcome
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.decision.outcome import Decision, Outcome, Reason
-from terminal.decision.trail import compact
+from terminal.decision.outcome import Decision, Outcome
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.records import (
     Committed,
@@ -22,6 +21,7 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End
 from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.trail import Reason, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
 
@@ -82,7 +82,7 @@ def intent_row(
         balance_after_minor=planned.balance_after_minor,
         paid_by=planned.paid_by,
         tariff=tariff,
-        reasons=compact(decision.facts),
+        reasons=recorded(decision.facts),
         prev_terminal=card.previous[0],
         prev_sequence=card.previous[1],
         event=planned.event,
@@ -129,7 +129,7 @@ def unwritten_row(
         message=outcome.message,
         admission=outcome.admission,
         tariff=tariff,
-        reasons=compact(decision.facts) if decision else (),
+        reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
         flags=decision.flags if decision else (),

@@ -19,7 +19,6 @@ FREE_TEXT: Final[Mapping[str, str]] = {
     "operator": "the same, of a canteen's staff",
     "confirmed_by": "the same, of the second person",
     "class_id": "a class as the school calls it: 3А",
-    "reasons": "the trail of a decision",
 }
 """Fields, or inputs by name, whose text is written by people or other systems, and why."""
 

@@ -12,6 +12,7 @@ import msgspec
 from terminal.codes import Admission
 from terminal.messages import text
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 MARKS: Final = {Admission.LET_IN: "+", Admission.INSIDE: "=", Admission.REFUSED: "-"}
 """How a line for staff begins."""
@@ -51,7 +52,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "balance_after_minor": report.balance_after_minor,
         "exchanges": report.exchanges,
         "apdu_bytes": report.apdu_bytes,
-        "reasons": [reason.rule for reason in report.reasons],
+        "reasons": [reason.code for reason in report.reasons],
         "operator": report.operator,
     }
 
@@ -68,4 +69,4 @@ def report_as_line(report: TapReport, zone: tzinfo) -> str:
 
 def _why(report: TapReport) -> str:
     last = report.reasons[-1]
-    return f"{last.rule} {last.effect}"
+    return f"{last.rule} {effect_words(last.code)}"

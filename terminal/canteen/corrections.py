@@ -10,6 +10,7 @@ from terminal.canteen.ledger import Meal
 from terminal.canteen.lines import require
 from terminal.canteen.roster import Roster
 from terminal.clock import from_unix_ms, unix_ms
+from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.undo import (
     against_annulment,
@@ -134,9 +135,17 @@ def lend_card(
     require(against_single_issue(operator, confirmed_by))
     _require_listed(roster, pupil)
     if card_ref in roster.pupils:
-        raise CanteenRefused("this card is a pupil's own", "Lend one of the school's spare cards.")
+        raise CanteenRefused(
+            "this card is a pupil's own",
+            "Lend one of the school's spare cards.",
+            CorrectionEffect.PUPILS_OWN_CARD,
+        )
     if desk.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
-        raise CanteenRefused("this card is lent to somebody else today", "Lend another one.")
+        raise CanteenRefused(
+            "this card is lent to another pupil today",
+            "Lend another one.",
+            CorrectionEffect.CARD_LENT_ALREADY,
+        )
     record = CardLent(
         at_ms=unix_ms(now),
         card_ref=card_ref,
@@ -157,4 +166,6 @@ def _roster(desk: CanteenDesk) -> Roster:
 
 def _require_listed(roster: Roster, ref: bytes) -> None:
     if ref not in roster.pupils:
-        raise CanteenRefused("not in the roster of this school", "Check the reference.")
+        raise CanteenRefused(
+            "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
+        )

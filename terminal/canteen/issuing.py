@@ -10,14 +10,16 @@ from enum import StrEnum
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import require
 from terminal.codes import Admission
+from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
+from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
 from terminal.journal.canteen_records import ServedBy
 from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.trail import Reason
 from terminal.trip.pupil import Pupil
 
 
@@ -116,7 +118,7 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
         sequence = desk.append(record)
     except JournalError:
         if not meal.entitled:
-            trail.note("O-06", "nothing is sold while the journal takes no records")
+            trail.note(AccountEffect.SELLING_STOPPED)
             return Issued(ref, Outcome(Message.OUT_OF_ORDER, Admission.REFUSED), tuple(trail.reasons))
         trail.reasons.append(desk.write_spare(record))
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": meal.kind})
@@ -129,15 +131,15 @@ def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) 
         trail.reasons.append(closed)
         return Refusal(Message.SHIFT_CLOSED)
     if pupil is None:
-        trail.note("M-31", "not in the roster of this school")
+        trail.note(MealEffect.NOT_LISTED)
         return Refusal(Message.UNKNOWN_CARD)
     kind = _kind(desk, pupil, batch)
     if kind is None:
-        trail.note("M-15", "nothing is served at this hour", {"serving": batch.serving or "by the clock"})
+        trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
         return Refusal(Message.MEAL_NOT_ORDERED)
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
-        trail.note("M-32", "not ordered, or the order is done with", {"meal": kind.id})
+        trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return Refusal(Message.MEAL_NOT_ORDERED)
     day, meals = desk.day_of(batch.now), desk.policy.meals
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=desk.paid_stopped)

@@ -8,7 +8,6 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
@@ -27,15 +26,13 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenStore
 from terminal.clock import Clock, unix_ms
-from terminal.decision.outcome import Reason
 from terminal.errors import CanteenRefused, TerminalError
 from terminal.journal.canteen_records import RosterLoaded
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 
 Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
 """A pupil's or card's reference."""
-Why = tuple[str, str]
-"""A reason for the staff: the rule, and what it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +58,15 @@ class PupilServed(msgspec.Struct, frozen=True):
     message: str
     accepted: bool
     sequence: int | None
-    reasons: tuple[Why, ...]
+    reasons: tuple[TrailEntry, ...]
 
     @classmethod
     def of(cls, issued: Issued) -> PupilServed:
         """As it came out."""
         outcome = issued.outcome
-        return cls(issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, _whys(issued.facts))
+        return cls(
+            issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, recorded(issued.facts)
+        )
 
 
 class MealsIssued(TillAnswer, frozen=True):
@@ -84,7 +83,7 @@ class SaleDone(TillAnswer, frozen=True):
     sold_minor: int
     forbidden: tuple[str, ...]
     sequence: int | None
-    reasons: tuple[Why, ...]
+    reasons: tuple[TrailEntry, ...]
 
 
 class AnnulDone(TillAnswer, frozen=True):
@@ -262,7 +261,7 @@ class SellProducts(_Asked, frozen=True):
             sold_minor=decision.sold_minor,
             forbidden=decision.forbidden,
             sequence=sold.sequence,
-            reasons=_whys(decision.facts),
+            reasons=recorded(decision.facts),
         )
 
 
@@ -410,10 +409,6 @@ def parse_answer(content: bytes) -> AnyAnswer:
 def concession_names(policy: Policy) -> dict[str, str]:
     """The concessions' names by their codes, as categories of a report hold them."""
     return {str(concession.code): concession.name for concession in policy.document.concessions}
-
-
-def _whys(facts: Iterable[Reason]) -> tuple[Why, ...]:
-    return tuple((fact.rule, fact.effect) for fact in facts)
 
 
 def _counted(shape: Any, plain: Any) -> Any:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from terminal.journal.reader import BrokenRow, JournalReader, Row
+    from terminal.trail import TrailEntry
 
 app = typer.Typer(
     help="Inspect a terminal's journal; upgrade, downgrade and wipe-key change it.", no_args_is_help=True
@@ -88,8 +89,16 @@ def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) 
     if json:
         print_json({"sequence": sequence, "kind": kind, **fields})
         return
+    if fields.get("reasons"):
+        fields = {**fields, "reasons": " | ".join(map(_step, fields["reasons"]))}
     said = " ".join(f"{k}={v}" for k, v in fields.items() if v not in ("", (), [], {}, None))
     print(f"{sequence:>7} {kind:<12} {said}")
+
+
+def _step(step: TrailEntry) -> str:
+    from terminal.trail_words import step_line
+
+    return step_line(step, titled=False)
 
 
 @app.command()

@@ -16,7 +16,8 @@ from terminal.scenario.impact import Change, Impact
 from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
-from terminal.scenario.words import place, step, told
+from terminal.scenario.words import place, told
+from terminal.trail_words import step_line
 
 
 def show_document(document: RegionDocument, json: bool) -> None:
@@ -145,7 +146,7 @@ def _show_misses(path: Path, result: Result, policy: Policy) -> None:
         for difference in miss.differences:
             print(f"    {_told(difference)}")
         for reason in miss.played.decision.facts:
-            print(f"      {step(reason, 'en')}")
+            print(f"      {step_line(reason)}")
     for difference in result.total:
         print(f"  {_told(difference)}")
 

@@ -221,5 +221,15 @@ def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
 
 def _pair(found: object) -> str:
     if isinstance(found, dict):
-        return f"recorded {found['recorded']}, recomputed {found['recomputed']}"
+        return f"recorded {_shown(found['recorded'])}, recomputed {_shown(found['recomputed'])}"
     return str(found)
+
+
+def _shown(value: object) -> str:
+    """A value for people; a trail in words."""
+    from terminal.trail import TrailEntry
+    from terminal.trail_words import step_line
+
+    if isinstance(value, tuple) and value and all(isinstance(step, TrailEntry) for step in value):
+        return " | ".join(step_line(step, titled=False) for step in value)
+    return str(value)

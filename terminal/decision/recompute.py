@@ -23,10 +23,10 @@ from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import DENY, GRANTS, Decision
-from terminal.decision.trail import compact
 from terminal.policy.deny_list import NOBODY, AllDenied, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
 from terminal.trip.stated import PUPIL, Fact, UnknownFact, restore
@@ -54,7 +54,7 @@ class RecordedTap:
     charge_minor: int
     message: str
     admission: Admission
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
     lists: Mapping[str, str]
 
@@ -77,7 +77,7 @@ class RecordedCash:
     known: Mapping[str, Fact]
     persons: int
     sum_minor: int
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
 
 
@@ -125,7 +125,7 @@ def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
-        ("reasons", sale.reasons, compact(decision.facts)),
+        ("reasons", sale.reasons, recorded(decision.facts)),
         ("flags", sale.flags, decision.flags),
     )
     return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
@@ -163,14 +163,14 @@ def _read(proof: tuple[Command, ...], ins: int, file_no: int) -> bytes | None:
 def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
     plan, outcome = decision.write_plan, decision.outcome
     event = b"" if plan is None else build_event(plan.event)
-    for what, recorded, recomputed in (
+    for what, before, again in (
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
         ("message", tap.message, str(outcome.message)),
         ("admission", tap.admission.value, outcome.admission.value),
-        ("reasons", tap.reasons, compact(decision.facts)),
+        ("reasons", tap.reasons, recorded(decision.facts)),
         ("flags", tap.flags, decision.flags),
         ("lists", tap.lists, decision.lists),
     ):
-        if recorded != recomputed:
-            yield Deviation(what, recorded, recomputed)
+        if before != again:
+            yield Deviation(what, before, again)

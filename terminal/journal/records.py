@@ -21,6 +21,7 @@ from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import Restored
 from terminal.journal.record_base import Record
+from terminal.trail import TrailEntry
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
@@ -65,8 +66,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
-    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
-    ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
+    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision:
+    codes of effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
     order as (INS, header, plain data), so that the collector can recompute the card's TMV (datasheet 10.3).
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
@@ -87,7 +88,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     balance_after_minor: int
     paid_by: int
     tariff: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     prev_terminal: int
     prev_sequence: int
     event: bytes
@@ -158,7 +159,7 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
     message: str
     admission: Admission
     tariff: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     prev_terminal: int
     prev_sequence: int
     flags: tuple[str, ...] = ()
@@ -190,7 +191,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     persons: int
     sum_minor: int
     tariff: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[TrailEntry, ...] = ()
     trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     action: str = ""

@@ -6,13 +6,14 @@ from datetime import datetime
 
 from terminal.clock import unix_ms
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.trail import compact
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.policy.base import Medium
 from terminal.policy.policy import Policy
 from terminal.receipt.request import Sale
+from terminal.trail import recorded
+from terminal.trail_words import effect_words
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
 
@@ -29,7 +30,7 @@ def sell_for_cash(
     if decision.sum_minor is None:
         last = decision.facts[-1]
         raise ReceiptError(
-            f"nothing can be sold: {last.rule}, {last.effect}", "Put that right and sell again."
+            f"nothing can be sold: {last.rule}, {effect_words(last.code)}", "Put that right and sell again."
         )
     sequence = journal.append(
         CashSale(
@@ -41,7 +42,7 @@ def sell_for_cash(
             persons=persons,
             sum_minor=decision.sum_minor,
             tariff=policy.tariff,
-            reasons=compact(decision.facts),
+            reasons=recorded(decision.facts),
             trip=stated(trip),
             flags=decision.flags,
         )

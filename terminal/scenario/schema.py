@@ -244,8 +244,8 @@ class Repeat(Section, frozen=True, kw_only=True):
 class Expect(Section, frozen=True, kw_only=True):
     """What must come of a tap. What is not stated is not looked at, except the charge: silence means 0.
 
-    `reasons` are rule ids that stand in the trail in this order, with others between them or not; `flags` and
-    `counters` are those named, others may be there.
+    `reasons` are rule ids ("T-30") or effects ("t-30:free_transfer") that stand in the trail in this order, with
+    others between them or not; `flags` and `counters` are those named, others may be there.
     """
 
     message: Message

@@ -13,10 +13,11 @@ from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, Step, UnknownFare, alight, board, single_fare
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, single_fare
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.state import NOTHING, State
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 HOUR_S = 3600
@@ -29,7 +30,7 @@ def by_feed(tap: Tap, fares: Fares, held_minor: int, trail: Trail) -> Cover | No
     state = _state(tap, fares, held_minor)
     taken = board(fares, state, leg, fares.rider(_codes(tap)), fares.medium(MEDIA[TRANSPORT_CARD]))
     _note(taken.steps, trail)
-    if isinstance(taken, UnknownFare):
+    if isinstance(taken, FareUnknown):
         return None
     after = NOTHING if tap.trip.companions else taken.state
     counters, journey = _remembered(tap, fares, after)
@@ -105,6 +106,6 @@ def _codes(tap: Tap) -> list[int]:
     return [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]
 
 
-def _note(steps: tuple[Step, ...], trail: Trail) -> None:
+def _note(steps: tuple[Reason, ...], trail: Trail) -> None:
     for step in steps:
-        trail.note(step.rule, step.effect, step.inputs)
+        trail.note(step.effect, step.inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import (
@@ -38,22 +39,22 @@ def decide_portion(
         return refusal
     school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
-        trail.note("M-17", "no meals today", {"day": day.isoformat(), "calendar": school_day.value})
+        trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
         return Refusal(Message.MEAL_NOT_ORDERED)
     right = entitlement(pupil, policy, day, trail)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
         return _entitled(pupil, kind, day, policy, trail, right, flags)
-    trail.note("M-19", "not entitled to this meal", {"meal": kind.id})
+    trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
     return _paid(pupil, kind, day, policy, trail, right, flags, paid_stopped)
 
 
 def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> Refusal | None:
     if pupil.home_schooled:
-        trail.note("M-18", "gets a parcel or money instead")
+        trail.note(MealEffect.GETS_PARCEL)
         return Refusal(Message.NOT_ON_SITE)
     if pupil.served >> kind.bit & 1:
-        trail.note("M-19", "one portion of each kind a day", {"meal": kind.id})
+        trail.note(MealEffect.HAD_IT, {"meal": kind.id})
         return Refusal(Message.MEAL_ALREADY, kind.id)
     return None
 
@@ -90,7 +91,7 @@ def _entitled(
                 return refusal
             flags = _with_uncertainty(pupil, flags)
     funded: dict[str, int | str] = {"meal": kind.id, "sum_minor": sum(sources.values())}
-    trail.note("M-01", "paid from the budget", funded | sources)
+    trail.note(AccountEffect.FROM_BUDGET, funded | sources)
     return Serving(pupil.school, pupil.class_id, kind.id, day, sources, right.category, flags)
 
 
@@ -106,21 +107,20 @@ def _paid(
 ) -> Serving | Refusal:
     price_minor = policy.price_minor(kind, pupil.grade)
     if price_minor is None or pupil.hot is None:
-        missing = "no price for it" if price_minor is None else "no account known here"
-        trail.note("M-01", missing, {"meal": kind.id})
+        missing = AccountEffect.NO_PRICE if price_minor is None else AccountEffect.NO_HOT_ACCOUNT
+        trail.note(missing, {"meal": kind.id})
         return Refusal(Message.MEAL_NOT_ORDERED)
     if paid_stopped:
-        trail.note("O-06", "nothing is sold while the journal takes no records")
+        trail.note(AccountEffect.SELLING_STOPPED)
         return Refusal(Message.OUT_OF_ORDER)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
-        trail.note("M-32", "not ordered before the cut-off", {"meal": kind.id})
+        trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})
         return Refusal(Message.MEAL_NOT_ORDERED)
     refusal = _account_refuses(pupil, kind, price_minor, policy, right, trail)
     if refusal is not None:
         return refusal
     trail.note(
-        "M-01",
-        "paid from the hot-meal account",
+        AccountEffect.FROM_HOT_ACCOUNT,
         {"meal": kind.id, "sum_minor": price_minor, PARENTS: price_minor},
     )
     sources = {PARENTS: price_minor}
@@ -133,13 +133,12 @@ def _account_refuses(
     """Whether the parents' limit or the account stands against charging them; an order was covered beforehand."""
     assert pupil.hot is not None, "asked only where there is an account"
     if kind.id in pupil.orders:
-        trail.note("M-32", "ordered, with the money put aside", {"meal": kind.id})
+        trail.note(AccountEffect.ORDERED, {"meal": kind.id})
         return None
     limit_minor = pupil.limits.day_minor
     if limit_minor is not None and pupil.spent_minor + charge_minor > limit_minor:
         trail.note(
-            "M-02",
-            "the parents' limit of the day is reached",
+            AccountEffect.DAY_LIMIT,
             {"limit_minor": limit_minor, "spent_minor": pupil.spent_minor, "charge_minor": charge_minor},
         )
         return Refusal(Message.MEAL_LIMIT)
@@ -147,8 +146,7 @@ def _account_refuses(
     free_minor = pupil.hot.balance_minor - _put_aside_minor(pupil, policy, right)
     if free_minor - charge_minor < -credit_minor:
         trail.note(
-            "M-36",
-            "below the credit limit",
+            AccountEffect.BELOW_CREDIT,
             {"free_minor": free_minor, "charge_minor": charge_minor, "credit_minor": credit_minor},
         )
         return Refusal(Message.NO_FUNDS)

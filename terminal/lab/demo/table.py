@@ -17,6 +17,7 @@ from terminal.lab.demo.run import DemoResult
 from terminal.lab.demo.script import Step
 from terminal.messages import text
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 WIDTH: Final = 150
 """Columns where the output is not shown in a window, and from here on the table has a column for everything."""
@@ -67,7 +68,7 @@ def _wide(result: DemoResult, language: str) -> Table:
             step.stop.place,
             _who(step),
             _seen(report, language),
-            _why(report),
+            _why(report, language),
             _balance(report),
             _trips(report),
             str(report.exchanges),
@@ -91,7 +92,7 @@ def _compact(result: DemoResult, language: str) -> Table:
         table.add_row(
             step.time,
             f"{_who(step)}\n{step.stop.place}",
-            f"{_seen(report, language)}\n{_why(report)}",
+            f"{_seen(report, language)}\n{_why(report, language)}",
             "\n".join(line for line in (_balance(report), f"{trips} trips" if trips else "", effort) if line),
         )
     return table
@@ -106,11 +107,11 @@ def _seen(report: TapReport, language: str) -> str:
     return f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]"
 
 
-def _why(report: TapReport) -> str:
+def _why(report: TapReport, language: str) -> str:
     if report.end in (End.UNRESOLVED, End.NOT_COMMITTED, End.RECOVERED) or not report.reasons:
         return report.operator
     last = report.reasons[-1]
-    return f"{last.rule} {last.effect}"
+    return f"{last.rule} {effect_words(last.code, language)}"
 
 
 def _balance(report: TapReport) -> str:

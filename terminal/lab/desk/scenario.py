@@ -18,6 +18,7 @@ from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
 from terminal.codes import Admission
+from terminal.decision.effects import CardEffect
 from terminal.journal.taps import End
 from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import Entry
@@ -218,7 +219,7 @@ def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
 
 def _denied(entry: Entry) -> bool:
     """The trail of a card on the list says so; another list than the laboratory's there is not."""
-    return any("local block" in reason.effect for reason in entry.report.reasons)
+    return any(reason.effect is CardEffect.DENY_LISTED for reason in entry.report.reasons)
 
 
 def _concessions(rights: Rights) -> list[dict[str, Any]] | None:

@@ -19,8 +19,8 @@ from terminal.lab.desk.tap import Entry, fields_of
 from terminal.lab.desk.town import PLACES, Place, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
-from terminal.scenario.words import step
 from terminal.texts import translator
+from terminal.trail_words import step_line
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
@@ -98,7 +98,7 @@ def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) 
     """A tap with everything that is known of it."""
     report = entry.report
     say = translator(language).gettext
-    reasons = [_reason(reason.rule, step(reason, language)) for reason in report.reasons]
+    reasons = [_reason(reason.rule, step_line(reason, language)) for reason in report.reasons]
     return {
         **tap_line(entry, language, policy),
         "operator": report.operator,
@@ -139,8 +139,13 @@ def row_as_json(row: Row, acknowledged: int) -> dict[str, Any]:
         "kind": type(row.record).__name__,
         "hash": row.hash.hex()[:12],
         "sent": row.sequence <= acknowledged,
-        "fields": {name: str(value) for name, value in fields.items()},
+        "fields": {name: _field(name, value) for name, value in fields.items()},
     }
+
+
+def _field(name: str, value: Any) -> str:
+    """A field of a row; of a trail the codes, as the words stand with the tap."""
+    return " ".join(step.code for step in value) if name == "reasons" else str(value)
 
 
 def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.media.port import (
@@ -35,6 +35,7 @@ from terminal.media.resident.settle import Settlement, settle, tap_of
 from terminal.media.resident.write import done, planned_commands, write_plan_to_card
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 
@@ -88,7 +89,7 @@ class ResidentMedium:
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
     message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-    return Decision(Outcome(message, Admission.REFUSED), None, (Reason("credential", refusal.reason),))
+    return Decision(Outcome(message, Admission.REFUSED), None, (Reason(refusal.effect),))
 
 
 class ResidentWriter:

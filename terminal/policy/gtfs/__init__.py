@@ -12,14 +12,14 @@ tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the fe
     medium = fares.medium("transport_card")                   # by the name of `policy.base.Medium`
     written = Written(event.at, fares.route_id(event.route), event.amount_minor)
     state = fares.card.read(CardState(bits, journey_age_s, transfers), written, now)
-    taken = board(fares, state, leg, rider, medium)           # Charged | UnknownFare
+    taken = board(fares, state, leg, rider, medium)           # Charged | FareUnknown
     single_fare(fares, leg, rider, medium)                    # what board takes without a journey, or None
-    taken = alight(fares, state, stop, now, rider, medium)    # Charged | UnknownFare, only where riders tap off
+    taken = alight(fares, state, stop, now, rider, medium)    # Charged | FareUnknown, only where riders tap off
     fares.card.write(taken.state, now)                        # CardState; its `bits` fit fares.card.bits bits
 
 `Charged.charge_minor` is what the purse pays now: never below 0 from `board`; from `alight` it corrects what was
 reserved and is below 0 where the rider gets money back. `steps` are (rule, effect, inputs) like `Reason`; rule ids
-G-01 to G-09 are listed in docs/gtfs-fares.md. `UnknownFare` is a refusal: a fare nobody knows is never 0.
+G-01 to G-09 are listed in docs/gtfs-fares.md. `FareUnknown` is a refusal: a fare nobody knows is never 0.
 `CardState.journey_age_s` and `transfers` belong in the event's own fields, `bits` in its counters.
 
 `bits` must stand in the counters unchanged until the next ride, whatever other events (reload, meal) are written in

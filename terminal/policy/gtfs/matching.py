@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.index import Index, LegRule
 from terminal.policy.gtfs.state import Ride
+from terminal.trail import Effect
 
 
 class Leg(NamedTuple):
@@ -29,8 +30,30 @@ class Leg(NamedTuple):
     arrived_at: datetime | None = None
 
 
+class FeedEffect(Effect):
+    """What a GTFS feed says of a ride; docs/gtfs-fares.md lists the rules."""
+
+    LEG = "g-01:leg"
+    TRANSFER = "g-02:transfer"
+    JOINED = "g-03:joined"
+    DEAREST = "g-04:dearest"
+    CORRECTED = "g-05:corrected"
+    NO_TAP_OFF = "g-06:no_tap_off"
+    NO_FARE_TO_STOP = "g-07:no_fare_to_stop"
+    NO_RIDE_OPEN = "g-07:no_ride_open"
+    NO_FARE = "g-07:no_fare"
+    UNKNOWN_ROUTE = "g-07:unknown_route"
+    UNKNOWN_STOP = "g-07:unknown_stop"
+    FALLBACK = "g-08:fallback"
+    OVERPAID = "g-09:overpaid"
+
+
 class UnknownPlace(LookupError):
-    """The feed has no such route or stop."""
+    """The feed has no such route or stop; `effect` says which."""
+
+    def __init__(self, effect: FeedEffect) -> None:
+        super().__init__(effect.code)
+        self.effect = effect
 
 
 def ride_of(index: Index, leg: Leg) -> Ride:
@@ -38,7 +61,7 @@ def ride_of(index: Index, leg: Leg) -> Ride:
     places = index.places
     network = places.networks.get(leg.route)
     if network is None:
-        raise UnknownPlace(f"route {leg.route!r} is not in the feed")
+        raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
     departed = int(leg.departed_at.timestamp())
     return Ride(
         network=network,
@@ -55,7 +78,7 @@ def stop_number(index: Index, stop: str) -> int:
     """The number of a stop. Raises `UnknownPlace`."""
     number = index.places.numbers.get(stop)
     if number is None:
-        raise UnknownPlace(f"stop {stop!r} is not in the feed")
+        raise UnknownPlace(FeedEffect.UNKNOWN_STOP)
     return number
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
@@ -58,7 +59,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
         "colour": colour,
         "mark": mark,
         "paid_at": outcome.values.get("time", ""),
-        "reported": any(reason.rule == "T-71" and "reported" in reason.effect for reason in report.reasons),
+        "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),
     }
 
 

@@ -391,7 +391,7 @@ def test_m_34_the_last_record_within_five_minutes_and_the_last_second_counts(can
     first, second = (one.sequence for one in school.give(1, 2, serving="breakfast"))
     undone = annul(school.desk, ref(1), CASHIER, school.at("09:05:00"))
     assert (undone.of, undone.pupil) == (first, ref(1))
-    with pytest.raises(CanteenRefused, match=r"M-34: too late to annul.*age_s 301"):
+    with pytest.raises(CanteenRefused, match=r"M-34: too late to annul.*age 301 s"):
         annul(school.desk, ref(2), CASHIER, school.at("09:05:01"))
     assert second is not None
     kept = [record for record in records(school) if isinstance(record, MealServed | Annulment)]
@@ -453,7 +453,7 @@ def test_m_35_a_lent_card_stands_for_its_borrower_for_that_day(canteen: OpenCant
     known = school.desk.context(spare, school.at("09:00")).pupil
     assert known is not None
     assert (known.ref, known.listed) == (ref(1), True)
-    with pytest.raises(CanteenRefused, match="lent to somebody else"):
+    with pytest.raises(CanteenRefused, match="lent to another pupil"):
         lend_card(school.desk, spare, ref(2), CASHIER, TEACHER, now)
     with pytest.raises(CanteenRefused, match="a pupil's own"):
         lend_card(school.desk, ref(2), ref(1), CASHIER, TEACHER, now)
@@ -573,7 +573,7 @@ def test_d_03_no_record_or_report_holds_the_code_of_a_ground_that_reveals_health
     for record in records(school):
         if isinstance(record, MealServed):
             assert record.meal.category == "meals_2"
-            assert not any("11" in reason or "M-11" in reason for reason in record.reasons), record.reasons
+            assert "11" not in str(record.reasons)
         if isinstance(record, NotCollected):
             assert record.category == "meals_2"
     assert {group.category for group in school.report().groups} == {"meals_2"}

@@ -13,6 +13,7 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
+from terminal.decision.canteen.effects import AccountEffect
 from terminal.errors import JournalDamaged, JournalError
 from terminal.journal.canteen_records import MealLine, MealServed
 from terminal.journal.journal import Journal
@@ -61,7 +62,7 @@ def test_o_06_without_a_journal_entitled_meals_go_into_the_spare_log(tmp_path: P
     school = without_journal(tmp_path)
     given, *_ = school.give(1, serving="breakfast")
     assert (given.outcome.message, given.sequence) == ("meal_ok", None)
-    assert given.facts[-1].effect == "written into the spare log"
+    assert given.facts[-1].effect is AccountEffect.IN_SPARE_LOG
     assert school.told(1, 3, serving="breakfast") == ["meal_already", "out_of_order"], (
         "M-19 holds all the same"
     )
@@ -104,7 +105,7 @@ def test_o_06_when_no_disk_takes_it_the_child_still_eats(tmp_path: Path) -> None
     school = Canteen(CanteenDesk(80001, POLICY, None, roster, SpareLog(tmp_path / "file" / "spare")))
     given, *_ = school.give(1, serving="breakfast")
     assert given.outcome.accepted
-    assert given.facts[-1].effect == "no disk takes it: note it on paper"
+    assert given.facts[-1].effect is AccountEffect.ON_PAPER
     assert school.told(1, serving="breakfast") == ["meal_already"], "while the terminal runs"
 
 

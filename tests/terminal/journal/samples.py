@@ -8,6 +8,7 @@ import msgspec
 
 from terminal.codes import Admission
 from terminal.journal.records import AnyRecord, Committed, Intent, SettledBy, Unwritten
+from terminal.trail import TrailEntry
 
 CARD = bytes.fromhex("c0ffee0000000001")
 INTENT = Intent(
@@ -24,7 +25,7 @@ INTENT = Intent(
     balance_after_minor=6_600,
     paid_by=1,
     tariff="demo:1",
-    reasons=("T-01:charged",),
+    reasons=(TrailEntry("t-01:ordinary_fare"),),
     prev_terminal=900,
     prev_sequence=12,
     event=bytes(range(32)),
@@ -39,7 +40,7 @@ REFUSED = Unwritten(
     message="no_funds",
     admission=Admission.REFUSED,
     tariff="demo:1",
-    reasons=("T-02:no money",),
+    reasons=(TrailEntry("t-34:not_enough_money", {"balance_minor": 0, "charge_minor": 3_400}),),
     prev_terminal=900,
     prev_sequence=12,
 )

@@ -37,7 +37,7 @@ RIGHT = {
     "meals": "[]",
     "transfers": "0",
     "written": "true",
-    "reasons": "['T-02', 'T-12']",
+    "reasons": "['T-02', 't-12:month_trip']",
     "flags": "[]",
 }
 WRONG = [
@@ -55,6 +55,7 @@ WRONG = [
     ("written", "false", "written"),
     ("reasons", "['T-12', 'T-02']", "reasons"),
     ("reasons", "['T-01']", "reasons"),
+    ("reasons", "['t-02:fare_unknown']", "reasons"),
     ("flags", "['capped']", "flags"),
     ("sources", "{ federal = 1 }", "sources"),
     ("hot_minor", "0", "hot_minor"),

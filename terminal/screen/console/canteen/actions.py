@@ -9,7 +9,7 @@ the same form goes on with those who have none yet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, issue
+from terminal.decision.canteen.effects import CorrectionEffect
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import (
@@ -33,7 +34,7 @@ from terminal.journal.records import parse_record
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen.buffet import basket_of, products_of
-from terminal.screen.console.canteen.counter import why_compact
+from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.pages import (
     AFTERWARDS,
     AT,
@@ -50,6 +51,7 @@ from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
 from terminal.screen.console.visit import Action, Area, Form, Visit
 from terminal.texts import N_
+from terminal.trail import rule_of
 from terminal.trip.shifts import close_shift, open_shift
 
 NOBODY_TICKED: Final = N_("Nobody is ticked.")
@@ -129,7 +131,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except CanteenRefused as refused:
-        raise Refused(REFUSALS.get(refused.what.partition(":")[0], refused.what)) from refused
+        raise Refused(REFUSALS.get(rule_of(refused.code), refused.what)) from refused
 
 
 def _kind(desk: CanteenDesk, form: Form) -> str:
@@ -163,7 +165,7 @@ def _sold(visit: Visit, _form: Form, written: Written) -> str:
         return f"{AT}/buffet?{urlencode({'sold': row, 'of': record.pupil.hex()})}"
     if not isinstance(record, IssueRefused):
         raise Refused(WHYS["selling_stopped"])
-    reason = why_compact(record.reasons)
+    reason = why(record.reasons)
     words = Words(visit.language)
     told_why = {"message": words.message(Message(record.message)), "why": words.why(reason)}
     raise Refused(N_("Not sold: {message}. {why}"), told_why)
@@ -229,14 +231,12 @@ def _lend(visit: Visit, form: Form, _written: Written) -> None:
     try:
         corrections.lend_card(desk, card, one.pupil, visit.who.ref, form.text("second"), now)
     except CanteenRefused as refused:
-        raise Refused(LENDING.get(refused.what, REFUSALS["M-35"])) from refused
+        raise Refused(LENDING.get(refused.code, REFUSALS["M-35"])) from refused
 
 
-LENDING: Final = {
-    "this card is a pupil's own": N_("This card is a pupil's own. Lend one of the school's spare cards."),
-    "this card is lent to somebody else today": N_(
-        "This card is lent to somebody else today. Take another one."
-    ),
+LENDING: Final[Mapping[str, str]] = {
+    CorrectionEffect.PUPILS_OWN_CARD: N_("This card is a pupil's own. Lend one of the school's spare cards."),
+    CorrectionEffect.CARD_LENT_ALREADY: N_("This card is lent to somebody else today. Take another one."),
 }
 
 

@@ -14,14 +14,17 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.ledger import Meal
+from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
-from terminal.decision.outcome import Message, Reason
+from terminal.decision.effects import TerminalEffect
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.journal.taps import End
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
 from terminal.tap_report import TapReport
+from terminal.trail import Reason, TrailEntry
 from terminal.trip.pupil import Age, Pupil
 
 
@@ -66,36 +69,30 @@ def at_counter(desk: CanteenDesk, report: TapReport) -> AtCounter:
     )
 
 
-WHY: Final = {
-    ("M-15", "nothing is served at this hour"): "no_meal_now",
-    ("M-17", "no meals today"): "no_meals_today",
-    ("M-32", "not ordered before the cut-off"): "not_ordered",
-    ("M-32", "not ordered, or the order is done with"): "not_ordered",
-    ("M-01", "no price for it"): "not_for_sale",
-    ("M-01", "no account known here"): "no_account",
-    ("M-02", "the parents' limit of the day is reached"): "day_limit",
-    ("M-02", "the parents' limit for the buffet is reached"): "buffet_limit",
-    ("M-34", "the day is closed"): "day_closed",
-    ("M-35", "a lost card: the pupil has a newer one"): "lost_card",
-    ("M-31", "not in the roster of this school"): "not_listed",
-    ("O-03", "no account known here"): "no_account",
-    ("O-03", "the roster has expired"): "roster_expired",
-    ("O-06", "nothing is sold while the journal takes no records"): "selling_stopped",
-    ("T-60", "no sale before a shift is open"): "no_shift",
+WHY: Final[Mapping[str, str]] = {
+    MealEffect.NOTHING_SERVED_NOW: "no_meal_now",
+    MealEffect.NONE_TODAY: "no_meals_today",
+    AccountEffect.NOT_ORDERED: "not_ordered",
+    AccountEffect.ORDER_DONE: "not_ordered",
+    AccountEffect.NO_PRICE: "not_for_sale",
+    AccountEffect.NO_HOT_ACCOUNT: "no_account",
+    AccountEffect.DAY_LIMIT: "day_limit",
+    AccountEffect.BUFFET_LIMIT: "buffet_limit",
+    MealEffect.DAY_CLOSED: "day_closed",
+    MealEffect.LOST_CARD: "lost_card",
+    MealEffect.NOT_LISTED: "not_listed",
+    AccountEffect.NO_BUFFET_ACCOUNT: "no_account",
+    AccountEffect.ROSTER_EXPIRED: "roster_expired",
+    AccountEffect.SELLING_STOPPED: "selling_stopped",
+    TerminalEffect.NO_SHIFT: "no_shift",
 }
-"""By rule and effect: which line of the catalogue tells the staff what the passenger's message leaves open."""
+"""By effect: which line of the catalogue explains to the staff what the passenger's message leaves open."""
 
 
-def why(facts: Iterable[Reason]) -> str:
-    """The last of `facts` the staff have words for, or nothing."""
-    known = (WHY[fact.rule, fact.effect] for fact in facts if (fact.rule, fact.effect) in WHY)
+def why(trail: Iterable[Reason | TrailEntry]) -> str:
+    """The last step of `trail` the staff have words for, or nothing."""
+    known = (WHY[step.code] for step in trail if step.code in WHY)
     return next(reversed(list(known)), "")
-
-
-def why_compact(reasons: Iterable[str]) -> str:
-    """The same of reasons as records hold them, "rule:effect (inputs)"."""
-    parts = (reason.partition(" (")[0].partition(":") for reason in reasons)
-    return why(Reason(rule, effect) for rule, _, effect in parts)
 
 
 @dataclass(frozen=True, slots=True)

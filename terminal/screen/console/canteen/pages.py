@@ -7,7 +7,6 @@ meal officer   attendance, orders nobody fetched, report
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +27,7 @@ from terminal.screen.console.canteen.counter import (
     at_counter,
     meal_now,
     notices,
-    why_compact,
+    why,
 )
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
@@ -42,7 +41,6 @@ from terminal.texts import N_
 AT: Final = "/canteen"
 EARLIER: Final = 6
 ALL: Final = 1_000_000
-MEAL: Final = re.compile(r"\bmeal=([a-z0-9_]+)")
 NO_RECORD: Final = N_("There is no such record today.")
 NOT_LISTED: Final = N_("This pupil or class is not in the list.")
 
@@ -348,16 +346,10 @@ def results_of(desk: CanteenDesk, written: Written) -> tuple[Result, ...]:
         if isinstance(record, MealServed):
             found.append(Result(one, Message.MEAL_OK, served=True, why="", meal=record.meal.kind))
         else:
-            reason = why_compact(record.reasons)
-            meal = next(filter(None, map(_meal_in, record.reasons)), "")
+            reason = why(record.reasons)
+            meal = next((str(step.inputs["meal"]) for step in record.reasons if "meal" in step.inputs), "")
             found.append(Result(one, Message(record.message), served=False, why=reason, meal=meal))
     return tuple(found)
-
-
-def _meal_in(reason: str) -> str:
-    """The meal a reason was about: "… (meal=breakfast)"."""
-    found = MEAL.search(reason)
-    return "" if found is None else found[1]
 
 
 def _kind_of(results: tuple[Result, ...]) -> str:

@@ -9,7 +9,7 @@ from textwrap import dedent
 from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
@@ -119,9 +119,9 @@ class Rider:
     def _state(self, now: datetime) -> State:
         return self.city.card.read(self._card, self._event, now)
 
-    def _take(self, taken: Charged | UnknownFare, now: datetime, route: str) -> None:
+    def _take(self, taken: Charged | FareUnknown, now: datetime, route: str) -> None:
         self.rules = [step.rule for step in taken.steps]
-        if isinstance(taken, UnknownFare):
+        if isinstance(taken, FareUnknown):
             raise NoFare(taken.steps[-1].effect)
         self.paid.append(taken.charge_minor)
         self._card = self.city.card.write(taken.state, now)

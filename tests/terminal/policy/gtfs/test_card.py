@@ -10,7 +10,7 @@ from hypothesis import given
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
@@ -44,8 +44,8 @@ class Card:
             taken, alight(self.city, stored, stop, leg.arrived_at, (), None), leg.arrived_at, leg.route
         )
 
-    def _same(self, taken: Charged | UnknownFare, stored: Charged | UnknownFare, now, route: str) -> bool:  # type: ignore[no-untyped-def]
-        if isinstance(taken, UnknownFare):
+    def _same(self, taken: Charged | FareUnknown, stored: Charged | FareUnknown, now, route: str) -> bool:  # type: ignore[no-untyped-def]
+        if isinstance(taken, FareUnknown):
             assert taken == stored
             return False
         assert isinstance(stored, Charged)
