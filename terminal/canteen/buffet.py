@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.desk import AGAINST_SERVING, CanteenDesk
 from terminal.clock import unix_ms
 from terminal.codes import Admission
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.meal import BasketLine
-from terminal.decision.outcome import Message, Outcome
+from terminal.decision.outcome import Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import BuffetSale, SaleLine, ServedBy
@@ -41,7 +41,7 @@ def sell(desk: CanteenDesk, ref: bytes, counts: Mapping[str, int], operator: str
         raise CanteenRefused("not in the roster of this school", "Check the reference, or sell for cash.")
     closed = desk.against_serving(now)
     if closed is not None:
-        return Sold(SaleDecision(Outcome(Message.SHIFT_CLOSED, Admission.REFUSED), 0, (closed,)))
+        return Sold(SaleDecision(Outcome(AGAINST_SERVING[closed.effect], Admission.REFUSED), 0, (closed,)))
     trail = Trail()
     decision = decide_sale(pupil, basket, trail, paid_stopped=desk.paid_stopped)
     if not decision.outcome.accepted:

@@ -6,6 +6,7 @@ in `buffet`, what is put right in `corrections`; all of them write through here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Final
@@ -23,17 +24,21 @@ from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Outcome
+from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import JournalError, JournalFull
 from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
-from terminal.trail import Reason, recorded
+from terminal.trail import Effect, Reason, recorded
 from terminal.trip.pupil import CanteenContext, Pupil
 
-"""Flag of a meal that was first written into the spare log (O-06)."""
+AGAINST_SERVING: Final[Mapping[Effect, Message]] = {
+    TerminalEffect.NO_SHIFT: Message.SHIFT_CLOSED,
+    MealEffect.DAY_CLOSED: Message.SERVING_CLOSED,
+}
+"""What is told when nothing may be served at all (`CanteenDesk.against_serving`)."""
 SPARE_ROWS: Final = 1 << 62
 """Row numbers above every journal's, for meals that are in the spare log only."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.desk import AGAINST_SERVING, CanteenDesk
 from terminal.canteen.lines import require
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
@@ -119,7 +119,7 @@ def _write(desk: CanteenDesk, ref: bytes, meal: Serving, batch: Batch, trail: Tr
     except JournalError:
         if not meal.entitled:
             trail.note(AccountEffect.SELLING_STOPPED)
-            return Issued(ref, Outcome(Message.OUT_OF_ORDER, Admission.REFUSED), tuple(trail.reasons))
+            return Issued(ref, Outcome(Message.SELLING_STOPPED, Admission.REFUSED), tuple(trail.reasons))
         trail.reasons.append(desk.write_spare(record))
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": meal.kind})
     return Issued(ref, outcome, tuple(trail.reasons), meal, sequence)
@@ -129,10 +129,10 @@ def _decide(desk: CanteenDesk, pupil: Pupil | None, batch: Batch, trail: Trail) 
     closed = desk.against_serving(batch.now)
     if closed is not None:
         trail.reasons.append(closed)
-        return Refusal(Message.SHIFT_CLOSED)
+        return Refusal(AGAINST_SERVING[closed.effect])
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
-        return Refusal(Message.UNKNOWN_CARD)
+        return Refusal(Message.PUPIL_UNKNOWN)
     kind = _kind(desk, pupil, batch)
     if kind is None:
         trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})

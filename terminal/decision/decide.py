@@ -78,7 +78,7 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
         return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
         trail.note(TerminalEffect.CLOCK_UNCONFIRMED)
-        return Message.OUT_OF_ORDER
+        return Message.CLOCK_UNCONFIRMED
     return None
 
 
@@ -116,10 +116,10 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
             CardEffect.NOT_YET_VALID if early else CardEffect.EXPIRED,
             {"valid_from": rights.valid_from.isoformat(), "valid_to": rights.valid_to.isoformat()},
         )
-        return Message.EXPIRED
+        return Message.NOT_YET_VALID if early else Message.EXPIRED
     if rights.region != header.region:
         trail.note(CardEffect.OTHER_REGION, {"region": rights.region})
-        return Message.UNKNOWN_CARD
+        return Message.OTHER_REGION
     return None
 
 
@@ -137,25 +137,25 @@ def inspect(
     now: datetime,
     trail: Trail,
 ) -> Decision:
-    """`already_paid` with time and route of the payment on this vehicle, or `permit_none`; never a write."""
+    """`inspection_paid` with time and route of the payment on this vehicle, or `inspection_unpaid`; never a write."""
     if isinstance(snapshot, BankSnapshot):
         paid = trip.bank.taps_today > 0
         trail.note(InspectionEffect.BANK_CARD_SEEN if paid else InspectionEffect.BANK_CARD_NOT_SEEN)
         return (
-            trail.repeat(Message.ALREADY_PAID, Admission.INSIDE)
+            trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE)
             if paid
-            else trail.refuse(Message.PERMIT_NONE)
+            else trail.refuse(Message.INSPECTION_UNPAID)
         )
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap, inspection):
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
-        return trail.refuse(Message.PERMIT_NONE)
+        return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
     values: dict[str, int | str] = {"time": paid_at, "route": snapshot.event.route}
     trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": snapshot.event.terminal})
-    return trail.repeat(Message.ALREADY_PAID, Admission.INSIDE, values)
+    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
 def _paid_here(tap: Tap, inspection: Inspection) -> bool:

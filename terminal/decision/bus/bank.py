@@ -48,7 +48,7 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     quote = single_fare(policy, trip, local, BANK)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     sum_minor = quote.fare_minor * (1 + trip.companions)
     if not _within_stale_list(policy, trip, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
@@ -64,7 +64,7 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
         return Message.READ_AGAIN
     if not card.authenticated:
         trail.note(BankEffect.NOT_AUTHENTIC)
-        return Message.UNKNOWN_CARD
+        return Message.NOT_ACCEPTED
     if today > card.expires_on:
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED

@@ -44,7 +44,7 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
     quote = single_fare(policy, trip, local, CASH)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
-        return _refused(Message.OUT_OF_ORDER, trail)
+        return _refused(Message.FARE_UNKNOWN, trail)
     if trip.place.by_hand:
         trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     trail.note(FareEffect.CASH, {"fare_minor": quote.fare_minor, "persons": persons})

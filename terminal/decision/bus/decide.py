@@ -45,9 +45,8 @@ from terminal.policy.scopes import Ride
 
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
-    profile = tap.policy.document.profiles.bus
     if owes_too_much(tap, trail):
-        return trail.refuse(Message.DENY_LIST if profile.deny_lists else Message.NO_FUNDS)
+        return trail.refuse(Message.DEBT)
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)
@@ -57,7 +56,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     cover = as_companion(tap, quote, trail) or _covered(tap, ride, quote, trail)
     if cover is None:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
 
@@ -132,7 +131,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     """The decision on a covered ride, or None when the purse does not hold the money for it."""
     others_minor = _others(tap, quote, cover, trail)
     if others_minor is None:
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     owed_minor, counters = _owed(tap, cover.counters, trail)
     journey = cover.journey
     if cover.price_minor and cover.opens is not None:

@@ -128,7 +128,7 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
         return None
     debt = rule.counter.read(tap.counters) + 1
     trail.flag(ConcessionEffect.GRACE_RIDE, RideFlag.GRACE, {"unpaid": debt, "of": rule.trips})
-    outcome = Outcome(Message.OK_BENEFIT, Admission.LET_IN, values={"n": rule.trips - debt})
+    outcome = Outcome(Message.OK_GRACE, Admission.LET_IN, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)
 

@@ -53,7 +53,7 @@ def _refusal(
 ) -> Message | None:
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
-        return Message.OUT_OF_ORDER
+        return Message.SELLING_STOPPED
     if pupil.buffet is None or pupil.age is Age.EXPIRED:
         unknown = pupil.buffet is None
         trail.note(AccountEffect.NO_BUFFET_ACCOUNT if unknown else AccountEffect.ROSTER_EXPIRED)

@@ -28,7 +28,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     canteen = tap.trip.canteen
     if canteen.day_closed:
         trail.note(MealEffect.DAY_CLOSED, {"day": tap.service_date.isoformat()})
-        return trail.refuse(Message.SHIFT_CLOSED)
+        return trail.refuse(Message.SERVING_CLOSED)
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)

@@ -112,7 +112,7 @@ def _paid(
         return Refusal(Message.MEAL_NOT_ORDERED)
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
-        return Refusal(Message.OUT_OF_ORDER)
+        return Refusal(Message.SELLING_STOPPED)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
         trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})
         return Refusal(Message.MEAL_NOT_ORDERED)

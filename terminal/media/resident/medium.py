@@ -88,7 +88,7 @@ class ResidentMedium:
 
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
-    message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
+    message = Message.CREDENTIAL_EXPIRED if refusal.out_of_date else Message.CREDENTIAL_NOT_TRUSTED
     return Decision(Outcome(message, Admission.REFUSED), None, (Reason(refusal.effect),))
 
 

@@ -166,7 +166,7 @@ class Console:
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
-        return Outcome(Message.PERMIT_OK, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
+        return Outcome(Message.STAFF_CARD, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
 
     def _holder(self, resident: bytes) -> Member | None:
         try:
