@@ -32,6 +32,9 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
 }
 """How a tap ended whose write came to this."""
 
+KEY_LIMIT: Final = "key_limit"
+"""Flag of the row of a tap that a ceiling of the key provider ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class TapReport:
@@ -93,6 +96,7 @@ def intent_row(
         flags=decision.flags,
         counted=decision.counted,
         lists=dict(decision.lists),
+        key_version=planned.key_version,
     )
 
 
@@ -118,8 +122,10 @@ def unwritten_row(
     outcome: Outcome,
     decision: Decision | None,
     trip: Trip | None,
+    flags: tuple[str, ...] = (),
 ) -> Unwritten:
-    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made."""
+    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made,
+    and `flags` mark the row then."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
     return Unwritten(
         at_ms=unix_ms(at),
@@ -132,7 +138,7 @@ def unwritten_row(
         reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
-        flags=decision.flags if decision else (),
+        flags=decision.flags if decision else flags,
         turn=trip.turn if trip else 0,
         route=trip.route if trip else 0,
         direction=trip.direction if trip else 0,

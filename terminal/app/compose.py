@@ -14,6 +14,7 @@ from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.keys.limits import KeyLimits
 from terminal.media.port import MediumSetup
 from terminal.tap import Terminal
 
@@ -25,14 +26,15 @@ def open_terminal(
     signal: Callable[[Outcome], None] = lambda _outcome: None,
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
+    limits: KeyLimits | None = None,
     journal: JournalFactory = Journal.open,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
-    A laboratory gives a clock, randomness and a journal of its own; in a canteen the roster is that in the station's
-    folder, where there is one.
+    A laboratory gives a clock, randomness, limits of its keys and a journal of its own; in a canteen the roster is
+    that in the station's folder, where there is one.
     """
-    keys = station.load_keys()
+    keys = station.load_keys(limits, clock=clock, random=random)
     policy = station.load_policy(keys, clock.now())
     media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
     versions = policy.tariff, policy.deny_list.version
@@ -40,9 +42,9 @@ def open_terminal(
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         canteen = None
         if station.profile == CANTEEN:
-            from terminal.app.canteen import desk_over
+            from terminal.app.canteen import counter_over
 
-            canteen = desk_over(station, policy, keys, opened)
+            canteen = counter_over(station, policy, keys, opened)
         yield Terminal(
             number=station.number,
             profile=station.profile,

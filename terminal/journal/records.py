@@ -72,8 +72,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04),
-    `lists` the lists of the terminal that spoke of the card, with their versions.
+    those who read it later; `counted` are the server's counters it adds one to (O-04), `lists` the lists of the
+    terminal that spoke of the card, with their versions. `key_version` is that of the card's keys.
     """
 
     card_ref: bytes
@@ -99,6 +99,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
     lists: dict[str, str] = msgspec.field(default_factory=dict)
+    key_version: int = 0
 
 
 class SettledBy(StrEnum):

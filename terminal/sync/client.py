@@ -29,8 +29,8 @@ from terminal.sync.wire import (
     Ack,
     Batch,
     Malformed,
-    Reason,
     Refusal,
+    RefusalCode,
     ack_is_genuine,
     build_batch,
     encode,
@@ -265,7 +265,7 @@ class SyncClient:
             self._resend_after = refusal.wants - 1
         what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
         sent = f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
-        contradicted = refusal.error == Reason.OTHER_HASH
+        contradicted = refusal.error == RefusalCode.OTHER_HASH
         kind = CollectorContradicts if contradicted else CollectorError
         fault = SyncFault.CONTRADICTED if contradicted else SyncFault.REFUSED
         return kind(f"the collector refused {sent}: {what}", advice, fault)

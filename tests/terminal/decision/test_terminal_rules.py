@@ -251,7 +251,10 @@ def test_t_70_the_inspector_learns_when_it_was_paid_on_this_vehicle() -> None:
     rider = Rider(policy=small())
     rider.tap(NOW, route=15)
     decision = rider.tap(NOW + timedelta(minutes=9), route=15, terminal=9, inspection=True, shift_open=False)
-    assert (decision.outcome.message, decision.outcome.admission) == (Message.INSPECTION_PAID, Admission.INSIDE)
+    assert (decision.outcome.message, decision.outcome.admission) == (
+        Message.INSPECTION_PAID,
+        Admission.INSIDE,
+    )
     assert decision.outcome.values == {"time": "08:00", "route": 15}
     assert (decision.write_plan, rules(decision)) == (None, ["T-70"])
 

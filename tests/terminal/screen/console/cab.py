@@ -30,6 +30,7 @@ from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import MediumSetup
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
@@ -49,7 +50,7 @@ NUMBER = 70001
 START = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)
 DRIVER, PIN = "77", "2580"
 SERVICE_CARD = "driver_service"
-KEYS = load_file_keys(laboratory_keys())
+KEYS = load_file_keys(laboratory_keys(), UNLIMITED)
 HASHED = hash_pin(PIN, KEYS)
 """One PIN for everybody: scrypt takes its time by design."""
 
@@ -106,7 +107,7 @@ class Cab:
         reader.present(self._cards[resident])
         connection = reader.wait_for_card(0)
         assert connection is not None
-        with self.console.turn:
+        with self.console.lock:
             report = take_tap(connection, self.terminal)
             self.console.heard(report)
         return report
@@ -183,9 +184,9 @@ def open_cab(
     clock = clock or VirtualClock(START)
     signals: list[Outcome] = []
     journal = Journal.open(folder / "journal.db", NUMBER)
-    rng = random.Random(7)
     station = Station(NUMBER, profile, folder, "demo")
     policy = policy or station.load_policy(KEYS, START)
+    setup = MediumSetup(profile, policy.document.header.region, KEYS, random.Random(7).randbytes)
     terminal = Terminal(
         number=NUMBER,
         profile=profile,
@@ -193,7 +194,7 @@ def open_cab(
         keys=KEYS,
         journal=journal,
         clock=clock,
-        media=media_of(station, MediumSetup(profile, policy.document.header.region, KEYS, rng.randbytes)),
+        media=media_of(station, setup),
         signal=signals.append,
     )
     console = console_of(
