@@ -55,14 +55,14 @@ def recompute(
         for sequence, found in decided_again(reader, policies, replay):
             if isinstance(found, str):
                 counts["not_possible"] += 1
-                _tell(json, sequence, {"not_possible": found})
+                _show(json, sequence, {"not_possible": found})
                 continue
             counts["recomputed"] += 1
             if found:
                 counts["differ"] += 1
                 first = first or sequence
-                told = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
-                _tell(json, sequence, told)
+                found_in = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
+                _show(json, sequence, found_in)
     if json:
         print_json(counts)
     else:
@@ -208,13 +208,13 @@ def _moment(record: AnyRecord) -> datetime:
     return from_unix_ms(record.at_ms)
 
 
-def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
+def _show(json: bool, sequence: int, said: Mapping[str, object]) -> None:
     from terminal.app.output import print_json
 
     if json:
-        print_json({"sequence": sequence, **told})
+        print_json({"sequence": sequence, **said})
     else:
-        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in told.items())
+        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in said.items())
         print(f"{sequence:>7} {listed}")
 
 
