@@ -40,7 +40,7 @@ def exchange_rate() -> Iterator[Result]:
 
 
 def personalising() -> Iterator[Result]:
-    """From a blank card to a resident's, through the same commands a desk sends."""
+    """From a blank card to a resident's, through the same commands an issuing point sends."""
     profile, masters, samples = load_profile("social_pack_45"), load_lab_keys(), []
     for _ in range(PERSONALISED):
         start = time.perf_counter()

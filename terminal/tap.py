@@ -29,7 +29,7 @@ from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
 from terminal.decision.meal import Serving
@@ -69,7 +69,7 @@ class Terminal:
     clock: Clock
     media: tuple[Medium, ...]
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
-    canteen: CanteenDesk | None = None
+    canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
     vehicle: VehicleSource | None = None
@@ -179,24 +179,24 @@ class _Stages:
         return self._write(card, trip, decision, decision.write_plan)
 
     def _trip(self) -> Trip:
-        t, desk = self.t, self.t.canteen
-        canteen = desk.context(self.card_ref, self.now) if desk and self.card_ref else NO_CANTEEN
+        t, counter = self.t, self.t.canteen
+        canteen = counter.context(self.card_ref, self.now) if counter and self.card_ref else NO_CANTEEN
         return trip_of(t.journal, t.profile, t.number, canteen, inspecting=self.inspecting, vehicle=t.vehicle)
 
     # 5 intent, 6 commit, 7 signal, 8 outcome
 
     def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
         assert card.writer is not None, "a medium that cannot be written plans no write"
-        planned, desk, meal = card.writer.planned(plan), self.t.canteen, decision.meal
-        line = None if meal is None else line_of(meal, 0 if desk is None else desk.roster_sequence)
+        planned, counter, meal = card.writer.planned(plan), self.t.canteen, decision.meal
+        line = None if meal is None else line_of(meal, 0 if counter is None else counter.roster_sequence)
         row = intent_row(self.now, self.t.policy.tariff, card, trip, decision, planned, line)
         try:
             intent = self.t.journal.begin(row, sequence=trip.sequence)
             result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
         except JournalError:
-            if desk is None or meal is None or not meal.entitled:
+            if counter is None or meal is None or not meal.entitled:
                 raise
-            return self._meal_anyway(desk, card, decision, meal)
+            return self._meal_anyway(counter, card, decision, meal)
         if isinstance(result, WriteDone):
             outcome, written, operator = decision.outcome, planned, ""
         else:
@@ -207,10 +207,10 @@ class _Stages:
         return self.report(outcome, end, decision, sequence=number, written=written, operator=operator)
 
     def _meal_anyway(
-        self, desk: CanteenDesk, card: Presented, decision: Decision, meal: Serving
+        self, counter: CanteenCounter, card: Presented, decision: Decision, meal: Serving
     ) -> TapReport:
         """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
-        noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
+        noted = counter.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
         decision = replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)

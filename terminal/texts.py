@@ -70,6 +70,6 @@ def _load(language: str, folders: tuple[Path, ...]) -> Translator:
 
 
 def _folders() -> list[Path]:
-    """A folder of the region's own comes first, so that it may also word a bundled language its own way."""
+    """A folder of the region's own comes first, so that it may also word a supplied language its own way."""
     own = os.environ.get(LOCALE_VARIABLE, "")
     return [Path(name) for name in own.split(os.pathsep) if name] + [LOCALE]

@@ -60,7 +60,7 @@ class Session:
     """An authenticated session: transaction identifier, command counter, and what its keys do.
 
     `counter` is the number of commands done so far. A command is protected with `counter`, its response with
-    `counter + 1`; whoever executes the command increments in between, plain commands included.
+    `counter + 1`; the side that executes the command increments in between, plain commands included.
     """
 
     key_no: int

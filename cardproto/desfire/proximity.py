@@ -37,7 +37,7 @@ class Proximity:
 
 
 class ProximityCheck(SecureConversation):
-    """One method; it needs nobody to be authenticated, and uses the session's MAC key when somebody is."""
+    """One method. It needs no session, and uses the session's MAC key when there is one."""
 
     def proximity_check(
         self, key: CardKey, rnd_c: bytes, clock_s: Callable[[], float], rounds: int = 1

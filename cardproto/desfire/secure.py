@@ -64,7 +64,7 @@ class SecureConversation:
     def authenticate_ev2_first(self, key_no: int, by: Authentication, capabilities: bytes = b"") -> None:
         """Begin a session with AES key `key_no`, which `by` holds.
 
-        `capabilities` (PCDcap2, at most 6 bytes) tells the card what else this terminal can; nothing by default.
+        `capabilities` (PCDcap2, at most 6 bytes) states this terminal's capabilities; none by default.
 
         Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
         prove that it has the key, `ProtocolError` for LRP, which is refused, and what `by` raises.

@@ -1,4 +1,4 @@
-"""Getting into a resident card whatever it is: EV2 or EV1 underneath, with its own UID on show or a random one.
+"""Opening a resident card of any kind: EV2 or EV1, with its own UID or a random one.
 
 An EV1 card knows no EV2 session and says so (1C); AES authentication with EV1 messaging is then used with the same
 key. Anything in between could say 1C, too, to get the older messaging; so a caller that uses an older session for

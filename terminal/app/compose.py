@@ -41,9 +41,9 @@ def open_terminal(
         opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
         canteen = None
         if station.profile == CANTEEN:
-            from terminal.app.canteen import desk_over
+            from terminal.app.canteen import counter_over
 
-            canteen = desk_over(station, policy, keys, opened)
+            canteen = counter_over(station, policy, keys, opened)
         yield Terminal(
             number=station.number,
             profile=station.profile,

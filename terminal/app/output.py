@@ -54,7 +54,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
 
 
 def report_as_line(report: TapReport, zone: tzinfo) -> str:
-    """One tap for staff, in the region's local time; the passenger has been told already."""
+    """One tap for staff, in the region's local time; the passenger has seen the outcome already."""
     mark = "+" if report.outcome.accepted else "-"
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"

@@ -43,12 +43,12 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A station with everything around it, ready to serve. Whoever holds `turn` works at the terminal."""
+    """A station with everything around it, ready to serve. Taps and actions of staff hold `lock` while they work."""
 
     terminal: Terminal
     cards: serve.CardSource
     vitals: Vitals
-    turn: Lock
+    lock: Lock
     audience: Audience
     operator: Callable[[TapReport], None]
     recorded: Callable[[CardConnection], CardConnection]
@@ -57,7 +57,7 @@ class Running:
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
-        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.turn, recorded=self.recorded)
+        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.lock, recorded=self.recorded)
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
@@ -74,27 +74,27 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    station, reader, turn = _runnable(config), config.reader, Lock()
+    station, reader, lock = _runnable(config), config.reader, Lock()
     cards = serve.reader_for(reader.name or "", station, clock, reader.taps, reader.pace_s)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        terminal = stack.enter_context(open_terminal(station, clock, passenger.told(audience.outcome)))
+        terminal = stack.enter_context(open_terminal(station, clock, passenger.signal_with(audience.outcome)))
         vitals = _vitals(config, terminal, cards.port.name)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
             vitals=vitals,
-            turn=turn,
+            lock=lock,
             audience=audience,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, masked=config.recording.masked)
             ),
             operator=stack.enter_context(
-                operator_console(_console(config, vitals), terminal, station.state, turn, cards.port.name)
+                operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
             fill=FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what)),
         )
@@ -178,7 +178,7 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
 
     till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
     stack.enter_context(
-        open_control(station.state, till, around.turn, lambda what: events.error("control", what))
+        open_control(station.state, till, around.lock, lambda what: events.error("control", what))
     )
 
 

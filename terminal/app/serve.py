@@ -41,7 +41,7 @@ def reader_for(
 ) -> CardSource:
     """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do.
 
-    `pace_s` is for simulated readers, see `CardsInTurn`; with it and without `taps` the cards come for ever.
+    `pace_s` is for simulated readers, see `CardsInOrder`; with it and without `taps` the cards come for ever.
     """
     require_known_reader(name)
     if not name.startswith(SIM):
@@ -62,20 +62,20 @@ def serve(
     cards: CardSource,
     show: Callable[[TapReport], None],
     vitals: Vitals,
-    turn: AbstractContextManager[object] | None = None,
+    lock: AbstractContextManager[object] | None = None,
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
-    A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
+    A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
     `vitals` hears of everything, and of the end last.
     """
     clock = terminal.clock
 
     def on_card(connection: CardConnection) -> None:
-        with turn or nullcontext():
+        with lock or nullcontext():
             begun_s = clock.monotonic()
             report = take_tap(recorded(connection), terminal)
             vitals.tap(report, clock.monotonic() - begun_s)
@@ -90,7 +90,7 @@ def serve(
         vitals.reader_works()
         _note(terminal, "reader: works again")
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_turn=vitals.turn)
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=vitals.beat)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()

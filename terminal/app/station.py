@@ -108,7 +108,7 @@ def journal_file(state: Path) -> Path:
 
 @contextmanager
 def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> Iterator[JournalReader]:
-    """The journal in a terminal's folder, for reading beside whoever writes it; every command that reads one asks here.
+    """The journal in a terminal's folder, for reading while another process writes it.
 
     `keys` as `--keys` names them. Raises `JournalError`, `JournalSealed` when they do not open it, or `KeyFileError`.
     """

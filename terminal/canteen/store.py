@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from terminal.canteen.documents import (
-    Header,
     ListFile,
+    ListHeader,
     PriceListDocument,
     RosterDocument,
     parse_document,
@@ -97,7 +97,7 @@ class CanteenStore:
             ) from error
 
 
-def _require_newer(new: Header, held: Header, name: str) -> None:
+def _require_newer(new: ListHeader, held: ListHeader, name: str) -> None:
     """O-01: a list never goes back, and a terminal never changes its school by mistake."""
     if new.school != held.school:
         raise RosterError(

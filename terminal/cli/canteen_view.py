@@ -147,8 +147,8 @@ def show_sale(sold: SaleDone, json: bool) -> None:
             }
         )
         return
-    told = roubles(sold.sold_minor) if sold.accepted else _because(sold.reasons[-1])
-    print(f"{sold.message}  {told}  {' '.join(sold.forbidden)}".rstrip())
+    result = roubles(sold.sold_minor) if sold.accepted else _because(sold.reasons[-1])
+    print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
 
 
 def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:

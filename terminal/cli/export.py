@@ -106,7 +106,7 @@ def table(
     from terminal.export.reports import (
         DAY_FIELDS,
         SHIFT_FIELDS,
-        DayReport,
+        RideReport,
         shift_report,
         shift_rows,
         write_table,
@@ -116,7 +116,7 @@ def table(
     policies, sources = _policies(at, region), Sources(at, state, collector)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
-        day = DayReport(policy)
+        day = RideReport(policy)
         for tap in _taps(sources):
             day.take(tap, policies.get(tap.record.tariff))
         fields: Sequence[str] = DAY_FIELDS

@@ -167,7 +167,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     with journal_reader(folder, at.keys.file) as reader:
         known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
     fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
-    told = {
+    values = {
         "terminal": known.terminal,
         "level": fill.level.value,
         "rows": fill.rows,
@@ -185,9 +185,9 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
         "signed_at_ms": signed.at_ms if signed else None,
     }
     if json:
-        print_json(told)
+        print_json(values)
     else:
-        for name, value in told.items():
+        for name, value in values.items():
             print(f"  {name:<22} {value}")
     if fill.level is Level.FULL:
         raise JournalFull(f"the journal in {folder} is {fill}", ADVICE)

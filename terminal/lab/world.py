@@ -1,5 +1,5 @@
 """The world of every laboratory run: a region with its keys, terminals composed as in service, residents' cards, and
-what the issuing desk tells the collector of them. Demo, desk and stress runs add what is their own.
+what the issuing point gives the collector. Demo, desk and stress runs add what is their own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class World:
     deny_list: Path
 
     def station(self, number: int, profile: str, state: Path | None = None) -> Station:
-        """Where a terminal of this world lives: in a folder of its number unless told otherwise."""
+        """Where a terminal of this world lives: in a folder of its number by default."""
         where = self.folder / str(number) if state is None else state
         return Station(number, profile, where, self.region, deny_list=self.deny_list)
 
@@ -77,7 +77,7 @@ class World:
         return found
 
     def write_registry(self, cards: Sequence[SimCard]) -> Path:
-        """What an issuing desk hands the collector, as a file."""
+        """What an issuing point hands the collector, as a file."""
         path = self.folder / REGISTRY_FILE
         write_registry(path, self.registered(cards))
         return path
@@ -99,7 +99,7 @@ def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
 
 
 def pseudonym_on(card: SimCard) -> bytes | None:
-    """What the issuing desk wrote as the holder's pseudonym; None on a card without our rights file."""
+    """What the issuing point wrote as the holder's pseudonym; None on a card without our rights file."""
     rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
     content = bytes.fromhex(rights) if isinstance(rights, str) else b""
     return parse_rights(content).pseudonym if any(content) else None

@@ -1,6 +1,6 @@
 """What one running terminal knows of its own health, gathered where it happens and told to whoever asks.
 
-The presence loop calls `turn`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
+The presence loop calls `beat`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
 come the log's lines, the word to systemd, the status file for `terminal health`, and the numbers for `/metrics`.
 """
 
@@ -20,7 +20,7 @@ from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, Status, write_status
 from terminal.operations.text_format import Histogram
-from terminal.reader.presence import State
+from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trail_words import effect_words
 
@@ -83,7 +83,7 @@ class Vitals:
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._due_s = 0.0
         self._reading = self._read_clock()
         self._newest_at = newest_record_at(journal)
@@ -106,10 +106,10 @@ class Vitals:
             **({"laboratory": public} if public else {}),
         )
 
-    def turn(self, state: State) -> None:
+    def beat(self, state: PresenceState) -> None:
         """The presence loop came round and stands in `state`."""
         self._loop = state
-        self._watchdog.turn()
+        self._watchdog.beat()
         if self.clock.monotonic() >= self._due_s:
             self._look()
 
@@ -163,7 +163,7 @@ class Vitals:
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._manager.stopping()
         self.events.notice("stopping", taps=self.tally.outcomes.total())
         self._write(stopped=True)

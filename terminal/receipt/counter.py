@@ -11,7 +11,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.policy.base import FareMedium
 from terminal.policy.policy import Policy
-from terminal.receipt.request import Sale
+from terminal.receipt.request import ReceiptSale
 from terminal.trail import recorded
 from terminal.trail_words import effect_words
 from terminal.trip.facts import Trip
@@ -20,7 +20,7 @@ from terminal.trip.stated import stated
 
 def sell_for_cash(
     journal: Journal, policy: Policy, trip: Trip, persons: int, now: datetime, vehicle: str = ""
-) -> Sale:
+) -> ReceiptSale:
     """Sell `persons` the ride of `trip`; the sale is durable when this returns.
 
     Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
@@ -47,7 +47,7 @@ def sell_for_cash(
             flags=decision.flags,
         )
     )
-    return Sale(
+    return ReceiptSale(
         terminal=trip.terminal,
         sequence=sequence,
         at=now.replace(microsecond=0),

@@ -12,7 +12,7 @@ from terminal.texts import translator
 from terminal.trail_words import step_line
 
 
-def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
+def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:
     """The tap in lines: where and when, each step of the trail, and what the passenger was told."""
     outcome, left_minor = played.decision.outcome, balance_minor(played)
     yield f"{played.tap}{_turn(played)}. {place(played, policy)}"

@@ -64,7 +64,7 @@ BUS, CANTEEN = 71, 81
 REGION_NUMBER = 34
 
 GIVEN = {"cards", "roster.json", "registry.json", "keys.toml"}
-"""What the day begins with and no terminal wrote: cards, the school's list, the issuing desk's registry, keys."""
+"""What the day begins with and no terminal wrote: cards, the school's list, the issuing point's registry, keys."""
 KEYS_OF_THEIR_OWN = {"terminal.key", "collector.key", "operator.token"}
 """The files a private key is for."""
 

@@ -15,7 +15,7 @@ from sim.faults import tear_after
 from sim.lab_keys import load_lab_keys
 from sim.recorder import ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
-from sim.transcript_view import Keyring, Step, read_tap
+from sim.transcript_view import DecodedCommand, Keyring, read_tap
 from terminal.app.simulated import laboratory_keys
 from terminal.journal.records import Committed, parse_record
 from terminal.journal.taps import End
@@ -72,7 +72,7 @@ def keys_of(town: Town) -> ResidentKeys:
     return load_lab_keys().for_card(town.cards["adult_purse"].uid, REGION)
 
 
-def steps_of(transcript: Transcript, uid: bytes | None = None) -> list[Step]:
+def steps_of(transcript: Transcript, uid: bytes | None = None) -> list[DecodedCommand]:
     return read_tap(transcript.tap(1), Keyring(load_lab_keys(), REGION, uid))
 
 

@@ -144,7 +144,7 @@ class _Hostile:
 
 
 def terminal_content(data: bytes) -> None:
-    """Any rights and any newest event under valid MACs: what somebody with a desk's keys can put on a card."""
+    """Any rights and any newest event under valid MACs: what the keys of a reload point can put on a card."""
     genuine = issued("free_pensioner").clone()
     assert isinstance(genuine, VirtualCard)
     genuine.power_on()

@@ -1,4 +1,4 @@
-"""Profiles, laboratory keys, the issuing desk and `sim profiles`."""
+"""Profiles, laboratory keys, the issuing point and `sim profiles`."""
 
 from __future__ import annotations
 

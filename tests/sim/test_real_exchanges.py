@@ -16,11 +16,11 @@ from cardproto.desfire.authentication import Ev2Cipher
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import Session
 from sim.card.files import (
+    AccessMasks,
     CardFile,
     DataFile,
-    Head,
+    FileHeader,
     RecordFile,
-    Rights,
     TransactionMacFile,
     ValueFile,
 )
@@ -56,8 +56,8 @@ class Recorded:
         return number
 
 
-def head(number: int, option: int, rights: int) -> Head:
-    return Head(number, option, Rights.of(rights), 0)
+def head(number: int, option: int, rights: int) -> FileHeader:
+    return FileHeader(number, option, AccessMasks.of(rights), 0)
 
 
 def card_with(

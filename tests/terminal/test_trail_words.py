@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cardproto.credential.grant import Refusal
+from cardproto.credential.grant import CredentialDefect
 from make_texts import po_file, read_room
 from terminal.decision.bus.effects import FareEffect, TransferEffect
 from terminal.decision.canteen.effects import AccountEffect, CorrectionEffect, GroundEffect
@@ -78,7 +78,7 @@ def test_every_effect_is_noted_somewhere() -> None:
     """Named in the code, or found by the rule or the refusal it belongs to."""
     named = set(members_named())
     unnamed = {effect for effect in MEMBERS if f"{type(effect).__name__}.{effect.name}" not in named}
-    by_refusal = {CredentialEffect.of("credential", refusal) for refusal in Refusal}
+    by_refusal = {CredentialEffect.of("credential", refusal) for refusal in CredentialDefect}
     assert {effect for effect in unnamed if type(effect) not in BY_RULE} <= by_refusal
 
 

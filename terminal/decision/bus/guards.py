@@ -99,7 +99,7 @@ GRACE = "grace"
 
 
 def owes_too_much(tap: Tap, trail: Trail) -> bool:
-    """Whether the card's debt is full; then it rides no more until a desk has cleared it."""
+    """Whether the card's debt is full; then it rides no more until a reload point has cleared it."""
     rule = tap.policy.grace
     if rule is None or not tap.counters_known:
         return False

@@ -1,4 +1,4 @@
-"""May this product be sold today, for which month, at what price (T-16)? For desks and the driver's terminal."""
+"""Whether a product may be sold today, for which month, at what price (T-16); for reload points and the driver."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.app.output import roubles
 from terminal.journal.taps import End
 from terminal.lab.demo.run import DemoResult
-from terminal.lab.demo.script import Step
+from terminal.lab.demo.script import DemoStep
 from terminal.messages import text
 from terminal.tap_report import TapReport
 from terminal.trail_words import effect_words
@@ -96,7 +96,7 @@ def _compact(result: DemoResult, language: str) -> Table:
     return table
 
 
-def _who(step: Step) -> str:
+def _who(step: DemoStep) -> str:
     return f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
 
 
@@ -148,7 +148,7 @@ def _totals(result: DemoResult) -> Table:
         "  durable flushes": result.flushes,
         "records sent and acknowledged (signed)": result.synced,
         "records at the collector": total["records"],
-        "  taps whose end nobody heard": total["unresolved_settled"] + total["unresolved_open"],
+        "  taps whose end was not known": total["unresolved_settled"] + total["unresolved_open"],
         "  of these settled": total["unresolved_settled"],
         "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
         "  alarms": len(result.collector["alarms"]),

@@ -1,8 +1,8 @@
-"""Does the issuer really grant what the rights file says? One more exchange, when the terminal's policy asks for it.
+"""Verifies that the issuer signed what the rights file says. One more exchange, when the terminal's policy asks for it.
 
-Card keys can be stolen with a desk or a terminal, and whoever has K2 or K4 writes rights; the issuer's private key is
-in neither. So a concession counts only if a credential on this very card, signed by an issuer this terminal trusts,
-covers it. Passes and packs are bought, not granted: a card without concessions has nothing to verify.
+Card keys can be stolen with a reload point or a terminal, and K2 or K4 suffices to write rights; the issuer's
+private key is in neither. So a concession counts only if a credential on this very card, signed by an issuer this
+terminal trusts, covers it. Passes and packs are bought: a card without concessions has nothing to verify.
 """
 
 from __future__ import annotations

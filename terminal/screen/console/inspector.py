@@ -12,7 +12,7 @@ from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
 from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport
 from terminal.texts import N_
 from terminal.trip.build import InspectionRound
@@ -32,7 +32,7 @@ RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 
 
 def inspection_page(visit: Visit) -> View:
-    """Start, or the last card and those before it. Nothing tells whose they were."""
+    """Start, or the last card and those before it. Nothing shows whose they were."""
     console = visit.console
     inspecting = console.terminal.inspecting
     shift = console.terminal.journal.open_shift
@@ -63,7 +63,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
     }
 
 
-def do_start(visit: Visit, form: Form, _written: Written) -> None:
+def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     """From now on taps are inspections."""
     console = visit.console
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
@@ -74,17 +74,17 @@ def do_start(visit: Visit, form: Form, _written: Written) -> None:
     console.terminal.inspecting = InspectionRound(route, direction, console.clock.now() + LASTS, misuse)
 
 
-def do_stop(visit: Visit, _form: Form, _written: Written) -> None:
+def do_stop(visit: Visit, _form: FormFields, _written: Written) -> None:
     """Taps are rides again."""
     visit.console.terminal.inspecting = None
 
 
-def to_inspection(_visit: Visit, _form: Form, _written: Written) -> str:
+def to_inspection(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page itself."""
     return "/inspection"
 
 
-INSPECTIONS: Final = Area(
+INSPECTIONS: Final = ConsoleArea(
     "bus",
     pages=(Page("/inspection", INSPECTOR, inspection_page, N_("Inspection")),),
     actions=(

@@ -241,7 +241,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
     with serving(tmp_path) as till:
         issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
-        tapped = till.desk.context(bytes.fromhex(ANNA), till.clock.now()).pupil
+        tapped = till.counter.context(bytes.fromhex(ANNA), till.clock.now()).pupil
         assert tapped is not None
         assert tapped.served == 1, "a tap knows at once"
         assert school("canteen", "annul", ANNA, *AT).returncode == 0
@@ -255,7 +255,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
         newer["header"]["sequence"] = 2
         (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
         assert school("canteen", "roster", "load", "newer.json").returncode == 0
-        assert till.desk.roster_sequence == 2, "in force for the next tap"
+        assert till.counter.roster_sequence == 2, "in force for the next tap"
         assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea").returncode == 60
         assert school("canteen", "close", *AT).returncode == 0
     assert not (tmp_path / "var/terminal/canteen/counter.json").exists()

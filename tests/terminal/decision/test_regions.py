@@ -59,7 +59,7 @@ def fares(region: str, day: date = date(2025, 11, 10)) -> list[int]:
     return [0 if quote is None else quote.fare_minor for quote in found]
 
 
-def test_the_five_regions_are_bundled() -> None:
+def test_the_five_regions_are_supplied() -> None:
     assert set(POLICIES) <= {path.stem for path in REGIONS.glob("*.toml")}
     assert MEDIA == (FareMedium.TRANSPORT_CARD, FareMedium.BANK_CARD, FareMedium.CASH)
 

@@ -27,7 +27,7 @@ from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import REMEMBERED, FittingVersions, KeyProvider
-from terminal.lab.town import Stop, Town
+from terminal.lab.town import TerminalSite, Town
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 from tests.cardproto.scripted import ScriptedConnection
@@ -102,7 +102,7 @@ TAPS = [
 
 @pytest.mark.parametrize(("resident", "stop"), TAPS, ids=[name for name, _ in TAPS])
 def test_a_module_puts_the_same_bytes_on_the_wire_as_the_file(
-    town_of: OpenTown, resident: str, stop: Stop
+    town_of: OpenTown, resident: str, stop: TerminalSite
 ) -> None:
     heard: list[tuple[TapReport, list[tuple[bytes, bytes]]]] = []
     for make in (file_keys, module_keys):

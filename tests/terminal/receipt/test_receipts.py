@@ -17,17 +17,17 @@ from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.receipt.folder import ReceiptFolder
 from terminal.receipt.hand_over import hand_over
-from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, Sale, paperwork
+from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, ReceiptSale, paperwork
 from terminal.receipt.sales import sales
 from tests.terminal.export.recorded import at, committed, intent, not_committed, numbered
 
 NOON = datetime(2026, 9, 15, 9, tzinfo=UTC)
-RIDE = Sale(7, 31, NOON, FareMedium.TRANSPORT_CARD, 2400, 15, 1, vehicle="А 123 ВС 34")
+RIDE = ReceiptSale(7, 31, NOON, FareMedium.TRANSPORT_CARD, 2400, 15, 1, vehicle="А 123 ВС 34")
 WAYS = tuple(ReceiptWay)
 RECEIPTS = Receipts(vat=Vat.NONE, ways=WAYS, place="Depot 1", site="https://receipts.example")
 
 
-def papers(sale: Sale = RIDE, receipts: Receipts = RECEIPTS, **means: bool) -> Paperwork:
+def papers(sale: ReceiptSale = RIDE, receipts: Receipts = RECEIPTS, **means: bool) -> Paperwork:
     return paperwork(sale, receipts, "RUB", Means(**means))
 
 

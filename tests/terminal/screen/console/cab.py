@@ -106,7 +106,7 @@ class Cab:
         reader.present(self._cards[resident])
         connection = reader.wait_for_card(0)
         assert connection is not None
-        with self.console.turn:
+        with self.console.lock:
             report = take_tap(connection, self.terminal)
             self.console.heard(report)
         return report

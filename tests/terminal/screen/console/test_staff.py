@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from terminal.cli.app import app
 from terminal.errors import StaffError
 from terminal.screen.console.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
-from terminal.screen.console.pins import NOBODYS, hash_pin, pin_fits
+from terminal.screen.console.pins import NO_MEMBERS_PIN, hash_pin, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from tests.terminal.screen.console.cab import HASHED, KEYS, PIN
@@ -75,7 +75,7 @@ def test_a_damaged_list_is_told_not_guessed(tmp_path: Path, content: str) -> Non
 def test_only_the_right_pin_fits() -> None:
     assert pin_fits(PIN, HASHED, KEYS)
     assert not any(pin_fits(wrong, HASHED, KEYS) for wrong in ("2581", "", "25800", "2580 "))
-    assert not pin_fits("0000", NOBODYS, KEYS)
+    assert not pin_fits("0000", NO_MEMBERS_PIN, KEYS)
     assert PIN not in HASHED
     assert hash_pin(PIN, KEYS) != HASHED, "each has a salt of its own"
 

@@ -39,7 +39,7 @@ SPARE_ROWS: Final = 1 << 62
 
 
 @dataclass(slots=True)
-class CanteenDesk:
+class CanteenCounter:
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
@@ -198,7 +198,7 @@ class CanteenDesk:
     def note_refusal(
         self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
     ) -> None:
-        """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
+        """Count a refusal by its reason (T-66). No money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
             return
         refused = IssueRefused(
