@@ -121,7 +121,9 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
         yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
     yield _collector(status, now_ms)
     if status.laboratory:
-        says = f"public {', '.join(status.laboratory)} on a real reader: anybody can make cards for this terminal"
+        says = (
+            f"public {', '.join(status.laboratory)} on a real reader: cards for this terminal can be forged"
+        )
         yield Check("laboratory", Level.LOOK, says)
 
 
