@@ -10,7 +10,7 @@ from enum import StrEnum
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import require
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
@@ -93,7 +93,7 @@ def pupils_of(counter: CanteenCounter, class_id: str, absent: Iterable[bytes], n
 def _issue(counter: CanteenCounter, ref: bytes, batch: ServingList) -> Issued:
     trail = Trail()
     meal = _decide(counter, counter.pupil(ref, batch.now), batch, trail)
-    if isinstance(meal, Refusal):
+    if isinstance(meal, MealRefusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
         outcome = Outcome(meal.message, accepted=False, values=values)
         counter.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
@@ -125,22 +125,22 @@ def _write(counter: CanteenCounter, ref: bytes, meal: Serving, batch: ServingLis
 
 def _decide(
     counter: CanteenCounter, pupil: Pupil | None, batch: ServingList, trail: Trail
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     closed = counter.against_serving(batch.now)
     if closed is not None:
         trail.reasons.append(closed)
-        return Refusal(Message.SHIFT_CLOSED)
+        return MealRefusal(Message.SHIFT_CLOSED)
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
-        return Refusal(Message.UNKNOWN_CARD)
+        return MealRefusal(Message.UNKNOWN_CARD)
     kind = _kind(counter, pupil, batch)
     if kind is None:
         trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     day, meals = counter.day_of(batch.now), counter.policy.meals
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=counter.paid_stopped)
 

@@ -57,7 +57,7 @@ UNLIMITED: Final = KeyLimits(otherwise=None)
 
 
 @dataclass(slots=True)
-class _Window:
+class _CountedPeriod:
     length_s: float
     most: int
     began_s: float = 0.0
@@ -76,7 +76,7 @@ class UseCounter:
     def __init__(self, limits: KeyLimits, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
-        self._windows: dict[str, tuple[_Window, _Window]] = {}
+        self._windows: dict[str, tuple[_CountedPeriod, _CountedPeriod]] = {}
         self._lock = threading.Lock()
 
     def authentication(self, key: str) -> None:
@@ -93,7 +93,7 @@ class UseCounter:
         with self._lock:
             windows = self._windows.get(use)
             if windows is None:
-                windows = _Window(MINUTE_S, ceiling.per_minute), _Window(DAY_S, ceiling.per_day)
+                windows = _CountedPeriod(MINUTE_S, ceiling.per_minute), _CountedPeriod(DAY_S, ceiling.per_day)
                 self._windows[use] = windows
             now_s = self._clock.monotonic()
             wait_s = max([window.opens_in_s(now_s) for window in windows])

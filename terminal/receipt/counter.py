@@ -9,7 +9,7 @@ from terminal.decision.bus.cash import decide_cash
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.policy import Policy
 from terminal.receipt.request import ReceiptSale
 from terminal.trail import recorded
@@ -51,7 +51,7 @@ def sell_for_cash(
         terminal=trip.terminal,
         sequence=sequence,
         at=now.replace(microsecond=0),
-        medium=Medium.CASH,
+        medium=FareMedium.CASH,
         sum_minor=decision.sum_minor,
         route=trip.route,
         direction=trip.direction,

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from terminal.errors import ReceiptError
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
@@ -22,7 +22,7 @@ class ReceiptSale:
     terminal: int
     sequence: int
     at: datetime
-    medium: Medium
+    medium: FareMedium
     sum_minor: int
     route: int
     direction: int
@@ -79,7 +79,7 @@ class ReceiptRequest:
     sum_minor: int
     currency: str
     vat: Vat
-    medium: Medium
+    medium: FareMedium
     way: ReceiptWay
 
 
@@ -134,7 +134,7 @@ def _request(sale: ReceiptSale, receipts: Receipts, currency: str, way: ReceiptW
 
 
 def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay | None) -> Ticket:
-    cash = sale.medium is Medium.CASH  # T-53: always a ticket in the hand, not on request
+    cash = sale.medium is FareMedium.CASH  # T-53: always a ticket in the hand, not on request
     on_paper = cash or (means.printer and way in (ReceiptWay.PAPER, ReceiptWay.CONTROL_TICKET))
     return Ticket(
         id=sale.ticket_id,

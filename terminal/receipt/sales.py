@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Intent
 from terminal.journal.taps import End, Tap, taps
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.receipt.request import ReceiptSale
 
 
@@ -32,7 +32,7 @@ def _ride(tap: Tap, intent: Intent, vehicle: str) -> ReceiptSale:
         terminal=tap.terminal,
         sequence=tap.sequence,
         at=from_unix_ms(intent.at_ms),
-        medium=Medium.TRANSPORT_CARD,
+        medium=FareMedium.TRANSPORT_CARD,
         sum_minor=intent.charge_minor,
         route=intent.route,
         direction=intent.direction,
@@ -47,7 +47,7 @@ def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "")
         terminal=terminal,
         sequence=sequence,
         at=from_unix_ms(record.at_ms),
-        medium=Medium.CASH,
+        medium=FareMedium.CASH,
         sum_minor=record.sum_minor,
         route=record.route,
         direction=record.direction,

@@ -30,8 +30,8 @@ from terminal.scenario.schema import (
     Expect,
     Grant,
     IssuingPointVisit,
-    Pupil,
     Repeat,
+    RosterFacts,
     Scenario,
     ScenarioFile,
     TapStep,
@@ -241,7 +241,7 @@ REF: Final = b"scenario"
 class PupilBook:
     """What a canteen terminal would know of the pupil, kept up to date by its own records."""
 
-    def __init__(self, pupil: Pupil, policy: Policy) -> None:
+    def __init__(self, pupil: RosterFacts, policy: Policy) -> None:
         self._bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
         self._day: date | None = None
         self._known = KnownPupil(

@@ -133,7 +133,7 @@ class Cash(Section, frozen=True):
     """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
 
 
-class Pupil(Section, frozen=True, kw_only=True):
+class RosterFacts(Section, frozen=True, kw_only=True):
     """What the canteen's roster knows of a pupil. Without it the terminal knows what the card says.
 
     Balances and limits are the parents' accounts (M-01, M-02). `grants` stand in the roster, not on the card;
@@ -299,7 +299,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     bank_card: BankCard | None = None
     cash: Cash | None = None
     total: Total | None = None
-    pupil: Pupil | None = None
+    pupil: RosterFacts | None = None
     terminal: Where = Where()
     rules: tuple[str, ...] = ()
     """Which rules it was written for, by their ids; for the reader."""

@@ -14,12 +14,12 @@ from terminal.decision.bus.effects import BankEffect, FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
-BANK: Final = MEDIA.index(Medium.BANK_CARD)
+BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
 DEFERRED: Final = "deferred"
 STALE_LIST: Final = "stale_list"
 
@@ -39,7 +39,7 @@ class BankSnapshot:
 def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
     """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    if trip.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
+    if trip.profile != "bus" or FareMedium.BANK_CARD not in policy.document.profiles.bus.media:
         trail.note(BankEffect.NOT_TAKEN)
         return trail.refuse(Message.UNKNOWN_CARD)
     refusal = _refused(card, policy, local.date(), trail)

@@ -11,13 +11,13 @@ from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
-CASH: Final = MEDIA.index(Medium.CASH)
+CASH: Final = MEDIA.index(FareMedium.CASH)
 POSITION_MANUAL: Final = "position=manual"
 
 

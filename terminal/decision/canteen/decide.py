@@ -13,7 +13,7 @@ from typing import Final
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -39,7 +39,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     meal = decide_portion(
         pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
     )
-    if isinstance(meal, Refusal):
+    if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
     return _serve(tap, trail, kind, pupil, meal)
 

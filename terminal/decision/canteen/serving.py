@@ -28,7 +28,7 @@ from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class MealRefusal:
     """No meal: what is told. Why stands in the trail."""
 
     message: Message
@@ -37,7 +37,7 @@ class Refusal:
 
 def decide_portion(
     pupil: Pupil, kind: MealKind, day: date, policy: MealPolicy, trail: Trail, *, paid_stopped: bool = False
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none."""
     refusal = _not_here(pupil, kind, trail)
     if refusal is not None:
@@ -45,7 +45,7 @@ def decide_portion(
     school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
         trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     right = entitlement(pupil, policy, day, trail)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
@@ -54,13 +54,13 @@ def decide_portion(
     return _paid(pupil, kind, day, policy, trail, right, flags, paid_stopped)
 
 
-def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> Refusal | None:
+def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:
     if pupil.home_schooled:
         trail.note(MealEffect.GETS_PARCEL)
-        return Refusal(Message.NOT_ON_SITE)
+        return MealRefusal(Message.NOT_ON_SITE)
     if pupil.served >> kind.bit & 1:
         trail.note(MealEffect.HAD_IT, {"meal": kind.id})
-        return Refusal(Message.MEAL_ALREADY, kind.id)
+        return MealRefusal(Message.MEAL_ALREADY, kind.id)
     return None
 
 
@@ -80,7 +80,7 @@ def _entitled(
     trail: Trail,
     right: Entitlement,
     flags: tuple[str, ...],
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     sources: dict[str, int] = {}
     for funder in (funder for portion in right.portions[kind.id] for funder in portion.funders):
         sources[funder.source] = sources.get(funder.source, 0) + funder.sum_minor
@@ -107,18 +107,18 @@ def _paid(
     right: Entitlement,
     flags: tuple[str, ...],
     paid_stopped: bool,
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     price_minor = policy.price_minor(kind, pupil.grade)
     if price_minor is None or pupil.hot is None:
         missing = AccountEffect.NO_PRICE if price_minor is None else AccountEffect.NO_HOT_ACCOUNT
         trail.note(missing, {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
-        return Refusal(Message.OUT_OF_ORDER)
+        return MealRefusal(Message.OUT_OF_ORDER)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
         trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     refusal = _account_refuses(pupil, kind, price_minor, policy, right, trail)
     if refusal is not None:
         return refusal
@@ -132,7 +132,7 @@ def _paid(
 
 def _account_refuses(
     pupil: Pupil, kind: MealKind, charge_minor: int, policy: MealPolicy, right: Entitlement, trail: Trail
-) -> Refusal | None:
+) -> MealRefusal | None:
     """Whether the parents' limit or the account stands against charging them; an order was covered beforehand."""
     assert pupil.hot is not None, "asked only where there is an account"
     if kind.id in pupil.orders:
@@ -144,7 +144,7 @@ def _account_refuses(
             AccountEffect.DAY_LIMIT,
             {"limit_minor": limit_minor, "spent_minor": pupil.spent_minor, "charge_minor": charge_minor},
         )
-        return Refusal(Message.MEAL_LIMIT)
+        return MealRefusal(Message.MEAL_LIMIT)
     credit_minor = _credit_minor(policy.document.credit, charge_minor)
     free_minor = pupil.hot.balance_minor - _put_aside_minor(pupil, policy, right)
     if free_minor - charge_minor < -credit_minor:
@@ -152,7 +152,7 @@ def _account_refuses(
             AccountEffect.BELOW_CREDIT,
             {"free_minor": free_minor, "charge_minor": charge_minor, "credit_minor": credit_minor},
         )
-        return Refusal(Message.NO_FUNDS)
+        return MealRefusal(Message.NO_FUNDS)
     return None
 
 

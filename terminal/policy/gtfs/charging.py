@@ -20,13 +20,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
 from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import Option, settle
-from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
 
 
@@ -34,7 +34,7 @@ class Charged(NamedTuple):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
 
     charge_minor: int
-    state: State
+    state: JourneyState
     steps: tuple[Reason, ...]
 
 
@@ -44,7 +44,9 @@ class FareUnknown(NamedTuple):
     steps: tuple[Reason, ...]
 
 
-def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None) -> Charged | FareUnknown:
+def board(
+    fares: FeedFares, state: JourneyState, leg: Leg, rider: Rider, medium: str | None
+) -> Charged | FareUnknown:
     """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
     prices, steps = fares.index.prices_of(rider, medium), []
     try:
@@ -69,7 +71,7 @@ def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None
     return _charged(fares, journey, ride, option, steps)
 
 
-def single_fare(fares: Fares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
+def single_fare(fares: FeedFares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
     """What `board` charges a rider with no journey, without saying why; None where it refuses."""
     try:
         ride = ride_of(fares.index, leg)
@@ -80,7 +82,7 @@ def single_fare(fares: Fares, leg: Leg, rider: Rider, medium: str | None) -> int
 
 
 def alight(
-    fares: Fares, state: State, stop: str, at: datetime, rider: Rider, medium: str | None
+    fares: FeedFares, state: JourneyState, stop: str, at: datetime, rider: Rider, medium: str | None
 ) -> Charged | FareUnknown:
     """Correct what was taken when the rider got in, now that he leaves at `stop`.
 
@@ -102,7 +104,7 @@ def alight(
         if option is None:
             return FareUnknown((Reason(FeedEffect.NO_FARE),))
         stays = Reason(FeedEffect.NO_FARE_TO_STOP, {"charged_minor": ride.charged_minor})
-        return Charged(0, State(_follow(journey, ended, option)), (stays,))
+        return Charged(0, JourneyState(_follow(journey, ended, option)), (stays,))
     steps = _reasons(journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
@@ -110,7 +112,7 @@ def alight(
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
 
 
-def close(fares: Fares, prices: Prices, state: State, steps: list[Reason]) -> Journey | None:
+def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:
     """The journey with its open ride settled as it stands, now that another one begins."""
     journey, ride = state.journey, state.ride
     if ride is None:
@@ -123,7 +125,7 @@ def close(fares: Fares, prices: Prices, state: State, steps: list[Reason]) -> Jo
     return _follow(journey, ride, option)
 
 
-def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> Ride | None:
+def _joined(fares: FeedFares, before: OpenRide | None, ride: OpenRide, stop: str | None) -> OpenRide | None:
     """`before` extended by `ride`, where a rule makes them one leg."""
     if before is None or not fares.index.join_rules or stop is None:
         return None
@@ -132,7 +134,7 @@ def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> 
 
 
 def _charged(
-    fares: Fares, journey: Journey | None, ride: Ride, option: Option, steps: list[Reason]
+    fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option, steps: list[Reason]
 ) -> Charged:
     """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
     charge = max(option.due_minor - ride.charged_minor, 0)
@@ -148,14 +150,14 @@ def _charged(
     return Charged(charge, _remember(fares, journey, ride, option), tuple(steps))
 
 
-def _remember(fares: Fares, journey: Journey | None, ride: Ride, option: Option) -> State:
+def _remember(fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option) -> JourneyState:
     awaits_tap_off = not ride.end and fares.destination is Destination.DEAREST
     if awaits_tap_off or may_join(fares.index, ride):
-        return State(journey, ride)
-    return State(_follow(journey, ride, option))
+        return JourneyState(journey, ride)
+    return JourneyState(_follow(journey, ride, option))
 
 
-def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
+def _follow(journey: Journey | None, ride: OpenRide, option: Option) -> Journey:
     """`journey` with `ride` as its newest leg, or the journey that `ride` begins.
 
     What a cap of the region document spared the rider counts as paid: it does not become due with a later leg.
@@ -211,7 +213,7 @@ def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
     return steps
 
 
-def _unknown(fares: Fares, why: FeedEffect) -> Charged | FareUnknown:
+def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
     step = Reason(why)
     if fares.fallback_minor is None:
         return FareUnknown((step,))
@@ -219,14 +221,14 @@ def _unknown(fares: Fares, why: FeedEffect) -> Charged | FareUnknown:
     return Charged(fares.fallback_minor, NOTHING, (step, stated))
 
 
-def may_join(index: Index, ride: Ride) -> bool:
+def may_join(index: Index, ride: OpenRide) -> bool:
     """Whether some rule lets a further leg join `ride`."""
     return any(first in (BLANK, ride.last_network) for first, _ in index.join_rules)
 
 
 def joined(
-    index: Index, ride: Ride, following: Ride, stop: int, longest_change_s: int, *, assume_end: bool
-) -> Ride | None:
+    index: Index, ride: OpenRide, following: OpenRide, stop: int, longest_change_s: int, *, assume_end: bool
+) -> OpenRide | None:
     """`ride` with the leg `following`, which begins at `stop`, as one leg; None when no rule joins them.
 
     The standard sets no limit of time; `longest_change_s` ends a journey without taps.

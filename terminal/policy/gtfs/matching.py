@@ -13,7 +13,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.index import Index, LegRule
-from terminal.policy.gtfs.state import Ride
+from terminal.policy.gtfs.state import OpenRide
 from terminal.trail import Effect
 
 
@@ -56,14 +56,14 @@ class UnknownPlace(LookupError):
         self.effect = effect
 
 
-def ride_of(index: Index, leg: Leg) -> Ride:
+def ride_of(index: Index, leg: Leg) -> OpenRide:
     """`leg` in the numbers of `index`. Raises `UnknownPlace`."""
     places = index.places
     network = places.networks.get(leg.route)
     if network is None:
         raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
     departed = int(leg.departed_at.timestamp())
-    return Ride(
+    return OpenRide(
         network=network,
         last_network=network,
         origin=0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin,
@@ -91,14 +91,14 @@ class Turns:
 
     __slots__ = ("_arriving", "_departing", "_index", "_ride")
 
-    def __init__(self, index: Index, ride: Ride) -> None:
+    def __init__(self, index: Index, ride: OpenRide) -> None:
         self._index, self._ride = index, ride
         self._departing = self._arriving = None
         if len(index.timeframes) > 1:
             places = index.places
-            self._departing = _Clock(index, ride.departed, places.origins[ride.origin].zone)
+            self._departing = _LegTimes(index, ride.departed, places.origins[ride.origin].zone)
             if ride.arrived is not None and ride.end:
-                self._arriving = _Clock(index, ride.arrived, places.stops[ride.end].zone)
+                self._arriving = _LegTimes(index, ride.arrived, places.stops[ride.end].zone)
 
     def bundles(self) -> Sequence[Sequence[LegRule]]:
         """The rules by places alone, for every end the ride may have."""
@@ -136,7 +136,7 @@ def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
     return [rule for rule in rules if rule.priority == highest]
 
 
-class _Clock:
+class _LegTimes:
     """What the clock on the wall shows, and which timeframes hold then."""
 
     __slots__ = ("_held", "_index", "_local")

@@ -12,7 +12,7 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Message
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
@@ -213,7 +213,9 @@ def test_t_06_the_city_fare_and_kilometres_beyond_the_boundary(metres: int, fare
 
 def test_t_06_cash_costs_4_00_more_in_all() -> None:
     policy = small(BY_DISTANCE, HALF)
-    quote = policy.ordinary_fare(Ride("suburban_bus", 5, 0, 0, 10_000), NOW, medium=MEDIA.index(Medium.CASH))
+    quote = policy.ordinary_fare(
+        Ride("suburban_bus", 5, 0, 0, 10_000), NOW, medium=MEDIA.index(FareMedium.CASH)
+    )
     assert quote is not None
     assert quote.fare_minor == 2600 + 2600 + 400
     half = Rider(concessions=(STUDENT,), policy=policy)

@@ -17,7 +17,8 @@ from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
-from terminal.journal.records import Intent
+from terminal.journal.records import Intent, parse_record
+from terminal.lab.town import DAY, Stop, open_town
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.facts import Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
@@ -168,6 +169,17 @@ def test_the_vehicle_states_the_place_until_a_person_does(journal: Journal) -> N
     journal.append(PlaceSet(unix_ms(NOW), shift, 1502, 2, None, "driver"))
     by_hand = trip_of(journal, "bus", 7, vehicle=OnBoard(on_board)).place
     assert by_hand == Place(1502, 2, None, PlaceSource.HAND, terminus=on_board.terminus)
+
+
+def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
+    with open_town(tmp_path, [Stop(7, "bus", "door", route=15)], ["adult_purse"], DAY, seed=7) as town:
+        terminal = town.terminals[7]
+        terminal.vehicle = OnBoard(Place(7, 1, source=PlaceSource.VEHICLE, terminus=Spot(zone=4)))
+        town.tap(7, "adult_purse")
+        rows = [parse_record(row.body) for row in terminal.journal.rows()]
+    (intent,) = [row for row in rows if isinstance(row, Intent)]
+    place = {"place.stop": 7, "place.zone": 1, "place.terminus.zone": 4, "place.source": "vehicle"}
+    assert intent.trip == place
 
 
 def test_a_running_bus_writes_what_its_crew_said(

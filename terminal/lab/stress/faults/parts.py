@@ -18,7 +18,7 @@ from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.lab.stress.faults.plan import Kind
 from terminal.sync.link import WAIT, Answer
-from terminal.sync.wire import Batch, Reason, build_ack, encode, parse_batch
+from terminal.sync.wire import Batch, RefusalCode, build_ack, encode, parse_batch
 
 BUSY_S: Final = 30
 
@@ -160,7 +160,7 @@ class StormLink:
             self._late.append(batch)
             raise CollectorError("no answer", WAIT)
         if fault == Kind.BUSY:
-            busy = refuse(Reason.BUSY, "Come back later.", retry_after_s=BUSY_S)
+            busy = refuse(RefusalCode.BUSY, "Come back later.", retry_after_s=BUSY_S)
             return Answer(busy.status, busy.body, busy.retry_after_s)
         if fault == Kind.ACK_FORGED:
             return Answer(200, self._forged(parse_batch(batch)))
