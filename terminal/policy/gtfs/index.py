@@ -51,7 +51,7 @@ class FeedTransferRule(NamedTuple):
 
 
 class ProductPrice(NamedTuple):
-    """What a product costs somebody; `row` is the row of fare_products."""
+    """What a product costs a rider; `row` is the row of fare_products."""
 
     amount_minor: int
     row: int
@@ -135,7 +135,7 @@ class Index:
         return known
 
     def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[LegEnd, ...]:
-        """The same with the dearest price of each, in falling order; an end nobody can pay for is left out."""
+        """The same with the dearest price of each, in falling order; an end without a price is left out."""
         known = self._dearest.get((network, origin, prices))
         if known is None:
             if len(self._dearest) == REMEMBERED:

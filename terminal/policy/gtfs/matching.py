@@ -20,7 +20,7 @@ from terminal.trail import Effect
 class Leg(NamedTuple):
     """One ride as far as it is known: ids of the feed, aware times.
 
-    `from_stop` None: nobody knows where the rider boards. `to_stop` None: nobody knows yet how far he goes.
+    `from_stop` None: unknown where the rider boards. `to_stop` None: not known yet how far.
     """
 
     route: str

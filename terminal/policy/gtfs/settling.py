@@ -32,7 +32,7 @@ class Option(NamedTuple):
 
 def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
     """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
-    dearest. None: nobody knows.
+    dearest. None: unknown.
     """
     index, turns = fares.index, Turns(fares.index, ride)
     transfers = _Transfers(fares, prices, journey, ride)

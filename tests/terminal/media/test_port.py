@@ -11,7 +11,7 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
-from sim.card.files import DataFile, Head, Rights
+from sim.card.files import AccessMasks, DataFile, FileHeader
 from sim.card.memory import Application, KeySlot, blank_memory
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
@@ -33,7 +33,7 @@ UID = bytes.fromhex("04C1D2E3F40516")
 
 
 def membership(content: bytes) -> Application:
-    file = DataFile(Head(1, 0, Rights.of(FREE_READ), 0), backup=False, content=content)
+    file = DataFile(FileHeader(1, 0, AccessMasks.of(FREE_READ), 0), backup=False, content=content)
     return Application(gym.AID[::-1], 0x0F, (KeySlot(bytes(16)),), {gym.FILE: file})
 
 
