@@ -111,7 +111,7 @@ class Outcome:
 
     @property
     def accepted(self) -> bool:
-        """Exactly *let in*: a new ride or meal, or an honest double tap of one."""
+        """Exactly *let in*: a new ride or meal, or a repeated tap of the same rider."""
         return self.admission is Admission.LET_IN
 
 

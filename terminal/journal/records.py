@@ -103,7 +103,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
 
 class SettledBy(StrEnum):
-    """What told how an intent ended."""
+    """What settled how an intent ended."""
 
     ANSWERED = "answered"
     """The card answered the commit."""
