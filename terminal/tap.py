@@ -17,7 +17,7 @@ When the card leaves during commit:
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,
                                  settles it from what the card itself says
-So nobody is charged twice, and no ride goes unrecorded.
+No passenger is charged twice, and no ride goes unrecorded.
 """
 
 from __future__ import annotations
