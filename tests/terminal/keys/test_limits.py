@@ -27,12 +27,7 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
-<<<<<<< HEAD
-from terminal.screen.console.web import Refused as ConsoleRefused
-=======
 from terminal.screen.console.web import ActionRefused as ConsoleRefused
-from terminal.tap_report import KEY_LIMIT
->>>>>>> main
 from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
 from tests.journal_rows import prose_in
