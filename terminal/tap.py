@@ -32,10 +32,12 @@ from cardproto.errors import CardError
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
+from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
+from terminal.journal.records import SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
 from terminal.media.port import (
@@ -49,25 +51,26 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
 
-READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
-UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
-OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
+UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
+OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)
 
 
 @dataclass(slots=True)
 class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
-    `media` is what it takes, in the order in which a card is asked. `signal` is what the passenger sees and hears; it
-    must return at once. `canteen` is what a school's terminal knows besides the card. `service_card` is asked of the
-    snapshot of every opened card: an outcome when it is one of staff, who is then no passenger, and nothing is decided
-    or written. `inspecting`: taps are inspections (T-70) until that ends or it is None again; change it between taps.
-    `vehicle` says where the vehicle is.
+    `media` is what it takes, in the order in which a card is asked. `signal` is what the passenger sees and hears,
+    lamps and gates included; it must return at once. A gate opens when `outcome.admission` is `let_in`, and for no
+    other value, whatever the colour of the message. `canteen` is what a school's terminal knows besides the card.
+    `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
+    passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
+    None again; change it between taps. `vehicle` says where the vehicle is.
     """
 
     number: int
@@ -163,13 +166,13 @@ class _Stages:
         if result is None:
             return None
         if isinstance(result, WriteNotDone) or not self._just_now(card, sequence):
-            self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
+            self.t.journal.append(end_row(self.now, sequence, result, how=SettledBy.RECOVERED))
             return None
-        outcome = Outcome(intent.message, accepted=True, values=intent.values)
+        outcome = Outcome(intent.message, Admission.LET_IN, values=intent.values)
         # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
-        self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
+        self.t.journal.append(end_row(self.now, sequence, result, how=SettledBy.RECOVERED))
         why = "settled: the card had been written"
         return self.report(outcome, End.RECOVERED, sequence=sequence, operator=why)
 
@@ -237,7 +240,7 @@ class _Stages:
         end, done = END_OF[type(result)], isinstance(result, WriteDone)
         outcome = decision.outcome if done else READ_AGAIN
         self.t.signal(outcome)
-        self.t.journal.append(end_row(self.now, sequence, result, how="answered"))
+        self.t.journal.append(end_row(self.now, sequence, result, how=SettledBy.ANSWERED))
         operator = "" if isinstance(result, WriteDone) else str(result.cause)
         written = planned if done else None
         return self.report(outcome, end, decision, sequence=sequence, written=written, operator=operator)
@@ -257,7 +260,7 @@ class _Stages:
         self.t.signal(outcome)
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
-        row = refused_row(
+        row = unwritten_row(
             self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
         )
         try:

@@ -10,7 +10,15 @@ from typing import Final
 from terminal.clock import unix_ms
 from terminal.decision.outcome import Decision, Outcome
 from terminal.journal.canteen_records import MealLine
-from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved
+from terminal.journal.records import (
+    Committed,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    Unresolved,
+    Unwritten,
+    cause_of,
+)
 from terminal.journal.taps import End
 from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
 from terminal.trail import Reason, recorded
@@ -93,19 +101,19 @@ def intent_row(
 
 
 def end_row(
-    at: datetime, sequence: int, result: WriteResult, how: str
+    at: datetime, sequence: int, result: WriteResult, how: SettledBy
 ) -> Committed | NotCommitted | Unresolved:
-    """How the intent in row `sequence` ended; `how` as the records say."""
+    """How the intent in row `sequence` ended."""
     match result:
         case WriteDone(counter, mac):
             return Committed(at_ms=unix_ms(at), intent=sequence, tmc=counter, tmv=mac, how=how)
         case WriteNotDone():
             return NotCommitted(at_ms=unix_ms(at), intent=sequence, how=how)
         case WriteUnknown(cause):
-            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=type(cause).__name__)
+            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=cause_of(cause))
 
 
-def refused_row(
+def unwritten_row(
     at: datetime,
     profile: str,
     tariff: str,
@@ -115,17 +123,17 @@ def refused_row(
     decision: Decision | None,
     trip: Trip | None,
     flags: tuple[str, ...] = (),
-) -> Refused:
+) -> Unwritten:
     """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made,
     and `flags` mark the row then."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
-    return Refused(
+    return Unwritten(
         at_ms=unix_ms(at),
         card_ref=None if card is None else card.reference,
         profile=profile,
         shift=shift,
         message=outcome.message,
-        accepted=outcome.accepted,
+        admission=outcome.admission,
         tariff=tariff,
         reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from cardcli import DISTRIBUTION, VERSION
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
-from terminal.app.station import SOFTWARE, JournalFactory, Station, open_journal
+from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
@@ -38,7 +39,7 @@ def open_terminal(
     media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
     versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
-        opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
+        opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         canteen = None
         if station.profile == CANTEEN:
             from terminal.app.canteen import counter_over

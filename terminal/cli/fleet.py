@@ -149,7 +149,9 @@ def report(
         )
         return
     total = result.total
-    print(f"  records {total.records}, taps {total.taps}, accepted {total.accepted}")
+    print(
+        f"  records {total.records}, taps {total.taps}, accepted {total.accepted}, already inside {total.inside}"
+    )
     print(f"  charged {roubles(total.charged_minor)}, unresolved {total.unresolved_open}")
     for alarm in alarms:
         print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.detail}")

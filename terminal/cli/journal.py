@@ -159,7 +159,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
-    from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
+    from terminal.journal.room import ADVICE, CAPACITY_ROWS, FillLevel, fill_of
 
     at = station_config(config, state=state, keys=keys)
     folder = at.terminal.state
@@ -189,7 +189,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     else:
         for name, value in values.items():
             print(f"  {name:<22} {value}")
-    if fill.level is Level.FULL:
+    if fill.level is FillLevel.FULL:
         raise JournalFull(f"the journal in {folder} is {fill}", ADVICE)
 
 

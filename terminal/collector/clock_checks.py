@@ -12,11 +12,11 @@ from typing import Final
 from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.store import Receipt
+from terminal.decision.flags import TapFlag
 from terminal.journal.records import AnyRecord
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
-DOUBT: Final = "clock_suspect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def clock_findings(
     for _, record in records:
         if before_ms and record.at_ms < before_ms - limits.back_ms:
             doubts.add("went back")
-        if DOUBT in getattr(record, "flags", ()):
+        if TapFlag.CLOCK_SUSPECT in getattr(record, "flags", ()):
             doubts.add("is doubted by the terminal itself")
         before_ms = record.at_ms
     received_at_ms = receipt.received_at_ms

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.registry import CardRegistry
-from terminal.journal.records import Committed, Intent, NotCommitted
+from terminal.journal.records import Committed, Intent, NotCommitted, SettledBy
 from terminal.journal.taps import End, TapId
 
 
@@ -78,7 +78,7 @@ def contradicts(known: Evidence) -> bool:
 def stated_by(record: Committed | NotCommitted) -> Evidence:
     """What a terminal's word on the end is worth; its first word counts."""
     stated = STATED_COMMITTED if isinstance(record, Committed) else STATED_NOT_COMMITTED
-    return stated | RECOVERED if record.how == "recovered" else stated
+    return stated | RECOVERED if record.how is SettledBy.RECOVERED else stated
 
 
 def check_proof(intent: Intent, committed: Committed, registry: CardRegistry) -> Proof:

@@ -18,3 +18,4 @@ class Restored(Record, frozen=True, array_like=True, tag=40):
     backup_at_ms: int
     unresolved: int = 0
     software: str = ""
+    version: str = ""

@@ -22,7 +22,8 @@ EVERY_S: Final = 15.0
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
-    `stopped` is set by the last words of a process that ended in good order.
+    A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
+    words of a process that ended in good order.
     """
 
     schema: int = SCHEMA
@@ -37,7 +38,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reader: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
-    reader_problem: str = ""
+    reader_fault: str = ""
     shift_open: bool = False
     taps: int = 0
     last_tap_at_ms: int | None = None
@@ -45,7 +46,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tariff: str = ""
     tariff_until_ms: int = 0
     deny_list_at_ms: int | None = None
-    clock_doubt: str = ""
+    clock_fault: str = ""
+    clock_inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
     rows: int = 0
     capacity_rows: int = 0
     unsent: int = 0
@@ -53,7 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     newest_at_ms: int | None = None
     collector: str = ""
     collector_heard_at_ms: int | None = None
-    sync_problem: str = ""
+    sync_fault: str = ""
 
 
 def write_status(folder: Path, status: Status) -> None:

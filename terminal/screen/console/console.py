@@ -17,9 +17,10 @@ from typing import Final
 
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
+from terminal.codes import Admission, ConsoleFault
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, KeyLimitReached, StaffError
-from terminal.journal.console_records import OperatorSeen, SignedIn
+from terminal.journal.console_records import OperatorSeen, SignedIn, SignInWay
 from terminal.journal.records import Fault
 from terminal.policy.policy import Policy
 from terminal.receipt.adapter import ReceiptAdapter
@@ -40,6 +41,11 @@ CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)
 """How long after the service card the PIN may be typed."""
 KEEP_TAPS: Final = 50
+
+SECOND: Final = "second"
+"""Another way to give a PIN besides those of `SignInWay`: as the second person (M-35)."""
+UNLISTED: Final = "?"
+"""Counts the attempts for numbers that are on no list."""
 
 TAP: Final = "tap"
 CARD: Final = "card"
@@ -161,7 +167,7 @@ class Console:
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
-        return Outcome(Message.PERMIT_OK, accepted=True, values={"time": f"{until:%H:%M}"})
+        return Outcome(Message.STAFF_CARD, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
 
     def _holder(self, resident: bytes) -> Member | None:
         try:
@@ -193,9 +199,8 @@ class Console:
             if presented is None and not (typed_ref and self.settings.typed):
                 raise Refused(N_("Present your service card first."))
             member = presented or self.staff.get(typed_ref)
-            how = "card" if presented else "typed"
-            key = f"{how}:{member.ref if member else '?'}"
-            self._try(key, pin, member)
+            how = SignInWay.CARD if presented else SignInWay.TYPED
+            key = self._try(how, member.ref if member else "", pin, member)
             assert member is not None, "a PIN without a member never fits"
             token = self.sessions.begin(member, how, self.now_ms())
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
@@ -213,10 +218,11 @@ class Console:
             if ref == who.ref:
                 raise Refused(N_("The second person has to be another member of staff."))
             fit = member if member is not None and member.role in roles else None
-            self._try(f"second:{member.ref if member else '?'}", pin, fit)
-            self.attempts.right(f"second:{ref}")
+            self.attempts.right(self._try(SECOND, member.ref if member else "", pin, fit))
 
-    def _try(self, key: str, pin: str, member: Member | None) -> None:
+    def _try(self, way: str, ref: str, pin: str, member: Member | None) -> str:
+        """Check a PIN given for `ref`; return under what its attempts are counted. Raises `Refused`."""
+        key = f"{way}:{ref or UNLISTED}"
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
@@ -224,9 +230,9 @@ class Console:
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
         if self._fits(pin, hashed):
-            return
+            return key
         if wait_after(count) >= LOCKED_FROM_S:
-            self._note(Fault(now_ms, f"console: PIN locked, {key}"))
+            self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
         if wait_after(count):
             raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
         raise Refused(N_("This PIN is wrong."))

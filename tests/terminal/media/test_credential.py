@@ -26,7 +26,7 @@ from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from terminal.app.media import credential_check
 from terminal.errors import KeyFileError
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
@@ -101,7 +101,7 @@ def refused_as(town: Town, reason: str, message: str = "unknown_card") -> None:
     assert [step.code for step in report.reasons] == [f"credential:{reason}"]
     assert card_of(town).image() == before
     records = [parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows()]
-    assert isinstance(records[-1], Refused)
+    assert isinstance(records[-1], Unwritten)
     assert [step.code for step in records[-1].reasons] == [f"credential:{reason}"]
 
 

@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from terminal.canteen.buffet import BUFFET
 from terminal.canteen.counter import CanteenCounter
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
-from terminal.journal.canteen_records import IssueRefused, MealServed
+from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
@@ -240,7 +239,7 @@ def _pupils(look: Look) -> View:
     kept = urlencode({COUNT + product: count for product, count in basket.items()})
 
     def address(one: Person) -> str:
-        if target == BUFFET:
+        if target == ServedBy.BUFFET:
             return f"{AT}/buffet?{urlencode({'pupil': one.ref})}{'&' + kept if kept else ''}"
         return f"{AT}/pupil?{urlencode({'ref': one.ref})}"
 
@@ -248,7 +247,7 @@ def _pupils(look: Look) -> View:
     return look.view(
         "pupils.html",
         q=words,
-        target=BUFFET if target == BUFFET else "",
+        target=ServedBy.BUFFET if target == ServedBy.BUFFET else "",
         found=found,
         address=address,
         standing=look.last_person(),
