@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import (
     STATE_OF,
     Calendar,
@@ -280,7 +280,9 @@ class Booking:
             self.mark_of(row[0]).reader = ""
         elif code in READER_FAULTS:
             self.mark_of(row[0]).reader = code
-            self.findings.append(Alarm(AlarmKind.READER, *row, code))
+            self.findings.append(
+                Alarm(AlarmKind.READER, *row, detail_of(AlarmCause.READER_FAULT, fault=code))
+            )
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)

@@ -10,7 +10,7 @@ import pytest
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import AlarmKind
+from terminal.collector.alarms import AlarmCause, AlarmKind
 from terminal.collector.days import By
 from terminal.collector.registry import write_registry
 from terminal.collector.store import APPLICATION_ID, CollectorStore
@@ -60,17 +60,17 @@ def test_a_revoked_terminal_is_said_to_be_revoked(town):
     seven.write(Started(INTENT.at_ms, "x"))
     assert town.collector.enrolment.revoke(7)
     assert town.send(seven) == 403
-    assert town.details() == ["is revoked"]
+    assert town.details() == [AlarmCause.REVOKED]
 
 
 @pytest.mark.parametrize(
     ("records", "sent_ms", "doubt"),
     [
-        ([Started(INTENT.at_ms + HOUR_MS, "x")], 0, "dates records after their receipt"),
-        ([Started(INTENT.at_ms - 40 * 24 * HOUR_MS, "x")], 0, "dates records long before"),
-        ([Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - HOUR_MS // 2, "x")], 0, "went back"),
-        ([Started(INTENT.at_ms, "x")], HOUR_MS, "is ahead of the collector's"),
-        ([Started(INTENT.at_ms, "x")], -HOUR_MS, "is behind the collector's"),
+        ([Started(INTENT.at_ms + HOUR_MS, "x")], 0, AlarmCause.DATED_AHEAD),
+        ([Started(INTENT.at_ms - 40 * 24 * HOUR_MS, "x")], 0, AlarmCause.DATED_LONG_AGO),
+        ([Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - HOUR_MS // 2, "x")], 0, AlarmCause.WENT_BACK),
+        ([Started(INTENT.at_ms, "x")], HOUR_MS, AlarmCause.CLOCK_AHEAD),
+        ([Started(INTENT.at_ms, "x")], -HOUR_MS, AlarmCause.CLOCK_BEHIND),
         ([refused(flags=("clock_suspect",))], 0, "is doubted by the terminal itself"),
     ],
 )
@@ -112,7 +112,7 @@ def test_the_cards_own_proof_and_its_counter(tmp_path):
     eight.write(Committed(INTENT.at_ms, 1, 5, value, SettledBy.ANSWERED))
     town.send(eight)
     assert town.alarms()[1:] == [("tmc_twice", 8, 1)]
-    assert "card counter 5 also in row 1 of terminal 7" in town.details()
+    assert "counter_twice counter=5 row=1 terminal=7" in town.details()
     assert town.collector.books.totals()[7].tmv_verified == 1
     town.close()
 

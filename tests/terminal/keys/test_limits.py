@@ -26,7 +26,7 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
-from terminal.screen.console.web import Refused as ConsoleRefused
+from terminal.screen.console.web import ActionRefused as ConsoleRefused
 from terminal.tap_report import KEY_LIMIT
 from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
