@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -238,3 +238,15 @@ def parse_record(body: bytes) -> AnyRecord:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is one
         raise UnreadableRecord(str(error)) from error
     return record
+
+
+def shown_fields(record: AnyRecord) -> dict[str, Any]:
+    """A record's fields for people: bytes in hexadecimal. What was read from a card names its holder, so `proof` and
+    `read` are only counted.
+    """
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    if "proof" in fields:
+        fields["proof"] = f"{len(fields['proof'])} card commands"
+    if fields.get("read"):
+        fields["read"] = f"{sum(map(len, fields['read']))} bytes"
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}

@@ -108,7 +108,7 @@ class ShiftCount:
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How often each message refused somebody, as far as counted."""
+        """How often each message refused a tap, as far as counted."""
         return self._refused
 
     @property

@@ -66,7 +66,7 @@ class Settings:
     """As receipts name it."""
 
 
-class Refused(Exception):
+class ActionRefused(Exception):
     """What the operator asked for is not done. `text` is a message id for his language, `values` fill it."""
 
     def __init__(self, text: str, values: Mapping[str, str | int] | None = None) -> None:
@@ -192,12 +192,12 @@ class Console:
     def sign_in(self, typed_ref: str, pin: str) -> str:
         """Check the PIN of the presented card's holder, or of `typed_ref` where that is allowed; return a token.
 
-        Raises `Refused`. One at a time: tries in parallel gain nothing.
+        Raises `ActionRefused`. One at a time: tries in parallel gain nothing.
         """
         with self._checking:
             presented = None if typed_ref else self.presented
             if presented is None and not (typed_ref and self.settings.typed):
-                raise Refused(N_("Present your service card first."))
+                raise ActionRefused(N_("Present your service card first."))
             member = presented or self.staff.get(typed_ref)
             how = SignInWay.CARD if presented else SignInWay.TYPED
             key = self._try(how, member.ref if member else "", pin, member)
@@ -209,14 +209,14 @@ class Console:
         return token
 
     def confirm(self, who: OperatorSession, ref: str, pin: str, roles: frozenset[Role]) -> None:
-        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
+        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `ActionRefused`.
 
         He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
         """
         with self._checking:
             member = self.staff.get(ref)
             if ref == who.ref:
-                raise Refused(N_("The second person has to be another member of staff."))
+                raise ActionRefused(N_("The second person has to be another member of staff."))
             fit = member if member is not None and member.role in roles else None
             self.attempts.right(self._try(SECOND, member.ref if member else "", pin, fit))
 
@@ -226,7 +226,7 @@ class Console:
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
-            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
+            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
         if self._fits(pin, hashed):
@@ -234,15 +234,15 @@ class Console:
         if wait_after(count) >= LOCKED_FROM_S:
             self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
         if wait_after(count):
-            raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
-        raise Refused(N_("This PIN is wrong."))
+            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
+        raise ActionRefused(N_("This PIN is wrong."))
 
     def _fits(self, pin: str, hashed: str) -> bool:
         try:
             return pin_fits(pin, hashed, self.terminal.keys)
         except KeyLimitReached as limit:
             wait = {"wait": ceil(limit.opens_in_s)}
-            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
+            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
         """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor

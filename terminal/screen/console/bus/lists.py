@@ -18,7 +18,7 @@ from terminal.screen.console.bus.facts import (
     shift_of,
     unsent,
 )
-from terminal.screen.console.console import Refused
+from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.screen.console.words import short, span
@@ -93,7 +93,7 @@ def closed_report_page(visit: Visit) -> View:
     console = visit.console
     found = shift_of(console.terminal.journal, visit.query.number("sequence", 1, 10**9))
     if found is None:
-        raise Refused(N_("There is no such report on this terminal."))
+        raise ActionRefused(N_("There is no such report on this terminal."))
     opened, closed = found
     operator, since_ms = (opened.operator_ref, opened.at_ms) if opened else ("", closed.at_ms)
     count = None if opened is None else _counted(visit, closed)

@@ -33,7 +33,7 @@ from terminal.screen.console.canteen.people import Person, classes, classmates, 
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
 from terminal.screen.console.canteen.words import Words
-from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.texts import N_
@@ -97,7 +97,7 @@ class Look:
         return View(f"canteen/{template}", common | values, status)
 
     def person(self, name: str = "ref") -> Person:
-        """The pupil the address names; raises `Refused`."""
+        """The pupil the address names; raises `ActionRefused`."""
         return pupil_of(self.counter, self.visit.query.text(name))
 
     def taps(self) -> list[AtCounter]:
@@ -124,13 +124,13 @@ def looking(show: Callable[[Look], View]) -> Callable[[Visit], View]:
 
 
 def pupil_of(counter: CanteenCounter, ref: str) -> Person:
-    """The pupil with this reference; raises `Refused`."""
+    """The pupil with this reference; raises `ActionRefused`."""
     try:
         found = person(counter, bytes.fromhex(ref))
     except ValueError:
         found = None
     if found is None:
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     return found
 
 
@@ -177,7 +177,7 @@ class CanteenPages:
         """The rows are looked up outside the lock: they are in the journal and do not change any more."""
         action, actions = visit.query.text("action"), visit.console.actions
         if not any(actions.genuine(action, visit.who.ref, f"{AT}/{form}") for form in ("issue", "single")):
-            raise Refused(NO_RECORD)
+            raise ActionRefused(NO_RECORD)
         written = actions.written(action)
 
         def show(look: Look) -> View:
@@ -195,7 +195,7 @@ def _class(look: Look) -> View:
     if not class_id:
         return look.view("classes.html", classes=everywhere)
     if class_id not in everywhere:
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     meal = query.text("meal")
     kind = meal if meal in (*look.counter.policy.meals.kinds, BY_SHIFT) else ""
     return look.view("class.html", list=tick_list(look.counter, class_id, kind, look.now), ways=WAYS)
@@ -290,7 +290,7 @@ def _annul(look: Look) -> View:
     row = look.visit.query.text("row")
     line = next((one for one in done_lines(look.counter, look.now, limit=ALL) if str(one.row) == row), None)
     if line is None:
-        raise Refused(NO_RECORD)
+        raise ActionRefused(NO_RECORD)
     return look.view("annul.html", line=line)
 
 
@@ -302,7 +302,7 @@ def _attendance(look: Look) -> View:
         counts = {name: _absent(look, name) for name in classes(look.counter)}
         return look.view("attendance_classes.html", classes=counts, **shared)
     if class_id not in classes(look.counter):
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     return look.view("attendance.html", list=tick_list(look.counter, class_id, "", look.now), **shared)
 
 
