@@ -19,7 +19,7 @@ EVERY_S: Final = 15.0
 """About 6 000 small writes a day, which the page cache gathers."""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
@@ -58,15 +58,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sync_fault: str = ""
 
 
-def write_status(folder: Path, status: Status) -> None:
+def write_status(folder: Path, status: TerminalStatus) -> None:
     """May raise OSError."""
     # Written anew every few seconds: to flush it each time would only wear the flash memory.
     replace_file(folder / STATUS_FILE, msgspec.json.encode(status), SHARED, durable=False)
 
 
-def read_status(folder: Path) -> Status | None:
+def read_status(folder: Path) -> TerminalStatus | None:
     """What the terminal said last; None when it said nothing that can be read."""
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None

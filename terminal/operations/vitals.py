@@ -21,7 +21,7 @@ from terminal.journal.records import UnreadableRecord
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, Status, write_status
+from terminal.operations.status import EVERY_S, TerminalStatus, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
@@ -198,9 +198,9 @@ class Vitals:
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
         return rows[0].record.at_ms if rows else None
 
-    def status(self, *, stopped: bool = False) -> Status:
+    def status(self, *, stopped: bool = False) -> TerminalStatus:
         identity, doubt = self.identity, self._clock_doubt
-        return Status(
+        return TerminalStatus(
             terminal=identity.terminal,
             profile=identity.profile,
             software=identity.software,
