@@ -14,6 +14,7 @@ from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.extensions import SignalBoard, record_extensions, signal_board
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, credential_check, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -75,15 +76,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    station, reader, turn = _runnable(config), config.reader, Lock()
-    cards = serve.reader_for(reader.name or "", station, clock, reader.taps, reader.pace_s)
+    station, turn = _runnable(config), Lock()
+    cards = serve.reader_for(config.reader, station, clock, config.extensions)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        terminal = stack.enter_context(open_terminal(station, clock, passenger.told(audience.outcome)))
-        vitals = _vitals(config, terminal, cards.port.name)
+        signals = stack.enter_context(signal_board(config.signals.names, config.extensions, clock))
+        heard = passenger.told(signals.before(audience.outcome))
+        terminal = stack.enter_context(open_terminal(station, clock, heard))
+        vitals = _vitals(config, terminal, cards, signals)
+        signals.start(vitals.signal_is)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -145,6 +149,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
 def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
     """What is done and said before the first card."""
     terminal, events = around.terminal, around.vitals.events
+    record_extensions(terminal.journal, terminal.clock, around.vitals.identity.extensions)
     verify = VerifyCredential(config.lists.verify_credential)
     terminal.credentials = credential_check(verify, config.lists.issuers, terminal.policy)
     _begin_shift(terminal, events, config.shift)
@@ -185,20 +190,23 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     )
 
 
-def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:
+def _vitals(
+    config: StationConfig, terminal: Terminal, cards: serve.CardSource, signals: SignalBoard
+) -> Vitals:
     real = not config.reader.simulated
     identity = Identity(
         terminal=terminal.number,
         profile=terminal.profile,
         software=SOFTWARE,
         folder=config.terminal.state,
-        reader=reader,
+        reader=cards.port.name,
         tariff=terminal.policy.tariff,
         tariff_until=terminal.policy.document.header.valid_to,
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else (),
+        extensions=(*((cards.extension,) if cards.extension else ()), *signals.extensions),
     )
     log = _log(terminal.number, terminal.clock, config.log)
     return Vitals(identity, terminal.journal, terminal.clock, log, connect())

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import structs
+
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone
 from terminal.app.config.rules import require_known_reader
@@ -21,8 +23,9 @@ from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
-    from terminal.app.config.settings import StationConfig
+    from terminal.app.config.settings import Extensions, ReaderTable, StationConfig
     from terminal.app.station import Station
+    from terminal.operations.status import LoadedExtension
     from terminal.operations.vitals import Vitals
 
 T = TypeVar("T")
@@ -34,16 +37,26 @@ class CardSource:
 
     port: ReaderPort
     taps: int | None
+    extension: LoadedExtension | None = None
+    """Which code that is, where it is another author's."""
 
 
-def reader_for(
-    name: str, station: Station, clock: Clock, taps: int | None, pace_s: float | None = None
-) -> CardSource:
-    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do.
+def reader_for(table: ReaderTable, station: Station, clock: Clock, options: Extensions) -> CardSource:
+    """The reader that `table` names, PC/SC where it names none; raises `ReaderError`, `ProfileError` or `ConfigError`
+    with what to do.
 
-    `pace_s` is for simulated readers, see `CardsInTurn`; with it and without `taps` the cards come for ever.
+    `options` are those of extensions. See `CardsInTurn` for the pace; with it and without `taps` the cards come for
+    ever.
     """
+    name, taps = table.name or PCSC, table.taps
     require_known_reader(name)
+    if table.extension:
+        from terminal.app.extensions import ExtensionSetup, open_reader
+
+        address = name.partition(":")[2]
+        setup = ExtensionSetup(table.extension, address, options.get(table.extension, {}))
+        port, extension = open_reader(setup)
+        return CardSource(port, taps, extension)
     if not name.startswith(SIM):
         from terminal.reader.pcsc import PcscReader
 
@@ -54,7 +67,7 @@ def reader_for(
     region, names = load_region(station.region), name.removeprefix(SIM)
     if not names:
         return CardSource(empty_reader(clock), taps)
-    return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, pace_s))
+    return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, table.pace_s))
 
 
 def serve(
@@ -114,7 +127,7 @@ def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection],
     from terminal.app.station import station_of
 
     clock = SystemClock()
-    port = reader_for(at.reader.name or PCSC, station_of(at), clock, taps=1).port
+    port = reader_for(structs.replace(at.reader, taps=1), station_of(at), clock, at.extensions).port
     until = clock.monotonic() + wait_s
     try:
         while True:

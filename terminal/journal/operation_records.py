@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from terminal.journal.record_base import Record
+
+
+class ExtensionRole(StrEnum):
+    """What an extension of another author supplies."""
+
+    MEDIUM = "medium"
+    READER = "reader"
+    SIGNAL = "signal"
+    VEHICLE_SOURCE = "vehicle_source"
 
 
 class Restored(Record, frozen=True, array_like=True, tag=40):
@@ -18,3 +29,17 @@ class Restored(Record, frozen=True, array_like=True, tag=40):
     backup_at_ms: int
     unresolved: int = 0
     software: str = ""
+
+
+class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):
+    """After `Started`, one row each: code of another author works in this terminal from here on.
+
+    `extension` is its name in `terminal.toml`; `distribution`, `version` and `sha256` (over the installed files) say
+    which code that is. In a version, + and ! are written as a dot.
+    """
+
+    role: ExtensionRole
+    extension: str
+    distribution: str
+    version: str
+    sha256: bytes

@@ -16,7 +16,7 @@ import msgspec
 
 from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
-from terminal.journal.operation_records import Restored
+from terminal.journal.operation_records import ExtensionLoaded, Restored
 from terminal.journal.record_base import Record
 
 RECORD_VERSION: Final = 1
@@ -181,6 +181,7 @@ AnyRecord: TypeAlias = (
     | CashSale
     | CanteenRecord
     | Restored
+    | ExtensionLoaded
     | ConsoleRecord
 )
 

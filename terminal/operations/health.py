@@ -119,9 +119,19 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
         level = Level.LOOK if age_ms > DENY_LIST_WARNING_MS else Level.OK
         yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
     yield _collector(status, now_ms)
+    yield from _extensions(status)
     if status.laboratory:
         says = f"public {', '.join(status.laboratory)} on a real reader: anybody can make cards for this terminal"
         yield Check("laboratory", Level.LOOK, says)
+
+
+def _extensions(status: Status) -> Iterator[Check]:
+    """Which code of other authors served last, and the signals that do not work."""
+    for one in status.extensions:
+        says = f"{one.distribution} {one.version}, sha256 {one.sha256}"
+        yield Check(f"{one.role}:{one.name}", Level.OK, says)
+    for name, state in () if status.stopped else status.signals_failing.items():
+        yield Check(f"signal_problem:{name}", Level.LOOK, state.value)
 
 
 def _fill(status: Status) -> Check:

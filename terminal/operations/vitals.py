@@ -18,9 +18,10 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import UnreadableRecord
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, Status, write_status
+from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import State
+from terminal.signals import SignalState
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Identity(NamedTuple):
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
     """What a real reader takes from the public laboratory: keys, region, issuers."""
+    extensions: tuple[LoadedExtension, ...] = ()
 
 
 class Tally:
@@ -79,6 +81,7 @@ class Vitals:
         self.collector_heard_at_ms: int | None = None
         self.sync_problem = ""
         self.reader_problem = ""
+        self.signals_failing: dict[str, SignalState] = {}
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -146,6 +149,16 @@ class Vitals:
         self.events.notice("reader", "works again")
         self._look()
 
+    def signal_is(self, name: str, state: SignalState, detail: str) -> None:
+        """A signal works no longer, or works again. Comes on any thread; the status file follows with the next look."""
+        others = {other: how for other, how in self.signals_failing.items() if other != name}
+        if state is SignalState.WORKS:
+            self.signals_failing = others
+            self.events.notice("signal", "works again", signal=name)
+        else:
+            self.signals_failing = {**others, name: state}
+            self.events.warning("signal", detail, signal=name, state=state.value)
+
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
         problem = "" if report.problem is None else str(report.problem)
@@ -199,6 +212,8 @@ class Vitals:
             reader=identity.reader,
             real_reader=identity.real_reader,
             laboratory=identity.laboratory,
+            extensions=identity.extensions,
+            signals_failing=self.signals_failing,
             reader_problem=self.reader_problem,
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),
