@@ -1,1 +1,119 @@
-"""One validator or canteen terminal. Read `terminal.tap` first."""
+"""One validator or canteen terminal. Read `terminal.tap` first.
+
+The names below are public, and docs/api.md says what is promised of them; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from terminal.app.extensions import ExtensionSetup
+    from terminal.clock import Clock, SystemClock
+    from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
+    from terminal.errors import (
+        ConfigError,
+        JournalError,
+        KeyFileError,
+        ReaderError,
+        RegionDocumentError,
+        TerminalError,
+    )
+    from terminal.journal.journal import Journal
+    from terminal.journal.reader import JournalReader
+    from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import KeyProvider
+    from terminal.messages import Colour, colour, text
+    from terminal.policy.load import load_region
+    from terminal.policy.policy import Policy
+    from terminal.reader.port import ReaderPort
+    from terminal.signals import Signal
+    from terminal.tap import Terminal, take_tap
+    from terminal.tap_report import End, TapReport
+
+__all__ = [
+    "Clock",
+    "Colour",
+    "ConfigError",
+    "Decision",
+    "End",
+    "ExtensionSetup",
+    "Journal",
+    "JournalError",
+    "JournalReader",
+    "KeyFileError",
+    "KeyProvider",
+    "Message",
+    "Outcome",
+    "Policy",
+    "ReaderError",
+    "ReaderPort",
+    "RegionDocumentError",
+    "Signal",
+    "SystemClock",
+    "TapReport",
+    "Terminal",
+    "TerminalError",
+    "WritePlan",
+    "colour",
+    "load_file_keys",
+    "load_region",
+    "take_tap",
+    "text",
+]
+
+_HOMES: Final = {
+    "app.extensions": ("ExtensionSetup",),
+    "clock": (
+        "Clock",
+        "SystemClock",
+    ),
+    "decision.outcome": (
+        "Decision",
+        "Message",
+        "Outcome",
+        "WritePlan",
+    ),
+    "errors": (
+        "ConfigError",
+        "JournalError",
+        "KeyFileError",
+        "ReaderError",
+        "RegionDocumentError",
+        "TerminalError",
+    ),
+    "journal.journal": ("Journal",),
+    "journal.reader": ("JournalReader",),
+    "keys.file": ("load_file_keys",),
+    "keys.provider": ("KeyProvider",),
+    "messages": (
+        "Colour",
+        "colour",
+        "text",
+    ),
+    "policy.load": ("load_region",),
+    "policy.policy": ("Policy",),
+    "reader.port": ("ReaderPort",),
+    "signals": ("Signal",),
+    "tap": (
+        "Terminal",
+        "take_tap",
+    ),
+    "tap_report": (
+        "End",
+        "TapReport",
+    ),
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
