@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from terminal.errors import ConfigError
 from terminal.journal.operation_records import ExtensionRole
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUPS: Final = {
     ExtensionRole.MEDIUM: "resident_card_terminal.media",
@@ -25,6 +27,8 @@ KEYS: Final = {
 
 def require_installed(role: ExtensionRole, name: str) -> EntryPoint:
     """The one entry point of that name, not loaded; raises `ConfigError` when there is none, or more than one."""
+    from importlib.metadata import entry_points  # 30 ms that only a terminal with extensions needs
+
     found = list(entry_points(group=GROUPS[role], name=name))
     said = f"{role.replace('_', ' ')} {name!r}"
     if not found:

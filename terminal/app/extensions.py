@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from importlib.metadata import Distribution, EntryPoint, PackagePath
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -34,6 +33,9 @@ from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
 from terminal.operations.status import LoadedExtension
 from terminal.reader.port import GuardedReader, ReaderPort
 from terminal.signals import OnSignalState, Signal, SignalWorker
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint, PackagePath
 
 Shape = TypeVar("Shape")
 Port = TypeVar("Port")
@@ -195,9 +197,7 @@ def _require_own_file(point: EntryPoint, distribution: Distribution, loaded: Loa
 
 def _line(text: str) -> str:
     """One line, cut to what fits into one."""
-    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:_SHOWN_CHARACTERS].rstrip(
-        "."
-    )
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:_SHOWN_CHARACTERS]
 
 
 def _known(keys: list[str]) -> str:
