@@ -54,7 +54,7 @@ TABLE: Final[Mapping[Message, tuple[Colour, str]]] = MappingProxyType(
         Message.LIMIT_REACHED: (_YELLOW, N_("No concession trips left. Full fare charged")),
         Message.ALREADY_PAID: (_YELLOW, N_("Already paid")),
         Message.NO_FUNDS: (_RED, N_("Not enough money")),
-        Message.STOP_LIST: (_RED, N_("Card on the stop list. Please settle the debt")),
+        Message.DENY_LIST: (_RED, N_("Card on the deny list. Please settle the debt")),
         Message.BLOCKED: (_RED, N_("Card blocked")),
         Message.EXPIRED: (_RED, N_("Card expired")),
         Message.BENEFIT_EXPIRED: (_YELLOW, N_("Concession expired. Full fare")),

@@ -1,13 +1,13 @@
 """One tap from presentation to outcome. Read this first.
 
     1 presence   terminal.reader hands over a connected card
-    2 select     find the resident application                           terminal.session
-    3 session    authenticate, read rights and newest event -> snapshot  terminal.session
-                 and, if the policy says so, the issuer's signed grant   terminal.session.credential
-    9 recovery   settle an earlier tap of this card whose end is unknown terminal.commit.settle
+    2 select     find the resident application                           terminal.media
+    3 session    authenticate, read rights and newest event -> snapshot  terminal.media
+                 and, if the policy says so, the issuer's signed grant   terminal.media.resident.credential
+    9 recovery   settle an earlier tap of this card whose end is unknown terminal.media.resident.settle
     4 decide     decide(snapshot, policy, context, now) -> Decision      terminal.decision
     5 intent     the journal durably holds what we are about to do       terminal.journal
-    6 commit     one atomic, proven card transaction                     terminal.commit.write
+    6 commit     one atomic, proven card transaction                     terminal.media.resident.write
     7 signal     the passenger sees and hears the result
     8 outcome    the journal records how it ended
 
@@ -31,16 +31,6 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
-from terminal.commit.machine import SAID, Course, State
-from terminal.commit.settle import Settlement, settle, tap_of
-from terminal.commit.write import (
-    CommitResult,
-    Committed,
-    NotCommitted,
-    Unknown,
-    planned_commands,
-    write_plan_to_card,
-)
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
 from terminal.decision.pupil import NO_CANTEEN, CanteenContext
@@ -50,9 +40,9 @@ from terminal.journal import records
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
 from terminal.keys.provider import KeyProvider
-from terminal.policy.policy import Policy
-from terminal.session.credential import CredentialCheck, CredentialRefusal
-from terminal.session.open import (
+from terminal.media.resident.credential import CredentialCheck, CredentialRefusal
+from terminal.media.resident.machine import SAID, Course, State
+from terminal.media.resident.open import (
     CardSession,
     GuardedConnection,
     NotOurs,
@@ -60,6 +50,16 @@ from terminal.session.open import (
     open_channel,
     open_session,
 )
+from terminal.media.resident.settle import Settlement, settle, tap_of
+from terminal.media.resident.write import (
+    CommitResult,
+    Committed,
+    NotCommitted,
+    Unknown,
+    planned_commands,
+    write_plan_to_card,
+)
+from terminal.policy.policy import Policy
 from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
 

@@ -22,10 +22,10 @@ from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.media.resident.credential import VerifyCredential
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.vitals import Identity, Vitals
-from terminal.session.credential import VerifyCredential
 from terminal.shift import open_shift, require_shift_of
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal

@@ -21,10 +21,10 @@ from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys, load_issuers
+from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
-from terminal.session.credential import CredentialCheck, VerifyCredential
 from terminal.sync import identity
 
 JOURNAL_FILE: Final = "journal.db"

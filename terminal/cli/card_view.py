@@ -16,7 +16,7 @@ from cardproto.resident.records.rights import Rights
 from terminal.app.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
-from terminal.session.open import NotOurs, Randomness, open_channel, open_session
+from terminal.media.resident.open import NotOurs, Randomness, open_channel, open_session
 
 WIDTH: Final = 110
 UID_SHOWN: Final = 4

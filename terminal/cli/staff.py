@@ -177,9 +177,9 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
+    from terminal.media.resident.open import NotOurs, open_channel, open_session
     from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
-    from terminal.session.open import NotOurs, open_channel, open_session
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region

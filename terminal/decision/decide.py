@@ -104,7 +104,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         return Message.MEDIUM_INACTIVE
     if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
         trail.note("O-02", "a local block wins over every right on the card")
-        return Message.STOP_LIST
+        return Message.DENY_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
         early = tap.service_date < rights.valid_from
         trail.note(
@@ -120,9 +120,9 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
 
 
 def _lists_cards(tap: Tap) -> bool:
-    """O-09: some regions have no stop lists."""
+    """O-09: some regions have no deny lists."""
     profiles = tap.policy.document.profiles
-    return (profiles.canteen if tap.context.profile == "canteen" else profiles.bus).stop_lists
+    return (profiles.canteen if tap.context.profile == "canteen" else profiles.bus).deny_lists
 
 
 MISUSE: Final = "misuse"

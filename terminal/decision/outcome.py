@@ -25,7 +25,7 @@ class Message(StrEnum):
     LIMIT_REACHED = "limit_reached"
     ALREADY_PAID = "already_paid"
     NO_FUNDS = "no_funds"
-    STOP_LIST = "stop_list"
+    DENY_LIST = "deny_list"
     BLOCKED = "blocked"
     EXPIRED = "expired"
     BENEFIT_EXPIRED = "benefit_expired"
@@ -156,7 +156,7 @@ class TapContext:
     """The clock jumped (O-05), and a service card has confirmed it since."""
     data_age_s: int = 0
     """How old the terminal's lists and grants are (O-03)."""
-    stop_list_age_s: int = 0
+    deny_list_age_s: int = 0
     """How old its list of bank cards is (T-43)."""
     taken_today: int = 0
     taken_today_minor: int = 0

@@ -39,7 +39,7 @@ class Policy:
     document: RegionDocument
     deny_list: DenyList
     """Resident cards nobody may ride on, by pseudonym."""
-    bank_stop_list: DenyList
+    bank_deny_list: DenyList
     """Bank cards with an unpaid charge, by token (T-41, T-42)."""
     grants: GrantList
     """Concessions the terminal knows of itself, by pseudonym (O-02)."""
@@ -69,7 +69,7 @@ class Policy:
         document: RegionDocument,
         deny_list: DenyList = NOBODY,
         *,
-        bank_stop_list: DenyList = NOBODY,
+        bank_deny_list: DenyList = NOBODY,
         grants: GrantList = NO_GRANTS,
     ) -> Policy:
         """Index a checked `document` (see `terminal.policy.load`); without a list nobody is on it."""
@@ -81,7 +81,7 @@ class Policy:
         return cls(
             document=document,
             deny_list=deny_list,
-            bank_stop_list=bank_stop_list,
+            bank_deny_list=bank_deny_list,
             grants=grants,
             zone=ZoneInfo(document.header.time_zone),
             service_day_end_hour=document.header.service_day_end_hour,

@@ -153,9 +153,9 @@ class _Rider:
     def _decide(self, context: TapContext, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
-            stopped = EVERYBODY if bank_card.stop_listed else NOBODY
+            stopped = EVERYBODY if bank_card.deny_listed else NOBODY
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
-            return decide(card, replace(self.policy, bank_stop_list=stopped), context, at)
+            return decide(card, replace(self.policy, bank_deny_list=stopped), context, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, context, at)
         denied = EVERYBODY if self.denied else NOBODY

@@ -126,7 +126,7 @@ class BankCard(Section, frozen=True, kw_only=True):
     expires_on: date = NEVER_ENDS
     readable: bool = True
     authenticated: bool = True
-    stop_listed: bool = False
+    deny_listed: bool = False
 
 
 class Cash(Section, frozen=True):
@@ -204,7 +204,7 @@ class Where(Section, frozen=True, kw_only=True):
     """A service card has confirmed the clock since."""
     data_age_s: Count | None = None
     """How old the terminal's lists and grants are (O-03)."""
-    stop_list_age_s: Count | None = None
+    deny_list_age_s: Count | None = None
     """How old its list of bank cards is (T-43)."""
     school: str | None = None
     """Whose canteen it is."""

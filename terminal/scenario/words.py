@@ -116,8 +116,8 @@ BANK: Final = {
     "the card could not be read": "карта не прочитана",
     "offline data authentication failed": "карта не подтвердила подлинность",
     "an earlier charge is unpaid": "прежняя поездка не оплачена",
-    "stop list too old for more taps of this card today": "стоп-лист стар: больше поездок этой картой сегодня нельзя",
-    "stop list is old: tap taken within the cap": "стоп-лист стар: поездка в пределах допустимого",
+    "deny list too old for more taps of this card today": "стоп-лист стар: больше поездок этой картой сегодня нельзя",
+    "deny list is old: tap taken within the cap": "стоп-лист стар: поездка в пределах допустимого",
     "ordinary fare of the bank card": "обычный тариф по банковской карте",
     "registered; the bank charges it later": "записано; банк спишет позже",
 }

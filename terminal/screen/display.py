@@ -54,7 +54,7 @@ ASKS: Final = Colour.YELLOW
 DISCREET: Final = frozenset(
     {
         Message.NO_FUNDS,
-        Message.STOP_LIST,
+        Message.DENY_LIST,
         Message.MEAL_LIMIT,
         Message.MEAL_FORBIDDEN,
         Message.NOT_ON_SITE,

@@ -157,7 +157,7 @@ RESIDENTS = [
     ("bus", "empty_purse", "no_funds"),
     ("bus", "blocked", "blocked"),
     ("bus", "expired", "expired"),
-    ("bus", "deny_listed", "stop_list"),
+    ("bus", "deny_listed", "deny_list"),
     ("bus", "half_personalised", "unknown_card"),
     ("bus", "foreign_desfire", "unknown_card"),
     ("bus", "not_desfire", "unknown_card"),

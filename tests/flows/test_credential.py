@@ -28,7 +28,7 @@ from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
 from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
-from terminal.session.credential import CredentialCheck, VerifyCredential
+from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.tap_report import End, TapReport
 from tests.flows.conftest import FRONT, OpenTown
 

@@ -11,7 +11,7 @@ from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongL
 from sim.card.port import SimCard
 from sim.faults import endless_frames, replace
 from terminal.keys.file import FileKeys
-from terminal.session.open import MAX_BYTES, MAX_EXCHANGES
+from terminal.media.resident.open import MAX_BYTES, MAX_EXCHANGES
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
 from tests.flows.conftest import FRONT, OpenTown

@@ -316,7 +316,7 @@ def memory_of(process: int) -> bytes:
 def test_the_day_was_a_real_one(day: Day) -> None:
     """Otherwise nothing below would mean anything."""
     bus, canteen = day.shown["bus serving"].decode(), day.shown["canteen serving"].decode()
-    for outcome in ("ok_paid", "stop_list", "blocked", "ok_benefit", "already_paid"):
+    for outcome in ("ok_paid", "deny_list", "blocked", "ok_benefit", "already_paid"):
         assert f'"message":"{outcome}"' in bus, outcome
     assert '"event":"sync"' in bus + day.shown["bus, shot"].decode()
     assert '"event":"tap"' in canteen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from terminal.commit.machine import ENDS, TRANSITIONS, Course, IllegalStep, State, Step
+from terminal.media.resident.machine import ENDS, TRANSITIONS, Course, IllegalStep, State, Step
 from tests.formal.explore import explore
 from tests.formal.world import Broken, Rules
 

@@ -1,8 +1,8 @@
 """One card, two terminals and the collector as a small world of values, every step of which may be the last.
 
 The world decides nothing itself about money: whether a write is unresolved, and what becomes of it, is said by the
-table (`terminal.commit.machine`) and by `settle`, the very ones the terminal runs; what the journals add up to is
-said by the collector's own `reconcile`.
+table (`terminal.media.resident.machine`) and by `settle`, the very ones the terminal runs; what the journals add up to
+is said by the collector's own `reconcile`.
 
 What is left out: amounts (a charge is one event), amounts of time (a presentation is either soon, within the
 window in which trying again is no new ride, or late), reading errors before anything is on record (they change
@@ -19,9 +19,9 @@ from cardproto.resident.records.event import Event, EventKind
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
-from terminal.commit.machine import SAID, Course, State, Step
-from terminal.commit.settle import Tap, settle
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused, build_record
+from terminal.media.resident.machine import SAID, Course, State, Step
+from terminal.media.resident.settle import Tap, settle
 
 CARD = b"card"
 ISSUED: Tap = (0, 0)

@@ -27,8 +27,8 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
-from terminal.session.credential import CredentialCheck, VerifyCredential
-from terminal.session.open import MAX_EXCHANGES
+from terminal.media.resident.credential import CredentialCheck, VerifyCredential
+from terminal.media.resident.open import MAX_EXCHANGES
 from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End

@@ -17,12 +17,12 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
 from terminal import tap
 from terminal.collector import alarms, booking, reconcile, store
-from terminal.commit.machine import Step
-from terminal.commit.settle import Settlement
-from terminal.commit.write import Committed, NotCommitted, Unknown
 from terminal.journal import database, journal, stored
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
+from terminal.media.resident.machine import Step
+from terminal.media.resident.settle import Settlement
+from terminal.media.resident.write import Committed, NotCommitted, Unknown
 from terminal.sync import client
 from terminal.sync.wire import row_hashes
 

@@ -20,7 +20,7 @@ ok_checkout | green | Выход отмечен. Списано {sum} | Checked 
 limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
 already_paid | yellow | Проезд уже оплачен | Already paid
 no_funds | red | Недостаточно средств | Not enough money
-stop_list | red | Карта в стоп-листе. Погасите задолженность | Card on the stop list. Please settle the debt
+deny_list | red | Карта в стоп-листе. Погасите задолженность | Card on the deny list. Please settle the debt
 blocked | red | Карта заблокирована | Card blocked
 expired | red | Срок действия карты истёк | Card expired
 benefit_expired | yellow | Срок льготы истёк. Полный тариф | Concession expired. Full fare

@@ -70,22 +70,22 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
     if today > card.expires_on:
         trail.note("T-40", "card expired", {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
-    if policy.document.profiles.bus.stop_lists and policy.bank_stop_list.contains(card.token):
+    if policy.document.profiles.bus.deny_lists and policy.bank_deny_list.contains(card.token):
         trail.note("T-41", "an earlier charge is unpaid")
-        return Message.STOP_LIST
+        return Message.DENY_LIST
     return None
 
 
 def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trail: Trail) -> bool:
     """T-43: with an old list the bus goes on, for a few taps of a card a day."""
     rule = policy.document.bank
-    if context.stop_list_age_s <= rule.stale_after_s:
+    if context.deny_list_age_s <= rule.stale_after_s:
         return True
     taken, taken_minor = context.taken_today, context.taken_today_minor
-    inputs = {"age_s": context.stop_list_age_s, "taps": taken, "of": rule.stale_taps}
+    inputs = {"age_s": context.deny_list_age_s, "taps": taken, "of": rule.stale_taps}
     too_much = rule.stale_minor is not None and taken_minor + sum_minor > rule.stale_minor
     if taken >= rule.stale_taps or too_much:
-        trail.note("T-43", "stop list too old for more taps of this card today", inputs)
+        trail.note("T-43", "deny list too old for more taps of this card today", inputs)
         return False
-    trail.flag("T-43", STALE_LIST, "stop list is old: tap taken within the cap", inputs)
+    trail.flag("T-43", STALE_LIST, "deny list is old: tap taken within the cap", inputs)
     return True

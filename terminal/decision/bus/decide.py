@@ -45,7 +45,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
     profile = tap.policy.document.profiles.bus
     if owes_too_much(tap, trail):
-        return trail.refuse(Message.STOP_LIST if profile.stop_lists else Message.NO_FUNDS)
+        return trail.refuse(Message.DENY_LIST if profile.deny_lists else Message.NO_FUNDS)
     if already_paid(tap, trail):
         return trail.repeat(Message.ALREADY_PAID)
     if is_check_out(tap):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.output import print_json
-from terminal.commit.machine import IllegalStep
 from terminal.errors import TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.faults.disk import available
@@ -23,6 +22,7 @@ from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Step
 from terminal.lab.stress.play import play
 from terminal.lab.stress.run import TOWN_TAPS, Town, storm_folder
 from terminal.lab.stress.world import Storm, open_storm_town
+from terminal.media.resident.machine import IllegalStep
 
 TOLD_EVERY_S: Final = 0.25
 SEED_STEP: Final = 1_000_003

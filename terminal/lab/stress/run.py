@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.commit.machine import IllegalStep
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
@@ -26,6 +25,7 @@ from terminal.lab.stress.faults.disk import available
 from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, Step
 from terminal.lab.stress.play import play
 from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
+from terminal.media.resident.machine import IllegalStep
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
 TOWN_TAPS: Final = 4_000

@@ -135,7 +135,7 @@ Cap = AmountCap | TripCap
 
 
 class BankTaps(Section, frozen=True, kw_only=True):
-    """T-43: bank cards while the stop list is older than `stale_after_s`: so many taps per card and day, or so
+    """T-43: bank cards while the deny list is older than `stale_after_s`: so many taps per card and day, or so
     much money.
     """
 

@@ -50,14 +50,14 @@ class UnknownFare(StrEnum):
 class Profile(Section, frozen=True, kw_only=True):
     """What a terminal of this kind takes, first to last (K-02).
 
-    `unknown_fare`: a tap that names no destination, or falls under no fare. `stop_lists`: whether the region
+    `unknown_fare`: a tap that names no destination, or falls under no fare. `deny_lists`: whether the region
     lists cards at all; where it does not, an empty card simply fails (O-09).
     """
 
     media: tuple[Medium, ...]
     rights: tuple[Right, ...]
     unknown_fare: UnknownFare = UnknownFare.REFUSE
-    stop_lists: bool = True
+    deny_lists: bool = True
 
 
 NO_BUS: Final = Profile(media=(Medium.TRANSPORT_CARD,), rights=(Right.PURSE,))

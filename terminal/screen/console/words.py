@@ -38,7 +38,7 @@ SHORT: Final[Mapping[Message, str]] = MappingProxyType(
         Message.LIMIT_REACHED: N_("Full fare: no concession trips left"),
         Message.BENEFIT_EXPIRED: N_("Full fare: concession expired"),
         Message.BENEFIT_OUT_OF_SEASON: N_("Full fare: concession not in season"),
-        Message.STOP_LIST: N_("Card on the stop list"),
+        Message.DENY_LIST: N_("Card on the deny list"),
     }
 )
 """What the crew reads where the passenger's line says more than they need, or has values."""

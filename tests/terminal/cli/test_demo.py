@@ -32,7 +32,7 @@ def test_every_kind_of_resident_appears(result: DemoResult) -> None:
     messages = {played.tap.report.outcome.message.value for played in result.played}
     assert messages >= {
         "ok_paid", "ok_pass", "ok_benefit", "ok_benefit_unlimited", "ok_transfer", "already_paid", "no_funds",
-        "stop_list", "blocked", "expired", "read_again", "unknown_card", "meal_ok", "meal_already", "meal_not_ordered",
+        "deny_list", "blocked", "expired", "read_again", "unknown_card", "meal_ok", "meal_already", "meal_not_ordered",
     }  # fmt: skip
 
 

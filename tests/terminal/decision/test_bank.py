@@ -30,7 +30,7 @@ def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object
 def stopped(folder: Path) -> Policy:
     build_deny_list(folder / "bank", b"list key", [CARD.token])
     policy = small()
-    return Policy.of(policy.document, bank_stop_list=DenyListFile(folder / "bank", b"list key"))
+    return Policy.of(policy.document, bank_deny_list=DenyListFile(folder / "bank", b"list key"))
 
 
 def test_t_40_the_tap_is_registered_and_charged_later() -> None:
@@ -58,11 +58,11 @@ def test_t_40_readable_in_date_and_authentic(card: BankSnapshot, message: Messag
 def test_t_41_an_unpaid_charge_stops_the_card(tmp_path: Path) -> None:
     policy = stopped(tmp_path)
     decision = tap(policy=policy)
-    assert (decision.outcome.message, rules(decision)) == (Message.STOP_LIST, ["T-41"])
+    assert (decision.outcome.message, rules(decision)) == (Message.DENY_LIST, ["T-41"])
     assert tap(replace(CARD, token=b"another"), policy).outcome.message is Message.OK_PAID
 
 
-def test_t_42_the_stop_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
+def test_t_42_the_deny_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
     stopped(tmp_path)
     assert CARD.token not in (tmp_path / "bank").read_bytes()
 
@@ -79,20 +79,20 @@ def test_t_42_the_stop_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
 def test_t_43_an_old_list_leaves_three_taps_a_day(
     age_s: int, taken: int, message: Message, flags: tuple[str, ...]
 ) -> None:
-    decision = tap(stop_list_age_s=age_s, taken_today=taken)
+    decision = tap(deny_list_age_s=age_s, taken_today=taken)
     assert (decision.outcome.message, decision.flags) == (message, flags)
 
 
 @pytest.mark.parametrize(("taken_minor", "message"), [(6400, Message.OK_PAID), (6401, Message.ONLINE_ONLY)])
 def test_t_43_the_cap_may_be_a_sum(taken_minor: int, message: Message) -> None:
     policy = small("[bank]\nstale_after_s = 3600\nstale_taps = 100\nstale_minor = 10000\n")
-    decision = tap(policy=policy, stop_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
+    decision = tap(policy=policy, deny_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
     assert decision.outcome.message is message
 
 
-def test_o_09_a_region_without_stop_lists_asks_none(tmp_path: Path) -> None:
-    document = small(bus="stop_lists = false").document
-    policy = Policy.of(document, bank_stop_list=stopped(tmp_path).bank_stop_list)
+def test_o_09_a_region_without_deny_lists_asks_none(tmp_path: Path) -> None:
+    document = small(bus="deny_lists = false").document
+    policy = Policy.of(document, bank_deny_list=stopped(tmp_path).bank_deny_list)
     assert tap(policy=policy).outcome.message is Message.OK_PAID
 
 

@@ -40,7 +40,7 @@ def test_k_01_the_inactive_medium_is_refused_even_with_a_pass() -> None:
 
 def test_o_02_a_local_block_wins_over_the_grant_on_the_card() -> None:
     decision = Rider(contracts=(MONTH_PASS,), policy=DENIED).tap(NOW)
-    assert (decision.outcome.message, decision.write_plan) == (Message.STOP_LIST, None)
+    assert (decision.outcome.message, decision.write_plan) == (Message.DENY_LIST, None)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_first_check_that_fails_decides() -> None:
     assert seen == [
         Message.BLOCKED,
         Message.MEDIUM_INACTIVE,
-        Message.STOP_LIST,
+        Message.DENY_LIST,
         Message.EXPIRED,
         Message.UNKNOWN_CARD,
         Message.NO_FUNDS,

@@ -246,7 +246,7 @@ def child(balance_minor: int = 0, bus: str = "") -> Rider:
     return Rider(concessions=(FREE,), balance_minor=balance_minor, policy=policy)
 
 
-def test_t_18_three_unpaid_rides_and_then_the_stop_list_until_cleared_in_person() -> None:
+def test_t_18_three_unpaid_rides_and_then_the_deny_list_until_cleared_in_person() -> None:
     rider = child()
     for ride in range(3):
         decision = rider.tap(WINTER + ride * SOON, route=ride + 1)
@@ -254,11 +254,11 @@ def test_t_18_three_unpaid_rides_and_then_the_stop_list_until_cleared_in_person(
         assert decision.outcome.values == {"n": 2 - ride}
         assert (rider.newest.paid_by, decision.flags) == (PaidBy.GRACE, ("grace",))
     refused = rider.tap(WINTER + timedelta(days=100))
-    assert (refused.outcome.message, refused.write_plan) == (Message.STOP_LIST, None)
+    assert (refused.outcome.message, refused.write_plan) == (Message.DENY_LIST, None)
     rider.event = rider.newest
     rider.rode(WINTER, PaidBy.NOTHING, counter_layout=1, counters=rider.newest.counters)
     rider.balance_minor = 50_000
-    assert told(rider.tap(WINTER + SOON))[0] == "stop_list", "money alone does not clear it"
+    assert told(rider.tap(WINTER + SOON))[0] == "deny_list", "money alone does not clear it"
     rider.rode(WINTER, PaidBy.NOTHING, counter_layout=1, counters=0, balance_after_minor=50_000)
     assert told(rider.tap(WINTER + SOON)) == ("ok_benefit_unlimited", 2000)
 
@@ -288,8 +288,8 @@ def test_t_18_is_for_its_concession_only_and_money_comes_first() -> None:
     assert told(expired.tap(WINTER))[0] == "no_funds"
 
 
-def test_o_09_a_region_without_stop_lists_simply_refuses() -> None:
-    rider = child(bus="stop_lists = false")
+def test_o_09_a_region_without_deny_lists_simply_refuses() -> None:
+    rider = child(bus="deny_lists = false")
     for ride in range(3):
         rider.tap(WINTER + ride * SOON, route=ride + 1)
     assert told(rider.tap(WINTER + 4 * SOON))[0] == "no_funds"

@@ -132,11 +132,11 @@ class Everybody:
         return True
 
 
-@pytest.mark.parametrize(("bus", "message"), [("", "stop_list"), ("stop_lists = false", "ok_paid")])
+@pytest.mark.parametrize(("bus", "message"), [("", "deny_list"), ("deny_lists = false", "ok_paid")])
 def test_o_09_the_profile_chooses_whether_cards_are_listed(bus: str, message: str) -> None:
     policy = replace(small(bus=bus), deny_list=Everybody())
     assert told(Rider(policy=policy).tap(NOW))[0] == message
-    empty = Rider(policy=replace(small(bus="stop_lists = false"), deny_list=Everybody()), balance_minor=0)
+    empty = Rider(policy=replace(small(bus="deny_lists = false"), deny_list=Everybody()), balance_minor=0)
     assert told(empty.tap(NOW))[0] == "no_funds"
 
 

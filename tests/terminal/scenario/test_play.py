@@ -91,7 +91,7 @@ def test_meals_of_the_day_may_stand_on_the_card() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("blocked", "blocked"), ("inactive", "medium_inactive"), ("deny_listed", "stop_list")],
+    [("blocked", "blocked"), ("inactive", "medium_inactive"), ("deny_listed", "deny_list")],
 )
 def test_a_card_may_be_out_of_use(flag: str, message: str) -> None:
     (tap,) = played(PAID, card=f"card = {{ {flag} = true }}")
@@ -138,7 +138,7 @@ def test_the_desk_blocks_and_unblocks() -> None:
     told = result(
         "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
         "desk = { at = 2026-09-15T07:00:00, blocked = true }",
-        "after_s = 60, expect = { message = 'stop_list' }, "
+        "after_s = 60, expect = { message = 'deny_list' }, "
         "desk = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = true }",
         "after_s = 60, expect = { message = 'ok_paid', charge_minor = 2400 }, "
         "desk = { at = 2026-09-15T08:01:30, deny_listed = false }",
@@ -159,7 +159,7 @@ def test_a_named_card_may_serve_several_scenarios() -> None:
     ("card", "message", "charge_minor"),
     [
         ("bank_card = {}", "ok_paid", 3000),
-        ("bank_card = { stop_listed = true }", "stop_list", 0),
+        ("bank_card = { deny_listed = true }", "deny_list", 0),
         ("bank_card = { expires_on = 2026-09-14 }", "expired", 0),
         ("bank_card = { readable = false }", "read_again", 0),
         ("bank_card = { authenticated = false }", "unknown_card", 0),
@@ -173,8 +173,8 @@ def test_a_rider_may_have_a_bank_card_or_cash(card: str, message: str, charge_mi
 
 
 def test_t_43_the_player_counts_what_was_taken_from_a_bank_card_today() -> None:
-    taps = [f"at = 2026-09-15T0{hour}:00:00, stop_list_age_s = 90000, {ANY}" for hour in (5, 6, 7, 8)]
-    next_day = f"at = 2026-09-16T05:00:00, stop_list_age_s = 90000, {ANY}"
+    taps = [f"at = 2026-09-15T0{hour}:00:00, deny_list_age_s = 90000, {ANY}" for hour in (5, 6, 7, 8)]
+    next_day = f"at = 2026-09-16T05:00:00, deny_list_age_s = 90000, {ANY}"
     found = played(*taps, next_day, card="bank_card = {}", policy=VOLGOGRAD)
     assert [tap.decision.outcome.message.value for tap in found] == ["ok_paid"] * 3 + [
         "online_only",

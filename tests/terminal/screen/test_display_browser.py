@@ -153,7 +153,7 @@ def test_axe_finds_nothing_in_any_state(
     display.card()
     looks(page, "card")
     assert_accessible(page)
-    for message in (Message.OK_BENEFIT, Message.LIMIT_REACHED, Message.STOP_LIST):
+    for message in (Message.OK_BENEFIT, Message.LIMIT_REACHED, Message.DENY_LIST):
         display.outcome(outcome(message))
         looks(page, colour(message))
         assert_accessible(page)

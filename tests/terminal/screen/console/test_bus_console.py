@@ -267,7 +267,7 @@ def test_a_blocked_service_card_opens_nothing(cab: Cab, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(type(cab.terminal.policy), "deny_list", Everybody(), raising=False)
     cab.open_shift()
-    assert cab.tap(SERVICE_CARD).outcome.message is Message.STOP_LIST
+    assert cab.tap(SERVICE_CARD).outcome.message is Message.DENY_LIST
     assert cab.console.presented is None
 
 

@@ -16,9 +16,9 @@ from cardproto.desfire.transaction_mac import DataCommand, TransactionMac
 from cardproto.errors import CardError
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
-from terminal.commit.machine import Course, Step
 from terminal.decision.outcome import WritePlan
 from terminal.journal.journal import Pending
+from terminal.media.resident.machine import Course, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def write_plan_to_card(
 ) -> CommitResult:
     """Execute `plan`; the journal's flush of `intent` runs meanwhile and must have ended before the commit.
 
-    `course` is taken along (`terminal.commit.machine`). `proving` asks the card for its proof, which an EV1 card
-    cannot give. Raises `JournalError` when the intent could not be stored: the commit is then not sent.
+    `course` is taken along (`terminal.media.resident.machine`). `proving` asks the card for its proof, which an EV1
+    card cannot give. Raises `JournalError` when the intent could not be stored: the commit is then not sent.
     """
     try:
         if plan.debit_minor:

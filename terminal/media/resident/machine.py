@@ -19,7 +19,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from terminal.commit.settle import Settlement
+from terminal.media.resident.settle import Settlement
 
 
 class State(Enum):

@@ -1,1 +1,0 @@
-"""Put a write plan on the card and prove it; settle taps whose end is unknown."""

@@ -1,1 +1,0 @@
-"""Read one resident card into an immutable snapshot: select, authenticate, read."""
