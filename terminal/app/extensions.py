@@ -68,18 +68,52 @@ class ExtensionSetup:
             raise ConfigError(f"[extensions.{self.name}]: {error}", "Correct it in terminal.toml.") from error
 
 
-def open_reader(setup: ExtensionSetup) -> tuple[ReaderPort, LoadedExtension]:
-    """The reader of an extension, guarded; raises `ConfigError`."""
-    reader, loaded = _opened(ExtensionRole.READER, setup, ReaderPort)
-    return GuardedReader(cast(ReaderPort, reader)), loaded
+class ExtensionLoader:
+    """Opens what `terminal.toml` names, with the options it gives, and keeps which code that is."""
+
+    def __init__(self, options: Extensions) -> None:
+        self._options = options
+        self._loaded: list[LoadedExtension] = []
+
+    @property
+    def loaded(self) -> tuple[LoadedExtension, ...]:
+        """Every extension opened so far, in order."""
+        return tuple(self._loaded)
+
+    def reader(self, name: str, address: str) -> ReaderPort:
+        """The reader of that name, guarded; raises `ConfigError`."""
+        return GuardedReader(cast(ReaderPort, self._open(ExtensionRole.READER, name, ReaderPort, address)))
+
+    def signal(self, name: str) -> Signal:
+        """The signal of that name; raises `ConfigError`."""
+        return cast(Signal, self._open(ExtensionRole.SIGNAL, name, Signal))
+
+    def _open(self, role: ExtensionRole, name: str, port: object, address: str = "") -> object:
+        setup = ExtensionSetup(name, address, MappingProxyType(self._options.get(name, {})))
+        made, loaded = _opened(role, setup, port)
+        self._loaded.append(loaded)
+        return made
+
+    def record(self, journal: Journal, clock: Clock) -> None:
+        """One row for each, so that the journal says whose code serves."""
+        for one in self._loaded:
+            journal.append(
+                ExtensionLoaded(
+                    at_ms=unix_ms(clock.now()),
+                    role=one.role,
+                    extension=one.name,
+                    distribution=one.distribution,
+                    version=one.version,
+                    sha256=bytes.fromhex(one.sha256),
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class SignalBoard:
-    """The signals of a running terminal, and which code they are."""
+    """The signals of a running terminal."""
 
     workers: tuple[SignalWorker, ...]
-    extensions: tuple[LoadedExtension, ...]
 
     def before(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
         """For `Terminal.signal`: every signal, none of which is waited for, then `also`."""
@@ -98,34 +132,15 @@ class SignalBoard:
 
 
 @contextmanager
-def signal_board(names: Sequence[str], options: Extensions, clock: Clock) -> Iterator[SignalBoard]:
+def signal_board(names: Sequence[str], loader: ExtensionLoader, clock: Clock) -> Iterator[SignalBoard]:
     """The named signals, closed at the end; raises `ConfigError`."""
     workers: list[SignalWorker] = []
-    extensions: list[LoadedExtension] = []
     with ExitStack() as stack:
         for name in names:
-            setup = ExtensionSetup(name, "", MappingProxyType(options.get(name, {})))
-            signal, loaded = _opened(ExtensionRole.SIGNAL, setup, Signal)
-            worker = SignalWorker(name, cast(Signal, signal), clock)
+            worker = SignalWorker(name, loader.signal(name), clock)
             stack.callback(worker.close)
             workers.append(worker)
-            extensions.append(loaded)
-        yield SignalBoard(tuple(workers), tuple(extensions))
-
-
-def record_extensions(journal: Journal, clock: Clock, extensions: Sequence[LoadedExtension]) -> None:
-    """One row for each, so that the journal says whose code served."""
-    for one in extensions:
-        journal.append(
-            ExtensionLoaded(
-                at_ms=unix_ms(clock.now()),
-                role=one.role,
-                extension=one.name,
-                distribution=one.distribution,
-                version=one.version,
-                sha256=bytes.fromhex(one.sha256),
-            )
-        )
+        yield SignalBoard(tuple(workers))
 
 
 def _opened(role: ExtensionRole, setup: ExtensionSetup, port: object) -> tuple[object, LoadedExtension]:

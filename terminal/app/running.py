@@ -14,7 +14,7 @@ from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
-from terminal.app.extensions import SignalBoard, record_extensions, signal_board
+from terminal.app.extensions import ExtensionLoader, signal_board
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, credential_check, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -25,6 +25,7 @@ from terminal.journal.room import FillWatch
 from terminal.media.resident.credential import VerifyCredential
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
+from terminal.operations.status import LoadedExtension
 from terminal.operations.vitals import Identity, Vitals
 from terminal.shift import open_shift, require_shift_of
 from terminal.sync.background import BackgroundSync
@@ -77,16 +78,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
     station, turn = _runnable(config), Lock()
-    cards = serve.reader_for(config.reader, station, clock, config.extensions)
+    extensions = ExtensionLoader(config.extensions)
+    cards = serve.reader_for(config.reader, station, clock, extensions)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        signals = stack.enter_context(signal_board(config.signals.names, config.extensions, clock))
+        signals = stack.enter_context(signal_board(config.signals.names, extensions, clock))
         heard = passenger.told(signals.before(audience.outcome))
         terminal = stack.enter_context(open_terminal(station, clock, heard))
-        vitals = _vitals(config, terminal, cards, signals)
+        extensions.record(terminal.journal, clock)
+        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
         signals.start(vitals.signal_is)
         around = Running(
             terminal=terminal,
@@ -149,7 +152,6 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
 def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
     """What is done and said before the first card."""
     terminal, events = around.terminal, around.vitals.events
-    record_extensions(terminal.journal, terminal.clock, around.vitals.identity.extensions)
     verify = VerifyCredential(config.lists.verify_credential)
     terminal.credentials = credential_check(verify, config.lists.issuers, terminal.policy)
     _begin_shift(terminal, events, config.shift)
@@ -191,7 +193,7 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
 
 
 def _vitals(
-    config: StationConfig, terminal: Terminal, cards: serve.CardSource, signals: SignalBoard
+    config: StationConfig, terminal: Terminal, reader: str, extensions: tuple[LoadedExtension, ...]
 ) -> Vitals:
     real = not config.reader.simulated
     identity = Identity(
@@ -199,14 +201,14 @@ def _vitals(
         profile=terminal.profile,
         software=SOFTWARE,
         folder=config.terminal.state,
-        reader=cards.port.name,
+        reader=reader,
         tariff=terminal.policy.tariff,
         tariff_until=terminal.policy.document.header.valid_to,
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else (),
-        extensions=(*((cards.extension,) if cards.extension else ()), *signals.extensions),
+        extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log)
     return Vitals(identity, terminal.journal, terminal.clock, log, connect())

@@ -23,9 +23,9 @@ from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
-    from terminal.app.config.settings import Extensions, ReaderTable, StationConfig
+    from terminal.app.config.settings import ReaderTable, StationConfig
+    from terminal.app.extensions import ExtensionLoader
     from terminal.app.station import Station
-    from terminal.operations.status import LoadedExtension
     from terminal.operations.vitals import Vitals
 
 T = TypeVar("T")
@@ -37,26 +37,18 @@ class CardSource:
 
     port: ReaderPort
     taps: int | None
-    extension: LoadedExtension | None = None
-    """Which code that is, where it is another author's."""
 
 
-def reader_for(table: ReaderTable, station: Station, clock: Clock, options: Extensions) -> CardSource:
+def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: ExtensionLoader) -> CardSource:
     """The reader that `table` names, PC/SC where it names none; raises `ReaderError`, `ProfileError` or `ConfigError`
     with what to do.
 
-    `options` are those of extensions. See `CardsInTurn` for the pace; with it and without `taps` the cards come for
-    ever.
+    See `CardsInTurn` for the pace; with it and without `taps` the cards come for ever.
     """
     name, taps = table.name or PCSC, table.taps
     require_known_reader(name)
     if table.extension:
-        from terminal.app.extensions import ExtensionSetup, open_reader
-
-        address = name.partition(":")[2]
-        setup = ExtensionSetup(table.extension, address, options.get(table.extension, {}))
-        port, extension = open_reader(setup)
-        return CardSource(port, taps, extension)
+        return CardSource(extensions.reader(table.extension, name.partition(":")[2]), taps)
     if not name.startswith(SIM):
         from terminal.reader.pcsc import PcscReader
 
@@ -124,10 +116,12 @@ def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection],
 
     The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
     """
+    from terminal.app.extensions import ExtensionLoader
     from terminal.app.station import station_of
 
     clock = SystemClock()
-    port = reader_for(structs.replace(at.reader, taps=1), station_of(at), clock, at.extensions).port
+    once = structs.replace(at.reader, taps=1)
+    port = reader_for(once, station_of(at), clock, ExtensionLoader(at.extensions)).port
     until = clock.monotonic() + wait_s
     try:
         while True:

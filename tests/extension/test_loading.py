@@ -13,7 +13,7 @@ import pytest
 
 from terminal.app.config.settings import ReaderTable
 from terminal.app.entry_points import GROUPS, KEYS, require_installed
-from terminal.app.extensions import ExtensionSetup, open_reader, record_extensions, signal_board
+from terminal.app.extensions import ExtensionLoader, signal_board
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
@@ -78,7 +78,10 @@ def recorded(file: Path) -> str:
 
 
 def opened() -> LoadedExtension:
-    return open_reader(ExtensionSetup("acme", "", {}))[1]
+    loader = ExtensionLoader({})
+    loader.reader("acme", "")
+    (loaded,) = loader.loaded
+    return loaded
 
 
 def refused(says: str, advice: str = "") -> None:
@@ -114,14 +117,15 @@ def test_the_hash_follows_the_files_and_nothing_else(install: Install) -> None:
 
 def test_each_is_a_row_of_the_journal(install: Install, tmp_path: Path) -> None:
     install("acme_reader", READER)
-    loaded = opened()
+    loader = ExtensionLoader({})
+    loader.reader("acme", "")
     journal = Journal.open(tmp_path / "journal.db", 7)
-    record_extensions(journal, SystemClock(), [loaded])
+    loader.record(journal, SystemClock())
     (row,) = [row.record for row in journal.rows(0, 10)]
     journal.close()
     assert isinstance(row, ExtensionLoaded)
     assert (row.role, row.extension, row.distribution) == (ExtensionRole.READER, "acme", "acme-reader")
-    assert row.sha256.hex() == loaded.sha256
+    assert row.sha256.hex() == loader.loaded[0].sha256
 
 
 def test_one_that_is_not_installed(install: Install) -> None:
@@ -190,7 +194,7 @@ def open_reader(setup): return Lamp()
     install("lamp", code, role=ExtensionRole.SIGNAL, name="lamp")
     with (
         pytest.raises(ConfigError, match="no installed package"),
-        signal_board(("lamp", "horn"), {}, SystemClock()),
+        signal_board(("lamp", "horn"), ExtensionLoader({}), SystemClock()),
     ):
         pass
     assert closed.exists()
@@ -208,7 +212,8 @@ def setup_into(reader, setup):
     )
     station = Station(number=1, profile="bus", state=tmp_path, region="demo")
     table = ReaderTable(name="acme:usb:1", taps=3)
-    source = reader_for(table, station, SystemClock(), {"acme": {"speed": 9600, "lines": (1, 2)}})
+    loader = ExtensionLoader({"acme": {"speed": 9600, "lines": (1, 2)}})
+    source = reader_for(table, station, SystemClock(), loader)
     assert source.port.name == "acme usb:1 {'speed': 9600, 'lines': (1, 2)}"
     assert source.taps == 3
-    assert source.extension is not None
+    assert [one.name for one in loader.loaded] == ["acme"]

@@ -38,7 +38,7 @@ class HangsAfterAWhile:
     def release(self): pass
     def close(self): pass
 
-serve.reader_for = lambda table, station, clock, options: serve.CardSource(
+serve.reader_for = lambda table, station, clock, extensions: serve.CardSource(
     HangsAfterAWhile(SimReader("a reader", clock)), table.taps
 )
 sys.argv[0] = "terminal"
