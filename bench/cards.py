@@ -17,8 +17,8 @@ from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.tap import Terminal
+from terminal.trip.shifts import open_shift
 
 TODAY = date(2026, 9, 15)
 MORNING = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)

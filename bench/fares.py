@@ -14,9 +14,9 @@ from cardproto.resident.records.event import Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import TapContext
 from terminal.policy.load import REGIONS, load_region, parse_region
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Place, Spot, Trip
 
 NOW = datetime(2026, 9, 15, 5, 30, tzinfo=UTC)
 LAST = date(2029, 12, 31)
@@ -174,9 +174,10 @@ def card(codes: tuple[int, ...], products: tuple[int, ...], journey_age_s: int |
 
 def decision_us(policy: Policy, snapshot: CardSnapshot, zones: int) -> float:
     """Median CPU of one decision in which the fare is looked up in the middle of the zone table."""
-    context = TapContext("bus", 7, 1, shift_open=True, route=5, zone=1, to_zone=min(zones, 30))
-    assert decide(snapshot, policy, context, NOW).outcome.accepted
-    return median_us(lambda: decide(snapshot, policy, context, NOW))
+    place = Place(zone=1, destination=Spot(zone=min(zones, 30)))
+    trip = Trip("bus", 7, 1, shift=1, route=5, place=place)
+    assert decide(snapshot, policy, trip, NOW).outcome.accepted
+    return median_us(lambda: decide(snapshot, policy, trip, NOW))
 
 
 def decisions() -> Iterator[Result]:

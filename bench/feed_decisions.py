@@ -16,10 +16,11 @@ from bench.gtfs_feed import write_city
 from bench.result import Result, at_most, median_us
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.outcome import Decision
 from terminal.policy.gtfs.importer import import_feed
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Place, Trip
 
 LEG_RULES = 10_000
 NOW = datetime(2026, 9, 15, 5, 30, tzinfo=UTC)
@@ -84,8 +85,9 @@ def decisions() -> Iterator[Result]:
 
 
 def _ride(policy: Policy, rider: str, first: CardSnapshot) -> Iterator[Result]:
-    on = TapContext("bus", 7, 1, shift_open=True, route=1, stop=1)
-    off, change = replace(on, stop=2), replace(on, route=2, stop=2)
+    on = Trip("bus", 7, 1, shift=1, route=1, place=Place(stop=1))
+    there = Place(stop=2)
+    off, change = replace(on, place=there), replace(on, route=2, place=there)
     taps = {"boarding": (first, on, NOW)}
     aboard, later = _after(first, _taken(policy, *taps["boarding"])), NOW + timedelta(minutes=10)
     taps["leaving"] = (aboard, off, later)
@@ -106,8 +108,8 @@ def _policy(folder: Path) -> Policy:
     return Policy.of(parse_region(text, str(folder / "region.toml")))
 
 
-def _taken(policy: Policy, snapshot: CardSnapshot, context: TapContext, now: datetime) -> Decision:
-    decision = decide(snapshot, policy, context, now)
+def _taken(policy: Policy, snapshot: CardSnapshot, trip: Trip, now: datetime) -> Decision:
+    decision = decide(snapshot, policy, trip, now)
     assert decision.outcome.accepted, decision
     return decision
 

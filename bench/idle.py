@@ -35,8 +35,8 @@ from terminal.operations.notify import ServiceManager
 from terminal.operations.text_format import render
 from terminal.operations.vitals import Identity, Vitals
 from terminal.policy.load import load_region
-from terminal.shift import open_shift
 from terminal.tap_report import TapReport
+from terminal.trip.shifts import open_shift
 
 TAPS = 20_000
 CARDS = 60

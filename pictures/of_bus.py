@@ -28,7 +28,7 @@ from terminal.screen.console.staff import Member, card_reference
 from terminal.screen.console.web import console_app
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
-from terminal.shift import close_shift, open_shift
+from terminal.trip.shifts import close_shift, open_shift
 
 CAB: Final = Stop(70001, "bus", "bus 15", route=15)
 DRIVER, PIN = "77", "2580"

@@ -5,7 +5,7 @@
     3 session    authenticate, read rights and newest event -> snapshot  terminal.media
                  and, if the policy says so, the issuer's signed grant   terminal.media.resident.credential
     9 recovery   settle an earlier tap of this card whose end is unknown terminal.media.resident.settle
-    4 decide     decide(snapshot, policy, context, now) -> Decision      terminal.decision
+    4 decide     decide(snapshot, policy, trip, now) -> Decision         terminal.decision
     5 intent     the journal durably holds what we are about to do       terminal.journal
     6 commit     one atomic, proven card transaction                     terminal.media.resident.write
     7 signal     the passenger sees and hears the result
@@ -32,9 +32,8 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock, unix_ms
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, TapContext, WritePlan
-from terminal.decision.pupil import NO_CANTEEN, CanteenContext
-from terminal.decision.trail import compact, stated
+from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.trail import compact
 from terminal.errors import JournalError
 from terminal.journal import records
 from terminal.journal.canteen_records import MealLine
@@ -60,8 +59,11 @@ from terminal.media.resident.write import (
     write_plan_to_card,
 )
 from terminal.policy.policy import Policy
-from terminal.shift import Inspection, trip_context
 from terminal.tap_report import End, TapReport
+from terminal.trip.build import InspectionRound, VehicleSource, trip_of
+from terminal.trip.facts import Trip
+from terminal.trip.pupil import NO_CANTEEN, CanteenContext
+from terminal.trip.stated import stated
 
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
 """Under which pseudonym a profile knows people (D-01)."""
@@ -85,7 +87,7 @@ class Terminal:
     `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
     knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
     who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
-    ends or it is None again; change it between taps only.
+    ends or it is None again; change it between taps only. `vehicle` says where the vehicle is.
     """
 
     number: int
@@ -99,7 +101,8 @@ class Terminal:
     canteen: CanteenDesk | None = None
     credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
     service_card: Callable[[CardSnapshot, datetime], Outcome | None] = field(default=lambda _card, _now: None)
-    inspecting: Inspection | None = None
+    inspecting: InspectionRound | None = None
+    vehicle: VehicleSource | None = None
 
 
 def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
@@ -210,15 +213,15 @@ class _Tap:
         refusal = self.t.credentials.refusal(session.card, session.snapshot, self.now)
         if refusal is not None:
             return self._not_granted(refusal)
-        context = self._context()
-        decision = decide(session.snapshot, self.t.policy, context, self.now)
+        trip = self._trip()
+        decision = decide(session.snapshot, self.t.policy, trip, self.now)
         plan = decision.write_plan
         if plan is None:
             return self._write_nothing(decision.outcome, decision)
         course = Course()
         try:
             intent = self.t.journal.begin(
-                self._intent(session, context, decision, plan), sequence=plan.event.sequence
+                self._intent(session, trip, decision, plan), sequence=plan.event.sequence
             )
             result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
         except JournalError:
@@ -315,9 +318,10 @@ class _Tap:
 
     # what the stages share
 
-    def _context(self) -> TapContext:
-        return trip_context(
-            self.t.journal, self.t.profile, self.t.number, self._canteen(), inspecting=self.inspecting
+    def _trip(self) -> Trip:
+        t = self.t
+        return trip_of(
+            t.journal, t.profile, t.number, self._canteen(), inspecting=self.inspecting, vehicle=t.vehicle
         )
 
     def _canteen(self) -> CanteenContext:
@@ -326,7 +330,7 @@ class _Tap:
         return self.t.canteen.context(self.card_ref, self.now)
 
     def _intent(
-        self, session: CardSession, context: TapContext, decision: Decision, plan: WritePlan
+        self, session: CardSession, trip: Trip, decision: Decision, plan: WritePlan
     ) -> records.Intent:
         seen = session.snapshot.event
         assert self.card_ref is not None, "set when the session was opened"
@@ -334,10 +338,10 @@ class _Tap:
             at_ms=unix_ms(self.now),
             card_ref=self.card_ref,
             profile=self.t.profile,
-            shift=context.shift,
-            turn=context.turn,
-            route=context.route,
-            direction=context.direction,
+            shift=trip.shift,
+            turn=trip.turn,
+            route=trip.route,
+            direction=trip.direction,
             message=decision.outcome.message,
             charge_minor=decision.outcome.charge_minor,
             balance_before_minor=session.snapshot.balance_minor,
@@ -351,7 +355,7 @@ class _Tap:
             proof=tuple((c.ins, c.header, c.data) for c in planned_commands(session.card, plan)),
             values=dict(decision.outcome.values),
             meal=self._meal(decision),
-            context=stated(context),
+            trip=stated(trip),
             flags=decision.flags,
             counted=decision.counted,
         )

@@ -27,10 +27,10 @@ from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
 from terminal.operations.vitals import Identity, Vitals
-from terminal.shift import open_shift, require_shift_of
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
+from terminal.trip.shifts import open_shift, require_shift_of
 
 
 @dataclass(frozen=True, slots=True)

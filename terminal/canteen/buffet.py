@@ -10,11 +10,12 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.clock import unix_ms
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
+from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Message, Outcome
-from terminal.decision.pupil import BasketLine, Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import BuffetSale, SaleLine
+from terminal.trip.pupil import Pupil
 
 BUFFET: Final = "buffet"
 

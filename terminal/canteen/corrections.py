@@ -17,11 +17,11 @@ from terminal.decision.canteen.undo import (
     against_not_collected,
     against_single_issue,
 )
-from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, AttendanceCorrected, CardLent, NotCollected
 from terminal.policy.document.meals import PAID
+from terminal.trip.pupil import Pupil
 
 
 def annul(

@@ -19,8 +19,8 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import Outcome, Reason
-from terminal.decision.pupil import CanteenContext, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull
@@ -28,6 +28,7 @@ from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
+from terminal.trip.pupil import CanteenContext, Pupil
 
 SPARED: Final = "from_spare_log"
 """Flag of a meal that was first written into the spare log (O-06)."""

@@ -14,9 +14,9 @@ from datetime import date, datetime
 from terminal.canteen.documents import Grant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
-from terminal.decision.pupil import Account, MealGrant, ParentLimits, Pupil
 from terminal.journal.records import AnyRecord, Intent
 from terminal.policy.policy import Policy
+from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
 
 
 @dataclass(frozen=True, slots=True)

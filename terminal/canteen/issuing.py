@@ -11,11 +11,12 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import require
 from terminal.decision.canteen.serving import Refusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome, Reason
-from terminal.decision.pupil import Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
 from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.trip.pupil import Pupil
 
 
 class How(StrEnum):

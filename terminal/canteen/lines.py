@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import Reason
-from terminal.decision.pupil import Serving
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import MealLine
 

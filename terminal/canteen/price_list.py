@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
-from terminal.decision.pupil import BasketLine
+from terminal.decision.meal import BasketLine
 from terminal.errors import CanteenRefused
 from terminal.policy.base import Problem, unique
 from terminal.policy.policy import Policy

@@ -18,10 +18,10 @@ from datetime import date, datetime
 from terminal.canteen.facts import Known
 from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
 from terminal.decision.canteen.entitlement import entitlement
-from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import PAID
 from terminal.policy.meals.index import SchoolDay
+from terminal.trip.pupil import Pupil
 
 
 @dataclass(slots=True)

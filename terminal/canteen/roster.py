@@ -17,9 +17,9 @@ import msgspec
 
 from terminal.canteen.documents import Order, RosterDocument, RosterHeader, RosterPupil, header_problems
 from terminal.decision.canteen.undo import against_order
-from terminal.decision.pupil import Age
 from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.policy import Policy
+from terminal.trip.pupil import Age
 
 
 @dataclass(frozen=True, slots=True, repr=False)

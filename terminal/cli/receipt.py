@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,13 +57,14 @@ def sell(
     from terminal.app.output import print_json, roubles
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
-    from terminal.decision.outcome import TapContext
     from terminal.policy.load import load_region, require_in_force
     from terminal.policy.policy import Policy
     from terminal.receipt.counter import sell_for_cash
     from terminal.receipt.folder import ReceiptFolder
     from terminal.receipt.hand_over import hand_over
     from terminal.receipt.request import Means
+    from terminal.trip.build import trip_of
+    from terminal.trip.facts import PlaceSource, Spot
 
     now = SystemClock().now()
     at = station_config(config, state=state, number=number, region=region, keys=keys)
@@ -70,21 +72,12 @@ def sell(
     require_in_force(document, now)
     receipts, adapter = _receipts(document), ReceiptFolder(to)
     with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
-        shift = journal.open_shift
-        context = TapContext(
-            profile="bus",
-            terminal=at.terminal.number,
-            sequence=journal.next_sequence,
-            shift_open=shift is not None,
-            shift=shift.shift if shift else 0,
-            route=shift.route if shift else 0,
-            direction=shift.direction if shift else 0,
-            mode=mode.value,
-            zone=zone,
-            to_zone=to_zone,
-            position_manual=bool(zone or to_zone),
-        )
-        sold = sell_for_cash(journal, Policy.of(document), context, persons, now, vehicle or at.vehicle.name)
+        trip = trip_of(journal, "bus", at.terminal.number)
+        if zone or to_zone:
+            place = replace(trip.place, zone=zone, destination=Spot(zone=to_zone), source=PlaceSource.HAND)
+            trip = replace(trip, place=place)
+        trip = replace(trip, mode=mode.value)
+        sold = sell_for_cash(journal, Policy.of(document), trip, persons, now, vehicle or at.vehicle.name)
     hand_over(adapter, sold, receipts, document.header.currency, Means(printer=True))
     if json:
         print_json({"ticket": sold.ticket_id, "persons": persons, "sum_minor": sold.sum_minor})

@@ -15,11 +15,11 @@ from terminal.clock import from_unix_ms
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
     from terminal.canteen.facts import Replay
-    from terminal.decision.outcome import TapContext
     from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
     from terminal.journal.reader import JournalReader
     from terminal.journal.records import AnyRecord, CashSale, Intent
     from terminal.policy.policy import Policy
+    from terminal.trip.facts import Trip
 
 
 def recompute(
@@ -142,14 +142,13 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     return Replay(kept.terminal, policy, roster)
 
 
-def _context(terminal: int, sequence: int, profile: str, record: Intent | CashSale) -> TapContext:
-    from terminal.decision.outcome import TapContext
+def _trip(terminal: int, sequence: int, profile: str, record: Intent | CashSale) -> Trip:
+    from terminal.trip.facts import Trip
 
-    return TapContext(
+    return Trip(
         profile=profile,
         terminal=terminal,
         sequence=sequence,
-        shift_open=True,
         shift=record.shift,
         turn=record.turn,
         route=record.route,
@@ -163,8 +162,8 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
 
     return RecordedCash(
         at=_moment(sale),
-        context=_context(terminal, sequence, "bus", sale),
-        known=sale.context,
+        trip=_trip(terminal, sequence, "bus", sale),
+        known=sale.trip,
         persons=sale.persons,
         sum_minor=sale.sum_minor,
         reasons=sale.reasons,
@@ -178,8 +177,8 @@ def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:
 
     return RecordedTap(
         at=_moment(intent),
-        context=_context(terminal, sequence, intent.profile, intent),
-        known=intent.context,
+        trip=_trip(terminal, sequence, intent.profile, intent),
+        known=intent.trip,
         proof=intent.proof,
         event=intent.event,
         charge_minor=intent.charge_minor,

@@ -28,7 +28,7 @@ def open_shift(
     """Open a shift: from now on taps are accepted."""
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
-    from terminal.shift import open_shift as begin
+    from terminal.trip.shifts import open_shift as begin
 
     at = station_config(config, profile=profile and profile.value, state=state, number=number, keys=keys)
     with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:
@@ -47,7 +47,7 @@ def close_shift(
     from terminal.app.output import print_json, print_totals
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
-    from terminal.shift import close_shift as end
+    from terminal.trip.shifts import close_shift as end
 
     at = station_config(config, state=state, number=number, keys=keys)
     with open_journal(at.terminal.state, at.terminal.number, at.keys.file) as journal:

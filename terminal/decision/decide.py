@@ -1,4 +1,4 @@
-"""What a tap means. Pure: the same snapshot, policy, context and time give the same decision, byte for byte.
+"""What a tap means. Pure: the same snapshot, policy, trip and time give the same decision, byte for byte.
 
 First what holds for the terminal and for every card, in this order; then the profile's own rules (`bus`,
 `canteen`), or those for bank cards.
@@ -19,9 +19,10 @@ from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
-from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.outcome import Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Inspection, Trip
 
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, "canteen": decide_meal}
@@ -33,23 +34,21 @@ EXPIRED_DATA: Final = "expired_data"
 HOUR_S: Final = 3600
 
 
-def decide(
-    snapshot: CardSnapshot | BankSnapshot, policy: Policy, context: TapContext, now: datetime
-) -> Decision:
+def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
     """Return what the rider is told, what is written to the card, and why.
 
     `now` is aware. Never raises for anything a card holds: every refusal is an outcome.
     """
     trail = Trail()
-    refusal = _refused_terminal(context, trail)
+    refusal = _refused_terminal(trip, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    _flags(policy, context, trail)
-    if context.inspection:
-        return inspect(snapshot, policy, context, now, trail)
+    _flags(policy, trip, trail)
+    if trip.inspection is not None:
+        return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
-        return decide_bank(snapshot, policy, context, now, trail)
-    tap = rebase(snapshot, policy, context, now)
+        return decide_bank(snapshot, policy, trip, now, trail)
+    tap = rebase(snapshot, policy, trip, now)
     if tap.age_s is None:
         trail.note(
             "O-05", "newest event lies ahead of the clock", {"event_at": snapshot.event.at.isoformat()}
@@ -57,34 +56,34 @@ def decide(
     refusal = _refused_card(tap, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    profile = PROFILES.get(context.profile)
+    profile = PROFILES.get(trip.profile)
     if profile is None:
-        trail.note("K-02", "no rules for this profile", {"profile": context.profile})
+        trail.note("K-02", "no rules for this profile", {"profile": trip.profile})
         return trail.refuse(Message.OUT_OF_ORDER)
     return profile(tap, trail)
 
 
-def _refused_terminal(context: TapContext, trail: Trail) -> Message | None:
+def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     """The message of a terminal that takes no taps now, or None. Entitled meals do not wait for a clock (M-37)."""
-    if not context.reader_ok:
+    if not trip.reader_ok:
         trail.note("T-64", "the self-test failed")
         return Message.OUT_OF_ORDER
-    if not context.shift_open and not context.inspection:
+    if not trip.shift_open and trip.inspection is None:
         trail.note("T-60", "no sale before a shift is open")
         return Message.SHIFT_CLOSED
-    if context.clock_suspect and not context.clock_confirmed and context.profile == "bus":
+    if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
         trail.note("O-05", "the clock jumped: a service card has to confirm it")
         return Message.OUT_OF_ORDER
     return None
 
 
-def _flags(policy: Policy, context: TapContext, trail: Trail) -> None:
+def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
     """What marks every record of this terminal now."""
-    if context.clock_suspect:
+    if trip.clock.suspect:
         trail.flag("O-05", CLOCK_SUSPECT, "the clock jumped")
-    if context.position_manual:
+    if trip.place.by_hand:
         trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
-    age_s = context.data_age_s
+    age_s = trip.freshness.data_age_s
     if age_s:
         ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
@@ -122,24 +121,29 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
 def _lists_cards(tap: Tap) -> bool:
     """O-09: some regions have no deny lists."""
     profiles = tap.policy.document.profiles
-    return (profiles.canteen if tap.context.profile == "canteen" else profiles.bus).deny_lists
+    return (profiles.canteen if tap.trip.profile == "canteen" else profiles.bus).deny_lists
 
 
 MISUSE: Final = "misuse"
 
 
 def inspect(
-    snapshot: CardSnapshot | BankSnapshot, policy: Policy, context: TapContext, now: datetime, trail: Trail
+    snapshot: CardSnapshot | BankSnapshot,
+    policy: Policy,
+    trip: Trip,
+    inspection: Inspection,
+    now: datetime,
+    trail: Trail,
 ) -> Decision:
     """`already_paid` with time and route of the payment on this vehicle, or `permit_none`; never a write."""
     if isinstance(snapshot, BankSnapshot):
-        paid = context.taken_today > 0
+        paid = trip.bank.taps_today > 0
         trail.note("T-70", "tap of this token on this vehicle" if paid else "no tap of this token here")
         return trail.repeat(Message.ALREADY_PAID) if paid else trail.refuse(Message.PERMIT_NONE)
-    tap = rebase(snapshot, policy, context, now)
-    if context.misuse:
+    tap = rebase(snapshot, policy, trip, now)
+    if inspection.misuse:
         _report(tap, trail)
-    if not _paid_here(tap):
+    if not _paid_here(tap, inspection):
         trail.note("T-70", "no payment on this vehicle", {"route": snapshot.event.route})
         return trail.refuse(Message.PERMIT_NONE)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
@@ -148,15 +152,15 @@ def inspect(
     return trail.repeat(Message.ALREADY_PAID, values)
 
 
-def _paid_here(tap: Tap) -> bool:
-    event, context = tap.snapshot.event, tap.context
+def _paid_here(tap: Tap, inspection: Inspection) -> bool:
+    event, trip = tap.snapshot.event, tap.trip
     if event.kind not in (EventKind.RIDE, EventKind.CHECK_IN) or tap.age_s is None:
         return False
     if tap.age_s > tap.policy.document.guards.inspection_s:
         return False
-    if context.vehicle:
-        return event.terminal in context.vehicle
-    return (event.route, event.direction) == (context.route, context.direction)
+    if inspection.vehicle:
+        return event.terminal in inspection.vehicle
+    return (event.route, event.direction) == (trip.route, trip.direction)
 
 
 def _report(tap: Tap, trail: Trail) -> None:

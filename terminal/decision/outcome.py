@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import Event
-from terminal.decision.pupil import NO_CANTEEN, CanteenContext, Serving
+from terminal.decision.meal import Serving
 
 
 class Message(StrEnum):
@@ -49,16 +49,11 @@ class Message(StrEnum):
 
 
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
-_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 def _no_values() -> Mapping[str, int | str]:
     """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
     return NO_VALUES
-
-
-def _no_counts() -> Mapping[str, int]:
-    return _NO_COUNTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +90,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """All that follows from (snapshot, policy, context, now). No write plan: the card stays as it is.
+    """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later: "stale_data", "position=manual", "capped", ...
     `counted` names the counters kept by the server that this tap adds one to (O-04).
@@ -108,60 +103,3 @@ class Decision:
     counted: tuple[str, ...] = ()
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
-
-
-@dataclass(frozen=True, slots=True)
-class TapContext:
-    """Where and by whom the tap is taken. `sequence` is the journal number the event will carry (T-63).
-
-    `route` and `direction` describe the vehicle's trip (bus); 0 in a canteen. `mode` is one of the region
-    document's modes ("bus", "tram", "metro", ...).
-
-    Places: a zone is the number the region document gives it, 0 where nobody knows; a mark is the place on the
-    route in metres beyond the city boundary, 0 inside the city, None where nobody knows. `zone`, `mark_m` and
-    `stop` are here, `to_*` where the rider said he goes, `terminus_*` the end of the vehicle's trip.
-    """
-
-    profile: str
-    terminal: int
-    sequence: int
-    shift_open: bool
-    shift: int = 0
-    turn: int = 0
-    route: int = 0
-    direction: int = 0
-    mode: str = "bus"
-    stop: int = 0
-    to_stop: int = 0
-    zone: int = 0
-    to_zone: int = 0
-    terminus_zone: int = 0
-    mark_m: int | None = None
-    to_mark_m: int | None = None
-    terminus_mark_m: int | None = None
-    position_manual: bool = False
-    """The place was entered by hand, not told by the on-board computer (T-61)."""
-    companions: int = 0
-    """Further persons the conductor counts with this tap (T-20, T-34)."""
-    inspection: bool = False
-    """An inspector asks: nothing is written (T-70)."""
-    misuse: bool = False
-    """The inspector reports a concession card in the wrong hands (T-71)."""
-    vehicle: tuple[int, ...] = ()
-    """The validators of this vehicle, for the inspector; empty: route and direction tell."""
-    reader_ok: bool = True
-    """What the latest self-test found (T-64)."""
-    clock_suspect: bool = False
-    clock_confirmed: bool = False
-    """The clock jumped (O-05), and a service card has confirmed it since."""
-    data_age_s: int = 0
-    """How old the terminal's lists and grants are (O-03)."""
-    deny_list_age_s: int = 0
-    """How old its list of bank cards is (T-43)."""
-    taken_today: int = 0
-    taken_today_minor: int = 0
-    """What this terminal already took today from this bank card (T-43)."""
-    counts: Mapping[str, int] = field(default_factory=_no_counts)
-    """Counters kept by the server: the last known count plus this terminal's own (O-04)."""
-    canteen: CanteenContext = NO_CANTEEN
-    """What a canteen terminal knows besides: the pupil, the meal being served."""

@@ -21,11 +21,13 @@ from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, TapContext
-from terminal.decision.pupil import Pupil
-from terminal.decision.trail import ROSTER, Fact, compact, restore
+from terminal.decision.outcome import Decision
+from terminal.decision.trail import compact
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
+from terminal.trip.pupil import Pupil
+from terminal.trip.stated import PUPIL, Fact, UnknownFact, restore
 
 INS_READ_DATA: Final = 0xAD
 INS_READ_RECORDS: Final = 0xAB
@@ -39,10 +41,12 @@ Command = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class RecordedTap:
-    """What a record holds of one tap. `context` has the places stated apart, `known` is what else was known."""
+    """What a record holds of one tap. `trip` has what the row states in fields of its own, `known`
+    what else the terminal knew.
+    """
 
     at: datetime
-    context: TapContext
+    trip: Trip
     known: Mapping[str, Fact]
     proof: tuple[Command, ...]
     event: bytes
@@ -66,7 +70,7 @@ class RecordedCash:
     """What a record holds of one cash sale."""
 
     at: datetime
-    context: TapContext
+    trip: Trip
     known: Mapping[str, Fact]
     persons: int
     sum_minor: int
@@ -83,23 +87,30 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
 
     `pupil` is what the roster said, where one was asked. Raises `CannotRecompute`.
     """
-    if ROSTER in tap.known and pupil is None:
+    if PUPIL in tap.known and pupil is None:
         raise CannotRecompute("decided with a school roster that is not at hand")
     if LISTED in tap.reasons and policy.grants is NO_GRANTS:
         raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
-    decision = decide(snapshot_of(tap.proof), policy, restore(tap.context, tap.known, pupil), tap.at)
+    decision = decide(snapshot_of(tap.proof), policy, _trip(tap, pupil), tap.at)
     return list(_deviations(tap, decision))
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     """Price `sale` again under `policy`; return where the record deviates."""
-    decision = decide_cash(policy, restore(sale.context, sale.known), sale.persons, sale.at)
+    decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
         ("reasons", sale.reasons, compact(decision.facts)),
         ("flags", sale.flags, decision.flags),
     )
     return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _trip(record: RecordedTap | RecordedCash, pupil: Pupil | None = None) -> Trip:
+    try:
+        return restore(record.trip, record.known, pupil)
+    except UnknownFact as error:
+        raise CannotRecompute(f"what the terminal knew is not understood: {error}") from error
 
 
 def snapshot_of(proof: tuple[Command, ...]) -> CardSnapshot:

@@ -27,11 +27,12 @@ from typing import NamedTuple
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, TapContext, WritePlan
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, WritePlan
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
 from terminal.policy.rights.index import RidePack
+from terminal.trip.facts import Trip
 
 
 class Tap(NamedTuple):
@@ -43,7 +44,7 @@ class Tap(NamedTuple):
 
     snapshot: CardSnapshot
     policy: Policy
-    context: TapContext
+    trip: Trip
     at: datetime
     local: datetime
     service_date: date
@@ -92,7 +93,7 @@ class Trail:
         return Decision(outcome, None, tuple(self.reasons), tuple(self.flags))
 
 
-def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: datetime) -> Tap:
+def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
     event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
     local, then = at.astimezone(policy.zone), event.at.astimezone(policy.zone)
@@ -106,7 +107,7 @@ def rebase(snapshot: CardSnapshot, policy: Policy, context: TapContext, now: dat
     return Tap(
         snapshot=snapshot,
         policy=policy,
-        context=context,
+        trip=trip,
         at=at,
         local=local,
         service_date=today,
@@ -203,16 +204,16 @@ def accept(
     the server has to add one to.
     """
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
-    context = tap.context
+    trip = tap.trip
     event = Event(
         kind=kind,
         at=tap.at,
-        terminal=context.terminal,
-        sequence=context.sequence,
+        terminal=trip.terminal,
+        sequence=trip.sequence,
         balance_after_minor=tap.snapshot.balance_minor - outcome.charge_minor,
         amount_minor=outcome.charge_minor,
-        route=context.route,
-        direction=context.direction,
+        route=trip.route,
+        direction=trip.direction,
         journey_age_s=age_s,
         transfers=transfers,
         paid_by=paid_by,

@@ -93,7 +93,7 @@ def _stated(tap: Tap, record: Intent | CashSale, policy: Policy) -> dict[str, st
         "trip_id_performed": f"{tap.terminal}-{record.shift}-{record.turn}" if record.turn else "",
         "pattern_id": f"{record.route}-{record.direction}",
         "device_id": str(tap.terminal),
-        "stop_id": str(record.context.get("stop", "")),
+        "stop_id": str(record.trip.get("place.stop", "")),
         "num_riders": str(tap.riders),
         "fare_capped": "true" if CAPPED in record.flags else "false",
     }

@@ -38,7 +38,7 @@ class TurnStarted(Record, frozen=True, array_like=True, tag=52):
 
 class PlaceSet(Record, frozen=True, array_like=True, tag=53):
     """The operator says where the vehicle is, because nobody else does (T-61); it holds until the next one or the
-    next turn. Numbers as in a tap's context; `mark_m` None: not said. All of them unknown: told by the vehicle again.
+    next turn. Numbers as in a trip's place; `mark_m` None: not said. All of them unknown: told by the vehicle again.
     """
 
     shift: int

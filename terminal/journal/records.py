@@ -64,7 +64,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
     order as (INS, header, plain data), so that the collector can recompute the card's TMV (desfire.md §10).
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
-    canteen. `context` is what else the terminal knew (`terminal.decision.trail`): with `proof` and the region
+    canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
     those who read it later; `counted` are the server's counters it adds one to (O-04).
     """
@@ -88,9 +88,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     proof: tuple[tuple[int, bytes, bytes], ...]
     values: dict[str, int | str]
     meal: MealLine | None = None
-    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
-        default_factory=dict
-    )
+    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
 
@@ -150,7 +148,7 @@ class Fault(Record, frozen=True, array_like=True, tag=9):
 class CashSale(Record, frozen=True, array_like=True, tag=10):
     """Rides sold for cash on the driver's terminal; the row's number is the ticket's (T-53).
 
-    `context` as in an intent: what the terminal knew of the ride, for the fare to be found again.
+    `trip` as in an intent: what the terminal knew of the ride, for the fare to be found again.
     """
 
     shift: int
@@ -161,9 +159,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     sum_minor: int
     tariff: str
     reasons: tuple[str, ...] = ()
-    context: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(
-        default_factory=dict
-    )
+    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     action: str = ""
 

@@ -104,7 +104,7 @@ class Tap:
             return self.record.persons
         if not isinstance(self.record, Intent) or self.end is not End.COMMITTED:
             return 0
-        companions = self.record.context.get("companions", 0)
+        companions = self.record.trip.get("companions", 0)
         return 1 + companions if isinstance(companions, int) else 1
 
     @property

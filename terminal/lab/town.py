@@ -19,9 +19,9 @@ from terminal.app.simulated import issue_residents
 from terminal.lab.world import World, open_world, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+from terminal.trip.shifts import open_shift
 
 DAY: Final = date(2026, 9, 15)
 """A Tuesday in the school year, when every concession of the laboratory region is in force."""

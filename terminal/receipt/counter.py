@@ -6,25 +6,26 @@ from datetime import datetime
 
 from terminal.clock import unix_ms
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.outcome import TapContext
-from terminal.decision.trail import compact, stated
+from terminal.decision.trail import compact
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.policy.base import Medium
 from terminal.policy.policy import Policy
 from terminal.receipt.request import Sale
+from terminal.trip.facts import Trip
+from terminal.trip.stated import stated
 
 
 def sell_for_cash(
-    journal: Journal, policy: Policy, context: TapContext, persons: int, now: datetime, vehicle: str = ""
+    journal: Journal, policy: Policy, trip: Trip, persons: int, now: datetime, vehicle: str = ""
 ) -> Sale:
-    """Sell `persons` the ride of `context`; the sale is durable when this returns.
+    """Sell `persons` the ride of `trip`; the sale is durable when this returns.
 
     Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
     be taken.
     """
-    decision = decide_cash(policy, context, persons, now)
+    decision = decide_cash(policy, trip, persons, now)
     if decision.sum_minor is None:
         last = decision.facts[-1]
         raise ReceiptError(
@@ -33,26 +34,26 @@ def sell_for_cash(
     sequence = journal.append(
         CashSale(
             at_ms=unix_ms(now.replace(microsecond=0)),
-            shift=context.shift,
-            turn=context.turn,
-            route=context.route,
-            direction=context.direction,
+            shift=trip.shift,
+            turn=trip.turn,
+            route=trip.route,
+            direction=trip.direction,
             persons=persons,
             sum_minor=decision.sum_minor,
             tariff=policy.tariff,
             reasons=compact(decision.facts),
-            context=stated(context),
+            trip=stated(trip),
             flags=decision.flags,
         )
     )
     return Sale(
-        terminal=context.terminal,
+        terminal=trip.terminal,
         sequence=sequence,
         at=now.replace(microsecond=0),
         medium=Medium.CASH,
         sum_minor=decision.sum_minor,
-        route=context.route,
-        direction=context.direction,
+        route=trip.route,
+        direction=trip.direction,
         persons=persons,
         vehicle=vehicle,
     )

@@ -23,12 +23,12 @@ from cardproto.resident.records.rights import (
     parse_rights,
 )
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import TapContext
 from terminal.decision.tap import rebase
 from terminal.errors import ScenarioFileError
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Bought, Card, Desk, Grant, LastEvent
+from terminal.trip.facts import Trip
 
 T = TypeVar("T")
 UID: Final = bytes(7)
@@ -80,9 +80,7 @@ def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy
         if desk.contracts is None
         else _slots(map(_contract, desk.contracts), CONTRACT_SLOTS),
     )
-    carried = rebase(
-        CardSnapshot(UID, changed, event), policy, TapContext("bus", DESK, 1, shift_open=True), at
-    )
+    carried = rebase(CardSnapshot(UID, changed, event), policy, Trip("bus", DESK, 1, shift=1), at)
     counters = carried.counters
     for counter, old, new in zip(policy.contract_counters, rights.contracts, changed.contracts, strict=True):
         if new is not None and (

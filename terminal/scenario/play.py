@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from cardproto.resident.records.event import build_event, parse_event
@@ -18,9 +19,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Outcome, TapContext
-from terminal.decision.pupil import Account, Age, MealGrant, ParentLimits
-from terminal.decision.pupil import Pupil as KnownPupil
+from terminal.decision.outcome import Decision, Outcome
 from terminal.errors import ScenarioFileError
 from terminal.policy.base import Weekday
 from terminal.policy.deny_list import NOBODY
@@ -38,10 +37,27 @@ from terminal.scenario.schema import (
     TapStep,
     Where,
 )
+from terminal.trip.facts import BankFacts, PlaceSource, Trip
+from terminal.trip.pupil import Account, Age, MealGrant, ParentLimits
+from terminal.trip.pupil import Pupil as KnownPupil
+from terminal.trip.stated import Fact, restore
 
-DEFAULTS: Final = TapContext("bus", terminal=1, sequence=1, shift_open=True, shift=1, turn=1, route=1)
+DEFAULTS: Final = Trip("bus", terminal=1, sequence=1, shift=1, turn=1, route=1)
 """Where a tap is taken when the scenario does not say."""
-CANTEEN_FIELDS: Final = ("school", "serving", "day_closed", "paid_stopped")
+FACTS: Final = MappingProxyType(
+    {
+        "to_stop": "place.destination.stop",
+        "to_zone": "place.destination.zone",
+        "to_mark_m": "place.destination.mark_m",
+        "terminus_zone": "place.terminus.zone",
+        "terminus_mark_m": "place.terminus.mark_m",
+    }
+    | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
+    | {"clock_suspect": "clock.suspect", "clock_confirmed": "clock.confirmed"}
+    | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
+    | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
+)
+"""What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,7 @@ class Played:
     tap: int
     turn: int
     at: datetime
-    context: TapContext
+    trip: Trip
     before: CardSnapshot | None
     decision: Decision
     after: CardSnapshot | None
@@ -137,8 +153,8 @@ class _Rider:
 
     def _tap(self, number: int, turn: int, at: datetime, step: TapStep, expect: tuple[Expect, ...]) -> Played:
         self.at, self.sequence, before = at, self.sequence + 1, self.card
-        context = self._context(step)
-        decision = self._decide(context, at)
+        trip = self._trip(step)
+        decision = self._decide(trip, at)
         if decision.write_plan is not None and before is not None:
             self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
         self.counts.update(decision.counted)
@@ -147,20 +163,20 @@ class _Rider:
             self.pupil.served(decision, self._service_date(at))
         hot_minor = None if self.pupil is None else self.pupil.hot_minor
         return Played(
-            number, turn, at, context, before, decision, self.card, expect, dict(self.counts), hot_minor
+            number, turn, at, trip, before, decision, self.card, expect, dict(self.counts), hot_minor
         )
 
-    def _decide(self, context: TapContext, at: datetime) -> Decision:
+    def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
             stopped = EVERYBODY if bank_card.deny_listed else NOBODY
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
-            return decide(card, replace(self.policy, bank_deny_list=stopped), context, at)
+            return decide(card, replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
-            return _for_cash(self.policy, context, at)
+            return _for_cash(self.policy, trip, at)
         denied = EVERYBODY if self.denied else NOBODY
         policy = replace(self.policy, deny_list=denied, grants=self.listed)
-        return decide(self.card, policy, context, at)
+        return decide(self.card, policy, trip, at)
 
     def _took(self, decision: Decision, day: date) -> None:
         """What this terminal took from this card today: what T-43 is measured by."""
@@ -171,27 +187,36 @@ class _Rider:
     def _service_date(self, at: datetime) -> date:
         return self.policy.service_date(at.astimezone(self.policy.zone))
 
-    def _context(self, step: TapStep) -> TapContext:
-        stated = {**_stated(self.scenario.terminal), **_stated(step)}
-        canteen = {name: stated.pop(name) for name in CANTEEN_FIELDS if name in stated}
+    def _trip(self, step: TapStep) -> Trip:
         assert self.at is not None, "set by every tap"
         day = self._service_date(self.at)
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        context = replace(
-            DEFAULTS,
-            sequence=self.sequence,
-            counts=dict(self.counts),
-            taken_today=count,
-            taken_today_minor=minor,
-            **stated,
+        trip = replace(
+            DEFAULTS, sequence=self.sequence, counts=dict(self.counts), bank=BankFacts(count, minor)
         )
-        pupil = None if self.pupil is None else self.pupil.on(day)
-        return replace(context, canteen=replace(context.canteen, pupil=pupil, **canteen))
+        written = facts_of({**_stated(self.scenario.terminal), **_stated(step)})
+        return restore(trip, written, None if self.pupil is None else self.pupil.on(day))
 
 
-def _for_cash(policy: Policy, context: TapContext, at: datetime) -> Decision:
+def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
+    """The facts of a trip in what a scenario's author wrote of it."""
+    facts = dict(written)
+    by_hand, shift_open = facts.pop("position_manual", False), facts.pop("shift_open", True)
+    asked, misuse = facts.pop("inspection", False), facts.pop("misuse", False)
+    vehicle = facts.pop("vehicle", ())
+    named: dict[str, Fact] = {FACTS.get(name, name): value for name, value in facts.items()}
+    if by_hand:
+        named["place.source"] = PlaceSource.HAND.value
+    if not shift_open:
+        named |= {"shift": 0, "turn": 0}
+    if asked:
+        named |= {"inspection.misuse": misuse, "inspection.vehicle": vehicle}
+    return named
+
+
+def _for_cash(policy: Policy, trip: Trip, at: datetime) -> Decision:
     """A sale for cash in the form of a decision: nothing is written, and the charge is what everybody pays."""
-    sold = decide_cash(policy, context, 1 + context.companions, at)
+    sold = decide_cash(policy, trip, 1 + trip.companions, at)
     outcome = Outcome(sold.message, accepted=sold.sum_minor is not None, charge_minor=sold.sum_minor or 0)
     return Decision(outcome, None, sold.facts, sold.flags)
 

@@ -42,11 +42,11 @@ def told(played: Played, policy: Policy, language: str) -> Iterator[str]:
 
 def place(played: Played, policy: Policy) -> str:
     """When and where a tap was taken."""
-    context, local = played.context, played.at.astimezone(policy.zone)
+    trip, local = played.trip, played.at.astimezone(policy.zone)
     when = f"{local:%Y-%m-%d %H:%M:%S}"
-    if context.profile != "bus":
-        return f"{when} {context.profile}, terminal {context.terminal}"
-    return f"{when} {context.mode} {context.route}/{context.direction}, terminal {context.terminal}"
+    if trip.profile != "bus":
+        return f"{when} {trip.profile}, terminal {trip.terminal}"
+    return f"{when} {trip.mode} {trip.route}/{trip.direction}, terminal {trip.terminal}"
 
 
 def step(reason: Reason, language: str) -> str:

@@ -29,9 +29,9 @@ from terminal.lab.world import laboratory_deny_list
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
+from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]

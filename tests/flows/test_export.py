@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sim.faults import tear_after
 from terminal.export.reports import TOTAL
 from terminal.policy.load import DEMO_REGION
-from terminal.shift import ShiftCount
 from terminal.sync.client import SyncClient
+from terminal.trip.shifts import ShiftCount
 from tests.flows.conftest import COUNTER_A, FRONT, REAR, OpenTown
 from tests.terminal.cli.inside import Run, runner
 from tests.terminal.export.test_reports import minor

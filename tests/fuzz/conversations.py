@@ -29,9 +29,9 @@ from terminal.app.compose import open_terminal
 from terminal.app.station import Station
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.media.resident.open import MAX_EXCHANGES
-from terminal.shift import open_shift
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import End
+from terminal.trip.shifts import open_shift
 from tests.fuzz.parsers import chunks
 
 REGION = 34

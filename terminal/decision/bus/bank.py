@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from terminal.decision.bus.fare import single_fare
-from terminal.decision.outcome import Decision, Message, Outcome, TapContext
+from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 
 BANK: Final = MEDIA.index(Medium.BANK_CARD)
 DEFERRED: Final = "deferred"
@@ -34,25 +35,21 @@ class BankSnapshot:
     authenticated: bool = True
 
 
-def decide_bank(
-    card: BankSnapshot, policy: Policy, context: TapContext, now: datetime, trail: Trail
-) -> Decision:
+def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
     """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    if context.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
+    if trip.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
         trail.note("K-02", "this profile takes no bank cards")
         return trail.refuse(Message.UNKNOWN_CARD)
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    quote = single_fare(policy, context, local, BANK)
+    quote = single_fare(policy, trip, local, BANK)
     if quote is None:
-        trail.note(
-            "T-01", "no fare is known for this ride: not carried for nothing", {"route": context.route}
-        )
+        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": trip.route})
         return trail.refuse(Message.OUT_OF_ORDER)
-    sum_minor = quote.fare_minor * (1 + context.companions)
-    if not _within_stale_list(policy, context, sum_minor, trail):
+    sum_minor = quote.fare_minor * (1 + trip.companions)
+    if not _within_stale_list(policy, trip, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
     trail.note("T-01", "ordinary fare of the bank card", {"fare_minor": quote.fare_minor})
     trail.flag("T-40", DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor})
@@ -76,13 +73,13 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
     return None
 
 
-def _within_stale_list(policy: Policy, context: TapContext, sum_minor: int, trail: Trail) -> bool:
+def _within_stale_list(policy: Policy, trip: Trip, sum_minor: int, trail: Trail) -> bool:
     """T-43: with an old list the bus goes on, for a few taps of a card a day."""
     rule = policy.document.bank
-    if context.deny_list_age_s <= rule.stale_after_s:
+    if trip.freshness.bank_list_age_s <= rule.stale_after_s:
         return True
-    taken, taken_minor = context.taken_today, context.taken_today_minor
-    inputs = {"age_s": context.deny_list_age_s, "taps": taken, "of": rule.stale_taps}
+    taken, taken_minor = trip.bank.taps_today, trip.bank.sum_today_minor
+    inputs = {"age_s": trip.freshness.bank_list_age_s, "taps": taken, "of": rule.stale_taps}
     too_much = rule.stale_minor is not None and taken_minor + sum_minor > rule.stale_minor
     if taken >= rule.stale_taps or too_much:
         trail.note("T-43", "deny list too old for more taps of this card today", inputs)

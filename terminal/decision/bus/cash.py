@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from terminal.decision.bus.fare import single_fare
-from terminal.decision.outcome import Message, Reason, TapContext
+from terminal.decision.outcome import Message, Reason
 from terminal.decision.tap import Trail
 from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 
 CASH: Final = MEDIA.index(Medium.CASH)
 POSITION_MANUAL: Final = "position=manual"
@@ -27,23 +28,21 @@ class CashDecision:
     flags: tuple[str, ...] = ()
 
 
-def decide_cash(policy: Policy, context: TapContext, persons: int, now: datetime) -> CashDecision:
-    """Return what `persons` pay in cash for the ride of `context`. Never nothing: an unknown fare is a refusal."""
+def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> CashDecision:
+    """Return what `persons` pay in cash for the ride of `trip`. Never nothing: an unknown fare is a refusal."""
     trail = Trail()
-    if not context.reader_ok:
+    if not trip.reader_ok:
         trail.note("T-64", "the self-test failed")
         return _refused(Message.OUT_OF_ORDER, trail)
-    if not context.shift_open:
+    if not trip.shift_open:
         trail.note("T-60", "no sale before a shift is open")
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    quote = single_fare(policy, context, local, CASH)
+    quote = single_fare(policy, trip, local, CASH)
     if quote is None:
-        trail.note(
-            "T-01", "no fare is known for this ride: not carried for nothing", {"route": context.route}
-        )
+        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": trip.route})
         return _refused(Message.OUT_OF_ORDER, trail)
-    if context.position_manual:
+    if trip.place.by_hand:
         trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
     trail.note("T-01", "cash fare", {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons

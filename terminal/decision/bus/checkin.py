@@ -36,31 +36,31 @@ def checks_in(tap: Tap, ride: Ride) -> CheckInRule | None:
 
 def to_terminus(tap: Tap, ride: Ride) -> Ride:
     """The longest this ride can be."""
-    context = tap.context
-    here, there = context.mark_m, context.terminus_mark_m
+    trip = tap.trip
+    here, there = trip.place.mark_m, trip.place.terminus.mark_m
     length_m = None if here is None or there is None else abs(there - here)
-    return ride._replace(to_zone=context.terminus_zone, length_m=length_m)
+    return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
 
 
 def is_check_out(tap: Tap) -> bool:
     """Whether this tap ends the ride the newest event began: same trip, and not too long ago."""
-    event, context, rule = tap.snapshot.event, tap.context, tap.policy.check_in
+    event, trip, rule = tap.snapshot.event, tap.trip, tap.policy.check_in
     if rule is None or event.kind is not EventKind.CHECK_IN or tap.age_s is None or not tap.counters_known:
         return False
     if not held_minor(tap) and tap.policy.gtfs is None:
         return False
-    same_trip = (event.route, event.direction) == (context.route, context.direction)
+    same_trip = (event.route, event.direction) == (trip.route, trip.direction)
     return same_trip and tap.age_s <= rule.longest_s
 
 
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
     """The counters of a card on which `held` kopecks are held from here on."""
-    context = tap.context
+    trip = tap.trip
     counters = rule.reserve.write(counters, -(-held // rule.reserve.unit_minor))
     if rule.zone is not None:
-        counters = rule.zone.write(counters, context.zone)
+        counters = rule.zone.write(counters, trip.place.zone)
     if rule.mark is not None:
-        counters = rule.mark.write(counters, mark_of(context.mark_m))
+        counters = rule.mark.write(counters, mark_of(trip.place.mark_m))
     return counters
 
 
@@ -70,7 +70,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     assert rule is not None, "is_check_out said so"
     held = held_minor(tap)
     if tap.policy.gtfs is not None:
-        ride, code = ride_of(tap.context), None
+        ride, code = ride_of(tap.trip), None
         due_minor, counters, journey = end_of_ride(tap, tap.policy.gtfs, held, trail)
     else:
         ride, counters, journey = _ride(tap, rule), tap.counters, None
@@ -104,12 +104,12 @@ def mark_of(mark_m: int | None) -> int:
 
 
 def _ride(tap: Tap, rule: CheckInRule) -> Ride:
-    context = tap.context
+    trip = tap.trip
     zone = 0 if rule.zone is None else rule.zone.read(tap.counters)
     mark = 0 if rule.mark is None else rule.mark.read(tap.counters)
-    here = mark_of(context.mark_m)
+    here = mark_of(trip.place.mark_m)
     length_m = abs(here - mark) * MARK_M if here and mark else None
-    return Ride(context.mode, context.route, zone, context.zone, length_m)
+    return Ride(trip.mode, trip.route, zone, trip.place.zone, length_m)
 
 
 def _due(tap: Tap, ride: Ride, held: int) -> tuple[int, int | None]:

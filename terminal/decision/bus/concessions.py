@@ -83,9 +83,9 @@ def _awake(
 
 def _too_old(tap: Tap, trail: Trail) -> bool:
     """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
-    if tap.context.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
+    if tap.trip.freshness.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
         return False
-    trail.note("O-03", "data too old: ordinary fare", {"data_age_s": tap.context.data_age_s})
+    trail.note("O-03", "data too old: ordinary fare", {"data_age_s": tap.trip.freshness.data_age_s})
     trail.lapsed = trail.lapsed or Message.BENEFIT_OUT_OF_SEASON
     return True
 
@@ -101,7 +101,7 @@ def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
     used = use(choice.claims, tap, trail)
     counters, companions = used.counters, 0
     if concession.companions is not None and tap.counters_known:
-        companions = min(tap.context.companions, concession.companions.most)
+        companions = min(tap.trip.companions, concession.companions.most)
         counters = concession.companions.counter.write(counters, companions)
         if companions:
             trail.note("T-20", "companions ride on the same terms", {"companions": companions})

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.outcome import NO_VALUES, Message, TapContext
+from terminal.decision.outcome import NO_VALUES, Message
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
+from terminal.trip.facts import Trip
 
 CONTRACT_SLOTS: Final = (PaidBy.CONTRACT_A, PaidBy.CONTRACT_B)
 RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
@@ -36,8 +37,8 @@ class Cover(NamedTuple):
     counted: tuple[str, ...] = ()
 
 
-def ride_of(context: TapContext) -> Ride:
+def ride_of(trip: Trip) -> Ride:
     """Where this ride goes, as far as the vehicle and the rider told."""
-    here, there = context.mark_m, context.to_mark_m
+    here, there = trip.place.mark_m, trip.place.destination.mark_m
     length_m = None if here is None or there is None else abs(there - here)
-    return Ride(context.mode, context.route, context.zone, context.to_zone, length_m)
+    return Ride(trip.mode, trip.route, trip.place.zone, trip.place.destination.zone, length_m)

@@ -60,11 +60,11 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
 
 def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
-    ride = ride_of(tap.context)
+    ride = ride_of(tap.trip)
     feed = tap.policy.gtfs
     if feed is not None:
-        wanted = tap.context.companions or (tap.policy.concessions and any(tap.concessions))
-        return ride, feed_quote(feed, tap.context, tap.local, TRANSPORT_CARD) if wanted else None
+        wanted = tap.trip.companions or (tap.policy.concessions and any(tap.concessions))
+        return ride, feed_quote(feed, tap.trip, tap.local, TRANSPORT_CARD) if wanted else None
     check_in = checks_in(tap, ride)
     if check_in is not None:
         ride = to_terminus(tap, ride)
@@ -137,7 +137,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     feed = (
         tap.policy.gtfs is not None
     )  # its free transfers are rides that may still cost something at the exit
-    if cover.by_fare and (cover.price_minor or feed) and not tap.context.companions:
+    if cover.by_fare and (cover.price_minor or feed) and not tap.trip.companions:
         rule = checks_in(tap, ride)
         if rule is not None:
             return _hold(tap, ride, rule, cover, owed_minor, counters, journey, trail)
@@ -199,7 +199,7 @@ def _accepted(
 
 def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:
     """What companions the right does not cover cost together; None when their fare is not known (T-34)."""
-    others = tap.context.companions - cover.companions
+    others = tap.trip.companions - cover.companions
     if others <= 0:
         return 0
     if quote is None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.bus.cover import Cover
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import CardState, Written
@@ -17,6 +17,7 @@ from terminal.policy.gtfs.charging import Charged, Step, UnknownFare, alight, bo
 from terminal.policy.gtfs.fares import Fares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.state import NOTHING, State
+from terminal.trip.facts import Trip
 
 HOUR_S = 3600
 SOURCE = "gtfs"
@@ -24,13 +25,13 @@ SOURCE = "gtfs"
 
 def by_feed(tap: Tap, fares: Fares, held_minor: int, trail: Trail) -> Cover | None:
     """The purse pays what the feed says; None where it does not say. `held_minor`: see `checkin`."""
-    leg = _leg(fares, tap.context, tap.local)
+    leg = _leg(fares, tap.trip, tap.local)
     state = _state(tap, fares, held_minor)
     taken = board(fares, state, leg, fares.rider(_codes(tap)), fares.medium(MEDIA[TRANSPORT_CARD]))
     _note(taken.steps, trail)
     if isinstance(taken, UnknownFare):
         return None
-    after = NOTHING if tap.context.companions else taken.state
+    after = NOTHING if tap.trip.companions else taken.state
     counters, journey = _remembered(tap, fares, after)
     return Cover(
         paid_by=PaidBy.PURSE,
@@ -42,9 +43,9 @@ def by_feed(tap: Tap, fares: Fares, held_minor: int, trail: Trail) -> Cover | No
     )
 
 
-def feed_quote(fares: Fares, context: TapContext, local: datetime, medium: int) -> Quote | None:
+def feed_quote(fares: Fares, trip: Trip, local: datetime, medium: int) -> Quote | None:
     """What a single ride of anybody costs, as if no journey were open."""
-    fare_minor = single_fare(fares, _leg(fares, context, local), fares.rider(), fares.medium(MEDIA[medium]))
+    fare_minor = single_fare(fares, _leg(fares, trip, local), fares.rider(), fares.medium(MEDIA[medium]))
     return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
 
 
@@ -52,7 +53,7 @@ def end_of_ride(
     tap: Tap, fares: Fares, held_minor: int, trail: Trail
 ) -> tuple[int, int, tuple[int | None, int]]:
     """The rider leaves here: what of `held_minor` is due, the counters and the journey after it."""
-    stop = fares.stop_id(tap.context.stop)
+    stop = fares.stop_id(tap.trip.place.stop)
     state, rider = _state(tap, fares, held_minor), fares.rider(_codes(tap))
     taken = None
     if stop is not None:
@@ -69,12 +70,12 @@ def forgotten(tap: Tap, fares: Fares, counters: int) -> int:
     return counters >> fares.card.bits << fares.card.bits if tap.counters_known else counters
 
 
-def _leg(fares: Fares, context: TapContext, local: datetime) -> Leg:
+def _leg(fares: Fares, trip: Trip, local: datetime) -> Leg:
     return Leg(
-        route=fares.route_id(context.route),
+        route=fares.route_id(trip.route),
         departed_at=local,
-        from_stop=fares.stop_id(context.stop),
-        to_stop=fares.stop_id(context.to_stop),
+        from_stop=fares.stop_id(trip.place.stop),
+        to_stop=fares.stop_id(trip.place.destination.stop),
     )
 
 
@@ -98,7 +99,7 @@ def _remembered(tap: Tap, fares: Fares, state: State) -> tuple[int, tuple[int | 
 
 def _codes(tap: Tap) -> list[int]:
     """The codes of the concessions that hold today; with data too old, none (O-03)."""
-    if tap.context.data_age_s > tap.policy.document.ages.stale_h * HOUR_S:
+    if tap.trip.freshness.data_age_s > tap.policy.document.ages.stale_h * HOUR_S:
         return []
     day = tap.service_date
     return [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]

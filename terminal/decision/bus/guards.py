@@ -32,11 +32,11 @@ def already_paid(tap: Tap, trail: Trail) -> bool:
 
 def _again(tap: Tap, age_s: int) -> tuple[str, str] | None:
     """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
-    event, context, guards = tap.snapshot.event, tap.context, tap.policy.document.guards
-    same_terminal, two_taps = event.terminal == context.terminal, event.kind is not EventKind.RIDE
+    event, trip, guards = tap.snapshot.event, tap.trip, tap.policy.document.guards
+    same_terminal, two_taps = event.terminal == trip.terminal, event.kind is not EventKind.RIDE
     if same_terminal and age_s <= guards.repeat_s:
         return "T-35", "same card on the same terminal: ignored"
-    if event.route != context.route:
+    if event.route != trip.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
         return "K-03", "paid at a validator of this route: not charged again"
@@ -71,12 +71,12 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
 
 def _companions_left(tap: Tap) -> FareConcession | None:
     """The concession the card has just been used with on this vehicle, if more companions may follow."""
-    event, context = tap.snapshot.event, tap.context
+    event, trip = tap.snapshot.event, tap.trip
     if event.kind is not EventKind.RIDE or event.paid_by not in CONCESSION_SLOTS or tap.age_s is None:
         return None
     if tap.age_s > tap.policy.document.guards.passback_s or not tap.counters_known:
         return None
-    if (event.route, event.direction) != (context.route, context.direction):
+    if (event.route, event.direction) != (trip.route, trip.direction):
         return None
     grant = tap.concessions[CONCESSION_SLOTS.index(event.paid_by)]
     concession = None if grant is None else tap.policy.concessions.get(grant.code)
@@ -115,7 +115,7 @@ def owes_too_much(tap: Tap, trail: Trail) -> bool:
 def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
     """A ride on credit, when season, mode, concession and debt allow it."""
     rule = tap.policy.grace
-    if rule is None or not tap.counters_known or tap.context.companions:
+    if rule is None or not tap.counters_known or tap.trip.companions:
         return None
     if not rule.season.holds(tap.service_date) or not inside(rule.areas, ride) or not _entitled(tap):
         return None

@@ -35,7 +35,7 @@ def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
             continue
         trips = limit.trips_in(month)
         if limit.counter is None:
-            used = tap.context.counts.get(limit.name, 0)
+            used = tap.trip.counts.get(limit.name, 0)
         else:
             used = limit.counter.read(tap.counters) if tap.counters_known else trips
         found.append((limit, used, trips))

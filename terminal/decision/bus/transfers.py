@@ -31,7 +31,7 @@ def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cove
         inputs["price_minor"] = price_minor
     trail.note(rule.rule, "reduced following trip" if price_minor else "free transfer", inputs)
     counters = tap.counters
-    if rule.once_counter is not None and tap.context.mode in rule.once:
+    if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
     age_s = 0 if rule.extends else tap.journey_age_s
     ends = (tap.at + timedelta(seconds=rule.window_s - age_s)).astimezone(tap.policy.zone)
@@ -53,30 +53,30 @@ def opened(tap: Tap, rule: Transfer, counters: int) -> tuple[int, tuple[int, int
     counters &= card.kept_by_journey
     if card.journey is not None:
         counters = card.journey.write(counters, rule.number)
-    if rule.once_counter is not None and tap.context.mode in rule.once:
+    if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, 1)
     return counters, (0, 0)
 
 
 def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     """Why this ride is no transfer, if it is not."""
-    event, context = tap.snapshot.event, tap.context
+    event, trip = tap.snapshot.event, tap.trip
     inputs = {"journey_age_s": tap.journey_age_s or 0, "transfers": tap.transfers}
     if rule.most is not None and tap.transfers >= rule.most:
         trail.note(rule.rule, "no transfer left on this journey", inputs)
         return True
-    if rule.modes is not None and context.mode not in rule.modes:
-        trail.note(rule.rule, "no transfer to this mode", {"mode": context.mode})
+    if rule.modes is not None and trip.mode not in rule.modes:
+        trail.note(rule.rule, "no transfer to this mode", {"mode": trip.mode})
         return True
-    same_way = (event.route, event.direction) == (context.route, context.direction)
+    same_way = (event.route, event.direction) == (trip.route, trip.direction)
     if event.kind in RIDES and same_way and rule.new_trip_on_same_route:
         trail.note("T-33", "same route and direction: a new trip", {"route": event.route})
         return True
-    if rule.once_counter is None or context.mode not in rule.once:
+    if rule.once_counter is None or trip.mode not in rule.once:
         return False
     if tap.counters_known and not rule.once_counter.read(tap.counters):
         return False
-    trail.note("T-32", "this mode was already entered on this journey", {"mode": context.mode})
+    trail.note("T-32", "this mode was already entered on this journey", {"mode": trip.mode})
     return True
 
 

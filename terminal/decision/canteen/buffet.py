@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from terminal.decision.meal import BALANCE_UNCERTAIN, STALE_ROSTER, BasketLine
 from terminal.decision.outcome import Message, Outcome, Reason
-from terminal.decision.pupil import BALANCE_UNCERTAIN, STALE_ROSTER, Age, BasketLine, Pupil
 from terminal.decision.tap import Trail
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)

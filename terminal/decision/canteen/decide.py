@@ -13,29 +13,30 @@ from typing import Final
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.canteen.entitlement import newest_of
 from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
-from terminal.decision.pupil import MealGrant, Pupil, Serving
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import MealPolicy
+from terminal.trip.pupil import MealGrant, Pupil
 
 NOT_IN_ROSTER: Final = "not_in_roster"
 
 
 def decide_meal(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap in the canteen; the card as such has been accepted."""
-    context = tap.context.canteen
-    if context.day_closed:
+    canteen = tap.trip.canteen
+    if canteen.day_closed:
         trail.note("M-34", "the day is closed", {"day": tap.service_date.isoformat()})
         return trail.refuse(Message.SHIFT_CLOSED)
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)
-    kind = _kind_served(tap.policy.meals, context.serving, tap, pupil, trail)
+    kind = _kind_served(tap.policy.meals, canteen.serving, tap, pupil, trail)
     if kind is None:
         return trail.refuse(Message.MEAL_NOT_ORDERED)
     meal = decide_portion(
-        pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=context.paid_stopped
+        pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
     )
     if isinstance(meal, Refusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
@@ -58,7 +59,7 @@ def _kind_served(policy: MealPolicy, serving: str, tap: Tap, pupil: Pupil, trail
 
 def _lost(tap: Tap, trail: Trail) -> bool:
     """M-35: a card issued before the pupil's present one was reported lost."""
-    pupil = tap.context.canteen.pupil
+    pupil = tap.trip.canteen.pupil
     if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
         return False
     trail.note("M-35", "a lost card: the pupil has a newer one", {"since": pupil.cards_since.isoformat()})
@@ -67,11 +68,9 @@ def _lost(tap: Tap, trail: Trail) -> bool:
 
 def _pupil(tap: Tap, trail: Trail) -> Pupil:
     """What roster and card say of the pupil, together."""
-    known = tap.context.canteen.pupil
+    known = tap.trip.canteen.pupil
     if known is None:
-        return Pupil(
-            ref=b"", school=tap.context.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals
-        )
+        return Pupil(ref=b"", school=tap.trip.canteen.school, grants=tuple(_grants_on(tap)), served=tap.meals)
     return replace(
         known,
         grants=newest_of(_grants_on(tap), known.grants, trail),
@@ -99,7 +98,7 @@ def _shift_on_card(tap: Tap) -> int:
 
 
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
-    if tap.context.canteen.school and (known := tap.context.canteen.pupil) is not None and not known.listed:
+    if tap.trip.canteen.school and (known := tap.trip.canteen.pupil) is not None and not known.listed:
         meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
     outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING

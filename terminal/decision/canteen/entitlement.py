@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from terminal.decision.pupil import MealGrant, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import BY_SHIFT, PAID, MealEntitlement, Portion
 from terminal.policy.meals.index import MealPolicy, MealRule
+from terminal.trip.pupil import MealGrant, Pupil
 
 FIRST_SHIFT: Final = 1
 

@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from datetime import date
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
-from terminal.decision.outcome import Message
-from terminal.decision.pupil import (
+from terminal.decision.meal import (
     ACCOUNT_UNKNOWN,
     BALANCE_UNCERTAIN,
     CALENDAR_SILENT,
     EXPIRED_ROSTER,
     STALE_ROSTER,
     WAS_ABSENT,
-    Age,
-    Pupil,
     Serving,
 )
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
 from terminal.policy.meals.index import MealPolicy, SchoolDay
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from terminal.app.uplink import sync_client
 from terminal.journal.verify import verify
 from terminal.lab.demo.script import MORNING, STOPS, Step
 from terminal.lab.town import DAY, Town, TownTap, open_town
-from terminal.shift import close_shift
 from terminal.sync.client import SyncReport
+from terminal.trip.shifts import close_shift
 
 Progress = Callable[[str, int, int], None]
 

@@ -23,7 +23,7 @@ from terminal.errors import RegionDocumentError, TerminalError
 from terminal.lab.desk.tap import Entry, take
 from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
 from terminal.lab.desk.wire import Wire
-from terminal.shift import close_shift, open_shift
+from terminal.trip.shifts import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
 """A session holds all its taps in memory; whoever wants more starts a new one."""

@@ -22,8 +22,8 @@ from terminal.lab.world import World, open_world
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import REGIONS, load_region, parse_region, require_in_force
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.tap import Terminal
+from terminal.trip.shifts import open_shift
 
 DAY: Final = datetime(2026, 9, 15, 9, 38)  # noqa: DTZ001 local time, in whichever zone the region has
 """A school day in the first break, so that a bus and a canteen both have something to decide. Local time."""

@@ -21,8 +21,8 @@ from sim.air import VirtualClock
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
 from terminal.lab.town import DAY
-from terminal.shift import open_shift
 from terminal.tap import take_tap
+from terminal.trip.shifts import open_shift
 
 START = datetime.combine(DAY, time(6), UTC)
 

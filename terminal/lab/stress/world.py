@@ -45,11 +45,11 @@ from terminal.lab.town import DAY
 from terminal.lab.world import World, open_world, purse_minor
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
 from terminal.sync.client import SyncClient
 from terminal.sync.identity import load_or_create_key as load_identity
 from terminal.sync.wire import MAX_BATCH_RECORDS
 from terminal.tap import Terminal
+from terminal.trip.shifts import open_shift
 
 REGION: Final = "demo"
 OPENS: Final = time(7, 35)

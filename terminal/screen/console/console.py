@@ -30,10 +30,10 @@ from terminal.screen.console.routes import load_routes
 from terminal.screen.console.sessions import Session, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from terminal.screen.feed import Feed
-from terminal.shift import ShiftCount
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.texts import N_
+from terminal.trip.shifts import ShiftCount
 
 CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)

@@ -10,9 +10,9 @@ from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
-from terminal.shift import Inspection
 from terminal.tap_report import TapReport
 from terminal.texts import N_
+from terminal.trip.build import InspectionRound
 
 INSPECTOR: Final = frozenset({Role.INSPECTOR})
 LASTS: Final = timedelta(minutes=15)
@@ -67,7 +67,7 @@ def do_start(visit: Visit, form: Form, _written: Written) -> None:
     before = console.terminal.inspecting
     if before is None or console.clock.now() >= before.ends_at:
         console.taps.clear()  # rides until now are no inspections
-    console.terminal.inspecting = Inspection(route, direction, console.clock.now() + LASTS, misuse)
+    console.terminal.inspecting = InspectionRound(route, direction, console.clock.now() + LASTS, misuse)
 
 
 def do_stop(visit: Visit, _form: Form, _written: Written) -> None:

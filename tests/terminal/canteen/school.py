@@ -31,7 +31,7 @@ from terminal.canteen.spare_log import SpareLog
 from terminal.journal.journal import Journal
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
-from terminal.shift import open_shift
+from terminal.trip.shifts import open_shift
 
 ZONE = ZoneInfo("Europe/Volgograd")
 TODAY = date(2026, 9, 15)

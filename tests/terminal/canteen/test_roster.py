@@ -14,10 +14,10 @@ from sim.profile import LAB_KEYS
 from terminal.canteen.documents import ListFile, RosterDocument
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import PRICE_LIST_FILE, ROSTER_FILE, CanteenStore
-from terminal.decision.pupil import Age
 from terminal.errors import KeyFileError, RosterError
 from terminal.keys.file import load_file_keys
 from terminal.keys.sealing import StorageKeys
+from terminal.trip.pupil import Age
 from tests.terminal.canteen.school import POLICY, PRICES, child, grant, local, order, ref, roster_document
 
 NOW = local("09:00")

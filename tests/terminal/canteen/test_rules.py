@@ -15,7 +15,7 @@ from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused
 from terminal.journal.records import parse_record
 from terminal.policy.load import REGIONS, parse_region
 from terminal.policy.policy import Policy
-from terminal.shift import close_shift
+from terminal.trip.shifts import close_shift
 from tests.terminal.canteen.conftest import OpenCanteen
 from tests.terminal.canteen.school import (
     CASHIER,

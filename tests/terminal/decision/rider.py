@@ -10,9 +10,13 @@ from cardproto.resident.records.event import Event, EventKind, PaidBy, build_eve
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.outcome import Decision
 from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.policy import Policy
+from terminal.scenario.play import facts_of
+from terminal.trip.facts import Trip
+from terminal.trip.pupil import NO_CANTEEN, CanteenContext
+from terminal.trip.stated import restore
 
 ZONE = ZoneInfo("Europe/Volgograd")
 DEMO = Policy.of(load_region(DEMO_REGION))
@@ -37,6 +41,21 @@ def demo_with(*changes: tuple[str, str]) -> Policy:
         assert old in text, f"{old!r} is not in the demo region"
         text = text.replace(old, new)
     return Policy.of(parse_region(text, "changed demo.toml"))
+
+
+BANK = {"taken_today": "bank.taps_today", "taken_today_minor": "bank.sum_today_minor"}
+
+
+def trip_at(
+    profile: str = "bus",
+    terminal: int = 7,
+    sequence: int = 1,
+    canteen: CanteenContext = NO_CANTEEN,
+    **where: object,
+) -> Trip:
+    """A trip in an open shift; `where` names further facts as scenarios do (zone, to_zone, position_manual, ...)."""
+    facts = facts_of({BANK.get(name, name): value for name, value in where.items()})
+    return restore(Trip(profile, terminal, sequence, shift=1, canteen=canteen), facts)
 
 
 def issued(balance_minor: int = 10_000) -> Event:
@@ -90,15 +109,15 @@ class Rider:
         shift_open: bool = True,
         **where: object,
     ) -> Decision:
-        """`where`: further fields of the tap's context (mode, zone, mark_m, ...)."""
-        context = TapContext("bus", terminal, self.sequence, shift_open, 1, 1, route, direction, **where)
-        return self._decide(now, context)
+        """`where`: further facts of the trip (mode, zone, mark_m, ...)."""
+        run = {"turn": 1, "route": route, "direction": direction, "shift_open": shift_open}
+        return self._decide(now, trip_at("bus", terminal, self.sequence, **run, **where))
 
     def eat(self, now: datetime, terminal: int = 70) -> Decision:
-        return self._decide(now, TapContext("canteen", terminal, self.sequence, shift_open=True))
+        return self._decide(now, Trip("canteen", terminal, self.sequence, shift=1))
 
-    def _decide(self, now: datetime, context: TapContext) -> Decision:
-        decision = decide(self.snapshot, self.policy, context, now)
+    def _decide(self, now: datetime, trip: Trip) -> Decision:
+        decision = decide(self.snapshot, self.policy, trip, now)
         if decision.write_plan is not None:
             self.event = parse_event(build_event(decision.write_plan.event))
             self.sequence += 1

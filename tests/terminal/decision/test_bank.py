@@ -11,11 +11,11 @@ from msgspec.structs import replace as changed
 
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyListFile, build_deny_list
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
-from tests.terminal.decision.rider import TODAY, local, rules
+from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
 NOW = local("08:00")
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
@@ -23,8 +23,8 @@ STALE = 24 * 3600 + 1
 
 
 def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object) -> Decision:
-    context = TapContext("bus", 7, 1, **{"shift_open": True, "route": 5} | where)
-    return decide(card, policy or small(), context, NOW)
+    trip = trip_at("bus", 7, 1, **{"shift_open": True, "route": 5} | where)
+    return decide(card, policy or small(), trip, NOW)
 
 
 def stopped(folder: Path) -> Policy:
@@ -105,7 +105,7 @@ def test_k_02_a_profile_that_takes_no_bank_cards_says_so() -> None:
 
 
 def test_k_02_a_canteen_takes_no_bank_cards() -> None:
-    decision = decide(CARD, small(), TapContext("canteen", 70, 1, shift_open=True), NOW)
+    decision = decide(CARD, small(), trip_at("canteen", 70, 1), NOW)
     assert decision.outcome.message is Message.UNKNOWN_CARD
 
 

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 import pytest
 
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.policy.policy import Policy
-from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, Rider, local, rules
+from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, Rider, local, rules, trip_at
 
 NOW = local("08:00")
 
@@ -96,7 +96,7 @@ def test_t_14_the_card_s_last_day_ends_with_the_service_day() -> None:
 
 
 def test_a_terminal_of_an_unknown_profile_serves_nobody() -> None:
-    decision = decide(Rider().snapshot, DEMO, TapContext("parking", 7, 1, shift_open=True), NOW)
+    decision = decide(Rider().snapshot, DEMO, trip_at("parking", 7, 1), NOW)
     assert (decision.outcome.message, decision.write_plan) == (Message.OUT_OF_ORDER, None)
 
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.decision.recompute import RecordedCash, recompute_cash
-from terminal.decision.trail import compact, stated
+from terminal.decision.trail import compact
+from terminal.trip.facts import Place, PlaceSource, Trip
+from terminal.trip.stated import stated
 from tests.terminal.decision.rider import DEMO, demo_with, local
 
 NOW = local("08:00")
-HERE = TapContext("bus", 7, 1, shift_open=True, shift=1, route=5)
+HERE = Trip("bus", 7, 1, shift=1, route=5)
+BY_HAND = Place(source=PlaceSource.HAND)
 
 
 @pytest.mark.parametrize("persons", [1, 2, 7])
@@ -23,7 +26,7 @@ def test_t_01_everybody_pays_the_cash_fare(persons: int) -> None:
 
 
 def test_t_60_nothing_is_sold_without_a_shift() -> None:
-    decision = decide_cash(DEMO, replace(HERE, shift_open=False), 1, NOW)
+    decision = decide_cash(DEMO, replace(HERE, shift=0), 1, NOW)
     assert (decision.sum_minor, decision.message) == (None, Message.SHIFT_CLOSED)
 
 
@@ -33,16 +36,16 @@ def test_t_64_nothing_is_sold_by_a_terminal_that_is_out_of_order() -> None:
 
 
 def test_t_61_a_place_entered_by_hand_marks_the_sale() -> None:
-    assert decide_cash(DEMO, replace(HERE, position_manual=True), 1, NOW).flags == ("position=manual",)
+    assert decide_cash(DEMO, replace(HERE, place=BY_HAND), 1, NOW).flags == ("position=manual",)
     assert decide_cash(DEMO, HERE, 1, NOW).flags == ()
 
 
 def test_a_cash_sale_follows_from_its_record() -> None:
-    context = replace(HERE, position_manual=True)
-    decision = decide_cash(DEMO, context, 3, NOW)
+    trip = replace(HERE, place=BY_HAND)
+    decision = decide_cash(DEMO, trip, 3, NOW)
     assert decision.sum_minor is not None
     sale = RecordedCash(
-        NOW, HERE, stated(context), 3, decision.sum_minor, compact(decision.facts), decision.flags
+        NOW, HERE, stated(trip), 3, decision.sum_minor, compact(decision.facts), decision.flags
     )
     assert recompute_cash(sale, DEMO) == []
     assert [one.what for one in recompute_cash(replace(sale, sum_minor=9500), DEMO)] == ["sum_minor"]

@@ -15,9 +15,10 @@ from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidB
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.outcome import Decision, Message
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Freshness, Place, Spot, Trip
 from tests.properties import examples
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import LAST, Rider, rules
@@ -68,31 +69,29 @@ def cards(policy: Policy) -> st.SearchStrategy[CardSnapshot]:
     return st.builds(CardSnapshot, st.just(bytes(7)), rights, EVENTS)
 
 
-CONTEXTS = st.builds(
-    TapContext,
+ZONES = st.integers(0, 3)
+MARKS = st.none() | st.integers(0, 70_000)
+SPOTS = st.builds(Spot, zone=ZONES, mark_m=MARKS)
+TRIPS = st.builds(
+    Trip,
     profile=st.just("bus"),
     terminal=st.integers(1, 3),
     sequence=st.just(2),
-    shift_open=st.just(True),
+    shift=st.just(1),
     route=st.integers(1, 3),
     direction=st.integers(0, 1),
     mode=st.sampled_from(["bus", "tram", "metro", "suburban_bus", "intercity_bus"]),
-    zone=st.integers(0, 3),
-    to_zone=st.integers(0, 3),
-    terminus_zone=st.integers(0, 3),
-    mark_m=st.none() | st.integers(0, 70_000),
-    to_mark_m=st.none() | st.integers(0, 70_000),
-    terminus_mark_m=st.none() | st.integers(0, 70_000),
+    place=st.builds(Place, zone=ZONES, mark_m=MARKS, terminus=SPOTS, destination=SPOTS),
     companions=st.sampled_from([0, 0, 0, 1, 2]),
-    data_age_s=st.sampled_from([0, 0, 30 * 3600, 9 * 24 * 3600]),
+    freshness=st.builds(Freshness, st.sampled_from([0, 0, 30 * 3600, 9 * 24 * 3600])),
 )
 
 
 LATER = st.integers(-60, 9000) | st.integers(-(10**6), 10**7)
 
 
-def taps_in(policy: Policy) -> st.SearchStrategy[tuple[Policy, CardSnapshot, TapContext, datetime]]:
-    tapped = st.tuples(cards(policy), CONTEXTS, LATER)
+def taps_in(policy: Policy) -> st.SearchStrategy[tuple[Policy, CardSnapshot, Trip, datetime]]:
+    tapped = st.tuples(cards(policy), TRIPS, LATER)
     return tapped.map(lambda tap: (policy, tap[0], tap[1], tap[0].event.at + timedelta(seconds=tap[2])))
 
 
@@ -108,10 +107,10 @@ def as_bytes(decision: Decision) -> bytes:
 @BRIEF
 @given(TAPS)
 def test_no_charge_is_negative_and_no_kopeck_is_lost(
-    tap: tuple[Policy, CardSnapshot, TapContext, datetime],
+    tap: tuple[Policy, CardSnapshot, Trip, datetime],
 ) -> None:
-    policy, card, context, now = tap
-    decision = decide(card, policy, context, now)
+    policy, card, trip, now = tap
+    decision = decide(card, policy, trip, now)
     plan, outcome = decision.write_plan, decision.outcome
     assert decision.facts, "no decision without a reason"
     if plan is None:
@@ -125,21 +124,19 @@ def test_no_charge_is_negative_and_no_kopeck_is_lost(
 
 @BRIEF
 @given(TAPS)
-def test_the_same_input_gives_the_same_bytes(tap: tuple[Policy, CardSnapshot, TapContext, datetime]) -> None:
-    policy, card, context, now = tap
-    assert as_bytes(decide(card, policy, context, now)) == as_bytes(decide(card, policy, context, now))
+def test_the_same_input_gives_the_same_bytes(tap: tuple[Policy, CardSnapshot, Trip, datetime]) -> None:
+    policy, card, trip, now = tap
+    assert as_bytes(decide(card, policy, trip, now)) == as_bytes(decide(card, policy, trip, now))
 
 
 @BRIEF
 @given(TAPS)
 def test_a_concession_never_costs_more_than_having_none(
-    tap: tuple[Policy, CardSnapshot, TapContext, datetime],
+    tap: tuple[Policy, CardSnapshot, Trip, datetime],
 ) -> None:
-    policy, card, context, now = tap
-    ordinary = decide(
-        replace(card, rights=replace(card.rights, concessions=(None,) * 3)), policy, context, now
-    )
-    helped = decide(card, policy, context, now)
+    policy, card, trip, now = tap
+    ordinary = decide(replace(card, rights=replace(card.rights, concessions=(None,) * 3)), policy, trip, now)
+    helped = decide(card, policy, trip, now)
     if ordinary.outcome.accepted:
         assert helped.outcome.accepted
         assert helped.outcome.charge_minor <= ordinary.outcome.charge_minor
@@ -149,9 +146,9 @@ def test_a_concession_never_costs_more_than_having_none(
 
 @BRIEF
 @given(TAPS)
-def test_a_ride_that_costs_nothing_says_why(tap: tuple[Policy, CardSnapshot, TapContext, datetime]) -> None:
-    policy, card, context, now = tap
-    decision = decide(card, policy, context, now)
+def test_a_ride_that_costs_nothing_says_why(tap: tuple[Policy, CardSnapshot, Trip, datetime]) -> None:
+    policy, card, trip, now = tap
+    decision = decide(card, policy, trip, now)
     plan = decision.write_plan
     if plan is None or plan.debit_minor:
         return
@@ -256,13 +253,11 @@ WITH = small(
 
 
 @BRIEF
-@given(cards(WITHOUT), CONTEXTS, st.integers(-60, 10**6))
-def test_a_rule_about_something_else_changes_nothing(
-    card: CardSnapshot, context: TapContext, later: int
-) -> None:
+@given(cards(WITHOUT), TRIPS, st.integers(-60, 10**6))
+def test_a_rule_about_something_else_changes_nothing(card: CardSnapshot, trip: Trip, later: int) -> None:
     card = replace(card, event=replace(card.event, counters=card.event.counters >> 28 << 28))
     now = card.event.at + timedelta(seconds=later)
-    assert as_bytes(decide(card, WITHOUT, context, now)) == as_bytes(decide(card, WITH, context, now))
+    assert as_bytes(decide(card, WITHOUT, trip, now)) == as_bytes(decide(card, WITH, trip, now))
 
 
 # clocks

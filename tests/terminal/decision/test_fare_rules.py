@@ -10,13 +10,13 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
 from tests.terminal.decision.region import small
-from tests.terminal.decision.rider import FIRST, LAST, PENSIONER, STUDENT, Rider, local, rules
+from tests.terminal.decision.rider import FIRST, LAST, PENSIONER, STUDENT, Rider, local, rules, trip_at
 
 NOW = local("08:00")
 HALF = """
@@ -78,8 +78,8 @@ def fare(policy: Policy, now: object = NOW, **where: object) -> int | None:
 
 
 def by_bank(policy: Policy, **where: object) -> int:
-    context = TapContext("bus", 7, 1, shift_open=True, route=5, **where)
-    return decide(BankSnapshot(bytes(8), LAST), policy, context, NOW).outcome.charge_minor
+    trip = trip_at("bus", 7, 1, route=5, **where)
+    return decide(BankSnapshot(bytes(8), LAST), policy, trip, NOW).outcome.charge_minor
 
 
 def test_t_01_each_medium_has_its_fare() -> None:

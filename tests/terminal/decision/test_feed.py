@@ -14,12 +14,12 @@ from cardproto.resident.records.event import EventKind
 from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.outcome import Decision
 from terminal.errors import RegionDocumentError
 from terminal.policy.load import parse_region
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import text_of
-from tests.terminal.decision.rider import FIRST, LAST, Rider, local, rules
+from tests.terminal.decision.rider import FIRST, LAST, Rider, local, rules, trip_at
 from tests.terminal.policy.gtfs.feeds import imported
 
 NOW = local("10:00")
@@ -120,8 +120,8 @@ def test_a_route_the_feed_does_not_have_is_refused(tmp_path: Path) -> None:
 
 def test_a_bank_card_pays_a_single_ride(tmp_path: Path) -> None:
     policy = region(tmp_path, FLAT)
-    context = TapContext("bus", 7, 1, shift_open=True, route=9, stop=1)
-    assert decide(BankSnapshot(b"t", LAST), policy, context, NOW).outcome.charge_minor == 4000
+    trip = trip_at("bus", 7, 1, route=9, stop=1)
+    assert decide(BankSnapshot(b"t", LAST), policy, trip, NOW).outcome.charge_minor == 4000
 
 
 def test_companions_pay_a_single_ride_each(tmp_path: Path) -> None:

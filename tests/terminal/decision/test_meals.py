@@ -10,9 +10,9 @@ import pytest
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, TapContext
-from terminal.decision.pupil import CanteenContext, MealGrant, Pupil
-from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, demo_with, issued, local, rules
+from terminal.decision.outcome import Decision, Message
+from terminal.trip.pupil import CanteenContext, MealGrant, Pupil
+from tests.terminal.decision.rider import FIRST, LAST, TODAY, Rider, demo_with, issued, local, rules, trip_at
 
 BREAKFAST, LUNCH, SNACK = local("09:00"), local("12:30"), local("16:00")
 GRADE_3, GRADE_7, SECOND_SHIFT = 0x03, 0x07, 0x20
@@ -219,23 +219,23 @@ def test_o_02_of_card_and_list_the_newer_wins_and_a_block_always(
 ) -> None:
     card = pupil(code(10, GRADE_3))
     known = Pupil(b"pupil", grade=3, shift=1, grants=listed)
-    context = TapContext("canteen", 70, 1, shift_open=True, canteen=CanteenContext(pupil=known))
-    assert decide(card.snapshot, card.policy, context, BREAKFAST).outcome.message == message
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(pupil=known))
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == message
 
 
 def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> None:
     card = pupil(code(10, GRADE_3))
     for known, flags in ((Pupil(b"p", "school_12", listed=False), ("not_in_roster",)), (None, ())):
         canteen = CanteenContext(school="school_12", pupil=known)
-        context = TapContext("canteen", 70, 1, shift_open=True, canteen=canteen)
-        decision = decide(card.snapshot, card.policy, context, BREAKFAST)
+        trip = trip_at("canteen", 70, 1, canteen=canteen)
+        decision = decide(card.snapshot, card.policy, trip, BREAKFAST)
         assert (decision.outcome.message, decision.flags) == ("meal_ok", flags)
 
 
 def test_an_unknown_meal_to_serve_is_no_meal() -> None:
     card = pupil(code(10, GRADE_3))
-    context = TapContext("canteen", 70, 1, shift_open=True, canteen=CanteenContext(serving="tea"))
-    assert decide(card.snapshot, card.policy, context, BREAKFAST).outcome.message == "meal_not_ordered"
+    trip = trip_at("canteen", 70, 1, canteen=CanteenContext(serving="tea"))
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "meal_not_ordered"
 
 
 def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only() -> None:

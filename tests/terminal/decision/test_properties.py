@@ -12,9 +12,10 @@ from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidB
 from cardproto.resident.records.rights import Concession, Contract, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, TapContext
+from terminal.decision.outcome import Decision, Message
+from terminal.trip.facts import Trip
 from tests.properties import examples
-from tests.terminal.decision.rider import DEMO
+from tests.terminal.decision.rider import DEMO, trip_at
 
 EPOCH = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS = st.dates(date(2026, 8, 1), date(2026, 11, 30))
@@ -50,12 +51,12 @@ RIGHTS = st.builds(
     contracts=st.tuples(*[st.none() | CONTRACTS] * 2),
 )
 CARDS = st.builds(CardSnapshot, st.just(bytes(7)), RIGHTS, EVENTS)
-CONTEXTS = st.builds(
-    TapContext,
+TRIPS = st.builds(
+    Trip,
     profile=st.sampled_from(["bus", "bus", "canteen"]),
     terminal=st.integers(1, 3),
     sequence=st.integers(0, 2**32 - 1),
-    shift_open=st.just(True),
+    shift=st.just(1),
     route=st.integers(1, 3),
     direction=st.integers(0, 1),
 )
@@ -74,12 +75,12 @@ def as_bytes(decision: Decision) -> bytes:
 
 
 @BRIEF
-@given(CARDS, CONTEXTS, st.data())
+@given(CARDS, TRIPS, st.data())
 def test_every_decision_can_be_written_and_conserves_money(
-    card: CardSnapshot, context: TapContext, data: st.DataObject
+    card: CardSnapshot, trip: Trip, data: st.DataObject
 ) -> None:
     now = data.draw(taps_at(card))
-    decision = decide(card, DEMO, context, now)
+    decision = decide(card, DEMO, trip, now)
     plan, outcome = decision.write_plan, decision.outcome
     assert outcome.charge_minor >= 0
     assert decision.facts, "no decision without a reason"
@@ -90,29 +91,27 @@ def test_every_decision_can_be_written_and_conserves_money(
     assert plan.debit_minor == outcome.charge_minor == plan.event.amount_minor
     assert plan.event.balance_after_minor == card.balance_minor - plan.debit_minor >= 0
     assert plan.event.at == now
-    assert (plan.event.terminal, plan.event.sequence) == (context.terminal, context.sequence)
+    assert (plan.event.terminal, plan.event.sequence) == (trip.terminal, trip.sequence)
     assert parse_event(build_event(plan.event)) == plan.event
 
 
 @BRIEF
-@given(CARDS, CONTEXTS, st.data())
-def test_the_same_input_gives_the_same_bytes(
-    card: CardSnapshot, context: TapContext, data: st.DataObject
-) -> None:
+@given(CARDS, TRIPS, st.data())
+def test_the_same_input_gives_the_same_bytes(card: CardSnapshot, trip: Trip, data: st.DataObject) -> None:
     now = data.draw(taps_at(card))
-    assert as_bytes(decide(card, DEMO, context, now)) == as_bytes(decide(card, DEMO, context, now))
+    assert as_bytes(decide(card, DEMO, trip, now)) == as_bytes(decide(card, DEMO, trip, now))
 
 
 @BRIEF
-@given(CARDS, CONTEXTS, st.data())
+@given(CARDS, TRIPS, st.data())
 def test_a_concession_never_costs_more_than_the_ordinary_fare(
-    card: CardSnapshot, context: TapContext, data: st.DataObject
+    card: CardSnapshot, trip: Trip, data: st.DataObject
 ) -> None:
     """Whatever rights a rider has, the ride costs no more than it would without them."""
     now = data.draw(taps_at(card))
     bare = replace(card, rights=replace(card.rights, concessions=(None,) * 3, contracts=(None,) * 2))
-    ordinary = decide(bare, DEMO, context, now)
-    helped = decide(card, DEMO, context, now)
+    ordinary = decide(bare, DEMO, trip, now)
+    helped = decide(card, DEMO, trip, now)
     assert helped.outcome.charge_minor <= 2400
     if ordinary.outcome.accepted:
         assert helped.outcome.charge_minor <= ordinary.outcome.charge_minor
@@ -120,12 +119,12 @@ def test_a_concession_never_costs_more_than_the_ordinary_fare(
 
 
 @BRIEF
-@given(CARDS, CONTEXTS, st.data())
+@given(CARDS, TRIPS, st.data())
 def test_no_counter_passes_its_limit_and_no_ride_is_free_without_a_reason(
-    card: CardSnapshot, context: TapContext, data: st.DataObject
+    card: CardSnapshot, trip: Trip, data: st.DataObject
 ) -> None:
     now = data.draw(taps_at(card))
-    decision = decide(card, DEMO, replace(context, profile="bus"), now)
+    decision = decide(card, DEMO, replace(trip, profile="bus"), now)
     message, plan = decision.outcome.message, decision.write_plan
     if message is Message.OK_BENEFIT:
         assert 0 <= int(decision.outcome.values["n"]) < 50
@@ -147,10 +146,10 @@ def test_no_counter_passes_its_limit_and_no_ride_is_free_without_a_reason(
 def test_an_unrelated_right_changes_no_meal(card: CardSnapshot, data: st.DataObject) -> None:
     """Passes, packs and money mean nothing in the canteen."""
     now = data.draw(taps_at(card))
-    context = TapContext("canteen", 3, 1, shift_open=True)
+    trip = trip_at("canteen", 3, 1)
     poorer = replace(
         card,
         rights=replace(card.rights, contracts=(None, None)),
         event=replace(card.event, balance_after_minor=0, counters=0),
     )
-    assert decide(card, DEMO, context, now).outcome == decide(poorer, DEMO, context, now).outcome
+    assert decide(card, DEMO, trip, now).outcome == decide(poorer, DEMO, trip, now).outcome

@@ -6,15 +6,11 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cardproto.resident.records.event import build_event
 from cardproto.resident.records.rights import build_rights
 from terminal.clock import unix_ms
 from terminal.decision.decide import decide
-from terminal.decision.outcome import TapContext
-from terminal.decision.pupil import CanteenContext, Pupil
 from terminal.decision.recompute import (
     INS_READ_DATA,
     INS_READ_RECORDS,
@@ -23,11 +19,23 @@ from terminal.decision.recompute import (
     RecordedTap,
     recompute,
 )
-from terminal.decision.trail import STATED_APART, compact, restore, stated
+from terminal.decision.trail import compact
 from terminal.journal.records import Intent, build_record, parse_record
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
-from tests.terminal.decision.rider import DEMO, PENSIONER, SOCIAL_PACK, STUDENT, Rider, demo_with, local
+from terminal.trip.facts import Trip
+from terminal.trip.pupil import CanteenContext, Pupil
+from terminal.trip.stated import ROW_FIELDS, Fact, stated
+from tests.terminal.decision.rider import (
+    DEMO,
+    PENSIONER,
+    SOCIAL_PACK,
+    STUDENT,
+    Rider,
+    demo_with,
+    local,
+    trip_at,
+)
 
 NOW = local("08:00")
 RIDERS = {
@@ -43,19 +51,24 @@ def proof_of(rider: Rider) -> tuple[Command, ...]:
     return (INS_READ_DATA, b"\x01" + bytes(6), rights), (INS_READ_RECORDS, b"\x02" + bytes(6), event)
 
 
-def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = DEMO) -> RecordedTap:
+def in_fields(trip: Trip) -> Trip:
+    """What a row has fields of its own for."""
+    return Trip(**{name: getattr(trip, name) for name in ROW_FIELDS})
+
+
+def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> RecordedTap:
     """The tap as the journal would hold it, through the record's own bytes."""
-    context = context or TapContext("bus", 7, rider.sequence, shift_open=True, shift=1, turn=1, route=5)
-    decision = decide(rider.snapshot, policy, context, NOW)
+    trip = trip or trip_at("bus", 7, rider.sequence, turn=1, route=5)
+    decision = decide(rider.snapshot, policy, trip, NOW)
     assert decision.write_plan is not None
     intent = Intent(
         at_ms=unix_ms(NOW),
         card_ref=bytes(8),
-        profile=context.profile,
-        shift=context.shift,
-        turn=context.turn,
-        route=context.route,
-        direction=context.direction,
+        profile=trip.profile,
+        shift=trip.shift,
+        turn=trip.turn,
+        route=trip.route,
+        direction=trip.direction,
         message=decision.outcome.message,
         charge_minor=decision.outcome.charge_minor,
         balance_before_minor=rider.snapshot.balance_minor,
@@ -68,16 +81,15 @@ def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = D
         event=build_event(decision.write_plan.event),
         proof=proof_of(rider),
         values=dict(decision.outcome.values),
-        context=stated(context),
+        trip=stated(trip),
         flags=decision.flags,
     )
     read = parse_record(build_record(intent))
     assert isinstance(read, Intent)
-    apart = {name: getattr(context, name) for name in STATED_APART - {"canteen"}}
     return RecordedTap(
         at=NOW,
-        context=TapContext(**apart),
-        known=read.context,
+        trip=in_fields(trip),
+        known=read.trip,
         proof=read.proof,
         event=read.event,
         charge_minor=read.charge_minor,
@@ -90,32 +102,6 @@ def recorded(rider: Rider, context: TapContext | None = None, policy: Policy = D
 @pytest.mark.parametrize("name", RIDERS)
 def test_a_tap_follows_from_what_is_recorded_with_it(name: str) -> None:
     assert recompute(recorded(RIDERS[name]()), DEMO) == []
-
-
-@given(
-    st.builds(
-        TapContext,
-        profile=st.just("bus"),
-        terminal=st.integers(1, 9),
-        sequence=st.integers(1, 999),
-        shift_open=st.just(True),
-        mode=st.sampled_from(("bus", "tram", "metro")),
-        stop=st.integers(0, 9),
-        zone=st.integers(0, 3),
-        mark_m=st.none() | st.integers(0, 9000),
-        position_manual=st.booleans(),
-        vehicle=st.lists(st.integers(1, 9), max_size=3).map(tuple),
-        counts=st.dictionaries(st.sampled_from(("a", "b")), st.integers(0, 99)),
-        canteen=st.builds(CanteenContext, school=st.sampled_from(("", "school_1"))),
-    )
-)
-def test_whatever_the_terminal_knew_comes_back_from_the_record(context: TapContext) -> None:
-    apart = {name: getattr(context, name) for name in STATED_APART - {"canteen"}}
-    assert restore(TapContext(**apart), stated(context)) == context
-
-
-def test_what_is_as_a_terminal_assumes_takes_no_room_in_the_record() -> None:
-    assert stated(TapContext("bus", 7, 1, shift_open=True, shift=3, route=5)) == {}
 
 
 @pytest.mark.parametrize("at", range(32))
@@ -161,11 +147,16 @@ def test_a_card_that_is_not_understood_cannot_be_decided_again() -> None:
         recompute(replace(tap, proof=((INS_READ_DATA, b"\x01", b"short"), tap.proof[1])), DEMO)
 
 
-def test_a_pupil_of_the_roster_stays_out_of_the_record() -> None:
-    pupil = TapContext("canteen", 7, 1, shift_open=True, canteen=CanteenContext(pupil=Pupil(b"who")))
-    assert stated(pupil) == {"by_roster": True}
+def test_a_tap_decided_by_a_roster_needs_the_roster() -> None:
+    known = stated(trip_at("canteen", canteen=CanteenContext(pupil=Pupil(b"who"))))
     with pytest.raises(CannotRecompute, match="roster"):
-        recompute(replace(recorded(Rider()), known=stated(pupil)), DEMO)
+        recompute(replace(recorded(Rider()), known=known), DEMO)
+
+
+@pytest.mark.parametrize("known", [{"place.moon": 1}, {"place.zone": "north"}, {"zone": 1}])
+def test_facts_that_are_not_understood_are_not_passed_over(known: dict[str, Fact]) -> None:
+    with pytest.raises(CannotRecompute, match="not understood"):
+        recompute(replace(recorded(Rider()), known=known), DEMO)
 
 
 def test_d_03_the_category_is_not_told_in_the_trail() -> None:
@@ -180,8 +171,8 @@ def test_d_03_the_category_is_not_told_in_the_trail() -> None:
 def test_no_rule_looks_at_the_uid() -> None:
     rider = Rider(concessions=(STUDENT,))
     other = replace(rider.snapshot, uid=b"\x04another")
-    context = TapContext("bus", 7, 1, shift_open=True)
-    assert decide(other, DEMO, context, NOW) == decide(rider.snapshot, DEMO, context, NOW)
+    trip = trip_at("bus", 7, 1)
+    assert decide(other, DEMO, trip, NOW) == decide(rider.snapshot, DEMO, trip, NOW)
 
 
 def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
@@ -191,15 +182,3 @@ def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
     assert recompute(tap, policy) == []
     with pytest.raises(CannotRecompute, match="own list of grants"):
         recompute(tap, DEMO)
-
-
-@pytest.mark.parametrize("school", ["", "school_12"])
-def test_a_pupil_no_roster_lists_comes_back_without_his_name(school: str) -> None:
-    pupil = Pupil(b"who", school, served=0b01, annulled=0b10, listed=False)
-    context = TapContext("canteen", 7, 1, shift_open=True, canteen=CanteenContext(school=school, pupil=pupil))
-    known = stated(context)
-    assert b"who" not in known.values()
-    bare = replace(context, canteen=CanteenContext())
-    assert restore(bare, known) == replace(
-        context, canteen=CanteenContext(school, pupil=replace(pupil, ref=b""))
-    )

@@ -11,13 +11,13 @@ from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.sale import may_sell
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, TapContext
+from terminal.decision.outcome import Decision
 from terminal.policy.base import Medium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
-from tests.terminal.decision.rider import Rider
+from tests.terminal.decision.rider import Rider, trip_at
 
 FIRST, LAST = date(2025, 1, 1), date(2027, 12, 31)
 MIN = timedelta(minutes=1)
@@ -140,10 +140,8 @@ def test_sakhalin_transfer_in_45_minutes_with_the_transport_card_only(minutes: i
     assert told(holder.tap(start)) == ("ok_paid", 3500)
     assert told(holder.tap(start + minutes * MIN, route=9))[0] == message
     bank = BankSnapshot(b"token", LAST)
-    contexts = (TapContext("bus", 7, n, shift_open=True, route=n) for n in (1, 2))
-    charges = [
-        decide(bank, POLICIES["sakhalin"], context, start).outcome.charge_minor for context in contexts
-    ]
+    trips = (trip_at("bus", 7, n, route=n) for n in (1, 2))
+    charges = [decide(bank, POLICIES["sakhalin"], trip, start).outcome.charge_minor for trip in trips]
     assert charges == [3500, 3500]
 
 

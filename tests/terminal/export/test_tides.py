@@ -168,7 +168,7 @@ def test_the_action_is_what_the_rider_did(
 
 def test_caps_companions_stops_and_turns_are_told() -> None:
     found = row(
-        intent(at("08:00"), flags=("capped",), context={"companions": 2, "stop": 31}, turn=4, shift=9)
+        intent(at("08:00"), flags=("capped",), trip={"companions": 2, "place.stop": 31}, turn=4, shift=9)
     )
     assert (found["fare_capped"], found["num_riders"], found["stop_id"]) == ("true", "3", "31")
     assert (found["trip_id_performed"], found["pattern_id"]) == ("7-9-4", "15-1")

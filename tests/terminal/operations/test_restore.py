@@ -22,9 +22,9 @@ from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
 from terminal.operations.archive import PIECE_BYTES, Header, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
-from terminal.shift import open_shift
 from terminal.sync.link import Answer
 from terminal.sync.wire import build_batch, encode
+from terminal.trip.shifts import open_shift
 from tests.terminal.journal.samples import committed, intent
 from tests.terminal.operations.machines import KEYS, NUMBER, Back, Machine
 from tests.terminal.sync.station import no_answer

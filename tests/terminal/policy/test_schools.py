@@ -8,14 +8,15 @@ import pytest
 
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
 from terminal.decision.canteen.serving import decide_portion
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message
-from terminal.decision.pupil import Account, MealGrant, Pupil, Serving
 from terminal.decision.tap import Trail
 from terminal.errors import RegionDocumentError
 from terminal.policy.document.fares import FareSource
 from terminal.policy.load import DEMO_REGION, REGIONS, load_region, parse_region
 from terminal.policy.meals.index import SchoolDay
 from terminal.policy.policy import Policy
+from terminal.trip.pupil import Account, MealGrant, Pupil
 from tests.terminal.decision.rider import Rider, local
 
 VOLGOGRAD, CHELYABINSK, BASHKORTOSTAN = (

@@ -182,7 +182,7 @@ def test_the_demo_region_tells_how_receipts_are_given() -> None:
 
 
 def test_a_sale_is_told_as_the_journal_has_it() -> None:
-    (sale,) = sales(7, numbered(intent(at("08:00"), context={"companions": 2}), committed(1)), "А 123 ВС 34")
+    (sale,) = sales(7, numbered(intent(at("08:00"), trip={"companions": 2}), committed(1)), "А 123 ВС 34")
     assert (sale.at, sale.persons, sale.vehicle) == (at("08:00"), 3, "А 123 ВС 34")
     assert (sale.route, sale.direction, sale.ticket_id) == (15, 1, "7-1")
     (alone,) = sales(7, numbered(intent(at("08:00")), committed(1)))

@@ -23,8 +23,8 @@ def test_each_tap_finds_the_card_the_tap_before_left() -> None:
     first, second = played(PAID, f"after_s = 4000, route = 9, {ANY}")
     assert second.before == first.after
     assert [tap.after.event.balance_after_minor for tap in (first, second)] == [7600, 5200]
-    assert [tap.context.sequence for tap in (first, second)] == [1, 2]
-    assert decide(second.before, DEMO, second.context, second.at) == second.decision
+    assert [tap.trip.sequence for tap in (first, second)] == [1, 2]
+    assert decide(second.before, DEMO, second.trip, second.at) == second.decision
 
 
 def test_the_same_file_gives_the_same_bytes() -> None:
@@ -45,7 +45,7 @@ def test_the_terminal_of_the_scenario_holds_for_its_taps_and_a_tap_may_say_other
         f"after_s = 5, mode = 'tram', route = 3, {ANY}",
         more="terminal = { route = 15, direction = 1, mode = 'bus', terminal = 77 }",
     )
-    assert [(t.context.route, t.context.direction, t.context.mode, t.context.terminal) for t in taps] == [
+    assert [(t.trip.route, t.trip.direction, t.trip.mode, t.trip.terminal) for t in taps] == [
         (15, 1, "bus", 77),
         (3, 1, "tram", 77),
     ]

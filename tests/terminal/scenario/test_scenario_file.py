@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -10,11 +9,12 @@ import msgspec
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
-from terminal.decision.outcome import TapContext
-from terminal.decision.pupil import CanteenContext
 from terminal.errors import ScenarioFileError
 from terminal.scenario.load import load_scenarios, parse_scenarios, scenario_files, split_reference
+from terminal.scenario.play import FACTS, facts_of
 from terminal.scenario.schema import Kind, Payment, Where
+from terminal.trip.facts import Inspection, Place, Spot, Trip
+from terminal.trip.stated import fact_names, restore
 from tests.terminal.scenario.story import HEADER, PAID, PURSE, demo_with, played, result, story
 
 LAST = "last = { at = 2026-09-14T08:00:00"
@@ -147,14 +147,24 @@ def test_the_words_of_a_card_are_those_of_its_records() -> None:
     assert list(get_args(Payment)) == [payment.name.lower() for payment in PaidBy]
 
 
+KEPT_BY_THE_PLAYER = {"sequence", "turn", "counts", "bank.taps_today", "bank.sum_today_minor"}
+MADE_OF_OTHERS = {"place.source": "position_manual", "shift": "shift_open", "place.terminus.stop": None}
+"""Facts a scenario writes under a word of its own; no rule reads the last."""
+
+
 def test_everything_a_terminal_may_know_of_a_tap_can_be_written() -> None:
-    kept_by_the_player = {"sequence", "shift", "turn", "counts", "canteen", "pupil"} | {
-        "taken_today",
-        "taken_today_minor",
-    }
-    known = {field.name for field in (*fields(TapContext), *fields(CanteenContext))} - kept_by_the_player
-    written = {field.name for field in msgspec.structs.fields(Where)}
-    assert written == known
+    known = {name for name in fact_names() if not name.startswith("canteen.pupil")} - KEPT_BY_THE_PLAYER
+    words = {fact: word for word, fact in FACTS.items()} | MADE_OF_OTHERS
+    said = {words.get(name, name.removeprefix("inspection.")) for name in known} - {None}
+    assert said == {field.name for field in msgspec.structs.fields(Where)}
+
+
+def test_what_is_written_of_a_place_arrives_in_the_trip() -> None:
+    trip = restore(Trip("bus", 7, 1, shift=1), facts_of({"to_zone": 3, "terminus_mark_m": 40, "zone": 2}))
+    assert trip.place == Place(zone=2, terminus=Spot(mark_m=40), destination=Spot(zone=3))
+    asked = restore(trip, facts_of({"inspection": True, "vehicle": (8, 9), "shift_open": False}))
+    assert (asked.inspection, asked.shift_open) == (Inspection(vehicle=(8, 9)), False)
+    assert restore(trip, facts_of({"position_manual": True})).place.by_hand
 
 
 @pytest.mark.parametrize(

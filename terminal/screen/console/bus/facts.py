@@ -8,7 +8,7 @@ from typing import Final
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.outcome import Message, TapContext
+from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
@@ -23,6 +23,7 @@ from terminal.journal.taps import End, Tap, taps
 from terminal.messages import Colour, colour
 from terminal.policy.document.fares import DistanceFares
 from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
 
 LOOK_BACK_ROWS: Final = 400
 MARKS: Final = {Colour.GREEN: "✓", Colour.YELLOW: "!", Colour.RED: "✕"}
@@ -112,9 +113,9 @@ class CashPrice:
     message: str
 
 
-def cash_price(policy: Policy, context: TapContext, now: datetime) -> CashPrice:
+def cash_price(policy: Policy, trip: Trip, now: datetime) -> CashPrice:
     """The price the crew is shown before selling."""
-    decision = decide_cash(policy, context, 1, now)
+    decision = decide_cash(policy, trip, 1, now)
     return CashPrice(decision.sum_minor, decision.message.value)
 
 

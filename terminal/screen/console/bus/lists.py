@@ -22,8 +22,8 @@ from terminal.screen.console.console import Refused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.screen.console.words import short, span
-from terminal.shift import ShiftCount
 from terminal.texts import N_
+from terminal.trip.shifts import ShiftCount
 
 NEWEST: Final = 20
 FAULTS: Final = 10

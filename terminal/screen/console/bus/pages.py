@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from terminal.clock import from_unix_ms
-from terminal.decision.outcome import TapContext
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
@@ -22,8 +21,10 @@ from terminal.screen.console.roles import CREW
 from terminal.screen.console.routes import Route, Stop
 from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
 from terminal.screen.console.words import short
-from terminal.shift import close_shift, open_shift, start_turn, trip_context
 from terminal.texts import N_
+from terminal.trip.build import trip_of
+from terminal.trip.facts import PlaceSource, Spot, Trip
+from terminal.trip.shifts import close_shift, open_shift, start_turn
 
 MOST_ROUTES: Final = 0x7FFF
 MOST_PERSONS: Final = 99
@@ -47,19 +48,19 @@ def shift_page(visit: Visit) -> View:
         return View(
             "console/bus_open.html", {"routes": tuple(console.routes.values()), "directions": DIRECTIONS}
         )
-    context = trip(console)
-    route = console.routes.get(context.route)
+    trip = trip_now(console)
+    route = console.routes.get(trip.route)
     opened_at = from_unix_ms(shift.at_ms).astimezone(console.policy.zone)
     values = {
         "shift": shift,
         "opened": f"{opened_at:%H:%M}",
-        "trip": context,
+        "trip": trip,
         "route": route,
         "routes": tuple(console.routes.values()),
         "directions": direction_names(visit, route),
-        "place": place_named(console, context, route),
+        "place": place_named(console, trip, route),
         "asked": places_asked(console.policy),
-        "stops": stops_of(route, context.direction),
+        "stops": stops_of(route, trip.direction),
     }
     return View("console/bus_shift.html", values)
 
@@ -78,22 +79,22 @@ def stops_of(route: Route | None, direction: int) -> tuple[Stop, ...]:
     return route.stops[::-1] if direction else route.stops
 
 
-def place_named(console: Console, context: TapContext, route: Route | None) -> dict[str, Any]:
+def place_named(console: Console, trip: Trip, route: Route | None) -> dict[str, Any]:
     """The place told by hand, for people: name of the stop, name of the zone, kilometres."""
-    stop = next((one.name for one in (route.stops if route else ()) if one.number == context.stop), "")
-    zone = places_asked(console.policy).zones.get(context.zone, "")
+    stop = next((one.name for one in (route.stops if route else ()) if one.number == trip.place.stop), "")
+    zone = places_asked(console.policy).zones.get(trip.place.zone, "")
     return {
-        "told": context.position_manual,
-        "stop": stop or (str(context.stop) if context.stop else ""),
-        "zone": zone or (str(context.zone) if context.zone else ""),
-        "km": None if context.mark_m is None else context.mark_m / 1000,
+        "told": trip.place.by_hand,
+        "stop": stop or (str(trip.place.stop) if trip.place.stop else ""),
+        "zone": zone or (str(trip.place.zone) if trip.place.zone else ""),
+        "km": None if trip.place.mark_m is None else trip.place.mark_m / 1000,
     }
 
 
-def trip(console: Console) -> TapContext:
+def trip_now(console: Console) -> Trip:
     """What the next tap is part of."""
     terminal = console.terminal
-    return trip_context(terminal.journal, terminal.profile, terminal.number)
+    return trip_of(terminal.journal, terminal.profile, terminal.number, vehicle=terminal.vehicle)
 
 
 def do_open(visit: Visit, form: Form, _written: Written) -> None:
@@ -115,15 +116,15 @@ def do_turn(visit: Visit, form: Form, _written: Written) -> None:
 def do_place(visit: Visit, form: Form, _written: Written) -> None:
     """T-61: the place is told by hand, or no longer."""
     console = visit.console
-    journal, context = _of_open_shift(visit), trip(console)
+    journal, trip = _of_open_shift(visit), trip_now(console)
     stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)
-    known = console.routes.get(context.route)
+    known = console.routes.get(trip.route)
     listed = next((one for one in (known.stops if known else ()) if one.number == stop), None)
     mark_m = 1000 * form.number("km", 0, MOST_KM) if form.text("km") else None
     if listed is not None:
         zone, mark_m = zone or listed.zone, listed.mark_m if mark_m is None else mark_m
     at_ms = console.now_ms()
-    journal.append(PlaceSet(at_ms, context.shift, stop, zone, mark_m, visit.who.ref))
+    journal.append(PlaceSet(at_ms, trip.shift, stop, zone, mark_m, visit.who.ref))
 
 
 def do_close(visit: Visit, _form: Form, _written: Written) -> None:
@@ -164,32 +165,35 @@ class Offer:
 def sale_page(visit: Visit) -> View:
     """What a ride costs in cash now, by where it goes, for how many."""
     console = visit.console
-    context = trip(console)
-    offers = _offers(visit, context)
+    trip = trip_now(console)
+    offers = _offers(visit, trip)
     values = {
         "offers": offers,
         "currency": console.policy.document.header.currency,
         "sold": any(offer.sum_minor is not None for offer in offers),
-        "trip": context,
-        "place": place_named(console, context, console.routes.get(context.route)),
+        "trip": trip,
+        "place": place_named(console, trip, console.routes.get(trip.route)),
         "receipts": console.policy.document.receipts is not None and console.receipts is not None,
     }
     return View("console/bus_sale.html", values)
 
 
-def _offers(visit: Visit, context: TapContext) -> list[Offer]:
+def _offers(visit: Visit, trip: Trip) -> list[Offer]:
     zones = places_asked(visit.console.policy).zones or {0: ""}
-    return [_offer(visit, context, zone, name) for zone, name in zones.items()]
+    return [_offer(visit, trip, zone, name) for zone, name in zones.items()]
 
 
-def _offer(visit: Visit, context: TapContext, to_zone: int, name: str) -> Offer:
+def _offer(visit: Visit, trip: Trip, to_zone: int, name: str) -> Offer:
     console = visit.console
-    price = cash_price(console.policy, _ride_to(context, to_zone), console.clock.now())
+    price = cash_price(console.policy, _ride_to(trip, to_zone), console.clock.now())
     return Offer(to_zone, name, price.sum_minor, short(price.message, visit.language))
 
 
-def _ride_to(context: TapContext, to_zone: int) -> TapContext:
-    return replace(context, to_zone=to_zone, position_manual=context.position_manual or to_zone > 0)
+def _ride_to(trip: Trip, to_zone: int) -> Trip:
+    if not to_zone:
+        return trip
+    place = replace(trip.place, destination=Spot(zone=to_zone), source=PlaceSource.HAND)
+    return replace(trip, place=place)
 
 
 def do_sell(visit: Visit, form: Form, _written: Written) -> None:
@@ -199,8 +203,8 @@ def do_sell(visit: Visit, form: Form, _written: Written) -> None:
         raise Refused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
     persons = form.number("persons", 1, MOST_PERSONS)
     to_zone, _, shown = form.text("ride").partition("-")
-    context = trip(console)
-    offers = {str(offer.to_zone): offer for offer in _offers(visit, context)}
+    trip = trip_now(console)
+    offers = {str(offer.to_zone): offer for offer in _offers(visit, trip)}
     offer = offers.get(to_zone)
     if offer is None:
         raise Refused(N_("Choose where the ride goes."))
@@ -210,7 +214,7 @@ def do_sell(visit: Visit, form: Form, _written: Written) -> None:
         raise Refused(
             N_("The fare has changed since this page was opened. Look at the new one and sell again.")
         )
-    ride = _ride_to(context, offer.to_zone)
+    ride = _ride_to(trip, offer.to_zone)
     sell_for_cash(
         console.terminal.journal, console.policy, ride, persons, console.clock.now(), console.settings.vehicle
     )

@@ -49,8 +49,8 @@ from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
 from terminal.screen.console.visit import Action, Area, Form, Visit
-from terminal.shift import close_shift, open_shift
 from terminal.texts import N_
+from terminal.trip.shifts import close_shift, open_shift
 
 NOBODY_TICKED: Final = N_("Nobody is ticked.")
 EMPTY_BASKET: Final = N_("The basket is empty.")

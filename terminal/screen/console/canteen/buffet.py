@@ -15,10 +15,10 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import Product
 from terminal.decision.canteen.buffet import decide_sale
 from terminal.decision.outcome import Message
-from terminal.decision.pupil import Pupil
 from terminal.decision.tap import Trail
 from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.people import Person, person
+from terminal.trip.pupil import Pupil
 
 COUNT: Final = "n."
 """Begins the name of a form's field that says how many of a product."""

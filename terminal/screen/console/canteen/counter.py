@@ -16,12 +16,12 @@ from terminal.canteen.documents import RosterPupil
 from terminal.canteen.ledger import Meal
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.outcome import Message, Reason
-from terminal.decision.pupil import Age, Pupil
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
 from terminal.tap_report import End, TapReport
+from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)

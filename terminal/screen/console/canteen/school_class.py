@@ -14,10 +14,10 @@ from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, Issued, issue
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
-from terminal.decision.pupil import Pupil
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.people import Person, classmates, person
+from terminal.trip.pupil import Pupil
 
 HERE: Final = "here"
 SERVED: Final = "served"

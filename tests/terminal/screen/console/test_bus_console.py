@@ -80,7 +80,7 @@ def test_turn_and_place_survive_a_restart(tmp_path: Path) -> None:
     with open_cab(tmp_path, clock=clock) as cab:
         cab.tap("adult_purse")
         (tap,) = cab.records(Intent)
-        assert (tap.turn, tap.direction, tap.context["stop"]) == (2, 1, 1502)  # type: ignore[attr-defined]
+        assert (tap.turn, tap.direction, tap.trip["place.stop"]) == (2, 1, 1502)  # type: ignore[attr-defined]
 
 
 def test_t_61_a_place_by_hand_marks_every_tap_and_sale_until_the_next_turn(cab: Cab) -> None:
@@ -94,10 +94,9 @@ def test_t_61_a_place_by_hand_marks_every_tap_and_sale_until_the_next_turn(cab: 
     by_hand, sale = cab.records(Intent)[0], cab.records(CashSale)[0]
     for record in (by_hand, sale):
         assert "position=manual" in record.flags  # type: ignore[attr-defined]
-        context = record.context  # type: ignore[attr-defined]
-        assert (context["stop"], context["zone"], context["mark_m"]) == (1503, 2, 4000), (
-            "as the list of routes says"
-        )
+        known = record.trip  # type: ignore[attr-defined]
+        place = [known[f"place.{name}"] for name in ("stop", "zone", "mark_m", "source")]
+        assert place == [1503, 2, 4000, "hand"], "as the list of routes says"
     assert "position=manual" not in cab.records(Intent)[1].flags  # type: ignore[attr-defined]
 
 
@@ -156,7 +155,7 @@ def test_where_the_fare_depends_on_the_zone_the_page_asks_for_it(tmp_path: Path)
         assert cab.act("/sale", "/sale", persons=1, ride="2-3000").status_code == 409
         assert cab.act("/sale", "/sale", persons=2, ride="2-5000").status_code == 303
         (sale,) = cab.records(CashSale)
-        assert (sale.sum_minor, sale.context["to_zone"]) == (10_000, 2)  # type: ignore[attr-defined]
+        assert (sale.sum_minor, sale.trip["place.destination.zone"]) == (10_000, 2)  # type: ignore[attr-defined]
 
 
 def zoned(first: str = "city") -> Policy:

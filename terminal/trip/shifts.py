@@ -1,17 +1,14 @@
-"""Shifts: opened by a service card, closed with totals (T-60, T-66); what a tap is part of (T-61, T-62)."""
+"""Shifts: opened by a service card, closed with totals (T-60, T-66), and their turns (T-62)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.decision.outcome import TapContext
-from terminal.decision.pupil import NO_CANTEEN, CanteenContext
 from terminal.errors import JournalError
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
 from terminal.journal.console_records import TurnStarted
@@ -33,50 +30,6 @@ PAGE_ROWS: Final = 1000
 FIRST_TURN: Final = 1
 """The turn a shift opens with."""
 CLOSE_FIRST: Final = "Close it with `terminal shift close` first."
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """The vehicle an inspector stands in, and until when taps are inspections (T-70).
-
-    `misuse`: the next cards are in the wrong hands, which is reported (T-71).
-    """
-
-    route: int
-    direction: int
-    ends_at: datetime
-    misuse: bool = False
-
-
-def trip_context(
-    journal: Journal,
-    profile: str,
-    terminal: int,
-    canteen: CanteenContext = NO_CANTEEN,
-    *,
-    inspecting: Inspection | None = None,
-) -> TapContext:
-    """What the next tap or sale of this terminal is part of: shift, turn, the trip, and a place told by hand."""
-    shift, turn, place = journal.open_shift, journal.open_turn, journal.open_place
-    trip = inspecting or turn or shift
-    return TapContext(
-        profile=profile,
-        terminal=terminal,
-        sequence=journal.next_sequence,
-        shift_open=shift is not None,
-        shift=shift.shift if shift else 0,
-        turn=turn.turn if turn else FIRST_TURN if shift and profile == "bus" else 0,
-        route=trip.route if trip else 0,
-        direction=trip.direction if trip else 0,
-        stop=place.stop if place else 0,
-        zone=place.zone if place else 0,
-        mark_m=place.mark_m if place else None,
-        position_manual=place is not None,
-        inspection=inspecting is not None,
-        misuse=inspecting is not None and inspecting.misuse,
-        reader_ok=journal.out_of_order is None,
-        canteen=canteen,
-    )
 
 
 def start_turn(journal: Journal, now: datetime, operator_ref: str, route: int, direction: int) -> TurnStarted:

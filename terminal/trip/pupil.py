@@ -1,4 +1,4 @@
-"""What a decision in the canteen may know of a pupil, and what it makes of one meal or sale.
+"""What a decision in the canteen may know of a pupil and of the meal being served.
 
 A pupil is a pseudonym of the purpose "school" (D-01) with facts; there is no name here. The facts come from the
 roster and from this terminal's own records; the terminal that has neither knows what the card says and nothing
@@ -7,20 +7,10 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Final
-
-from terminal.policy.document.meals import PAID, PARENTS
-
-STALE_ROSTER: Final = "stale_roster"
-EXPIRED_ROSTER: Final = "expired_roster"
-CALENDAR_SILENT: Final = "calendar_silent"
-WAS_ABSENT: Final = "was_absent"
-BALANCE_UNCERTAIN: Final = "balance_uncertain"
-ACCOUNT_UNKNOWN: Final = "account_unknown"
 
 
 class Age(StrEnum):
@@ -77,7 +67,7 @@ class Pupil:
     `absent`: the class's attendance says so (M-33). `cards_since`: an older card of this pupil is lost (M-35).
     """
 
-    ref: bytes
+    ref: bytes = b""
     school: str = ""
     class_id: str = ""
     grade: int = 0
@@ -122,50 +112,3 @@ class CanteenContext:
 
 
 NO_CANTEEN: Final = CanteenContext()
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """One portion as it goes into the records: what, for which day, who pays how much, on which ground.
-
-    `category` is the concession codes of the ground, "meals_2" and the like for one that reveals health
-    (D-03), "paid" for none.
-    """
-
-    school: str
-    class_id: str
-    kind: str
-    day: date
-    sources: Mapping[str, int]
-    category: str
-    flags: tuple[str, ...] = ()
-
-    @property
-    def sum_minor(self) -> int:
-        """What the portion costs, from all sources."""
-        return sum(self.sources.values())
-
-    @property
-    def parents_minor(self) -> int:
-        """What the hot-meal account is charged; the only part that can ever be given back (M-03)."""
-        return self.sources.get(PARENTS, 0)
-
-    @property
-    def entitled(self) -> bool:
-        """Whether any budget pays: such a meal is never withheld for a machine's sake (M-37, O-06)."""
-        return self.category != PAID
-
-
-@dataclass(frozen=True, slots=True)
-class BasketLine:
-    """So many of one product at the buffet; `foods` are the names a parent may forbid it by, its own included."""
-
-    product: str
-    count: int
-    price_minor: int
-    foods: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def sum_minor(self) -> int:
-        """What the line costs."""
-        return self.count * self.price_minor

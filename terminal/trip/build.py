@@ -1,0 +1,77 @@
+"""The trip of a running terminal: the one place where its facts come together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from terminal.journal.journal import Journal
+from terminal.trip.facts import UNKNOWN_PLACE, Inspection, Place, PlaceSource, Trip
+from terminal.trip.pupil import NO_CANTEEN, CanteenContext
+from terminal.trip.shifts import FIRST_TURN
+
+BUS: Final = "bus"
+
+
+class VehicleSource(Protocol):
+    """What the vehicle says of its place.
+
+    `place` returns at once, from what was received last, and never raises because a signal is missing: it is asked
+    during every tap. None: the vehicle does not know where it is.
+    """
+
+    def place(self) -> Place | None:
+        """The newest place, with its terminus where the vehicle knows its run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionRound:
+    """The vehicle an inspector stands in, and until when taps are inspections (T-70).
+
+    `misuse`: the next cards are in the wrong hands, which is reported (T-71).
+    """
+
+    route: int
+    direction: int
+    ends_at: datetime
+    misuse: bool = False
+
+
+def trip_of(
+    journal: Journal,
+    profile: str,
+    terminal: int,
+    canteen: CanteenContext = NO_CANTEEN,
+    *,
+    inspecting: InspectionRound | None = None,
+    vehicle: VehicleSource | None = None,
+) -> Trip:
+    """What the next tap or sale of this terminal is part of."""
+    shift, turn = journal.open_shift, journal.open_turn
+    run = inspecting or turn or shift
+    return Trip(
+        profile=profile,
+        terminal=terminal,
+        sequence=journal.next_sequence,
+        shift=shift.shift if shift else 0,
+        turn=turn.turn if turn else FIRST_TURN if shift and profile == BUS else 0,
+        route=run.route if run else 0,
+        direction=run.direction if run else 0,
+        reader_ok=journal.out_of_order is None,
+        place=_place(journal, vehicle),
+        inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
+        canteen=canteen,
+    )
+
+
+def _place(journal: Journal, vehicle: VehicleSource | None) -> Place:
+    """The vehicle's place; stop, zone and mark entered by hand replace those of the vehicle, which may be wrong."""
+    known = vehicle.place() if vehicle is not None else None
+    place, entered = known or UNKNOWN_PLACE, journal.open_place
+    if entered is None:
+        return place
+    return replace(
+        place, stop=entered.stop, zone=entered.zone, mark_m=entered.mark_m, source=PlaceSource.HAND
+    )

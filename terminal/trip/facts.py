@@ -1,0 +1,148 @@
+"""The facts of a tap besides the card and the policy, in small frozen parts.
+
+`Trip` is what a rule may look at: `trip.place.stop`, `trip.clock.suspect`, `trip.inspection`. A part that is left out
+says what a terminal assumes without it. `terminal.trip.build` makes the trip of a running terminal; who supplies each
+field stands in `terminal.trip.producers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from terminal.trip.pupil import NO_CANTEEN, CanteenContext
+
+_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def _no_counts() -> Mapping[str, int]:
+    """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
+    return _NO_COUNTS
+
+
+class PlaceSource(StrEnum):
+    """Who stated where the vehicle is."""
+
+    UNKNOWN = "unknown"
+    HAND = "hand"
+    """The driver or conductor entered it (T-61)."""
+    VEHICLE = "vehicle"
+    """The on-board computer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A point of the network in the three ways fares ask for it.
+
+    `stop` is a stop's number and `zone` the number the region document gives a zone, 0 where unknown. `mark_m` is the
+    distance on the route beyond the city boundary in metres, 0 inside the city, None where unknown.
+    """
+
+    stop: int = 0
+    zone: int = 0
+    mark_m: int | None = None
+
+
+NOWHERE: Final = Spot()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the tap is taken: stop, zone and mark as of a `Spot`, and who stated them.
+
+    `terminus` is the end of the vehicle's trip, `destination` where the rider said the ride goes.
+    """
+
+    stop: int = 0
+    zone: int = 0
+    mark_m: int | None = None
+    source: PlaceSource = PlaceSource.UNKNOWN
+    terminus: Spot = NOWHERE
+    destination: Spot = NOWHERE
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person entered the place (T-61)."""
+        return self.source is PlaceSource.HAND
+
+
+UNKNOWN_PLACE: Final = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """`suspect`: the clock jumped (O-05). `confirmed`: a service card has confirmed it since."""
+
+    suspect: bool = False
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Ages in seconds: of the terminal's lists and grants (O-03), and of its list of bank cards (T-43)."""
+
+    data_age_s: int = 0
+    bank_list_age_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """An inspector asks whether the ride is paid; nothing is written (T-70).
+
+    `misuse`: the inspector reports a concession card in the wrong hands (T-71). `vehicle` lists the validators of
+    this vehicle; while it is empty, route and direction identify the vehicle.
+    """
+
+    misuse: bool = False
+    vehicle: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BankFacts:
+    """What this terminal has already taken today from this bank card (T-43)."""
+
+    taps_today: int = 0
+    sum_today_minor: int = 0
+
+
+TRUSTED_CLOCK: Final = ClockState()
+FRESH: Final = Freshness()
+NOTHING_TAKEN: Final = BankFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What a tap is part of.
+
+    `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
+    and `direction` describe the vehicle's trip and are 0 in a canteen. `mode` is one of the region document's modes
+    ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34). `reader_ok` is
+    what the latest self-test found (T-64). `counts` are the counters kept by the server: the last known count plus
+    this terminal's own taps (O-04).
+    """
+
+    profile: str
+    terminal: int
+    sequence: int
+    shift: int = 0
+    turn: int = 0
+    route: int = 0
+    direction: int = 0
+    mode: str = "bus"
+    companions: int = 0
+    reader_ok: bool = True
+    place: Place = UNKNOWN_PLACE
+    clock: ClockState = TRUSTED_CLOCK
+    freshness: Freshness = FRESH
+    inspection: Inspection | None = None
+    counts: Mapping[str, int] = field(default_factory=_no_counts)
+    bank: BankFacts = NOTHING_TAKEN
+    canteen: CanteenContext = NO_CANTEEN
+
+    @property
+    def shift_open(self) -> bool:
+        """Whether anything may be sold (T-60)."""
+        return self.shift > 0

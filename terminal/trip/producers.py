@@ -1,0 +1,96 @@
+"""Who supplies each fact of a trip in a running terminal.
+
+`PRODUCERS` names, for every fact, the code whose act or knowledge it is; `terminal.trip.build.trip_of` puts them
+together. `NO_LIVE_PRODUCER` lists the facts that no running terminal supplies yet, with the rule that waits: they come
+from scenarios and tests only. A test holds that both together are exactly the fields of `Trip`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_CONFIGURED: Final = "terminal.app.station:station_of"
+_SHIFT: Final = "terminal.trip.shifts:open_shift"
+_PLACE: Final = "terminal.screen.console.bus.pages:do_place"
+_INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
+_CANTEEN: Final = "terminal.canteen.desk:CanteenDesk.context"
+_ROSTER: Final = "terminal.canteen.facts:Known.pupil"
+
+PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "profile": _CONFIGURED,
+        "terminal": _CONFIGURED,
+        "sequence": "terminal.journal.journal:Journal.begin",
+        "shift": _SHIFT,
+        "turn": "terminal.trip.shifts:start_turn",
+        "route": _SHIFT,
+        "direction": _SHIFT,
+        "reader_ok": "terminal.screen.console.areas:do_declare",
+        "place.stop": _PLACE,
+        "place.zone": _PLACE,
+        "place.mark_m": _PLACE,
+        "place.source": _PLACE,
+        "inspection": _INSPECTOR,
+        "inspection.misuse": _INSPECTOR,
+        "canteen.school": _CANTEEN,
+        "canteen.serving": _CONFIGURED,
+        "canteen.day_closed": _CANTEEN,
+        "canteen.paid_stopped": _CANTEEN,
+        "canteen.pupil": _CANTEEN,
+        "canteen.pupil.ref": _CANTEEN,
+        "canteen.pupil.listed": _CANTEEN,
+        "canteen.pupil.served": _CANTEEN,
+        "canteen.pupil.annulled": _CANTEEN,
+    }
+    | {
+        f"canteen.pupil.{name}": _ROSTER
+        for name in (
+            "school",
+            "class_id",
+            "grade",
+            "shift",
+            "home_schooled",
+            "grants",
+            "hot",
+            "hot.balance_minor",
+            "hot.uncertain",
+            "buffet",
+            "buffet.balance_minor",
+            "buffet.uncertain",
+            "spent_hot_minor",
+            "spent_buffet_minor",
+            "limits.day_minor",
+            "limits.buffet_minor",
+            "forbidden",
+            "orders",
+            "absent",
+            "cards_since",
+            "age",
+        )
+    }
+)
+"""Fact to the `module:name` that supplies it."""
+
+NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "mode": "T-01, T-32: routes state no mode; only `receipt sell --mode` does, for cash",
+        "companions": "T-20, T-34: no control lets a conductor count companions with a card",
+        "place.terminus.stop": "T-07: routes state no terminus",
+        "place.terminus.zone": "T-07: routes state no terminus",
+        "place.terminus.mark_m": "T-07: routes state no terminus",
+        "place.destination.stop": "T-01: a card tap names no destination",
+        "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
+        "place.destination.mark_m": "T-01: a card tap names no destination",
+        "clock.suspect": "O-05: the clock check reports to status and records, not to the tap",
+        "clock.confirmed": "O-05: no service card confirms the clock",
+        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
+        "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
+        "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",
+        "counts": "O-04: the collector returns no counts to a terminal",
+        "bank.taps_today": "T-43: a running terminal takes no bank cards",
+        "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",
+    }
+)
+"""Fact to the rule that waits for it and why it is missing."""

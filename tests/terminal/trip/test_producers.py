@@ -1,0 +1,204 @@
+"""Every fact of a trip has a producer whose act changes it, or stands in the list of those that wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from terminal.app.station import journal_reader, open_journal
+from terminal.canteen.closing import close_day
+from terminal.canteen.corrections import annul, correct_attendance
+from terminal.clock import unix_ms
+from terminal.journal.console_records import OrderDeclared, PlaceSet
+from terminal.journal.journal import Journal
+from terminal.journal.records import Intent
+from terminal.trip.build import InspectionRound, trip_of
+from terminal.trip.facts import Place, PlaceSource, Spot
+from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
+from terminal.trip.pupil import CanteenContext
+from terminal.trip.shifts import close_shift, open_shift, start_turn
+from terminal.trip.stated import fact_names
+from tests.config_file import config_file
+from tests.terminal.canteen.school import SCHOOL, TEACHER, child, grant, open_canteen, order, ref
+from tests.terminal.cli.inside import Run, runner
+
+STATE = "var/terminal"
+NOW = datetime(2026, 9, 15, 5, 0, tzinfo=UTC)
+BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
+    f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
+}
+BY_INSPECTOR = {"inspection", "inspection.misuse"}
+CONFIGURED = {"profile", "terminal", "canteen.serving"}
+
+
+def facts(part: object, within: str = "") -> Iterator[tuple[str, object]]:
+    """Every fact of a trip by name; a part that is missing has no facts below its own name."""
+    assert is_dataclass(part)
+    for field in fields(part):
+        name, value = within + field.name, getattr(part, field.name)
+        if is_dataclass(value):
+            yield name, True
+            yield from facts(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def changed(before: object, after: object, within: str = "") -> set[str]:
+    """The names of the facts in which two trips differ."""
+    old, new = dict(facts(before, within)), dict(facts(after, within))
+    return {name for name in old.keys() & new.keys() if old.get(name) != new.get(name)} & fact_names()
+
+
+def test_every_fact_has_a_producer_or_waits_for_one() -> None:
+    assert fact_names() == PRODUCERS.keys() | NO_LIVE_PRODUCER.keys()
+    assert not PRODUCERS.keys() & NO_LIVE_PRODUCER.keys()
+
+
+@pytest.mark.parametrize("producer", sorted(set(PRODUCERS.values())))
+def test_a_producer_is_code_of_the_terminal(producer: str) -> None:
+    module, _, name = producer.partition(":")
+    found: object = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert callable(found)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal.open(tmp_path / "journal.db", 7)
+    yield journal
+    journal.close()
+
+
+def test_the_crew_changes_shift_turn_place_and_order(journal: Journal) -> None:
+    seen, at_ms = [trip_of(journal, "bus", 7)], unix_ms(NOW)
+    shift = open_shift(journal, NOW, "driver", "bus", 15, 1).shift
+    seen.append(trip_of(journal, "bus", 7))
+    start_turn(journal, NOW, "driver", 16, 0)
+    journal.append(PlaceSet(at_ms, shift, 1502, 2, 4000, "driver"))
+    seen.append(trip_of(journal, "bus", 7))
+    journal.append(OrderDeclared(at_ms, in_order=False, operator_ref="driver"))
+    seen.append(trip_of(journal, "bus", 7))
+    assert set.union(*map(changed, seen, seen[1:])) == BY_CREW
+    assert (seen[2].turn, seen[2].route, seen[2].place) == (2, 16, Place(1502, 2, 4000, PlaceSource.HAND))
+    close_shift(journal, NOW)
+    assert not trip_of(journal, "bus", 7).shift_open
+
+
+def test_the_inspector_changes_the_inspection_and_the_vehicle_asked_for(journal: Journal) -> None:
+    ends_at = NOW + timedelta(minutes=15)
+    seen = [
+        trip_of(journal, "bus", 7, inspecting=inspecting)
+        for inspecting in (None, InspectionRound(3, 1, ends_at), InspectionRound(3, 1, ends_at, misuse=True))
+    ]
+    assert set.union(*map(changed, seen, seen[1:])) == BY_INSPECTOR | {"route", "direction"}
+
+
+def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
+    plain = child(1, 11, hot_minor=10_000)
+    rich = child(
+        2,
+        hot_minor=50_000,
+        buffet_minor=20_000,
+        class_id="7b",
+        grade=7,
+        shift=2,
+        home_schooled=True,
+        day_limit_minor=30_000,
+        buffet_limit_minor=9_000,
+        forbidden=("nuts",),
+        orders=(order("lunch"),),
+        cards_since=datetime(2026, 9, 1, tzinfo=UTC).date(),
+        grants=(grant(12),),
+    )
+    payer = child(3, hot_minor=50_000, buffet_minor=20_000, class_id="7b", grade=7)
+    with open_canteen(tmp_path, plain, rich, payer) as school:
+        desk, at = school.desk, school.at("09:00")
+        seen = [CanteenContext(), *(desk.context(ref(number), at) for number in (9, 1, 2, 3))]
+        school.give(3, serving="breakfast")
+        school.sell(3, at="09:01", bun=1)
+        seen.append(desk.context(ref(3), at))
+        annul(desk, ref(3), TEACHER, school.at("09:02"))
+        correct_attendance(desk, [ref(3)], [], TEACHER, school.at("08:30"))
+        seen.append(desk.context(ref(3), at))
+        known = desk.known()
+        assert known is not None
+        left = replace(known, left=99)
+        pupil = left.pupil(ref(3), desk.day_of(at), at)
+        seen.append(replace(seen[-1], pupil=pupil))
+        seen.append(desk.context(ref(3), at + timedelta(days=3)))
+        annul(desk, ref(3), TEACHER, school.at("09:03"))
+        seen.append(desk.context(ref(3), at))
+        close_day(desk, TEACHER, school.at("16:00"))
+        desk.journal = None
+        seen.append(desk.context(ref(3), at))
+        desk.roster = None
+        seen.append(desk.context(ref(3), at))
+    wanted = {name for name in PRODUCERS if name.startswith("canteen.")} - CONFIGURED
+    assert wanted == set.union(*(changed(a, b, "canteen.") for a, b in pairwise(seen)))
+    assert seen[1].school == SCHOOL
+
+
+def test_every_producer_is_seen_at_work_here() -> None:
+    canteen = {name for name in PRODUCERS if name.startswith("canteen.")}
+    assert BY_CREW | BY_INSPECTOR | CONFIGURED | canteen == PRODUCERS.keys()
+
+
+class OnBoard:
+    """An on-board computer that answers with what it was given."""
+
+    def __init__(self, known: Place | None) -> None:
+        self.known = known
+
+    def place(self) -> Place | None:
+        return self.known
+
+
+def test_the_vehicle_states_the_place_until_a_person_does(journal: Journal) -> None:
+    on_board = Place(7, 1, 500, PlaceSource.VEHICLE, terminus=Spot(zone=4, mark_m=9000))
+    assert trip_of(journal, "bus", 7, vehicle=OnBoard(on_board)).place == on_board
+    assert trip_of(journal, "bus", 7, vehicle=OnBoard(None)).place == Place()
+    shift = open_shift(journal, NOW, "driver", "bus", 15).shift
+    journal.append(PlaceSet(unix_ms(NOW), shift, 1502, 2, None, "driver"))
+    by_hand = trip_of(journal, "bus", 7, vehicle=OnBoard(on_board)).place
+    assert by_hand == Place(1502, 2, None, PlaceSource.HAND, terminus=on_board.terminus)
+
+
+def test_a_running_bus_writes_what_its_crew_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = runner(tmp_path, monkeypatch, capfd)
+    config_file(tmp_path, terminal={"profile": "bus", "number": 7, "region": "demo"})
+    assert run("shift", "open", "--operator", "d", "--route", 15).returncode == 0
+    with open_journal(tmp_path / STATE, 7) as journal:
+        turn = start_turn(journal, NOW, "d", 16, 1)
+        journal.append(PlaceSet(unix_ms(NOW), turn.shift, 1502, 2, 4000, "d"))
+    tap = tapped(run, tmp_path, "adult_purse")
+    assert (tap.profile, tap.shift, tap.turn, tap.route, tap.direction) == ("bus", turn.shift, 2, 16, 1)
+    assert tap.trip == {"place.stop": 1502, "place.zone": 2, "place.mark_m": 4000, "place.source": "hand"}
+
+
+def test_a_running_canteen_writes_what_its_school_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = runner(tmp_path, monkeypatch, capfd)
+    canteen = {"serving": "breakfast"}
+    config_file(tmp_path, terminal={"profile": "canteen", "number": 7, "region": "demo"}, canteen=canteen)
+    assert run("shift", "open", "--operator", "d").returncode == 0
+    tap = tapped(run, tmp_path, "pupil_grade3")
+    assert tap.trip == {"canteen.serving": "breakfast", "canteen.pupil.listed": False}
+
+
+def tapped(run: Run, folder: Path, resident: str) -> Intent:
+    """What `terminal run` wrote of one tap of this resident."""
+    done = run("run", "--reader", f"sim:{resident}", "--taps", 1)
+    assert done.returncode == 0, done.stderr
+    with journal_reader(folder / STATE) as reader:
+        (intent,) = [row.record for row in reader.all_rows() if isinstance(row.record, Intent)]
+    return intent
