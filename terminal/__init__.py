@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from terminal.signals import Signal
     from terminal.tap import Terminal, take_tap
     from terminal.tap_report import End, TapReport
+    from terminal.trip.build import VehicleSource
+    from terminal.trip.facts import Place, PlaceSource, Spot, Trip
+    from terminal.trip.shifts import open_shift
 
 __all__ = [
     "Clock",
@@ -46,19 +49,25 @@ __all__ = [
     "KeyProvider",
     "Message",
     "Outcome",
+    "Place",
+    "PlaceSource",
     "Policy",
     "ReaderError",
     "ReaderPort",
     "RegionDocumentError",
     "Signal",
+    "Spot",
     "SystemClock",
     "TapReport",
     "Terminal",
     "TerminalError",
+    "Trip",
+    "VehicleSource",
     "WritePlan",
     "colour",
     "load_file_keys",
     "load_region",
+    "open_shift",
     "take_tap",
     "text",
 ]
@@ -104,6 +113,14 @@ _HOMES: Final = {
         "End",
         "TapReport",
     ),
+    "trip.build": ("VehicleSource",),
+    "trip.facts": (
+        "Place",
+        "PlaceSource",
+        "Spot",
+        "Trip",
+    ),
+    "trip.shifts": ("open_shift",),
 }
 """The module of each public name."""
 

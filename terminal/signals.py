@@ -43,16 +43,16 @@ class Signal(Protocol):
         ...
 
 
-class SignalState(StrEnum):
-    """How a signal does its work."""
+class DeviceState(StrEnum):
+    """How a device of another author does its work."""
 
     WORKS = "works"
     RAISES = "raises"
     HANGS = "hangs"
 
 
-OnSignalState = Callable[[str, SignalState, str], None]
-"""Hears of each change: the signal's name, its state, and what it raised, if anything. On any thread."""
+OnDeviceState = Callable[[str, DeviceState, str], None]
+"""Hears of each change: the device's name, its state, and what it raised, if anything. On any thread."""
 
 
 class SignalWorker:
@@ -68,16 +68,16 @@ class SignalWorker:
         self._waiting: deque[Outcome] = deque(maxlen=WAITING)
         self._wake = threading.Event()
         self._closing = False
-        self._state = SignalState.WORKS
+        self._state = DeviceState.WORKS
         self._busy_since_s: float | None = None
-        self._on_state: OnSignalState = lambda _name, _state, _detail: None
+        self._on_state: OnDeviceState = lambda _name, _state, _detail: None
         self._thread = threading.Thread(target=self._run, name=f"signal {name}", daemon=True)
 
     @property
-    def state(self) -> SignalState:
+    def state(self) -> DeviceState:
         return self._state
 
-    def start(self, on_state: OnSignalState) -> None:
+    def start(self, on_state: OnDeviceState) -> None:
         """Begin to serve the signal; results passed on before wait until now."""
         self._on_state = on_state
         self._thread.start()
@@ -88,7 +88,7 @@ class SignalWorker:
         self._wake.set()
         since_s = self._busy_since_s
         if since_s is not None and self._clock.monotonic() - since_s > HANGS_S:
-            self._becomes(SignalState.HANGS)
+            self._becomes(DeviceState.HANGS)
 
     def close(self) -> None:
         """Let it show what waits and close it; returns after `CLOSE_S` at the latest."""
@@ -98,7 +98,7 @@ class SignalWorker:
             self._thread.start()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
-            self._becomes(SignalState.HANGS)
+            self._becomes(DeviceState.HANGS)
 
     def _run(self) -> None:
         while not self._closing:
@@ -114,13 +114,13 @@ class SignalWorker:
         try:
             call()
         except (Exception, SystemExit) as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
-            self._becomes(SignalState.RAISES, f"{type(error).__name__}: {error}")
+            self._becomes(DeviceState.RAISES, f"{type(error).__name__}: {error}")
         else:
-            self._becomes(SignalState.WORKS)
+            self._becomes(DeviceState.WORKS)
         finally:
             self._busy_since_s = None
 
-    def _becomes(self, state: SignalState, detail: str = "") -> None:
+    def _becomes(self, state: DeviceState, detail: str = "") -> None:
         """A state is reported once, when it begins."""
         if state is not self._state:
             self._state = state

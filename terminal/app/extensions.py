@@ -32,7 +32,9 @@ from terminal.journal.journal import Journal
 from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
 from terminal.operations.status import LoadedExtension
 from terminal.reader.port import GuardedReader, ReaderPort
-from terminal.signals import OnSignalState, Signal, SignalWorker
+from terminal.signals import DeviceState, OnDeviceState, Signal, SignalWorker
+from terminal.trip.build import VehicleSource
+from terminal.trip.facts import Place
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint, PackagePath
@@ -88,6 +90,11 @@ class ExtensionLoader:
         """The signal of that name; raises `ConfigError`."""
         return cast(Signal, self._open(ExtensionRole.SIGNAL, name, Signal))
 
+    def vehicle_source(self, name: str) -> GuardedVehicle:
+        """The vehicle source of that name; raises `ConfigError`."""
+        source = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
+        return GuardedVehicle(name, cast(VehicleSource, source))
+
     def _open(self, role: ExtensionRole, name: str, port: object, address: str = "") -> object:
         setup = ExtensionSetup(name, address, MappingProxyType(self._options.get(name, {})))
         made, loaded = _opened(role, setup, port)
@@ -109,38 +116,69 @@ class ExtensionLoader:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SignalBoard:
-    """The signals of a running terminal."""
+class GuardedVehicle:
+    """Another author's vehicle source: while it raises, the vehicle does not know where it is, and taps go on."""
 
-    workers: tuple[SignalWorker, ...]
+    def __init__(self, name: str, source: VehicleSource) -> None:
+        self.name: Final = name
+        self.on_state: OnDeviceState = lambda _name, _state, _detail: None
+        self._source = source
+        self._state = DeviceState.WORKS
+
+    def place(self) -> Place | None:
+        try:
+            place: object = self._source.place()
+            if place is not None and not isinstance(place, Place):
+                raise TypeError(f"{type(place).__name__} is no place")
+        except Exception as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
+            self._becomes(DeviceState.RAISES, f"{type(error).__name__}: {error}")
+            return None
+        self._becomes(DeviceState.WORKS)
+        return place
+
+    def _becomes(self, state: DeviceState, detail: str = "") -> None:
+        if state is not self._state:
+            self._state = state
+            self.on_state(self.name, state, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBoard:
+    """The signals and the vehicle source of a running terminal."""
+
+    signals: tuple[SignalWorker, ...]
+    vehicle: GuardedVehicle | None
 
     def before(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
         """For `Terminal.signal`: every signal, none of which is waited for, then `also`."""
 
         def signal(outcome: Outcome) -> None:
-            for worker in self.workers:
+            for worker in self.signals:
                 worker.pass_on(outcome)
             also(outcome)
 
-        return signal if self.workers else also
+        return signal if self.signals else also
 
-    def start(self, on_state: OnSignalState) -> None:
-        """Let them show what was passed on; `on_state` hears of those that do not work."""
-        for worker in self.workers:
+    def start(self, on_state: OnDeviceState) -> None:
+        """Let the signals show what was passed on; `on_state` hears of every device that does not work."""
+        for worker in self.signals:
             worker.start(on_state)
+        if self.vehicle is not None:
+            self.vehicle.on_state = on_state
 
 
 @contextmanager
-def signal_board(names: Sequence[str], loader: ExtensionLoader, clock: Clock) -> Iterator[SignalBoard]:
-    """The named signals, closed at the end; raises `ConfigError`."""
+def device_board(
+    signals: Sequence[str], vehicle: str | None, loader: ExtensionLoader, clock: Clock
+) -> Iterator[DeviceBoard]:
+    """The named signals, closed at the end, and the named vehicle source; raises `ConfigError`."""
     workers: list[SignalWorker] = []
     with ExitStack() as stack:
-        for name in names:
+        for name in signals:
             worker = SignalWorker(name, loader.signal(name), clock)
             stack.callback(worker.close)
             workers.append(worker)
-        yield SignalBoard(tuple(workers))
+        yield DeviceBoard(tuple(workers), None if vehicle is None else loader.vehicle_source(vehicle))
 
 
 def _opened(role: ExtensionRole, setup: ExtensionSetup, port: object) -> tuple[object, LoadedExtension]:

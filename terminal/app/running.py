@@ -14,7 +14,7 @@ from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
-from terminal.app.extensions import ExtensionLoader, signal_board
+from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, credential_check, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -85,12 +85,15 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        signals = stack.enter_context(signal_board(config.signals.names, extensions, clock))
-        heard = passenger.told(signals.before(audience.outcome))
+        devices = stack.enter_context(
+            device_board(config.signals.names, config.vehicle.source, extensions, clock)
+        )
+        heard = passenger.told(devices.before(audience.outcome))
         terminal = stack.enter_context(open_terminal(station, clock, heard))
+        terminal.vehicle = devices.vehicle
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
-        signals.start(vitals.signal_is)
+        devices.start(vitals.device_is)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),

@@ -126,12 +126,12 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
 
 
 def _extensions(status: Status) -> Iterator[Check]:
-    """Which code of other authors served last, and the signals that do not work."""
+    """Which code of other authors served last, and the devices of theirs that do not work."""
     for one in status.extensions:
         says = f"{one.distribution} {one.version}, sha256 {one.sha256}"
         yield Check(f"{one.role}:{one.name}", Level.OK, says)
-    for name, state in () if status.stopped else status.signals_failing.items():
-        yield Check(f"signal_problem:{name}", Level.LOOK, state.value)
+    for name, state in () if status.stopped else status.devices_failing.items():
+        yield Check(f"device:{name}", Level.LOOK, state.value)
 
 
 def _fill(status: Status) -> Check:

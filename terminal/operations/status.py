@@ -13,7 +13,7 @@ import msgspec
 
 from terminal.files import SHARED, replace_file
 from terminal.journal.operation_records import ExtensionRole
-from terminal.signals import SignalState
+from terminal.signals import DeviceState
 
 STATUS_FILE: Final = "status.json"
 SCHEMA: Final = 1
@@ -53,7 +53,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
     extensions: tuple[LoadedExtension, ...] = ()
-    signals_failing: dict[str, SignalState] = {}
+    devices_failing: dict[str, DeviceState] = {}
     reader_problem: str = ""
     shift_open: bool = False
     taps: int = 0

@@ -21,7 +21,7 @@ from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import State
-from terminal.signals import SignalState
+from terminal.signals import DeviceState
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Vitals:
         self.collector_heard_at_ms: int | None = None
         self.sync_problem = ""
         self.reader_problem = ""
-        self.signals_failing: dict[str, SignalState] = {}
+        self.devices_failing: dict[str, DeviceState] = {}
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -149,15 +149,15 @@ class Vitals:
         self.events.notice("reader", "works again")
         self._look()
 
-    def signal_is(self, name: str, state: SignalState, detail: str) -> None:
-        """A signal works no longer, or works again. Comes on any thread; the status file follows with the next look."""
-        others = {other: how for other, how in self.signals_failing.items() if other != name}
-        if state is SignalState.WORKS:
-            self.signals_failing = others
-            self.events.notice("signal", "works again", signal=name)
+    def device_is(self, name: str, state: DeviceState, detail: str) -> None:
+        """A signal or vehicle source works no longer, or works again. On any thread; the status file follows."""
+        others = {other: how for other, how in self.devices_failing.items() if other != name}
+        if state is DeviceState.WORKS:
+            self.devices_failing = others
+            self.events.notice("device", "works again", device=name)
         else:
-            self.signals_failing = {**others, name: state}
-            self.events.warning("signal", detail, signal=name, state=state.value)
+            self.devices_failing = {**others, name: state}
+            self.events.warning("device", detail, device=name, state=state.value)
 
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
@@ -213,7 +213,7 @@ class Vitals:
             real_reader=identity.real_reader,
             laboratory=identity.laboratory,
             extensions=identity.extensions,
-            signals_failing=self.signals_failing,
+            devices_failing=self.devices_failing,
             reader_problem=self.reader_problem,
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),

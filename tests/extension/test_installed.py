@@ -253,4 +253,4 @@ def test_a_signal_that_hangs_or_raises_delays_no_tap(start: Start, tmp_path: Pat
     tapping.join(PATIENCE_S)
     assert code == 0, err
     assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_paid"]
-    assert "signal: signal=led state=hangs" in err
+    assert "device: device=led state=hangs" in err

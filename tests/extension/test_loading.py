@@ -13,7 +13,7 @@ import pytest
 
 from terminal.app.config.settings import ReaderTable
 from terminal.app.entry_points import GROUPS, KEYS, require_installed
-from terminal.app.extensions import ExtensionLoader, signal_board
+from terminal.app.extensions import ExtensionLoader, GuardedVehicle, device_board
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
@@ -21,6 +21,7 @@ from terminal.errors import ConfigError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
 from terminal.operations.status import LoadedExtension
+from terminal.signals import DeviceState
 
 READER = """
 class Reader:
@@ -194,7 +195,7 @@ def open_reader(setup): return Lamp()
     install("lamp", code, role=ExtensionRole.SIGNAL, name="lamp")
     with (
         pytest.raises(ConfigError, match="no installed package"),
-        signal_board(("lamp", "horn"), ExtensionLoader({}), SystemClock()),
+        device_board(("lamp", "horn"), None, ExtensionLoader({}), SystemClock()),
     ):
         pass
     assert closed.exists()
@@ -217,3 +218,36 @@ def setup_into(reader, setup):
     assert source.port.name == "acme usb:1 {'speed': 9600, 'lines': (1, 2)}"
     assert source.taps == 3
     assert [one.name for one in loader.loaded] == ["acme"]
+
+
+def vehicle_of(install: Install, body: str) -> GuardedVehicle:
+    code = f"""
+from terminal import Place
+class Gps:
+    def place(self):
+        {body}
+def open_reader(setup): return Gps()
+"""
+    install("acme_gps", code, role=ExtensionRole.VEHICLE_SOURCE, name="gps")
+    return ExtensionLoader({}).vehicle_source("gps")
+
+
+def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
+    place = vehicle_of(install, "return Place(stop=7)").place()
+    assert place is not None
+    assert place.stop == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [("raise OSError('no fix')", "OSError: no fix"), ("return 7", "TypeError: int is no place")],
+)
+def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
+    install: Install, body: str, detail: str
+) -> None:
+    vehicle = vehicle_of(install, body)
+    heard: list[tuple[str, DeviceState, str]] = []
+    vehicle.on_state = lambda *report: heard.append(report)
+    assert vehicle.place() is None
+    assert vehicle.place() is None
+    assert heard == [("gps", DeviceState.RAISES, detail)]

@@ -11,7 +11,7 @@ import pytest
 from terminal import signals
 from terminal.clock import SystemClock
 from terminal.decision.outcome import Message, Outcome
-from terminal.signals import WAITING, SignalState, SignalWorker
+from terminal.signals import WAITING, DeviceState, SignalWorker
 
 PATIENCE_S = 10.0
 PAID, REFUSED = Outcome(Message.OK_PAID, accepted=True), Outcome(Message.NO_FUNDS, accepted=False)
@@ -40,15 +40,15 @@ class Reports:
     """What is heard of a signal's state."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, SignalState, str]] = []
+        self.heard: list[tuple[str, DeviceState, str]] = []
         self._came = threading.Condition()
 
-    def __call__(self, name: str, state: SignalState, detail: str) -> None:
+    def __call__(self, name: str, state: DeviceState, detail: str) -> None:
         with self._came:
             self.heard.append((name, state, detail))
             self._came.notify_all()
 
-    def wait_for(self, state: SignalState) -> str:
+    def wait_for(self, state: DeviceState) -> str:
         """Its detail, as soon as that state is reported."""
         with self._came:
             assert self._came.wait_for(lambda: any(one[1] is state for one in self.heard), PATIENCE_S)
@@ -107,14 +107,14 @@ def test_one_that_raises_is_reported_once_and_again_when_it_works() -> None:
     lamp, reports = Lamp(wait), Reports()
     worker = worker_of(lamp, reports)
     worker.pass_on(PAID)
-    assert reports.wait_for(SignalState.RAISES) == "OSError: no such lamp"
+    assert reports.wait_for(DeviceState.RAISES) == "OSError: no such lamp"
     worker.pass_on(PAID)
     broken[0] = False
     worker.pass_on(REFUSED)
-    reports.wait_for(SignalState.WORKS)
+    reports.wait_for(DeviceState.WORKS)
     worker.close()
     assert lamp.shown[-1] == REFUSED
-    assert [state for _, state, _ in reports.heard] == [SignalState.RAISES, SignalState.WORKS]
+    assert [state for _, state, _ in reports.heard] == [DeviceState.RAISES, DeviceState.WORKS]
 
 
 def test_a_signal_that_asks_for_the_end_of_the_program_does_not_get_it() -> None:
@@ -124,7 +124,7 @@ def test_a_signal_that_asks_for_the_end_of_the_program_does_not_get_it() -> None
     lamp, reports = Lamp(leave), Reports()
     worker = worker_of(lamp, reports)
     worker.pass_on(PAID)
-    reports.wait_for(SignalState.RAISES)
+    reports.wait_for(DeviceState.RAISES)
     worker.close()
     assert lamp.closed.is_set()
 
@@ -149,11 +149,11 @@ def test_one_that_hangs_delays_nothing_and_keeps_the_newest(
         worker.pass_on(PAID)
     worker.pass_on(REFUSED)
     assert time.monotonic() - began_s < 1.0
-    assert worker.state is SignalState.HANGS
+    assert worker.state is DeviceState.HANGS
     worker.close()
     assert not lamp.closed.is_set()
     gate.set()
     assert lamp.closed.wait(PATIENCE_S)
     assert len(lamp.shown) == 1 + WAITING
     assert lamp.shown[-1] == REFUSED
-    assert [state for _, state, _ in reports.heard] == [SignalState.HANGS, SignalState.WORKS]
+    assert [state for _, state, _ in reports.heard] == [DeviceState.HANGS, DeviceState.WORKS]

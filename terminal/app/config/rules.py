@@ -158,6 +158,8 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
         yield ExtensionRole.READER, config.reader.extension, "reader.name"
     for name in config.signals.names:
         yield ExtensionRole.SIGNAL, name, "signals.names"
+    if config.vehicle.source is not None:
+        yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
 
 
 def _extensions(config: StationConfig) -> Iterator[Complaint]:
@@ -167,7 +169,9 @@ def _extensions(config: StationConfig) -> Iterator[Complaint]:
         if name not in named:
             what = "this extension is not named anywhere"
             yield Complaint(
-                f"{EXTENSIONS}.{name}", what, "Name it under [reader] or [signals], or remove its table."
+                f"{EXTENSIONS}.{name}",
+                what,
+                "Name it under [reader], [signals] or [vehicle], or remove its table.",
             )
     if len(set(config.signals.names)) < len(config.signals.names):
         yield Complaint("signals.names", "names a signal twice", "Name each once.")

@@ -264,6 +264,13 @@ class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True):
     """The vehicle a bus terminal stands in."""
 
     name: Annotated[str, Meta(description="The vehicle as receipts name it.", examples=["A123BC34"])] = ""
+    source: Annotated[
+        Name | None,
+        Meta(
+            description="Extension that says where the vehicle is. Unset: only what the driver enters is known.",
+            examples=["gps"],
+        ),
+    ] = None
 
 
 class ReceiptsTable(Struct, frozen=True, forbid_unknown_fields=True):
