@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from sim.image_file import ImageFault, load_card, save_card
     from sim.issuing import issue
     from sim.lab_keys import load_lab_keys
-    from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile, profile_names
+    from sim.profile import Profile, ProfileFault, load_profile, profile_names
     from sim.reader import SimConnection, SimReader
     from sim.recorder import ReplayCard, TranscriptWriter
     from sim.transcript import Transcript, TranscriptFault, load_transcript
 
 __all__ = [
-    "LAB_KEYS",
     "AirModel",
     "FaultPlan",
     "HostileCard",
@@ -95,7 +94,6 @@ _HOMES: Final = {
     "issuing": ("issue",),
     "lab_keys": ("load_lab_keys",),
     "profile": (
-        "LAB_KEYS",
         "Profile",
         "ProfileFault",
         "load_profile",

@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from terminal.app.compose import open_terminal
     from terminal.app.extensions import ExtensionSetup
+    from terminal.app.station import Station, journal_reader
     from terminal.clock import Clock, SystemClock
     from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
     from terminal.errors import (
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
         RegionDocumentError,
         TerminalError,
     )
-    from terminal.journal.journal import Journal
     from terminal.journal.reader import JournalReader
-    from terminal.keys.file import load_file_keys
     from terminal.keys.provider import KeyProvider
     from terminal.messages import Colour, colour, text
     from terminal.policy.load import load_region
@@ -42,7 +42,6 @@ __all__ = [
     "Decision",
     "End",
     "ExtensionSetup",
-    "Journal",
     "JournalError",
     "JournalReader",
     "KeyFileError",
@@ -57,6 +56,7 @@ __all__ = [
     "RegionDocumentError",
     "Signal",
     "Spot",
+    "Station",
     "SystemClock",
     "TapReport",
     "Terminal",
@@ -65,15 +65,21 @@ __all__ = [
     "VehicleSource",
     "WritePlan",
     "colour",
-    "load_file_keys",
+    "journal_reader",
     "load_region",
     "open_shift",
+    "open_terminal",
     "take_tap",
     "text",
 ]
 
 _HOMES: Final = {
+    "app.compose": ("open_terminal",),
     "app.extensions": ("ExtensionSetup",),
+    "app.station": (
+        "Station",
+        "journal_reader",
+    ),
     "clock": (
         "Clock",
         "SystemClock",
@@ -92,9 +98,7 @@ _HOMES: Final = {
         "RegionDocumentError",
         "TerminalError",
     ),
-    "journal.journal": ("Journal",),
     "journal.reader": ("JournalReader",),
-    "keys.file": ("load_file_keys",),
     "keys.provider": ("KeyProvider",),
     "messages": (
         "Colour",

@@ -254,3 +254,33 @@ def test_a_signal_that_hangs_or_raises_delays_no_tap(start: Start, tmp_path: Pat
     assert code == 0, err
     assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_paid"]
     assert "device: device=led state=hangs" in err
+
+
+def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_tap(
+    start: Start, tmp_path: Path
+) -> None:
+    port, file = free_port(), tmp_path / "stop"
+    file.write_text("7")
+    path = configured(
+        tmp_path,
+        port,
+        vehicle={"source": "stops"},
+        **{"extensions.stops": {"file": str(file)}},
+    )
+    process = start("run", "--config", path, "--json")
+    tap_over_tcp(card_of("adult_purse"), port)
+    until_s = time.monotonic() + PATIENCE_S
+    while not (tmp_path / "led").exists():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+    file.unlink()
+    tap_over_tcp(card_of("month_pass"), port)
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_pass"]
+    assert "device: FileNotFoundError" in err
+    with terminal.journal_reader(tmp_path / "state") as journal:
+        records = [row.record for row in journal.all_rows()]
+    first, second = [stated for record in records if (stated := getattr(record, "trip", None))]
+    assert first["place.stop"] == 7
+    assert "place.stop" not in second

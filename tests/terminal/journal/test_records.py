@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.journal import records
+from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
@@ -21,6 +22,7 @@ ANY = st.one_of(
     st.builds(records.NotCommitted, INT, INT, TEXT),
     st.builds(records.Unresolved, INT, INT, TEXT),
     st.builds(records.Fault, INT, TEXT),
+    st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.just(INTENT),
     st.just(REFUSED),
 )
