@@ -15,6 +15,9 @@ from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
+from terminal.media.port import MediumSetup
+from terminal.media.resident.credential import CredentialCheck
+from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
@@ -52,7 +55,11 @@ def bus(folder: Path, clock: SteppedClock) -> Terminal:
     path = folder / "journal.db"
     journal = Journal.open(path, 70001, key=load_or_create_key(path, keys.sealer))
     open_shift(journal, clock.now(), "bench", "bus", route=15)
-    return Terminal(70001, "bus", Policy.of(load_region("demo")), keys, journal, clock, secrets.token_bytes)
+    policy = Policy.of(load_region("demo"))
+    setup = MediumSetup("bus", policy.document.header.region, keys, secrets.token_bytes)
+    return Terminal(
+        70001, "bus", policy, keys, journal, clock, (ResidentMedium(setup, CredentialCheck.never()),)
+    )
 
 
 class Tape:

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bench.cards import Replay, SteppedClock, Tape, bus, resident
@@ -14,6 +15,7 @@ from cardproto.connection import CardConnection
 from cardproto.resident.records.event import EVENT_BYTES, build_event, parse_event, parse_event_with_schema
 from cardproto.resident.records.rights import parse_rights, parse_rights_with_schema
 from terminal.lab.world import file_on
+from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal, take_tap
 
 TAPS = 150
@@ -68,7 +70,9 @@ def _replayed(terminal: Terminal, clock: SteppedClock) -> float:
     """With the same random number the recorded answers verify again: their MACs cover nothing else of ours."""
     card = resident("month_pass")
     card.power_on()
-    terminal.random = lambda n: bytes(range(n))
+    (medium,) = terminal.media
+    assert isinstance(medium, ResidentMedium)
+    medium.setup = replace(medium.setup, random=lambda n: bytes(range(n)))
     tape = Tape(card)
     take_tap(tape, terminal)
     samples = []

@@ -20,8 +20,9 @@ _GET_UID: Final = CommandApdu(_CLA_READER, 0xCA, 0, 0, le=0)
 class CardChannel:
     """One tap's way to the card. Counts what it spends and stops at its limits with `LimitExceeded`.
 
-    `exchanges` and `apdu_bytes` (both directions, status words included) count what the card answered;
-    pseudo APDUs (CLA FF) are answered by the reader and counted in `reader_exchanges` instead.
+    `exchanges` and `apdu_bytes` (both directions, status words included) count what was sent to the card and what it
+    answered, not a command that a limit stopped; pseudo APDUs (CLA FF) are answered by the reader and counted in
+    `reader_exchanges` instead.
     """
 
     def __init__(self, connection: CardConnection, *, max_exchanges: int = 64, max_bytes: int = 8192) -> None:
@@ -60,15 +61,16 @@ class CardChannel:
     def transmit(self, command: bytes) -> bytes:
         """The answer to one command as it stands, counted. Raises `LimitExceeded`, `TransmissionError`."""
         by_reader = command[0] == _CLA_READER
+        apdu_bytes = self.apdu_bytes + (0 if by_reader else len(command))
+        if self.exchanges + self.reader_exchanges >= self._max_exchanges or apdu_bytes > self._max_bytes:
+            raise LimitExceeded(
+                f"more than {self._max_exchanges} exchanges or {self._max_bytes} bytes with one card"
+            )
         if by_reader:
             self.reader_exchanges += 1
         else:
             self.exchanges += 1
-            self.apdu_bytes += len(command)
-        if self.exchanges + self.reader_exchanges > self._max_exchanges or self.apdu_bytes > self._max_bytes:
-            raise LimitExceeded(
-                f"more than {self._max_exchanges} exchanges or {self._max_bytes} bytes with one card"
-            )
+            self.apdu_bytes = apdu_bytes
         answer = self._connection.transmit(command)
         if not by_reader:
             self.apdu_bytes += len(answer)

@@ -6,9 +6,12 @@ language's catalogue (`terminal.texts`). Colour never stands alone: each has its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from string import Formatter
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -42,7 +45,7 @@ SOUNDS: Final[Mapping[Colour, Sound]] = MappingProxyType(
 
 _GREEN, _RED, _YELLOW = Colour.GREEN, Colour.RED, Colour.YELLOW
 
-TABLE: Final[Mapping[Message, tuple[Colour, str]]] = MappingProxyType(
+TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
     {
         Message.OK_PAID: (_GREEN, N_("Paid. Have a good trip!")),
         Message.OK_PASS: (_GREEN, N_("Pass valid until {date}")),
@@ -79,6 +82,74 @@ TABLE: Final[Mapping[Message, tuple[Colour, str]]] = MappingProxyType(
 )
 """Every message: its colour, and its wording as the catalogues know it."""
 
+SOURCE: Final = "en"
+"""The language every message has a line in; shown where a medium's message has none in the language asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediumMessage:
+    """A message that a medium brings with it: its code, `medium.name` with a dot, and a line in each of its languages.
+
+    The lines may use the values of the outcome as all messages do: {n}, {date}, {time}, {sum}, {meal}, {p}.
+    """
+
+    code: str
+    colour: Colour
+    texts: Mapping[str, str]
+
+
+_of_media: Final[dict[str, MediumMessage]] = {}
+"""Registered when the terminal is composed, before its first tap."""
+
+_CODE: Final = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+_VALUES: Final = frozenset(("n", "date", "time", "sum", "meal", "p"))
+
+
+def register(medium: str, messages: Iterable[MediumMessage]) -> None:
+    """Let `text` and the others know the messages of `medium`; the same ones again change nothing.
+
+    Raises `TerminalError` for a code that is not the medium's own or is taken, for a message without an English line,
+    and for lines that ask for a value no outcome has, or not all for the same.
+    """
+    found = {message.code: message for message in messages}
+    for message in found.values():
+        problem = _problem(medium, message)
+        if problem:
+            raise TerminalError(
+                f"message {message.code!r} of medium {medium} {problem}",
+                "Take the medium out of the list, or a version of it made for this terminal.",
+            )
+    _of_media.update(found)
+
+
+def _problem(medium: str, message: MediumMessage) -> str:
+    """What forbids to register `message`, or nothing."""
+    if not _CODE.fullmatch(message.code) or not message.code.startswith(f"{medium}."):
+        return f"has another form than {medium}.name"
+    if _of_media.get(message.code, message) != message:
+        return "clashes with another message of the same code"
+    if not message.texts.get(SOURCE):
+        return "has no English line"
+    try:
+        asked = {frozenset(_fields(line)) for line in message.texts.values()}
+    except ValueError as error:
+        return f"is malformed ({error})"
+    if len(asked) != 1 or not next(iter(asked)) <= _VALUES:
+        return "asks for values that not every outcome has"
+    return ""
+
+
+def _fields(line: str) -> list[str]:
+    """The values `line` asks for; a conversion or format of its own counts into the name and so is none of ours."""
+    parts = ((name, form, how) for _, name, form, how in Formatter().parse(line) if name is not None)
+    return [f"{name}{form}{how or ''}" for name, form, how in parts]
+
+
+def known(message: str) -> bool:
+    """Whether there is a line for this code: one of the terminal's own or a registered one."""
+    return message in TABLE or message in _of_media
+
+
 MEALS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "breakfast": N_("Breakfast"),
@@ -97,12 +168,17 @@ _MONTHS: Final = (
 )
 
 
-def wording(message: Message, language: str) -> str:
+def wording(message: str, language: str) -> str:
     """The line as the catalogue has it, its values still by name: `Trips left: {n}`."""
-    return translator(language).gettext(TABLE[message][1])
+    t, brought = translator(language), _of_media.get(message)
+    return (
+        t.gettext(TABLE[message][1])
+        if brought is None
+        else brought.texts.get(language, brought.texts[SOURCE])
+    )
 
 
-def text(message: Message, language: str, values: Mapping[str, int | str] = NO_VALUES) -> str:
+def text(message: str, language: str, values: Mapping[str, int | str] = NO_VALUES) -> str:
     """Return the line for the passenger. `values` are the outcome's: n, date, time, sum_minor, meal, p.
 
     Raises `TerminalError` for a language without texts and for a value the message needs and did not get.
@@ -112,16 +188,17 @@ def text(message: Message, language: str, values: Mapping[str, int | str] = NO_V
         return template.format_map({name: _shown(name, value, language) for name, value in _named(values)})
     except KeyError as error:
         raise TerminalError(
-            f"message {message.value} needs {error}", "Give the values of the outcome it belongs to."
+            f"message {message} needs {error}", "Give the values of the outcome it belongs to."
         ) from error
 
 
-def colour(message: Message) -> Colour:
+def colour(message: str) -> Colour:
     """The colour the message is shown in."""
-    return TABLE[message][0]
+    brought = _of_media.get(message)
+    return TABLE[message][0] if brought is None else brought.colour
 
 
-def sound(message: Message) -> Sound:
+def sound(message: str) -> Sound:
     """What the message sounds like: one beep done, two attention, three refused."""
     return SOUNDS[colour(message)]
 

@@ -1,20 +1,23 @@
 """One tap from presentation to outcome. Read this first.
 
     1 presence   terminal.reader hands over a connected card
-    2 select     find the resident application                           terminal.media
-    3 session    authenticate, read rights and newest event -> snapshot  terminal.media
-                 and, if the policy says so, the issuer's signed grant   terminal.media.resident.credential
-    9 recovery   settle an earlier tap of this card whose end is unknown terminal.media.resident.settle
-    4 decide     decide(snapshot, policy, trip, now) -> Decision         terminal.decision
-    5 intent     the journal durably holds what we are about to do       terminal.journal
-    6 commit     one atomic, proven card transaction                     terminal.media.resident.write
+    2 select     the first medium of the terminal's list that recognises it   terminal.media
+    3 open       the medium reads what a decision needs -> snapshot, reference
+    9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
+    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision
+    5 intent     the journal durably holds what we are about to do            terminal.journal
+    6 commit     the medium's own act: all or nothing, proven                 terminal.media
     7 signal     the passenger sees and hears the result
     8 outcome    the journal records how it ended
 
-Money moves on the card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
-A tap that ends between "commit sent" and "answer verified" is *unresolved*: the passenger is asked to tap again,
-and stage 9 of the next presentation, here, on another terminal or at the collector, settles it from what the card
-itself says. So nobody is charged twice, and no ride goes unrecorded.
+Money moves on a card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
+
+When the card leaves during commit:
+    before the commit was sent   WriteNotDone: the card is as it was; "tap again", on record as not committed
+    after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
+                                 stage 9 of the next presentation, here, on another terminal or at the collector,
+                                 settles it from what the card itself says
+So nobody is charged twice, and no ride goes unrecorded.
 """
 
 from __future__ import annotations
@@ -25,69 +28,46 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardError, TransmissionError
-from cardproto.resident.records.event import Event, build_event
-from cardproto.resident.snapshot import CardSnapshot
+from cardproto.errors import CardError
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.lines import line_of
-from terminal.clock import Clock, unix_ms
-from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
-from terminal.decision.trail import compact
+from terminal.clock import Clock
+from terminal.decision.meal import Serving
+from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError
-from terminal.journal import records
-from terminal.journal.canteen_records import MealLine
 from terminal.journal.journal import Journal
+from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
-from terminal.media.resident.credential import CredentialCheck, CredentialRefusal
-from terminal.media.resident.machine import SAID, Course, State
-from terminal.media.resident.open import (
-    CardSession,
-    GuardedConnection,
-    NotOurs,
-    Randomness,
+from terminal.media.port import (
+    Medium,
+    PlannedWrite,
+    Presented,
+    UnsupportedCard,
+    WriteDone,
+    WriteNotDone,
+    WriteResult,
     open_channel,
-    open_session,
-)
-from terminal.media.resident.settle import Settlement, settle, tap_of
-from terminal.media.resident.write import (
-    CommitResult,
-    Committed,
-    NotCommitted,
-    Unknown,
-    planned_commands,
-    write_plan_to_card,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
-from terminal.trip.pupil import NO_CANTEEN, CanteenContext
-from terminal.trip.stated import stated
-
-PURPOSE: Final = {"bus": "transport", "canteen": "school"}
-"""Under which pseudonym a profile knows people (D-01)."""
+from terminal.trip.pupil import NO_CANTEEN
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
-
-END_OF: Final = {
-    State.COMMITTED: End.COMMITTED,
-    State.NOT_COMMITTED: End.NOT_COMMITTED,
-    State.UNRESOLVED: End.UNRESOLVED,
-}
-"""The states in which a tap may end and how the report calls them."""
 
 
 @dataclass(slots=True)
 class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
-    `signal` is what the passenger sees and hears; it must return at once. `canteen` is what a school's terminal
-    knows besides the card. `service_card` is asked of every card that was opened: an outcome when it is one of staff,
-    who is then no passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that
-    ends or it is None again; change it between taps only. `vehicle` says where the vehicle is.
+    `media` is what it takes, in the order in which a card is asked. `signal` is what the passenger sees and hears; it
+    must return at once. `canteen` is what a school's terminal knows besides the card. `service_card` is asked of the
+    snapshot of every opened card: an outcome when it is one of staff, who is then no passenger, and nothing is decided
+    or written. `inspecting`: taps are inspections (T-70) until that ends or it is None again; change it between taps.
+    `vehicle` says where the vehicle is.
     """
 
     number: int
@@ -96,11 +76,10 @@ class Terminal:
     keys: KeyProvider
     journal: Journal
     clock: Clock
-    random: Randomness
+    media: tuple[Medium, ...]
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenDesk | None = None
-    credentials: CredentialCheck = field(default_factory=CredentialCheck.never)
-    service_card: Callable[[CardSnapshot, datetime], Outcome | None] = field(default=lambda _card, _now: None)
+    service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
     vehicle: VehicleSource | None = None
 
@@ -112,269 +91,182 @@ def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
     intent nothing is committed to the card; an outcome that could not be stored leaves its intent open, to be
     settled when the card comes back. A canteen goes on: entitled meals are still given (O-06).
     """
-    tap = _Tap(connection, terminal)
+    tap = _Stages(connection, terminal)
     try:
         return tap.run()
     except JournalError as error:
         terminal.signal(OUT_OF_ORDER)
         if terminal.canteen is None:
             raise
-        return tap.out_of_order(error)
+        return tap.report(OUT_OF_ORDER, End.NOTHING_WRITTEN, operator=str(error))
 
 
-class _Tap:
+class _Stages:
     """One tap while its stages run."""
 
     def __init__(self, connection: CardConnection, terminal: Terminal) -> None:
         self.t = terminal
-        self.channel = open_channel(GuardedConnection(connection, terminal.clock))
+        self.channel = open_channel(connection, terminal.clock)
         self.now = terminal.clock.now().replace(microsecond=0)
         inspecting = terminal.inspecting
         self.inspecting = inspecting if inspecting is not None and self.now < inspecting.ends_at else None
-        self.snapshot: CardSnapshot | None = None
+        self.card: Presented | None = None
         self.card_ref: bytes | None = None
 
     def run(self) -> TapReport:
         try:
-            session = self._open()
-            return self._of_staff(session) or self._settle_earlier(session) or self._serve(session)
-        except NotOurs as card:
+            medium = self._select()
+            card = self._open(medium)
+            return self._of_staff(card) or self._recover(card) or self._serve(medium, card)
+        except UnsupportedCard as card:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
 
-    def out_of_order(self, error: JournalError) -> TapReport:
-        return self._report(OUT_OF_ORDER, End.NOTHING_WRITTEN, operator=str(error))
+    # 2 select
 
-    # stages 2 and 3
+    def _select(self) -> Medium:
+        for medium in self.t.media:
+            if medium.select(self.channel):
+                return medium
+        raise UnsupportedCard(
+            f"not recognised by any of: {', '.join(medium.name for medium in self.t.media)}"
+        )
 
-    def _open(self) -> CardSession:
-        session = open_session(self.channel, self.t.keys, self.t.policy.document.header.region, self.t.random)
-        self.snapshot = session.snapshot
-        self.card_ref = self.t.keys.pseudonym(PURPOSE[self.t.profile], session.snapshot.rights.pseudonym)
-        return session
+    # 3 open
 
-    def _of_staff(self, session: CardSession) -> TapReport | None:
+    def _open(self, medium: Medium) -> Presented:
+        self.card = medium.open(self.channel, self.now)
+        self.card_ref = self.card.reference
+        return self.card
+
+    def _of_staff(self, card: Presented) -> TapReport | None:
         """A service card opens the operator's console and pays for nothing."""
-        outcome = self.t.service_card(session.snapshot, self.now)
+        outcome = self.t.service_card(card.snapshot, self.now)
         if outcome is None:
             return None
         self.card_ref = None  # whose it is stands in the console's own record, under another purpose (D-01)
         self.t.signal(outcome)
-        return self._report(outcome, End.NOTHING_WRITTEN, operator="service card")
+        return self.report(outcome, End.NOTHING_WRITTEN, operator="service card", of_staff=True)
 
-    # stage 9, on the next presentation
+    # 9 recovery, on the next presentation
 
-    def _settle_earlier(self, session: CardSession) -> TapReport | None:
+    def _recover(self, card: Presented) -> TapReport | None:
         """Settle this card's unresolved tap, if any; a report when that is what the passenger came to hear."""
-        assert self.card_ref is not None
-        earlier = self.t.journal.unresolved(self.card_ref)
-        if earlier is None:
+        earlier = None if card.writer is None else self.t.journal.unresolved(card.reference)
+        if earlier is None or card.writer is None:
             return None
         sequence, intent = earlier
-        course = Course(State.UNRESOLVED)
-        result = self._settlement(session, sequence, (intent.prev_terminal, intent.prev_sequence), course)
+        result = card.writer.became((self.t.number, sequence), (intent.prev_terminal, intent.prev_sequence))
         if result is None:
             return None
-        newest = session.snapshot.event
-        soon = abs(self.now - newest.at) <= timedelta(seconds=self.t.policy.document.guards.retap_s)
-        if isinstance(result, NotCommitted) or tap_of(newest) != (self.t.number, sequence) or not soon:
-            self._record_end(sequence, result, how="recovered")
+        if isinstance(result, WriteNotDone) or not self._just_now(card, sequence):
+            self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
             return None
-        outcome = Outcome(Message(intent.message), accepted=True, values=intent.values)
+        outcome = Outcome(intent.message, accepted=True, values=intent.values)
         # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
-        self._record_end(sequence, result, how="recovered")
-        return self._report(
-            outcome, End.RECOVERED, sequence=sequence, operator="settled: the card had been written"
+        self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
+        why = "settled: the card had been written"
+        return self.report(outcome, End.RECOVERED, sequence=sequence, operator=why)
+
+    def _just_now(self, card: Presented, sequence: int) -> bool:
+        """Whether the tap `sequence` is the newest on the card, so soon before that this is the same rider's retry."""
+        soon = timedelta(seconds=self.t.policy.document.guards.retap_s)
+        last = card.last
+        return last is not None and last.tap == (self.t.number, sequence) and abs(self.now - last.at) <= soon
+
+    # 4 decide
+
+    def _serve(self, medium: Medium, card: Presented) -> TapReport:
+        trip = self._trip()
+        decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
+        if decision.write_plan is None:
+            return self._write_nothing(decision.outcome, decision)
+        return self._write(card, trip, decision, decision.write_plan)
+
+    def _trip(self) -> Trip:
+        desk = self.t.canteen
+        canteen = (
+            NO_CANTEEN if desk is None or self.card_ref is None else desk.context(self.card_ref, self.now)
+        )
+        return trip_of(
+            self.t.journal,
+            self.t.profile,
+            self.t.number,
+            canteen,
+            inspecting=self.inspecting,
+            vehicle=self.t.vehicle,
         )
 
-    def _settlement(
-        self, session: CardSession, sequence: int, previous: tuple[int, int], course: Course
-    ) -> CommitResult | None:
-        """What the card says of tap `sequence`; None when it cannot tell any more."""
-        intended = (self.t.number, sequence)
-        verdict = settle(session.snapshot.event, session.recent_events, intended, previous)
-        if verdict is Settlement.STILL_OPEN or not session.purse_agrees():
-            course.take(SAID[Settlement.STILL_OPEN])
-            return None
-        if verdict is Settlement.NOT_COMMITTED:
-            course.take(SAID[verdict])
-            return NotCommitted(TransmissionError(verdict.value))
-        newest = tap_of(session.snapshot.event) == intended
-        proof = session.last_transaction_mac() if newest else None
-        course.take(SAID[verdict])
-        return Committed(proof)
+    # 5 intent, 6 commit
 
-    # stages 4 to 8
-
-    def _serve(self, session: CardSession) -> TapReport:
-        refusal = self.t.credentials.refusal(session.card, session.snapshot, self.now)
-        if refusal is not None:
-            return self._not_granted(refusal)
-        trip = self._trip()
-        decision = decide(session.snapshot, self.t.policy, trip, self.now)
-        plan = decision.write_plan
-        if plan is None:
-            return self._write_nothing(decision.outcome, decision)
-        course = Course()
+    def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
+        assert card.writer is not None, "a medium that cannot be written plans no write"
+        planned, desk, meal = card.writer.planned(plan), self.t.canteen, decision.meal
+        line = None if meal is None else line_of(meal, 0 if desk is None else desk.roster_sequence)
+        row = intent_row(self.now, self.t.policy.tariff, card, trip, decision, planned, line)
         try:
-            intent = self.t.journal.begin(
-                self._intent(session, trip, decision, plan), sequence=plan.event.sequence
-            )
-            result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
+            intent = self.t.journal.begin(row, sequence=trip.sequence)
+            result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
         except JournalError:
-            report = self._serve_without_journal(decision)
-            if report is None:
+            if desk is None or meal is None or not meal.entitled:
                 raise
-            return report
-        if isinstance(result, Unknown):
-            result = self._ask_the_card(intent.sequence, session, result, course)
-        return self._conclude(decision, plan, intent.sequence, result, END_OF[course.state])
+            return self._serve_without_journal(desk, card, decision, meal)
+        return self._conclude(decision, planned, intent.sequence, result)
 
-    def _serve_without_journal(self, decision: Decision) -> TapReport | None:
+    def _serve_without_journal(
+        self, desk: CanteenDesk, card: Presented, decision: Decision, meal: Serving
+    ) -> TapReport:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
-        if self.t.canteen is None or decision.meal is None or not decision.meal.entitled:
-            return None
-        assert self.card_ref is not None, "set when the session was opened"
-        noted = self.t.canteen.serve_without_journal(self.card_ref, decision.meal, decision.facts, self.now)
+        noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self._report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
 
-    def _not_granted(self, refusal: CredentialRefusal) -> TapReport:
-        """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
-        message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-        outcome = Outcome(message, accepted=False)
-        decision = Decision(outcome, None, (Reason("credential", refusal.reason),))
-        return self._write_nothing(outcome, decision, f"credential: {refusal.reason}")
-
-    def _ask_the_card(
-        self, sequence: int, session: CardSession, unknown: Unknown, course: Course
-    ) -> CommitResult:
-        """After an unverified commit answer: if the card is still there, it can tell at once what it did."""
-        if isinstance(unknown.cause, TransmissionError):
-            return unknown
-        try:
-            return self._settlement(self._open(), sequence, tap_of(session.snapshot.event), course) or unknown
-        except (CardError, NotOurs):
-            return unknown
+    # 7 signal, 8 outcome
 
     def _conclude(
-        self, decision: Decision, plan: WritePlan, sequence: int, result: CommitResult, end: End
+        self, decision: Decision, planned: PlannedWrite, sequence: int, result: WriteResult
     ) -> TapReport:
-        done = isinstance(result, Committed)
+        end, done = END_OF[type(result)], isinstance(result, WriteDone)
         outcome = decision.outcome if done else READ_AGAIN
         self.t.signal(outcome)
-        self._record_end(sequence, result, how="answered")
-        return self._report(
-            outcome,
-            end,
-            decision,
-            sequence=sequence,
-            after=plan.event if done else None,
-            operator="" if isinstance(result, Committed) else str(result.cause),
-        )
-
-    def _record_end(self, sequence: int, result: CommitResult, how: str) -> None:
-        journal, at_ms = self.t.journal, unix_ms(self.now)
-        match result:
-            case Committed(proof):
-                tmc, tmv = (None, b"") if proof is None else (proof.counter, proof.value)
-                journal.append(records.Committed(at_ms=at_ms, intent=sequence, tmc=tmc, tmv=tmv, how=how))
-            case NotCommitted():
-                journal.append(records.NotCommitted(at_ms=at_ms, intent=sequence, how=how))
-            case Unknown(cause):
-                journal.append(records.Unresolved(at_ms=at_ms, intent=sequence, cause=type(cause).__name__))
+        self.t.journal.append(end_row(self.now, sequence, result, how="answered"))
+        operator = "" if isinstance(result, WriteDone) else str(result.cause)
+        written = planned if done else None
+        return self.report(outcome, end, decision, sequence=sequence, written=written, operator=operator)
 
     def _write_nothing(
         self, outcome: Outcome, decision: Decision | None = None, operator: str = ""
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
         self.t.signal(outcome)
-        shift = self.t.journal.open_shift
-        seen = None if self.snapshot is None else self.snapshot.event
-        refused = records.Refused(
-            at_ms=unix_ms(self.now),
-            card_ref=self.card_ref,
-            profile=self.t.profile,
-            shift=shift.shift
-            if shift and self.inspecting is None
-            else 0,  # an inspection is no sale of a shift
-            message=outcome.message,
-            accepted=outcome.accepted,
-            tariff=self.t.policy.tariff,
-            reasons=compact(decision.facts) if decision else (),
-            prev_terminal=seen.terminal if seen else 0,
-            prev_sequence=seen.sequence if seen else 0,
-            flags=decision.flags if decision else (),
+        shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
+        number = 0 if shift is None else shift.shift
+        row = refused_row(
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision
         )
         try:
-            self.t.journal.append(refused)
+            self.t.journal.append(row)
         except JournalError:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise
-        return self._report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
+        return self.report(outcome, End.NOTHING_WRITTEN, decision, operator=operator)
 
-    # what the stages share
-
-    def _trip(self) -> Trip:
-        t = self.t
-        return trip_of(
-            t.journal, t.profile, t.number, self._canteen(), inspecting=self.inspecting, vehicle=t.vehicle
-        )
-
-    def _canteen(self) -> CanteenContext:
-        if self.t.canteen is None or self.card_ref is None:
-            return NO_CANTEEN
-        return self.t.canteen.context(self.card_ref, self.now)
-
-    def _intent(
-        self, session: CardSession, trip: Trip, decision: Decision, plan: WritePlan
-    ) -> records.Intent:
-        seen = session.snapshot.event
-        assert self.card_ref is not None, "set when the session was opened"
-        return records.Intent(
-            at_ms=unix_ms(self.now),
-            card_ref=self.card_ref,
-            profile=self.t.profile,
-            shift=trip.shift,
-            turn=trip.turn,
-            route=trip.route,
-            direction=trip.direction,
-            message=decision.outcome.message,
-            charge_minor=decision.outcome.charge_minor,
-            balance_before_minor=session.snapshot.balance_minor,
-            balance_after_minor=plan.event.balance_after_minor,
-            paid_by=plan.event.paid_by,
-            tariff=self.t.policy.tariff,
-            reasons=compact(decision.facts),
-            prev_terminal=seen.terminal,
-            prev_sequence=seen.sequence,
-            event=build_event(plan.event),
-            proof=tuple((c.ins, c.header, c.data) for c in planned_commands(session.card, plan)),
-            values=dict(decision.outcome.values),
-            meal=self._meal(decision),
-            trip=stated(trip),
-            flags=decision.flags,
-            counted=decision.counted,
-        )
-
-    def _meal(self, decision: Decision) -> MealLine | None:
-        if decision.meal is None:
-            return None
-        return line_of(decision.meal, 0 if self.t.canteen is None else self.t.canteen.roster_sequence)
-
-    def _report(
+    def report(
         self,
         outcome: Outcome,
         end: End,
         decision: Decision | None = None,
         *,
         sequence: int | None = None,
-        after: Event | None = None,
+        written: PlannedWrite | None = None,
         operator: str = "",
+        of_staff: bool = False,
     ) -> TapReport:
+        """How the tap ended, with what is known of it so far."""
+        balance_minor = None if self.card is None else self.card.balance_minor
         return TapReport(
             outcome=outcome,
             end=end,
@@ -385,6 +277,9 @@ class _Tap:
             reasons=decision.facts if decision else (),
             card_ref=self.card_ref,
             sequence=sequence,
-            before=self.snapshot,
-            after=after,
+            snapshot=None if self.card is None else self.card.snapshot,
+            written=b"" if written is None else written.event,
+            balance_before_minor=balance_minor,
+            balance_after_minor=balance_minor if written is None else written.balance_after_minor,
+            of_staff=of_staff,
         )

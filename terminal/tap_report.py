@@ -1,29 +1,37 @@
-"""What one tap came to, for displays, logs and tables."""
+"""What one tap leaves behind: the rows of the journal, and a report for displays, logs and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from typing import Final
 
-from cardproto.resident.records.event import Event
-from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import Outcome, Reason
+from terminal.clock import unix_ms
+from terminal.decision.outcome import Decision, Outcome, Reason
+from terminal.decision.trail import compact
+from terminal.journal.canteen_records import MealLine
+from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved
+from terminal.journal.taps import End
+from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.trip.facts import Trip
+from terminal.trip.stated import stated
 
-
-class End(StrEnum):
-    """How a tap ended, as the journal knows it."""
-
-    COMMITTED = "committed"
-    RECOVERED = "recovered"
-    NOTHING_WRITTEN = "nothing_written"
-    NOT_COMMITTED = "not_committed"
-    UNRESOLVED = "unresolved"
+END_OF: Final[Mapping[type[WriteResult], End]] = {
+    WriteDone: End.COMMITTED,
+    WriteNotDone: End.NOT_COMMITTED,
+    WriteUnknown: End.UNRESOLVED,
+}
+"""How a tap ended whose write came to this."""
 
 
 @dataclass(frozen=True, slots=True)
 class TapReport:
-    """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number."""
+    """`operator` is one line for staff; it is never shown to passengers. `sequence` is the intent's journal number.
+
+    `snapshot` is what the medium read, of its own type, and None when nothing was opened; `written` is the event it
+    holds since this tap, in its own bytes. Balances are None where there is no purse.
+    """
 
     outcome: Outcome
     end: End
@@ -34,5 +42,85 @@ class TapReport:
     reasons: tuple[Reason, ...] = ()
     card_ref: bytes | None = None
     sequence: int | None = None
-    before: CardSnapshot | None = None
-    after: Event | None = None
+    snapshot: object | None = None
+    balance_before_minor: int | None = None
+    balance_after_minor: int | None = None
+    written: bytes = b""
+    of_staff: bool = False
+    """A service card, which pays for nothing."""
+
+
+def intent_row(
+    at: datetime,
+    tariff: str,
+    card: Presented,
+    trip: Trip,
+    decision: Decision,
+    planned: PlannedWrite,
+    meal: MealLine | None,
+) -> Intent:
+    """What is about to happen, as the journal must hold it before it can."""
+    return Intent(
+        at_ms=unix_ms(at),
+        card_ref=card.reference,
+        profile=trip.profile,
+        shift=trip.shift,
+        turn=trip.turn,
+        route=trip.route,
+        direction=trip.direction,
+        message=decision.outcome.message,
+        charge_minor=decision.outcome.charge_minor,
+        balance_before_minor=planned.balance_before_minor,
+        balance_after_minor=planned.balance_after_minor,
+        paid_by=planned.paid_by,
+        tariff=tariff,
+        reasons=compact(decision.facts),
+        prev_terminal=card.previous[0],
+        prev_sequence=card.previous[1],
+        event=planned.event,
+        proof=planned.proof,
+        values=dict(decision.outcome.values),
+        meal=meal,
+        trip=stated(trip),
+        flags=decision.flags,
+        counted=decision.counted,
+    )
+
+
+def end_row(
+    at: datetime, sequence: int, result: WriteResult, how: str
+) -> Committed | NotCommitted | Unresolved:
+    """How the intent in row `sequence` ended; `how` as the records say."""
+    match result:
+        case WriteDone(counter, mac):
+            return Committed(at_ms=unix_ms(at), intent=sequence, tmc=counter, tmv=mac, how=how)
+        case WriteNotDone():
+            return NotCommitted(at_ms=unix_ms(at), intent=sequence, how=how)
+        case WriteUnknown(cause):
+            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=type(cause).__name__)
+
+
+def refused_row(
+    at: datetime,
+    profile: str,
+    tariff: str,
+    shift: int,
+    card: Presented | None,
+    outcome: Outcome,
+    decision: Decision | None,
+) -> Refused:
+    """A tap that writes nothing to the card; `decision` is None when none was made."""
+    prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
+    return Refused(
+        at_ms=unix_ms(at),
+        card_ref=None if card is None else card.reference,
+        profile=profile,
+        shift=shift,
+        message=outcome.message,
+        accepted=outcome.accepted,
+        tariff=tariff,
+        reasons=compact(decision.facts) if decision else (),
+        prev_terminal=prev_terminal,
+        prev_sequence=prev_sequence,
+        flags=decision.flags if decision else (),
+    )

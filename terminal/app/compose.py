@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from terminal.app.config.settings import CANTEEN
+from terminal.app.media import media_of
 from terminal.app.station import SOFTWARE, JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.media.port import MediumSetup
 from terminal.tap import Terminal
 
 
@@ -24,13 +26,14 @@ def open_terminal(
     random: Callable[[int], bytes] = secrets.token_bytes,
     journal: JournalFactory = Journal.open,
 ) -> Iterator[Terminal]:
-    """A terminal ready for its first tap. Policy and keys are checked before the journal is touched.
+    """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness and a journal of its own; in a canteen the roster is that in the station's
     folder, where there is one.
     """
     keys = station.load_keys()
     policy = station.load_policy(keys, clock.now())
+    media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
     versions = policy.tariff, station.deny_list_version()
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
@@ -46,7 +49,7 @@ def open_terminal(
             keys=keys,
             journal=opened,
             clock=clock,
-            random=random,
+            media=media,
             signal=signal,
             canteen=canteen,
         )

@@ -34,20 +34,17 @@ def roubles(minor: int) -> str:
 
 def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
     """One tap for programs: no UID, no pseudonym of the resident, nothing personal."""
-    before, after = report.before, report.after
     return {
         "at": report.at.isoformat(),
-        "message": report.outcome.message.value,
+        "message": str(report.outcome.message),
         "text": text(report.outcome.message, language, report.outcome.values),
         "accepted": report.outcome.accepted,
         "charge_minor": report.outcome.charge_minor,
         "end": report.end.value,
         "card_ref": report.card_ref.hex() if report.card_ref else None,
         "sequence": report.sequence,
-        "balance_before_minor": before.balance_minor if before else None,
-        "balance_after_minor": after.balance_after_minor
-        if after
-        else (before.balance_minor if before else None),
+        "balance_before_minor": report.balance_before_minor,
+        "balance_after_minor": report.balance_after_minor,
         "exchanges": report.exchanges,
         "apdu_bytes": report.apdu_bytes,
         "reasons": [reason.rule for reason in report.reasons],
@@ -61,7 +58,7 @@ def report_as_line(report: TapReport, zone: tzinfo) -> str:
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
     why = f"  [{report.operator}]" if report.operator else f"  [{_why(report)}]" if report.reasons else ""
-    said = f"{report.outcome.message.value}{charged}"
+    said = f"{report.outcome.message}{charged}"
     return f"{report.at.astimezone(zone):%H:%M:%S} {mark} {said}  ({report.end.value}; {cost}){why}"
 
 

@@ -16,13 +16,12 @@ from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.simulated import recording
-from terminal.app.station import SOFTWARE, Station, credential_check, station_of
+from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
-from terminal.media.resident.credential import VerifyCredential
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -155,8 +154,6 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
 def _begin(stack: ExitStack, config: StationConfig, around: Running) -> None:
     """What is done and said before the first card."""
     terminal, events = around.terminal, around.vitals.events
-    verify = VerifyCredential(config.lists.verify_credential)
-    terminal.credentials = credential_check(verify, config.lists.issuers, terminal.policy)
     _begin_shift(terminal, events, config.shift)
     around.fill.look()
     if config.metrics.port is not None:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import cardcli
 from terminal.app.config.settings import StationConfig
-from terminal.app.simulated import laboratory_issuers, laboratory_keys
+from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock
 from terminal.errors import JournalError
 from terminal.journal.checkpoint import Notary
@@ -20,8 +20,9 @@ from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
-from terminal.keys.file import FileKeys, load_file_keys, load_issuers
-from terminal.media.resident.credential import CredentialCheck, VerifyCredential
+from terminal.keys.file import FileKeys, load_file_keys
+from terminal.media.resident import RESIDENT
+from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
@@ -50,6 +51,11 @@ class Station:
     deny_list: Path | None = None
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
+    media: tuple[str, ...] = (RESIDENT,)
+    """What is taken, in the order in which a card is asked."""
+    verify: VerifyCredential = VerifyCredential.NEVER
+    issuers: Path | None = None
+    """Whose grants count where they are verified; None: the laboratory's."""
 
     def load_keys(self) -> FileKeys:
         return load_file_keys(self.keys or laboratory_keys())
@@ -80,16 +86,9 @@ def station_of(config: StationConfig) -> Station:
         keys=config.keys.file,
         deny_list=config.lists.deny,
         serving=config.canteen.serving,
+        verify=VerifyCredential(config.lists.verify_credential),
+        issuers=config.lists.issuers,
     )
-
-
-def credential_check(verify: VerifyCredential, issuers: Path | None, policy: Policy) -> CredentialCheck:
-    """When signed grants are verified and whom they must come from; raises `KeyFileError`."""
-    if verify is VerifyCredential.NEVER:
-        return CredentialCheck.never()
-    if issuers is not None:
-        return CredentialCheck(verify, load_issuers(issuers))
-    return CredentialCheck(verify, laboratory_issuers(policy.document.header.region))
 
 
 def journal_file(state: Path) -> Path:

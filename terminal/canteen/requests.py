@@ -67,9 +67,7 @@ class PupilServed(msgspec.Struct, frozen=True):
     def of(cls, issued: Issued) -> PupilServed:
         """As it came out."""
         outcome = issued.outcome
-        return cls(
-            issued.pupil, outcome.message.value, outcome.accepted, issued.sequence, _whys(issued.facts)
-        )
+        return cls(issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, _whys(issued.facts))
 
 
 class MealsIssued(TillAnswer, frozen=True):
@@ -259,7 +257,7 @@ class SellProducts(_Asked, frozen=True):
         sold = sell(till.desk, self.pupil, self.counts, self.operator, now)
         decision = sold.decision
         return SaleDone(
-            message=decision.outcome.message.value,
+            message=str(decision.outcome.message),
             accepted=decision.outcome.accepted,
             sold_minor=decision.sold_minor,
             forbidden=decision.forbidden,

@@ -16,7 +16,8 @@ from cardproto.resident.records.rights import Rights
 from terminal.app.output import roubles
 from terminal.errors import ReaderError
 from terminal.keys.provider import KeyProvider
-from terminal.media.resident.open import NotOurs, Randomness, open_channel, open_session
+from terminal.media.port import Randomness, UnsupportedCard, open_channel
+from terminal.media.resident.open import open_resident
 
 WIDTH: Final = 110
 UID_SHOWN: Final = 4
@@ -28,14 +29,14 @@ def card_content(
 ) -> dict[str, Any]:
     """Everything a validator can read, as JSON values.
 
-    Raises `ReaderError` when the card is not ours, `CardGone` when it left.
+    Raises `ReaderError` when it is no resident card of this region, `CardGone` when it left.
     """
     try:
-        session = open_session(open_channel(connection), keys, region, random)
+        session = open_resident(open_channel(connection), keys, region, random)
         purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
         proof = session.last_transaction_mac()
         events = session.recent_events()
-    except NotOurs as card:
+    except UnsupportedCard as card:
         raise ReaderError(
             f"not a resident card of this region: {card.why}", "Try a card issued with these keys."
         ) from card

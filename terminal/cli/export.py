@@ -78,7 +78,7 @@ def tides(
     def rows() -> Iterator[dict[str, str]]:
         nonlocal unknown
         for tap in _taps(sources):
-            unknown += tap.end is End.OPEN
+            unknown += tap.end is End.UNRESOLVED
             row = fare_transaction(
                 tap,
                 _policy_of(tap, policies),

@@ -177,7 +177,8 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
-    from terminal.media.resident.open import NotOurs, open_channel, open_session
+    from terminal.media.port import UnsupportedCard, open_channel
+    from terminal.media.resident.open import open_resident
     from terminal.policy.load import load_region
     from terminal.screen.console.staff import card_reference
 
@@ -186,8 +187,8 @@ def _card(at: StationConfig, wait_s: float) -> str:
 
     def reference(connection: CardConnection) -> str:
         try:
-            session = open_session(open_channel(connection), provider, number, secrets.token_bytes)
-        except NotOurs as card:
+            session = open_resident(open_channel(connection), provider, number, secrets.token_bytes)
+        except UnsupportedCard as card:
             raise ReaderError(
                 f"this is no service card: {card.why}", "Use a resident card of this region."
             ) from card

@@ -33,7 +33,6 @@ from terminal.collector.evidence import (
     WENT_ON,
     Evidence,
     Proof,
-    TapId,
     check_proof,
     contradiction,
     contradicts,
@@ -56,7 +55,7 @@ from terminal.journal.records import (
     Refused,
     UnreadableRecord,
 )
-from terminal.journal.taps import End
+from terminal.journal.taps import End, TapId
 
 READER: Final = "reader: "
 READER_WORKS: Final = "reader: works again"
@@ -174,7 +173,7 @@ class Booking:
         if self._watched.was_seen_early(row) or start == row:
             known |= SEEN
         others = self._card_shows(row, card, start)
-        if END[known] is End.OPEN and self._watched.card_went_on(card, start):
+        if END[known] is End.UNRESOLVED and self._watched.card_went_on(card, start):
             known |= WENT_ON
         tap = Tap(row, card, start, known)
         totals.count_tap(known, proof, intent.charge_minor)

@@ -30,11 +30,11 @@ from terminal.collector.booking import Booking
 from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.days import Calendar
-from terminal.collector.evidence import TapId
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
 from terminal.errors import CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, transaction
+from terminal.journal.taps import TapId
 
 BOOKS_FILE: Final = "books.db"
 STRETCH_ROWS: Final = 2_000

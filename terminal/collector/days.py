@@ -56,7 +56,7 @@ class State(StrEnum):
 
 STATE_OF: Final[Mapping[End, State]] = {
     End.COMMITTED: State.COUNTED,
-    End.OPEN: State.OPEN,
+    End.UNRESOLVED: State.OPEN,
     End.NOT_COMMITTED: State.NOT_COMMITTED,
 }
 

@@ -15,10 +15,7 @@ from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.registry import CardRegistry
 from terminal.journal.records import Committed, Intent, NotCommitted
-from terminal.journal.taps import End
-
-TapId: TypeAlias = tuple[int, int]
-"""Terminal and sequence: names an intent and the event it writes."""
+from terminal.journal.taps import End, TapId
 
 
 class Proof(Enum):
@@ -53,7 +50,7 @@ def _end(known: Evidence) -> End:
         return End.COMMITTED
     if known & (STATED_NOT_COMMITTED | SEEN_AGAIN | WENT_ON):
         return End.NOT_COMMITTED
-    return End.OPEN
+    return End.UNRESOLVED
 
 
 def _settled(known: Evidence) -> bool:
@@ -63,7 +60,7 @@ def _settled(known: Evidence) -> bool:
         return True
     if known & STATED_NOT_COMMITTED:
         return bool(known & RECOVERED)
-    return _end(known) is not End.OPEN
+    return _end(known) is not End.UNRESOLVED
 
 
 END: Final = tuple(map(_end, _ALL))

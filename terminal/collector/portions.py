@@ -16,9 +16,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.days import Line, State, line_of_meal, line_of_sale
-from terminal.collector.evidence import END, Evidence, TapId
+from terminal.collector.evidence import END, Evidence
 from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
 from terminal.journal.records import AnyRecord, Intent
+from terminal.journal.taps import TapId
 
 Fill: TypeAlias = Callable[[Line, State, int], None]
 """Adds a line to the day's cells so many times; -1 takes it out."""

@@ -34,7 +34,6 @@ from terminal.collector.evidence import (
     WENT_ON,
     Evidence,
     Proof,
-    TapId,
     check_proof,
     contradiction,
     contradicts,
@@ -54,7 +53,7 @@ from terminal.journal.records import (
     Refused,
     UnreadableRecord,
 )
-from terminal.journal.taps import End
+from terminal.journal.taps import End, TapId
 
 __all__ = ["Reconciliation", "Totals", "ends", "reconcile"]
 
@@ -162,7 +161,7 @@ class _Ledger:
             (tap.card, tap.previous) for tap in self._taps.values() if END[tap.evidence] is End.COMMITTED
         }
         for tap_id, tap in self._taps.items():
-            if END[tap.evidence] is End.OPEN:
+            if END[tap.evidence] is End.UNRESOLVED:
                 if self._last_seen_here[tap_id[0], tap.card, tap.previous] > tap_id[1]:
                     tap.evidence |= SEEN_AGAIN
                 if (tap.card, tap.previous) in went_on:

@@ -30,7 +30,7 @@ class Totals:
         """Count an intent by what is known of it; `times` -1 takes back what was counted before."""
         end = END[evidence]
         self.unresolved_settled += times * SETTLED[evidence]
-        self.unresolved_open += times * (end is End.OPEN)
+        self.unresolved_open += times * (end is End.UNRESOLVED)
         self.not_committed += times * (end is End.NOT_COMMITTED)
         if end is End.COMMITTED:
             self.accepted += times

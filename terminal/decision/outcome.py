@@ -61,11 +61,13 @@ class Outcome:
     """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date},
     {time}, {meal}).
 
+    `message` is a `Message`, or the code of one that a medium brought (`terminal.messages.register`).
+
     Dates and times in `values` are already local and in ISO form; the message table formats them per
     language.
     """
 
-    message: Message
+    message: str
     accepted: bool
     charge_minor: int = 0
     values: Mapping[str, int | str] = field(default_factory=_no_values)

@@ -135,7 +135,7 @@ def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
     for what, recorded, recomputed in (
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
-        ("message", tap.message, outcome.message.value),
+        ("message", tap.message, str(outcome.message)),
         ("reasons", tap.reasons, compact(decision.facts)),
         ("flags", tap.flags, decision.flags),
     ):

@@ -159,7 +159,7 @@ def _count(shift: Shift, tap: Tap) -> None:
     shift.taps += 1
     shift.accepted += tap.accepted
     shift.not_committed += tap.end is End.NOT_COMMITTED
-    shift.unresolved += tap.end is End.OPEN
+    shift.unresolved += tap.end is End.UNRESOLVED
     shift.amount_minor += tap.charge_minor
     if isinstance(tap.record, CashSale):
         shift.cash_minor += tap.charge_minor
@@ -176,7 +176,7 @@ def _what(tap: Tap, policy: Policy | None) -> str:
         return product_name(tap.record, policy) if tap.record.profile == "bus" else tap.record.message
     if isinstance(tap.record, Refused):
         return tap.record.message if tap.accepted else f"refused: {tap.record.message}"
-    return {End.NOT_COMMITTED: "not committed", End.OPEN: "end unknown"}[tap.end]
+    return {End.NOT_COMMITTED: "not committed", End.UNRESOLVED: "end unknown"}[tap.end]
 
 
 def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> dict[str, str]:

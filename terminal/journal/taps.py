@@ -11,17 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Refused
 
+TapId: TypeAlias = tuple[int, int]
+"""Terminal, and the sequence number of the row a tap has in its journal."""
+
 
 class End(StrEnum):
-    """How a tap ended, as far as the journal knows."""
+    """How a tap ended, as far as is known: one vocabulary for reports, journals and the collector."""
 
     COMMITTED = "committed"
+    RECOVERED = "recovered"
+    """Of a presentation: it brought the word that an earlier tap had been committed. That tap is `COMMITTED`."""
     NOT_COMMITTED = "not_committed"
-    OPEN = "open"
+    UNRESOLVED = "unresolved"
+    """The card may hold it or not; it is settled when the card comes back, or by the collector."""
     NOTHING_WRITTEN = "nothing_written"
     SOLD = "sold"
     """For cash: no card was involved."""
@@ -133,4 +139,4 @@ def taps(
                 if known is not None:
                     yield Tap(terminal, known.sequence, known.intent, known.end)
     for sequence, intent in intents.open():
-        yield Tap(terminal, sequence, intent, settled.get(sequence, End.OPEN))
+        yield Tap(terminal, sequence, intent, settled.get(sequence, End.UNRESOLVED))

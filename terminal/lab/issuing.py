@@ -28,8 +28,8 @@ from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
+from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
-from terminal.tap import PURPOSE
 
 
 def issue_on(

@@ -26,9 +26,10 @@ from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import build_deny_list
 from terminal.policy.policy import Policy
-from terminal.tap import PURPOSE, Terminal
+from terminal.tap import Terminal
 
 DENIED_PROFILE: Final = "deny_listed"
 REGISTRY_FILE: Final = "card-registry.json"

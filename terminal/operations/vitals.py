@@ -118,7 +118,7 @@ class Vitals:
     def tap(self, report: TapReport, duration_s: float) -> None:
         """A tap has ended after `duration_s`, presentation to report."""
         tally = self.tally
-        tally.outcomes[report.outcome.message.value] += 1
+        tally.outcomes[str(report.outcome.message)] += 1
         tally.ends[report.end.value] += 1
         tally.exchanges += report.exchanges
         tally.duration.observe(duration_s)
@@ -126,7 +126,7 @@ class Vitals:
         self._newest_at = max(report.at, self._newest_at or report.at)
         self.events.info(
             "tap",
-            message=report.outcome.message.value,
+            message=str(report.outcome.message),
             accepted=report.outcome.accepted,
             end=report.end.value,
             charge_minor=report.outcome.charge_minor,

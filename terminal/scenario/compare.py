@@ -54,7 +54,7 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
     decision, event = played.decision, None if played.after is None else played.after.event
     outcome, meal = decision.outcome, decision.meal
     pairs: list[tuple[str, object, object]] = [
-        ("message", expect.message.value, outcome.message.value),
+        ("message", expect.message.value, str(outcome.message)),
         ("charge_minor", expect.charge_minor, outcome.charge_minor),
         ("accepted", expect.accepted, outcome.accepted),
         ("balance_minor", expect.balance_minor, balance_minor(played)),

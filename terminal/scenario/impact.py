@@ -89,7 +89,7 @@ def _told(played: Played) -> list[tuple[str, object]]:
     """What the rider and his accounts notice of a tap."""
     outcome, meal = played.decision.outcome, played.decision.meal
     return [
-        ("message", outcome.message.value),
+        ("message", str(outcome.message)),
         ("accepted", outcome.accepted),
         ("charge_minor", outcome.charge_minor),
         ("values", dict(outcome.values)),

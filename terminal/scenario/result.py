@@ -109,7 +109,7 @@ def as_builtins(played: Played, policy: Policy) -> dict[str, Any]:
         "tap": played.tap,
         "turn": played.turn,
         "at": played.at.astimezone(policy.zone).isoformat(),
-        "message": outcome.message.value,
+        "message": str(outcome.message),
         "accepted": outcome.accepted,
         "charge_minor": outcome.charge_minor,
         "balance_minor": balance_minor(played),

@@ -102,7 +102,7 @@ class Display:
 
     def outcome(self, outcome: Outcome) -> None:
         """The result for the rider; fits `Terminal.signal`."""
-        if self._faulty and outcome.message is Message.OUT_OF_ORDER:
+        if self._faulty and outcome.message == Message.OUT_OF_ORDER:
             return  # it says so already, and a result would leave after a while
         self._tell(State.RESULT, outcome)
 

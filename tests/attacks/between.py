@@ -15,10 +15,11 @@ from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import StoredRecord
 from terminal.journal.journal import Journal
 from terminal.journal.records import Committed, Intent, NotCommitted, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import Town
 from terminal.lab.world import file_on, purse_minor
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import TapReport
 
 FARE_MINOR = 2400
 REGION = 34

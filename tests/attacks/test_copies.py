@@ -30,10 +30,10 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.collector.store import AlarmKind
 from terminal.journal.chain import Head, genesis
+from terminal.journal.taps import End
 from terminal.lab.world import purse_minor
 from terminal.sync.wire import batch_is_genuine, build_batch, row_hashes
 from terminal.tap import take_tap
-from terminal.tap_report import End
 from tests.attacks.between import REGION, reconciled, rights
 from tests.flows.conftest import FRONT, REAR, OpenTown
 

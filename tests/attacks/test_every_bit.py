@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from sim.card.virtual import VirtualCard
-from terminal.tap_report import End
+from terminal.journal.taps import End
 from tests.attacks.between import Between, Bystander, flip_at, reconciled, rights
 from tests.flows.conftest import FRONT, OpenTown
 

@@ -11,10 +11,10 @@ from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
 from sim.card.virtual import VirtualCard
 from sim.faults import delay
+from terminal.journal.taps import End
 from terminal.lab.world import purse_minor
-from terminal.media.resident.open import TAP_DEADLINE_S
+from terminal.media.port import TAP_DEADLINE_S
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import End
 from tests.attacks.between import FARE_MINOR, Between, Bystander, reconciled
 from tests.flows.conftest import FRONT, REAR, OpenTown
 

@@ -24,13 +24,13 @@ from sim.profile import load_profile
 from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.journal.taps import End
 from terminal.keys.file import load_file_keys
 from terminal.lab.world import laboratory_deny_list
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import End
 from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 

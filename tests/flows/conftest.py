@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal
 
 FRONT = Stop(70001, "bus", "front door", route=15)
@@ -29,6 +30,13 @@ def town_of(tmp_path: Path) -> OpenTown:
         return _town(tmp_path / folder, residents, at, stops)
 
     return open_one
+
+
+def resident_of(terminal: Terminal) -> ResidentMedium:
+    """The medium through which `terminal` takes resident cards, its only one."""
+    (medium,) = terminal.media
+    assert isinstance(medium, ResidentMedium)
+    return medium
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import pytest
 
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
 from terminal.journal.records import Committed, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import Stop
-from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 
 

@@ -16,9 +16,9 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import Intent, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import DAY, Town
 from terminal.lab.world import pseudonym_on
-from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, OpenTown
 
 A, B = COUNTER_A.number, COUNTER_B.number

@@ -23,14 +23,15 @@ from sim.card.virtual import VirtualCard
 from sim.issuing import ReloadDesk
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
-from terminal.app.station import credential_check
+from terminal.app.media import credential_check
 from terminal.errors import KeyFileError
 from terminal.journal.records import Refused, parse_record
+from terminal.journal.taps import End
 from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
-from terminal.tap_report import End, TapReport
-from tests.flows.conftest import FRONT, OpenTown
+from terminal.tap_report import TapReport
+from tests.flows.conftest import FRONT, OpenTown, resident_of
 
 REGION = 34
 WHO = "free_pensioner"
@@ -50,7 +51,7 @@ def tap(town: Town, who: str = WHO) -> TapReport:
 
 def trust(town: Town, policy: VerifyCredential, issuers: IssuerKeys | None = None) -> None:
     trusted = lab_issuers(REGION) if issuers is None else issuers
-    town.terminals[FRONT.number].credentials = CredentialCheck(policy, trusted)
+    resident_of(town.terminals[FRONT.number]).credentials = CredentialCheck(policy, trusted)
 
 
 def change_rights(town: Town, change: Callable[[Rights], Rights], who: str = WHO) -> Rights:
@@ -96,7 +97,7 @@ def refused_as(town: Town, reason: str, message: str = "unknown_card") -> None:
     before = card_of(town).image()
     report = tap(town)
     assert (report.end, report.outcome.message) == (End.NOTHING_WRITTEN, message)
-    assert report.operator == f"credential: {reason}"
+    assert [(step.rule, step.effect) for step in report.reasons] == [("credential", reason)]
     assert card_of(town).image() == before
     records = [parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows()]
     assert isinstance(records[-1], Refused)
@@ -188,7 +189,7 @@ def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:
     )
     with town_of(WHO, stops=(FRONT,)) as town:
         terminal = town.terminals[FRONT.number]
-        terminal.credentials = credential_check(ALWAYS, path, terminal.policy)
+        resident_of(terminal).credentials = credential_check(ALWAYS, path, REGION)
         assert tap(town).end is End.COMMITTED
     path.write_text(path.read_text().replace("1", "2"))
     with pytest.raises(KeyFileError, match="issuers"):

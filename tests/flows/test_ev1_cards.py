@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 
 from cardproto.resident.layout import AID, FILE_PURSE
+from cardproto.resident.snapshot import CardSnapshot
 from sim.card.files import ValueFile
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.faults import replace as answer_instead
 from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import Town
-from terminal.tap_report import End
 from tests.flows.conftest import FRONT, REAR, OpenTown
 from tests.flows.test_torn_taps import Ledger, Writer, tears
 
@@ -170,8 +171,8 @@ def test_a_random_uid_costs_three_exchanges_and_tells_nobody_who_taps(town_of: O
         plain = town.tap(FRONT.number, "adult_purse").report
         report = town.tap(FRONT.number, "adult_purse_random_uid").report
         assert report.end is End.COMMITTED
-        assert report.before is not None
-        assert report.before.uid == town.cards["adult_purse_random_uid"].uid
+        assert isinstance(report.snapshot, CardSnapshot)
+        assert report.snapshot.uid == town.cards["adult_purse_random_uid"].uid
         assert report.exchanges == plain.exchanges + 3
         card = town.cards["adult_purse_random_uid"]
         seen = set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +12,11 @@ from cardproto.errors import CardGone
 from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.faults import endless_frames, replace
+from terminal.journal.taps import End
 from terminal.keys.file import FileKeys
-from terminal.media.resident.open import MAX_BYTES, MAX_EXCHANGES
+from terminal.media.port import MAX_BYTES, MAX_EXCHANGES
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import End
-from tests.flows.conftest import FRONT, OpenTown
+from tests.flows.conftest import FRONT, OpenTown, resident_of
 from tests.properties import examples
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
@@ -65,7 +67,9 @@ def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
     with town_of("adult_purse", stops=(FRONT,)) as town:
         before = town.cards["adult_purse"].image()
         terminal = town.terminals[FRONT.number]
-        terminal.keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        medium = resident_of(terminal)
+        keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        medium.setup = dataclasses.replace(medium.setup, keys=keys)
         report = town.tap(FRONT.number, "adult_purse").report
         assert report.outcome.message == "unknown_card"
         assert "91AE" in report.operator
@@ -104,6 +108,6 @@ class ScriptedCard:
     )
 )
 def test_any_bytes_end_in_an_outcome(any_terminal: Terminal, answers: list[bytes]) -> None:
-    report = take_tap(ScriptedCard([UID + b"\x90\x00", *answers]), any_terminal)
+    report = take_tap(ScriptedCard([b"\x91\x00", UID + b"\x90\x00", *answers]), any_terminal)
     assert report.end is End.NOTHING_WRITTEN
     assert not report.outcome.accepted

@@ -11,9 +11,9 @@ import pytest
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import Stop, Town
 from terminal.lab.world import purse_minor
-from terminal.tap_report import End
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, REAR, OpenTown
 
 
@@ -177,7 +177,7 @@ def test_tears_in_a_row_never_add_up(town_of: OpenTown) -> None:
                 last = town.tap(FRONT.number, "adult_purse").report
                 assert last.outcome.accepted
                 assert before_minor - town.purses_minor() == 2400
-                assert purse_minor(town.cards["adult_purse"]) == last.before.balance_minor  # type: ignore[arg-type, union-attr]
+                assert purse_minor(town.cards["adult_purse"]) == last.balance_before_minor  # type: ignore[arg-type]
 
 
 def test_settled_late_is_a_new_ride(town_of: OpenTown) -> None:

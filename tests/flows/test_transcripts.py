@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,17 @@ from sim.recorder import ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
 from sim.transcript_view import Keyring, Step, read_tap
 from terminal.journal.records import Committed, parse_record
+from terminal.journal.taps import End
 from terminal.lab.town import Town
 from terminal.lab.world import pseudonym_on
 from terminal.tap import take_tap
-from terminal.tap_report import End, TapReport
-from tests.flows.conftest import FRONT, OpenTown
+from terminal.tap_report import TapReport
+from tests.flows.conftest import FRONT, OpenTown, resident_of
 
 REGION = 34
 PURSE_TAP = [
-    "reader: UID",
     "SelectApplication",
+    "reader: UID",
     "AuthenticateEV2First",
     "AuthenticateEV2First, second half",
     "ReadData",
@@ -85,7 +87,7 @@ def test_a_recorded_tap_is_read_back_with_the_keys(town_of: OpenTown, tmp_path: 
     assert "balance_after_minor 47600" in steps[7].content[1]
     assert steps[8].content[1] == f"TMC {proof.tmc}, TMV {proof.tmv.hex().upper()}"
     assert steps[8].sent_ms > 40, "the air time of seven exchanges has passed"
-    assert all(step.took_ms > 0 for step in steps[1:])
+    assert all(step.took_ms > 0 for step in steps if step.name != "reader: UID")
 
 
 def test_a_masked_file_shows_no_secret_and_says_that_it_is_masked(town_of: OpenTown, tmp_path: Path) -> None:
@@ -135,7 +137,8 @@ def test_the_recording_serves_a_terminal_like_the_card(town_of: OpenTown, tmp_pa
     with town_of("adult_purse", stops=(FRONT,), folder="second") as town:
         replayed = ReplayCard(transcript.tap(1))
         town.cards["adult_purse"] = replayed
-        town.terminals[FRONT.number].random = RecordedRandom(randoms)
+        medium = resident_of(town.terminals[FRONT.number])
+        medium.setup = replace(medium.setup, random=RecordedRandom(randoms))
         again = town.tap(FRONT.number, "adult_purse").report
     assert replayed.diverged is None
     assert again == report

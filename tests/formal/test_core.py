@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from terminal.media.resident.machine import ENDS, TRANSITIONS, Course, IllegalStep, State, Step
+from terminal.media.resident.machine import ENDS, TRANSITIONS, Course, IllegalStep, WriteState, WriteStep
 from tests.formal.explore import explore
 from tests.formal.world import Broken, Rules
 
@@ -38,14 +38,14 @@ def test_a_broken_order_is_found(rules: Rules, why: str) -> None:
 
 
 def test_every_state_can_be_left_or_is_an_end() -> None:
-    for state in State:
-        leaves = [step for step in Step if (state, step) in TRANSITIONS]
+    for state in WriteState:
+        leaves = [step for step in WriteStep if (state, step) in TRANSITIONS]
         assert bool(leaves) != (state in ENDS)
 
 
 def test_what_is_not_in_the_table_is_refused() -> None:
-    for state in State:
-        for step in Step:
+    for state in WriteState:
+        for step in WriteStep:
             course = Course(state)
             if (state, step) in TRANSITIONS:
                 assert course.take(step) is TRANSITIONS[state, step] is course.state
@@ -57,5 +57,5 @@ def test_what_is_not_in_the_table_is_refused() -> None:
 
 def test_money_moves_only_behind_a_durable_intent() -> None:
     """In the table itself: the way to SENT is through INTENDED, from BEGUN."""
-    assert [s for (s, _), after in TRANSITIONS.items() if after is State.SENT] == [State.INTENDED]
-    assert [s for (s, _), after in TRANSITIONS.items() if after is State.INTENDED] == [State.BEGUN]
+    assert [s for (s, _), after in TRANSITIONS.items() if after is WriteState.SENT] == [WriteState.INTENDED]
+    assert [s for (s, _), after in TRANSITIONS.items() if after is WriteState.INTENDED] == [WriteState.BEGUN]

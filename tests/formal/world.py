@@ -20,11 +20,12 @@ from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused, build_record
-from terminal.media.resident.machine import SAID, Course, State, Step
-from terminal.media.resident.settle import Tap, settle
+from terminal.journal.taps import TapId
+from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
+from terminal.media.resident.settle import settle
 
 CARD = b"card"
-ISSUED: Tap = (0, 0)
+ISSUED: TapId = (0, 0)
 SOME_TIME = datetime(2026, 9, 15, tzinfo=UTC)
 KEPT_EVENTS = 3
 """A real card keeps at least six; fewer make it forget sooner, which is the hard case."""
@@ -35,7 +36,7 @@ class Row(NamedTuple):
     card, or the intent's sequence."""
 
     kind: str
-    about: Tap
+    about: TapId
 
 
 class Running(NamedTuple):
@@ -43,19 +44,19 @@ class Running(NamedTuple):
 
     stage: str  # "opened", "served", "course", "tell", "tell then record", "record"
     soon: bool
-    newest: Tap
+    newest: TapId
     sequence: int = 0
-    state: State = State.BEGUN
+    state: WriteState = WriteState.BEGUN
 
 
 class World(NamedTuple):
     """`wish_*` is about the ride the passenger wants now: how often it was charged, and whether it was granted."""
 
-    events: tuple[Tap, ...]  # all the card ever held, oldest first; it keeps the last KEPT_EVENTS
+    events: tuple[TapId, ...]  # all the card ever held, oldest first; it keeps the last KEPT_EVENTS
     journals: tuple[tuple[Row, ...], tuple[Row, ...]]
     running: tuple[Running | None, Running | None]
     wish_charges: int
-    wish_events: tuple[Tap, ...]
+    wish_events: tuple[TapId, ...]
     granted: int
     presentations: int
     crashes: int
@@ -82,7 +83,7 @@ def on_card(world: World) -> int | None:
     return next((n for n in (0, 1) if world.running[n] is not None), None)
 
 
-def open_intent(journal: tuple[Row, ...]) -> tuple[int, Tap] | None:
+def open_intent(journal: tuple[Row, ...]) -> tuple[int, TapId] | None:
     """The newest intent without an end: what `Journal.unresolved` tells after any restart."""
     ended = {row.about[1] for row in journal if row.kind in ("committed", "not_committed")}
     for number in range(len(journal), 0, -1):
@@ -143,14 +144,14 @@ def _settle(world: World, at: int, running: Running, rules: Rules) -> Iterator[t
     sequence, previous = found
     kept = [_event(tap) for tap in reversed(world.events[-KEPT_EVENTS:])]
     verdict = settle(kept[0], lambda: kept, (_number(at), sequence), previous)
-    course = Course(State.UNRESOLVED)
+    course = Course(WriteState.UNRESOLVED)
     state = course.take(SAID[verdict])
-    if state is State.UNRESOLVED:
+    if state is WriteState.UNRESOLVED:
         yield "cannot tell", _run(world, at, running._replace(stage="served"))
         return
     ended = running._replace(sequence=sequence, state=state)
     mine = running.newest == (_number(at), sequence)
-    if state is State.COMMITTED and mine and running.soon:
+    if state is WriteState.COMMITTED and mine and running.soon:
         if rules.tell_before_record:
             yield "settled: tell", _run(world, at, ended._replace(stage="tell then record"))
         else:
@@ -168,58 +169,60 @@ def _serve(world: World, at: int, running: Running, rules: Rules) -> Iterator[tu
     sequence = len(world.journals[at]) + 1
     yield (
         "begin",
-        _run(world, at, running._replace(stage="course", sequence=sequence, state=State.BEGUN)),
+        _run(world, at, running._replace(stage="course", sequence=sequence, state=WriteState.BEGUN)),
     )
 
 
 def _course(world: World, at: int, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
     """The steps of one write: the table says where each leads."""
     match running.state:
-        case State.BEGUN if rules.intent_before_commit:
+        case WriteState.BEGUN if rules.intent_before_commit:
             yield "durable", _durable(world, at, running)
-        case State.BEGUN:  # the broken order: the card is written before anything is on record
+        case WriteState.BEGUN:  # the broken order: the card is written before anything is on record
             written = _write_card(world, (_number(at), running.sequence))
-            yield "card executes first", _run(written, at, running._replace(state=State.SENT))
-        case State.INTENDED:
-            yield "card pulled", _to(world, at, running, Step.CARD_LEFT, "record")
-            yield "commit sent", _to(world, at, running, Step.COMMIT_SENT, "course")
-        case State.SENT if not rules.intent_before_commit:
+            yield "card executes first", _run(written, at, running._replace(state=WriteState.SENT))
+        case WriteState.INTENDED:
+            yield "card pulled", _to(world, at, running, WriteStep.CARD_LEFT, "record")
+            yield "commit sent", _to(world, at, running, WriteStep.COMMIT_SENT, "course")
+        case WriteState.SENT if not rules.intent_before_commit:
             yield (
                 "durable at last",
                 _run(
                     _note(world, at, Row("intent", running.newest)),
                     at,
-                    running._replace(state=State.COMMITTED, stage="tell then record"),
+                    running._replace(state=WriteState.COMMITTED, stage="tell then record"),
                 ),
             )
-        case State.SENT:
+        case WriteState.SENT:
             written = _write_card(world, (_number(at), running.sequence))
             yield "pulled before the commit ran", _no_proof(world, at, running, rules)
             yield "pulled before its answer", _no_proof(written, at, running, rules)
-            yield "proven", _to(written, at, running, Step.PROVEN, "tell then record")
+            yield "proven", _to(written, at, running, WriteStep.PROVEN, "tell then record")
 
 
 def _no_proof(world: World, at: int, running: Running, rules: Rules) -> World:
-    after = _to(world, at, running, Step.NO_PROOF, "course")
+    after = _to(world, at, running, WriteStep.NO_PROOF, "course")
     if rules.unknown_is_open:
         return _idle(after, at)  # the row that says "unresolved" ends nothing
     return _idle(_note(after, at, Row("not_committed", (0, running.sequence))), at)
 
 
 def _durable(world: World, at: int, running: Running) -> World:
-    return _to(_note(world, at, Row("intent", running.newest)), at, running, Step.INTENT_DURABLE, "course")
+    return _to(
+        _note(world, at, Row("intent", running.newest)), at, running, WriteStep.INTENT_DURABLE, "course"
+    )
 
 
-def _to(world: World, at: int, running: Running, step: Step, stage: str) -> World:
+def _to(world: World, at: int, running: Running, step: WriteStep, stage: str) -> World:
     return _run(world, at, running._replace(state=Course(running.state).take(step), stage=stage))
 
 
 def _crash(world: World, at: int, running: Running) -> World:
-    Course(running.state).take(Step.TERMINAL_LOST)
+    Course(running.state).take(WriteStep.TERMINAL_LOST)
     return _idle(world, at)._replace(crashes=world.crashes + 1)
 
 
-def _write_card(world: World, tap: Tap) -> World:
+def _write_card(world: World, tap: TapId) -> World:
     charges = world.wish_charges + 1
     if charges > 1:
         raise Broken("one ride was charged twice")
@@ -243,7 +246,7 @@ def _grant(world: World, running: Running) -> World:
 
 
 def _end_row(running: Running) -> Row:
-    kind = {State.COMMITTED: "committed", State.NOT_COMMITTED: "not_committed"}[running.state]
+    kind = {WriteState.COMMITTED: "committed", WriteState.NOT_COMMITTED: "not_committed"}[running.state]
     return Row(kind, (0, running.sequence))
 
 
@@ -269,7 +272,7 @@ def _number(at: int) -> int:
     return at + 1
 
 
-def _event(tap: Tap) -> Event:
+def _event(tap: TapId) -> Event:
     return Event(
         kind=EventKind.RIDE,
         at=SOME_TIME,

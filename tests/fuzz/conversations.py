@@ -27,10 +27,11 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station
+from terminal.journal.taps import End
+from terminal.media.port import MAX_EXCHANGES
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
-from terminal.media.resident.open import MAX_EXCHANGES
+from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import End
 from terminal.trip.shifts import open_shift
 from tests.fuzz.parsers import chunks
 
@@ -160,9 +161,11 @@ def terminal_content(data: bytes) -> None:
     genuine.power_on()
     station = _terminal()
     checks = VerifyCredential.ALWAYS if data[96:97] > b"\x7f" else VerifyCredential.NEVER
-    station.credentials = CredentialCheck(checks, lab_issuers(REGION))
+    (medium,) = station.media
+    assert isinstance(medium, ResidentMedium)
+    medium.credentials = CredentialCheck(checks, lab_issuers(REGION))
     report = take_tap(genuine, station)
-    station.credentials = CredentialCheck.never()
+    medium.credentials = CredentialCheck.never()
     assert report.exchanges <= MAX_EXCHANGES
     assert report.end is not End.UNRESOLVED
 

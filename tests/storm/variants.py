@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cardproto.desfire.messaging import CommMode
-from cardproto.errors import CardError, TransmissionError
+from cardproto.errors import CardError
 from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
 from terminal import tap
@@ -20,9 +20,11 @@ from terminal.collector import alarms, booking, reconcile, store
 from terminal.journal import database, journal, stored
 from terminal.journal.chain import Head
 from terminal.journal.open_records import OpenRecords
-from terminal.media.resident.machine import Step
+from terminal.media.port import WriteNotDone, WriteUnknown
+from terminal.media.resident import medium
+from terminal.media.resident.machine import WriteStep
 from terminal.media.resident.settle import Settlement
-from terminal.media.resident.write import Committed, NotCommitted, Unknown
+from terminal.media.resident.write import done
 from terminal.sync import client
 from terminal.sync.wire import row_hashes
 
@@ -40,34 +42,34 @@ def outcome_before_intent(patch: Patch) -> None:
             return self.sequence
 
     def commit_first(card: Any, plan: Any, intent: Later, course: Any, *, proving: bool) -> Any:
-        course.take(Step.INTENT_DURABLE)
-        course.take(Step.COMMIT_SENT)
+        course.take(WriteStep.INTENT_DURABLE)
+        course.take(WriteStep.COMMIT_SENT)
         try:
             if plan.debit_minor:
                 card.debit(FILE_PURSE, plan.debit_minor, CommMode.MAC)
             card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
             proof = card.commit_transaction(return_mac=proving)
         except CardError as cause:
-            course.take(Step.NO_PROOF)
+            course.take(WriteStep.NO_PROOF)
             intent.owner.append(intent.record)
-            return Unknown(cause)
-        course.take(Step.PROVEN)
+            return WriteUnknown(cause)
+        course.take(WriteStep.PROVEN)
         intent.owner.append(intent.record)
-        return Committed(proof)
+        return done(proof)
 
-    original = tap._Tap._serve
+    original = tap._Stages._serve
 
-    def serve(self: Any, session: Any) -> Any:
+    def serve(self: Any, which: Any, card: Any) -> Any:
         owner = self.t.journal
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(
                 owner, "begin", lambda record, sequence: Later(owner, record, sequence), raising=False
             )
             inner.setattr(owner, "append", _append(owner), raising=False)
-            return original(self, session)
+            return original(self, which, card)
 
-    patch.setattr(tap._Tap, "_serve", serve)
-    patch.setattr(tap, "write_plan_to_card", commit_first)
+    patch.setattr(tap._Stages, "_serve", serve)
+    patch.setattr(medium, "write_plan_to_card", commit_first)
 
 
 def _append(owner: Any) -> Callable[[Any], int]:
@@ -103,14 +105,12 @@ def sequence_reused_after_restart(patch: Patch) -> None:
 
 def unknown_treated_as_failed(patch: Patch) -> None:
     """No answer to the commit means the commit did not happen."""
-    original = tap._Tap._record_end
+    original = tap.end_row
 
-    def record_end(self: Any, sequence: int, result: Any, how: str) -> None:
-        if isinstance(result, Unknown):
-            result = NotCommitted(TransmissionError("no answer"))
-        original(self, sequence, result, how)
+    def end_row(at: Any, sequence: int, result: Any, how: str) -> Any:
+        return original(at, sequence, WriteNotDone() if isinstance(result, WriteUnknown) else result, how)
 
-    patch.setattr(tap._Tap, "_record_end", record_end)
+    patch.setattr(tap, "end_row", end_row)
 
 
 def flush_skipped(patch: Patch) -> None:
@@ -152,7 +152,7 @@ def recovery_forgets_another_terminal(patch: Patch) -> None:
             return Settlement.COMMITTED
         return Settlement.NOT_COMMITTED
 
-    patch.setattr(tap, "settle", settle)
+    patch.setattr(medium, "settle", settle)
 
 
 def rounding_in_the_sum(patch: Patch) -> None:
@@ -170,22 +170,20 @@ def rounding_in_the_sum(patch: Patch) -> None:
 
 def recovery_recorded_before_told(patch: Patch) -> None:
     """A settled tap is closed before the passenger hears of it (as the terminal once did)."""
-    original = tap._Tap._record_end
 
-    def settle_earlier(self: Any, session: Any) -> Any:
+    def recover_first(self: Any, card: Any) -> Any:
         told: list[Any] = []
         signal, self.t.signal = self.t.signal, told.append
         try:
-            report = settle(self, session)
+            report = recover(self, card)
         finally:
             self.t.signal = signal
         for outcome in told:
             signal(outcome)
         return report
 
-    settle = tap._Tap._settle_earlier
-    assert original is not None
-    patch.setattr(tap._Tap, "_settle_earlier", settle_earlier)
+    recover = tap._Stages._recover
+    patch.setattr(tap._Stages, "_recover", recover_first)
 
 
 def acknowledged_before_stored(patch: Patch) -> None:

@@ -8,12 +8,14 @@ from rich import box
 from rich.table import Table
 
 from cardcli.console import ReadableConsole
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, parse_event
+from cardproto.resident.snapshot import CardSnapshot
 from terminal.app.output import roubles
+from terminal.journal.taps import End
 from terminal.lab.demo.run import DemoResult
 from terminal.lab.demo.script import Step
 from terminal.messages import text
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import TapReport
 
 WIDTH: Final = 150
 """Columns where the output is not shown in a window, and from here on the table has a column for everything."""
@@ -110,19 +112,20 @@ def _why(report: TapReport) -> str:
 
 
 def _balance(report: TapReport) -> str:
-    if report.before is None:
+    before, after = report.balance_before_minor, report.balance_after_minor
+    if before is None or after is None:
         return ""
-    before = roubles(report.before.balance_minor)
-    return before if report.after is None else f"{before} → {roubles(report.after.balance_after_minor)}"
+    return f"{roubles(before)} → {roubles(after)}" if report.written else roubles(before)
 
 
 def _trips(report: TapReport) -> str:
-    if report.before is None:
+    card = report.snapshot
+    if not isinstance(card, CardSnapshot):
         return ""
-    before, after = _used(report.before.event), _used(report.after or report.before.event)
+    before, after = _used(card.event), _used(parse_event(report.written) if report.written else card.event)
     if not before and not after:
         return ""
-    return str(before) if report.after is None else f"{before} → {after}"
+    return f"{before} → {after}" if report.written else str(before)
 
 
 def _used(event: Event) -> int:

@@ -17,13 +17,13 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
+from terminal.journal.taps import End
 from terminal.lab.desk.session import DeskRefused, DeskSession
 from terminal.lab.desk.tap import Entry
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import place_of, run
 from terminal.scenario.schema import SCENARIO_SCHEMA
-from terminal.tap_report import End
 from terminal.texts import N_, translator
 
 NAME: Final = "desk.toml"
@@ -118,12 +118,12 @@ def _told(entry: Entry) -> _Told | None:
             entry.after.event,
             intent.flags,
         )
-    if report.end is not End.NOTHING_WRITTEN or not report.reasons or report.before is None:
+    if report.end is not End.NOTHING_WRITTEN or not report.reasons or report.snapshot is None:
         return None
     flags = next((getattr(row.record, "flags", ()) for row in reversed(entry.journal)), ())
     return _Told(
         entry,
-        outcome.message.value,
+        str(outcome.message),
         outcome.accepted,
         outcome.charge_minor,
         outcome.values,
@@ -188,7 +188,7 @@ def _comment(entry: Entry, policy: Policy) -> str:
     when = entry.report.at.astimezone(policy.zone)
     done = mishap_words(entry.disturbance)
     why = _LOSES.get(entry.report.end, "")
-    said = f"the passenger saw {entry.report.outcome.message.value}"
+    said = f"the passenger saw {entry.report.outcome.message}"
     words = "; ".join(part for part in (done, said, why) if part)
     return f"{when:%H:%M:%S} at {entry.place.number} ({entry.place.profile}): {_one_line(words)}"
 

@@ -12,6 +12,7 @@ from sim.desk.shelf import Laid
 from sim.desk.trace import Traced, waterfall
 from terminal.journal.journal import Journal
 from terminal.journal.reader import Row
+from terminal.journal.taps import End
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.tap import Entry, fields_of
@@ -19,7 +20,6 @@ from terminal.lab.desk.town import PLACES, Place, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
 from terminal.scenario.words import step
-from terminal.tap_report import End
 from terminal.texts import translator
 
 ROWS_SHOWN: Final = 40
@@ -83,7 +83,7 @@ def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
         "place": entry.place.key,
         "card": entry.card.face.name,
         "title": title.ru if language == "ru" else title.en,
-        "message": outcome.message.value,
+        "message": str(outcome.message),
         "text": text(outcome.message, language, outcome.values),
         "colour": colour(outcome.message).value,
         "charge_minor": outcome.charge_minor,

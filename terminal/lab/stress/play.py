@@ -11,13 +11,15 @@ from sim.faults import NO_FAULTS, FaultPlan, corrupt, silence, tear_after, tear_
 from terminal.clock import unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
+from terminal.journal.taps import End
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, Step
 from terminal.lab.stress.riders import Rider, Wish
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
 from terminal.lab.world import pseudonym_on
-from terminal.tap import PURPOSE, take_tap
-from terminal.tap_report import End, TapReport
+from terminal.media.port import PURPOSE
+from terminal.tap import take_tap
+from terminal.tap_report import TapReport
 
 CLOSES: Final = time(14, 20)
 LOOK_EVERY: Final = 4

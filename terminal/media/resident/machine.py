@@ -22,7 +22,7 @@ from typing import Final
 from terminal.media.resident.settle import Settlement
 
 
-class State(Enum):
+class WriteState(Enum):
     """What is known of one intended write."""
 
     BEGUN = "numbered; its flush is on the way; the card executes what has no effect without a commit"
@@ -34,7 +34,7 @@ class State(Enum):
     NEVER = "lost before it was on record: the card cannot hold it"
 
 
-class Step(Enum):
+class WriteStep(Enum):
     """What can happen to it."""
 
     INTENT_DURABLE = "the journal has flushed the intent"
@@ -48,33 +48,33 @@ class Step(Enum):
     CARD_CANNOT_TELL = "the card has moved on too far"
 
 
-TRANSITIONS: Final[Mapping[tuple[State, Step], State]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[WriteState, WriteStep], WriteState]] = MappingProxyType(
     {
-        (State.BEGUN, Step.INTENT_DURABLE): State.INTENDED,
-        (State.BEGUN, Step.TERMINAL_LOST): State.NEVER,
-        (State.INTENDED, Step.CARD_LEFT): State.NOT_COMMITTED,
-        (State.INTENDED, Step.COMMIT_SENT): State.SENT,
-        (State.INTENDED, Step.TERMINAL_LOST): State.UNRESOLVED,
-        (State.SENT, Step.PROVEN): State.COMMITTED,
-        (State.SENT, Step.NO_PROOF): State.UNRESOLVED,
-        (State.SENT, Step.TERMINAL_LOST): State.UNRESOLVED,
-        (State.UNRESOLVED, Step.CARD_SAYS_COMMITTED): State.COMMITTED,
-        (State.UNRESOLVED, Step.CARD_SAYS_NOT_COMMITTED): State.NOT_COMMITTED,
-        (State.UNRESOLVED, Step.CARD_CANNOT_TELL): State.UNRESOLVED,
-        (State.UNRESOLVED, Step.TERMINAL_LOST): State.UNRESOLVED,
+        (WriteState.BEGUN, WriteStep.INTENT_DURABLE): WriteState.INTENDED,
+        (WriteState.BEGUN, WriteStep.TERMINAL_LOST): WriteState.NEVER,
+        (WriteState.INTENDED, WriteStep.CARD_LEFT): WriteState.NOT_COMMITTED,
+        (WriteState.INTENDED, WriteStep.COMMIT_SENT): WriteState.SENT,
+        (WriteState.INTENDED, WriteStep.TERMINAL_LOST): WriteState.UNRESOLVED,
+        (WriteState.SENT, WriteStep.PROVEN): WriteState.COMMITTED,
+        (WriteState.SENT, WriteStep.NO_PROOF): WriteState.UNRESOLVED,
+        (WriteState.SENT, WriteStep.TERMINAL_LOST): WriteState.UNRESOLVED,
+        (WriteState.UNRESOLVED, WriteStep.CARD_SAYS_COMMITTED): WriteState.COMMITTED,
+        (WriteState.UNRESOLVED, WriteStep.CARD_SAYS_NOT_COMMITTED): WriteState.NOT_COMMITTED,
+        (WriteState.UNRESOLVED, WriteStep.CARD_CANNOT_TELL): WriteState.UNRESOLVED,
+        (WriteState.UNRESOLVED, WriteStep.TERMINAL_LOST): WriteState.UNRESOLVED,
     }
 )
 
-SAID: Final[Mapping[Settlement, Step]] = MappingProxyType(
+SAID: Final[Mapping[Settlement, WriteStep]] = MappingProxyType(
     {
-        Settlement.COMMITTED: Step.CARD_SAYS_COMMITTED,
-        Settlement.NOT_COMMITTED: Step.CARD_SAYS_NOT_COMMITTED,
-        Settlement.STILL_OPEN: Step.CARD_CANNOT_TELL,
+        Settlement.COMMITTED: WriteStep.CARD_SAYS_COMMITTED,
+        Settlement.NOT_COMMITTED: WriteStep.CARD_SAYS_NOT_COMMITTED,
+        Settlement.STILL_OPEN: WriteStep.CARD_CANNOT_TELL,
     }
 )
 """What a settlement means for an unresolved write."""
 
-ENDS: Final = frozenset((State.COMMITTED, State.NOT_COMMITTED, State.NEVER))
+ENDS: Final = frozenset((WriteState.COMMITTED, WriteState.NOT_COMMITTED, WriteState.NEVER))
 """Nothing happens any more; an unresolved write is not among them."""
 
 
@@ -87,11 +87,11 @@ class Course:
 
     __slots__ = ("state",)
 
-    def __init__(self, state: State = State.BEGUN) -> None:
+    def __init__(self, state: WriteState = WriteState.BEGUN) -> None:
         """BEGUN for a new write, UNRESOLVED for one found open in the journal."""
         self.state = state
 
-    def take(self, step: Step) -> State:
+    def take(self, step: WriteStep) -> WriteState:
         """Go where the table says; raises `IllegalStep`."""
         after = TRANSITIONS.get((self.state, step))
         if after is None:

@@ -1,43 +1,25 @@
-"""Stages 2 and 3 of a tap: find an application we know, prove both sides, read the few files a decision needs.
-
-The connection has a deadline: a slow or silent card must not hold the validator.
+"""Stages 2 and 3 of a tap with a resident card: find the application, prove both sides, read the few files a decision
+needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from cardproto.connection import CardConnection
+from cardproto.channel import CardChannel
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
-from cardproto.errors import ExchangeTimeout, FormatError, IntegrityError, StatusError
+from cardproto.errors import FormatError, IntegrityError, StatusError
 from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.clock import Clock
 from terminal.keys.provider import KeyProvider
-
-MAX_EXCHANGES: Final = 48
-MAX_BYTES: Final = 4096
-"""Room for one tap (7 to 14 exchanges), its recovery and a retry; an endless card runs into these."""
-
-Randomness = Callable[[int], bytes]
-"""`n -> n` unpredictable bytes."""
-
-
-class NotOurs(Exception):
-    """The card holds nothing this terminal serves; `why` is one line for the operator."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+from terminal.media.port import Randomness, UnsupportedCard
 
 
 @dataclass(slots=True)
@@ -70,22 +52,27 @@ class CardSession:
         return self.proving or self.card.get_value(FILE_PURSE, CommMode.MAC) == self.snapshot.balance_minor
 
 
-def open_channel(connection: CardConnection) -> DesfireChannel:
-    """A channel that holds one tap's exchanges and bytes within limits."""
-    return DesfireChannel(connection, max_exchanges=MAX_EXCHANGES, max_bytes=MAX_BYTES)
+def select_resident(channel: CardChannel) -> bool:
+    """Ask natively for the resident application: one exchange. A card that says no in any way is of another kind.
+
+    Raises `CardError` for an answer that deserves another try.
+    """
+    try:
+        DesfireCard(DesfireChannel(channel)).select_application(AID)
+    except StatusError:
+        return False
+    return True
 
 
-def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
-    """Select, authenticate, read rights and newest event: 5 exchanges, about 270 bytes; 3 more for a random UID.
+def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+    """Authenticate in the selected application, read rights and newest event: 4 exchanges; 3 more for a random UID.
 
-    An EV1 card takes 8 (docs/adr/0007-ev1-without-proof.md). Raises `NotOurs` when the card is somebody else's,
-    damaged or half-personalised, and `CardError` for anything that deserves another try. The terminal asks for its
-    own application and never judges a card by its ATR.
+    An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md). Raises `UnsupportedCard` when the card is of another
+    issuer, damaged or half-personalised, and `CardError` for anything that deserves another try.
     """
     shown_uid = channel.read_uid()
-    card = DesfireCard(channel)
+    card = DesfireCard(DesfireChannel(channel))
     try:
-        card.select_application(AID)
         uid = open_as(
             card,
             shown_uid,
@@ -98,39 +85,20 @@ def open_session(channel: DesfireChannel, keys: KeyProvider, region: int, random
         rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
         event = parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
     except StatusError as refusal:
-        raise NotOurs(str(refusal)) from refusal
+        raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
-        raise NotOurs(f"card content not understood: {damage}") from damage
+        raise UnsupportedCard(f"card content not understood: {damage}") from damage
     return CardSession(card, CardSnapshot(uid, rights, event))
 
 
+def open_resident(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+    """Select and open, for commands that read resident cards only; raises as `open_session`."""
+    if not select_resident(channel):
+        raise UnsupportedCard("there is no resident application on it")
+    return open_session(channel, keys, region, random)
+
+
 def _refuse_detour(card: DesfireCard) -> None:
-    """A card that has the transaction MAC knows EV2: whoever said it does not stands in between."""
+    """A card that has the transaction MAC knows EV2: an answer that denies it comes from a device in between."""
     if not isinstance(card.session, Session) and has_transaction_mac(card):
-        raise IntegrityError("the card can prove its transactions, but somebody says it cannot")
-
-
-TAP_DEADLINE_S: Final = 3.0
-"""From the first exchange to the last, recovery included. A sound tap takes about a tenth of it."""
-
-
-class GuardedConnection:
-    """Refuses to start an exchange after the deadline, and reports one that ended after it as a time-out.
-
-    An exchange that never ends is the reader port's business: only it can give up on the hardware.
-    """
-
-    def __init__(self, connection: CardConnection, clock: Clock, deadline_s: float = TAP_DEADLINE_S) -> None:
-        self._connection = connection
-        self._clock = clock
-        self._deadline = clock.monotonic() + deadline_s
-
-    def transmit(self, command: bytes) -> bytes:
-        self._check()
-        answer = self._connection.transmit(command)
-        self._check()
-        return answer
-
-    def _check(self) -> None:
-        if self._clock.monotonic() > self._deadline:
-            raise ExchangeTimeout("the card took longer than a tap may take")
+        raise IntegrityError("the card can prove its transactions, but its answer to EV2 denies it")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from cardproto.resident.records.event import Event
+from terminal.journal.taps import TapId
 
 
 class Settlement(Enum):
@@ -20,16 +21,15 @@ class Settlement(Enum):
     STILL_OPEN = "the card has moved on too far to tell; the collector will"
 
 
-Tap = tuple[int, int]
-"""Terminal and sequence number: which tap an event belongs to."""
-
-
-def tap_of(event: Event) -> Tap:
+def tap_of(event: Event) -> TapId:
+    """Which tap wrote `event`."""
     return event.terminal, event.sequence
 
 
-def settle(newest: Event, recent: Callable[[], Sequence[Event]], intended: Tap, previous: Tap) -> Settlement:
-    """Decide from the newest event, or from the older ones the card keeps when somebody tapped in between.
+def settle(
+    newest: Event, recent: Callable[[], Sequence[Event]], intended: TapId, previous: TapId
+) -> Settlement:
+    """Decide from the newest event, or from the older ones the card keeps when there was a tap in between.
 
     `intended` is the unresolved tap, `previous` the newest event it had seen on the card before its own write.
     `recent` is called only when the newest event does not answer the question (one more exchange).

@@ -7,8 +7,6 @@ included (it carries no MAC), is *unknown*, never failed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.commands import INS_DEBIT
 from cardproto.desfire.messaging import CommMode
@@ -18,37 +16,13 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_PURSE
 from cardproto.resident.records.event import build_event
 from terminal.decision.outcome import WritePlan
 from terminal.journal.journal import Pending
-from terminal.media.resident.machine import Course, Step
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The card committed, verified. `proof` is its transaction counter and MAC; None when a later commit by somebody
-    else has replaced them on the card, or when the card (EV1) cannot prove."""
-
-    proof: TransactionMac | None
-
-
-@dataclass(frozen=True, slots=True)
-class NotCommitted:
-    """The commit was never sent: the card is as it was."""
-
-    cause: CardError
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The commit was sent and no verified answer came."""
-
-    cause: CardError
-
-
-CommitResult = Committed | NotCommitted | Unknown
+from terminal.media.port import WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.media.resident.machine import Course, WriteStep
 
 
 def write_plan_to_card(
     card: DesfireCard, plan: WritePlan, intent: Pending, course: Course, *, proving: bool = True
-) -> CommitResult:
+) -> WriteResult:
     """Execute `plan`; the journal's flush of `intent` runs meanwhile and must have ended before the commit.
 
     `course` is taken along (`terminal.media.resident.machine`). `proving` asks the card for its proof, which an EV1
@@ -60,19 +34,24 @@ def write_plan_to_card(
         card.write_record(FILE_EVENTS, 0, build_event(plan.event), CommMode.MAC)
     except CardError as cause:
         intent.wait()
-        course.take(Step.INTENT_DURABLE)
-        course.take(Step.CARD_LEFT)
-        return NotCommitted(cause)
+        course.take(WriteStep.INTENT_DURABLE)
+        course.take(WriteStep.CARD_LEFT)
+        return WriteNotDone(cause)
     intent.wait()
-    course.take(Step.INTENT_DURABLE)
-    course.take(Step.COMMIT_SENT)
+    course.take(WriteStep.INTENT_DURABLE)
+    course.take(WriteStep.COMMIT_SENT)
     try:
         proof = card.commit_transaction(return_mac=proving)
     except CardError as cause:
-        course.take(Step.NO_PROOF)
-        return Unknown(cause)
-    course.take(Step.PROVEN)
-    return Committed(proof)
+        course.take(WriteStep.NO_PROOF)
+        return WriteUnknown(cause)
+    course.take(WriteStep.PROVEN)
+    return done(proof)
+
+
+def done(proof: TransactionMac | None) -> WriteDone:
+    """A write that the card holds; no proof from a card that cannot give one, or that has replaced it since."""
+    return WriteDone() if proof is None else WriteDone(proof.counter, proof.value)
 
 
 def planned_commands(card: DesfireCard, plan: WritePlan) -> list[DataCommand]:

@@ -139,12 +139,15 @@ class Console:
         """Something that pages show has changed."""
         self.feed.publish(CHANGED)
 
-    def service_card(self, card: CardSnapshot, now: datetime) -> Outcome | None:
+    def service_card(self, snapshot: object, now: datetime) -> Outcome | None:
         """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while.
 
-        A blocked or listed card opens nothing; it goes the way of every other card, which says why.
+        Only resident cards are. A blocked or listed card opens nothing; it goes the way of every other card, which
+        says why.
         """
-        rights = card.rights
+        if not isinstance(snapshot, CardSnapshot):
+            return None
+        rights = snapshot.rights
         member = self._holder(rights.pseudonym)
         if member is None or rights.blocked or rights.inactive:
             return None

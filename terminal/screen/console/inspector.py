@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from terminal.decision.outcome import Message
@@ -22,6 +24,10 @@ SHOWN: Final = 6
 PAID: Final = N_("Paid")
 NOT_PAID: Final = N_("No payment")
 NOT_READ: Final = N_("Not read: present the card again")
+RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
+    {Message.ALREADY_PAID: (PAID, "green", "✓"), Message.PERMIT_NONE: (NOT_PAID, "red", "✕")}
+)
+"""An answer to the inspector: words, colour and mark."""
 
 
 def inspection_page(visit: Visit) -> View:
@@ -38,17 +44,14 @@ def inspection_page(visit: Visit) -> View:
         "inspecting": inspecting,
         "route": console.routes.get(inspecting.route),
         "until": f"{inspecting.ends_at.astimezone(console.policy.zone):%H:%M}",
-        "results": [_result(visit, report) for report in reports if report.operator != "service card"][
-            :SHOWN
-        ],
+        "results": [_result(visit, report) for report in reports if not report.of_staff][:SHOWN],
     }
     return View("console/inspection.html", values)
 
 
 def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
     outcome = report.outcome
-    found = {Message.ALREADY_PAID: (PAID, "green", "✓"), Message.PERMIT_NONE: (NOT_PAID, "red", "✕")}
-    text, colour, mark = found.get(outcome.message, (NOT_READ, "yellow", "!"))
+    text, colour, mark = RESULTS.get(outcome.message, (NOT_READ, "yellow", "!"))
     return {
         "at": f"{report.at.astimezone(visit.console.policy.zone):%H:%M:%S}",
         "text": text,

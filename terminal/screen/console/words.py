@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.decision.outcome import Message
-from terminal.messages import wording
+from terminal.messages import known, wording
 from terminal.texts import N_, translator
 
 UNITS: Final = ((86400, N_("{n} d")), (3600, N_("{n} h")), (60, N_("{n} min")), (1, N_("{n} s")))
@@ -26,7 +26,7 @@ def span(seconds: int, language: str) -> str:
     return translator(language).gettext(text).format(n=-(-seconds // unit))
 
 
-SHORT: Final[Mapping[Message, str]] = MappingProxyType(
+SHORT: Final[Mapping[str, str]] = MappingProxyType(
     {
         Message.OK_PAID: N_("Paid by card"),
         Message.OK_PASS: N_("Travel pass"),
@@ -46,9 +46,7 @@ SHORT: Final[Mapping[Message, str]] = MappingProxyType(
 
 def short(message: str, language: str) -> str:
     """A message's line in a list; a code no table has stays as it is."""
-    try:
-        known = Message(message)
-    except ValueError:
+    if not known(message):
         return message
-    line = SHORT.get(known)
-    return wording(known, language) if line is None else translator(language).gettext(line)
+    line = SHORT.get(message)
+    return wording(message, language) if line is None else translator(language).gettext(line)

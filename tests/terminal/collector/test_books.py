@@ -213,7 +213,7 @@ def check_against_recomputing(office: Office) -> None:
     assert {finding[:3] for finding in expected.findings} == {
         alarm for alarm in alarms if alarm[0] in ("tmc_twice", "tmv_mismatch", "contradiction")
     }
-    open_ends = {tap for tap, end in ends(office.store.records(), REGISTRY).items() if end is End.OPEN}
+    open_ends = {tap for tap, end in ends(office.store.records(), REGISTRY).items() if end is End.UNRESOLVED}
     assert {tap[:2] for tap in office.books.open_taps(limit=100_000)} == open_ends
 
 
@@ -240,14 +240,14 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
             case Intent(meal=None):
                 state = {
                     End.COMMITTED: "counted",
-                    End.OPEN: "open",
+                    End.UNRESOLVED: "open",
                     End.NOT_COMMITTED: "not_committed",
                 }[end_of[row]]
                 day = CALENDAR.day_of(record.at_ms)
                 put(day, row, record.route, "", state, "purse", record.charge_minor)
             case Intent(meal=meal) | MealServed(meal=meal):
                 end = end_of.get(row, End.COMMITTED)
-                state = "open" if end is End.OPEN else "not_committed"
+                state = "open" if end is End.UNRESOLVED else "not_committed"
                 if end is End.COMMITTED:
                     state = "annulled" if row in undone else "duplicate" if row in twice else "counted"
                 for funder, amount in meal.sources.items():

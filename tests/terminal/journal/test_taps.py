@@ -85,7 +85,7 @@ def ends_looked_up(rows: Rows) -> dict[int, End]:
                 and isinstance(later, Committed | NotCommitted)
                 and later.intent == sequence
             )
-            found[sequence] = next(words, End.OPEN)
+            found[sequence] = next(words, End.UNRESOLVED)
         elif isinstance(record, Refused):
             found[sequence] = End.NOTHING_WRITTEN
         elif isinstance(record, CashSale):
@@ -125,12 +125,12 @@ def test_taps_come_when_their_end_is_known_and_open_ones_last(rows: Rows) -> Non
     told_at: dict[int, int] = {}
     for length in range(len(rows) + 1):
         for tap in taps(TERMINAL, rows[:length]):
-            if tap.end is not End.OPEN:
+            if tap.end is not End.UNRESOLVED:
                 told_at.setdefault(tap.sequence, length)
     found = list(taps(TERMINAL, rows))
-    closed = [tap.sequence for tap in found if tap.end is not End.OPEN]
+    closed = [tap.sequence for tap in found if tap.end is not End.UNRESOLVED]
     assert closed == sorted(closed, key=told_at.__getitem__)
-    still_open = [tap.sequence for tap in found if tap.end is End.OPEN]
+    still_open = [tap.sequence for tap in found if tap.end is End.UNRESOLVED]
     assert [tap.sequence for tap in found] == closed + sorted(still_open)
 
 
@@ -160,17 +160,17 @@ def test_it_goes_on_from_where_it_stopped(rows: Rows, data: st.DataObject) -> No
     assert after.open() == whole.open()
 
 
-@given(journals(), st.sampled_from([End.COMMITTED, End.NOT_COMMITTED, End.OPEN]))
+@given(journals(), st.sampled_from([End.COMMITTED, End.NOT_COMMITTED, End.UNRESOLVED]))
 def test_ends_known_elsewhere_are_for_open_intents_only(rows: Rows, elsewhere: End) -> None:
     known = {row: elsewhere for row, _ in rows}
-    ends = {row: elsewhere if end is End.OPEN else end for row, end in ends_looked_up(rows).items()}
+    ends = {row: elsewhere if end is End.UNRESOLVED else end for row, end in ends_looked_up(rows).items()}
     assert {tap.sequence: tap.end for tap in taps(TERMINAL, rows, known)} == ends
 
 
 @pytest.mark.parametrize("gone", [0, 3, 99])
 def test_a_word_on_an_intent_that_is_not_there_is_passed_over(gone: int) -> None:
     rows: Rows = [(1, INTENT), (2, word("committed", gone, 0)), (4, word("not committed", gone, 0))]
-    assert list(taps(TERMINAL, rows)) == [Tap(TERMINAL, 1, INTENT, End.OPEN)]
+    assert list(taps(TERMINAL, rows)) == [Tap(TERMINAL, 1, INTENT, End.UNRESOLVED)]
 
 
 def test_the_first_word_counts_and_unresolved_is_none() -> None:

@@ -52,12 +52,12 @@ def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
 
 def _line(tap: Tap) -> TapLine:
     record, at = tap.record, from_unix_ms(tap.record.at_ms)
-    if tap.end is End.OPEN:
+    if tap.end is End.UNRESOLVED:
         return TapLine(at, "", Colour.YELLOW, "?")
     message, persons = (
         (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
     )
-    told = colour(Message(message))
+    told = colour(message)
     return TapLine(at, message, told, MARKS[told], tap.charge_minor, persons)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from terminal.clock import from_unix_ms
-from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
-from terminal.messages import Colour, colour
+from terminal.messages import Colour, colour, known
 from terminal.screen.console.bus.facts import (
     MARKS,
     TapLine,
@@ -69,7 +68,7 @@ def by_reason(counts: Mapping[str, int], language: str) -> list[dict[str, Any]]:
 
 
 def _mark(name: str) -> dict[str, str]:
-    told = colour(Message(name)) if name in list(Message) else Colour.YELLOW
+    told = colour(name) if known(name) else Colour.YELLOW
     return {"colour": told, "mark": MARKS[told]}
 
 

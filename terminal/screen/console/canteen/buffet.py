@@ -14,7 +14,6 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.documents import Product
 from terminal.decision.canteen.buffet import decide_sale
-from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.people import Person, person
@@ -58,7 +57,7 @@ class Till:
     balance_minor: int | None
     left_minor: int | None
     limited: bool
-    refusal: Message | None
+    refusal: str | None
     why: str
     without: tuple[str, ...]
 
@@ -118,7 +117,7 @@ def _ware(product: Product, counts: Mapping[str, int], pupil: Pupil | None, word
     )
 
 
-def _verdict(desk: CanteenDesk, pupil: Pupil | None, wares: tuple[Ware, ...]) -> tuple[Message | None, str]:
+def _verdict(desk: CanteenDesk, pupil: Pupil | None, wares: tuple[Ware, ...]) -> tuple[str | None, str]:
     counts = {ware.id: ware.count for ware in wares if ware.count}
     if pupil is None or desk.price_list is None or not counts:
         return None, ""

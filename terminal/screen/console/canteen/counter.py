@@ -17,10 +17,11 @@ from terminal.canteen.ledger import Meal
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.outcome import Message, Reason
 from terminal.decision.tap import Trail
+from terminal.journal.taps import End
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
 from terminal.screen.console.canteen.people import Person, person
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import TapReport
 from terminal.trip.pupil import Age, Pupil
 
 
@@ -35,7 +36,7 @@ class AtCounter:
     at: str
     person: Person | None
     card: str
-    message: Message
+    message: str
     meal: str = ""
     portions: int = 0
     without: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ def at_counter(desk: CanteenDesk, report: TapReport) -> AtCounter:
         card="" if known is not None and holder == ref else ref.hex(),
         message=outcome.message,
         meal=str(outcome.values.get("meal", "")),
-        portions=int(accepted and outcome.message is Message.MEAL_OK),
+        portions=int(accepted and outcome.message == Message.MEAL_OK),
         without=() if listed is None else listed.forbidden,
         why="" if outcome.accepted else why(report.reasons),
         lent=known is not None and holder != ref,

@@ -13,7 +13,6 @@ from typing import Final
 from terminal.canteen.desk import CanteenDesk
 from terminal.canteen.issuing import Batch, How, Issued, issue
 from terminal.decision.canteen.undo import against_attendance
-from terminal.decision.outcome import Message
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.people import Person, classmates, person
@@ -65,7 +64,7 @@ class Result:
     """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
 
     person: Person
-    message: Message
+    message: str
     served: bool
     why: str
     meal: str = ""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from terminal.canteen.issuing import How
-from terminal.decision.outcome import Message
 from terminal.messages import text
 from terminal.screen.console.canteen.counter import Notice
 from terminal.screen.console.canteen.report import Category
@@ -133,7 +132,7 @@ class Words:
         """Several of them."""
         return ", ".join(map(self.food, foods))
 
-    def message(self, message: Message, meal: str = "") -> str:
+    def message(self, message: str, meal: str = "") -> str:
         """What the passenger's display says too."""
         return text(message, self.language, {"meal": meal})
 

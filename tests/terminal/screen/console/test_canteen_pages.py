@@ -15,12 +15,13 @@ from terminal.canteen.corrections import annul, correct_attendance, lend_card, m
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.issuing import How
 from terminal.decision.outcome import Message, Outcome
+from terminal.journal.taps import End
 from terminal.screen.console.canteen import school_class as group
 from terminal.screen.console.canteen.buffet import basket_of, till
 from terminal.screen.console.canteen.counter import AtCounter, Expected, at_counter, meal_now, notices
 from terminal.screen.console.canteen.people import classes, find, person
 from terminal.screen.console.canteen.report import done_lines, orders_left, report_page
-from terminal.tap_report import End, TapReport
+from terminal.tap_report import TapReport
 from tests.terminal.canteen.school import (
     CASHIER,
     POLICY,

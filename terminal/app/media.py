@@ -1,0 +1,55 @@
+"""The media a terminal takes, by the names of its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from terminal.app.simulated import laboratory_issuers
+from terminal.app.station import Station
+from terminal.errors import ConfigError
+from terminal.keys.file import load_issuers
+from terminal.media.port import Medium, MediumSetup
+from terminal.media.resident import RESIDENT
+from terminal.media.resident.credential import CredentialCheck, VerifyCredential
+from terminal.media.resident.medium import ResidentMedium
+from terminal.messages import register
+
+MediumFactory = Callable[[Station, MediumSetup], Medium]
+
+
+def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
+    """Resident cards as `station` takes them; raises `KeyFileError`."""
+    return ResidentMedium(setup, credential_check(station.verify, station.issuers, setup.region))
+
+
+FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType({RESIDENT: resident_medium})
+
+
+def media_of(station: Station, setup: MediumSetup) -> tuple[Medium, ...]:
+    """What `station` takes, in order, with the messages of each registered.
+
+    Raises `ConfigError` for no name, one unknown or one named twice, `TerminalError` for messages that clash, and
+    what a factory raises.
+    """
+    names = station.media
+    if not names or len(set(names)) != len(names) or not set(names) <= FACTORIES.keys():
+        raise ConfigError(
+            f"the media {', '.join(names) or '(none)'} are not a list of different known ones",
+            f"Name each of these once at most: {', '.join(FACTORIES)}.",
+        )
+    media = tuple(FACTORIES[name](station, setup) for name in names)
+    for medium in media:
+        register(medium.name, medium.messages)
+    return media
+
+
+def credential_check(verify: VerifyCredential, issuers: Path | None, region: int) -> CredentialCheck:
+    """When signed grants are verified and whom they must come from; raises `KeyFileError`."""
+    if verify is VerifyCredential.NEVER:
+        return CredentialCheck.never()
+    if issuers is not None:
+        return CredentialCheck(verify, load_issuers(issuers))
+    return CredentialCheck(verify, laboratory_issuers(region))

@@ -1,0 +1,142 @@
+"""The resident card as a medium: what the tap asks of the port, done by the card's own protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cardproto.channel import CardChannel
+from cardproto.errors import CardError, TransmissionError
+from cardproto.resident.records.event import build_event
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
+from terminal.journal.journal import Pending
+from terminal.journal.taps import TapId
+from terminal.media.port import (
+    LastTap,
+    MediumSetup,
+    PlannedWrite,
+    Presented,
+    UnsupportedCard,
+    WriteDone,
+    WriteNotDone,
+    WriteResult,
+    WriteUnknown,
+)
+from terminal.media.resident import RESIDENT
+from terminal.media.resident.credential import CredentialCheck, CredentialRefusal
+from terminal.media.resident.machine import SAID, Course, WriteState
+from terminal.media.resident.open import CardSession, open_resident, open_session, select_resident
+from terminal.media.resident.settle import Settlement, settle, tap_of
+from terminal.media.resident.write import done, planned_commands, write_plan_to_card
+from terminal.messages import MediumMessage
+from terminal.policy.policy import Policy
+from terminal.trip.facts import Trip
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentSnapshot(CardSnapshot):
+    """What was read from the card, and why the rights on it are not believed, if so."""
+
+    refusal: CredentialRefusal | None = None
+
+
+class ResidentMedium:
+    """Resident cards of one region, EV1 to EV3, with their own UID on show or a random one.
+
+    `credentials` says when the issuer's signed grant is read and verified as well (one more exchange).
+    """
+
+    name: Final = RESIDENT
+    messages: Final[tuple[MediumMessage, ...]] = ()
+
+    def __init__(self, setup: MediumSetup, credentials: CredentialCheck) -> None:
+        self.setup = setup
+        self.credentials = credentials
+
+    def select(self, channel: CardChannel) -> bool:
+        return select_resident(channel)
+
+    def open(self, channel: CardChannel, now: datetime) -> Presented:
+        setup = self.setup
+        session = open_session(channel, setup.keys, setup.region, setup.random)
+        card = session.snapshot
+        refusal = self.credentials.refusal(session.card, card, now)
+        return Presented(
+            reference=setup.reference(card.rights.pseudonym),
+            snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
+            last=LastTap(tap_of(card.event), card.event.at),
+            balance_minor=card.balance_minor,
+            writer=ResidentWriter(session, self._again(channel)),
+        )
+
+    def _again(self, channel: CardChannel) -> Callable[[], CardSession]:
+        setup = self.setup
+        return lambda: open_resident(channel, setup.keys, setup.region, setup.random)
+
+    def decide(self, snapshot: ResidentSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
+        if snapshot.refusal is not None:
+            return _not_granted(snapshot.refusal)
+        return decide(snapshot, policy, trip, now)
+
+
+def _not_granted(refusal: CredentialRefusal) -> Decision:
+    """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
+    message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
+    return Decision(Outcome(message, accepted=False), None, (Reason("credential", refusal.reason),))
+
+
+class ResidentWriter:
+    """Writes the card of one session. Each write takes its steps in the table of `machine`, which tests walk whole.
+
+    `open_again` opens the same card anew; it raises as `open_resident`.
+    """
+
+    def __init__(self, session: CardSession, open_again: Callable[[], CardSession]) -> None:
+        self._session = session
+        self._open_again = open_again
+
+    def planned(self, plan: WritePlan) -> PlannedWrite:
+        return PlannedWrite(
+            event=build_event(plan.event),
+            proof=tuple((c.ins, c.header, c.data) for c in planned_commands(self._session.card, plan)),
+            paid_by=plan.event.paid_by,
+            balance_before_minor=self._session.snapshot.balance_minor,
+            balance_after_minor=plan.event.balance_after_minor,
+        )
+
+    def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
+        """As the port says. A card that answered the commit wrongly and is still there can tell at once what it did;
+        one that left tells when it comes back."""
+        course, session = Course(), self._session
+        result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
+        if not isinstance(result, WriteUnknown) or isinstance(result.cause, TransmissionError):
+            return result
+        try:
+            previous = tap_of(session.snapshot.event)
+            return _became(self._open_again(), tap_of(plan.event), previous, course) or result
+        except (CardError, UnsupportedCard):
+            return result
+
+    def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:
+        return _became(self._session, earlier, previous, Course(WriteState.UNRESOLVED))
+
+
+def _became(
+    session: CardSession, earlier: TapId, previous: TapId, course: Course
+) -> WriteDone | WriteNotDone | None:
+    """What the card says of tap `earlier`; None when it cannot tell any more."""
+    verdict = settle(session.snapshot.event, session.recent_events, earlier, previous)
+    if verdict is Settlement.STILL_OPEN or not session.purse_agrees():
+        course.take(SAID[Settlement.STILL_OPEN])
+        return None
+    if verdict is Settlement.NOT_COMMITTED:
+        course.take(SAID[verdict])
+        return WriteNotDone()
+    newest = tap_of(session.snapshot.event) == earlier
+    proof = session.last_transaction_mac() if newest else None
+    course.take(SAID[verdict])
+    return done(proof)
