@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cardproto.desfire.card import DesfireCard
     from cardproto.desfire.channel import DesfireChannel
     from cardproto.desfire.crypto import AesKey
-    from cardproto.desfire.files import AccessRights, DataFileSettings
+    from cardproto.desfire.files import AccessRights, DataFileSettings, FileType
     from cardproto.desfire.messaging import CommMode
     from cardproto.errors import (
         CardError,
@@ -77,6 +77,7 @@ __all__ = [
     "Event",
     "EventKind",
     "ExchangeTimeout",
+    "FileType",
     "FormatError",
     "IntegrityError",
     "KeyNo",
@@ -114,6 +115,7 @@ _HOMES: Final = {
     "desfire.files": (
         "AccessRights",
         "DataFileSettings",
+        "FileType",
     ),
     "desfire.messaging": ("CommMode",),
     "errors": (

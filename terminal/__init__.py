@@ -23,14 +23,28 @@ if TYPE_CHECKING:
         TerminalError,
     )
     from terminal.journal.reader import JournalReader
+    from terminal.journal.taps import End
     from terminal.keys.provider import KeyProvider
-    from terminal.messages import Colour, colour, text
+    from terminal.media.port import (
+        LastTap,
+        Medium,
+        MediumSetup,
+        MediumWriter,
+        PlannedWrite,
+        Presented,
+        UnsupportedCard,
+        WriteDone,
+        WriteNotDone,
+        WriteResult,
+        WriteUnknown,
+    )
+    from terminal.messages import Colour, MediumMessage, colour, text
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
     from terminal.reader.port import ReaderPort
     from terminal.signals import Signal
     from terminal.tap import Terminal, take_tap
-    from terminal.tap_report import End, TapReport
+    from terminal.tap_report import TapReport
     from terminal.trip.build import VehicleSource
     from terminal.trip.facts import Place, PlaceSource, Spot, Trip
     from terminal.trip.shifts import open_shift
@@ -46,11 +60,18 @@ __all__ = [
     "JournalReader",
     "KeyFileError",
     "KeyProvider",
+    "LastTap",
+    "Medium",
+    "MediumMessage",
+    "MediumSetup",
+    "MediumWriter",
     "Message",
     "Outcome",
     "Place",
     "PlaceSource",
+    "PlannedWrite",
     "Policy",
+    "Presented",
     "ReaderError",
     "ReaderPort",
     "RegionDocumentError",
@@ -62,8 +83,13 @@ __all__ = [
     "Terminal",
     "TerminalError",
     "Trip",
+    "UnsupportedCard",
     "VehicleSource",
+    "WriteDone",
+    "WriteNotDone",
     "WritePlan",
+    "WriteResult",
+    "WriteUnknown",
     "colour",
     "journal_reader",
     "load_region",
@@ -99,9 +125,24 @@ _HOMES: Final = {
         "TerminalError",
     ),
     "journal.reader": ("JournalReader",),
+    "journal.taps": ("End",),
     "keys.provider": ("KeyProvider",),
+    "media.port": (
+        "LastTap",
+        "Medium",
+        "MediumSetup",
+        "MediumWriter",
+        "PlannedWrite",
+        "Presented",
+        "UnsupportedCard",
+        "WriteDone",
+        "WriteNotDone",
+        "WriteResult",
+        "WriteUnknown",
+    ),
     "messages": (
         "Colour",
+        "MediumMessage",
         "colour",
         "text",
     ),
@@ -113,10 +154,7 @@ _HOMES: Final = {
         "Terminal",
         "take_tap",
     ),
-    "tap_report": (
-        "End",
-        "TapReport",
-    ),
+    "tap_report": ("TapReport",),
     "trip.build": ("VehicleSource",),
     "trip.facts": (
         "Place",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
+
+from terminal.devices import DeviceWatch, OnDeviceState
 
 if TYPE_CHECKING:
     from terminal.clock import Clock
@@ -43,18 +44,6 @@ class Signal(Protocol):
         ...
 
 
-class DeviceState(StrEnum):
-    """How a device of another author does its work."""
-
-    WORKS = "works"
-    RAISES = "raises"
-    HANGS = "hangs"
-
-
-OnDeviceState = Callable[[str, DeviceState, str], None]
-"""Hears of each change: the device's name, its state, and what it raised, if anything. On any thread."""
-
-
 class SignalWorker:
     """Passes results on to one signal, on its own daemon thread, and watches how it does.
 
@@ -62,24 +51,18 @@ class SignalWorker:
     """
 
     def __init__(self, name: str, signal: Signal, clock: Clock) -> None:
-        self.name: Final = name
+        self._watch = DeviceWatch(name)
         self._signal = signal
         self._clock = clock
         self._waiting: deque[Outcome] = deque(maxlen=WAITING)
         self._wake = threading.Event()
         self._closing = False
-        self._state = DeviceState.WORKS
         self._busy_since_s: float | None = None
-        self._on_state: OnDeviceState = lambda _name, _state, _detail: None
         self._thread = threading.Thread(target=self._run, name=f"signal {name}", daemon=True)
-
-    @property
-    def state(self) -> DeviceState:
-        return self._state
 
     def start(self, on_state: OnDeviceState) -> None:
         """Begin to serve the signal; results passed on before wait until now."""
-        self._on_state = on_state
+        self._watch.on_state = on_state
         self._thread.start()
 
     def pass_on(self, outcome: Outcome) -> None:
@@ -88,7 +71,7 @@ class SignalWorker:
         self._wake.set()
         since_s = self._busy_since_s
         if since_s is not None and self._clock.monotonic() - since_s > HANGS_S:
-            self._becomes(DeviceState.HANGS)
+            self._watch.hangs()
 
     def close(self) -> None:
         """Let it show what waits and close it; returns after `CLOSE_S` at the latest."""
@@ -98,7 +81,7 @@ class SignalWorker:
             self._thread.start()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
-            self._becomes(DeviceState.HANGS)
+            self._watch.hangs()
 
     def _run(self) -> None:
         while not self._closing:
@@ -114,14 +97,8 @@ class SignalWorker:
         try:
             call()
         except (Exception, SystemExit) as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
-            self._becomes(DeviceState.RAISES, f"{type(error).__name__}: {error}")
+            self._watch.raised(error)
         else:
-            self._becomes(DeviceState.WORKS)
+            self._watch.works()
         finally:
             self._busy_since_s = None
-
-    def _becomes(self, state: DeviceState, detail: str = "") -> None:
-        """A state is reported once, when it begins."""
-        if state is not self._state:
-            self._state = state
-            self._on_state(self.name, state, detail)

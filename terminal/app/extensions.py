@@ -27,12 +27,16 @@ from terminal.app.config.settings import EXTENSIONS, Extensions, Option
 from terminal.app.entry_points import distribution_of, require_installed
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
+from terminal.devices import DeviceState, DeviceWatch, OnDeviceState
 from terminal.errors import ConfigError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
+from terminal.media.guard import GuardedMedium
+from terminal.media.port import Medium, MediumSetup
+from terminal.messages import register
 from terminal.operations.status import LoadedExtension
 from terminal.reader.port import GuardedReader, ReaderPort
-from terminal.signals import DeviceState, OnDeviceState, Signal, SignalWorker
+from terminal.signals import Signal, SignalWorker
 from terminal.trip.build import VehicleSource
 from terminal.trip.facts import Place
 
@@ -76,6 +80,8 @@ class ExtensionLoader:
     def __init__(self, options: Extensions) -> None:
         self._options = options
         self._loaded: list[LoadedExtension] = []
+        self.on_state: OnDeviceState = lambda _name, _state, _detail: None
+        """Hears of media and vehicle sources that raise while they serve."""
 
     @property
     def loaded(self) -> tuple[LoadedExtension, ...]:
@@ -93,11 +99,30 @@ class ExtensionLoader:
     def vehicle_source(self, name: str) -> GuardedVehicle:
         """The vehicle source of that name; raises `ConfigError`."""
         source = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
-        return GuardedVehicle(name, cast(VehicleSource, source))
+        return GuardedVehicle(cast(VehicleSource, source), self._watch(name))
 
-    def _open(self, role: ExtensionRole, name: str, port: object, address: str = "") -> object:
+    def medium(self, name: str, lent: MediumSetup) -> Medium:
+        """The medium of that name, guarded, its messages registered; raises `ConfigError`."""
+        medium = cast(Medium, self._open(ExtensionRole.MEDIUM, name, Medium, "", lent))
+        if medium.name != name:
+            raise ConfigError(
+                f"the medium {name} calls itself {medium.name!r}", "Install a version that does not."
+            )
+        try:
+            register(name, medium.messages)
+        except TerminalError as error:
+            raise ConfigError(error.what, error.advice) from error
+        return GuardedMedium(medium, self._watch(name))
+
+    def _watch(self, name: str) -> DeviceWatch:
+        return DeviceWatch(name, self._report)
+
+    def _report(self, name: str, state: DeviceState, detail: str) -> None:
+        self.on_state(name, state, detail)
+
+    def _open(self, role: ExtensionRole, name: str, port: object, address: str = "", *lent: object) -> object:
         setup = ExtensionSetup(name, address, MappingProxyType(self._options.get(name, {})))
-        made, loaded = _opened(role, setup, port)
+        made, loaded = _opened(role, port, setup, *lent)
         self._loaded.append(loaded)
         return made
 
@@ -119,11 +144,9 @@ class ExtensionLoader:
 class GuardedVehicle:
     """Another author's vehicle source: while it raises, the vehicle does not know where it is, and taps go on."""
 
-    def __init__(self, name: str, source: VehicleSource) -> None:
-        self.name: Final = name
-        self.on_state: OnDeviceState = lambda _name, _state, _detail: None
+    def __init__(self, source: VehicleSource, watch: DeviceWatch) -> None:
         self._source = source
-        self._state = DeviceState.WORKS
+        self._watch = watch
 
     def place(self) -> Place | None:
         try:
@@ -131,15 +154,10 @@ class GuardedVehicle:
             if place is not None and not isinstance(place, Place):
                 raise TypeError(f"{type(place).__name__} is no place")
         except Exception as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
-            self._becomes(DeviceState.RAISES, f"{type(error).__name__}: {error}")
+            self._watch.raised(error)
             return None
-        self._becomes(DeviceState.WORKS)
+        self._watch.works()
         return place
-
-    def _becomes(self, state: DeviceState, detail: str = "") -> None:
-        if state is not self._state:
-            self._state = state
-            self.on_state(self.name, state, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +178,9 @@ class DeviceBoard:
         return signal if self.signals else also
 
     def start(self, on_state: OnDeviceState) -> None:
-        """Let the signals show what was passed on; `on_state` hears of every device that does not work."""
+        """Let the signals show what was passed on; `on_state` hears of those that do not work."""
         for worker in self.signals:
             worker.start(on_state)
-        if self.vehicle is not None:
-            self.vehicle.on_state = on_state
 
 
 @contextmanager
@@ -181,7 +197,9 @@ def device_board(
         yield DeviceBoard(tuple(workers), None if vehicle is None else loader.vehicle_source(vehicle))
 
 
-def _opened(role: ExtensionRole, setup: ExtensionSetup, port: object) -> tuple[object, LoadedExtension]:
+def _opened(
+    role: ExtensionRole, port: object, setup: ExtensionSetup, *lent: object
+) -> tuple[object, LoadedExtension]:
     """What the extension's factory returns, and which code that is."""
     point = require_installed(role, setup.name)
     distribution = distribution_of(point)
@@ -192,9 +210,9 @@ def _opened(role: ExtensionRole, setup: ExtensionSetup, port: object) -> tuple[o
         version=re.sub(r"[^a-z0-9_.-]", ".", distribution.version.lower()),
         sha256=fingerprint(distribution),
     )
-    factory = cast(Callable[[ExtensionSetup], object], _attempt(loaded, "cannot be loaded", point.load))
+    factory = cast(Callable[..., object], _attempt(loaded, "cannot be loaded", point.load))
     _require_own_file(point, distribution, loaded)
-    made = _attempt(loaded, "does not start", lambda: factory(setup))
+    made = _attempt(loaded, "does not start", lambda: factory(setup, *lent))
     missing = [name for name in vars(port) if not name.startswith("_") and not hasattr(made, name)]
     if missing:
         raise ConfigError(f"the {loaded} has no {', '.join(missing)}", _ask_for(loaded))

@@ -88,11 +88,12 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             device_board(config.signals.names, config.vehicle.source, extensions, clock)
         )
         heard = passenger.told(devices.before(audience.outcome))
-        terminal = stack.enter_context(open_terminal(station, clock, heard))
+        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
         terminal.vehicle = devices.vehicle
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
         devices.start(vitals.device_is)
+        extensions.on_state = vitals.device_is
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from terminal.devices import DeviceState
 from terminal.files import SHARED, replace_file
 from terminal.journal.operation_records import ExtensionRole
-from terminal.signals import DeviceState
 
 STATUS_FILE: Final = "status.json"
 SCHEMA: Final = 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.decision.clock_check import Reading, clock_doubt
+from terminal.devices import DeviceState
 from terminal.journal.journal import Journal
 from terminal.journal.records import UnreadableRecord
 from terminal.operations.log import Log
@@ -21,7 +22,6 @@ from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import State
-from terminal.signals import DeviceState
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,18 @@ import pytest
 import cardproto
 import sim
 import terminal
-from cardproto import CardGone
-from sim import SimReader, VirtualClock, issue, load_lab_keys, load_profile
+from cardproto import (
+    AccessRights,
+    AesKey,
+    CardGone,
+    CommMode,
+    DataFileSettings,
+    DesfireCard,
+    DesfireChannel,
+    FileType,
+    KeySettings,
+)
+from sim import SimReader, VirtualCard, VirtualClock, issue, load_lab_keys, load_profile
 from terminal import SystemClock
 from tests.config_file import config_file
 from tests.extension.conftest import CLEAN, ROOT, SAMPLE, Installed
@@ -68,6 +79,30 @@ def free_port() -> int:
 def card_of(resident: str) -> sim.SimCard:
     """Issued today, because the installed terminal has the machine's clock."""
     return issue(load_profile(resident), load_lab_keys(), REGION, NOW.date(), random.Random(0).randbytes)
+
+
+GYM_AID = bytes.fromhex("4D5947")
+GYM_KEY = bytes(range(16))
+
+
+def gym_card(valid_to: date) -> VirtualCard:
+    """A card that the gym issued: its application with one file, read with key 1."""
+    rng = random.Random(0).randbytes
+    made = VirtualCard(b"\x04" + rng(6), rng)
+    made.power_on()
+    card = DesfireCard(DesfireChannel(made))
+    card.select_application(bytes(3))
+    card.authenticate_ev2_first(0, AesKey(bytes(16)), rng(16))
+    card.create_application(GYM_AID, KeySettings(2))
+    card.select_application(GYM_AID)
+    card.authenticate_ev2_first(0, AesKey(bytes(16)), rng(16))
+    card.change_key(1, GYM_KEY, 1, bytes(16))
+    rights = AccessRights(read=1, write=0)
+    card.create_standard_file(1, DataFileSettings(FileType.STANDARD, CommMode.FULL, rights, 6))
+    days = (valid_to - date(2024, 1, 1)).days
+    card.write_data(1, 0, b"\x00\x00\x00\x07" + days.to_bytes(2, "big"), CommMode.FULL)
+    made.power_off()
+    return made
 
 
 def tap_over_tcp(card: sim.SimCard, port: int) -> None:
@@ -125,9 +160,10 @@ def test_the_sample_uses_public_names_alone(module: Path) -> None:
             assert {name.name for name in node.names} <= public.get(node.module or "", set())
 
 
-def test_the_sample_is_small() -> None:
-    lines = (SAMPLE / "sample_extension" / "devices.py").read_text().splitlines()
-    assert len([line for line in lines if line.strip()]) <= 50
+@pytest.mark.parametrize(("module", "most"), [("devices.py", 50), ("gym.py", 100)])
+def test_the_sample_is_small(module: str, most: int) -> None:
+    lines = (SAMPLE / "sample_extension" / module).read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= most
 
 
 def test_the_installed_terminal_is_not_this_tree(installed: Installed) -> None:
@@ -281,6 +317,58 @@ def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_ta
     assert "device: FileNotFoundError" in err
     with terminal.journal_reader(tmp_path / "state") as journal:
         records = [row.record for row in journal.all_rows()]
-    first, second = [stated for record in records if (stated := getattr(record, "trip", None))]
+    first, second = [record.trip for record in records if hasattr(record, "trip")]
     assert first["place.stop"] == 7
     assert "place.stop" not in second
+
+
+GYM = {"media": {"order": ["resident", "gym"]}, "extensions.gym": {"key": GYM_KEY.hex()}}
+
+
+@pytest.mark.parametrize(
+    ("language", "welcome", "ended_text"),
+    [
+        ("ru", "Добро пожаловать! Абонемент до ", "Абонемент закончился "),
+        ("en", "Welcome! Membership until ", "Membership ended on "),
+    ],
+)
+def test_the_gym_s_own_card_is_decided_shown_and_recorded(
+    start: Start, tmp_path: Path, language: str, welcome: str, ended_text: str
+) -> None:
+    port, today = free_port(), NOW.date()
+    station = {"profile": "bus", "state": "state", "laboratory": True, "language": language}
+    path = configured(
+        tmp_path,
+        port,
+        terminal=station,
+        reader={"name": f"tcp:127.0.0.1:{port}", "taps": 4},
+        **GYM,
+    )
+    process = start("run", "--config", path, "--json")
+    member, former = gym_card(today + timedelta(days=30)), gym_card(today - timedelta(days=2))
+    for card in (member, former, card_of("adult_purse"), card_of("not_desfire")):
+        tap_over_tcp(card, port)
+    code, out, err = ended(process)
+    assert code == 0, err
+    taps = [json.loads(line) for line in out.splitlines()]
+    assert [tap["message"] for tap in taps] == ["gym.welcome", "gym.ended", "ok_paid", "unknown_card"]
+    assert taps[0]["text"].startswith(welcome)
+    assert taps[1]["text"].startswith(ended_text)
+    assert [tap["exchanges"] for tap in taps] == [5, 5, 8, 2]
+    with terminal.journal_reader(tmp_path / "state") as journal:
+        records = [row.record for row in journal.all_rows()]
+    codes = [record.message for record in records if hasattr(record, "message")]
+    assert codes == ["gym.welcome", "gym.ended", "ok_paid", "unknown_card"]
+    loaded = [record.extension for record in records if type(record).__name__ == "ExtensionLoaded"]
+    assert sorted(loaded) == ["gym", "led", "tcp"]
+
+
+def test_people_read_the_gym_s_message_at_the_terminal(start: Start, tmp_path: Path) -> None:
+    port = free_port()
+    path = configured(tmp_path, port, reader={"name": f"tcp:127.0.0.1:{port}", "taps": 1}, **GYM)
+    process = start("run", "--config", path)
+    tap_over_tcp(gym_card(date(2030, 12, 31)), port)
+    code, out, err = ended(process)
+    assert code == 0, err
+    assert "» Добро пожаловать! Абонемент до 31.12.2030" in out
+    assert (tmp_path / "led").read_text() == "off"

@@ -5,23 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
+import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from sim.profile import LAB_KEYS
 from terminal.app.config.settings import ReaderTable
 from terminal.app.entry_points import GROUPS, KEYS, require_installed
 from terminal.app.extensions import ExtensionLoader, GuardedVehicle, device_board
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
+from terminal.devices import DeviceState
 from terminal.errors import ConfigError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
+from terminal.keys.file import load_file_keys
+from terminal.media.port import MediumSetup
 from terminal.operations.status import LoadedExtension
-from terminal.signals import DeviceState
 
 READER = """
 class Reader:
@@ -220,7 +225,7 @@ def setup_into(reader, setup):
     assert [one.name for one in loader.loaded] == ["acme"]
 
 
-def vehicle_of(install: Install, body: str) -> GuardedVehicle:
+def vehicle_of(install: Install, body: str, loader: ExtensionLoader) -> GuardedVehicle:
     code = f"""
 from terminal import Place
 class Gps:
@@ -229,11 +234,11 @@ class Gps:
 def open_reader(setup): return Gps()
 """
     install("acme_gps", code, role=ExtensionRole.VEHICLE_SOURCE, name="gps")
-    return ExtensionLoader({}).vehicle_source("gps")
+    return loader.vehicle_source("gps")
 
 
 def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
-    place = vehicle_of(install, "return Place(stop=7)").place()
+    place = vehicle_of(install, "return Place(stop=7)", ExtensionLoader({})).place()
     assert place is not None
     assert place.stop == 7
 
@@ -245,9 +250,37 @@ def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
 def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     install: Install, body: str, detail: str
 ) -> None:
-    vehicle = vehicle_of(install, body)
+    loader = ExtensionLoader({})
+    vehicle = vehicle_of(install, body, loader)
     heard: list[tuple[str, DeviceState, str]] = []
-    vehicle.on_state = lambda *report: heard.append(report)
+    loader.on_state = lambda *report: heard.append(report)
     assert vehicle.place() is None
     assert vehicle.place() is None
     assert heard == [("gps", DeviceState.RAISES, detail)]
+
+
+MEDIUM = """
+from terminal import Colour, MediumMessage
+class Gym:
+    name = {name!r}
+    messages = (MediumMessage({code!r}, Colour.GREEN, {{"en": "Welcome"}}),)
+    def select(self, channel): return False
+    def open(self, channel, now): raise NotImplementedError
+    def decide(self, snapshot, policy, trip, now): raise NotImplementedError
+def open_reader(setup, lent): return Gym()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("pool", "pool.welcome", "the medium gym calls itself 'pool'"),
+        ("gym", "pool.welcome", "message 'pool.welcome' of medium gym has another form"),
+        ("gym", "ok_paid", "message 'ok_paid' of medium gym has another form"),
+    ],
+)
+def test_a_medium_that_clashes_is_refused(install: Install, name: str, code: str, says: str) -> None:
+    install("acme_gym", MEDIUM.format(name=name, code=code), role=ExtensionRole.MEDIUM, name="gym")
+    lent = MediumSetup("bus", 34, load_file_keys(LAB_KEYS), random.randbytes)
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        ExtensionLoader({}).medium("gym", lent)

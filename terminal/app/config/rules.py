@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, SIM, StationConfig
+from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, RESIDENT, SIM, StationConfig
 from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.journal.operation_records import ExtensionRole
 from terminal.texts import languages
@@ -158,6 +158,9 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
         yield ExtensionRole.READER, config.reader.extension, "reader.name"
     for name in config.signals.names:
         yield ExtensionRole.SIGNAL, name, "signals.names"
+    for name in config.media.order:
+        if name != RESIDENT:
+            yield ExtensionRole.MEDIUM, name, "media.order"
     if config.vehicle.source is not None:
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
 
@@ -171,10 +174,11 @@ def _extensions(config: StationConfig) -> Iterator[Complaint]:
             yield Complaint(
                 f"{EXTENSIONS}.{name}",
                 what,
-                "Name it under [reader], [signals] or [vehicle], or remove its table.",
+                "Name it under [reader], [signals], [media] or [vehicle], or remove its table.",
             )
-    if len(set(config.signals.names)) < len(config.signals.names):
-        yield Complaint("signals.names", "names a signal twice", "Name each once.")
+    for key, names in (("signals.names", config.signals.names), ("media.order", config.media.order)):
+        if len(set(names)) < len(names):
+            yield Complaint(key, "names one twice", "Name each once.")
 
 
 def _not_installed(config: StationConfig) -> Iterator[Complaint]:

@@ -131,6 +131,19 @@ class SignalsTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What passengers may present."""
+
+    order: Annotated[
+        tuple[Name, ...],
+        Meta(
+            min_length=1,
+            description="Media in the order in which a card is asked: resident, and those of extensions.",
+            examples=[["resident", "gym"]],
+        ),
+    ] = (RESIDENT,)
+
+
 class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What opens cards and seals files."""
 
@@ -338,6 +351,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     terminal: TerminalTable = field(default_factory=TerminalTable)
     reader: ReaderTable = field(default_factory=ReaderTable)
     signals: SignalsTable = field(default_factory=SignalsTable)
+    media: MediaTable = field(default_factory=MediaTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
     collector: CollectorTable = field(default_factory=CollectorTable)
