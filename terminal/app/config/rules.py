@@ -184,7 +184,7 @@ def _extensions(config: StationConfig) -> Iterator[Complaint]:
 def _not_installed(config: StationConfig) -> Iterator[Complaint]:
     from terminal.app.entry_points import require_installed
 
-    for role, name, key in extensions_named(config):
+    for role, name, key in dict.fromkeys(extensions_named(config)):
         yield from _refused(key, partial(require_installed, role, name), config)
 
 
