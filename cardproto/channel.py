@@ -22,13 +22,14 @@ class CardChannel:
 
     `exchanges` and `apdu_bytes` (both directions, status words included) count what was sent to the card and what it
     answered, not a command that a limit stopped; pseudo APDUs (CLA FF) are answered by the reader and counted in
-    `reader_exchanges` instead.
+    `reader_exchanges` instead. `uid` is what the reader last said of it, empty before `read_uid`.
     """
 
     def __init__(self, connection: CardConnection, *, max_exchanges: int = 64, max_bytes: int = 8192) -> None:
         self._connection = connection
         self._max_exchanges = max_exchanges
         self._max_bytes = max_bytes
+        self.uid = b""
         self.exchanges = 0
         self.apdu_bytes = 0
         self.reader_exchanges = 0
@@ -56,6 +57,7 @@ class CardChannel:
         answer = ResponseApdu.parse(self.transmit(_GET_UID.to_bytes()))
         if answer.sw != 0x9000 or len(answer.data) not in UID_LENGTHS:
             raise ProtocolError(f"reader gives no UID: status {answer.sw:04X}, {len(answer.data)} bytes")
+        self.uid = answer.data
         return answer.data
 
     def transmit(self, command: bytes) -> bytes:

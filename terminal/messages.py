@@ -1,4 +1,4 @@
-"""What passenger and operator read and hear: one table of all messages (domain.md §10), worded by the catalogues.
+"""What passenger and operator read and hear: one table of all messages, worded by the catalogues.
 
 Decisions carry codes and bare values; here they become text. Words, dates, sums and plurals take the form of the
 language's catalogue (`terminal.texts`). Colour never stands alone: each has its sound.
@@ -109,24 +109,25 @@ def register(medium: str, messages: Iterable[MediumMessage]) -> None:
     """Let `text` and the others know the messages of `medium`; the same ones again change nothing.
 
     Raises `TerminalError` for a code that is not the medium's own or is taken, for a message without an English line,
-    and for lines that ask for a value no outcome has, or not all for the same.
+    and for lines that ask for a value no outcome has, or not all for the same. Then none of them is known.
     """
-    found = {message.code: message for message in messages}
-    for message in found.values():
-        problem = _problem(medium, message)
+    found: dict[str, MediumMessage] = {}
+    for message in messages:
+        problem = _problem(medium, message, found | _of_media)
         if problem:
             raise TerminalError(
                 f"message {message.code!r} of medium {medium} {problem}",
                 "Take the medium out of the list, or a version of it made for this terminal.",
             )
+        found[message.code] = message
     _of_media.update(found)
 
 
-def _problem(medium: str, message: MediumMessage) -> str:
+def _problem(medium: str, message: MediumMessage, others: Mapping[str, MediumMessage]) -> str:
     """What forbids to register `message`, or nothing."""
     if not _CODE.fullmatch(message.code) or not message.code.startswith(f"{medium}."):
         return f"has another form than {medium}.name"
-    if _of_media.get(message.code, message) != message:
+    if others.get(message.code, message) != message:
         return "clashes with another message of the same code"
     if not message.texts.get(SOURCE):
         return "has no English line"
@@ -143,11 +144,6 @@ def _fields(line: str) -> list[str]:
     """The values `line` asks for; a conversion or format of its own counts into the name and so is none of ours."""
     parts = ((name, form, how) for _, name, form, how in Formatter().parse(line) if name is not None)
     return [f"{name}{form}{how or ''}" for name, form, how in parts]
-
-
-def known(message: str) -> bool:
-    """Whether there is a line for this code: one of the terminal's own or a registered one."""
-    return message in TABLE or message in _of_media
 
 
 MEALS: Final[Mapping[str, str]] = MappingProxyType(
@@ -169,13 +165,14 @@ _MONTHS: Final = (
 
 
 def wording(message: str, language: str) -> str:
-    """The line as the catalogue has it, its values still by name: `Trips left: {n}`."""
+    """The line as the catalogue has it, its values still by name: `Trips left: {n}`.
+
+    A code without a line, as an old row may have it whose medium is gone, stands for itself.
+    """
     t, brought = translator(language), _of_media.get(message)
-    return (
-        t.gettext(TABLE[message][1])
-        if brought is None
-        else brought.texts.get(language, brought.texts[SOURCE])
-    )
+    if brought is not None:
+        return brought.texts.get(language, brought.texts[SOURCE])
+    return t.gettext(TABLE[message][1]) if message in TABLE else str(message)
 
 
 def text(message: str, language: str, values: Mapping[str, int | str] = NO_VALUES) -> str:
@@ -193,9 +190,11 @@ def text(message: str, language: str, values: Mapping[str, int | str] = NO_VALUE
 
 
 def colour(message: str) -> Colour:
-    """The colour the message is shown in."""
+    """The colour the message is shown in; yellow for a code without a line."""
     brought = _of_media.get(message)
-    return TABLE[message][0] if brought is None else brought.colour
+    if brought is not None:
+        return brought.colour
+    return TABLE[message][0] if message in TABLE else Colour.YELLOW
 
 
 def sound(message: str) -> Sound:

@@ -183,7 +183,7 @@ class _Stages:
         trip = self._trip()
         decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
         if decision.write_plan is None:
-            return self._write_nothing(decision.outcome, decision)
+            return self._write_nothing(decision.outcome, decision, trip=trip)
         return self._write(card, trip, decision, decision.write_plan)
 
     def _trip(self) -> Trip:
@@ -238,14 +238,21 @@ class _Stages:
         return self.report(outcome, end, decision, sequence=sequence, written=written, operator=operator)
 
     def _write_nothing(
-        self, outcome: Outcome, decision: Decision | None = None, operator: str = ""
+        self,
+        outcome: Outcome,
+        decision: Decision | None = None,
+        operator: str = "",
+        trip: Trip | None = None,
     ) -> TapReport:
-        """A refusal, or a tap that needs no write: signal first, nobody's money depends on the record."""
+        """A refusal, or a tap that needs no write: signal first, no money depends on the record.
+
+        `trip` is what `decision` was made from, for the row to be decided again from; without it nothing was decided.
+        """
         self.t.signal(outcome)
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
         )
         try:
             self.t.journal.append(row)

@@ -84,6 +84,7 @@ def intent_row(
         trip=stated(trip),
         flags=decision.flags,
         counted=decision.counted,
+        lists=dict(decision.lists),
     )
 
 
@@ -108,8 +109,9 @@ def refused_row(
     card: Presented | None,
     outcome: Outcome,
     decision: Decision | None,
+    trip: Trip | None,
 ) -> Refused:
-    """A tap that writes nothing to the card; `decision` is None when none was made."""
+    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
     return Refused(
         at_ms=unix_ms(at),
@@ -123,4 +125,10 @@ def refused_row(
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
         flags=decision.flags if decision else (),
+        turn=trip.turn if trip else 0,
+        route=trip.route if trip else 0,
+        direction=trip.direction if trip else 0,
+        read=card.read if card and trip else (),
+        trip=stated(trip) if trip else {},
+        lists=dict(decision.lists) if decision else {},
     )

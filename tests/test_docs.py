@@ -156,3 +156,43 @@ def test_the_totals_in_the_readme_are_those_of_the_demo(demo: dict[str, Any]) ->
     assert f"{demo['taps']} taps have become {demo['journal_records']} journal records" in story
     assert f"{demo['collector_records']} are at the collector" in story
     assert f"lost exactly what the records charged: {rubles(demo['spent_minor'])}" in story
+
+
+def test_a_word_of_the_glossary_means_one_thing() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE
+    )
+    words = [word.strip() for row in rows if row not in ("English", "---") for word in row.split(",")]
+    assert len(words) > 100
+    assert {word for word in words if words.count(word) > 1} == set()
+
+
+PRIVATE = re.compile(
+    r"\b(whoever|nobody|somebody|anybody|everybody|told|tells|honest(?:ly)?|goodbye)\b", re.I
+)
+MADE_FROM_CODE = {
+    "docs/card-layout.md",
+    "docs/configuration.md",
+}  # the words of the code have a check of their own
+REFERENCE = "<!-- reference: "
+"""Where the part of a document begins that is made from the code."""
+
+
+@pytest.mark.parametrize(
+    "document", [one for one in documents() if named(one) not in MADE_FROM_CODE], ids=named
+)
+def test_documents_are_in_plain_words(document: Path) -> None:
+    """Short, active, the field's nouns: a few words show that a sentence was not written so."""
+    text = re.sub(r"`[^`]*`", "", document.read_text().partition(REFERENCE)[0])
+    assert PRIVATE.findall(text) == []
+
+
+FOR_EXAMPLE = {"terminal/locale/kk/LC_MESSAGES/"}  # a language to be added
+PLACES = re.compile(r"(?:cardproto|sim|terminal|cardcli|tests|bench|packaging|docs)/[\w./-]*[\w/]")
+
+
+@pytest.mark.parametrize("document", documents(), ids=named)
+def test_places_in_documents_exist(document: Path) -> None:
+    """What a document calls by its path from the root is there."""
+    places = {span for span in mentioned(document) if PLACES.fullmatch(span)}
+    assert {place for place in places if not (ROOT / place).exists()} <= FOR_EXAMPLE

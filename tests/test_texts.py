@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -274,3 +275,21 @@ def test_the_command_line_speaks_it(polish: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.startswith("» Karta zablokowana\n"), done.stderr
+
+
+# the guides
+
+
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs" / "ru").glob("*.md")), ids=lambda path: path.name)
+def test_russian_guides_name_buttons_and_messages_as_the_screens_do(guide: Path) -> None:
+    """Bold words are buttons and pages; a cell that begins a row with a capital letter is what a screen says."""
+    shown = [form for message in messages_of(read("ru")) for form in forms(message.string)]
+    written = guide.read_text(encoding="utf-8")
+    bold = [" ".join(words.split()) for words in re.findall(r"\*\*(.+?)\*\*", written, re.DOTALL)]
+    rows = re.findall(r"^\| ([А-Я][^|]+) \|", written, re.MULTILINE)
+    said = [*bold, *(part for row in rows for part in re.split(r", (?=[А-Я])", row))]
+    assert [words for words in said if not any(form.startswith(words) for form in shown)] == []
+
+
+def forms(translation: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (translation,) if isinstance(translation, str) else translation

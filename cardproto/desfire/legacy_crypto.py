@@ -1,6 +1,6 @@
 """The primitives of the legacy methods: DES keys, both checksums, the chained CMAC, the session keys.
 
-Sources: reference section 11; the RevK protocol note; behaviour of field libraries, where two of them agree.
+Sources: the public DESFire EV1 protocol note by RevK (github.com/revk/DESFireAES); field libraries, where two agree.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both protect less than EV2. D40 has a 4-byte MAC over data only and no chain from one command to the next. EV1 has
 one initialisation vector that runs through the whole conversation: every command moves it, sent or not, so a
-changed command shows in the card's next answer. Source: reference section 11, checked against field tools.
+changed command shows in the card's next answer. Sources: as in `legacy_crypto`.
 
 The terminal's end of their authentications stands here, too: for cards that know nothing newer, and for factory
 cards, whose master key is a DES key. In ISO (1A) and AES one initialisation vector runs through all three

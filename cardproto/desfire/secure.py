@@ -1,6 +1,6 @@
 """The terminal's end of a conversation: select, authenticate by EV2, and one protected command at a time.
 
-Rules held here and nowhere else (datasheet 9, reference section 5):
+Rules held here and nowhere else (datasheet 9):
 - whatever kind of session there is protects every command and verifies every answer (`SecureMessaging`);
 - any error, from the card or about its answer, ends the session and forgets the pending transaction;
 - an answer is used only after its MAC, padding and length have been verified.

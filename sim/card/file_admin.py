@@ -1,4 +1,4 @@
-"""Creating, listing, changing and deleting files (datasheet 11.7, reference sections 3 and 7)."""
+"""Creating, listing, changing and deleting files (datasheet 11.7)."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ CardFile: TypeAlias = DataFile | ValueFile | RecordFile | TransactionMacFile
 
 
 def settings(file: CardFile) -> bytes:
-    """The answer to GetFileSettings (reference section 7); additional access-right sets come last."""
+    """The answer to GetFileSettings (datasheet 11.7); additional access-right sets come last."""
     first, *more = file.head.rights.sets
     answer = bytes((file.type_code, file.head.option)) + first.to_bytes(2, "little") + file.settings_tail()
     if file.head.option & OPTION_MORE_RIGHTS:

@@ -1,4 +1,4 @@
-"""Keys and key settings (reference section 9).
+"""Keys and key settings (datasheet 11.6, MF3DHx3 data sheet).
 
 A key is changed to another kind only at the PICC level, where bits 7..6 of the key number say which; an
 application's keys are all of the kind it was created with.

@@ -5,7 +5,7 @@
                ├── chain          an unfinished multi-frame command or answer
                └── transaction    pending changes and the running transaction MAC input
 
-Any refusal ends session, handshake, chain and transaction (reference section 5), only a D40 session stays; a
+Any refusal ends session, handshake, chain and transaction (datasheet 9), only a D40 session stays; a
 selection ends them all.
 """
 

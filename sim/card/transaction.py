@@ -1,6 +1,6 @@
 """The running transaction: pending changes of backed-up files and the transaction MAC input (TMI).
 
-Reads never look in here: until the commit they show the committed file (reference section 8).
+Reads never look in here: until the commit they show the committed file (datasheet 10).
 """
 
 from __future__ import annotations

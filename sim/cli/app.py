@@ -49,7 +49,7 @@ def sim(
 
 @app.command()
 def profiles(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """List the residents whose cards can be simulated."""
     found = [load_profile(name) for name in profile_names()]

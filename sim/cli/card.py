@@ -28,7 +28,7 @@ from sim.reader import SimReader
 
 DEMO_REGION: Final = 34
 
-app = typer.Typer(help="Software cards kept in files: make, look, change, tear.", no_args_is_help=True)
+app = typer.Typer(help="Software cards kept in files: create, show, change, tear.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="Card image file (JSON).")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
@@ -48,9 +48,7 @@ def new(
     profile: Annotated[str, typer.Option(help="A resident, see `sim profiles`, or a TOML file of your own.")],
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,
-    seed: Annotated[
-        int | None, typer.Option(help="Makes the UID the same in every run with this number.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the UID.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Issue a resident's card into FILE."""
@@ -88,18 +86,18 @@ def show(
 def change(
     file: File,
     purse_minor: Annotated[
-        int | None, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="What the purse shall hold, in kopecks.")
+        int | None, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="New purse balance, in kopecks.")
     ] = None,
     blocked: Annotated[
         bool | None, typer.Option("--blocked/--not-blocked", help="The card's blocked flag.")
     ] = None,
     inactive: Annotated[
-        bool | None, typer.Option("--inactive/--active", help="Whether another medium is the active one.")
+        bool | None, typer.Option("--inactive/--active", help="Another medium of the holder is active.")
     ] = None,
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,
 ) -> None:
-    """Change the card as a reload desk does: real commands, an event, one commit."""
+    """Change the card as a reload point does: card commands, an event, one commit."""
     if purse_minor is None and blocked is None and inactive is None:
         raise ImageFault("nothing to change", "Give --purse-minor, --blocked or --inactive; see --help.")
     card = load_card(file, secrets.token_bytes)
@@ -114,17 +112,17 @@ def change(
 @app.command()
 def tear(
     file: File,
-    exchange: Annotated[int, typer.Option(min=1, help="Which exchange of the desk's transaction, from 1.")],
+    exchange: Annotated[int, typer.Option(min=1, help="Exchange of the reload to tear at, from 1.")],
     when: Annotated[
-        When, typer.Option(help="Before the card gets it, or after it has executed it.")
+        When, typer.Option(help="Before the card receives it, or after it has executed it.")
     ] = When.AFTER,
     purse_minor: Annotated[
-        int, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="What the torn reload was for.")
+        int, typer.Option(min=0, max=PURSE_LIMIT_MINOR, help="Balance the torn reload was for, in kopecks.")
     ] = 0,
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,
 ) -> None:
-    """Pull the card in the middle of a reload to --purse-minor and keep what it holds then.
+    """Remove the card during a reload to --purse-minor and keep its content.
 
     Exchanges 1 to 6 read; the commit is the last one. All of it is there afterwards, or nothing.
     """

@@ -1,4 +1,4 @@
-"""`sim transcript show|replay|air`: look into recorded taps, play them again, reckon their air time."""
+"""`sim transcript show|replay|air`: show recorded taps, replay them, compute their air time."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ from sim.vpcd import VpcdBridge
 DEMO_REGION: Final = 34
 LOOK_S: Final = 0.5
 
-app = typer.Typer(
-    help="Recorded taps: look into them, play them again, reckon air time.", no_args_is_help=True
-)
+app = typer.Typer(help="Recorded taps: show, replay, compute air time.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="Transcript, as [recording] in terminal.toml writes it.")]
+File = Annotated[Path, typer.Argument(help="Transcript written by [recording] in terminal.toml.")]
 Keys = Annotated[Path | None, typer.Option(help="Laboratory master keys: decipher and verify.")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
 Tap = Annotated[int | None, typer.Option(min=1, help="Only this tap.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON array instead of lines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
 @app.command()
 def show(
     file: File,
     keys: Keys = None,
-    uid: Annotated[str | None, typer.Option(help="The card's UID in hexadecimal, when it is masked.")] = None,
+    uid: Annotated[str | None, typer.Option(help="UID of the card in hexadecimal, if masked.")] = None,
     region: Region = DEMO_REGION,
     tap: Tap = None,
     as_json: AsJson = False,
@@ -65,13 +63,16 @@ def show(
 @app.command()
 def replay(
     file: File,
-    tap: Annotated[int, typer.Option(min=1, help="Which tap.")] = 1,
+    tap: Annotated[int, typer.Option(min=1, help="Tap number.")] = 1,
     slot: Annotated[
         int | None,
-        typer.Option(min=0, max=1, help="Put the card into this virtual PC/SC reader until Ctrl-C."),
+        typer.Option(min=0, max=1, help="Insert the card into this virtual reader until Ctrl-C."),
     ] = None,
     any_command: Annotated[
-        bool, typer.Option("--any-command", help="Answer in order whatever is asked, as an attacker would.")
+        bool,
+        typer.Option(
+            "--any-command", help="Answer in recorded order whatever the command, as an attacker would."
+        ),
     ] = False,
     keys: Keys = None,
     region: Region = DEMO_REGION,
@@ -100,7 +101,7 @@ def air(
     tap: Tap = None,
     as_json: AsJson = False,
 ) -> None:
-    """What each tap takes on the air by the simulator's model: transfer at this bit rate and the card's computing."""
+    """Compute the air time of each tap: transfer at the bit rate and the card's processing."""
     if bit_rate is not None and bit_rate not in BIT_RATES_KBIT:
         raise TranscriptFault(f"there is no bit rate {bit_rate}", "Use 106, 212, 424 or 848.")
     rates = BIT_RATES_KBIT if bit_rate is None else (bit_rate,)

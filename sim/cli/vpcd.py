@@ -35,16 +35,17 @@ def vpcd(
             help="A resident, see `sim profiles`, a TOML file of your own, or a card image file (.json)."
         ),
     ],
-    slot: Annotated[int, typer.Option(min=0, max=1, help="Which of the two virtual readers.")] = 0,
+    slot: Annotated[int, typer.Option(min=0, max=1, help="Virtual reader, 0 or 1.")] = 0,
     taps: Annotated[
-        int | None, typer.Option(min=1, help="Put the card in so many times and end; default: leave it in.")
+        int | None,
+        typer.Option(min=1, help="Number of insertions before ending; default: leave the card in."),
     ] = None,
     hold_s: Annotated[
-        float, typer.Option("--hold", min=0.0, help="Seconds the card stays in after each served tap.")
+        float, typer.Option("--hold", min=0.0, help="Seconds the card stays in after each tap.")
     ] = 0.3,
-    keep: Annotated[bool, typer.Option("--keep", help="Put the card in again when pcscd restarts.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Insert the card again when pcscd restarts.")] = False,
     image_out: Annotated[
-        Path | None, typer.Option(help="Write what the card holds in the end, as JSON, to this file.")
+        Path | None, typer.Option(help="Write the final content of the card to this JSON file.")
     ] = None,
     region: Annotated[
         int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")
@@ -55,11 +56,9 @@ def vpcd(
     issued_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of issue; default: today.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Makes UID and card randomness the same in every run with this number.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of UID and card randomness.")] = None,
 ) -> None:
-    """Issue a resident's card and put it into the running PC/SC service. Ctrl-C takes it out.
+    """Issue a resident's card and insert it into the running PC/SC service until Ctrl-C.
 
     Needs the packages pcscd and vsmartcard-vpcd (Debian, Ubuntu).
     """
@@ -99,7 +98,7 @@ def _leave_in(bridge: VpcdBridge, profile: str, card: SimCard, slot: int) -> boo
 
 
 def _tap(bridge: VpcdBridge, taps: int, hold_s: float) -> bool:
-    """Tap after tap, each until somebody has talked to the card; True when the service ended before the last."""
+    """Tap after tap, each until a program has used the card; True when the service ended before the last."""
     for number in range(1, taps + 1):
         bridge.present()
         print(f"tap {number} of {taps}: card in", flush=True)

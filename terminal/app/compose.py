@@ -40,7 +40,7 @@ def open_terminal(
     policy = station.load_policy(keys, clock.now())
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
-    versions = policy.tariff, station.deny_list_version()
+    versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
         canteen = None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,7 +22,7 @@ from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
-from terminal.policy.deny_list import DenyListFile
+from terminal.policy.deny_list import NOBODY, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.sync import identity
@@ -64,16 +63,13 @@ class Station:
         """The region document, valid now, and the deny list; raises `RegionDocumentError`."""
         document = load_region(self.region)
         require_in_force(document, now)
-        if self.deny_list is None:
-            return Policy.of(document)
-        return Policy.of(document, DenyListFile(self.deny_list, keys.list_key("deny")))
+        return Policy.of(document, self.load_deny_list(keys))
 
-    def deny_list_version(self) -> str:
-        """Which deny list is in force, as checkpoints name it: the beginning of its digest."""
+    def load_deny_list(self, keys: FileKeys) -> DenyList:
+        """The deny list in force; raises `RegionDocumentError`."""
         if self.deny_list is None:
-            return ""
-        with self.deny_list.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()[:16]
+            return NOBODY
+        return DenyListFile(self.deny_list, keys.list_key("deny"))
 
 
 def station_of(config: StationConfig) -> Station:

@@ -155,6 +155,7 @@ class CanteenDesk:
             pupil=pupil,
             day_closed=self.day_closed(now),
             paid_stopped=self.paid_stopped,
+            roster=self.roster_sequence,
         )
 
     # Writing down

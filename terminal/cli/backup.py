@@ -19,13 +19,13 @@ from terminal.cli.options import (
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to write it: on another disk than the terminal's own.")],
+    file: Annotated[Path, typer.Argument(help="Backup file, preferably on another disk.")],
     config: Config = None,
     state: State = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Back a terminal up, also while it runs: sealed, whole or not at all, without its identity."""
+    """Back up a terminal, running or not. The file is sealed, complete, and holds no private key."""
     from terminal.app.output import print_json
     from terminal.app.station import SOFTWARE, journal_file, journal_key, station_of
     from terminal.clock import SystemClock
@@ -53,7 +53,7 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="What `terminal backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Backup made by `terminal backup`.")],
     config: Config = None,
     state: State = None,
     number: Number = None,
@@ -61,7 +61,7 @@ def restore(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Make this machine the terminal of a backup: it goes on behind every number the old hardware may have used.
+    """Restore a terminal onto this machine; numbering continues above all the old hardware may have used.
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
@@ -120,6 +120,6 @@ def restore(
         f"  rows {done.held_through + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
     )
     if done.unresolved:
-        print(f"  {done.unresolved} taps whose end nobody knows still wait for their cards")
+        print(f"  {done.unresolved} unresolved taps wait for their cards")
     if done.shift_ended is not None:
         print(f"  shift {done.shift_ended} ended with the old hardware: open a new one")

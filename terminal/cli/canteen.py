@@ -51,13 +51,13 @@ Operator = Annotated[
     str,
     typer.Option(
         "--operator",
-        help="Reference of the staff's service card, never a name.",
+        help="Staff reference (service card), not a name.",
         parser=staff_reference,
         metavar="REFERENCE",
     ),
 ]
 Confirmed = Annotated[
-    str, typer.Option("--confirmed-by", help="Reference of the second person who confirms (M-35).")
+    str, typer.Option("--confirmed-by", help="Staff reference of the second person (M-35).")
 ]
 PupilRef = Annotated[str, typer.Argument(help="The pupil's reference.")]
 
@@ -65,17 +65,13 @@ PupilRef = Annotated[str, typer.Argument(help="The pupil's reference.")]
 @app.command()
 def issue(
     operator: Operator,
-    class_id: Annotated[
-        str | None, typer.Option("--class", help="Everybody of this class who is there.")
-    ] = None,
-    pupil: Annotated[list[str] | None, typer.Option(help="This pupil; may be given more than once.")] = None,
+    class_id: Annotated[str | None, typer.Option("--class", help="All present pupils of this class.")] = None,
+    pupil: Annotated[list[str] | None, typer.Option(help="Pupil reference; may be repeated.")] = None,
     absent: Annotated[
-        list[str] | None, typer.Option(help="With --class: who is not ticked; may be given more than once.")
+        list[str] | None, typer.Option(help="With --class: pupils to leave out; may be repeated.")
     ] = None,
-    serving: Annotated[
-        str, typer.Option(help="The meal, or by_shift; without it the meal of the hour.")
-    ] = "",
-    how: Annotated[HowIssued, typer.Option(help="How it is issued (M-30).")] = HowIssued.CLASS_LIST,
+    serving: Annotated[str, typer.Option(help="Meal, or by_shift; default: the meal served now.")] = "",
+    how: Annotated[HowIssued, typer.Option(help="Way of issuing (M-30).")] = HowIssued.CLASS_LIST,
     confirmed_by: Confirmed = "",
     config: Config = None,
     state: State = None,
@@ -84,7 +80,7 @@ def issue(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Issue a meal to a class or to single pupils; each gets his own record (M-31)."""
+    """Issue a meal to a class or to single pupils; each has a record of their own (M-31)."""
     from terminal.app.canteen import perform
     from terminal.canteen.issuing import How
     from terminal.canteen.requests import IssueMeals
@@ -100,9 +96,7 @@ def issue(
 @app.command()
 def sell(
     pupil: PupilRef,
-    product: Annotated[
-        list[str], typer.Option(help="PRODUCT or PRODUCT=COUNT; may be given more than once.")
-    ],
+    product: Annotated[list[str], typer.Option(help="PRODUCT or PRODUCT=COUNT; may be repeated.")],
     operator: Operator,
     config: Config = None,
     state: State = None,
@@ -124,14 +118,14 @@ def sell(
 def annul(
     pupil: PupilRef,
     operator: Operator,
-    row: Annotated[int | None, typer.Option(help="Only if this is the pupil's last record.")] = None,
+    row: Annotated[int | None, typer.Option(help="Annul this row; must be the pupil's last record.")] = None,
     config: Config = None,
     state: State = None,
     number: Number = None,
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Annul the pupil's last meal or sale, within the document's time and before the day is closed (M-34)."""
+    """Annul a pupil's last meal or sale, within the time limit and before the day is closed (M-34)."""
     from terminal.app.canteen import perform
     from terminal.app.output import roubles
     from terminal.canteen.requests import AnnulLast
@@ -145,11 +139,9 @@ def annul(
 @app.command()
 def attendance(
     operator: Operator,
-    absent: Annotated[
-        list[str] | None, typer.Option(help="Not there today; may be given more than once.")
-    ] = None,
+    absent: Annotated[list[str] | None, typer.Option(help="Absent pupils; may be repeated.")] = None,
     present: Annotated[
-        list[str] | None, typer.Option(help="There after all; may be given more than once.")
+        list[str] | None, typer.Option(help="Pupils present after all; may be repeated.")
     ] = None,
     config: Config = None,
     state: State = None,
@@ -157,7 +149,7 @@ def attendance(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Correct who is at school today, until the document's time (M-33)."""
+    """Correct today's attendance, until the time in the region document (M-33)."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import CorrectAttendance
     from terminal.cli.canteen_view import refs
@@ -168,7 +160,7 @@ def attendance(
 
 @app.command("not-collected")
 def not_collected(
-    kind: Annotated[str, typer.Argument(help="The meal whose serving is over.")],
+    kind: Annotated[str, typer.Argument(help="Meal whose serving has ended.")],
     operator: Operator,
     config: Config = None,
     state: State = None,
@@ -176,7 +168,7 @@ def not_collected(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Mark today's orders that nobody fetched; nobody is charged for them (M-32)."""
+    """Mark today's orders of a meal as not collected; they are not charged (M-32)."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import MarkNotCollected
 
@@ -196,7 +188,7 @@ def lend(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Lend a spare card to a pupil who forgot his own, for today (M-35)."""
+    """Lend a spare card for today to a pupil without a card (M-35)."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import LendCard
     from terminal.cli.canteen_view import ref
@@ -217,7 +209,7 @@ def close(
     language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
-    """Close the day and print its report; from then on nothing of it is annulled."""
+    """Close the day and print its report. Records of a closed day cannot be annulled."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import CloseDay
     from terminal.cli.canteen_view import show_day

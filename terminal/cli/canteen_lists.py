@@ -17,10 +17,10 @@ from terminal.cli.options import (
     canteen_station,
 )
 
-roster_app = typer.Typer(help="The list of pupils, kept sealed on the terminal.", no_args_is_help=True)
-prices_app = typer.Typer(help="What the buffet sells.", no_args_is_help=True)
+roster_app = typer.Typer(help="List of pupils, kept sealed on the terminal.", no_args_is_help=True)
+prices_app = typer.Typer(help="Price list of the buffet.", no_args_is_help=True)
 
-FilePath = Annotated[Path, typer.Argument(help="The file as it came, TOML or JSON.")]
+FilePath = Annotated[Path, typer.Argument(help="File as received, TOML or JSON.")]
 
 
 @roster_app.command("check")
@@ -33,7 +33,7 @@ def check_roster(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Read a roster and say what is in it, or what is wrong; nothing is changed."""
+    """Check a roster: summary or mistakes. Read-only."""
     from terminal.canteen.documents import ListFile, RosterDocument, require_sound
     from terminal.canteen.requests import RosterInForce
     from terminal.canteen.roster import Roster, roster_problems
@@ -57,7 +57,7 @@ def load_roster(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Check a roster and put it in force; an older one than that in force is refused (O-01)."""
+    """Check and activate a roster; an older one is refused (O-01)."""
     from terminal.app.canteen import perform
     from terminal.canteen.documents import ListFile
     from terminal.canteen.requests import LoadRoster
@@ -69,15 +69,15 @@ def load_roster(
 
 @roster_app.command("show")
 def show_class(
-    class_id: Annotated[str | None, typer.Argument(help="One class; all classes without it.")] = None,
-    names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
+    class_id: Annotated[str | None, typer.Argument(help="Class; default: all.")] = None,
+    names: Annotated[bool, typer.Option("--names", help="Show names; for the staff's screen only.")] = False,
     config: Config = None,
     state: State = None,
     number: Number = None,
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """List the pupils with their accounts; names only when asked for."""
+    """List pupils and accounts; names only with --names."""
     from terminal.app.canteen import perform
     from terminal.canteen.requests import ListPupils
     from terminal.cli.canteen_view import show_pupils
@@ -95,7 +95,7 @@ def load_prices(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Check a price list and put it in force."""
+    """Check and activate a price list."""
     from terminal.app.canteen import perform
     from terminal.canteen.documents import ListFile
     from terminal.canteen.requests import LoadPriceList

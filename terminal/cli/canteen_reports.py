@@ -27,18 +27,20 @@ States = Annotated[
     list[Path] | None,
     typer.Option(
         "--state",
-        help="Folder of a terminal of this school, the first one's roster counts. [default: var/terminal]",
+        help="Folder of a terminal of this school; the first one's roster is used. [default: var/terminal]",
     ),
 ]
 CollectorFolder = Annotated[
     Path | None,
-    typer.Option("--collector-folder", help="The collector's folder: records that left terminals."),
+    typer.Option("--collector-folder", help="Collector folder, for records that have left the terminals."),
 ]
-SchoolId = Annotated[str | None, typer.Option("--school", help="Without it, the school of the roster.")]
+SchoolId = Annotated[
+    str | None, typer.Option("--school", help="School id; default: the school of the roster.")
+]
 
 
 def report(
-    day: Annotated[str | None, typer.Option(help="2026-09-15; without it today.")] = None,
+    day: Annotated[str | None, typer.Option(help="Service day (2026-09-15); default: today.")] = None,
     config: Config = None,
     state: States = None,
     collector_folder: CollectorFolder = None,
@@ -48,7 +50,7 @@ def report(
     language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
-    """The day report: entitled, served, absent, not collected, and who pays (M-40). Changes nothing."""
+    """Day report: entitled, served, absent, not collected, by source of money (M-40). Read-only."""
     from terminal.canteen.report import day_report
     from terminal.canteen.requests import concession_names
     from terminal.cli.canteen_view import show_day
@@ -65,18 +67,18 @@ def report(
 
 
 def month(
-    of: Annotated[str | None, typer.Argument(help="2026-09; without it the present one.")] = None,
+    of: Annotated[str | None, typer.Argument(help="Month (2026-09); default: the present one.")] = None,
     config: Config = None,
     state: States = None,
     collector_folder: CollectorFolder = None,
     school: SchoolId = None,
     region: Region = None,
     keys: Keys = None,
-    names: Annotated[bool, typer.Option("--names", help="Show names, for the staff's screen only.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="Show names; for the staff's screen only.")] = False,
     language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
-    """The month table of every pupil (M-40). Says so when records have left and it may lack days."""
+    """Month table of every pupil (M-40). Warns when days may be missing because records have left."""
     from terminal.canteen.month import month_table
     from terminal.cli.canteen_view import show_month
     from terminal.clock import SystemClock

@@ -29,7 +29,7 @@ def read(
     wait: Wait = 30,
     json: Json = False,
 ) -> None:
-    """Show what a resident card holds. Changes nothing."""
+    """Read a resident card. Read-only."""
     import secrets
 
     from terminal.app.output import print_json
@@ -51,7 +51,7 @@ def read(
 
 @app.command()
 def issue(
-    resident: Annotated[str, typer.Option(help="Which resident the card is for: see `sim profiles`.")],
+    resident: Annotated[str, typer.Option(help="Resident to issue the card for: see `sim profiles`.")],
     reader: ReaderName = "pcsc",
     config: Config = None,
     region: Region = None,
@@ -81,15 +81,15 @@ def issue(
 @app.command("issue-batch")
 def issue_batch(
     orders: Annotated[
-        Path, typer.Argument(help="CSV with the columns label, profile and, if wanted, purse_minor.")
+        Path, typer.Argument(help="CSV with columns label, profile and, optionally, purse_minor.")
     ],
-    folder: Annotated[Path, typer.Option(help="Where the card image files and the card registry go.")],
+    folder: Annotated[Path, typer.Option(help="Folder for card images and the card registry.")],
     config: Config = None,
     region: Region = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Issue a software card for every line of a CSV: FOLDER/LABEL.json, and FOLDER/card-registry.json."""
+    """Issue a software card for each CSV line: FOLDER/LABEL.json and FOLDER/card-registry.json."""
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
     from terminal.lab.issuing import REGISTRY_FILE

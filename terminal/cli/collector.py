@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from terminal.collector.service import Tls
 
 app = typer.Typer(
-    help="Receive batches, acknowledge them signed, and reconcile; without a command: until Ctrl-C or SIGTERM."
+    help="Receive batches and acknowledge them. Without a subcommand: run the collector until Ctrl-C or SIGTERM."
 )
 
 
@@ -23,7 +23,7 @@ def collector(
     context: typer.Context,
     folder: Annotated[
         Path,
-        typer.Option(help="Everything it holds: records, books, keys of the terminals."),
+        typer.Option(help="Collector folder: records, books, keys of the terminals."),
     ] = Path("var/collector"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -31,10 +31,10 @@ def collector(
     ] = 8470,
     registry: Annotated[
         Path | None,
-        typer.Option(help="Laboratory card registry: lets the books check every card's own proof."),
+        typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs."),
     ] = None,
     zone: Annotated[
-        str, typer.Option(help="Time zone of the service days; another one begins the books anew.")
+        str, typer.Option(help="Time zone of the service days; a change rebuilds the books.")
     ] = "Europe/Moscow",
     day_ends_at: Annotated[
         int, typer.Option(min=0, max=12, help="Hour after midnight at which a service day ends.")
@@ -46,16 +46,16 @@ def collector(
         float, typer.Option(min=0.1, help="Hours after which an unresolved tap is an alarm.")
     ] = 168.0,
     free_mb: Annotated[
-        int, typer.Option(min=1, help="Uploads are put off when the disk has less room than this.")
+        int, typer.Option(min=1, help="Minimum free disk space for accepting uploads, in MB.")
     ] = 512,
     tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
     tls_client_ca: Annotated[
         Path | None,
-        typer.Option(help="Take batches only with a client certificate of this CA, CN terminal-NUMBER."),
+        typer.Option(help="Require client certificates of this CA (CN terminal-NUMBER)."),
     ] = None,
     any_clock: Annotated[
-        bool, typer.Option("--any-clock", help="No alarms about clocks: the terminals are simulated.")
+        bool, typer.Option("--any-clock", help="Raise no clock alarms; for simulated terminals.")
     ] = False,
     json: Json = False,
 ) -> None:

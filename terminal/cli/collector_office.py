@@ -19,11 +19,11 @@ from terminal.errors import CollectorError, TerminalError
 if TYPE_CHECKING:
     from terminal.collector.views import Office
 
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet, sums in roubles.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums in roubles.")]
 
 
 def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
-    """The whole in a few numbers."""
+    """Show a summary."""
     with office_of(folder) as office:
         found = office.status(_now_ms())
     _print_fields("collector", found, json)
@@ -32,7 +32,7 @@ def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = Fals
 def terminals(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
 ) -> None:
-    """Each terminal: its key, its newest batch, what it has not sent yet, its reader, its alarms."""
+    """List terminals: key, newest batch, unsent records, reader, alarms."""
     with office_of(folder) as office:
         found = office.terminals(_now_ms())
     _print_rows("terminals", found, json, as_csv)
@@ -40,11 +40,11 @@ def terminals(
 
 def alarms(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
-    everything: Annotated[bool, typer.Option("--all", help="Those somebody has dealt with as well.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include acknowledged alarms.")] = False,
     json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """What somebody must look at; docs/collector.md says what each means and what to do."""
+    """List open alarms; docs/collector.md explains each."""
     from terminal.collector.watch import as_time
 
     with office_of(folder) as office:
@@ -65,12 +65,12 @@ def alarms(
 
 
 def ack(
-    alarm: Annotated[int, typer.Argument(help="The number `alarms` shows.")],
-    by: Annotated[str, typer.Option(help="Who has dealt with it: a staff number or the like.")],
-    comment: Annotated[str, typer.Option(help="What was found and done.")] = "",
+    alarm: Annotated[int, typer.Argument(help="Alarm number, from `terminal collector alarms`.")],
+    by: Annotated[str, typer.Option(help="Who acknowledges, for example a staff number.")],
+    comment: Annotated[str, typer.Option(help="Finding and action taken.")] = "",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
 ) -> None:
-    """Note that an alarm is dealt with. It stays in the history, and opens again when it is seen again."""
+    """Acknowledge an alarm. It stays in the history and reopens if it occurs again."""
     with office_of(folder) as office:
         if not office.store.acknowledge(alarm, by, comment, _now_ms()):
             raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
@@ -78,13 +78,13 @@ def ack(
 
 
 def report(
-    day: Annotated[str, typer.Option(help="Service day, 2026-09-15; without it the newest there is.")] = "",
-    by: Annotated[str, typer.Option(help="terminal, route, school or funder.")] = "terminal",
+    day: Annotated[str, typer.Option(help="Service day (2026-09-15); default: the newest.")] = "",
+    by: Annotated[str, typer.Option(help="Grouping: terminal, route, school or funder.")] = "terminal",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """The reconciliation of a service day; its sums are those of the records, to the kopeck."""
+    """Reconcile a service day; sums equal the records to the kopeck."""
     from terminal.app.output import print_json
     from terminal.collector.days import By
 
@@ -103,14 +103,17 @@ def report(
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="A new folder, best on another disk.")],
+    target: Annotated[Path, typer.Argument(help="New folder for the backup, preferably on another disk.")],
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     with_key: Annotated[
-        bool, typer.Option("--with-key", help="Also the collector's private key: needed to go on elsewhere.")
+        bool,
+        typer.Option(
+            "--with-key", help="Include the collector's private key, needed for moving to another machine."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy everything that cannot be made again, while the collector runs, and check the copy."""
+    """Back up records and registrations, also while the collector runs, and verify the copy."""
     from terminal.collector.backup import back_up
 
     _print_fields(f"backup in {target}", back_up(folder, target, with_key=with_key), json)

@@ -29,12 +29,12 @@ def enrol(
         Path | None,
         typer.Option("--key", help="Register this public key (terminal.pub) at once, without a code."),
     ] = None,
-    by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
+    by: Annotated[str, typer.Option(help="Who enrols or revokes, for example a staff number.")] = "operator",
     json: Json = False,
 ) -> None:
-    """Let a terminal upload: print a one-time code to enter there, or register its public key.
+    """Enrol a terminal: print a one-time code for it, or register its public key.
 
-    A terminal that has a key gets the new one instead; its records stay its own.
+    An existing key is replaced; the terminal's records are kept.
     """
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
@@ -66,9 +66,9 @@ def enrol(
 def revoke(
     terminal: Numbered,
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
-    by: Annotated[str, typer.Option(help="Who does it: a staff number or the like.")] = "operator",
+    by: Annotated[str, typer.Option(help="Who enrols or revokes, for example a staff number.")] = "operator",
 ) -> None:
-    """Let a terminal upload no more, at once. What it has sent stays."""
+    """Revoke a terminal at once. Its records are kept."""
     from terminal.clock import SystemClock
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.service import TERMINALS_FOLDER
@@ -93,13 +93,13 @@ def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str)
 
 
 def enrol_here(
-    code: Annotated[str, typer.Option(help="The code the operator made with `terminal collector enrol`.")],
+    code: Annotated[str, typer.Option(help="One-time code from `terminal collector enrol`.")],
     config: Config = None,
     state: State = None,
     number: Number = None,
     collector: CollectorUrl = None,
 ) -> None:
-    """Make this terminal known to a collector with a one-time code, and learn the collector's key in turn."""
+    """Enrol this terminal at a collector with a one-time code; exchanges public keys."""
     from terminal.app.station import IDENTITY_FILE
     from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
     from terminal.sync.enrolment import enrol as ask

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make, check and explain terminal.toml.", no_args_is_help=True)
 
-NewFile = Annotated[Path, typer.Argument(help="Where to write it; nothing that is there is overwritten.")]
+NewFile = Annotated[Path, typer.Argument(help="File to write; an existing file is not overwritten.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of this terminal.")]
 
 
 @app.command()
 def init(
     file: NewFile = Path("terminal.toml"),
-    profile: Annotated[ProfileName, typer.Option(help="What the terminal is.")] = ProfileName.BUS,
+    profile: Annotated[ProfileName, typer.Option(help="Kind of terminal.")] = ProfileName.BUS,
     reader: Annotated[str, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = "pcsc",
     number: Annotated[int, typer.Option(min=1, max=0xFFFFFF, help="Terminal number.")] = 1,
     state: Folder = None,
@@ -41,10 +41,10 @@ def init(
     collector: Annotated[str | None, typer.Option(help="Address of the collector.")] = None,
     service: Annotated[
         bool,
-        typer.Option("--service", help="Also name what the systemd units expect, see docs/operations.md."),
+        typer.Option("--service", help="Add the settings the systemd units need, see docs/operations.md."),
     ] = False,
 ) -> None:
-    """Write a new configuration file with every key explained. What options name stands in it; paths as they are."""
+    """Write a configuration file with every key explained, using the given options."""
     from terminal.app.config.write import new_file, service_values, write_new
 
     values: dict[str, dict[str, object]] = {
@@ -61,7 +61,7 @@ def init(
 
 @app.command()
 def check(config: Config = None, json: Json = False) -> None:
-    """Say every mistake in the file: line, key and what to write instead. Exit code 15: there are some."""
+    """Check the configuration: line, key and correction of each mistake. Exit code 15: mistakes found."""
     from terminal.app.config.mistakes import mistakes_in
     from terminal.app.config.read import find_text
     from terminal.app.output import print_json
@@ -93,7 +93,7 @@ def _as_json(mistake: Mistake) -> dict[str, str | int]:
 @app.command()
 def show(
     config: Config = None,
-    profile: Annotated[ProfileName | None, typer.Option(help="What the terminal is.")] = None,
+    profile: Annotated[ProfileName | None, typer.Option(help="Kind of terminal.")] = None,
     reader: Annotated[str | None, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = None,
     state: State = None,
     number: Number = None,
@@ -102,7 +102,7 @@ def show(
     collector: CollectorUrl = None,
     json: Json = False,
 ) -> None:
-    """Say what holds, key by key, and where it comes from: an option, the file and its line, or the default."""
+    """Show the effective value of each key and its origin: option, file and line, or default."""
     from terminal.app.config.keys import toml
     from terminal.app.config.read import configured
     from terminal.app.output import print_json
@@ -152,7 +152,7 @@ def _values(found: Configured) -> list[tuple[str, object, str, int]]:
 
 @app.command()
 def schema() -> None:
-    """Print the file's JSON schema, for editors."""
+    """Print the JSON Schema of the file, for editors."""
     import json
 
     from terminal.app.config.write import schema as made

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def demo(
     language: ShownLang = DEFAULT_LANGUAGE,
-    seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of cards and random numbers.")] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Keep journals and the collector's database in this folder.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Watch residents tap a bus and a canteen terminal: software cards, real journals, a real collector process.
+    """Play a morning of taps on a bus and a canteen terminal: software cards, real journals, a real collector.
 
     The morning is played on a virtual clock. Ends by itself; exits with 1 if money or records do not add up.
     """

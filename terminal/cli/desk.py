@@ -30,20 +30,20 @@ def desk(
         int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes any free one.")
     ] = PORT,
     region: Region = DEFAULT_REGION,
-    seed: Annotated[int, typer.Option(help="Cards and random numbers follow from it.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of cards and random numbers.")] = 1,
     state: Annotated[
         Path | None,
-        typer.Option(help="Keep journals, the collector and the document in this folder; else they vanish."),
+        typer.Option(help="Keep journals, collector and region document in this folder; default: temporary."),
     ] = None,
     collector: Annotated[
-        bool, typer.Option(help="Start the collector with the desk; the page can do it too.")
+        bool, typer.Option(help="Start the collector as well; the page can also start it.")
     ] = True,
-    scene: Annotated[bool, typer.Option("--scene", help="Begin with a few taps already taken.")] = False,
+    scene: Annotated[bool, typer.Option("--scene", help="Start with some taps already recorded.")] = False,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the address in a browser, where there is a screen.")
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Tap simulated cards on simulated terminals and see everything: display, exchanges, card, reasons, journal.
+    """Open a page with simulated cards and terminals: display, exchanges, card content, reasons, journal.
 
     Everything is real but the card, the reader and the clock. Loopback only. Ends with Ctrl-C.
     """

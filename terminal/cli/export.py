@@ -20,29 +20,25 @@ if TYPE_CHECKING:
     from terminal.journal.taps import Tap
     from terminal.policy.policy import Policy
 
-app = typer.Typer(help="Write what the journal says as tables; nothing is changed.", no_args_is_help=True)
+app = typer.Typer(help="Export the journal as tables. Read-only.", no_args_is_help=True)
 
 PURPOSE = "export"
 
 States = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--state", help="Folder of a terminal; may be given more than once. [default: var/terminal]"
-    ),
+    typer.Option("--state", help="Terminal folder; may be repeated. [default: var/terminal]"),
 ]
 Collector = Annotated[
     Path | None,
     typer.Option(
-        "--collector", help="Folder of a collector: all its terminals, with the ends they told of each other."
+        "--collector", help="Collector folder: all its terminals, with the ends they report for each other."
     ),
 ]
 Regions = Annotated[
     list[str] | None,
-    typer.Option(
-        "--region", help="A region document the taps were decided with; may be given more than once."
-    ),
+    typer.Option("--region", help="Region document the taps were decided with; may be repeated."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Write into this file instead of to the terminal.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Output file; default: standard output.")]
 
 
 class Report(StrEnum):
@@ -61,7 +57,7 @@ def tides(
     keys: Keys = None,
     out: Out = None,
 ) -> None:
-    """Write TIDES fare_transactions: one row for each ride a card was written for, cards under a pseudonym."""
+    """Export TIDES fare_transactions: one row for each ride written to a card, cards under a pseudonym."""
     from terminal.app.simulated import laboratory_keys
     from terminal.cli.export_sources import Sources
     from terminal.export.reports import write_table
@@ -96,7 +92,7 @@ def tides(
 
 @app.command("csv")
 def table(
-    report: Annotated[Report, typer.Argument(help="Per day and product, or per shift.")],
+    report: Annotated[Report, typer.Argument(help="Report per day and product, or per shift.")],
     config: Config = None,
     state: States = None,
     collector: Collector = None,
@@ -104,7 +100,7 @@ def table(
     keys: Keys = None,
     out: Out = None,
 ) -> None:
-    """Write the report of every service day, or of every shift; the last row is the total of all others."""
+    """Export the report of each service day or shift; the last row is the total."""
     from terminal.cli.export_sources import Sources
     from terminal.export.reports import (
         DAY_FIELDS,

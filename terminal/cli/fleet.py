@@ -18,7 +18,8 @@ app = typer.Typer(
 )
 
 Nats = Annotated[
-    list[str], typer.Option("--nats", envvar="FLEET_NATS", help="A NATS server's address; give all of them.")
+    list[str],
+    typer.Option("--nats", envvar="FLEET_NATS", help="NATS server address; repeat for each server."),
 ]
 Credentials = Annotated[Path | None, typer.Option("--nats-credentials", help="A NATS credentials file.")]
 Stream = Annotated[str, typer.Option(help="Name of the JetStream stream.")]
@@ -39,10 +40,10 @@ def prepare(
     database: Database = DEFAULT_DATABASE,
     stream: Stream = "RESIDENT",
     nats_credentials: Credentials = None,
-    replicas: Annotated[int, typer.Option(min=1, max=5, help="Servers that hold each message.")] = 3,
-    max_gib: Annotated[int, typer.Option(min=1, help="Room for messages the database lacks yet.")] = 16,
+    replicas: Annotated[int, typer.Option(min=1, max=5, help="Number of replicas of each message.")] = 3,
+    max_gib: Annotated[int, typer.Option(min=1, help="Stream size limit in GiB.")] = 16,
 ) -> None:
-    """Create the streams and the tables; what is there stays."""
+    """Create missing streams and tables."""
     _needs_extra()
     import asyncio
 
@@ -69,7 +70,7 @@ def gateway(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8470,
     json: Json = False,
 ) -> None:
-    """Receive batches, make them durable in JetStream and acknowledge them signed, until Ctrl-C or SIGTERM."""
+    """Receive batches, store them in JetStream and acknowledge them, until Ctrl-C or SIGTERM."""
     _needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.fleet.server import GatewaySettings, run_gateway
@@ -93,11 +94,13 @@ def consumer(
     database: Database = DEFAULT_DATABASE,
     stream: Stream = "RESIDENT",
     nats_credentials: Credentials = None,
-    messages: Annotated[int, typer.Option(min=1, max=1_000, help="Batches in one transaction.")] = 100,
-    trim_s: Annotated[float, typer.Option(min=1, help="How often what is stored leaves the stream.")] = 600,
+    messages: Annotated[int, typer.Option(min=1, max=1_000, help="Batches per transaction.")] = 100,
+    trim_s: Annotated[
+        float, typer.Option(min=1, help="Seconds between removals of stored messages from the stream.")
+    ] = 600,
     json: Json = False,
 ) -> None:
-    """Copy batches from JetStream into PostgreSQL, until Ctrl-C or SIGTERM; any number of these may run."""
+    """Copy batches from JetStream into PostgreSQL until Ctrl-C or SIGTERM. Several may run."""
     _needs_extra()
     from terminal.app.output import print_json
     from terminal.collector.fleet.server import run_consumer
@@ -117,11 +120,11 @@ def consumer(
 def report(
     database: Database = DEFAULT_DATABASE,
     registry: Annotated[
-        Path | None, typer.Option(help="Laboratory card registry: checks every card's own proof.")
+        Path | None, typer.Option(help="Laboratory card registry, for checking the cards' transaction MACs.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Reconcile everything the database holds, as the embedded collector does, and list the alarms."""
+    """Reconcile all records in the database and list alarms."""
     _needs_extra()
     import msgspec
 

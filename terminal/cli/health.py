@@ -1,4 +1,4 @@
-"""`terminal health`: is this terminal all right? For monitoring, and for whoever is called at night."""
+"""`terminal health`: is this terminal all right? For monitoring and for staff on call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARKS: Final = ("ok", "LOOK", "OUT OF ORDER")
 
 
 def health(config: Config = None, state: State = None, json: Json = False) -> None:
-    """Look at a terminal, running or not. Exit code 0: all well; 1: somebody must look soon; 2: out of order."""
+    """Check a terminal, running or not. Exit code 0: ok; 1: needs attention; 2: out of order."""
     from terminal.app.output import print_json
     from terminal.app.station import JOURNAL_FILE
     from terminal.clock import SystemClock

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from terminal.journal.reader import BrokenRow, JournalReader, Row
 
 app = typer.Typer(
-    help="Look at a terminal's journal; only upgrade, downgrade and wipe-key write.", no_args_is_help=True
+    help="Inspect a terminal's journal; upgrade, downgrade and wipe-key change it.", no_args_is_help=True
 )
 
 
@@ -24,16 +24,16 @@ app = typer.Typer(
 def show(
     config: Config = None,
     state: State = None,
-    after: Annotated[int, typer.Option(min=0, help="Start after this sequence number.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 1000,
-    last: Annotated[int, typer.Option(min=0, help="Only the newest so many records.")] = 0,
+    after: Annotated[int, typer.Option(min=0, help="Only records after this number.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of records.")] = 1000,
+    last: Annotated[int, typer.Option(min=0, help="Only this number of newest records.")] = 0,
     kind: Annotated[
         list[str] | None, typer.Option(help="Only records of this kind (Intent, Fault, …); may be repeated.")
     ] = None,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Print the journal's records, one per line. What cannot be read is shown as such; then the exit code is 26."""
+    """Print records, one per line. Unreadable records are marked and end with exit code 26."""
     from terminal.app.station import journal_reader
     from terminal.errors import JournalUnreadable
 
@@ -105,9 +105,9 @@ def verify(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Check every record against the hash chain and every signed checkpoint against the records.
+    """Verify the hash chain and the signed checkpoints.
 
-    Names the first record, checkpoint or note that was changed, lost, reordered or cut.
+    Names the first record, checkpoint or note that was changed, removed, reordered or cut.
     """
     from dataclasses import asdict
 
@@ -146,7 +146,7 @@ def _identities(state: Path, given: list[Path] | None) -> list[Ed25519PublicKey]
 
 @app.command()
 def status(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
-    """Say how full the journal is, what is unsent, and which checkpoint was signed last. Exit code 23: full."""
+    """Show fill level, unsent records and the last signed checkpoint. Exit code 23: full."""
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
@@ -192,7 +192,7 @@ def _size(path: Path) -> int:
 def upgrade(
     config: Config = None, state: State = None, number: Number = None, keys: Keys = None, json: Json = False
 ) -> None:
-    """Bring a journal of older software to this one's form, sealed; starting the terminal does the same."""
+    """Convert a journal of older software to the present format; starting the terminal does the same."""
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, open_journal
     from terminal.journal.database import SCHEMA_VERSION, schema_of
@@ -213,7 +213,7 @@ def upgrade(
 
 @app.command()
 def downgrade(config: Config = None, state: State = None, keys: Keys = None, json: Json = False) -> None:
-    """Write the journal in the form of the software before this one. It is then no longer sealed."""
+    """Convert the journal to the format of the previous software. It is then no longer sealed."""
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, journal_key
     from terminal.journal.rewrite import downgrade as take_back
@@ -234,9 +234,11 @@ def downgrade(config: Config = None, state: State = None, keys: Keys = None, jso
 def wipe_key(
     config: Config = None,
     state: State = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. For the housing contact.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation; for the housing contact.")
+    ] = False,
 ) -> None:
-    """Destroy the key of the journal: nobody can read its records again, sent or not (D-07)."""
+    """Destroy the journal's key: its records become unreadable for ever, unsent ones included (D-07)."""
     import sys
 
     from terminal.app.station import journal_file

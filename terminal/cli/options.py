@@ -146,7 +146,7 @@ State = Annotated[
     Path | None,
     typer.Option(
         "--state",
-        help="Folder of this terminal: journal, identity key, collector's public key.",
+        help="Terminal folder: journal, identity key, collector's public key.",
         show_default=_else(DEFAULT_STATE),
     ),
 ]
@@ -156,7 +156,7 @@ Number = Annotated[
         "--number",
         min=1,
         max=0xFFFFFF,
-        help="Terminal number; stands in every record.",
+        help="Terminal number, part of every record.",
         show_default=_else(1),
     ),
 ]
@@ -172,11 +172,11 @@ Keys = Annotated[
     Path | None,
     typer.Option(
         "--keys",
-        help="Key file; `laboratory` for the simulator's public keys, which a real reader does not take unasked.",
+        help="Key file, or `laboratory` for the simulator's public keys (real readers: only with --laboratory-keys).",
         show_default=_else("the laboratory's"),
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lang = Annotated[
     str,
     typer.Option(
@@ -190,7 +190,7 @@ ShownLang = Annotated[
     str,
     typer.Option(
         "--language",
-        help="Language of what is printed.",
+        help="Output language.",
         metavar=f"[{'|'.join(languages())}]",
         parser=known_language,
         callback=shown_language,
@@ -202,15 +202,16 @@ CollectorUrl = Annotated[
 ]
 TlsCa = Annotated[
     Path | None,
-    typer.Option("--tls-ca", help="Trust collectors certified by this authority (PEM), and no others."),
+    typer.Option("--tls-ca", help="CA certificate (PEM); only collectors certified by it are trusted."),
 ]
 TlsCert = Annotated[
     Path | None,
-    typer.Option("--tls-cert", help="This terminal's TLS certificate (PEM), where one is asked for."),
+    typer.Option("--tls-cert", help="Client certificate (PEM), if the collector requires one."),
 ]
 TlsKey = Annotated[
-    Path | None, typer.Option("--tls-key", help="Its private key (PEM), if not in the same file.")
+    Path | None,
+    typer.Option("--tls-key", help="Private key of the client certificate (PEM), if in another file."),
 ]
-Wait = Annotated[float, typer.Option(min=0, help="Wait so many seconds for a card.")]
+Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a card.")]
 CollectorFolder = Annotated[Path, typer.Option("--folder", help="The collector's folder.")]
 DEFAULT_COLLECTOR_FOLDER: Final = Path("var/collector")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
-app = typer.Typer(help="Check, try out and explain region documents.", no_args_is_help=True)
+app = typer.Typer(help="Check, test and explain region documents.", no_args_is_help=True)
 
 Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a bundled one.")]
 
@@ -30,7 +30,7 @@ class SchemaName(StrEnum):
 
 @app.command()
 def check(doc: Document, json: Json = False) -> None:
-    """Read a region document and say what is in it, or what is wrong, where, and what to change."""
+    """Check a region document: summary, or each mistake with place and correction."""
     from terminal.cli.policy_view import show_document
     from terminal.policy.load import load_region
 
@@ -42,11 +42,11 @@ def run(
     doc: Document,
     scenarios: Annotated[
         list[Path] | None,
-        typer.Argument(help="Scenario files or folders; without any, those that come with the document."),
+        typer.Argument(help="Scenario files or folders; default: those of the document."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Play scenarios under a region document. Ends with code 12 when one does not come out as its file says."""
+    """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
     from terminal.cli.policy_view import Tally
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
@@ -61,15 +61,15 @@ def run(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="The document in force.")],
-    new: Annotated[str, typer.Argument(help="The document that shall follow it.")],
+    old: Annotated[str, typer.Argument(help="Document in force.")],
+    new: Annotated[str, typer.Argument(help="New document.")],
     scenarios: Annotated[
         list[Path] | None,
-        typer.Option("--scenarios", help="Scenario files or folders; may be given more than once."),
+        typer.Option("--scenarios", help="Scenario files or folders; may be repeated."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what a new document would change, and for whom, before it is activated."""
+    """Compare two documents: what changes, and for which riders."""
     from terminal.cli.policy_view import show_changes, show_impacts
     from terminal.scenario.impact import document_changes, impacts
     from terminal.scenario.result import require_region
@@ -95,7 +95,7 @@ def explain(
     language: ShownLang = DEFAULT_LANGUAGE,
     json: Json = False,
 ) -> None:
-    """Tell each decision of a scenario step by step: which rule, what it looked at, what it did."""
+    """Explain each decision of a scenario step by step: rule, inputs, effect."""
     from terminal.cli.policy_view import show_explained
     from terminal.scenario.load import load_scenarios, split_reference
 
@@ -108,10 +108,10 @@ def explain(
 
 @app.command()
 def schema(
-    what: Annotated[SchemaName | None, typer.Argument(help="Which one to print.")] = None,
-    write: Annotated[Path | None, typer.Option(help="Write both into this folder instead.")] = None,
+    what: Annotated[SchemaName | None, typer.Argument(help="Schema to print.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write both schemas into this folder.")] = None,
 ) -> None:
-    """Print the JSON Schema of region documents or of scenario files, for editors and other programs."""
+    """Print the JSON Schema of region documents or scenario files."""
     from terminal.errors import TerminalError
     from terminal.scenario.schema import SCHEMAS, schema_text, write_schemas
 

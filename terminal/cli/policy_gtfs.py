@@ -29,12 +29,10 @@ TABLES = (
 
 def import_gtfs(
     feed: Annotated[Path, typer.Argument(help="Directory or zip file of a GTFS feed with Fares v2.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write the tables here; without it the feed is only checked.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output file; default: check only.")] = None,
     json: Json = False,
 ) -> None:
-    """Check the fares of a GTFS feed and write them for a region document. Lists what is ignored."""
+    """Check the fares of a GTFS feed and convert them for a region document. Lists what is ignored."""
     import sys
 
     from terminal.app.output import print_json

@@ -85,7 +85,7 @@ class Tally:
             raise ScenariosDiffer(
                 f"{self.differing + self.differing_sales} of {self.scenarios + self.sales} {what} do not come out as "
                 "written",
-                "Correct the document or the expectation; `terminal policy explain` tells why.",
+                "Correct the document or the expectation; `terminal policy explain` shows why.",
             )
 
 

@@ -29,9 +29,9 @@ app = typer.Typer(help="Tickets and receipt requests (T-50 to T-53).", no_args_i
 
 Folder = Annotated[
     Path,
-    typer.Option("--to", help="Folder of the stand-in adapter: requests and tickets become files there."),
+    typer.Option("--to", help="Folder for requests and tickets (file adapter)."),
 ]
-Vehicle = Annotated[str, typer.Option(help="The vehicle as receipts name it.")]
+Vehicle = Annotated[str, typer.Option(help="Vehicle name for receipts.")]
 Printer = Annotated[bool, typer.Option("--printer", help="The terminal has a printer.")]
 Display = Annotated[bool, typer.Option("--display", help="The terminal shows a QR at the moment of payment.")]
 
@@ -40,10 +40,10 @@ DEFAULT_FOLDER = Path("var/receipts")
 
 @app.command()
 def sell(
-    persons: Annotated[int, typer.Option(min=1, max=99, help="How many persons pay together.")] = 1,
-    mode: Annotated[Mode, typer.Option(help="What is ridden.")] = Mode.BUS,
-    zone: Annotated[int, typer.Option(min=0, help="Zone boarded in, 0: not known.")] = 0,
-    to_zone: Annotated[int, typer.Option(min=0, help="Zone ridden to, 0: not said.")] = 0,
+    persons: Annotated[int, typer.Option(min=1, max=99, help="Number of persons.")] = 1,
+    mode: Annotated[Mode, typer.Option(help="Mode of transport.")] = Mode.BUS,
+    zone: Annotated[int, typer.Option(min=0, help="Zone of boarding; 0: unknown.")] = 0,
+    to_zone: Annotated[int, typer.Option(min=0, help="Zone of destination; 0: unknown.")] = 0,
     vehicle: Vehicle = "",
     to: Folder = DEFAULT_FOLDER,
     config: Config = None,
@@ -53,7 +53,7 @@ def sell(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Sell rides for cash in the open shift: the sale is on record first, then the ticket is always given (T-53)."""
+    """Sell rides for cash in the open shift; the sale is recorded first, and a ticket is always issued (T-53)."""
     from terminal.app.output import print_json, roubles
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
@@ -97,7 +97,7 @@ def send(
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Hand over a request for every sale in the journal that has none yet. Doing it again changes nothing."""
+    """Hand over receipt requests for sales that have none yet. Safe to repeat."""
     from terminal.app.output import print_json
     from terminal.app.station import journal_reader
     from terminal.clock import SystemClock
@@ -128,7 +128,7 @@ def send(
     else:
         print(f"{counts['sales']} sales, {counts['requests']} receipt requests, {counts['new']} of them new")
     if counts["late"]:
-        print(f"{counts['late']} requests come after the day of the ride (T-50)", file=sys.stderr)
+        print(f"{counts['late']} requests are later than the day of the ride (T-50)", file=sys.stderr)
 
 
 def _day(at: datetime, policy: Policy) -> date:

@@ -1,4 +1,4 @@
-"""`terminal journal recompute`: every charge in the journal, decided again from what is recorded with it."""
+"""`terminal journal recompute`: every tap and sale in the journal, decided again from what is recorded with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from terminal.canteen.facts import Replay
     from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
     from terminal.journal.reader import JournalReader
-    from terminal.journal.records import AnyRecord, CashSale, Intent
+    from terminal.journal.records import AnyRecord, CashSale, Intent, Refused
+    from terminal.policy.deny_list import DenyList
     from terminal.policy.policy import Policy
     from terminal.trip.facts import Trip
 
@@ -33,25 +34,25 @@ def recompute(
         ),
     ] = None,
     roster: Annotated[
-        bool, typer.Option("--roster", help="In a canteen: ask the sealed roster that is in force here, too.")
+        bool, typer.Option("--roster", help="Canteen: use the sealed roster in force here.")
     ] = False,
     keys: Keys = None,
     json: Json = False,
 ) -> None:
-    """Decide every recorded tap again and compare the event byte for byte, the charge and the trail.
+    """Recompute every recorded tap and cash sale, refused ones included; compare event bytes, charge, answer and trail.
 
-    Ends with code 24 when a record does not follow from what is recorded with it.
+    Exit code 24: a record does not follow from its recorded inputs.
     """
     from terminal.app.output import print_json
     from terminal.app.station import journal_reader
     from terminal.errors import ChargesDiffer
 
     at = station_config(config, state=state, keys=keys)
-    policies = _policies(region or [at.terminal.region_or_demo])
+    policies = _policies(region or [at.terminal.region_or_demo], _deny_list(at))
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
-        for sequence, found in charges_again(reader, policies, replay):
+        for sequence, found in decided_again(reader, policies, replay):
             if isinstance(found, str):
                 counts["not_possible"] += 1
                 _tell(json, sequence, {"not_possible": found})
@@ -65,7 +66,7 @@ def recompute(
     if json:
         print_json(counts)
     else:
-        print(f"{counts['recomputed']} charges decided again: {counts['differ']} differ, ", end="")
+        print(f"{counts['recomputed']} taps and sales decided again: {counts['differ']} differ, ", end="")
         print(f"{counts['not_possible']} could not be decided again")
     if counts["differ"]:
         raise ChargesDiffer(
@@ -74,17 +75,17 @@ def recompute(
         )
 
 
-def charges_again(
+def decided_again(
     reader: JournalReader, policies: Mapping[str, Policy], replay: Replay | None
 ) -> Iterator[tuple[int, list[Deviation] | str]]:
-    """For every row that charges somebody: where it deviates, or why it could not be decided again."""
+    """For every row of a tap or cash sale: where it deviates, or why it could not be decided again."""
     from terminal.decision.recompute import CannotRecompute
-    from terminal.journal.records import CashSale, Intent
+    from terminal.journal.records import CashSale, Intent, Refused
 
     terminal = reader.state().terminal
     for row in reader.all_rows():
         record = row.record
-        if isinstance(record, Intent | CashSale):
+        if isinstance(record, Intent | Refused | CashSale):
             try:
                 yield row.sequence, _deviations(terminal, row.sequence, record, policies, replay)
             except CannotRecompute as error:
@@ -96,30 +97,38 @@ def charges_again(
 def _deviations(
     terminal: int,
     sequence: int,
-    record: Intent | CashSale,
+    record: Intent | Refused | CashSale,
     policies: Mapping[str, Policy],
     replay: Replay | None,
 ) -> list[Deviation]:
     from terminal.decision.recompute import CannotRecompute, recompute_cash
     from terminal.decision.recompute import recompute as decide_again
-    from terminal.journal.records import Intent
+    from terminal.journal.records import CashSale
 
     policy = policies.get(record.tariff)
     if policy is None:
         raise CannotRecompute(f"region document {record.tariff} not given")
-    if not isinstance(record, Intent):
+    if isinstance(record, CashSale):
         return recompute_cash(recorded_cash(terminal, sequence, record), policy)
     tap = recorded_tap(terminal, sequence, record)
     pupil = None if replay is None else replay.pupil_at(record, tap.at)
     return decide_again(tap, policy, pupil)
 
 
-def _policies(regions: list[str]) -> dict[str, Policy]:
+def _policies(regions: list[str], deny_list: DenyList) -> dict[str, Policy]:
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
-    policies = [Policy.of(load_region(region)) for region in regions]
+    policies = [Policy.of(load_region(region), deny_list) for region in regions]
     return {policy.tariff: policy for policy in policies}
+
+
+def _deny_list(at: StationConfig) -> DenyList:
+    """The deny list that is configured here: taps refused by it can be checked against it."""
+    from terminal.app.station import station_of
+
+    station = station_of(at)
+    return station.load_deny_list(station.load_keys())
 
 
 def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
@@ -142,7 +151,7 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     return Replay(kept.terminal, policy, roster)
 
 
-def _trip(terminal: int, sequence: int, profile: str, record: Intent | CashSale) -> Trip:
+def _trip(terminal: int, sequence: int, profile: str, record: Intent | Refused | CashSale) -> Trip:
     from terminal.trip.facts import Trip
 
     return Trip(
@@ -171,20 +180,27 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
     )
 
 
-def recorded_tap(terminal: int, sequence: int, intent: Intent) -> RecordedTap:
-    """The tap in an intent's row, as it was decided."""
-    from terminal.decision.recompute import RecordedTap
+def recorded_tap(terminal: int, sequence: int, row: Intent | Refused) -> RecordedTap:
+    """The tap in its row, as it was decided; raises `CannotRecompute` for one that was not decided from a card."""
+    from terminal.decision.recompute import CannotRecompute, RecordedTap, read_of
+    from terminal.journal.records import Intent
 
+    written = row if isinstance(row, Intent) else None
+    read = read_of(row.proof) if isinstance(row, Intent) else row.read
+    if written is None and not read:
+        raise CannotRecompute(f"the row holds nothing to decide again from ({row.message})")
     return RecordedTap(
-        at=_moment(intent),
-        trip=_trip(terminal, sequence, intent.profile, intent),
-        known=intent.trip,
-        proof=intent.proof,
-        event=intent.event,
-        charge_minor=intent.charge_minor,
-        message=intent.message,
-        reasons=intent.reasons,
-        flags=intent.flags,
+        at=_moment(row),
+        trip=_trip(terminal, sequence, row.profile, row),
+        known=row.trip,
+        read=read,
+        event=b"" if written is None else written.event,
+        charge_minor=0 if written is None else written.charge_minor,
+        message=row.message,
+        accepted=True if isinstance(row, Intent) else row.accepted,
+        reasons=row.reasons,
+        flags=row.flags,
+        lists=row.lists,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def run(
     config: Config = None,
-    profile: Annotated[ProfileName | None, typer.Option(help="What this terminal is.")] = None,
+    profile: Annotated[ProfileName | None, typer.Option(help="Kind of terminal.")] = None,
     reader: Annotated[
         str | None,
         typer.Option(
@@ -42,13 +42,13 @@ def run(
     keys: Keys = None,
     collector: CollectorUrl = None,
     taps: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many taps; default: never (pcsc).")
+        int | None, typer.Option(min=1, help="Stop after this number of taps; default: never (pcsc).")
     ] = None,
     pace: Annotated[
         float | None,
         typer.Option(
             min=0.2,
-            help="Simulated reader: a card every so many seconds, in turn and again, until stopped or --taps.",
+            help="Simulated reader: seconds between cards; they repeat until stopped or --taps.",
         ),
     ] = None,
     laboratory: Annotated[
@@ -61,9 +61,9 @@ def run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Serve cards until stopped (Ctrl-C or SIGTERM), as `terminal.toml` says: see `terminal config`.
+    """Serve cards until stopped (Ctrl-C or SIGTERM). Configured by `terminal.toml`: see `terminal config`.
 
-    Each tap is what the passenger sees and one line for staff, or one JSON object with --json.
+    Prints the passenger's message and one line for staff for each tap; with --json, one object per tap.
     """
     from terminal.operations.memory import forbid_dumps
 

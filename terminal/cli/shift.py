@@ -8,15 +8,15 @@ import typer
 
 from terminal.cli.options import Config, Json, Keys, Number, ProfileName, State, station_config
 
-app = typer.Typer(help="Open and close the shift of a terminal that is not running.", no_args_is_help=True)
+app = typer.Typer(help="Open and close a shift. The terminal must not be running.", no_args_is_help=True)
 
 
 @app.command("open")
 def open_shift(
-    operator: Annotated[str, typer.Option(help="Reference of the service card, never a name.")],
+    operator: Annotated[str, typer.Option(help="Staff reference (service card), not a name.")],
     profile: Annotated[
         ProfileName | None,
-        typer.Option(help="What the terminal is.", show_default="from terminal.toml, else bus"),
+        typer.Option(help="Kind of terminal.", show_default="from terminal.toml, else bus"),
     ] = None,
     route: Annotated[int, typer.Option(min=0, max=0x7FFF, help="Route number (bus).")] = 0,
     direction: Annotated[int, typer.Option(min=0, max=1, help="Direction of the trip (bus).")] = 0,
@@ -25,7 +25,7 @@ def open_shift(
     number: Number = None,
     keys: Keys = None,
 ) -> None:
-    """Open a shift: from now on taps are accepted."""
+    """Open a shift."""
     from terminal.app.station import open_journal
     from terminal.clock import SystemClock
     from terminal.trip.shifts import open_shift as begin

@@ -25,24 +25,22 @@ if TYPE_CHECKING:
     from terminal.screen.console.staff import Member, StaffList
 
 app = typer.Typer(
-    help="Who may work at this terminal's console: references and roles, never names. Works beside a running terminal.",
+    help="Staff list of the operator's console: staff numbers and roles, no names. Also while the terminal runs.",
     no_args_is_help=True,
 )
 
-Reference = Annotated[str, typer.Argument(help="Staff number, as the shift's records show it; never a name.")]
+Reference = Annotated[str, typer.Argument(help="Staff number, not a name.")]
 CardReader = Annotated[
     str | None,
-    typer.Option("--card", help="Read his service card here: pcsc, pcsc:NAME or sim:RESIDENT."),
+    typer.Option("--card", help="Reader for the service card: pcsc, pcsc:NAME or sim:RESIDENT."),
 ]
-NoPin = Annotated[
-    bool, typer.Option("--no-pin", help="Ask for no PIN yet; until he has one he cannot sign in.")
-]
+NoPin = Annotated[bool, typer.Option("--no-pin", help="Set no PIN yet; signing in needs one.")]
 
 
 @app.command()
 def add(
     ref: Reference,
-    role: Annotated[Role, typer.Option(help="What he is here for.")],
+    role: Annotated[Role, typer.Option(help="Role.")],
     card: CardReader = None,
     no_pin: NoPin = False,
     wait: Wait = 30,
@@ -51,7 +49,7 @@ def add(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Put somebody on the staff list; asks for the PIN."""
+    """Add a member of staff; asks for the PIN."""
     from terminal.errors import StaffError
     from terminal.screen.console.staff import Member
 
@@ -84,19 +82,19 @@ def show(config: Config = None, state: State = None, json: Json = False) -> None
         have = ", ".join(what for what in ("pin", "card") if one[what]) or "cannot sign in yet"
         print(f"{one['ref']:<16}  {one['role']:<12}  {have}")
     if not members:
-        print("nobody yet: see `terminal staff add`")
+        print("no staff yet: see `terminal staff add`")
 
 
 @app.command()
 def remove(ref: Reference, config: Config = None, state: State = None) -> None:
-    """Take somebody off the list; whoever is signed in is signed out by it."""
+    """Remove a member of staff; ends their session."""
     _list(station_config(config, state=state)).remove(ref)
     print(f"{ref} is off the staff list")
 
 
 @app.command()
 def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys = None) -> None:
-    """Give somebody another PIN; whoever is signed in with the old one is signed out by it."""
+    """Set a new PIN; ends sessions opened with the old one."""
     import msgspec
 
     at = station_config(config, state=state, keys=keys)
@@ -110,14 +108,14 @@ def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys =
 @app.command("card")
 def service_card(
     ref: Reference,
-    reader: Annotated[str, typer.Option("--reader", help="Where his new service card lies.")] = "pcsc",
+    reader: Annotated[str, typer.Option("--reader", help="Reader with the new service card.")] = "pcsc",
     wait: Wait = 30,
     config: Config = None,
     state: State = None,
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Give somebody another service card; the old one opens nothing any more."""
+    """Replace the service card; the old one is no longer accepted."""
     import msgspec
 
     at = station_config(config, reader=reader, state=state, region=region, keys=keys)
@@ -129,7 +127,7 @@ def service_card(
 
 @app.command()
 def unlock(ref: Reference, config: Config = None, state: State = None) -> None:
-    """End the wait after wrong PINs at once."""
+    """Clear the waiting time after wrong PINs."""
     at = station_config(config, state=state)
     _known(_list(at), ref)
     print(f"{ref} may try again" if _attempts(at).unlock(ref) else f"{ref} did not have to wait")

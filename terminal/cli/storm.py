@@ -15,31 +15,27 @@ if TYPE_CHECKING:
 
 
 def storm(
-    taps: Annotated[int, typer.Option(min=1, help="How many presentations of a card.")] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, help="Everything that happens follows from it.")] = 1,
-    faults: Annotated[
-        str, typer.Option(help="Faults to inject, separated by commas; all of them when left out.")
-    ] = "",
+    taps: Annotated[int, typer.Option(min=1, help="Number of taps.")] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole run.")] = 1,
+    faults: Annotated[str, typer.Option(help="Faults to inject, separated by commas; default: all.")] = "",
     terminals: Annotated[
-        int, typer.Option(min=2, max=64, help="Terminals of a town; about one in four stands in a canteen.")
+        int, typer.Option(min=2, max=64, help="Terminals per town; about one in four is a canteen terminal.")
     ] = 8,
-    cards: Annotated[int, typer.Option(min=2, max=1_000, help="Residents of a town.")] = 40,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Towns played at the same time.")] = 1,
+    cards: Annotated[int, typer.Option(min=2, max=1_000, help="Residents per town.")] = 40,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Towns run in parallel.")] = 1,
     processes: Annotated[
-        int, typer.Option(min=0, help="Rounds with a real terminal and a real collector, killed with -9.")
+        int, typer.Option(min=0, help="Additional rounds with real processes, ended by SIGKILL.")
     ] = 0,
-    replay: Annotated[
-        Path | None, typer.Option(help="Play the violation in this file again instead.")
-    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="Replay the violation in this file.")] = None,
     digest: Annotated[
-        bool, typer.Option(help="Print a digest, equal as long as the terminals behave the same.")
+        bool, typer.Option(help="Print a digest of the behaviour, for comparing versions.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Several terminals, their residents and a collector under a seeded mixture of faults; exits with 1 at a violation.
+    """Run several terminals and a collector under seeded faults; exit code 1 at a violation.
 
-    Crashes are simulated inside this process: the journal is abandoned and opened again. `--processes` adds rounds
-    in which real processes are killed. Power cuts and full disks need apsw (development extra).
+    Crashes are simulated inside this process: the journal is dropped without close() and opened again.
+    `--processes` adds rounds in which real processes are killed. Power cuts and full disks need apsw (extra `stress`).
     """
     from terminal.lab.stress.faults.plan import Kind, faults_named
 

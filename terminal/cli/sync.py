@@ -29,7 +29,7 @@ def sync(
     number: Number = None,
     collector: CollectorUrl = None,
     keep_hours: Annotated[
-        int, typer.Option(min=0, help="Keep acknowledged records so long before they are deleted (D-06).")
+        int, typer.Option(min=0, help="Hours to keep acknowledged records before deletion (D-06).")
     ] = 72,
     keys: Keys = None,
     tls_ca: TlsCa = None,
@@ -37,7 +37,7 @@ def sync(
     tls_key: TlsKey = None,
     json: Json = False,
 ) -> None:
-    """Send this terminal's unsent records to the collector; for a terminal that is not running."""
+    """Send unsent records to the collector. The terminal must not be running."""
     from terminal.app.output import print_json
     from terminal.app.station import open_journal
     from terminal.app.uplink import sync_client, tls_of

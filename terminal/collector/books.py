@@ -182,7 +182,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 2
+BOOKS_VERSION: Final = 3
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
@@ -200,7 +200,7 @@ _SCHEMA: Final = (
     PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",
     "CREATE INDEX watched_start ON watched (card, prev_terminal, prev_sequence)",
-    "CREATE INDEX watched_open ON watched (received_at_ms) WHERE end = 'open'",
+    "CREATE INDEX watched_open ON watched (received_at_ms) WHERE end = 'unresolved'",
     """CREATE TABLE seen_early (
     terminal INTEGER, sequence INTEGER, PRIMARY KEY (terminal, sequence)
 ) WITHOUT ROWID""",

@@ -71,7 +71,7 @@ class BooksReader:
     def open_taps(self, received_before_ms: int | None = None, limit: int = 1_000) -> list[OpenTap]:
         """Taps of unknown end, the oldest first; only those that arrived before a moment, if one is given."""
         query = (
-            "SELECT terminal, sequence, received_at_ms FROM watched WHERE end = 'open'"
+            "SELECT terminal, sequence, received_at_ms FROM watched WHERE end = 'unresolved'"
             " AND received_at_ms < ? ORDER BY received_at_ms LIMIT ?"
         )
         before = (1 << 62) if received_before_ms is None else received_before_ms

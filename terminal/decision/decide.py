@@ -19,7 +19,7 @@ from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
-from terminal.decision.outcome import Decision, Message
+from terminal.decision.outcome import DENY, GRANTS, Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Inspection, Trip
@@ -48,7 +48,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
         return decide_bank(snapshot, policy, trip, now, trail)
-    tap = rebase(snapshot, policy, trip, now)
+    tap = _rebased(snapshot, policy, trip, now, trail)
     if tap.age_s is None:
         trail.note(
             "O-05", "newest event lies ahead of the clock", {"event_at": snapshot.event.at.isoformat()}
@@ -61,6 +61,14 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         trail.note("K-02", "no rules for this profile", {"profile": trip.profile})
         return trail.refuse(Message.OUT_OF_ORDER)
     return profile(tap, trail)
+
+
+def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Tap:
+    """The tap, and in the trail whether the terminal's own grants count for it (O-02)."""
+    tap = rebase(snapshot, policy, trip, now)
+    if tap.listed:
+        trail.lists[GRANTS] = policy.grants.version
+    return tap
 
 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
@@ -103,6 +111,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         return Message.MEDIUM_INACTIVE
     if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
         trail.note("O-02", "a local block wins over every right on the card")
+        trail.lists[DENY] = tap.policy.deny_list.version
         return Message.DENY_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
         early = tap.service_date < rights.valid_from
@@ -140,7 +149,7 @@ def inspect(
         paid = trip.bank.taps_today > 0
         trail.note("T-70", "tap of this token on this vehicle" if paid else "no tap of this token here")
         return trail.repeat(Message.ALREADY_PAID) if paid else trail.refuse(Message.PERMIT_NONE)
-    tap = rebase(snapshot, policy, trip, now)
+    tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap, inspection):

@@ -13,7 +13,7 @@ from terminal.decision.meal import Serving
 
 
 class Message(StrEnum):
-    """What the passenger is told; codes are stable, texts are per profile (domain.md §10)."""
+    """What the passenger is told; codes are stable, texts are per profile (docs/rules.md)."""
 
     OK_PAID = "ok_paid"
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
@@ -51,6 +51,16 @@ class Message(StrEnum):
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
+DENY: Final = "deny"
+GRANTS: Final = "grants"
+"""Lists a decision may rely on (O-02)."""
+_NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def _no_lists() -> Mapping[str, str]:
+    return _NO_LISTS
+
+
 def _no_values() -> Mapping[str, int | str]:
     """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
     return NO_VALUES
@@ -83,7 +93,7 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One step of the trail: a rule of domain.md, what it looked at, what it did."""
+    """One step of the trail: a rule of docs/rules.md, what it looked at, what it did."""
 
     rule: str
     effect: str
@@ -95,7 +105,8 @@ class Decision:
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later: "stale_data", "position=manual", "capped", ...
-    `counted` names the counters kept by the server that this tap adds one to (O-04).
+    `counted` names the counters kept by the server that this tap adds one to (O-04). `lists` names the lists of the
+    terminal that spoke of this card, with their versions: deciding again needs them.
     """
 
     outcome: Outcome
@@ -105,3 +116,4 @@ class Decision:
     counted: tuple[str, ...] = ()
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
+    lists: Mapping[str, str] = field(default_factory=_no_lists)

@@ -1,16 +1,16 @@
 """A recorded tap decided again: from what was read from the card, what the terminal knew, and the document.
 
-The record holds the raw rights and the raw previous event (they are part of the card's own proof), so nothing has
-to be believed: the same `decide` must come to the same event, byte for byte, and to the same charge and trail.
+The row holds the raw rights and the raw newest event, whether anything was written or not (of a written tap they are
+part of the card's own proof), so nothing has to be believed: the same `decide` must come to the same event, byte for
+byte, and to the same message, charge and trail. What was decided by a list of the terminal needs that very list.
 
-The card's UID is in no record; no rule looks at it. A deny list is not needed either: a card on it is not
-written.
+The card's UID is in no record; no rule looks at it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,9 +21,10 @@ from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision
+from terminal.decision.outcome import DENY, GRANTS, Decision
 from terminal.decision.trail import compact
-from terminal.policy.grants import NO_GRANTS
+from terminal.policy.deny_list import NOBODY, AllDenied, DenyList
+from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
@@ -31,9 +32,8 @@ from terminal.trip.stated import PUPIL, Fact, UnknownFact, restore
 
 INS_READ_DATA: Final = 0xAD
 INS_READ_RECORDS: Final = 0xAB
-LISTED: Final = "O-02:the terminal's list is newer than the card"
-"""How the trail of a ride says that the grants were not the card's."""
 NO_UID: Final = bytes(7)
+WHAT_IS_READ: Final = ((INS_READ_DATA, FILE_RIGHTS), (INS_READ_RECORDS, FILE_EVENTS))
 
 Command = tuple[int, bytes, bytes]
 """INS, header and plain data of one command of the card's transaction."""
@@ -41,19 +41,21 @@ Command = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class RecordedTap:
-    """What a record holds of one tap. `trip` has what the row states in fields of its own, `known`
-    what else the terminal knew.
+    """What a row holds of one tap. `trip` has what the row states in fields of its own, `known` what else the terminal
+    knew. `read` is (rights, event) as on the card; `event` what was to be written, empty for nothing.
     """
 
     at: datetime
     trip: Trip
     known: Mapping[str, Fact]
-    proof: tuple[Command, ...]
+    read: tuple[bytes, ...]
     event: bytes
     charge_minor: int
     message: str
+    accepted: bool
     reasons: tuple[str, ...]
     flags: tuple[str, ...]
+    lists: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,36 @@ class CannotRecompute(Exception):
 def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> list[Deviation]:
     """Decide `tap` again under `policy`; return where the record deviates, nothing when it follows.
 
-    `pupil` is what the roster said, where one was asked. Raises `CannotRecompute`.
+    `pupil` is what the roster said, where one was asked. The lists of `policy` count where they are those the row
+    names. Raises `CannotRecompute`, for a tap refused by a deny list that is not at hand after all else was compared.
     """
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute("decided with a school roster that is not at hand")
-    if LISTED in tap.reasons and policy.grants is NO_GRANTS:
-        raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
-    decision = decide(snapshot_of(tap.proof), policy, _trip(tap, pupil), tap.at)
-    return list(_deviations(tap, decision))
+    snapshot = snapshot_of(tap.read)
+    decision = decide(snapshot, _as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
+    return list(_deviations(tap, decision)) or _denied_otherwise(tap.lists, snapshot, policy.deny_list)
+
+
+def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
+    """`policy` with the lists saying what the row says: which of them spoke of the card."""
+    grants: GrantList = NO_GRANTS
+    if GRANTS in lists:
+        grants = policy.grants
+        if grants.version != lists[GRANTS]:
+            raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
+    denied = AllDenied(lists[DENY]) if DENY in lists else NOBODY
+    return replace(policy, deny_list=denied, grants=grants)
+
+
+def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand: DenyList) -> list[Deviation]:
+    """Whether the card is on the deny list that refused it; raises `CannotRecompute` without that list."""
+    if DENY not in lists:
+        return []
+    if at_hand.version != lists[DENY]:
+        raise CannotRecompute(f"refused by deny list {lists[DENY]}, which is not at hand; the rest follows")
+    if at_hand.contains(snapshot.rights.pseudonym):
+        return []
+    return [Deviation(DENY, recorded=True, recomputed=False)]
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
@@ -113,20 +137,26 @@ def _trip(record: RecordedTap | RecordedCash, pupil: Pupil | None = None) -> Tri
         raise CannotRecompute(f"what the terminal knew is not understood: {error}") from error
 
 
-def snapshot_of(proof: tuple[Command, ...]) -> CardSnapshot:
-    """The card as it was read, from the transaction's first commands; raises `CannotRecompute`."""
+def snapshot_of(read: tuple[bytes, ...]) -> CardSnapshot:
+    """The card as it was read; raises `CannotRecompute`."""
+    if len(read) != len(WHAT_IS_READ):
+        raise CannotRecompute("what was read from the card is not in the record")
+    rights, event = read
     try:
-        rights = parse_rights(_read(proof, INS_READ_DATA, FILE_RIGHTS, "rights"))
-        return CardSnapshot(NO_UID, rights, parse_event(_read(proof, INS_READ_RECORDS, FILE_EVENTS, "event")))
+        return CardSnapshot(NO_UID, parse_rights(rights), parse_event(event))
     except FormatError as error:
         raise CannotRecompute(f"what was read from the card is not understood: {error}") from error
 
 
-def _read(proof: tuple[Command, ...], ins: int, file_no: int, what: str) -> bytes:
-    for command, header, data in proof:
-        if command == ins and header[:1] == bytes((file_no,)):
-            return data
-    raise CannotRecompute(f"the {what} read from the card is not in the record")
+def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
+    """What was read from the card, from the first commands of its transaction."""
+    found = (_read(proof, ins, file_no) for ins, file_no in WHAT_IS_READ)
+    return tuple(data for data in found if data is not None)
+
+
+def _read(proof: tuple[Command, ...], ins: int, file_no: int) -> bytes | None:
+    commands = (data for command, header, data in proof if command == ins and header[:1] == bytes((file_no,)))
+    return next(commands, None)
 
 
 def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
@@ -136,8 +166,10 @@ def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
         ("message", tap.message, str(outcome.message)),
+        ("accepted", tap.accepted, outcome.accepted),
         ("reasons", tap.reasons, compact(decision.facts)),
         ("flags", tap.flags, decision.flags),
+        ("lists", tap.lists, decision.lists),
     ):
         if recorded != recomputed:
             yield Deviation(what, recorded, recomputed)

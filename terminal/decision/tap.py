@@ -61,16 +61,17 @@ class Tap(NamedTuple):
 
 
 class Trail:
-    """What is collected on the way to a decision: its reasons, its flags, and what lapsed (shown with the full
-    fare).
+    """What is collected on the way to a decision: its reasons, its flags, what lapsed (shown with the full fare), and
+    the version of each list that spoke of the card.
     """
 
-    __slots__ = ("flags", "lapsed", "reasons")
+    __slots__ = ("flags", "lapsed", "lists", "reasons")
 
     def __init__(self) -> None:
         self.reasons: list[Reason] = []
         self.flags: list[str] = []
         self.lapsed: Message | None = None
+        self.lists: dict[str, str] = {}
 
     def note(self, rule: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
         """Add one step: the rule's id, what it did, what it looked at."""
@@ -90,7 +91,7 @@ class Trail:
         return self._without_write(Outcome(message, accepted=True, values=values))
 
     def _without_write(self, outcome: Outcome) -> Decision:
-        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags))
+        return Decision(outcome, None, tuple(self.reasons), tuple(self.flags), lists=dict(self.lists))
 
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
@@ -222,4 +223,4 @@ def accept(
         counters=tap.counters if counters is None else counters,
     )
     plan = WritePlan(event, outcome.charge_minor)
-    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted)
+    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted, lists=dict(trail.lists))

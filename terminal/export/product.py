@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import PaidBy
-from terminal.decision.recompute import CannotRecompute, snapshot_of
+from terminal.decision.recompute import CannotRecompute, read_of, snapshot_of
 from terminal.journal.records import Intent
 from terminal.policy.policy import Policy
 
@@ -29,7 +29,7 @@ def product_name(intent: Intent, policy: Policy | None) -> str:
     paid_by = PaidBy(intent.paid_by)
     if paid_by in CONTRACTS and policy is not None:
         try:
-            contract = snapshot_of(intent.proof).rights.contracts[CONTRACTS.index(paid_by)]
+            contract = snapshot_of(read_of(intent.proof)).rights.contracts[CONTRACTS.index(paid_by)]
         except CannotRecompute:
             contract = None
         sold = {product.id: product.name for product in policy.document.products}

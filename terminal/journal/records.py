@@ -3,7 +3,7 @@
 Bytes: one version byte, then a msgpack array `[kind, field, field, …]`. Fields are only ever appended, each
 new one with a default, so that old rows stay readable; the version byte changes only when that is impossible.
 
-No row carries a name, a card number, a UID or a key (domain.md §11). `card_ref` is a keyed pseudonym of the
+No row carries a name, a card number, a UID or a key (docs/rules.md#d-02). `card_ref` is a keyed pseudonym of the
 card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given by the sequence, never by
 `at_ms`.
 """
@@ -62,11 +62,12 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
     who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
     ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
-    order as (INS, header, plain data), so that the collector can recompute the card's TMV (desfire.md §10).
+    order as (INS, header, plain data), so that the collector can recompute the card's TMV (datasheet 10.3).
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04).
+    those who read it later; `counted` are the server's counters it adds one to (O-04),
+    `lists` the lists of the terminal that spoke of the card, with their versions.
     """
 
     card_ref: bytes
@@ -91,6 +92,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    lists: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -124,7 +126,10 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     """A tap that wrote nothing: every refusal, and what is accepted without a write (`accepted`, e.g. already
     paid).
 
-    `card_ref` is None when no resident card could be read; then `prev_*` are 0.
+    `card_ref` is None when no resident card could be read; then `prev_*` are 0. `read` is what a decision was made
+    from, as it was read: of a resident card the rights and the newest event. It is empty when the tap ended before
+    a decision. With `trip`, as in an intent, the decision can be made again. `lists` as in an intent. An inspection
+    belongs to no shift (0); `route` and `direction` are then those of the vehicle inspected.
     """
 
     card_ref: bytes | None
@@ -137,6 +142,12 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     prev_terminal: int
     prev_sequence: int
     flags: tuple[str, ...] = ()
+    turn: int = 0
+    route: int = 0
+    direction: int = 0
+    read: tuple[bytes, ...] = ()
+    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
+    lists: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):

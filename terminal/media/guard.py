@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -25,7 +26,7 @@ from terminal.media.port import (
     WriteResult,
     WriteUnknown,
 )
-from terminal.messages import LANGUAGES, text
+from terminal.messages import LANGUAGES, known, text
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
@@ -60,10 +61,8 @@ class GuardedMedium:
     def open(self, channel: CardChannel, now: datetime) -> Presented:
         found: Presented = self._tried(lambda: _require(self._medium.open(channel, now), Presented))
         self._writes = found.writer is not None
-        if found.writer is None:
-            return found
-        writer = GuardedWriter(found.writer, self._watch)
-        return Presented(found.reference, found.snapshot, found.last, found.balance_minor, writer)
+        writer = None if found.writer is None else GuardedWriter(found.writer, self._watch)
+        return replace(found, read=(), writer=writer)  # nothing is decided again without this code
 
     def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
         return self._tried(lambda: self._sound(self._medium.decide(snapshot, policy, trip, now)))
@@ -73,6 +72,8 @@ class GuardedMedium:
         outcome = _require(decision, Decision).outcome
         if decision.write_plan is not None and not self._writes:
             raise TypeError("a write is planned, and there is no writer")
+        if not known(outcome.message):
+            raise ValueError(f"there is no message {outcome.message!r}")
         for language in LANGUAGES:
             text(outcome.message, language, outcome.values)
         values = (value for value in outcome.values.values() if isinstance(value, str))

@@ -120,13 +120,15 @@ class Presented:
     """A recognised and opened card, phone or code: what was read, and how it can be written.
 
     `reference` is the keyed pseudonym that stands for it in every record; `snapshot` is all that `Medium.decide` may
-    know of it, immutable. None: it states no tap, has no purse, writes nothing.
+    know of it, immutable. None: it states no tap, has no purse, writes nothing. `read` is what `snapshot` was made of,
+    in its own bytes, for the row of a tap that writes nothing to be decided again from; empty where that cannot be.
     """
 
     reference: bytes
     snapshot: object
     last: LastTap | None = None
     balance_minor: int | None = None
+    read: tuple[bytes, ...] = ()
     writer: MediumWriter | None = None
 
     @property

@@ -15,6 +15,7 @@ import mmap
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
@@ -26,6 +27,8 @@ MAGIC: Final = b"RCDL"
 VERSION: Final = 1
 BYTE_ORDER: Final = b">"
 ENTRY_BYTES: Final = 8
+VERSION_DIGITS: Final = 16
+"""How much of a list's digest names it in records and checkpoints."""
 
 _HEADER: Final = struct.Struct(">4sBc4sI")
 _CHUNK_BYTES: Final = ENTRY_BYTES * 8192
@@ -39,15 +42,32 @@ class DenyList(Protocol):
         """Whether the holder of `pseudonym` (8 bytes, as on the card) is on the list."""
         ...
 
+    @property
+    def version(self) -> str:
+        """Which list this is, as records name it; empty for none."""
+        ...
+
 
 class EmptyDenyList:
     """Nobody is on it."""
+
+    version: Final = ""
 
     def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
         return False
 
 
 NOBODY: Final = EmptyDenyList()
+
+
+@dataclass(frozen=True, slots=True)
+class AllDenied:
+    """Every card is on it: for a scenario, or a card whose entry is already known."""
+
+    version: str
+
+    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
+        return True
 
 
 class DenyListFile:
@@ -66,6 +86,7 @@ class DenyListFile:
             raise RegionDocumentError(f"deny list {path} cannot be read: {error}", _FETCH) from error
         try:
             self._count = _checked_count(self._map, path, key)
+            self.version: Final = sha256(self._map).hexdigest()[:VERSION_DIGITS]
         except RegionDocumentError:
             self._map.close()
             raise

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession
+from terminal.policy.deny_list import VERSION_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,16 @@ class GrantList(Protocol):
         """What the list says of the holder of `pseudonym` (8 bytes, as on the card); None: nothing."""
         ...
 
+    @property
+    def version(self) -> str:
+        """Which list this is, as records name it; empty for none."""
+        ...
+
 
 class NoGrants:
     """A list of nobody."""
+
+    version: Final = ""
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:  # noqa: ARG002 the protocol's argument
         return None
@@ -49,6 +58,7 @@ class GrantTable:
                 slots = (*concessions, *(None,) * CONCESSION_SLOTS)[:CONCESSION_SLOTS]
                 newest[pseudonym] = LocalGrants(issued_on, slots)
         self._by_pseudonym: Final[Mapping[bytes, LocalGrants]] = MappingProxyType(newest)
+        self.version: Final = sha256(repr(sorted(newest.items())).encode()).hexdigest()[:VERSION_DIGITS]
 
     def __len__(self) -> int:
         return len(self._by_pseudonym)

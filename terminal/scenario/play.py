@@ -22,7 +22,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome
 from terminal.errors import ScenarioFileError
 from terminal.policy.base import Weekday
-from terminal.policy.deny_list import NOBODY
+from terminal.policy.deny_list import NOBODY, AllDenied
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_the_desk, listed, local_time, new_card
 from terminal.scenario.load import card_of
@@ -79,14 +79,7 @@ class Played:
     hot_minor: int | None
 
 
-class EverybodyListed:
-    """A list that every card of a scenario is on."""
-
-    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
-        return True
-
-
-EVERYBODY: Final = EverybodyListed()
+EVERYBODY: Final = AllDenied("scenario")
 TOKEN: Final = b"scenario"
 
 

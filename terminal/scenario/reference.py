@@ -41,10 +41,15 @@ def reference() -> str:
         "What `message` may be, and what the passenger reads.",
         _table(("message", "Russian", "English"), _messages()),
         "## Reference: rule ids",
-        "What `reasons` may name.",
-        _table(("id", "Russian", "English"), ((f"`{rule}`", ru, en) for rule, (ru, en) in RULES.items())),
+        "What `reasons` may name; each with an example in [rules.md](rules.md).",
+        _table(("id", "Russian", "English"), ((linked(rule), ru, en) for rule, (ru, en) in RULES.items())),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def linked(rule: str) -> str:
+    """A rule's id as a link to where docs/rules.md states it."""
+    return f"[{rule}](rules.md#{rule.lower()})"
 
 
 def put_into(text: str) -> str:

@@ -38,6 +38,7 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
         "canteen.serving": _CONFIGURED,
         "canteen.day_closed": _CANTEEN,
         "canteen.paid_stopped": _CANTEEN,
+        "canteen.roster": _CANTEEN,
         "canteen.pupil": _CANTEEN,
         "canteen.pupil.ref": _CANTEEN,
         "canteen.pupil.listed": _CANTEEN,

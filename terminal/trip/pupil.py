@@ -101,7 +101,7 @@ class CanteenContext:
 
     `serving` is the meal being served: a kind, "by_shift" for each pupil's assigned one (M-30 stream), empty
     for the one the clock says. `pupil` is None where nothing but the card is known. `paid_stopped`: the journal
-    takes no more (O-06).
+    takes no more (O-06). `roster` is the number of the roster in force, 0 for none.
     """
 
     school: str = ""
@@ -109,6 +109,7 @@ class CanteenContext:
     pupil: Pupil | None = None
     day_closed: bool = False
     paid_stopped: bool = False
+    roster: int = 0
 
 
 NO_CANTEEN: Final = CanteenContext()

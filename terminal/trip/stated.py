@@ -10,8 +10,9 @@ Which grounds a pupil of a roster has is in no row (D-03): only that a roster wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -60,42 +61,54 @@ def restore(trip: Trip, known: Mapping[str, Fact], pupil: Pupil | None = None) -
     return restored
 
 
-def _names(of: type[Any], within: str) -> Iterator[str]:
-    for name, hint in _hints(of).items():
-        part, optional = _part_in(hint)
-        if part is None or optional:
-            yield within + name
-        if part is not None:
-            yield from _names(part, f"{within}{name}.")
+@dataclass(frozen=True, slots=True)
+class _FactField:
+    """One field of a part: what a terminal assumes of it, and the class of the part it holds, if it holds one."""
+
+    name: str
+    hint: Any
+    assumed: object
+    part: type[Any] | None
+    optional: bool
 
 
-def _hints(of: Any) -> dict[str, Any]:
-    hints = get_type_hints(of)
-    return {field.name: hints[field.name] for field in fields(of)}
+@cache
+def _fields_of(part: Any) -> Mapping[str, _FactField]:
+    hints = get_type_hints(part)
+    return {field.name: _fact_field(field, hints[field.name]) for field in fields(part)}
 
 
-def _part_in(hint: Any) -> tuple[type[Any] | None, bool]:
-    """The part a field of this type holds, None for a plain value, and whether the part may be missing."""
+def _fact_field(field: Field[Any], hint: Any) -> _FactField:
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     part = next((option for option in options if is_dataclass(option) and isinstance(option, type)), None)
-    return part, part is not None and len(options) > 1
+    assumed = field.default_factory() if field.default_factory is not MISSING else field.default
+    return _FactField(field.name, hint, assumed, part, part is not None and len(options) > 1)
+
+
+def _names(of: Any, within: str) -> Iterator[str]:
+    for field in _fields_of(of).values():
+        name = within + field.name
+        if field.part is None or field.optional:
+            yield name
+        if field.part is not None:
+            yield from _names(field.part, f"{name}.")
 
 
 def _differing(part: Any, within: str) -> Iterator[tuple[str, Fact]]:
-    for field in fields(part):
-        name, value = within + field.name, getattr(part, field.name)
-        if name in ROW_FIELDS or name in _WITHHELD or value == _assumed(field):
+    kind: Any = type(part)
+    for field in _fields_of(kind).values():
+        value = getattr(part, field.name)
+        if value is field.assumed or value == field.assumed:
+            continue
+        name = within + field.name
+        if name in ROW_FIELDS or name in _WITHHELD:
             continue
         if isinstance(value, Pupil) and value.listed:
             yield name, True
-        elif is_dataclass(value):
+        elif field.part is not None:
             yield from list(_differing(value, f"{name}.")) or [(name, True)]
         else:
             yield name, _fact(name, value)
-
-
-def _assumed(field: Field[Any]) -> object:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 def _fact(name: str, value: object) -> Fact:
@@ -116,16 +129,16 @@ def _filled(part: _Part, known: Mapping[str, Fact], within: str) -> _Part:
     return replace(part, **changed)  # type: ignore[type-var]  # every part is a dataclass
 
 
-def _value(part: object, field: str, facts: Mapping[str, Fact], name: str) -> object:
-    hint = _hints(type(part)).get(field)
-    if hint is None:
-        raise UnknownFact(f"{name}: no such fact of a trip")
-    kind, _ = _part_in(hint)
-    if kind is None:
-        return _plain(facts, hint, name)
-    now = getattr(part, field)
+def _value(part: Any, name: str, facts: Mapping[str, Fact], within: str) -> object:
+    kind: Any = type(part)
+    field = _fields_of(kind).get(name)
+    if field is None:
+        raise UnknownFact(f"{within}: no such fact of a trip")
+    if field.part is None:
+        return _plain(facts, field.hint, within)
+    now = getattr(part, name)
     rest = {key: value for key, value in facts.items() if key}
-    return _filled(kind() if now is None else now, rest, f"{name}.")
+    return _filled(field.part() if now is None else now, rest, f"{within}.")
 
 
 def _plain(facts: Mapping[str, Fact], hint: Any, name: str) -> object:

@@ -1,4 +1,4 @@
-"""The exchange budget of design.md §3, each tap including the card's own proof."""
+"""The exchange budget of `cardproto.resident.layout`, each tap including the card's own proof."""
 
 from __future__ import annotations
 

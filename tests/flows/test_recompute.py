@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from terminal.app.station import journal_reader
+from terminal.app.station import journal_reader, open_journal
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
-from terminal.cli.recompute import charges_again
+from terminal.cli.recompute import decided_again
+from terminal.journal.records import Refused, parse_record
 from terminal.lab.town import DAY, Town
+from terminal.lab.world import DENY_LIST_FILE
 from terminal.policy.load import DEMO_REGION
+from terminal.trip.build import InspectionRound
+from terminal.trip.shifts import close_shift
+from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, OpenTown
 from tests.flows.test_canteen import A, _grants, by_list, enrol
 from tests.terminal.cli.inside import Run, runner
@@ -26,7 +32,8 @@ RESIDENTS = (
     "pupil_grade3",
     "empty_purse",
 )
-WRITTEN_IN_BUS = 5
+TAPS_IN_BUS = 6
+"""The last of them is refused: its purse is empty."""
 
 
 @pytest.fixture
@@ -45,12 +52,12 @@ def bus(town_of: OpenTown, tmp_path: Path) -> Path:
     return tmp_path / "town" / str(FRONT.number)
 
 
-def test_every_charge_follows_from_what_is_recorded_with_it(run: Run, bus: Path) -> None:
+def test_every_tap_follows_from_what_is_recorded_with_it(run: Run, bus: Path) -> None:
     told = run("journal", "recompute", "--state", bus, "--json")
     assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout) == {"recomputed": WRITTEN_IN_BUS, "differ": 0, "not_possible": 0}
+    assert json.loads(told.stdout) == {"recomputed": TAPS_IN_BUS, "differ": 0, "not_possible": 0}
     canteen = run("journal", "recompute", "--state", bus.with_name(str(COUNTER_A.number)))
-    assert canteen.stdout == "1 charges decided again: 0 differ, 0 could not be decided again\n"
+    assert canteen.stdout == "1 taps and sales decided again: 0 differ, 0 could not be decided again\n"
 
 
 def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Path) -> None:
@@ -59,7 +66,7 @@ def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Pat
     told = run("journal", "recompute", "--state", bus, "--region", bus / "other.toml")
     assert told.returncode == 24
     assert "charge_minor: recorded 2400, recomputed 2300" in told.stdout
-    assert "2 records do not follow" in told.stderr
+    assert "3 records do not follow" in told.stderr, "two charges and what the empty purse lacked"
 
 
 def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Path) -> None:
@@ -68,10 +75,10 @@ def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Pa
     told = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml")
     assert told.returncode == 0
     assert "region document demo@1 not given" in told.stdout
-    assert f"{WRITTEN_IN_BUS} could not be decided again" in told.stdout
+    assert f"{TAPS_IN_BUS} could not be decided again" in told.stdout
     both = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml", "--region", "demo")
     assert both.stdout.endswith(
-        f"{WRITTEN_IN_BUS} charges decided again: 0 differ, 0 could not be decided again\n"
+        f"{TAPS_IN_BUS} taps and sales decided again: 0 differ, 0 could not be decided again\n"
     )
 
 
@@ -90,10 +97,11 @@ def test_a_canteens_taps_follow_from_record_and_roster_together(town_of: OpenTow
         assert canteen is not None
         assert canteen.roster is not None
         found = dict(_recomputed(town, Replay(A, town.policy, canteen.roster)))
-        assert len(found) == 3
+        assert len(found) == 6
         assert set(map(str, found.values())) == {"[]"}
-        without = dict(_recomputed(town, None))
-        assert set(without.values()) == {"decided with a school roster that is not at hand"}
+        without = [found for _, found in _recomputed(town, None)]
+        assert without.count("decided with a school roster that is not at hand") == 4
+        assert without.count([]) == 2, "the card that no roster lists"
 
 
 def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: OpenTown) -> None:
@@ -110,6 +118,68 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
         assert why == "decided with a school roster that is not at hand"
 
 
+REFUSED_IN_BUS = ("blocked", "expired", "inactive_medium", "deny_listed", "empty_purse", "free_pensioner")
+
+
+@pytest.fixture
+def refusing(town_of: OpenTown, tmp_path: Path) -> Path:
+    """The state folder of a bus that refused cards, was asked twice by one, and was inspected."""
+    with town_of(*REFUSED_IN_BUS, "adult_purse", "foreign_desfire", stops=(FRONT,)) as town:
+        terminal = town.terminals[FRONT.number]
+        for resident in (*REFUSED_IN_BUS, "adult_purse", "adult_purse", "foreign_desfire"):
+            town.tap(FRONT.number, resident)
+            town.clock.advance(2)
+        ends_at = town.clock.now() + timedelta(minutes=15)
+        for misuse in (False, True):
+            terminal.inspecting = InspectionRound(15, 0, ends_at, misuse)
+            for resident in ("adult_purse", "free_pensioner", "empty_purse"):
+                town.tap(FRONT.number, resident)
+        terminal.inspecting = None
+        close_shift(terminal.journal, town.clock.now())
+        town.tap(FRONT.number, "adult_purse")
+    return tmp_path / "town" / str(FRONT.number)
+
+
+def test_refusals_and_inspections_are_decided_again(run: Run, refusing: Path) -> None:
+    told = run("journal", "recompute", "--state", refusing, "--json")
+    assert told.returncode == 0, told.stderr
+    *rows, counts = map(json.loads, told.stdout.splitlines())
+    assert counts == {"recomputed": 14, "differ": 0, "not_possible": 2}
+    why = sorted(row["not_possible"].partition(" (")[0] for row in rows)
+    assert "refused by deny list" in why[0]
+    assert why[1] == "the row holds nothing to decide again from"
+    lists = config_file(refusing, terminal={"state": refusing}, lists={"deny": deny_list_of(refusing)})
+    with_list = run("journal", "recompute", "--config", lists, "--json")
+    counts = json.loads(with_list.stdout.splitlines()[-1])
+    assert counts == {"recomputed": 15, "differ": 0, "not_possible": 1}
+
+
+def deny_list_of(state: Path) -> Path:
+    return state.parent / DENY_LIST_FILE
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"message": "expired"}, "message"),
+        ({"accepted": True}, "accepted"),
+        ({"reasons": ()}, "reasons"),
+        ({"flags": ("capped",)}, "flags"),
+    ],
+)
+def test_a_refusal_that_does_not_follow_ends_with_code_24(
+    run: Run, refusing: Path, changed: dict[str, object], what: str
+) -> None:
+    with open_journal(refusing, FRONT.number) as journal:
+        rows = [parse_record(row.body) for row in journal.rows(limit=500)]
+        refused = next(row for row in rows if isinstance(row, Refused) and row.message == "no_funds")
+        sequence = journal.append(structs.replace(refused, **changed))
+    told = run("journal", "recompute", "--state", refusing, "--json")
+    assert told.returncode == 24
+    differing = [row for row in map(json.loads, told.stdout.splitlines()) if row.get("sequence") == sequence]
+    assert [set(row) - {"sequence"} for row in differing] == [{what}]
+
+
 def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, object]]:
     with journal_reader(town.folder / str(A)) as reader:
-        return list(charges_again(reader, {town.policy.tariff: town.policy}, replay))
+        return list(decided_again(reader, {town.policy.tariff: town.policy}, replay))

@@ -1,4 +1,4 @@
-"""K-03 and design.md §3 stage 9: a card pulled at any exchange is charged once, and its ride is on record."""
+"""K-03, recovery: a card pulled at any exchange is charged once, and its ride is on record."""
 
 from __future__ import annotations
 

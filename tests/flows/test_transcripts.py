@@ -26,8 +26,8 @@ from tests.flows.conftest import FRONT, OpenTown, resident_of
 
 REGION = 34
 PURSE_TAP = [
-    "SelectApplication",
     "reader: UID",
+    "SelectApplication",
     "AuthenticateEV2First",
     "AuthenticateEV2First, second half",
     "ReadData",
@@ -87,7 +87,7 @@ def test_a_recorded_tap_is_read_back_with_the_keys(town_of: OpenTown, tmp_path: 
     assert "balance_after_minor 47600" in steps[7].content[1]
     assert steps[8].content[1] == f"TMC {proof.tmc}, TMV {proof.tmv.hex().upper()}"
     assert steps[8].sent_ms > 40, "the air time of seven exchanges has passed"
-    assert all(step.took_ms > 0 for step in steps if step.name != "reader: UID")
+    assert all(step.took_ms > 0 for step in steps[1:])
 
 
 def test_a_masked_file_shows_no_secret_and_says_that_it_is_masked(town_of: OpenTown, tmp_path: Path) -> None:

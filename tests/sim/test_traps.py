@@ -1,4 +1,4 @@
-"""The traps of the reference (desfire.md section 12) as far as a card is concerned, one test each."""
+"""What implementers of DESFire get wrong (datasheet 8 to 11), as far as a card is concerned: one test each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The message table against the domain brief's own rows, and the forms of numbers, dates and sums."""
+"""The message table against rows written apart from it, and the forms of numbers, dates and sums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.messages import TABLE, Colour, colour, day, money, sound, text, trips, wording
 
-# Section 10 of the domain brief, row by row: code | colour | Russian | English.
+# Written apart from the table: code | colour | Russian | English.
 ROWS = """
 ok_paid | green | Оплачено. Счастливого пути! | Paid. Have a good trip!
 ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
@@ -42,7 +42,7 @@ discount_ok | green | Скидка {p} % | Discount {p} %
 permit_ok | green | Разрешение действует до {time} | Permit valid until {time}
 permit_none | red | Разрешения нет | No permit
 """
-BRIEF = [tuple(cell.strip() for cell in row.split("|")) for row in ROWS.strip().splitlines()]
+EXPECTED = [tuple(cell.strip() for cell in row.split("|")) for row in ROWS.strip().splitlines()]
 VALUES: dict[str, int | str] = {
     "n": 44,
     "date": "2026-12-31",
@@ -62,13 +62,13 @@ FILLED = [
 ]
 
 
-def test_the_brief_and_the_table_have_the_same_codes() -> None:
-    assert [row[0] for row in BRIEF] == [message.value for message in Message]
+def test_rows_and_table_have_the_same_codes() -> None:
+    assert [row[0] for row in EXPECTED] == [message.value for message in Message]
     assert set(TABLE) == set(Message)
 
 
-@pytest.mark.parametrize(("code", "shown", "russian", "english"), BRIEF)
-def test_colour_and_wording_are_those_of_the_brief(code: str, shown: str, russian: str, english: str) -> None:
+@pytest.mark.parametrize(("code", "shown", "russian", "english"), EXPECTED)
+def test_colour_and_wording_are_those_of_the_rows(code: str, shown: str, russian: str, english: str) -> None:
     message = Message(code)
     assert (colour(message), wording(message, "ru"), wording(message, "en")) == (
         Colour(shown),

@@ -70,6 +70,7 @@ class ResidentMedium:
             snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
+            read=session.read if refusal is None else (),  # the credential check is not repeated from records
             writer=ResidentWriter(session, self._again(channel)),
         )
 

@@ -4,6 +4,7 @@ needs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cardproto.channel import CardChannel
@@ -11,7 +12,7 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
-from cardproto.errors import FormatError, IntegrityError, StatusError
+from cardproto.errors import FormatError, IntegrityError, ProtocolError, StatusError
 from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
@@ -24,10 +25,11 @@ from terminal.media.port import Randomness, UnsupportedCard
 
 @dataclass(slots=True)
 class CardSession:
-    """An authenticated conversation and what it read."""
+    """An authenticated conversation and what it read: `read` are the rights and the newest event in their own bytes."""
 
     card: DesfireCard
     snapshot: CardSnapshot
+    read: tuple[bytes, bytes]
 
     @property
     def proving(self) -> bool:
@@ -55,8 +57,11 @@ class CardSession:
 def select_resident(channel: CardChannel) -> bool:
     """Ask natively for the resident application: one exchange. A card that says no in any way is of another kind.
 
+    The UID is asked of the reader first, before the card hears anything; the channel keeps it for `open_session`.
     Raises `CardError` for an answer that deserves another try.
     """
+    with suppress(ProtocolError):  # no UID matters to a resident card only: `open_session` asks again
+        channel.read_uid()
     try:
         DesfireCard(DesfireChannel(channel)).select_application(AID)
     except StatusError:
@@ -70,7 +75,7 @@ def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: R
     An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md). Raises `UnsupportedCard` when the card is of another
     issuer, damaged or half-personalised, and `CardError` for anything that deserves another try.
     """
-    shown_uid = channel.read_uid()
+    shown_uid = channel.uid or channel.read_uid()
     card = DesfireCard(DesfireChannel(channel))
     try:
         uid = open_as(
@@ -82,13 +87,15 @@ def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: R
             random,
         )
         _refuse_detour(card)
-        rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
-        event = parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
+        raw_rights = card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC)
+        rights = parse_rights(raw_rights)
+        raw_event = card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
+        snapshot = CardSnapshot(uid, rights, parse_event(raw_event))
     except StatusError as refusal:
         raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
         raise UnsupportedCard(f"card content not understood: {damage}") from damage
-    return CardSession(card, CardSnapshot(uid, rights, event))
+    return CardSession(card, snapshot, (raw_rights, raw_event))
 
 
 def open_resident(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:

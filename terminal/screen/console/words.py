@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.decision.outcome import Message
-from terminal.messages import known, wording
+from terminal.messages import wording
 from terminal.texts import N_, translator
 
 UNITS: Final = ((86400, N_("{n} d")), (3600, N_("{n} h")), (60, N_("{n} min")), (1, N_("{n} s")))
@@ -46,7 +46,5 @@ SHORT: Final[Mapping[str, str]] = MappingProxyType(
 
 def short(message: str, language: str) -> str:
     """A message's line in a list; a code no table has stays as it is."""
-    if not known(message):
-        return message
     line = SHORT.get(message)
     return wording(message, language) if line is None else translator(language).gettext(line)

@@ -18,6 +18,8 @@ NOW = local("08:00")
 class Denied:
     """A deny list with one resident on it."""
 
+    version = "one"
+
     def contains(self, pseudonym: bytes) -> bool:
         return pseudonym == b"resident"
 

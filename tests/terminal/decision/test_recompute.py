@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +18,12 @@ from terminal.decision.recompute import (
     CannotRecompute,
     Command,
     RecordedTap,
+    read_of,
     recompute,
 )
 from terminal.decision.trail import compact
 from terminal.journal.records import Intent, build_record, parse_record
+from terminal.policy.deny_list import DenyListFile, build_deny_list
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
@@ -83,6 +86,7 @@ def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> R
         values=dict(decision.outcome.values),
         trip=stated(trip),
         flags=decision.flags,
+        lists=dict(decision.lists),
     )
     read = parse_record(build_record(intent))
     assert isinstance(read, Intent)
@@ -90,12 +94,14 @@ def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> R
         at=NOW,
         trip=in_fields(trip),
         known=read.trip,
-        proof=read.proof,
+        read=read_of(read.proof),
         event=read.event,
         charge_minor=read.charge_minor,
         message=read.message,
+        accepted=True,
         reasons=read.reasons,
         flags=read.flags,
+        lists=read.lists,
     )
 
 
@@ -118,6 +124,8 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
     [
         ("charge_minor", 2300),
         ("message", "ok_transfer"),
+        ("accepted", False),
+        ("lists", {"grants": ""}),
         ("reasons", ("T-01:guessed",)),
         ("flags", ("capped",)),
     ],
@@ -138,13 +146,13 @@ def test_another_document_shows_in_event_charge_and_trail() -> None:
 def test_a_record_without_the_card_cannot_be_decided_again(missing: int) -> None:
     tap = recorded(Rider())
     with pytest.raises(CannotRecompute, match="is not in the record"):
-        recompute(replace(tap, proof=tap.proof[:missing] + tap.proof[missing + 1 :]), DEMO)
+        recompute(replace(tap, read=tap.read[:missing] + tap.read[missing + 1 :]), DEMO)
 
 
 def test_a_card_that_is_not_understood_cannot_be_decided_again() -> None:
     tap = recorded(Rider())
     with pytest.raises(CannotRecompute, match="not understood"):
-        recompute(replace(tap, proof=((INS_READ_DATA, b"\x01", b"short"), tap.proof[1])), DEMO)
+        recompute(replace(tap, read=(b"short", tap.read[1])), DEMO)
 
 
 def test_a_tap_decided_by_a_roster_needs_the_roster() -> None:
@@ -182,3 +190,74 @@ def test_grants_of_the_terminals_own_list_are_asked_for() -> None:
     assert recompute(tap, policy) == []
     with pytest.raises(CannotRecompute, match="own list of grants"):
         recompute(tap, DEMO)
+
+
+REFUSED = {
+    "no money": (Rider(balance_minor=100), DEMO, "no_funds"),
+    "expired": (Rider(valid_to=date(2026, 1, 1)), DEMO, "expired"),
+    "blocked": (Rider(blocked=True), DEMO, "blocked"),
+    "tapped twice": (Rider().rode(NOW), DEMO, "already_paid"),
+}
+
+
+def unwritten(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> RecordedTap:
+    """A tap that wrote nothing as its row holds it."""
+    trip = trip or trip_at("bus", 7, rider.sequence, turn=1, route=5)
+    decision = decide(rider.snapshot, policy, trip, NOW)
+    assert decision.write_plan is None
+    return RecordedTap(
+        at=NOW,
+        trip=in_fields(trip),
+        known=stated(trip),
+        read=read_of(proof_of(rider)),
+        event=b"",
+        charge_minor=0,
+        message=decision.outcome.message,
+        accepted=decision.outcome.accepted,
+        reasons=compact(decision.facts),
+        flags=decision.flags,
+        lists=decision.lists,
+    )
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_wrote_nothing_follows_from_what_is_recorded_with_it(name: str) -> None:
+    rider, policy, message = REFUSED[name]
+    tap = unwritten(rider, policy=policy)
+    assert (tap.message, recompute(tap, policy)) == (message, [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("message", "ok_pass"), ("accepted", True), ("reasons", ("T-34:guessed",))]
+)
+def test_a_refusal_that_was_changed_is_noticed(field: str, value: object) -> None:
+    (deviation,) = recompute(replace(unwritten(Rider(balance_minor=100)), **{field: value}), DEMO)
+    assert (deviation.what, deviation.recorded) == (field, value)
+
+
+def test_a_ride_recorded_as_a_refusal_is_noticed() -> None:
+    tap = replace(unwritten(Rider(balance_minor=100)), read=read_of(proof_of(Rider())))
+    assert {"event", "charge_minor", "message"} <= {deviation.what for deviation in recompute(tap, DEMO)}
+
+
+def test_t_70_an_inspection_is_decided_again() -> None:
+    asked = replace(trip_at("bus", 7, 1, inspection=True, misuse=True), route=5, shift=0)
+    tap = unwritten(Rider(concessions=(PENSIONER,)).rode(NOW), asked)
+    assert ("inspection.misuse" in tap.known, tap.flags) == (True, ("misuse",))
+    assert recompute(tap, DEMO) == []
+
+
+def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
+    rider = Rider()
+    build_deny_list(tmp_path / "deny", b"key", [b"resident"])
+    build_deny_list(tmp_path / "other", b"key", [b"stranger"])
+    listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
+    tap = unwritten(rider, policy=listed)
+    assert recompute(tap, listed) == []
+    with pytest.raises(CannotRecompute, match=f"deny list {listed.deny_list.version}, which is not at hand"):
+        recompute(tap, DEMO)
+    (changed,) = recompute(replace(tap, message="expired"), DEMO)
+    assert changed.what == "message"
+    other = replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
+    said = replace(tap, lists={"deny": other.deny_list.version})
+    assert [deviation.what for deviation in recompute(said, other)] == ["deny"]

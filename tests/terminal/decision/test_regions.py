@@ -1,4 +1,4 @@
-"""The golden numbers of the five regions, as the domain brief states them."""
+"""The golden numbers of the five regions, as the sources of docs/rules.md state them."""
 
 from __future__ import annotations
 

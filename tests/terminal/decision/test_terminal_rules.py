@@ -13,6 +13,7 @@ from terminal.decision.bus.sale import may_sell
 from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.decision.outcome import Decision, Message
 from terminal.errors import RegionDocumentError
+from terminal.policy.deny_list import AllDenied
 from terminal.policy.grants import GrantTable
 from terminal.policy.load import parse_region, require_in_force, require_successor
 from terminal.policy.policy import Policy
@@ -127,16 +128,13 @@ def test_o_03_old_data_change_nothing_for_who_has_no_concession() -> None:
     assert told(Rider(policy=small(FREE)).tap(NOW, data_age_s=8 * DAY_S)) == ("ok_paid", 3500)
 
 
-class Everybody:
-    def contains(self, pseudonym: bytes) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(("bus", "message"), [("", "deny_list"), ("deny_lists = false", "ok_paid")])
 def test_o_09_the_profile_chooses_whether_cards_are_listed(bus: str, message: str) -> None:
-    policy = replace(small(bus=bus), deny_list=Everybody())
+    policy = replace(small(bus=bus), deny_list=AllDenied("test"))
     assert told(Rider(policy=policy).tap(NOW))[0] == message
-    empty = Rider(policy=replace(small(bus="deny_lists = false"), deny_list=Everybody()), balance_minor=0)
+    empty = Rider(
+        policy=replace(small(bus="deny_lists = false"), deny_list=AllDenied("test")), balance_minor=0
+    )
     assert told(empty.tap(NOW))[0] == "no_funds"
 
 

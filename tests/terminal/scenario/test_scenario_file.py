@@ -147,7 +147,9 @@ def test_the_words_of_a_card_are_those_of_its_records() -> None:
     assert list(get_args(Payment)) == [payment.name.lower() for payment in PaidBy]
 
 
-KEPT_BY_THE_PLAYER = {"sequence", "turn", "counts", "bank.taps_today", "bank.sum_today_minor"}
+KEPT_BY_THE_PLAYER = {"sequence", "turn", "counts", "canteen.roster"} | {
+    f"bank.{name}" for name in ("taps_today", "sum_today_minor")
+}
 MADE_OF_OTHERS = {"place.source": "position_manual", "shift": "shift_open", "place.terminus.stop": None}
 """Facts a scenario writes under a word of its own; no rule reads the last."""
 

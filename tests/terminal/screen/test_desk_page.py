@@ -311,7 +311,7 @@ def test_a_trace_of_ten_thousand_exchanges_is_a_few_rows(desk: Page, session: De
     expect(desk.locator('[data-index="9999"]')).to_have_attribute("aria-selected", "true")
     assert desk.locator("#trace [data-index]").count() < 60
     desk.keyboard.press("Home")
-    expect(desk.locator('[data-index="1"]')).to_contain_text("reader: UID")
+    expect(desk.locator('[data-index="0"]')).to_contain_text("reader: UID")
 
 
 def test_texts_from_cards_and_documents_stay_texts(desk: Page, session: DeskSession) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from terminal.clock import from_unix_ms
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
-from terminal.messages import Colour, colour, known
+from terminal.messages import colour
 from terminal.screen.console.bus.facts import (
     MARKS,
     TapLine,
@@ -68,7 +68,7 @@ def by_reason(counts: Mapping[str, int], language: str) -> list[dict[str, Any]]:
 
 
 def _mark(name: str) -> dict[str, str]:
-    told = colour(name) if known(name) else Colour.YELLOW
+    told = colour(name)
     return {"colour": told, "mark": MARKS[told]}
 
 

@@ -12,6 +12,7 @@ import pytest
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.records import CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.policy.deny_list import AllDenied
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
@@ -260,11 +261,7 @@ def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None
 
 
 def test_a_blocked_service_card_opens_nothing(cab: Cab, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Everybody:
-        def contains(self, _pseudonym: bytes) -> bool:
-            return True
-
-    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", Everybody(), raising=False)
+    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", AllDenied("test"), raising=False)
     cab.open_shift()
     assert cab.tap(SERVICE_CARD).outcome.message is Message.DENY_LIST
     assert cab.console.presented is None

@@ -1,0 +1,110 @@
+"""docs/rules.md states every rule that the tree cites, and nothing cites a document that is not in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from terminal.scenario.rules import RULES
+from terminal.trip.producers import NO_LIVE_PRODUCER
+from tests.test_docs import ROOT, anchors, named, tracked
+
+PAGE = ROOT / "docs" / "rules.md"
+RULE = re.compile(r"(?<![\w-])[TMOKDG]-\d\d(?!\w)")
+NAMED = {"CAP", "CREDENTIAL"}
+"""Rules that have a name instead of a number."""
+RANGE = re.compile(r"\b([TMOKDG])-(\d\d) to \1-(\d\d)\b")
+SOURCES = re.compile(r"\[(S\d+(?:[ ,]+S\d+)*)\]")
+DOCUMENT = re.compile(r"[\w./-]*\w\.md\b")
+NO_TEXT = {".bin", ".mo", ".png"}
+OF_OTHERS = {"gtfs/spec/en/reference.md"}
+"""Documents of other repositories, cited with the repository's name."""
+PRIVATE = re.compile(r"\breference sections?\b|\bdomain brief\b|\bdesign note\b", re.IGNORECASE)
+OWN_PATTERNS = Path(__file__)
+
+
+def texts() -> dict[str, str]:
+    """Every file of the repository that is text, but for the page itself and this rule."""
+    return {
+        named(path): path.read_text(encoding="utf-8")
+        for path in tracked()
+        if path.suffix not in NO_TEXT and path not in (PAGE, OWN_PATTERNS)
+    }
+
+
+def rules() -> dict[str, str]:
+    """Rule id → what the page says under it."""
+    sections = re.split(r"^### ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    parts = [section.split("\n## ", 1)[0].partition("\n") for section in sections]
+    return {title.strip(): body for title, _, body in parts}
+
+
+def cited(text: str) -> set[str]:
+    """The rules `text` names, those between the ends of "T-02 to T-05" included where the page has them."""
+    found = set(RULE.findall(text))
+    for letter, first, last in RANGE.findall(text):
+        found |= {rule for rule in rules() if f"{letter}-{first}" <= rule <= f"{letter}-{last}"}
+    return found
+
+
+def test_the_page_states_the_rules_that_are_cited_and_no_others() -> None:
+    everywhere = {rule: file for file, text in texts().items() for rule in cited(text)}
+    assert {rule: file for rule, file in everywhere.items() if rule not in rules()} == {}
+    assert set(rules()) - set(everywhere) == NAMED
+
+
+def test_every_rule_that_can_be_explained_is_stated() -> None:
+    assert set(RULES) - set(rules()) == set()
+
+
+def test_each_rule_is_stated_once() -> None:
+    titles = re.findall(r"^### (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(titles) == len(set(titles))
+    assert {title.lower() for title in titles} <= anchors(PAGE)
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_a_rule_has_a_statement_an_example_and_a_place(rule: str) -> None:
+    statement = re.match(
+        r"\n\*\*[^*]+\.\*\* \S.{20,}\n\*Example\*: (.+)\n\*Decided in\* (.+)\n", rules()[rule]
+    )
+    assert statement, f"{rule}: statement, example and place, a line each"
+    example, place = statement.groups()
+    assert "→" in example, f"{rule}: an example is input → result"
+    for path in re.findall(r"`(terminal/[^`]+|sim/[^`]+)`", place):
+        assert (ROOT / path).exists(), f"{rule}: {path} is not there"
+
+
+def test_a_rule_that_waits_for_a_fact_says_so() -> None:
+    waiting = {rule for reason in NO_LIVE_PRODUCER.values() for rule in RULE.findall(reason)}
+    assert waiting
+    assert {rule for rule in waiting if "cenarios only**" not in rules()[rule]} == set()
+
+
+def test_every_source_that_is_cited_is_listed() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| (S\d+) \|", page, re.MULTILINE))
+    used = {
+        source for text in texts().values() for group in SOURCES.findall(text) for source in group.split()
+    }
+    assert {source.strip(",") for source in used} <= listed
+    assert set(re.findall(r"\bS\d+\b", page.partition("## Sources")[0])) <= listed
+
+
+def test_every_document_that_is_cited_is_in_the_repository() -> None:
+    there = ["/" + named(path) for path in tracked() if path.suffix == ".md"]
+    missing = {
+        f"{file}: {document}"
+        for file, text in texts().items()
+        for document in DOCUMENT.findall(text)
+        if document not in OF_OTHERS
+        and not any(path.endswith("/" + re.sub(r"^(\.\.?/)+", "", document)) for path in there)
+    }
+    assert missing == set()
+
+
+def test_nothing_is_cited_by_a_private_name() -> None:
+    found = {f"{file}: {match[0]}" for file, text in texts().items() if (match := PRIVATE.search(text))}
+    assert found == set()
