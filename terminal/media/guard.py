@@ -26,7 +26,7 @@ from terminal.media.port import (
     WriteResult,
     WriteUnknown,
 )
-from terminal.messages import LANGUAGES, known, text
+from terminal.messages import LANGUAGES, TABLE, text
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
@@ -44,6 +44,7 @@ class GuardedMedium:
     def __init__(self, medium: Medium, watch: DeviceWatch) -> None:
         self.name: Final = medium.name
         self.messages: Final = medium.messages
+        self._own = frozenset(message.code for message in medium.messages)
         self._medium = medium
         self._watch = watch
         self._writes = False
@@ -72,7 +73,7 @@ class GuardedMedium:
         outcome = _require(decision, Decision).outcome
         if decision.write_plan is not None and not self._writes:
             raise TypeError("a write is planned, and there is no writer")
-        if not known(outcome.message):
+        if outcome.message not in TABLE and outcome.message not in self._own:
             raise ValueError(f"there is no message {outcome.message!r}")
         for language in LANGUAGES:
             text(outcome.message, language, outcome.values)
