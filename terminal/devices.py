@@ -1,10 +1,19 @@
-"""How a device or medium of another author does its work, said once for each change."""
+"""What other authors add to a terminal, and how each of these does its work, said once for each change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
+
+
+class ExtensionRole(StrEnum):
+    """What an extension of another author supplies."""
+
+    MEDIUM = "medium"
+    READER = "reader"
+    SIGNAL = "signal"
+    VEHICLE_SOURCE = "vehicle_source"
 
 
 class DeviceState(StrEnum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError
-from terminal.journal.operation_records import ExtensionRole
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint

@@ -27,10 +27,10 @@ from terminal.app.config.settings import EXTENSIONS, Extensions, Option
 from terminal.app.entry_points import distribution_of, require_installed
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
-from terminal.devices import DeviceState, DeviceWatch, OnDeviceState
+from terminal.devices import DeviceState, DeviceWatch, ExtensionRole, OnDeviceState
 from terminal.errors import ConfigError, TerminalError
 from terminal.journal.journal import Journal
-from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
+from terminal.journal.operation_records import ExtensionLoaded
 from terminal.media.guard import GuardedMedium
 from terminal.media.port import Medium, MediumSetup
 from terminal.messages import register

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
+from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
-
-
-class ExtensionRole(StrEnum):
-    """What an extension of another author supplies."""
-
-    MEDIUM = "medium"
-    READER = "reader"
-    SIGNAL = "signal"
-    VEHICLE_SOURCE = "vehicle_source"
 
 
 class Restored(Record, frozen=True, array_like=True, tag=40):

@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-from terminal.devices import DeviceState
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
-from terminal.journal.operation_records import ExtensionRole
 
 STATUS_FILE: Final = "status.json"
 SCHEMA: Final = 1

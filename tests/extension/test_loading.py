@@ -20,10 +20,10 @@ from terminal.app.extensions import ExtensionLoader, GuardedVehicle, device_boar
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
-from terminal.devices import DeviceState
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.errors import ConfigError
 from terminal.journal.journal import Journal
-from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
+from terminal.journal.operation_records import ExtensionLoaded
 from terminal.keys.file import load_file_keys
 from terminal.media.port import MediumSetup
 from terminal.operations.status import LoadedExtension

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, RESIDENT, SIM, StationConfig
+from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
-from terminal.journal.operation_records import ExtensionRole
 from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"

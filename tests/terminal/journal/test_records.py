@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.devices import ExtensionRole
 from terminal.journal import records
-from terminal.journal.operation_records import ExtensionLoaded, ExtensionRole
+from terminal.journal.operation_records import ExtensionLoaded
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
