@@ -361,6 +361,8 @@ def test_the_gym_s_own_card_is_decided_shown_and_recorded(
     assert codes == ["gym.welcome", "gym.ended", "ok_paid", "unknown_card"]
     loaded = [record.extension for record in records if type(record).__name__ == "ExtensionLoaded"]
     assert sorted(loaded) == ["gym", "led", "tcp"]
+    code, out, err = ended(start("journal", "recompute", "--config", path))
+    assert code == 0, out + err
 
 
 def test_people_read_the_gym_s_message_at_the_terminal(start: Start, tmp_path: Path) -> None:
