@@ -38,6 +38,7 @@ OPTIONS: Final = {"**/templates/**.html": {"newstyle_gettext": "true", "silent":
 KEYWORDS: Final = {**DEFAULT_KEYWORDS, "NP_": ((1, "c"), 2)}
 
 ROOMS: Final = {
+    "decision": ("terminal/trail_words.py",),
     "passenger": ("terminal/messages.py", "terminal/screen/display.py", "terminal/receipt/"),
     "canteen": (
         "terminal/screen/console/canteen/",

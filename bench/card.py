@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from bench.cards import TODAY, resident
 from bench.result import Result, at_least, at_most
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -39,7 +40,7 @@ def exchange_rate() -> Iterator[Result]:
 
 
 def personalising() -> Iterator[Result]:
-    """From a blank card to a resident's, through the same commands a desk sends."""
+    """From a blank card to a resident's, through the same commands an issuing point sends."""
     profile, masters, samples = load_profile("social_pack_45"), load_lab_keys(), []
     for _ in range(PERSONALISED):
         start = time.perf_counter()
@@ -64,7 +65,7 @@ def _taps(card: VirtualCard, count: int) -> None:
         card.power_on()
         terminal = DesfireCard(DesfireChannel(card))
         terminal.select_application(AID)
-        terminal.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))
+        terminal.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(key, bytes(16)))
         terminal.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC)
         event = terminal.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
         terminal.write_record(FILE_EVENTS, 0, event, CommMode.MAC)
@@ -76,5 +77,5 @@ def _session(card: VirtualCard) -> DesfireCard:
     terminal = DesfireCard(DesfireChannel(card, max_exchanges=READS + 10, max_bytes=READS * 200))
     terminal.select_application(AID)
     key = AesKey(load_lab_keys().for_card(card.uid, 34).validate)
-    terminal.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))
+    terminal.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(key, bytes(16)))
     return terminal

@@ -15,6 +15,7 @@ from terminal.app.simulated import laboratory_keys
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_or_create_key
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import MediumSetup
 from terminal.media.resident.credential import CredentialCheck
 from terminal.media.resident.medium import ResidentMedium
@@ -51,7 +52,7 @@ def resident(name: str) -> VirtualCard:
 
 def bus(folder: Path, clock: SteppedClock) -> Terminal:
     """A validator with an open shift; close its journal when done."""
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), UNLIMITED, clock=clock)
     path = folder / "journal.db"
     journal = Journal.open(path, 70001, key=load_or_create_key(path, keys.sealer))
     open_shift(journal, clock.now(), "bench", "bus", route=15)

@@ -36,6 +36,7 @@ from terminal.collector.store import CollectorStore
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import Committed, Intent, Unresolved, build_record
 from terminal.sync import wire
+from terminal.trail import TrailEntry
 
 GOAL_PER_S: Final = 20_000
 BATCH: Final = wire.MAX_BATCH_RECORDS
@@ -99,7 +100,7 @@ class Fleet:
             balance_after_minor=6_600,
             paid_by=1,
             tariff="demo/1",
-            reasons=("T-01:charged",),
+            reasons=(TrailEntry("t-01:ordinary_fare"),),
             prev_terminal=previous[0],
             prev_sequence=previous[1],
             event=bytes(32),

@@ -16,7 +16,7 @@ from bench.gtfs_feed import write_city
 from bench.result import Result, at_most, median_us
 from terminal.policy.gtfs.card import Written
 from terminal.policy.gtfs.charging import Charged, alight, board
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import import_feed
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
@@ -90,11 +90,11 @@ def memory() -> Iterator[Result]:
         yield at_most("memory of loaded GTFS fares", int(done.stdout) / 2**20, "MB", 20.0, note)
 
 
-def _fares(tables: GtfsTables) -> Fares:
-    return Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables))
+def _fares(tables: GtfsTables) -> FeedFares:
+    return FeedFares.of(GtfsFares(destination=Destination.DEAREST, tables=tables))
 
 
-def _cases(fares: Fares) -> dict[str, Callable[[], object]]:
+def _cases(fares: FeedFares) -> dict[str, Callable[[], object]]:
     """What a validator does, with the card's bits read and written again."""
     first = Leg("net_0_0", MORNING, "zone_0_1")
     known = Leg("net_0_0", MORNING, "zone_0_1", "zone_1_2", MORNING)

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.cards import resident
 from bench.result import Result, at_least, at_most
 from cardproto.connection import CardConnection
-from sim.vpcd import Card, VpcdBridge, VpcdFault
+from sim.vpcd import BridgedCard, VpcdBridge, VpcdFault
 from terminal.errors import ReaderError
 from terminal.reader.pcsc import PcscReader
 
@@ -91,7 +91,7 @@ class Nothing:
         return b"\x90\x00"
 
 
-def _median_us(quickack: bool, count: int, card: Card | None = None) -> float:
+def _median_us(quickack: bool, count: int, card: BridgedCard | None = None) -> float:
     with VpcdBridge(card or resident("month_pass"), quickack=quickack):
         reader = PcscReader.open("")
         try:

@@ -14,6 +14,9 @@ from bench.result import Result, at_least, at_most, median_us
 from cardproto.connection import CardConnection
 from cardproto.resident.records.event import EVENT_BYTES, build_event, parse_event, parse_event_with_schema
 from cardproto.resident.records.rights import parse_rights, parse_rights_with_schema
+from terminal.app.simulated import laboratory_keys
+from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.lab.world import file_on
 from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal, take_tap
@@ -72,7 +75,9 @@ def _replayed(terminal: Terminal, clock: SteppedClock) -> float:
     card.power_on()
     (medium,) = terminal.media
     assert isinstance(medium, ResidentMedium)
-    medium.setup = replace(medium.setup, random=lambda n: bytes(range(n)))
+    medium.setup = replace(
+        medium.setup, keys=load_file_keys(laboratory_keys(), UNLIMITED, random=lambda n: bytes(range(n)))
+    )
     tape = Tape(card)
     take_tap(tape, terminal)
     samples = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cardproto.channel import CardChannel
     from cardproto.connection import CardConnection
     from cardproto.desfire.application import KeySettings
+    from cardproto.desfire.authentication import AesAuthentication
     from cardproto.desfire.card import DesfireCard
     from cardproto.desfire.channel import DesfireChannel
     from cardproto.desfire.crypto import AesKey
@@ -61,6 +62,7 @@ __all__ = [
     "RIGHTS_BYTES",
     "SW",
     "AccessRights",
+    "AesAuthentication",
     "AesKey",
     "CardChannel",
     "CardConnection",
@@ -109,6 +111,7 @@ _HOMES: Final = {
     "channel": ("CardChannel",),
     "connection": ("CardConnection",),
     "desfire.application": ("KeySettings",),
+    "desfire.authentication": ("AesAuthentication",),
     "desfire.card": ("DesfireCard",),
     "desfire.channel": ("DesfireChannel",),
     "desfire.crypto": ("AesKey",),

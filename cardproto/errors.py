@@ -2,7 +2,7 @@
 
     CardError
     ├── TransmissionError      the exchange did not complete; whether the card executed it is unknown
-    │   ├── CardGone           the card left the field or was reset by somebody else
+    │   ├── CardGone           the card left the field or was reset from outside
     │   ├── ReaderGone         the reader was unplugged or failed
     │   ├── ServiceGone        the operating system's PC/SC service stopped
     │   └── ExchangeTimeout    the tap's deadline passed while the card was silent

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from pictures.school import SCHOOL, price_list, roster_document
-from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.roster import Roster
-from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
 from terminal.policy.load import DEMO_REGION
 from terminal.policy.policy import Policy
 from terminal.screen.console.canteen.school_class import tick_list
 from terminal.tap import Terminal
 
-COUNTER: Final = Stop(80001, "canteen", "school canteen")
+COUNTER: Final = TerminalSite(80001, "canteen", "school canteen")
 RESIDENTS: Final = {
     "pupil_grade3": ("3а", 3),
     "pupil_two_meals": ("3а", 11),
@@ -44,7 +44,7 @@ class Counter:
 
     town: Town
     terminal: Terminal
-    desk: CanteenDesk
+    canteen: CanteenCounter
 
     def ref(self, resident: str) -> bytes:
         """The pupil behind a card, as the canteen knows him."""
@@ -53,16 +53,16 @@ class Counter:
     def serve(self, class_id: str, count: int, serving: str = "breakfast") -> None:
         """Issue to the first `count` of those a class's list ticks by itself."""
         now = self.town.clock.now()
-        lines = tick_list(self.desk, class_id, serving, now).lines
+        lines = tick_list(self.canteen, class_id, serving, now).lines
         refs = [line.person.pupil for line in lines if line.ticked][:count]
-        issue(self.desk, refs, Batch(serving, How.CLASS_LIST, OPERATOR, now))
+        issue(self.canteen, refs, ServingList(serving, How.CLASS_LIST, OPERATOR, now))
 
 
 def pupil_ref(town: Town, terminal: Terminal, resident: str) -> bytes:
     """The reference of the card's holder for the purpose "school" (D-01)."""
     pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None, "a resident's card has rights"
-    return terminal.keys.pseudonym("school", pseudonym)
+    return terminal.keys.token("school", pseudonym)
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def open_counter(folder: Path, at: str = "08:40:00", day: date = DAY, seed: int 
             if place is not None
         }
         now = town.clock.now()
-        desk, policy = terminal.canteen, Policy.of(terminal.policy.document)
-        desk.roster = Roster.of(roster_document(day, now, cards), policy)
-        desk.price_list = price_list(now)
-        yield Counter(town, terminal, desk)
+        school_counter, policy = terminal.canteen, Policy.of(terminal.policy.document)
+        school_counter.roster = Roster.of(roster_document(day, now, cards), policy)
+        school_counter.price_list = price_list(now)
+        yield Counter(town, terminal, school_counter)

@@ -17,7 +17,7 @@ from pictures.studio import Studio
 from sim.air import VirtualClock
 from terminal.app.console import ConsoleOptions, console_of
 from terminal.decision.outcome import Message, Outcome
-from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
@@ -30,7 +30,7 @@ from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
 from terminal.trip.shifts import close_shift, open_shift
 
-CAB: Final = Stop(70001, "bus", "bus 15", route=15)
+CAB: Final = TerminalSite(70001, "bus", "bus 15", route=15)
 DRIVER, PIN = "77", "2580"
 SIZE: Final = (1024, 640)
 SERVICE_CARD: Final = "driver_service"
@@ -68,7 +68,7 @@ class Cab:
     def tap(self, resident: str) -> None:
         """Somebody presents his card."""
         self.town.clock.advance(7)
-        with self.console.turn:
+        with self.console.lock:
             self.console.heard(self.town.tap(CAB.number, resident).report)
 
     def sign_in(self) -> None:

@@ -14,7 +14,7 @@ from pictures.school import PUPILS
 from pictures.studio import Studio
 from terminal.canteen.buffet import sell
 from terminal.canteen.corrections import annul, correct_attendance, mark_not_collected
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.lab.town import DAY
 from terminal.screen.console.canteen.people import classmates
 from terminal.screen.console.console import Console
@@ -88,7 +88,7 @@ def whole_class(studio: Studio) -> None:
 def buffet(studio: Studio) -> None:
     """A basket, and a product the parents excluded."""
     with canteen(studio, "ru-bufet", "ru") as at:
-        roster = at.counter.desk.roster
+        roster = at.counter.canteen.roster
         assert roster is not None, "loaded with the counter"
         buyer = next(one.ref for one in roster.document.pupils if "milk" in one.forbidden)
         studio.keep(at.open(f"buffet?pupil={buyer}&n.pie_cabbage=1&n.juice=1&n.apple=2"), "ru-bufet")
@@ -103,23 +103,25 @@ def putting_right(studio: Studio) -> None:
 
 def _rest_of_the_day(at: Canteen) -> None:
     """Absences, the other classes, lunch, the buffet, a slip put right."""
-    desk, town = at.counter.desk, at.counter.town
-    absent = [one.pupil for one in (*classmates(desk, "5а")[:3], classmates(desk, "7б")[9])]
-    correct_attendance(desk, absent, (), OFFICER, town.clock.now())
+    school_counter, town = at.counter.canteen, at.counter.town
+    absent = [
+        one.pupil for one in (*classmates(school_counter, "5а")[:3], classmates(school_counter, "7б")[9])
+    ]
+    correct_attendance(school_counter, absent, (), OFFICER, town.clock.now())
     town.at(DAY, "09:20:00")
     for class_id in ("3а", "3б", "5а", "7б"):
         at.counter.serve(class_id, PUPILS)
-    for number, one in enumerate(classmates(desk, "5а")[4:14]):
+    for number, one in enumerate(classmates(school_counter, "5а")[4:14]):
         product = ("bun", "apple", "juice", "water")[number % 4]
-        sell(desk, one.pupil, {product: 1 + number % 2}, CASHIER, town.clock.now())
-    annul(desk, classmates(desk, "5а")[4].pupil, CASHIER, town.clock.now())
+        sell(school_counter, one.pupil, {product: 1 + number % 2}, CASHIER, town.clock.now())
+    annul(school_counter, classmates(school_counter, "5а")[4].pupil, CASHIER, town.clock.now())
     town.at(DAY, "12:10:00")
     for class_id in ("2а", "3а", "5а", "7б"):
         at.counter.serve(class_id, PUPILS, "lunch")
     town.at(DAY, "15:20:00")
-    came_late = Batch("lunch", How.CLASS_LIST, CASHIER, town.clock.now())
-    issue(desk, absent[:1], came_late)
-    mark_not_collected(desk, "lunch", OFFICER, town.clock.now())
+    came_late = ServingList("lunch", How.CLASS_LIST, CASHIER, town.clock.now())
+    issue(school_counter, absent[:1], came_late)
+    mark_not_collected(school_counter, "lunch", OFFICER, town.clock.now())
 
 
 def report(studio: Studio) -> None:

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from terminal.canteen.documents import (
-    Grant,
-    Order,
+    MealOrder,
     PriceListDocument,
     PriceListHeader,
     Product,
     RosterDocument,
+    RosterGrant,
     RosterHeader,
     RosterPupil,
 )
@@ -127,7 +127,9 @@ def _pupil(
         fields["forbidden"] = (rng.choice(("nuts", "milk", "citrus", "gluten")),)
     if grade > 4 and rng.random() < 0.6:
         eve = datetime.combine(day - timedelta(days=1), datetime.min.time()).replace(hour=17)
-        fields["orders"] = tuple(Order(day=day, kind=kind, placed_at=eve) for kind in ("breakfast", "lunch"))
+        fields["orders"] = tuple(
+            MealOrder(day=day, kind=kind, placed_at=eve) for kind in ("breakfast", "lunch")
+        )
     return RosterPupil(
         ref=(card or ref).hex(),
         name=_name(rng, place),
@@ -146,7 +148,7 @@ def _name(rng: random.Random, place: int) -> str:
     return f"{surname}а {rng.choice(GIRLS)}"
 
 
-def _grants(rng: random.Random, grade: int, day: date) -> tuple[Grant, ...]:
+def _grants(rng: random.Random, grade: int, day: date) -> tuple[RosterGrant, ...]:
     codes = [10] if grade <= 4 else []
     chance = rng.random()
     if chance < 0.12:
@@ -155,4 +157,4 @@ def _grants(rng: random.Random, grade: int, day: date) -> tuple[Grant, ...]:
         codes.append(12)
     first = date(day.year, 9, 1)
     last = date(day.year + 1, 5, 31)
-    return tuple(Grant(code=code, valid_from=first, valid_to=last, issued_on=first) for code in codes)
+    return tuple(RosterGrant(code=code, valid_from=first, valid_to=last, issued_on=first) for code in codes)

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from sim.image_file import ImageFault, load_card, save_card
     from sim.issuing import issue
     from sim.lab_keys import load_lab_keys
-    from sim.profile import Profile, ProfileFault, load_profile, profile_names
+    from sim.profile import CardProfile, ProfileFault, load_profile, profile_names
     from sim.reader import SimConnection, SimReader
     from sim.recorder import ReplayCard, TranscriptWriter
     from sim.transcript import Transcript, TranscriptFault, load_transcript
 
 __all__ = [
     "AirModel",
+    "CardProfile",
     "FaultPlan",
     "HostileCard",
     "ImageFault",
     "NotDesfire",
-    "Profile",
     "ProfileFault",
     "ReplayCard",
     "SimCard",
@@ -94,7 +94,7 @@ _HOMES: Final = {
     "issuing": ("issue",),
     "lab_keys": ("load_lab_keys",),
     "profile": (
-        "Profile",
+        "CardProfile",
         "ProfileFault",
         "load_profile",
         "profile_names",

@@ -110,7 +110,7 @@ def compute_ms(command: bytes) -> float:
 
 
 class VirtualClock:
-    """Time that passes only when somebody says so. Thread-safe; fits the terminal's clock."""
+    """Time that passes only when a caller moves it. Thread-safe; fits the terminal's clock."""
 
     def __init__(self, start: datetime) -> None:
         if start.utcoffset() is None:

@@ -13,7 +13,7 @@ _RELATIVE: Final = re.compile(r"(today|month_start|month_end)?([+-]\d{1,5}d)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class RelativeDay:
     """A day that becomes a date when the issue day is known."""
 
     anchor: str | date
@@ -35,12 +35,12 @@ class Day:
                 return today
 
 
-def parse_day(text: str) -> Day:
+def parse_day(text: str) -> RelativeDay:
     """The day `text` means; raises `ValueError` with the grammar."""
     relative = _RELATIVE.fullmatch(text)
     if relative is not None and text:
-        return Day(relative[1] or "today", int((relative[2] or "0d")[:-1]))
+        return RelativeDay(relative[1] or "today", int((relative[2] or "0d")[:-1]))
     try:
-        return Day(date.fromisoformat(text), 0)
+        return RelativeDay(date.fromisoformat(text), 0)
     except ValueError as error:
         raise ValueError(f"{text!r} is no day; write {GRAMMAR}") from error

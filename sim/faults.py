@@ -53,7 +53,7 @@ class CorruptBit:
 
 
 @dataclass(frozen=True, slots=True)
-class Replace:
+class ReplaceAnswer:
     """Command `at` is executed, but the terminal gets `answer`."""
 
     at: int
@@ -68,7 +68,7 @@ class EndlessFrames:
     frame: bytes = MORE_FRAMES
 
 
-Fault: TypeAlias = TearBefore | TearAfter | Silence | Delay | CorruptBit | Replace | EndlessFrames
+Fault: TypeAlias = TearBefore | TearAfter | Silence | Delay | CorruptBit | ReplaceAnswer | EndlessFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def corrupt(exchange: int, bit: int) -> FaultPlan:
 
 def replace(exchange: int, answer: bytes) -> FaultPlan:
     """Another answer than the card's."""
-    return FaultPlan((Replace(exchange, answer),))
+    return FaultPlan((ReplaceAnswer(exchange, answer),))
 
 
 def endless_frames(exchange: int, frame: bytes = MORE_FRAMES) -> FaultPlan:

@@ -17,7 +17,7 @@ from sim.faults import (
     EndlessFrames,
     Fault,
     FaultPlan,
-    Replace,
+    ReplaceAnswer,
     Silence,
     TearAfter,
     TearBefore,
@@ -25,7 +25,7 @@ from sim.faults import (
 )
 
 
-class Clock(Protocol):
+class FieldClock(Protocol):
     """The terminal's clock or a virtual one."""
 
     def now(self) -> datetime: ...
@@ -36,12 +36,12 @@ class Clock(Protocol):
 class Field:
     """Time and air between reader and card."""
 
-    def __init__(self, clock: Clock, air: AirModel | None) -> None:
+    def __init__(self, clock: FieldClock, air: AirModel | None) -> None:
         self.clock: Final = clock
         self.air: Final = air
 
     def wait(self, seconds: float) -> None:
-        """A virtual clock moves at once; with a real one somebody really waits."""
+        """A virtual clock moves at once; with a real one the thread waits."""
         if isinstance(self.clock, VirtualClock):
             self.clock.advance(seconds)
         else:
@@ -142,7 +142,7 @@ class Presentation:
                 return answer
             case CorruptBit(bit=bit):
                 return flip(answer, bit)
-            case Replace(answer=replacement):
+            case ReplaceAnswer(answer=replacement):
                 return replacement
             case _:
                 return answer

@@ -4,7 +4,7 @@
      "card": {"uid": …, "generation": …, "memory": {…}}, "check": SHA-256 over "card"}
 
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
-only, and says so. `check` finds damage, not forgery: whoever changes a card on purpose uses `sim card set`.
+only, and says so. `check` finds damage, not forgery. To change a card on purpose, use `sim card set`.
 
 Frozen dataclasses become JSON values and come back exactly: bytes as hexadecimal, dataclasses with their name.
 Only what a card's memory is made of; anything else is a defect of ours and raises `TypeError`. Reading checks

@@ -1,4 +1,4 @@
-"""The simulator's issuing desk: a profile becomes a card, through the same APDUs a real desk sends.
+"""The simulator's issuing point: a profile becomes a card, through the same APDUs a real one sends.
 
 What a profile or an image needs changed later goes through the card's own commands, too. K2 credits, and writes
 rights and the event that states the new balance; all of it in one transaction, as `cardproto.resident.layout`
@@ -22,7 +22,7 @@ from cardproto.desfire.messaging import CommMode, Session
 from cardproto.errors import FormatError
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
-from cardproto.resident.opening import begin
+from cardproto.resident.opening import begin, in_memory
 from cardproto.resident.personalise import CardContent, personalise
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, build_event, parse_event
 from cardproto.resident.records.rights import (
@@ -40,18 +40,18 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
 from sim.lab_issuer import lab_credential
-from sim.profile import STATE_COUNTER_LAYOUT, Profile, ProfileFault, StateSection
+from sim.profile import STATE_COUNTER_LAYOUT, CardProfile, ProfileFault, StateSection
 
-DESK_TERMINAL: Final = 0
+ISSUING_POINT: Final = 0
 PERSONALISATION_EXCHANGES: Final = 200
 
 
 def issue(
-    profile: Profile, masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]
+    profile: CardProfile, masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]
 ) -> SimCard:
     """A card of this profile, issued `today`, with a UID drawn from `rng` (which the card keeps using).
 
-    A half-personalised card has been left by the desk after the step the profile names. Raises
+    A half-personalised card was interrupted after the step the profile names. Raises
     `ProfileFault` when the profile does not fit a card.
     """
     uid = b"\x04" + rng(6)
@@ -83,8 +83,8 @@ def issue(
     return card
 
 
-def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardContent:
-    """What the desk writes: rights, purse, the first event with the running state, and the signed grant of concessions.
+def content_of(profile: CardProfile, uid: bytes, region: int, today: date) -> CardContent:
+    """What is written: rights, purse, the first event with the running state, the signed credential for concessions.
 
     That event is dated at the start of the issue day (UTC), so that every tap of the day comes after it.
     """
@@ -93,7 +93,7 @@ def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardCo
     event = Event(
         kind=EventKind.ISSUE,
         at=datetime.combine(today, time(), UTC),
-        terminal=DESK_TERMINAL,
+        terminal=ISSUING_POINT,
         sequence=0,
         balance_after_minor=purse_minor,
         amount_minor=purse_minor,
@@ -110,14 +110,14 @@ def content_of(profile: Profile, uid: bytes, region: int, today: date) -> CardCo
     )
 
 
-def pseudonym_of(profile: Profile, uid: bytes) -> bytes:
+def pseudonym_of(profile: CardProfile, uid: bytes) -> bytes:
     """The pseudonym the card carries: the profile's, or one that follows from the UID."""
     if profile.card.pseudonym is not None:
         return bytes.fromhex(profile.card.pseudonym)
     return hashlib.sha256(b"laboratory resident" + uid).digest()[:8]
 
 
-def _rights(profile: Profile, uid: bytes, region: int, today: date) -> Rights:
+def _rights(profile: CardProfile, uid: bytes, region: int, today: date) -> Rights:
     concessions = tuple(
         Concession(c.code, c.parameter, parse_day(c.valid_from).on(today), parse_day(c.valid_to).on(today))
         for c in profile.concessions
@@ -141,20 +141,20 @@ def _rights(profile: Profile, uid: bytes, region: int, today: date) -> Rights:
     )
 
 
-RELOAD_DESK = 0
+RELOAD_POINT = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """What a desk reads."""
+    """What a reload point reads."""
 
     rights: Rights
     event: Event
     purse_minor: int
 
 
-class ReloadDesk:
-    """One desk with the keys of one card. Every method is one conversation; raises `CardError`."""
+class ReloadPoint:
+    """One reload point with the keys of one card. Every method is one conversation; raises `CardError`."""
 
     def __init__(self, connection: CardConnection, keys: ResidentKeys, rng: Callable[[int], bytes]) -> None:
         self._connection = connection
@@ -192,7 +192,7 @@ class ReloadDesk:
     def _open(self, key_no: KeyNo) -> DesfireCard:
         card = DesfireCard(DesfireChannel(self._connection))
         card.select_application(AID)
-        begin(card, key_no, AesKey(self._keys.application_key(key_no)), self._rng)
+        begin(card, key_no, in_memory(AesKey(self._keys.application_key(key_no)), self._rng))
         return card
 
     def _files(self, card: DesfireCard) -> tuple[Rights, Event]:
@@ -208,12 +208,12 @@ class ReloadDesk:
         amount_minor: int,
         balance_minor: int,
     ) -> None:
-        """The running state goes on unchanged; only what this desk did is new."""
+        """The running state goes on unchanged; only the change made here is new."""
         event = replace(
             last,
             kind=kind,
             at=at.replace(microsecond=0),
-            terminal=RELOAD_DESK,
+            terminal=RELOAD_POINT,
             sequence=last.sequence + 1,
             amount_minor=amount_minor,
             balance_after_minor=balance_minor,

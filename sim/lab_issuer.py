@@ -1,4 +1,4 @@
-"""The laboratory's issuer: signs synthetic residents' grants with a private key that everybody knows."""
+"""The laboratory's issuer: signs synthetic residents' credentials with a published private key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Entitlement,
+    GrantedCategory,
     build_credential,
     card_holder_id,
 )
@@ -25,7 +25,7 @@ from cardproto.credential.keys import IssuerKey, IssuerKeys
 from cardproto.resident.records.rights import Rights
 
 PUBLIC_SECRET: Final = b"resident-lab issuer 1"
-"""The published vectors name it, so nobody can take what it signs for real."""
+"""The published vectors name it, so what it signs cannot pass for real."""
 
 _BELIEVED_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _BELIEVED_UNTIL: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -50,14 +50,14 @@ def lab_issuers(region: int) -> IssuerKeys:
 
 
 def lab_credential(uid: bytes, rights: Rights, issued_on: date) -> bytes:
-    """The signed grant of every concession in `rights`, for this card only; valid as long as the card."""
+    """The credential for every concession in `rights`, for this card only; valid as long as the card."""
     credential = Credential(
         issuer=issuer_name(rights.region),
         not_before=_start_of(rights.valid_from),
         expires=_start_of(rights.valid_to) + timedelta(days=2),
         id=hashlib.sha256(b"laboratory credential" + uid + issued_on.isoformat().encode()).digest()[:8],
         pseudonym=rights.pseudonym,
-        entitlements=tuple(Entitlement(c.code, c.valid_to) for c in rights.concessions if c),
+        entitlements=tuple(GrantedCategory(c.code, c.valid_to) for c in rights.concessions if c),
         holder=CardHolder(card_holder_id(uid)),
     )
     signed = build_credential(credential, lab_issuer_key())

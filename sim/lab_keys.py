@@ -10,11 +10,14 @@ from sim.profile import LAB_KEYS, ProfileFault, read_toml
 
 LABORATORY: Final = "laboratory"
 MASTER_NAMES: Final = ("picc", "application", "validate", "reload", "inspect", "entitle", "transaction_mac")
-_FORM: Final = "Write it as 32 hexadecimal digits under [masters]."
+_FORM: Final = "Write it as 32 hexadecimal digits under [masters], or as a table of such by version."
 
 
 def load_lab_keys(path: Path = LAB_KEYS) -> MasterKeys:
-    """The seven master keys; raises `ProfileFault`, which never quotes a key, also for a production file."""
+    """The seven master keys, each of its newest version.
+
+    Raises `ProfileFault`, which never quotes a key, also for a production file.
+    """
     tables = read_toml(path)
     if tables.get("environment") != LABORATORY:
         raise ProfileFault(
@@ -27,6 +30,10 @@ def load_lab_keys(path: Path = LAB_KEYS) -> MasterKeys:
 
 
 def _key(path: Path, name: str, value: object) -> bytes:
+    if isinstance(value, dict):
+        value = max(
+            ((int(number), key) for number, key in value.items() if number.isdecimal()), default=(0, None)
+        )[1]
     if not isinstance(value, str):
         raise ProfileFault(f"{path}: masters.{name} is missing", _FORM)
     try:

@@ -52,7 +52,7 @@ class Description(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardSection(Struct, frozen=True, forbid_unknown_fields=True):
-    """The card itself. `stop_after` names the personalisation step after which the desk gave up.
+    """The card itself. `stop_after` names the personalisation step after which issuing stopped.
 
     A `blank` card is as the factory delivers it, with `master_key` DES, or prepared with AES; all zero either way.
     `random_uid` cards never show their own UID. Light has one fixed application and is only ever blank.
@@ -103,7 +103,7 @@ class StateSection(Struct, frozen=True, forbid_unknown_fields=True):
         return self.concession_month << 48 | self.pack_a << 40 | self.pack_b << 32
 
 
-class Profile(Struct, frozen=True, forbid_unknown_fields=True):
+class CardProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """One profile; `name` is the file's name without extension."""
 
     description: Description
@@ -119,7 +119,7 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml") if path != LAB_KEYS))
 
 
-def load_profile(name: str | Path) -> Profile:
+def load_profile(name: str | Path) -> CardProfile:
     """The profile of this name, or in this file; raises `ProfileFault` saying what to change."""
     path = name if isinstance(name, Path) else _path_of(name)
     profile = _convert(path, read_toml(path))
@@ -152,11 +152,11 @@ def _path_of(name: str) -> Path:
     return PROFILE_FOLDER / f"{name}.toml"
 
 
-def _convert(path: Path, tables: Mapping[str, object]) -> Profile:
+def _convert(path: Path, tables: Mapping[str, object]) -> CardProfile:
     if "name" in tables:
         raise ProfileFault(f"{path}: name is not written in the file", "Remove it: the file is the name.")
     try:
-        return msgspec.convert(tables, Profile)
+        return msgspec.convert(tables, CardProfile)
     except msgspec.ValidationError as error:
         raise ProfileFault(
             f"{path}: {error}", "Correct that key; sim/profile.py lists what exists."
@@ -168,11 +168,11 @@ def _check_card(path: Path, card: CardSection) -> None:
         raise ProfileFault(f"{path}: a Light holds no resident application", 'Use kind = "blank" for it.')
     if card.random_uid and card.kind != "resident":
         raise ProfileFault(
-            f"{path}: card.random_uid is for resident cards", "The desk switches it on; leave it out."
+            f"{path}: card.random_uid is for resident cards", "Issuing switches it on; leave it out."
         )
 
 
-def _check_days(path: Path, profile: Profile) -> None:
+def _check_days(path: Path, profile: CardProfile) -> None:
     places = [
         ("card.issued", profile.card.issued),
         ("card.valid_from", profile.card.valid_from),

@@ -1,4 +1,4 @@
-"""pytest fixtures for anybody who builds a terminal and has no hardware.
+"""pytest fixtures for building a terminal without hardware.
 
 In a project's conftest.py:
 
@@ -62,7 +62,7 @@ class TapFixture(Protocol):
 
 @pytest.fixture
 def sim_clock() -> VirtualClock:
-    """Time that passes only when told, or when an exchange takes some: a school day in September, early."""
+    """Time that passes only when moved, or when an exchange takes some: a school day in September, early."""
     return VirtualClock(MORNING)
 
 

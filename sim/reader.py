@@ -3,8 +3,8 @@
 It has the shape of the terminal's reader port without knowing the terminal. Time is the clock's: with a
 `VirtualClock` an exchange takes what the air model says and no real time at all.
 
-Who waits? When the thread that lays cards on the reader also waits for one, nobody else could bring any: with
-a virtual clock such a wait lets its time pass at once and ends. A wait in any other thread really blocks.
+Waiting: when the thread that lays cards on the reader also waits for one, no card can come meanwhile, so with
+a virtual clock such a wait lets its time pass at once and ends. A wait in any other thread blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cardproto.errors import CardGone, ReaderGone
 from sim.air import AirModel, VirtualClock
 from sim.card.port import SimCard
 from sim.faults import NO_FAULTS, FaultPlan
-from sim.field import Clock, Field, Presentation
+from sim.field import Field, FieldClock, Presentation
 
 
 class SimReader:
@@ -27,7 +27,7 @@ class SimReader:
     the exchange that is going on, because an exchange has no middle here: use faults to tear one.
     """
 
-    def __init__(self, name: str, clock: Clock, air: AirModel | None = None) -> None:
+    def __init__(self, name: str, clock: FieldClock, air: AirModel | None = None) -> None:
         self._name = name
         self._field = Field(clock, air)
         self._change = threading.Condition(threading.RLock())
@@ -149,7 +149,7 @@ class SimReader:
             self._change.wait(min(left_s, self._until_due_s(clock)))
         self._refuse_when_unplugged()
 
-    def _until_due_s(self, clock: Clock) -> float:
+    def _until_due_s(self, clock: FieldClock) -> float:
         """How long the holder will still leave the card there."""
         due = None if self._on_top is None else self._on_top.leaves_at_s
         return float("inf") if due is None else max(0.0, due - clock.monotonic())

@@ -18,17 +18,17 @@ from cardproto.desfire.recording import AUTHENTICATES
 from cardproto.errors import CardGone, TransmissionError
 from sim.card.image import Json
 from sim.card.virtual import ATR, CLA_READER, GET_UID
-from sim.field import Clock
+from sim.field import FieldClock
 from sim.transcript import (
     FORMAT,
     LABORATORY,
     VERSION,
     Exchange,
     HeaderLine,
-    MessageLine,
-    RecordedTap,
-    TapLine,
+    TranscribedTap,
     TranscriptFault,
+    TranscriptMessage,
+    TranscriptTap,
     encode,
     transmission_error,
 )
@@ -44,7 +44,7 @@ class TranscriptWriter:
     that fills up ends the recording, never the tap: `failure` then says what happened.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, masked: bool = True) -> None:
+    def __init__(self, path: Path, clock: FieldClock, *, masked: bool = True) -> None:
         """Start a new file, readable by its owner only; raises `TranscriptFault`, also for an existing one."""
         self._clock = clock
         self._masked = masked
@@ -72,10 +72,10 @@ class TranscriptWriter:
     def record(self, connection: CardConnection) -> Recorder:
         """A connection that does what `connection` does and is written down as the next tap."""
         self._taps += 1
-        self.write(TapLine(self._taps, self._clock.now()))
+        self.write(TranscriptTap(self._taps, self._clock.now()))
         return Recorder(connection, self, self._clock, Masker() if self._masked else None)
 
-    def write(self, line: HeaderLine | TapLine | MessageLine) -> None:
+    def write(self, line: HeaderLine | TranscriptTap | TranscriptMessage) -> None:
         """Append one line."""
         if self.failure is not None:
             return
@@ -90,7 +90,7 @@ class Recorder:
     """One tap's connection, written down on the way. Raises what the connection raises."""
 
     def __init__(
-        self, connection: CardConnection, writer: TranscriptWriter, clock: Clock, masker: Masker | None
+        self, connection: CardConnection, writer: TranscriptWriter, clock: FieldClock, masker: Masker | None
     ) -> None:
         self._connection = connection
         self._writer = writer
@@ -101,15 +101,15 @@ class Recorder:
     def transmit(self, command: bytes) -> bytes:
         """The card's answer; both messages are in the file when it returns."""
         shown = self._masker.command(command) if self._masker else command.hex().upper()
-        self._writer.write(MessageLine(self._ms(), "card", shown))
+        self._writer.write(TranscriptMessage(self._ms(), "card", shown))
         try:
             answer = self._connection.transmit(command)
         except TransmissionError as error:
-            self._writer.write(MessageLine(self._ms(), "terminal", None, type(error).__name__))
+            self._writer.write(TranscriptMessage(self._ms(), "terminal", None, type(error).__name__))
             raise
         at_ms = self._ms()
         shown = self._masker.answer(answer) if self._masker else answer.hex().upper()
-        self._writer.write(MessageLine(at_ms, "terminal", shown))
+        self._writer.write(TranscriptMessage(at_ms, "terminal", shown))
         return answer
 
     def _ms(self) -> float:
@@ -126,10 +126,10 @@ class ReplayCard:
 
     A command other than the recorded one is answered 6985 and noted in `diverged` ("exchange 4: …"), and so is
     everything after it; with `strict` False the answers come in order whatever is asked, as an attacker's replay does.
-    After the last exchange the card has left (`CardGone`). Pseudo APDUs are the reader's: the UID is always told.
+    After the last exchange the card has left (`CardGone`). Pseudo APDUs are the reader's: they always return the UID.
     """
 
-    def __init__(self, tap: RecordedTap, *, strict: bool = True) -> None:
+    def __init__(self, tap: TranscribedTap, *, strict: bool = True) -> None:
         """Raises `TranscriptFault` for a masked tap: it cannot be answered exactly as recorded."""
         if tap.masked:
             raise TranscriptFault(
@@ -180,7 +180,7 @@ class ReplayCard:
         return ReplayCard(self._tap, strict=self._strict)
 
 
-def terminal_randoms(tap: RecordedTap, key_of: Callable[[int], CardKey]) -> list[bytes]:
+def terminal_randoms(tap: TranscribedTap, key_of: Callable[[int], CardKey]) -> list[bytes]:
     """The terminal's random numbers (RndA of every EV2 authentication), found with the card's keys by number."""
     found: list[bytes] = []
     known = [exchange.known for exchange in tap.exchanges]
@@ -198,7 +198,7 @@ def _for_reader(exchange: Exchange) -> bool:
     return exchange.command.startswith("FF")
 
 
-def _uid_of(tap: RecordedTap) -> bytes:
+def _uid_of(tap: TranscribedTap) -> bytes:
     for exchange in tap.exchanges:
         known = exchange.known
         if known is not None and known[0][:4] == GET_UID and known[1][-2:] == b"\x90\x00":

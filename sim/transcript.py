@@ -7,7 +7,7 @@
     {"ms": 9.1, "to": "terminal", "lost": "CardGone"}
 
 `ms` counts from the start of the tap. `XX` is a masked byte (`sim.transcript_mask`); a file that shows everything says
-`"masked": false, "environment": "laboratory"` in its first line, so either kind is told by its first line (D-05).
+`"masked": false, "environment": "laboratory"` in its first line, so the first line shows which kind it is (D-05).
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class HeaderLine(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     environment: str | None = None
 
 
-class TapLine(Struct, frozen=True, forbid_unknown_fields=True):
+class TranscriptTap(Struct, frozen=True, forbid_unknown_fields=True):
     """A card was presented."""
 
     tap: Annotated[int, Meta(ge=1)]
     at: datetime
 
 
-class MessageLine(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class TranscriptMessage(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One message, or the reason why there was none (the name of a `cardproto.errors.TransmissionError`)."""
 
     ms: Milliseconds
@@ -96,7 +96,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedTap:
+class TranscribedTap:
     """One presentation of a card."""
 
     number: int
@@ -113,9 +113,9 @@ class Transcript:
     """A whole file."""
 
     masked: bool
-    taps: tuple[RecordedTap, ...]
+    taps: tuple[TranscribedTap, ...]
 
-    def tap(self, number: int) -> RecordedTap:
+    def tap(self, number: int) -> TranscribedTap:
         """Raises `TranscriptFault` when there is no such tap."""
         for tap in self.taps:
             if tap.number == number:
@@ -142,7 +142,7 @@ def load_transcript(path: Path) -> Transcript:
 def parse_transcript(lines: list[str], name: str) -> Transcript:
     """The transcript in these lines; raises `TranscriptFault` naming the line."""
     header = _header(lines, name)
-    taps: list[RecordedTap] = []
+    taps: list[TranscribedTap] = []
     for number, line in enumerate(lines[1:], 2):
         try:
             _take_line(taps, line, masked=header.masked)
@@ -171,22 +171,22 @@ def _header(lines: list[str], name: str) -> HeaderLine:
     return header
 
 
-def _take_line(taps: list[RecordedTap], line: str, *, masked: bool) -> None:
+def _take_line(taps: list[TranscribedTap], line: str, *, masked: bool) -> None:
     if line.startswith('{"tap"'):
-        tap = msgspec.json.decode(line, type=TapLine)
-        taps.append(RecordedTap(tap.tap, tap.at, ()))
+        tap = msgspec.json.decode(line, type=TranscriptTap)
+        taps.append(TranscribedTap(tap.tap, tap.at, ()))
         return
-    message = msgspec.json.decode(line, type=MessageLine)
+    message = msgspec.json.decode(line, type=TranscriptMessage)
     if not taps:
         raise ValueError("a message before the first tap")
     if not masked and MASK in (message.bytes or ""):
         raise ValueError("masked bytes in a file that says it is not masked")
     tap_so_far = taps[-1]
     exchanges = _with_message(tap_so_far.exchanges, message)
-    taps[-1] = RecordedTap(tap_so_far.number, tap_so_far.at, exchanges)
+    taps[-1] = TranscribedTap(tap_so_far.number, tap_so_far.at, exchanges)
 
 
-def _with_message(before: tuple[Exchange, ...], message: MessageLine) -> tuple[Exchange, ...]:
+def _with_message(before: tuple[Exchange, ...], message: TranscriptMessage) -> tuple[Exchange, ...]:
     open_one = before[-1] if before and before[-1].answer is None and before[-1].lost is None else None
     if message.to == "card":
         if message.bytes is None or open_one is not None:
@@ -212,13 +212,15 @@ def lines_of(transcript: Transcript) -> Iterator[str]:
     """The file again, line by line."""
     yield encode(HeaderLine(FORMAT, VERSION, transcript.masked, None if transcript.masked else LABORATORY))
     for tap in transcript.taps:
-        yield encode(TapLine(tap.number, tap.at))
+        yield encode(TranscriptTap(tap.number, tap.at))
         for exchange in tap.exchanges:
-            yield encode(MessageLine(exchange.sent_ms, "card", exchange.command))
+            yield encode(TranscriptMessage(exchange.sent_ms, "card", exchange.command))
             if exchange.answer is not None or exchange.lost is not None:
-                yield encode(MessageLine(exchange.answered_ms, "terminal", exchange.answer, exchange.lost))
+                yield encode(
+                    TranscriptMessage(exchange.answered_ms, "terminal", exchange.answer, exchange.lost)
+                )
 
 
-def encode(line: HeaderLine | TapLine | MessageLine) -> str:
+def encode(line: HeaderLine | TranscriptTap | TranscriptMessage) -> str:
     """One line of the file."""
     return msgspec.json.encode(line).decode()

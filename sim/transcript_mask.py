@@ -1,8 +1,8 @@
 """What a transcript must not show (D-05), found while it is being recorded.
 
 Masked: the card's UID wherever it appears, the resident's pseudonym in file 01, the data of commands that carry keys
-or PINs, and in ISO answers the values of EMV tags that name a person or a card. Whoever cannot tell a secret from
-other bytes masks both: a masked transcript may miss a byte too many, never show one too many.
+or PINs, and in ISO answers the values of EMV tags that name a person or a card. Bytes that may be secret are
+masked: a masked transcript may hide a byte too many, never show one too many.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KEY_COMMANDS: Final = {
     ins.INS_CREATE_TRANSACTION_MAC_FILE: 5,
     ins.INS_SET_CONFIGURATION: 1,
 }
-"""Commands whose data is a key, enciphered perhaps under a key everybody knows, and how much is shown."""
+"""Commands whose data is a key, enciphered perhaps under a public key, and how much is shown."""
 
 _READER_LOADS_KEY: Final = b"\xff\x82"
 _READER_UID: Final = b"\xff\xca\x00\x00"

@@ -15,8 +15,9 @@ from typing import Final
 
 from cardproto.apdu import describe
 from cardproto.desfire import commands as ins
+from cardproto.desfire.authentication import MAC_BYTES
 from cardproto.desfire.crypto import AesKey, CardKey
-from cardproto.desfire.messaging import MAC_BYTES, CommMode
+from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.recording import (
     AUTHENTICATES,
     CHANGES_VALUE,
@@ -36,7 +37,7 @@ from cardproto.resident.layout import AID, DF_NAME, FILE_EVENTS, FILE_RIGHTS, FI
 from cardproto.resident.records.event import EVENT_BYTES, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from sim.card.virtual import CLA_READER, GET_UID
-from sim.transcript import Exchange, RecordedTap
+from sim.transcript import Exchange, TranscribedTap
 
 ZERO_KEY: Final = bytes(16)
 _MORE: Final = 0xAF
@@ -44,7 +45,7 @@ _MODES: Final = {f.number: f.settings.mode for f in FILES}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DecodedCommand:
     """One command with its answer. `verified`: every MAC of it was checked with the session's keys."""
 
     first_exchange: int
@@ -68,21 +69,21 @@ class Keyring:
     uid: bytes | None = None
 
 
-def read_tap(tap: RecordedTap, keyring: Keyring | None = None) -> list[Step]:
+def read_tap(tap: TranscribedTap, keyring: Keyring | None = None) -> list[DecodedCommand]:
     """Every command of the tap. Never raises for what a card or a terminal may have said."""
-    reading = _Reading(_keys(tap, keyring))
+    reading = _TranscriptReading(_keys(tap, keyring))
     return [reading.step(at, group, before) for at, group, before in _groups(tap.exchanges)]
 
 
-def _keys(tap: RecordedTap, keyring: Keyring | None) -> ResidentKeys | None:
+def _keys(tap: TranscribedTap, keyring: Keyring | None) -> ResidentKeys | None:
     if keyring is None:
         return None
     uid = keyring.uid or recorded_uid(tap)
     return None if uid is None else keyring.masters.for_card(uid, keyring.region)
 
 
-def recorded_uid(tap: RecordedTap) -> bytes | None:
-    """The real UID if the reader told it and it is not masked."""
+def recorded_uid(tap: TranscribedTap) -> bytes | None:
+    """The real UID if the reader returned it and it is not masked."""
     for exchange in tap.exchanges:
         known = exchange.known
         if known and known[0][:4] == GET_UID and len(known[1]) == UID_BYTES + 2:
@@ -136,7 +137,7 @@ def _has_more(exchange: Exchange) -> bool:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _TranscriptReading:
     """What is known of the conversation so far."""
 
     keys: ResidentKeys | None
@@ -153,9 +154,11 @@ class _Reading:
             raise IntegrityError("no key for this authentication")
         return self.candidate
 
-    def step(self, at: int, group: list[Exchange], before: Exchange | None) -> Step:
+    def step(self, at: int, group: list[Exchange], before: Exchange | None) -> DecodedCommand:
         command, answer = group[0].filled
-        step = Step(at, len(group), group[0].sent_ms, group[-1].answered_ms - group[0].sent_ms, "", "")
+        step = DecodedCommand(
+            at, len(group), group[0].sent_ms, group[-1].answered_ms - group[0].sent_ms, "", ""
+        )
         lost = next((e.lost or "no answer" for e in group if e.answer is None), None)
         if command[:1] == bytes((CLA_READER,)):
             return _with(step, "reader: " + _reader_name(command), lost or _words(answer), _shown(group))
@@ -167,12 +170,14 @@ class _Reading:
             self.reader.session = None
             return _with(step, "not understood", _words(answer), (str(error), *_shown(group)))
 
-    def _lost(self, step: Step, group: list[Exchange], why: str) -> Step:
+    def _lost(self, step: DecodedCommand, group: list[Exchange], why: str) -> DecodedCommand:
         self.reader.session = None
         name = ins.command_name(_code(group[0]))
         return _with(step, name, f"no answer: {why}", _shown(group))
 
-    def _read(self, step: Step, joined: Joined, group: list[Exchange], before: Exchange | None) -> Step:
+    def _read(
+        self, step: DecodedCommand, joined: Joined, group: list[Exchange], before: Exchange | None
+    ) -> DecodedCommand:
         if joined.iso or joined.ins == ins.INS_SELECT_APPLICATION:
             self.resident = joined.message in (AID[::-1], DF_NAME)
         if joined.ins == _MORE and before is not None:
@@ -193,7 +198,7 @@ class _Reading:
         lines = (*content_lines(found, self.resident), *problem)
         return self._done(step, found, joined, lines, verified=verified)
 
-    def _proof(self, step: Step, joined: Joined, before: Exchange) -> Step:
+    def _proof(self, step: DecodedCommand, joined: Joined, before: Exchange) -> DecodedCommand:
         """The second half of an authentication: whichever key fits opens the session."""
         number = before.filled[0][5] if len(before.filled[0]) > 5 else 0
         lines: tuple[str, ...] = ()
@@ -211,7 +216,7 @@ class _Reading:
         return self._done(step, _unverified(joined), joined, lines, name=name, verified=verified)
 
     def _without_mac(self, found: RecordedCommand) -> RecordedCommand:
-        """A MACed file is readable without any key; that nobody checked the MAC is said."""
+        """A MACed file is readable without any key; the view states that the MAC was not checked."""
         mode = _MODES.get(found.header[0]) if self.resident and found.header else None
         if mode is not CommMode.MAC:
             return found
@@ -220,21 +225,21 @@ class _Reading:
 
     def _done(
         self,
-        step: Step,
+        step: DecodedCommand,
         found: RecordedCommand,
         joined: Joined,
         lines: tuple[str, ...],
         *,
         verified: bool,
         name: str | None = None,
-    ) -> Step:
+    ) -> DecodedCommand:
         session = self.reader.session
         state = "" if session is None else f"key {session.key_no}, TI {session.ti.hex().upper()}, "
         state += "" if session is None else f"counter {session.counter}"
         status = _status(joined)
         mode = "" if found.mode is None else found.mode.name
         named = name or (_iso_name(joined) if joined.iso else ins.command_name(found.ins))
-        return Step(
+        return DecodedCommand(
             step.first_exchange,
             step.frames,
             step.sent_ms,
@@ -263,8 +268,8 @@ def _unverified(joined: Joined) -> RecordedCommand:
     return RecordedCommand(joined.ins, header, data, joined.status, joined.answer, None)
 
 
-def _with(step: Step, name: str, status: str, content: tuple[str, ...]) -> Step:
-    return Step(
+def _with(step: DecodedCommand, name: str, status: str, content: tuple[str, ...]) -> DecodedCommand:
+    return DecodedCommand(
         step.first_exchange, step.frames, step.sent_ms, step.took_ms, name, status, "", False, "", content
     )
 

@@ -52,7 +52,7 @@ class VpcdFault(Exception):
         self.advice = advice
 
 
-class Card(Protocol):
+class BridgedCard(Protocol):
     """What the bridge needs of a card. `transmit` may raise `CardGone` (it is pulled: no answer, and the connection
     ends) and `ExchangeTimeout` (it stays and is silent)."""
 
@@ -75,7 +75,7 @@ class VpcdBridge:
 
     def __init__(
         self,
-        card: Card,
+        card: BridgedCard,
         slot: int = 0,
         *,
         keep: bool = False,
@@ -144,7 +144,7 @@ class VpcdBridge:
         self.remove()
 
     def _withdraw(self) -> None:
-        """Say goodbye and let the driver hang up, so that it meets an orderly end and not a broken pipe."""
+        """Shut the connection down and let the driver close it, so that it sees an orderly end."""
         thread, self._thread = self._thread, None
         assert thread is not None
         self._leaving.set()

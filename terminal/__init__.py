@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from terminal.signals import Signal
     from terminal.tap import Terminal, take_tap
     from terminal.tap_report import TapReport
+    from terminal.trail import Effect, Reason
     from terminal.trip.build import VehicleSource
     from terminal.trip.facts import Place, PlaceSource, Spot, Trip
     from terminal.trip.shifts import open_shift
@@ -54,6 +55,7 @@ __all__ = [
     "Colour",
     "ConfigError",
     "Decision",
+    "Effect",
     "End",
     "ExtensionSetup",
     "JournalError",
@@ -74,6 +76,7 @@ __all__ = [
     "Presented",
     "ReaderError",
     "ReaderPort",
+    "Reason",
     "RegionDocumentError",
     "Signal",
     "Spot",
@@ -155,6 +158,10 @@ _HOMES: Final = {
         "take_tap",
     ),
     "tap_report": ("TapReport",),
+    "trail": (
+        "Effect",
+        "Reason",
+    ),
     "trip.build": ("VehicleSource",),
     "trip.facts": (
         "Place",

@@ -8,6 +8,7 @@ TerminalError            1
 ├── RosterError          13   roster or price list invalid, too old, or of another school
 ├── FeedError            14   GTFS feed unreadable, or not to be charged by
 ├── ConfigError          15   terminal.toml invalid, or it lacks what this command needs
+├── KeyLimitReached      16   the key provider has been used as often as it may be
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
 │   ├── JournalDamaged   22   the chain or the database is broken
@@ -32,6 +33,7 @@ TerminalError            1
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -68,6 +70,21 @@ class KeyFileError(TerminalError):
     """The key file cannot be used."""
 
     exit_code = 11
+
+
+class KeyLimitReached(TerminalError):
+    """A ceiling of the key provider is met: `use` ("token:transport") opens again in `opens_in_s`, at `opens_at`."""
+
+    exit_code = 16
+
+    def __init__(self, use: str, opens_in_s: float, opens_at: datetime) -> None:
+        super().__init__(
+            f"the key provider's limit for {use} is reached until {opens_at:%Y-%m-%d %H:%M:%S} UTC",
+            "Wait until then. If passengers cannot have caused it, look for who uses the keys besides.",
+        )
+        self.use = use
+        self.opens_in_s = opens_in_s
+        self.opens_at = opens_at
 
 
 class JournalError(TerminalError):
@@ -171,9 +188,15 @@ class RosterError(TerminalError):
 
 
 class CanteenRefused(TerminalError):
-    """What the canteen's staff asked for is not allowed now; nothing was recorded."""
+    """What the canteen's staff asked for is not allowed now; nothing was recorded. `code` is the effect's,
+    where a rule is against it.
+    """
 
     exit_code = 60
+
+    def __init__(self, what: str, advice: str, code: str = "") -> None:
+        super().__init__(what, advice)
+        self.code = code
 
 
 class ControlError(TerminalError):

@@ -3,6 +3,8 @@
 A link at the target's name is replaced, never followed. The content is on the disk before the name points to it, and
 the name is on the disk before the call returns. Every function may raise `OSError`; the target is then as it was, or
 new and whole. A path has one writer at a time, except for `create_file`, which may race.
+
+What personal files are sealed with at rest is a port here (`Sealer`); the keys behind it are `terminal.keys`'s.
 """
 
 from __future__ import annotations
@@ -12,11 +14,23 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 OWNER_ONLY: Final = 0o600
 SHARED: Final = 0o666
 """Less what the process's umask takes away."""
+
+
+class Sealer(Protocol):
+    """Storage keys by name; raw keys never come out. Wiping the key makes what it sealed unreadable."""
+
+    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes:
+        """`content` as only `unseal` with the same purpose and `bound_to` can read it."""
+        ...
+
+    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes:
+        """What was sealed. Raises `KeyFileError` when it is damaged, was bound to something else, or has no key."""
+        ...
 
 
 def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY, *, durable: bool = True) -> None:

@@ -23,18 +23,18 @@ So nobody is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
-from terminal.errors import JournalError
+from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
@@ -49,7 +49,7 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -78,7 +78,7 @@ class Terminal:
     clock: Clock
     media: tuple[Medium, ...]
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
-    canteen: CanteenDesk | None = None
+    canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
     vehicle: VehicleSource | None = None
@@ -122,6 +122,8 @@ class _Stages:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+        except KeyLimitReached as limit:  # keys are asked for before anything is written
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
 
     # 2 select
 
@@ -187,9 +189,11 @@ class _Stages:
         return self._write(card, trip, decision, decision.write_plan)
 
     def _trip(self) -> Trip:
-        desk = self.t.canteen
+        counter = self.t.canteen
         canteen = (
-            NO_CANTEEN if desk is None or self.card_ref is None else desk.context(self.card_ref, self.now)
+            NO_CANTEEN
+            if counter is None or self.card_ref is None
+            else counter.context(self.card_ref, self.now)
         )
         return trip_of(
             self.t.journal,
@@ -204,25 +208,26 @@ class _Stages:
 
     def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
         assert card.writer is not None, "a medium that cannot be written plans no write"
-        planned, desk, meal = card.writer.planned(plan), self.t.canteen, decision.meal
-        line = None if meal is None else line_of(meal, 0 if desk is None else desk.roster_sequence)
+        planned, counter, meal = card.writer.planned(plan), self.t.canteen, decision.meal
+        line = None if meal is None else line_of(meal, 0 if counter is None else counter.roster_sequence)
         row = intent_row(self.now, self.t.policy.tariff, card, trip, decision, planned, line)
         try:
             intent = self.t.journal.begin(row, sequence=trip.sequence)
             result = card.writer.commit(plan, intent)  # changes nothing before the intent is on disk
         except JournalError:
-            if desk is None or meal is None or not meal.entitled:
+            if counter is None or meal is None or not meal.entitled:
                 raise
-            return self._serve_without_journal(desk, card, decision, meal)
+            return self._serve_without_journal(counter, card, decision, meal)
         return self._conclude(decision, planned, intent.sequence, result)
 
     def _serve_without_journal(
-        self, desk: CanteenDesk, card: Presented, decision: Decision, meal: Serving
+        self, counter: CanteenCounter, card: Presented, decision: Decision, meal: Serving
     ) -> TapReport:
         """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
-        noted = desk.serve_without_journal(card.reference, meal, decision.facts, self.now)
+        noted = counter.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision, operator=noted.effect)
+        decision = replace(decision, facts=(*decision.facts, noted))
+        return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     # 7 signal, 8 outcome
 
@@ -243,6 +248,7 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
+        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
@@ -252,7 +258,7 @@ class _Stages:
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
         )
         try:
             self.t.journal.append(row)

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.decision.outcome import Decision, Outcome, Reason
-from terminal.decision.trail import compact
+from terminal.decision.outcome import Decision, Outcome
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved
 from terminal.journal.taps import End
 from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.trail import Reason, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
 
@@ -23,6 +23,9 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
     WriteUnknown: End.UNRESOLVED,
 }
 """How a tap ended whose write came to this."""
+
+KEY_LIMIT: Final = "key_limit"
+"""Flag of the row of a tap that a ceiling of the key provider ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def intent_row(
         balance_after_minor=planned.balance_after_minor,
         paid_by=planned.paid_by,
         tariff=tariff,
-        reasons=compact(decision.facts),
+        reasons=recorded(decision.facts),
         prev_terminal=card.previous[0],
         prev_sequence=card.previous[1],
         event=planned.event,
@@ -85,6 +88,7 @@ def intent_row(
         flags=decision.flags,
         counted=decision.counted,
         lists=dict(decision.lists),
+        key_version=planned.key_version,
     )
 
 
@@ -110,8 +114,10 @@ def refused_row(
     outcome: Outcome,
     decision: Decision | None,
     trip: Trip | None,
+    flags: tuple[str, ...] = (),
 ) -> Refused:
-    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made."""
+    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made,
+    and `flags` mark the row then."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
     return Refused(
         at_ms=unix_ms(at),
@@ -121,10 +127,10 @@ def refused_row(
         message=outcome.message,
         accepted=outcome.accepted,
         tariff=tariff,
-        reasons=compact(decision.facts) if decision else (),
+        reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
-        flags=decision.flags if decision else (),
+        flags=decision.flags if decision else flags,
         turn=trip.turn if trip else 0,
         route=trip.route if trip else 0,
         direction=trip.direction if trip else 0,

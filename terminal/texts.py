@@ -6,8 +6,8 @@
     t.pgettext("sum format", "RUB {sign}{major}.{minor}")    # one English text with two meanings
 
 The English text is the message id. A language is a folder `LANGUAGE/LC_MESSAGES` with a .po file for each
-room (passenger, canteen, console, desk, common) and, compiled from all of them, `terminal.mo`: in `terminal/locale`, or
-in a folder named by the environment variable TERMINAL_LOCALE.
+room (decision, passenger, canteen, console, desk, common) and, compiled from all of them, `terminal.mo`: in
+`terminal/locale`, or in a folder named by the environment variable TERMINAL_LOCALE.
 `make texts` collects message ids from code and templates, brings the catalogues up to date and compiles them.
 
 In code, name the function `_` or call `gettext`, `ngettext`, `pgettext` on a translator; mark a text that is translated
@@ -70,6 +70,6 @@ def _load(language: str, folders: tuple[Path, ...]) -> Translator:
 
 
 def _folders() -> list[Path]:
-    """A folder of the region's own comes first, so that it may also word a bundled language its own way."""
+    """A folder of the region's own comes first, so that it may also word a supplied language its own way."""
     own = os.environ.get(LOCALE_VARIABLE, "")
     return [Path(name) for name in own.split(os.pathsep) if name] + [LOCALE]

@@ -1,6 +1,6 @@
 """Where the variable CI is set, a test that was skipped has failed: nothing may go missing there unnoticed.
 
-Tests marked `hardware` need a reader and a card on the desk and are the one exception.
+Tests marked `hardware` need a reader and a card on it and are the one exception.
 
 `make test` shares the modules out among processes; those for the PC/SC service stay together, because there is one.
 """

@@ -68,7 +68,7 @@ def test_marked(): pass
 def test_inside(): pytest.skip("no driver")
 
 @pytest.mark.hardware
-@pytest.mark.skip(reason="no card on the desk")
+@pytest.mark.skip(reason="no card on the reader")
 def test_on_the_desk(): pass
 """
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from terminal.scenario.rules import RULES
+from terminal.trail_words import RULES
 from terminal.trip.producers import NO_LIVE_PRODUCER
 from tests.test_docs import ROOT, anchors, named, tracked
 
@@ -21,7 +22,7 @@ DOCUMENT = re.compile(r"[\w./-]*\w\.md\b")
 NO_TEXT = {".bin", ".mo", ".png"}
 OF_OTHERS = {"gtfs/spec/en/reference.md"}
 """Documents of other repositories, cited with the repository's name."""
-PRIVATE = re.compile(r"\breference sections?\b|\bdomain brief\b|\bdesign note\b", re.IGNORECASE)
+PRIVATE = re.compile(r"\breference sections?\b|\bdomain brief\b|\btrap [0-9]|\bdesign note\b", re.IGNORECASE)
 OWN_PATTERNS = Path(__file__)
 
 
@@ -68,13 +69,27 @@ def test_each_rule_is_stated_once() -> None:
 @pytest.mark.parametrize("rule", rules())
 def test_a_rule_has_a_statement_an_example_and_a_place(rule: str) -> None:
     statement = re.match(
-        r"\n\*\*[^*]+\.\*\* \S.{20,}\n\*Example\*: (.+)\n\*Decided in\* (.+)\n", rules()[rule]
+        r"\n\*\*[^*]+\.\*\* \S.{20,}\n- \*Example\*: (.+)\n- \*Decided in\* (.+)\n", rules()[rule]
     )
     assert statement, f"{rule}: statement, example and place, a line each"
     example, place = statement.groups()
     assert "→" in example, f"{rule}: an example is input → result"
     for path in re.findall(r"`(terminal/[^`]+|sim/[^`]+)`", place):
         assert (ROOT / path).exists(), f"{rule}: {path} is not there"
+
+
+def test_the_regions_that_play_a_rule_are_named() -> None:
+    played: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "terminal" / "policy" / "scenarios").glob("*.toml")):
+        for scenario in tomllib.loads(path.read_text(encoding="utf-8"))["scenarios"]:
+            for rule in scenario.get("rules", ()):
+                played.setdefault(rule, set()).add(path.stem)
+    named_there = {
+        rule: set(regions[1].split(", "))
+        for rule, body in rules().items()
+        if (regions := re.search(r"^- \*Scenarios\*: (.+)\.$", body, re.MULTILINE))
+    }
+    assert named_there == played
 
 
 def test_a_rule_that_waits_for_a_fact_says_so() -> None:

@@ -67,7 +67,7 @@ def small() -> tuple[Catalog, Catalog]:
     return wanted, russian
 
 
-# the bundled catalogues
+# the supplied catalogues
 
 
 @pytest.mark.parametrize("language", languages())

@@ -40,7 +40,7 @@ _MAX_SECONDS: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Entitlement:
+class GrantedCategory:
     """A category code of the region document, and its last day, inclusive."""
 
     code: int
@@ -74,7 +74,7 @@ class Credential:
     expires: datetime
     id: bytes
     pseudonym: bytes
-    entitlements: tuple[Entitlement, ...] = ()
+    entitlements: tuple[GrantedCategory, ...] = ()
     holder: HolderKey | CardHolder | None = None
     school: tuple[int, int] | None = None
     status_index: int | None = None
@@ -166,7 +166,7 @@ def _parse_holder(confirmation: object) -> HolderKey | CardHolder:
     raise FormatError(WHERE, "a holder that is neither a card nor a P-256 key")
 
 
-def _entitlements(value: object) -> tuple[Entitlement, ...]:
+def _entitlements(value: object) -> tuple[GrantedCategory, ...]:
     if not isinstance(value, list | tuple):
         raise FormatError(WHERE, "entitlements that are no list")
     found = []
@@ -174,7 +174,7 @@ def _entitlements(value: object) -> tuple[Entitlement, ...]:
         code, days = _pair(item)
         if not 1 <= code <= 0xFF or days > _MAX_DAYS:
             raise FormatError(WHERE, "an entitlement out of range")
-        found.append(Entitlement(code, date.fromordinal(_EPOCH + days)))
+        found.append(GrantedCategory(code, date.fromordinal(_EPOCH + days)))
     return tuple(found)
 
 
@@ -206,7 +206,7 @@ def _text(value: object) -> str:
     return value
 
 
-class Refusal(StrEnum):
+class CredentialDefect(StrEnum):
     """Why a credential is not believed; the first reason found, in this order."""
 
     MALFORMED = "malformed"
@@ -221,7 +221,7 @@ class Refusal(StrEnum):
 class Refused:
     """`detail` is one line for staff; it quotes nothing of the credential."""
 
-    reason: Refusal
+    reason: CredentialDefect
     detail: str = ""
 
 
@@ -233,23 +233,23 @@ def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Creden
     try:
         signed = parse_sign1(data)
     except FormatError as error:
-        return Refused(Refusal.MALFORMED, error.problem)
+        return Refused(CredentialDefect.MALFORMED, error.problem)
     issuer = None if signed.kid is None else issuers.find(signed.kid)
     if issuer is None or not issuer.believed_at(now):
-        return Refused(Refusal.UNKNOWN_ISSUER)
+        return Refused(CredentialDefect.UNKNOWN_ISSUER)
     if signed.payload is None or not signed.verifies(issuer.key):
-        return Refused(Refusal.BAD_SIGNATURE)
+        return Refused(CredentialDefect.BAD_SIGNATURE)
     try:
         credential = parse_claims(signed.payload)
     except FormatError as error:
-        return Refused(Refusal.MALFORMED, error.problem)
+        return Refused(CredentialDefect.MALFORMED, error.problem)
     refusal = _of_claims(credential, issuer.issuer, now)
     return credential if refusal is None else Refused(refusal)
 
 
-def _of_claims(credential: Credential, issuer: str, now: datetime) -> Refusal | None:
+def _of_claims(credential: Credential, issuer: str, now: datetime) -> CredentialDefect | None:
     if credential.issuer != issuer:
-        return Refusal.WRONG_ISSUER
+        return CredentialDefect.WRONG_ISSUER
     if now < credential.not_before:
-        return Refusal.NOT_YET_VALID
-    return None if now < credential.expires else Refusal.EXPIRED
+        return CredentialDefect.NOT_YET_VALID
+    return None if now < credential.expires else CredentialDefect.EXPIRED

@@ -39,7 +39,7 @@ class KeySets:
 
 @dataclass(frozen=True, slots=True)
 class DfName:
-    """An application with an ISO identity, as GetDFNames tells it; `aid` most significant byte first."""
+    """An application with an ISO identity, as GetDFNames returns it; `aid` most significant byte first."""
 
     aid: bytes
     iso_id: int

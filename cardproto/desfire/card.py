@@ -36,7 +36,7 @@ class DesfireCard(
 
         Success is only a returned value. Every exception means *unknown*, never *failed*: a lost or
         unverifiable answer comes after the card may have committed, and an error status carries no MAC, so
-        anybody may have sent it. `data_commands` starts anew either way; keep the list before calling.
+        it may have been forged. `data_commands` starts anew either way; keep the list before calling.
         """
         option = _RETURN_MAC if return_mac else b""
         content = self.execute(
@@ -53,7 +53,7 @@ class DesfireCard(
     def commit_reader_id(self, reader_id: bytes) -> bytes:
         """Put this reader's 16-byte id into the transaction; returns the previous reader's, enciphered.
 
-        Only the collector has the key to it. Empty when nobody is authenticated.
+        Only the collector has the key to it. Empty outside a session.
         """
         if len(reader_id) != READER_ID_BYTES:
             raise ValueError(f"a reader id is {READER_ID_BYTES} bytes, not {len(reader_id)}")

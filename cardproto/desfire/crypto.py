@@ -6,7 +6,7 @@ Source: MF2DL(H)x0 datasheet 9.1 (rev 3.3), NIST SP 800-38B.
 from __future__ import annotations
 
 import zlib
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -33,7 +33,19 @@ class CardKey(Protocol):
         ...
 
 
-class AesKey:
+class KeyMaterial:
+    """Base of what holds keys in memory: no text about it shows them, and it cannot be pickled or copied."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds keys and stays in this process")
+
+
+class AesKey(KeyMaterial):
     """A `CardKey` held in memory: session keys, laboratory keys and keys inside software cards."""
 
     __slots__ = ("_algorithm",)
@@ -42,9 +54,6 @@ class AesKey:
         if len(key) != BLOCK:
             raise ValueError(f"an AES-128 key is 16 bytes, not {len(key)}")
         self._algorithm = AES(key)
-
-    def __repr__(self) -> str:
-        return "AesKey(…)"
 
     def encrypt(self, iv: bytes, data: bytes) -> bytes:
         _check_blocks(data)

@@ -115,7 +115,7 @@ class TransactionMacSettings:
 FileSettings = DataFileSettings | ValueFileSettings | RecordFileSettings | TransactionMacSettings
 
 
-class _Cursor:
+class _SettingsReader:
     """Reads little-endian fields off a settings string; raises `FormatError` at its end, never past it."""
 
     __slots__ = ("_raw", "at")
@@ -150,7 +150,7 @@ def _parse_mode(option: int) -> CommMode:
 
 def parse_file_settings(raw: bytes) -> FileSettings:
     """GetFileSettings' answer; raises `FormatError` for unknown types and bits, missing or extra bytes."""
-    cursor = _Cursor(raw)
+    cursor = _SettingsReader(raw)
     code, option = cursor.number(1), cursor.number(1)
     rights = AccessRights.parse(cursor.take(2))
     try:
@@ -183,7 +183,9 @@ def _check_option(option: int, kind: FileType) -> None:
         raise FormatError(WHERE, f"reserved option bits {option & ~known:02X} set", 1)
 
 
-def _parse_value(cursor: _Cursor, mode: CommMode, rights: AccessRights, option: int) -> ValueFileSettings:
+def _parse_value(
+    cursor: _SettingsReader, mode: CommMode, rights: AccessRights, option: int
+) -> ValueFileSettings:
     lower, upper, limited = cursor.signed(), cursor.signed(), cursor.signed()
     flags = cursor.number(1)
     if flags & ~(FLAG_LIMITED_CREDIT | FLAG_FREE_GET_VALUE):
@@ -201,7 +203,7 @@ def _parse_value(cursor: _Cursor, mode: CommMode, rights: AccessRights, option: 
 
 
 def _parse_transaction_mac(
-    cursor: _Cursor, mode: CommMode, rights: AccessRights, option: int
+    cursor: _SettingsReader, mode: CommMode, rights: AccessRights, option: int
 ) -> TransactionMacSettings:
     key_option = cursor.number(1)
     if key_option != KEY_OPTION_AES:
@@ -212,7 +214,7 @@ def _parse_transaction_mac(
     return TransactionMacSettings(mode, rights, version, limit, bool(option & OPTION_EXCLUDE_UNAUTHENTICATED))
 
 
-def _parse_additional(cursor: _Cursor, option: int) -> tuple[AccessRights, ...]:
+def _parse_additional(cursor: _SettingsReader, option: int) -> tuple[AccessRights, ...]:
     if not option & OPTION_ADDITIONAL:
         return ()
     count = cursor.number(1)

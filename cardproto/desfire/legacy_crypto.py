@@ -11,7 +11,7 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.crypto import AesKey, KeyMaterial
 from cardproto.desfire.key_types import KeyType
 
 DES_BLOCK: Final = 8
@@ -33,7 +33,7 @@ class CipherKey(Protocol):
         ...
 
 
-class DesKey:
+class DesKey(KeyMaterial):
     """A single DES (8 bytes), 2K3DES (16) or 3K3DES (24) key held in memory."""
 
     __slots__ = ("_algorithm", "single", "type")
@@ -45,9 +45,6 @@ class DesKey:
         # Version bits count here: only halves that are equal bit by bit make it single DES.
         self.single = len(key) == _SINGLE or (len(key) == _DOUBLE and key[:8] == key[8:])
         self._algorithm = TripleDES(_expanded(key))
-
-    def __repr__(self) -> str:
-        return "DesKey(…)"
 
     @property
     def random_bytes(self) -> int:

@@ -5,18 +5,25 @@ one initialisation vector that runs through the whole conversation: every comman
 changed command shows in the card's next answer. Sources: as in `legacy_crypto`.
 
 The terminal's end of their authentications stands here, too: for cards that know nothing newer, and for factory
-cards, whose master key is a DES key. In ISO (1A) and AES one initialisation vector runs through all three
-messages; D40 begins each with zeros."""
+cards, whose master key is a DES key. In ISO (1A) one initialisation vector runs through all three messages; D40
+begins each with zeros. AES (AA) goes through `cardproto.desfire.authentication`; DES keys are the factory's and
+stay in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import Final
+from typing import Final, NoReturn
 
+from cardproto.desfire.authentication import (
+    MAC_BYTES,
+    Authentication,
+    Ev1Cipher,
+    Method,
+    SessionCipher,
+)
 from cardproto.desfire.commands import (
     INS_ADDITIONAL_FRAME,
-    INS_AUTHENTICATE_AES,
     INS_AUTHENTICATE_D40,
     INS_AUTHENTICATE_ISO,
     NATIVE_CHAINED_CODES,
@@ -28,8 +35,6 @@ from cardproto.desfire.legacy_crypto import (
     DES_BLOCK,
     CipherKey,
     DesKey,
-    aes_session_key,
-    chained_cmac,
     crc16,
     d40_receive,
     d40_send,
@@ -38,9 +43,9 @@ from cardproto.desfire.legacy_crypto import (
 )
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.secure import SecureConversation
-from cardproto.errors import IntegrityError, ProtocolError
+from cardproto.errors import CardError, IntegrityError, ProtocolError
 
-EV1_MAC_BYTES: Final = 8
+EV1_MAC_BYTES: Final = MAC_BYTES
 EV1_CRC_BYTES: Final = 4
 D40_MAC_BYTES: Final = 4
 D40_CRC_BYTES: Final = 2
@@ -52,11 +57,10 @@ class Ev1Session:
     mac_bytes: Final = EV1_MAC_BYTES
     crc_bytes: Final = EV1_CRC_BYTES
 
-    def __init__(self, key_no: int, key: CipherKey, block_bytes: int) -> None:
+    def __init__(self, key_no: int, cipher: SessionCipher, block_bytes: int = BLOCK) -> None:
         self.key_no = key_no
         self.block_bytes = block_bytes
-        self._key = key
-        self._iv = bytes(block_bytes)
+        self._cipher = cipher
 
     def checksum(self, data: bytes) -> bytes:
         """What ChangeKey adds about a new key other than the session's own."""
@@ -64,22 +68,17 @@ class Ev1Session:
 
     def mac(self, message: bytes) -> bytes:
         """The first eight bytes of the CMAC over a command (INS and all) or an answer (data, then status)."""
-        self._iv = chained_cmac(self._key, self.block_bytes, self._iv, message)
-        return self._iv[:EV1_MAC_BYTES]
+        return self._cipher.mac(message)
 
     def encipher(self, plain: bytes) -> bytes:
         """Whole blocks; the vector becomes the last one sent."""
-        sent = self._key.encrypt(self._iv, plain)
-        self._iv = sent[-self.block_bytes :]
-        return sent
+        return self._cipher.seal(b"", plain)
 
     def decipher(self, sent: bytes) -> bytes | None:
         """None for anything but whole blocks, at least one."""
         if not sent or len(sent) % self.block_bytes:
             return None
-        plain = self._key.decrypt(self._iv, sent)
-        self._iv = sent[-self.block_bytes :]
-        return plain
+        return self._cipher.open(b"", sent)
 
     def protect(
         self, ins: int, header: bytes, data: bytes, mode: CommMode | None, trailer: bytes = b""
@@ -223,17 +222,22 @@ class LegacyAuthentication(SecureConversation):
     From here on content travels by the native-chained codes, the only ones these cards know.
     """
 
-    def authenticate_aes(self, key_no: int, key: CipherKey, rnd_a: bytes) -> None:
-        """AES key `key_no`, EV1 messaging from then on; `rnd_a` are 16 fresh random bytes."""
-        _check_random(rnd_a, BLOCK)
-        rnd_b = self._chained(INS_AUTHENTICATE_AES, key_no, key, rnd_a, BLOCK)
-        self.session = Ev1Session(key_no, aes_session_key(rnd_a, rnd_b), BLOCK)
+    def authenticate_aes(self, key_no: int, by: Authentication) -> None:
+        """AES key `key_no`, which `by` holds; EV1 messaging from then on."""
+        self.codes = NATIVE_CHAINED_CODES
+        cipher = self._authenticate(Method.AES, bytes((key_no,)), by, BLOCK)
+        self.session = Ev1Session(key_no, cipher)
 
     def authenticate_iso(self, key_no: int, key: DesKey, rnd_a: bytes) -> None:
         """DES key `key_no`, EV1 messaging from then on; `rnd_a` as long as `key.random_bytes` says."""
         _check_random(rnd_a, key.random_bytes)
-        rnd_b = self._chained(INS_AUTHENTICATE_ISO, key_no, key, rnd_a, DES_BLOCK)
-        self.session = Ev1Session(key_no, des_session_key(key, rnd_a, rnd_b), DES_BLOCK)
+        challenge = self._begin(INS_AUTHENTICATE_ISO, key_no, len(rnd_a))
+        rnd_b = key.decrypt(bytes(DES_BLOCK), challenge)
+        token = key.encrypt(challenge[-DES_BLOCK:], rnd_a + rotate_left(rnd_b))
+        answer = self._finish(INS_AUTHENTICATE_ISO, token, len(rnd_a))
+        self._compare(INS_AUTHENTICATE_ISO, key.decrypt(token[-DES_BLOCK:], answer), rnd_a)
+        session_key = des_session_key(key, rnd_a, rnd_b)
+        self.session = Ev1Session(key_no, Ev1Cipher(session_key, DES_BLOCK), DES_BLOCK)
 
     def authenticate_d40(self, key_no: int, key: DesKey, rnd_a: bytes) -> None:
         """Single DES or 2K3DES key `key_no`, the first cards' messaging from then on; 8 random bytes."""
@@ -246,15 +250,6 @@ class LegacyAuthentication(SecureConversation):
         answer = self._finish(INS_AUTHENTICATE_D40, d40_send(key, rnd_a + rotate_left(rnd_b)), DES_BLOCK)
         self._compare(INS_AUTHENTICATE_D40, key.decrypt(zeros, answer), rnd_a)
         self.session = D40Session(key_no, des_session_key(key, rnd_a, rnd_b))
-
-    def _chained(self, ins: int, key_no: int, key: CipherKey, rnd_a: bytes, block_bytes: int) -> bytes:
-        """ISO and AES: returns RndB once the card has proved that it has the key."""
-        challenge = self._begin(ins, key_no, len(rnd_a))
-        rnd_b = key.decrypt(bytes(block_bytes), challenge)
-        token = key.encrypt(challenge[-block_bytes:], rnd_a + rotate_left(rnd_b))
-        answer = self._finish(ins, token, len(rnd_a))
-        self._compare(ins, key.decrypt(token[-block_bytes:], answer), rnd_a)
-        return rnd_b
 
     def _begin(self, ins: int, key_no: int, expected: int) -> bytes:
         self.session = None
@@ -274,6 +269,10 @@ class LegacyAuthentication(SecureConversation):
     def _compare(self, ins: int, returned: bytes, rnd_a: bytes) -> None:
         if not compare_digest(returned, rotate_left(rnd_a)):
             self._fail(IntegrityError(f"{command_name(ins)}: the card does not prove that it has the key"))
+
+    def _fail(self, error: CardError) -> NoReturn:
+        self.drop_session()
+        raise error
 
 
 def _check_random(rnd_a: bytes, expected: int) -> None:

@@ -1,4 +1,4 @@
-"""EV2 secure messaging: session keys, initialisation vectors, MACs and encryption, for either end.
+"""EV2 secure messaging: how commands and answers are MACed, numbered and enciphered, for either end.
 
 Pure functions over one small mutable `Session`; the terminal side (`protect`, `accept`) and the software card both
 use them, which is why independent vectors (tests/vectors) must hold both up. Source: datasheet 9, AN12343.
@@ -11,14 +11,12 @@ from enum import IntEnum
 from hmac import compare_digest
 from typing import Final, Protocol
 
+from cardproto.desfire.authentication import LABEL_ENC, LABEL_MAC, MAC_BYTES, Ev2Cipher, SessionCipher
 from cardproto.desfire.commands import command_name
-from cardproto.desfire.crypto import ZERO_IV, AesKey, CardKey, crc32, pad, truncate_mac, unpad
+from cardproto.desfire.crypto import CardKey, crc32, pad, unpad
 from cardproto.errors import IntegrityError, ProtocolError
 
-MAC_BYTES: Final = 8
 COUNTER_LIMIT: Final = 0xFFFF
-LABEL_ENC: Final = b"\xa5\x5a"
-LABEL_MAC: Final = b"\x5a\xa5"
 
 
 class CommMode(IntEnum):
@@ -34,7 +32,7 @@ class SecureMessaging(Protocol):
 
     @property
     def key_no(self) -> int:
-        """The key somebody has proved to have."""
+        """The number of the key that was proved."""
         ...
 
     def checksum(self, data: bytes) -> bytes:
@@ -57,34 +55,25 @@ class SecureMessaging(Protocol):
         ...
 
 
-def session_vector(label: bytes, rnd_a: bytes, rnd_b: bytes) -> bytes:
-    """SV1 (label A5 5A) or SV2 (5A A5): the 32 bytes session keys are derived from."""
-    mixed = bytes(a ^ b for a, b in zip(rnd_a[2:8], rnd_b[0:6], strict=True))
-    return label + b"\x00\x01\x00\x80" + rnd_a[0:2] + mixed + rnd_b[6:16] + rnd_a[8:16]
-
-
 @dataclass(slots=True)
 class Session:
-    """An authenticated session: transaction identifier, command counter, and the two session keys.
+    """An authenticated session: transaction identifier, command counter, and what its keys do.
 
     `counter` is the number of commands done so far. A command is protected with `counter`, its response with
-    `counter + 1`; whoever executes the command increments in between, plain commands included.
+    `counter + 1`; the side that executes the command increments in between, plain commands included.
     """
 
     key_no: int
     ti: bytes
     counter: int
-    enc: AesKey
-    mac: AesKey
+    cipher: SessionCipher
 
     @classmethod
     def derive(
         cls, key: CardKey, key_no: int, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0
     ) -> Session:
-        """Session keys from the long-term key and both random numbers; NonFirst keeps `ti`, `counter`."""
-        enc = AesKey(key.cmac(session_vector(LABEL_ENC, rnd_a, rnd_b)))
-        mac = AesKey(key.cmac(session_vector(LABEL_MAC, rnd_a, rnd_b)))
-        return cls(key_no, ti, counter, enc, mac)
+        """Session keys in memory from the long-term key and both random numbers; NonFirst keeps `ti`, `counter`."""
+        return cls(key_no, ti, counter, Ev2Cipher.derive(key, rnd_a, rnd_b, ti))
 
     def checksum(self, data: bytes) -> bytes:
         """What ChangeKey adds about a new key other than the session's own."""
@@ -121,41 +110,42 @@ class Session:
 
     def command_mac(self, ins: int, header: bytes, data: bytes) -> bytes:
         """MACt of a command; `data` as it travels (encrypted in Full mode)."""
-        return self._mac(ins, self.counter, header + data)
+        return self._mac(ins, header + data)
 
     def response_mac(self, data: bytes, status: int = 0) -> bytes:
         """MACt of a successful response, after the counter has been incremented; `data` as it travels."""
-        return self._mac(status, self.counter, data)
+        return self._mac(status, data)
 
-    def _mac(self, first: int, counter: int, rest: bytes) -> bytes:
-        return truncate_mac(self.mac.cmac(bytes((first,)) + counter.to_bytes(2, "little") + self.ti + rest))
+    def _mac(self, first: int, rest: bytes) -> bytes:
+        return self.cipher.mac(bytes((first,)) + self.counter.to_bytes(2, "little") + self.ti + rest)
 
-    def command_iv(self) -> bytes:
-        return self._iv(LABEL_ENC)
+    def command_nonce(self) -> bytes:
+        """What a command's initialisation vector is enciphered from."""
+        return self._nonce(LABEL_ENC)
 
-    def response_iv(self) -> bytes:
-        """Initialisation vector of the response, after the counter has been incremented."""
-        return self._iv(LABEL_MAC)
+    def response_nonce(self) -> bytes:
+        """The same for its response, after the counter has been incremented."""
+        return self._nonce(LABEL_MAC)
 
-    def _iv(self, label: bytes) -> bytes:
-        return self.enc.encrypt(ZERO_IV, label + self.ti + self.counter.to_bytes(2, "little") + bytes(8))
+    def _nonce(self, label: bytes) -> bytes:
+        return label + self.ti + self.counter.to_bytes(2, "little") + bytes(8)
 
     def encrypt_command(self, plain: bytes) -> bytes:
         """Empty data is not encrypted at all: there is no padding block then."""
-        return self.enc.encrypt(self.command_iv(), pad(plain)) if plain else b""
+        return self.cipher.seal(self.command_nonce(), pad(plain)) if plain else b""
 
     def decrypt_command(self, data: bytes) -> bytes | None:
         """None when length or padding is wrong."""
-        return self._decrypt(self.command_iv(), data)
+        return self._decrypt(self.command_nonce(), data)
 
     def encrypt_response(self, plain: bytes) -> bytes:
-        return self.enc.encrypt(self.response_iv(), pad(plain)) if plain else b""
+        return self.cipher.seal(self.response_nonce(), pad(plain)) if plain else b""
 
     def decrypt_response(self, data: bytes) -> bytes | None:
         """None when length or padding is wrong."""
-        return self._decrypt(self.response_iv(), data)
+        return self._decrypt(self.response_nonce(), data)
 
-    def _decrypt(self, iv: bytes, data: bytes) -> bytes | None:
+    def _decrypt(self, nonce: bytes, data: bytes) -> bytes | None:
         if not data:
             return b""
-        return None if len(data) % 16 else unpad(self.enc.decrypt(iv, data))
+        return None if len(data) % 16 else unpad(self.cipher.open(nonce, data))

@@ -37,7 +37,7 @@ class Proximity:
 
 
 class ProximityCheck(SecureConversation):
-    """One method; it needs nobody to be authenticated, and uses the session's MAC key when somebody is."""
+    """One method. It needs no session, and uses the session's MAC key when there is one."""
 
     def proximity_check(
         self, key: CardKey, rnd_c: bytes, clock_s: Callable[[], float], rounds: int = 1
@@ -58,13 +58,18 @@ class ProximityCheck(SecureConversation):
             own = self._step(INS_PROXIMITY_CHECK, bytes((size,)) + part, range(size, size + 1))
             times.append(clock_s() - began_s)
             covered += own + part
-        mac = self.session.mac if isinstance(self.session, Session) else key
-        sent = truncate_mac(mac.cmac(bytes((INS_VERIFY_PROXIMITY_CHECK,)) + covered))
+        sent = self._proof(key, bytes((INS_VERIFY_PROXIMITY_CHECK,)) + covered)
         proof = self._step(INS_VERIFY_PROXIMITY_CHECK, sent, range(8, 9))
-        if not compare_digest(proof, truncate_mac(mac.cmac(_ANSWER_CODE + covered))):
+        if not compare_digest(proof, self._proof(key, _ANSWER_CODE + covered)):
             self.drop_session()
             raise IntegrityError("VerifyPC: the card saw other bytes, or has not the key")
         return Proximity(promise[0], promise[1:3], tuple(times))
+
+    def _proof(self, key: CardKey, message: bytes) -> bytes:
+        session = self.session
+        if isinstance(session, Session):
+            return session.cipher.mac(message)
+        return truncate_mac(key.cmac(message))
 
     def _step(self, ins: int, data: bytes, expected: range) -> bytes:
         try:

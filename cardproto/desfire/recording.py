@@ -12,8 +12,9 @@ from typing import Final
 
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.desfire import commands as ins
+from cardproto.desfire.authentication import MAC_BYTES
 from cardproto.desfire.crypto import BLOCK, ZERO_IV, CardKey, rotate_left
-from cardproto.desfire.messaging import MAC_BYTES, CommMode, Session
+from cardproto.desfire.messaging import CommMode, Session
 from cardproto.errors import IntegrityError, ProtocolError
 
 CLA_ISO: Final = 0x00

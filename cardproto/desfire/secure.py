@@ -8,25 +8,23 @@ Rules held here and nowhere else (datasheet 9):
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from itertools import accumulate, pairwise
-from typing import Final, NoReturn
+from typing import Final
 
+from cardproto.desfire.authentication import Authentication, Method, SessionCipher
 from cardproto.desfire.channel import DesfireChannel, NativeAnswer
 from cardproto.desfire.commands import (
     INS_ADDITIONAL_FRAME,
-    INS_AUTHENTICATE_EV2_FIRST,
-    INS_AUTHENTICATE_EV2_NON_FIRST,
     INS_SELECT_APPLICATION,
     ISO_CHAINED_CODES,
     ContentCodes,
     command_name,
 )
-from cardproto.desfire.crypto import BLOCK, ZERO_IV, CardKey, rotate_left
+from cardproto.desfire.crypto import BLOCK
 from cardproto.desfire.messaging import CommMode, SecureMessaging, Session
 from cardproto.desfire.status import raise_status
 from cardproto.desfire.transaction_mac import DataCommand
-from cardproto.errors import CardError, IntegrityError, NotAuthenticated, ProtocolError
+from cardproto.errors import CardError, NotAuthenticated, ProtocolError
 
 AID_BYTES: Final = 3
 _OK: Final = 0x00
@@ -63,33 +61,25 @@ class SecureConversation:
         if answer:
             raise ProtocolError(f"SelectApplication: {len(answer)} bytes in an answer that has none")
 
-    def authenticate_ev2_first(
-        self, key_no: int, key: CardKey, rnd_a: bytes, capabilities: bytes = b""
-    ) -> None:
-        """Begin a session with AES key `key_no`; `rnd_a` are 16 fresh random bytes.
+    def authenticate_ev2_first(self, key_no: int, by: Authentication, capabilities: bytes = b"") -> None:
+        """Begin a session with AES key `key_no`, which `by` holds.
 
-        `capabilities` (PCDcap2, at most 6 bytes) tells the card what else this terminal can; nothing by default.
+        `capabilities` (PCDcap2, at most 6 bytes) states this terminal's capabilities; none by default.
 
         Raises `StatusError` (AE: not this key, 40: no such key), `IntegrityError` when the card does not
-        prove that it has the key, `ProtocolError` for LRP, which is refused.
+        prove that it has the key, `ProtocolError` for LRP, which is refused, and what `by` raises.
         """
-        self.session = None
         parameters = bytes((key_no, len(capabilities))) + capabilities
-        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_FIRST, parameters, key, rnd_a)
-        proof = self._prove(INS_AUTHENTICATE_EV2_FIRST, key, rnd_a, rnd_b, _FIRST_PROOF_BYTES)
-        ti, returned = proof[:4], proof[4:20]
-        self._check_proof(INS_AUTHENTICATE_EV2_FIRST, returned, rnd_a)
-        self.session = Session.derive(key, key_no, rnd_a, rnd_b, ti)
+        cipher = self._authenticate(Method.EV2_FIRST, parameters, by, _FIRST_PROOF_BYTES)
+        self.session = Session(key_no, cipher.ti, 0, cipher)
 
-    def authenticate_ev2_non_first(self, key_no: int, key: CardKey, rnd_a: bytes) -> None:
+    def authenticate_ev2_non_first(self, key_no: int, by: Authentication) -> None:
         """Change the key inside a session: new session keys, same transaction, identifier and counter."""
         before = self.session
         if not isinstance(before, Session):
             raise NotAuthenticated("AuthenticateEV2NonFirst needs a session; use AuthenticateEV2First")
-        rnd_b = self._challenge(INS_AUTHENTICATE_EV2_NON_FIRST, bytes((key_no,)), key, rnd_a)
-        returned = self._prove(INS_AUTHENTICATE_EV2_NON_FIRST, key, rnd_a, rnd_b, BLOCK)
-        self._check_proof(INS_AUTHENTICATE_EV2_NON_FIRST, returned, rnd_a)
-        self.session = Session.derive(key, key_no, rnd_a, rnd_b, before.ti, before.counter)
+        cipher = self._authenticate(Method.EV2_NON_FIRST, bytes((key_no,)), by, BLOCK)
+        self.session = Session(key_no, before.ti, before.counter, cipher)
 
     def drop_session(self) -> None:
         """Forget session and running transaction on this side, as the card has done or will do on its own."""
@@ -184,28 +174,21 @@ class SecureConversation:
             raise_status(ins, answer.status)
         return answer
 
-    def _challenge(self, ins: int, parameters: bytes, key: CardKey, rnd_a: bytes) -> bytes:
-        if len(rnd_a) != BLOCK:
-            raise ValueError(f"RndA is {BLOCK} random bytes, not {len(rnd_a)}")
-        answer = self._auth_frame(ins, ins, parameters, _MORE)
-        if len(answer) != BLOCK:
-            self._fail(
-                ProtocolError(f"{command_name(ins)}: {len(answer)} bytes answered; LRP is not accepted")
-            )
-        return key.decrypt(ZERO_IV, answer)
-
-    def _prove(self, ins: int, key: CardKey, rnd_a: bytes, rnd_b: bytes, expected: int) -> bytes:
-        token = key.encrypt(ZERO_IV, rnd_a + rotate_left(rnd_b))
-        answer = self._auth_frame(ins, INS_ADDITIONAL_FRAME, token, _OK)
-        if len(answer) != expected:
-            self._fail(
-                ProtocolError(f"{command_name(ins)}: {len(answer)} bytes answered, {expected} expected")
-            )
-        return key.decrypt(ZERO_IV, answer)
-
-    def _check_proof(self, ins: int, returned: bytes, rnd_a: bytes) -> None:
-        if not compare_digest(returned, rotate_left(rnd_a)):
-            self._fail(IntegrityError(f"{command_name(ins)}: the card does not prove that it has the key"))
+    def _authenticate(
+        self, method: Method, parameters: bytes, by: Authentication, proof_bytes: int
+    ) -> SessionCipher:
+        """The two messages of any authentication with an AES key; without success there is no session."""
+        self.session = None
+        try:
+            challenge = self._auth_frame(method, method, parameters, _MORE)
+            wanted = f", {BLOCK} expected" if method is Method.AES else "; LRP is not accepted"
+            _require_length(method, challenge, BLOCK, wanted)
+            proof = self._auth_frame(method, INS_ADDITIONAL_FRAME, by.auth1(method, challenge), _OK)
+            _require_length(method, proof, proof_bytes, f", {proof_bytes} expected")
+            return by.auth2(proof)
+        except BaseException:  # what the holder of the key raises ends the conversation, too
+            self.drop_session()
+            raise
 
     def _auth_frame(self, named: int, ins: int, data: bytes, expected: int) -> bytes:
         try:
@@ -221,6 +204,7 @@ class SecureConversation:
             raise
         return answer
 
-    def _fail(self, error: CardError) -> NoReturn:
-        self.drop_session()
-        raise error
+
+def _require_length(ins: int, answer: bytes, expected: int, wanted: str) -> None:
+    if len(answer) != expected:
+        raise ProtocolError(f"{command_name(ins)}: {len(answer)} bytes answered{wanted}")

@@ -220,7 +220,7 @@ def _ev1() -> Iterator[str]:
     yield ""
     yield "No EV2 session, no transaction MAC, no additional access-right sets. A terminal authenticates by AES"
     yield "(AA) with the same keys, checks inside the session that there is no transaction MAC file, and commits"
-    yield "without proof: what became of a lost commit is told by purse and newest event. Inspectors and"
+    yield "without proof: purse and newest event show what became of a lost commit. Inspectors and"
     yield "entitlement issuers need K1 to read what they read by an additional set elsewhere."
     yield ""
     yield from _table(("file", *(r.replace("_", "-") for r in _RIGHTS)), _rights_of(FILES_EV1))
@@ -230,8 +230,8 @@ def _random_uid() -> Iterator[str]:
     yield "## Cards with random UID"
     yield ""
     slot = IDENTIFY_SLOT
-    yield "Anticollision shows four random bytes, so nobody can follow the card, nor know which diversified keys"
-    yield f"are its own. Such a card has a sixth key, K{slot.number}. It opens {slot.opens}."
+    yield "Anticollision shows four random bytes, so the card cannot be followed; its diversified keys are not known"
+    yield f"in advance. Such a card has a sixth key, K{slot.number}. It opens {slot.opens}."
     yield f"AN10922 makes it from the {IDENTIFY_MASTER} master over AID (3) ‖ region (2), so it is the same on every"
     yield "card of a region. After GetCardUID the conversation goes on (AuthenticateEV2NonFirst) under the"
     yield "diversified key: three exchanges more."

@@ -9,16 +9,16 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.resident.layout import KeyNo
-from cardproto.resident.opening import begin
+from cardproto.resident.opening import begin, in_memory
 
 
 def to_factory_state(card: DesfireCard, picc_key: bytes, rnd: Callable[[int], bytes]) -> None:
     """Delete every application and give the card its first master key again; `picc_key` is the AES key it has.
 
-    A random UID, another ATS or a default key stay: nothing takes those back. Raises `CardError`; a card told never
-    to be formatted refuses.
+    A random UID, another ATS or a default key stay: they cannot be reset. Raises `CardError`, also for a card whose
+    configuration forbids formatting.
     """
     card.select_application(PICC_AID)
-    begin(card, KeyNo.APPLICATION, AesKey(picc_key), rnd)
+    begin(card, KeyNo.APPLICATION, in_memory(AesKey(picc_key), rnd))
     card.format_picc()
     card.change_key(PICC_KEY[KeyType.DES], bytes(16), 0, key_type=KeyType.DES)

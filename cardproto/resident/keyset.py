@@ -1,6 +1,6 @@
-"""Master keys of a region and the keys of one card made from them, as raw bytes: for issuing desks only.
+"""Master keys of a region and the keys of one card made from them, as raw bytes: for issuing points only.
 
-Terminals never hold this class with real keys; they ask their key provider for a `CardKey` by `diversifier`.
+Terminals never hold this class with real keys; their key provider authenticates for them, by `diversifier`.
 """
 
 from __future__ import annotations

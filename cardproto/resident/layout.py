@@ -66,19 +66,19 @@ class CardKeySlot:
 
 
 KEYS: Final = (
-    CardKeySlot(KeyNo.APPLICATION, "personalisation desk", "creates files, changes keys and file settings"),
+    CardKeySlot(KeyNo.APPLICATION, "issuing point", "creates files, changes keys and file settings"),
     CardKeySlot(KeyNo.VALIDATE, "validators, canteen terminals", "reads everything, debits, appends events"),
-    CardKeySlot(KeyNo.RELOAD, "reload desks", "credits the purse, changes rights, appends events"),
+    CardKeySlot(KeyNo.RELOAD, "reload points", "credits the purse, changes rights, appends events"),
     CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights and events"),
     CardKeySlot(KeyNo.ENTITLE, "entitlement issuers", "writes rights and the credential, appends events"),
 )
 
 IDENTIFY_SLOT: Final = CardKeySlot(
-    KeyNo.IDENTIFY, "whoever opens a card with random UID", "no file, it only lets the UID be asked for"
+    KeyNo.IDENTIFY, "openers of cards with random UID", "no file, it only lets the UID be asked for"
 )
 
 KEY_SETTINGS: Final = KeySettings(key_count=len(KEYS), change_key=KeyNo.APPLICATION, free_listing=True)
-"""Only K0 creates, deletes and changes; anybody may list files and settings, which say nothing personal."""
+"""Only K0 creates, deletes and changes; files and settings, which hold nothing personal, are listed without a key."""
 
 RANDOM_UID_KEY_SETTINGS: Final = replace(KEY_SETTINGS, key_count=len(KEYS) + 1)
 """The same with IDENTIFY."""
@@ -169,7 +169,7 @@ FILES: Final = (
 def _for_ev1(line: CardFile) -> CardFile:
     """As an EV1 card can hold the file: without additional access-right sets.
 
-    Where nobody else has the Write right, the writer of the first additional set gets it.
+    Where no other key has the Write right, the writer of the first additional set gets it.
     """
     settings = line.settings
     if isinstance(settings, TransactionMacSettings) or not settings.additional:
@@ -183,7 +183,7 @@ def _for_ev1(line: CardFile) -> CardFile:
 FILES_EV1: Final = tuple(_for_ev1(f) for f in FILES if not isinstance(f.settings, TransactionMacSettings))
 """The card map on EV1: no transaction MAC, so no proof, and fewer rights.
 
-Reload desks still credit, write rights and append events; inspectors and entitlement issuers need the validate key
+Reload points still credit, write rights and append events; inspectors and entitlement issuers need the validate key
 to read what they may only read through an additional set.
 """
 

@@ -1,19 +1,24 @@
-"""Getting into a resident card whatever it is: EV2 or EV1 underneath, with its own UID on show or a random one.
+"""Opening a resident card of any kind: EV2 or EV1, with its own UID or a random one.
 
 An EV1 card knows no EV2 session and says so (1C); AES authentication with EV1 messaging is then used with the same
-key. Anybody in between could say 1C, too, to get the older messaging; so whoever uses an older session for money
-asks the card inside it whether it has a transaction MAC (`has_transaction_mac`) and refuses the detour if so.
+key. Anything in between could say 1C, too, to get the older messaging; so a caller that uses an older session for
+money asks the card inside it whether it has a transaction MAC (`has_transaction_mac`) and refuses the detour if so.
 
-A card with random UID cannot be opened with a diversified key, because nobody knows yet whose key it would be. It
+A card with random UID cannot be opened with a diversified key, because it is not known yet whose key it would be. It
 has one more key, IDENTIFY, the same on every card of the region, which opens no file and only lets GetCardUID be
 asked; with the UID known the conversation goes on under the diversified key (docs/adr/0006-random-uid.md).
+
+A card holds one version of its keys and does not say which before it is authenticated. So versions are tried in turn:
+AE is the card's answer to the wrong one, and costs two exchanges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
+from cardproto.desfire.authentication import AesAuthentication, Authentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.crypto import CardKey
 from cardproto.desfire.messaging import Session
@@ -24,8 +29,35 @@ from cardproto.resident.layout import FILE_TRANSACTION_MAC, KeyNo
 RANDOM_UID_BYTES: Final = 4
 RANDOM_UID_FIRST: Final = 0x08
 _UNKNOWN_COMMAND: Final = 0x911C
+_OTHER_KEY: Final = 0x91AE
 
 Randomness = Callable[[int], bytes]
+Attempt = Callable[[], Authentication]
+"""A fresh authentication with one key at each call."""
+
+
+class OpeningKeys(Protocol):
+    """One role's keys to the region's cards, by version; each call of the last two is a fresh attempt."""
+
+    def versions(self, uid: bytes | None) -> Sequence[int]:
+        """At least one, in the order to try on the card with this UID; None while the UID is not known."""
+        ...
+
+    def own(self, uid: bytes, version: int) -> Authentication:
+        """With the key of the card with this UID."""
+        ...
+
+    def identify(self, version: int) -> Authentication:
+        """With the key that all cards with random UID share."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCard:
+    """Whose card it is, by its real 7-byte UID, and which version of its keys it has."""
+
+    uid: bytes
+    key_version: int
 
 
 def is_random(shown_uid: bytes) -> bool:
@@ -33,49 +65,65 @@ def is_random(shown_uid: bytes) -> bool:
     return len(shown_uid) == RANDOM_UID_BYTES and shown_uid[0] == RANDOM_UID_FIRST
 
 
-def begin(card: DesfireCard, number: KeyNo, key: CardKey, rnd: Randomness) -> None:
+def in_memory(key: CardKey, rnd: Randomness) -> Attempt:
+    """Attempts with a key in memory: for issuing points and laboratories."""
+    return lambda: AesAuthentication(key, rnd(16))
+
+
+def begin(card: DesfireCard, number: KeyNo, attempt: Attempt) -> None:
     """Authenticate in the selected application: EV2, or AES where the card does not know EV2.
 
     Raises as `DesfireCard.authenticate_ev2_first` does.
     """
-    try:
-        card.authenticate_ev2_first(number, key, rnd(16))
-    except StatusError as refusal:
-        if refusal.sw != _UNKNOWN_COMMAND:
-            raise
-        card.authenticate_aes(number, key, rnd(16))
+    begin_with(card, number, (0,), lambda _version: attempt())
 
 
-def go_on(card: DesfireCard, number: KeyNo, key: CardKey, rnd: Randomness) -> None:
+def begin_with(
+    card: DesfireCard, number: KeyNo, versions: Sequence[int], attempt: Callable[[int], Authentication]
+) -> int:
+    """As `begin`, with the first of `versions` that the card takes; returns it.
+
+    Each version the card refuses costs two exchanges and 66 bytes. Raises the refusal of the last one.
+    """
+    left = list(versions)
+    authenticate: Callable[[int, Authentication], None] = card.authenticate_ev2_first
+    while True:
+        try:
+            authenticate(number, attempt(left[0]))
+        except StatusError as refusal:
+            if refusal.sw == _UNKNOWN_COMMAND and authenticate != card.authenticate_aes:
+                authenticate = card.authenticate_aes
+            elif refusal.sw == _OTHER_KEY and len(left) > 1:
+                del left[0]
+            else:
+                raise
+        else:
+            return left[0]
+
+
+def go_on(card: DesfireCard, number: KeyNo, attempt: Attempt) -> None:
     """Change the key inside the conversation; the transaction goes on."""
     if isinstance(card.session, Session):
-        card.authenticate_ev2_non_first(number, key, rnd(16))
+        card.authenticate_ev2_non_first(number, attempt())
     else:
-        card.authenticate_aes(number, key, rnd(16))
+        card.authenticate_aes(number, attempt())
 
 
-def open_as(
-    card: DesfireCard,
-    shown_uid: bytes,
-    number: KeyNo,
-    key_of: Callable[[bytes], CardKey],
-    identify_key: Callable[[], CardKey],
-    rnd: Randomness,
-) -> bytes:
-    """Authenticate as `number` in the selected application; returns the real 7-byte UID.
+def open_as(card: DesfireCard, shown_uid: bytes, number: KeyNo, keys: OpeningKeys) -> OpenedCard:
+    """Authenticate as `number` in the selected application.
 
-    `key_of(uid)` is the card's own key, `identify_key()` the region's IDENTIFY key, asked for only when the UID
-    shown is random. Raises `CardError`, also for a UID no DESFire has.
+    The keys of one card are of one version, so the one IDENTIFY was proved with is the one of its own key. Raises
+    `CardError`, also for a UID no DESFire has, and what `keys` raises.
     """
     if not is_random(shown_uid):
         if len(shown_uid) != UID_BYTES:
             raise ProtocolError(f"a UID of {len(shown_uid)} bytes; a DESFire has {UID_BYTES}")
-        begin(card, number, key_of(shown_uid), rnd)
-        return shown_uid
-    begin(card, KeyNo.IDENTIFY, identify_key(), rnd)
+        version = begin_with(card, number, keys.versions(shown_uid), lambda v: keys.own(shown_uid, v))
+        return OpenedCard(shown_uid, version)
+    version = begin_with(card, KeyNo.IDENTIFY, keys.versions(None), keys.identify)
     uid = card.get_card_uid()
-    go_on(card, number, key_of(uid), rnd)
-    return uid
+    go_on(card, number, lambda: keys.own(uid, version))
+    return OpenedCard(uid, version)
 
 
 def has_transaction_mac(card: DesfireCard) -> bool:

@@ -43,7 +43,7 @@ from cardproto.resident.layout import (
     KeyNo,
     file,
 )
-from cardproto.resident.opening import begin, go_on
+from cardproto.resident.opening import begin, go_on, in_memory
 from cardproto.resident.records.event import Event, build_event
 from cardproto.resident.records.rights import Rights, build_rights
 
@@ -71,8 +71,8 @@ class CardContent:
 
 
 @dataclass(slots=True)
-class _Desk:
-    """The desk's end of one card: what the steps below work with."""
+class _Issuing:
+    """One card while it is issued: what the steps below work with."""
 
     card: DesfireCard
     keys: ResidentKeys
@@ -82,10 +82,10 @@ class _Desk:
     proof: TransactionMac | None = None
 
     def begin(self, number: int, key: bytes) -> None:
-        begin(self.card, KeyNo(number), AesKey(key), self.rnd)
+        begin(self.card, KeyNo(number), in_memory(AesKey(key), self.rnd))
 
     def go_on_as(self, number: KeyNo) -> None:
-        go_on(self.card, number, AesKey(self.keys.application_key(number)), self.rnd)
+        go_on(self.card, number, in_memory(AesKey(self.keys.application_key(number)), self.rnd))
 
     @property
     def proving(self) -> bool:
@@ -110,96 +110,98 @@ def personalise(
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
-    desk = _Desk(card, keys, content, rnd, identify_key)
+    issuing = _Issuing(card, keys, content, rnd, identify_key)
     for name, step in _STEPS.items():
-        step(desk)
+        step(issuing)
         if name == stop_after:
             return None
-    return desk.proof
+    return issuing.proof
 
 
-def _create_application(desk: _Desk) -> None:
-    desk.card.select_application(PICC_AID)
-    if desk.card.get_key_settings().key_type is not KeyType.AES:
-        _leave_the_factory(desk)
-    desk.begin(0, ZERO_KEY)
-    settings = KEY_SETTINGS if desk.identify_key is None else RANDOM_UID_KEY_SETTINGS
-    desk.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
+def _create_application(issuing: _Issuing) -> None:
+    issuing.card.select_application(PICC_AID)
+    if issuing.card.get_key_settings().key_type is not KeyType.AES:
+        _leave_the_factory(issuing)
+    issuing.begin(0, ZERO_KEY)
+    settings = KEY_SETTINGS if issuing.identify_key is None else RANDOM_UID_KEY_SETTINGS
+    issuing.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
 
 
-def _leave_the_factory(desk: _Desk) -> None:
+def _leave_the_factory(issuing: _Issuing) -> None:
     """The factory's DES master key becomes an AES key, still all zero."""
-    desk.card.authenticate_iso(0, DesKey(ZERO_KEY), desk.rnd(8))
-    desk.card.change_key(PICC_AES_KEY, ZERO_KEY, 0)
+    issuing.card.authenticate_iso(0, DesKey(ZERO_KEY), issuing.rnd(8))
+    issuing.card.change_key(PICC_AES_KEY, ZERO_KEY, 0)
 
 
-def _take_over_card(desk: _Desk) -> None:
-    desk.card.change_key(PICC_AES_KEY, desk.keys.picc, PICC_KEY_VERSION)
+def _take_over_card(issuing: _Issuing) -> None:
+    issuing.card.change_key(PICC_AES_KEY, issuing.keys.picc, PICC_KEY_VERSION)
 
 
-def _set_keys(desk: _Desk) -> None:
+def _set_keys(issuing: _Issuing) -> None:
     """All keys but the application's master key, which would end this session."""
-    desk.card.select_application(AID)
-    desk.begin(KeyNo.APPLICATION, ZERO_KEY)
+    issuing.card.select_application(AID)
+    issuing.begin(KeyNo.APPLICATION, ZERO_KEY)
     for number in (KeyNo.VALIDATE, KeyNo.RELOAD, KeyNo.INSPECT, KeyNo.ENTITLE):
-        desk.card.change_key(number, desk.keys.application_key(number), KEY_VERSION, ZERO_KEY)
-    if desk.identify_key is not None:
-        desk.card.change_key(KeyNo.IDENTIFY, desk.identify_key, KEY_VERSION, ZERO_KEY)
+        issuing.card.change_key(number, issuing.keys.application_key(number), KEY_VERSION, ZERO_KEY)
+    if issuing.identify_key is not None:
+        issuing.card.change_key(KeyNo.IDENTIFY, issuing.identify_key, KEY_VERSION, ZERO_KEY)
 
 
-def _create_files(desk: _Desk) -> None:
-    for line in FILES if desk.proving else FILES_EV1:
+def _create_files(issuing: _Issuing) -> None:
+    for line in FILES if issuing.proving else FILES_EV1:
         settings = line.settings
         if isinstance(settings, TransactionMacSettings):
             continue
-        desk.card.create_file(line.number, settings)
+        issuing.card.create_file(line.number, settings)
         if settings.additional:
             change = SettingsChange(settings.mode, settings.rights, settings.additional)
-            desk.card.change_file_settings(line.number, change)
+            issuing.card.change_file_settings(line.number, change)
 
 
-def _start_transaction_mac(desk: _Desk) -> None:
+def _start_transaction_mac(issuing: _Issuing) -> None:
     for line in FILES:
-        if desk.proving and isinstance(line.settings, TransactionMacSettings):
-            key = desk.keys.transaction_mac
-            desk.card.create_transaction_mac_file(line.number, line.settings, key, line.settings.key_version)
+        if issuing.proving and isinstance(line.settings, TransactionMacSettings):
+            key = issuing.keys.transaction_mac
+            issuing.card.create_transaction_mac_file(
+                line.number, line.settings, key, line.settings.key_version
+            )
 
 
-def _take_over_application(desk: _Desk) -> None:
-    desk.card.change_key(KeyNo.APPLICATION, desk.keys.application, KEY_VERSION)
+def _take_over_application(issuing: _Issuing) -> None:
+    issuing.card.change_key(KeyNo.APPLICATION, issuing.keys.application, KEY_VERSION)
 
 
-def _write_credential(desk: _Desk) -> None:
+def _write_credential(issuing: _Issuing) -> None:
     """Also for a card without one: its transaction begins here, with the entitlement key."""
-    desk.begin(KeyNo.ENTITLE, desk.keys.entitle)
-    if desk.content.credential:
-        desk.card.write_data(FILE_CREDENTIAL, 0, desk.content.credential, CommMode.FULL)
+    issuing.begin(KeyNo.ENTITLE, issuing.keys.entitle)
+    if issuing.content.credential:
+        issuing.card.write_data(FILE_CREDENTIAL, 0, issuing.content.credential, CommMode.FULL)
 
 
-def _write_content(desk: _Desk) -> None:
+def _write_content(issuing: _Issuing) -> None:
     """Everything that counts, pending: the reload key may write rights, events and purse."""
-    desk.go_on_as(KeyNo.RELOAD)
-    card, content = desk.card, desk.content
+    issuing.go_on_as(KeyNo.RELOAD)
+    card, content = issuing.card, issuing.content
     card.write_data(FILE_RIGHTS, 0, build_rights(content.rights), file(FILE_RIGHTS).settings.mode)
     card.write_record(FILE_EVENTS, 0, build_event(content.first_event), file(FILE_EVENTS).settings.mode)
     if content.purse_minor:
         card.credit(FILE_PURSE, content.purse_minor, file(FILE_PURSE).settings.mode)
 
 
-def _commit(desk: _Desk) -> None:
-    desk.proof = desk.card.commit_transaction(return_mac=desk.proving)
-    if desk.identify_key is not None:
-        _hide_uid(desk)
+def _commit(issuing: _Issuing) -> None:
+    issuing.proof = issuing.card.commit_transaction(return_mac=issuing.proving)
+    if issuing.identify_key is not None:
+        _hide_uid(issuing)
 
 
-def _hide_uid(desk: _Desk) -> None:
+def _hide_uid(issuing: _Issuing) -> None:
     """After everything else: a card that hides its UID can only be opened once its keys are in place."""
-    desk.card.select_application(PICC_AID)
-    desk.begin(0, desk.keys.picc)
-    desk.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
+    issuing.card.select_application(PICC_AID)
+    issuing.begin(0, issuing.keys.picc)
+    issuing.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
 
 
-_STEPS: Final[dict[str, Callable[[_Desk], None]]] = {
+_STEPS: Final[dict[str, Callable[[_Issuing], None]]] = {
     "application": _create_application,
     "card_key": _take_over_card,
     "keys": _set_keys,

@@ -20,22 +20,22 @@ from sim.card.files import (
     TransactionMacFile,
     ValueFile,
 )
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 
 FileT = TypeVar("FileT", DataFile, ValueFile, RecordFile, TransactionMacFile)
 
 
-def somebody(state: CardState, _call: Call) -> None:
+def authenticated(state: CardState, _call: Call) -> None:
     """Some session, whatever its key; the command then travels in the mode the table states."""
     if state.session is None:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
 
 
 def read_data(state: CardState, call: Call) -> None:
     file = _find(state, call)
     if not isinstance(file, (DataFile, TransactionMacFile)):
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     if isinstance(file, TransactionMacFile):
         _admit(state, call, file, file.readers)
         return
@@ -63,7 +63,7 @@ def debit(state: CardState, call: Call) -> None:
 def limited_credit(state: CardState, call: Call) -> None:
     file = _data(state, call, ValueFile)
     if not file.limited_credit:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     _admit(state, call, file, file.head.rights.write)
 
 
@@ -94,7 +94,7 @@ def clear_records(state: CardState, call: Call) -> None:
 
 
 def change_file_settings(state: CardState, call: Call) -> None:
-    """Full under the Change key, whatever the file's own mode; plain when everybody may change."""
+    """Full under the Change key, whatever the file's own mode; plain when the change is free."""
     file = _find(state, call)
     _admit(state, call, file, file.head.rights.change)
     call.mode = CommMode.PLAIN if file.head.rights.change & FREE_BIT else CommMode.FULL
@@ -104,7 +104,7 @@ def commit_reader_id(state: CardState, call: Call) -> None:
     """Only the key named in the transaction MAC file's ReadWrite nibble; MAC mode inside a session."""
     file = state.transaction_mac()
     if file is None or file.exhausted:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     call.file = file
     _mode_for(state, file, file.head.rights.read_write)
 
@@ -126,7 +126,7 @@ def proving(state: CardState) -> bool:
 def _find(state: CardState, call: Call) -> CardFile:
     file = state.application.files.get(call.header[0])
     if file is None:
-        raise Refusal(Status.FILE_NOT_FOUND)
+        raise DesfireRefusal(Status.FILE_NOT_FOUND)
     call.file = file
     return file
 
@@ -134,7 +134,7 @@ def _find(state: CardState, call: Call) -> CardFile:
 def _data(state: CardState, call: Call, kind: type[FileT]) -> FileT:
     file = _find(state, call)
     if not isinstance(file, kind):
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     _refuse_when_exhausted(state)
     return file
 
@@ -142,7 +142,7 @@ def _data(state: CardState, call: Call, kind: type[FileT]) -> FileT:
 def _refuse_when_exhausted(state: CardState) -> None:
     file = state.transaction_mac()
     if file is not None and file.exhausted:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
 
 
 def _admit(state: CardState, call: Call, file: CardFile, granted: int) -> None:
@@ -158,4 +158,4 @@ def _mode_for(state: CardState, file: CardFile, granted: int) -> CommMode:
         return file.head.mode
     if granted & FREE_BIT:
         return CommMode.PLAIN
-    raise Refusal(Status.AUTHENTICATION_ERROR if granted else Status.PERMISSION_DENIED)
+    raise DesfireRefusal(Status.AUTHENTICATION_ERROR if granted else Status.PERMISSION_DENIED)

@@ -26,7 +26,7 @@ from sim.card.memory import (
     Application,
     DefaultKey,
 )
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 
 KEY_COUNT_MASK: Final = 0x0F
@@ -41,9 +41,9 @@ def select_application(state: CardState, call: Call) -> bytes:
     """Drops authentication and pending changes, also when the same application is selected again."""
     aid = call.header + call.data
     if len(aid) != 3:
-        raise Refusal(Status.LENGTH_ERROR if len(aid) != 6 else Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR if len(aid) != 6 else Status.PARAMETER_ERROR)
     if aid not in state.memory.applications:
-        raise Refusal(Status.APPLICATION_NOT_FOUND)
+        raise DesfireRefusal(Status.APPLICATION_NOT_FOUND)
     state.select(aid)
     return b""
 
@@ -51,7 +51,7 @@ def select_application(state: CardState, call: Call) -> bytes:
 def require_picc_level(state: CardState) -> None:
     """Some commands exist only before an application is selected."""
     if state.selected != PICC_AID:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
 
 
 def get_application_ids(state: CardState, call: Call) -> bytes:
@@ -84,21 +84,21 @@ def create_application(state: CardState, call: Call) -> bytes:
     rest = call.data
     count, kind = ks2 & KEY_COUNT_MASK, _key_type(ks2)
     if count > MAX_KEYS:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     sets = None
     if ks2 & KS3_PRESENT:
         if state.identity.generation.unknown >= KEY_SETS:
-            raise Refusal(Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.PARAMETER_ERROR)
         sets, rest = parse_key_sets(rest, kind)
     iso_id, name = _iso_identity(rest)
     changer = ks1 >> 4
     if count and changer not in (CHANGE_BY_SAME_KEY, CHANGE_FROZEN) and changer >= count:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     _refuse_duplicate(state, aid, iso_id, name)
     if state.memory.free_bytes() < APPLICATION_BYTES:
-        raise Refusal(Status.OUT_OF_MEMORY)
+        raise DesfireRefusal(Status.OUT_OF_MEMORY)
     if len(state.memory.applications) > state.identity.generation.most_applications:
-        raise Refusal(Status.COUNT_ERROR)
+        raise DesfireRefusal(Status.COUNT_ERROR)
     keys = (state.memory.default_key.slot(kind),) * count
     created = Application(aid, ks1, keys, {}, bool(ks2 & ISO_FILE_IDS), iso_id, name, kind, sets)
     state.memory = state.memory.with_application(created)
@@ -109,14 +109,14 @@ def _key_type(ks2: int) -> KeyType:
     try:
         return KeyType(ks2 >> KEY_TYPE_SHIFT)
     except ValueError:
-        raise Refusal(Status.PARAMETER_ERROR) from None
+        raise DesfireRefusal(Status.PARAMETER_ERROR) from None
 
 
 def _iso_identity(rest: bytes) -> tuple[int, bytes]:
     if not rest:
         return 0, b""
     if len(rest) < 2 or len(rest) > 2 + MAX_NAME_BYTES:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return int.from_bytes(rest[:2], "little"), rest[2:]
 
 
@@ -125,7 +125,7 @@ def _refuse_duplicate(state: CardState, aid: bytes, iso_id: int, name: bytes) ->
         same_iso = iso_id and app.iso_id == iso_id
         same_name = name and app.df_name == name
         if app.aid == aid or same_iso or same_name:
-            raise Refusal(Status.DUPLICATE_ERROR)
+            raise DesfireRefusal(Status.DUPLICATE_ERROR)
 
 
 def delete_application(state: CardState, call: Call) -> bytes:
@@ -133,9 +133,9 @@ def delete_application(state: CardState, call: Call) -> bytes:
     _nothing_more(call)
     aid = call.header
     if aid not in state.memory.applications or aid == PICC_AID:
-        raise Refusal(Status.APPLICATION_NOT_FOUND)
+        raise DesfireRefusal(Status.APPLICATION_NOT_FOUND)
     if state.selected not in (PICC_AID, aid):
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     state.require_master_key()
     state.memory = state.memory.without_application(aid)
     if state.selected == aid:
@@ -148,7 +148,7 @@ def format_picc(state: CardState, call: Call) -> bytes:
     _nothing_more(call)
     require_picc_level(state)
     if state.memory.format_disabled:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     state.require_master_key()
     state.memory = replace(state.memory, applications={PICC_AID: state.application})
     return b""
@@ -160,9 +160,9 @@ def free_memory(state: CardState, call: Call) -> bytes:
 
 
 def set_configuration_gate(state: CardState, call: Call) -> None:
-    """Somebody is authenticated; and how long an option's data is, where it has one length only."""
+    """Needs a session, and the length of an option's data where it has one length only."""
     if state.session is None:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     call.plain_bytes = {OPTION_FLAGS: 1, OPTION_DEFAULT_KEY: LONGEST_KEY_BYTES + 1}.get(call.header[0])
 
 
@@ -191,7 +191,7 @@ def set_configuration(state: CardState, call: Call) -> bytes:
             _configure_value_file(state, data)
         case _:
             known = (0, 2, 9) if state.identity.generation.fixed else (0, 1, 2)
-            raise Refusal(Status.LENGTH_ERROR if option in known else Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.LENGTH_ERROR if option in known else Status.PARAMETER_ERROR)
     return b""
 
 
@@ -199,10 +199,10 @@ def _configure_value_file(state: CardState, data: bytes) -> None:
     """Light: number, limits, value and flags of the one value file it has."""
     file = state.application.files.get(data[0])
     if not isinstance(file, ValueFile):
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     lower, upper, value = (int.from_bytes(data[i : i + 4], "little", signed=True) for i in (1, 5, 9))
     if not lower <= value <= upper or data[13] > 3:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     limited, free = bool(data[13] & 1), bool(data[13] & 2)
     changed = ValueFile(file.head, lower, upper, value, 0, limited, free)
     state.application = state.application.with_file(changed)
@@ -210,4 +210,4 @@ def _configure_value_file(state: CardState, data: bytes) -> None:
 
 def _nothing_more(call: Call) -> None:
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from cardproto.desfire import commands as ins
+from cardproto.desfire.authentication import Ev1Cipher
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left, truncate_mac
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import (
@@ -27,8 +28,8 @@ from cardproto.desfire.legacy_messaging import D40Session, Ev1Session
 from cardproto.desfire.messaging import Session
 from cardproto.desfire.status import Status
 from sim.card.memory import KeySlot
-from sim.card.refusal import Refusal
-from sim.card.state import CardState, ProximityCheck
+from sim.card.refusal import DesfireRefusal
+from sim.card.state import CardState, PreparedProximityCheck
 
 CAPABILITY_BYTES: Final = 6
 CARD_CAPABILITIES: Final = bytes(CAPABILITY_BYTES)
@@ -39,7 +40,7 @@ DES_KINDS: Final = (KeyType.DES, KeyType.TRIPLE_DES_3K)
 def begin_first(state: CardState, payload: bytes) -> bytes:
     """71 keyNo lenCap cap: answers E(RndB). A wish for LRP is ignored: this is an AES card."""
     if len(payload) < 2 or len(payload) != 2 + payload[1]:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     key = AesKey(_slot(state, payload[0], KeyType.AES).key)
     capabilities = payload[2 : 2 + CAPABILITY_BYTES].ljust(CAPABILITY_BYTES, b"\0")
     rnd_b = state.rng(RND_BYTES)
@@ -60,10 +61,10 @@ def _finish_first(
 def begin_non_first(state: CardState, payload: bytes) -> bytes:
     """77 keyNo: needs an active EV2 session, whose TI and counter live on."""
     if len(payload) != 1:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     before = state.session
     if not isinstance(before, Session):
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     key = AesKey(_slot(state, payload[0], KeyType.AES).key)
     rnd_b = state.rng(RND_BYTES)
     state.session = None
@@ -88,7 +89,7 @@ def begin_aes(state: CardState, payload: bytes) -> bytes:
 
 
 def _aes_session(number: int, rnd_b: bytes, rnd_a: bytes) -> Ev1Session:
-    return Ev1Session(number, aes_session_key(rnd_a, rnd_b), len(ZERO_IV))
+    return Ev1Session(number, Ev1Cipher(aes_session_key(rnd_a, rnd_b)))
 
 
 def begin_iso(state: CardState, payload: bytes) -> bytes:
@@ -100,7 +101,7 @@ def begin_iso(state: CardState, payload: bytes) -> bytes:
 
 
 def _iso_session(number: int, key: DesKey, rnd_b: bytes, rnd_a: bytes) -> Ev1Session:
-    return Ev1Session(number, des_session_key(key, rnd_a, rnd_b), DES_BLOCK)
+    return Ev1Session(number, Ev1Cipher(des_session_key(key, rnd_a, rnd_b), DES_BLOCK), DES_BLOCK)
 
 
 def _chained(
@@ -158,7 +159,7 @@ BEGINNINGS: Final[dict[int, Callable[[CardState, bytes], bytes]]] = {
 
 def _sized(token: bytes, expected: int) -> bytes:
     if len(token) != expected:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return token
 
 
@@ -166,13 +167,13 @@ def _checked(plain: bytes, rnd_b: bytes) -> bytes:
     """RndA when the terminal has proved that it knows RndB, hence the key."""
     half = len(rnd_b)
     if plain[half:] != rotate_left(rnd_b):
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     return plain[:half]
 
 
 def _key_number(payload: bytes) -> int:
     if len(payload) != 1:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return payload[0]
 
 
@@ -180,10 +181,10 @@ def _slot(state: CardState, key_no: int, *kinds: KeyType) -> KeySlot:
     """The key, if it is there and of a kind this authentication is for."""
     keys = state.application.keys
     if key_no >= len(keys):
-        raise Refusal(Status.NO_SUCH_KEY)
+        raise DesfireRefusal(Status.NO_SUCH_KEY)
     slot = keys[key_no]
     if slot.type not in kinds:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     return slot
 
 
@@ -196,8 +197,8 @@ ANSWER_CODE: Final = b"\x90"
 def prepare(state: CardState, payload: bytes) -> bytes:
     """F0: answers option and published response time; the card's own eight bytes are drawn now."""
     if payload:
-        raise Refusal(Status.LENGTH_ERROR)
-    state.proximity = ProximityCheck(state.rng(CHALLENGE_BYTES))
+        raise DesfireRefusal(Status.LENGTH_ERROR)
+    state.proximity = PreparedProximityCheck(state.rng(CHALLENGE_BYTES))
     return OPTION + PUBLISHED_TIME
 
 
@@ -205,12 +206,12 @@ def answer_round(state: CardState, payload: bytes) -> bytes:
     """F2 len bytes: as many of the card's bytes in return, at once."""
     check = state.proximity
     if check is None:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     if not payload or len(payload) != 1 + payload[0] or not payload[0]:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     end = check.done + payload[0]
     if end > CHALLENGE_BYTES:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     own = check.own[check.done : end]
     check.rounds += own + payload[1:]
     check.done = end
@@ -221,14 +222,15 @@ def verify(state: CardState, payload: bytes) -> bytes:
     """FD MAC over everything exchanged: proves that the terminal saw the same bytes, and answers likewise."""
     check, state.proximity = state.proximity, None
     if check is None or check.done != CHALLENGE_BYTES:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     covered = OPTION + PUBLISHED_TIME + check.rounds
     session = state.session
-    key = session.mac if isinstance(session, Session) else AesKey(state.memory.proximity_key.key)
+    own = AesKey(state.memory.proximity_key.key)
+    mac = session.cipher.mac if isinstance(session, Session) else lambda sent: truncate_mac(own.cmac(sent))
     code = bytes((ins.INS_VERIFY_PROXIMITY_CHECK,))
-    if payload != truncate_mac(key.cmac(code + covered)):
-        raise Refusal(Status.INTEGRITY_ERROR)
-    return truncate_mac(key.cmac(ANSWER_CODE + covered))
+    if payload != mac(code + covered):
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
+    return mac(ANSWER_CODE + covered)
 
 
 STEPS: Final[dict[int, Callable[[CardState, bytes], bytes]]] = {

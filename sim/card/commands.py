@@ -23,7 +23,7 @@ from sim.card import (
 )
 from sim.card.call import Call
 from sim.card.messaging import wire_bytes
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState, PartialCommand
 
 FRAME_BYTES: Final = 59
@@ -56,7 +56,7 @@ class Command:
 COMMANDS: Final[dict[int, Command]] = {
     0x5A: Command(0, None, applications.select_application, CommMode.PLAIN),
     0x60: Command(0, None, identity.get_version),
-    0x51: Command(0, access.somebody, identity.get_card_uid, FULL),
+    0x51: Command(0, access.authenticated, identity.get_card_uid, FULL),
     0x3C: Command(1, None, identity.read_signature, FULL),
     0x6A: Command(0, None, applications.get_application_ids),
     0x6D: Command(0, None, applications.get_df_names),
@@ -70,9 +70,9 @@ COMMANDS: Final[dict[int, Command]] = {
     0x64: Command(1, None, keys.get_key_version),
     0xC4: Command(1, keys.change_key_gate, keys.change_key, FULL),
     0xC6: Command(2, key_sets.change_key_ev2_gate, key_sets.change_key_ev2, FULL),
-    0x56: Command(0, access.somebody, key_sets.initialize_key_set),
-    0x57: Command(0, access.somebody, key_sets.finalize_key_set),
-    0x55: Command(0, access.somebody, key_sets.roll_key_set),
+    0x56: Command(0, access.authenticated, key_sets.initialize_key_set),
+    0x57: Command(0, access.authenticated, key_sets.finalize_key_set),
+    0x55: Command(0, access.authenticated, key_sets.roll_key_set),
     0x6F: Command(0, None, file_admin.get_file_ids),
     0x61: Command(0, None, file_admin.get_iso_file_ids),
     0xF5: Command(1, None, file_admin.get_file_settings),
@@ -82,7 +82,7 @@ COMMANDS: Final[dict[int, Command]] = {
     0xCC: Command(1, None, file_admin.create_value_file),
     0xC1: Command(1, None, file_admin.create_record_file),
     0xC0: Command(1, None, file_admin.create_record_file),
-    0xCE: Command(5, access.somebody, file_admin.create_transaction_mac_file, FULL),
+    0xCE: Command(5, access.authenticated, file_admin.create_transaction_mac_file, FULL),
     0xDF: Command(1, None, file_admin.delete_file),
     0xAD: Command(7, access.read_data, data.read_data, content=True, iso_chained=True),
     0xBD: Command(7, access.read_data, data.read_data, content=True),
@@ -111,9 +111,9 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
         if ins == INS_MORE:
             return _continue(state, payload)
         if state.handshake is not None or state.incoming is not None or state.outgoing:
-            raise Refusal(Status.COMMAND_ABORTED)
+            raise DesfireRefusal(Status.COMMAND_ABORTED)
         if ins in state.identity.generation.unknown:
-            raise Refusal(Status.ILLEGAL_COMMAND)
+            raise DesfireRefusal(Status.ILLEGAL_COMMAND)
         begin = authentication.BEGINNINGS.get(ins)
         if begin is not None:
             return Status.ADDITIONAL_FRAME, begin(state, payload)
@@ -121,7 +121,7 @@ def execute(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
         if step is not None:
             return Status.OK, step(state, payload)
         return _run(state, ins, payload)
-    except Refusal as refusal:
+    except DesfireRefusal as refusal:
         state.refuse(refusal.status)
         return refusal.status, b""
 
@@ -131,14 +131,14 @@ def _continue(state: CardState, payload: bytes) -> tuple[int, bytes]:
         return Status.OK, authentication.finish(state, state.handshake, payload)
     if state.outgoing:
         if payload:
-            raise Refusal(Status.LENGTH_ERROR)
+            raise DesfireRefusal(Status.LENGTH_ERROR)
         frame = state.outgoing.pop(0)
         return (Status.ADDITIONAL_FRAME if state.outgoing else Status.OK), frame
     partial = state.incoming
     if partial is None:
-        raise Refusal(Status.ILLEGAL_COMMAND)
+        raise DesfireRefusal(Status.ILLEGAL_COMMAND)
     if not payload:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     partial.payload += payload
     if len(partial.payload) < partial.total:
         return Status.ADDITIONAL_FRAME, b""
@@ -149,10 +149,10 @@ def _continue(state: CardState, payload: bytes) -> tuple[int, bytes]:
 def _run(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
     command = COMMANDS.get(ins)
     if command is None:
-        raise Refusal(Status.ILLEGAL_COMMAND)
+        raise DesfireRefusal(Status.ILLEGAL_COMMAND)
     at = command.header_bytes
     if len(payload) < at:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     call = Call(ins, payload[:at], command.mode, command.content)
     if command.gate is not None:
         command.gate(state, call)
@@ -165,7 +165,7 @@ def _run(state: CardState, ins: int, payload: bytes) -> tuple[int, bytes]:
     answer = state.seal(call, command.run(state, call))
     if command.iso_chained:
         if len(answer) > LONGEST_ANSWER:
-            raise Refusal(Status.LENGTH_ERROR)
+            raise DesfireRefusal(Status.LENGTH_ERROR)
         return Status.OK, answer
     if not call.cuts and len(answer) <= FRAME_BYTES:
         return Status.OK, answer
@@ -177,7 +177,7 @@ def _announced_bytes(state: CardState, call: Call) -> int:
     """How long the data will be on the wire, from the length field and the mode."""
     length = int.from_bytes(call.header[-3:], "little")
     if length > LONGEST_WRITE:
-        raise Refusal(Status.BOUNDARY_ERROR)
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     return wire_bytes(state.session, call, length)
 
 

@@ -12,7 +12,7 @@ from cardproto.desfire.status import Status
 from sim.card.access import opened, proving
 from sim.card.call import Call
 from sim.card.files import DataFile, RecordFile, TransactionMacFile, ValueFile
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 from sim.card.transaction import (
     PendingData,
@@ -35,7 +35,7 @@ def read_data(state: CardState, call: Call) -> bytes:
     """Length 0 reads to the end. Backup files show committed content only."""
     file = call.file
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if isinstance(file, TransactionMacFile):
         return _slice(file.content(), call.header)
     part = _slice(opened(call, DataFile).content, call.header)
@@ -49,7 +49,7 @@ def _slice(content: bytes, header: bytes) -> bytes:
     offset, length = number(header[1:4]), number(header[4:7])
     end = offset + length if length else len(content)
     if offset >= len(content) or end > len(content):
-        raise Refusal(Status.BOUNDARY_ERROR)
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     return content[offset:end]
 
 
@@ -58,11 +58,11 @@ def write_data(state: CardState, call: Call) -> bytes:
     file = opened(call, DataFile)
     offset, length = number(call.header[1:4]), number(call.header[4:7])
     if len(call.data) != length:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if not length:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     if offset + length > len(file.content):
-        raise Refusal(Status.BOUNDARY_ERROR)
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     if file.backup:
         pending = state.transaction.pending.setdefault(file.head.number, PendingData(file))
         assert isinstance(pending, PendingData)
@@ -78,7 +78,7 @@ def write_data(state: CardState, call: Call) -> bytes:
 def get_value(state: CardState, call: Call) -> bytes:
     """The committed value, whatever is pending."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     value = opened(call, ValueFile).value.to_bytes(4, "little", signed=True)
     if proving(state):
         state.transaction.note_whole(bytes((call.ins,)) + call.header + value)
@@ -106,10 +106,10 @@ def limited_credit(state: CardState, call: Call) -> bytes:
 def _value_change(state: CardState, call: Call) -> tuple[PendingValue, int]:
     file = opened(call, ValueFile)
     if len(call.data) != 4:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     amount = number(call.data)
     if amount > MAX_AMOUNT:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     pending = state.transaction.pending.setdefault(file.head.number, PendingValue(file))
     assert isinstance(pending, PendingValue)
     if proving(state):
@@ -120,12 +120,12 @@ def _value_change(state: CardState, call: Call) -> tuple[PendingValue, int]:
 def read_records(state: CardState, call: Call) -> bytes:
     """Count 0 reads all from the given record on. Only committed records are seen."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     records = opened(call, RecordFile).records
     first, count = number(call.header[1:4]), number(call.header[4:7])
     end = first + count if count else len(records)
     if first >= len(records) or end > len(records):
-        raise Refusal(Status.BOUNDARY_ERROR)
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     chosen = records[first:end]
     answer = b"".join(reversed(chosen))
     if proving(state):
@@ -151,7 +151,7 @@ def update_record(state: CardState, call: Call) -> bytes:
 def clear_records(state: CardState, call: Call) -> bytes:
     """Empties the file at commit."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     _pending(state, call).clear()
     return _noted(state, call)
 
@@ -159,11 +159,11 @@ def clear_records(state: CardState, call: Call) -> bytes:
 def _offset(call: Call, place: bytes) -> int:
     offset, length = number(place[:3]), number(place[3:])
     if len(call.data) != length:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if not length:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     if offset + length > opened(call, RecordFile).record_bytes:
-        raise Refusal(Status.BOUNDARY_ERROR)
+        raise DesfireRefusal(Status.BOUNDARY_ERROR)
     return offset
 
 
@@ -191,19 +191,19 @@ def commit_transaction(state: CardState, call: Call) -> bytes:
     nothing to commit, PERMISSION_DENIED when the reader id is required and was not committed.
     """
     if len(call.data) > state.identity.generation.transaction_mac:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     option = call.data[0] if call.data else 0
     if option & ~OPTION_RETURN_MAC:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     transaction = state.transaction
     file = state.transaction_mac()
     if option and file is None:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     if transaction.empty:
-        raise Refusal(Status.NO_CHANGES)
+        raise DesfireRefusal(Status.NO_CHANGES)
     if file is not None:
         if option and not transaction.tmi:
-            raise Refusal(Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.PARAMETER_ERROR)
         file = _prove(state, file) if transaction.tmi else None
     state.application = transaction.committed(state.application, file)
     state.transaction = Transaction()
@@ -212,16 +212,16 @@ def commit_transaction(state: CardState, call: Call) -> bytes:
 
 def _prove(state: CardState, file: TransactionMacFile) -> TransactionMacFile:
     if file.head.rights.read_write and state.transaction.reader_id is None:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     return proved(file, state.identity.uid, state.transaction)
 
 
 def abort_transaction(state: CardState, call: Call) -> bytes:
     """Drops pending changes and the transaction MAC input, keeps the authentication."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if state.transaction.empty:
-        raise Refusal(Status.NO_CHANGES)
+        raise DesfireRefusal(Status.NO_CHANGES)
     state.transaction = Transaction()
     return b""
 
@@ -231,9 +231,9 @@ def commit_reader_id(state: CardState, call: Call) -> bytes:
     file = opened(call, TransactionMacFile)
     reader_id = call.data
     if len(reader_id) != READER_ID_BYTES:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if state.transaction.reader_id is not None:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     answer = b""
     if state.session is not None:
         answer = encrypted_previous_reader(file, state.identity.uid)

@@ -13,11 +13,11 @@ from sim.card.files import (
     OPTION_MORE_RIGHTS,
     OPTION_SKIP_UNAUTHENTICATED,
     OPTION_TMC_LIMIT,
+    AccessMasks,
     CardFile,
     DataFile,
-    Head,
+    FileHeader,
     RecordFile,
-    Rights,
     TransactionMacFile,
     ValueFile,
     room,
@@ -26,7 +26,7 @@ from sim.card.files import (
 )
 from sim.card.keys import require_listing_right
 from sim.card.memory import FREE_CREATE, PICC_AID
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 from sim.card.transaction import Transaction
 
@@ -52,10 +52,10 @@ def get_iso_file_ids(state: CardState, call: Call) -> bytes:
 
 def get_file_settings(state: CardState, call: Call) -> bytes:
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     file = state.application.files.get(call.header[0])
     if file is None:
-        raise Refusal(Status.FILE_NOT_FOUND)
+        raise DesfireRefusal(Status.FILE_NOT_FOUND)
     require_listing_right(state)
     return settings(file)
 
@@ -65,7 +65,7 @@ def create_data_file(state: CardState, call: Call) -> bytes:
     head, rest = _new_head(state, call, 3)
     size = number(rest)
     if not size:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     _refuse_beyond_memory(state, size)
     return _add(state, DataFile(head, call.ins == INS_CREATE_BACKUP, bytes(size)))
 
@@ -76,7 +76,7 @@ def create_value_file(state: CardState, call: Call) -> bytes:
     lower, upper, value = (int.from_bytes(rest[i : i + 4], "little", signed=True) for i in (0, 4, 8))
     flags = rest[12]
     if not lower <= value <= upper or flags > 3:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     return _add(state, ValueFile(head, lower, upper, value, 0, bool(flags & 1), bool(flags & 2)))
 
 
@@ -86,7 +86,7 @@ def create_record_file(state: CardState, call: Call) -> bytes:
     size, count = number(rest[:3]), number(rest[3:])
     cyclic = call.ins == INS_CREATE_CYCLIC
     if not size or count < (2 if cyclic else 1):
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     _refuse_beyond_memory(state, size * count)
     return _add(state, RecordFile(head, cyclic, size, count, ()))
 
@@ -96,14 +96,14 @@ def create_transaction_mac_file(state: CardState, call: Call) -> bytes:
     _require_application(state)
     state.require_master_key()
     if len(call.data) != BLOCK + 1:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     option, key_option = call.header[1], call.header[4]
-    rights = Rights.of(number(call.header[2:4]))
+    rights = AccessMasks.of(number(call.header[2:4]))
     if key_option != 2 or rights.sets[0] >> 8 & 15 != 15 or option & ~OPTION_MODE:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     _refuse_unknown_keys(state, rights)
     if state.transaction_mac() is not None:
-        raise Refusal(Status.DUPLICATE_ERROR)
+        raise DesfireRefusal(Status.DUPLICATE_ERROR)
     head = _checked_head(state, call.header[0], option, rights, 0)
     state.transaction = Transaction()
     key, version = call.data[:BLOCK], call.data[BLOCK]
@@ -113,12 +113,12 @@ def create_transaction_mac_file(state: CardState, call: Call) -> bytes:
 def delete_file(state: CardState, call: Call) -> bytes:
     """Under the master key; others than the transaction MAC file also freely when KS1 bit 2 says so."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     file = state.application.files.get(call.header[0])
     if file is None:
-        raise Refusal(Status.FILE_NOT_FOUND)
+        raise DesfireRefusal(Status.FILE_NOT_FOUND)
     if state.identity.generation.fixed and not isinstance(file, TransactionMacFile):
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     free = state.application.key_settings & FREE_CREATE
     if not free or isinstance(file, TransactionMacFile):
         state.require_master_key()
@@ -132,33 +132,33 @@ def change_file_settings(state: CardState, call: Call) -> bytes:
     file = state.application.files[call.header[0]]
     data = call.data
     if len(data) < 3:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     option, first, rest = data[0], number(data[1:3]), data[3:]
     if option & OPTION_MORE_RIGHTS and not state.identity.generation.transaction_mac:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     more, rest = _more_rights(rest) if option & OPTION_MORE_RIGHTS else ((), rest)
-    rights = Rights.of(first, *more)
+    rights = AccessMasks.of(first, *more)
     _refuse_unknown_keys(state, rights)
-    head = Head(file.head.number, option, rights, file.head.iso_id)
+    head = FileHeader(file.head.number, option, rights, file.head.iso_id)
     if isinstance(file, TransactionMacFile):
         changed = _changed_mac_file(file, head, rest)
     else:
         if rest:
-            raise Refusal(Status.LENGTH_ERROR)
+            raise DesfireRefusal(Status.LENGTH_ERROR)
         if option & ~(OPTION_MODE | OPTION_MORE_RIGHTS):
-            raise Refusal(Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.PARAMETER_ERROR)
         changed = with_head(file, head)
     state.transaction = Transaction()
     state.application = state.application.with_file(changed)
     return b""
 
 
-def _changed_mac_file(file: TransactionMacFile, head: Head, rest: bytes) -> CardFile:
+def _changed_mac_file(file: TransactionMacFile, head: FileHeader, rest: bytes) -> CardFile:
     allowed = OPTION_MODE | OPTION_TMC_LIMIT | OPTION_SKIP_UNAUTHENTICATED
     if head.option & ~allowed or head.rights.sets[0] >> 8 & 15 != 15:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     if len(rest) != (4 if head.option & OPTION_TMC_LIMIT else 0):
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     limit = number(rest) if rest else TMC_UNLIMITED
     return TransactionMacFile(
         head, file.key, file.key_version, file.counter, file.value, file.previous_reader, limit
@@ -168,14 +168,14 @@ def _changed_mac_file(file: TransactionMacFile, head: Head, rest: bytes) -> Card
 def _more_rights(rest: bytes) -> tuple[tuple[int, ...], bytes]:
     count = rest[0] if rest else 0
     if len(rest) < 1 + 2 * count:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if not 1 <= count <= MAX_RIGHT_SETS:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     sets = tuple(number(rest[i : i + 2]) for i in range(1, 1 + 2 * count, 2))
     return sets, rest[1 + 2 * count :]
 
 
-def _new_head(state: CardState, call: Call, tail_bytes: int, *, iso: bool = True) -> tuple[Head, bytes]:
+def _new_head(state: CardState, call: Call, tail_bytes: int, *, iso: bool = True) -> tuple[FileHeader, bytes]:
     """The common start of the Create commands; the ISO id is there when the length says so.
 
     Additional access-right sets come later, by ChangeFileSettings; option bit 7 is refused here.
@@ -187,50 +187,50 @@ def _new_head(state: CardState, call: Call, tail_bytes: int, *, iso: bool = True
     if iso and len(body) == 2 + 3 + tail_bytes:
         iso_id, body = number(body[:2]), body[2:]
         if not state.application.iso_file_ids:
-            raise Refusal(Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.PARAMETER_ERROR)
     if len(body) != 3 + tail_bytes:
-        raise Refusal(Status.LENGTH_ERROR)
-    option, rights = body[0], Rights.of(number(body[1:3]))
+        raise DesfireRefusal(Status.LENGTH_ERROR)
+    option, rights = body[0], AccessMasks.of(number(body[1:3]))
     if option & ~OPTION_MODE:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     _refuse_unknown_keys(state, rights)
     return _checked_head(state, call.header[0], option, rights, iso_id), body[3:]
 
 
-def _checked_head(state: CardState, fno: int, option: int, rights: Rights, iso_id: int) -> Head:
+def _checked_head(state: CardState, fno: int, option: int, rights: AccessMasks, iso_id: int) -> FileHeader:
     if fno > HIGHEST_FILE:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     files = state.application.files
     if fno in files or (iso_id and any(f.head.iso_id == iso_id for f in files.values())):
-        raise Refusal(Status.DUPLICATE_ERROR)
-    return Head(fno, option, rights, iso_id)
+        raise DesfireRefusal(Status.DUPLICATE_ERROR)
+    return FileHeader(fno, option, rights, iso_id)
 
 
-def _refuse_unknown_keys(state: CardState, rights: Rights) -> None:
+def _refuse_unknown_keys(state: CardState, rights: AccessMasks) -> None:
     if rights.highest_key() >= len(state.application.keys):
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
 
 
 def _refuse_beyond_memory(state: CardState, size: int) -> None:
     """Before the content is allocated, so that a hostile size costs nothing."""
     if size > state.memory.free_bytes():
-        raise Refusal(Status.OUT_OF_MEMORY)
+        raise DesfireRefusal(Status.OUT_OF_MEMORY)
 
 
 def _add(state: CardState, file: CardFile) -> bytes:
     if room(file) > state.memory.free_bytes():
-        raise Refusal(Status.OUT_OF_MEMORY)
+        raise DesfireRefusal(Status.OUT_OF_MEMORY)
     state.application = state.application.with_file(file)
     return b""
 
 
 def _require_listing(state: CardState, call: Call) -> None:
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     _require_application(state)
     require_listing_right(state)
 
 
 def _require_application(state: CardState) -> None:
     if state.selected == PICC_AID:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)

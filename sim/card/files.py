@@ -22,8 +22,8 @@ _GRANTABLE: Final = 0x7FFF
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
-    """Access rights as bit masks: bit k grants key k, bit 14 grants everybody; no bit means never.
+class AccessMasks:
+    """Access rights as bit masks: bit k grants key k, bit 14 means free access; no bit means never.
 
     `sets` are the 16-bit values as stored, the first with a meaningful Change nibble, the others being EV2's
     additional sets. Datasheet 8.2.3.5: Read, Write and ReadWrite each open their own commands.
@@ -37,7 +37,7 @@ class Rights:
     change: int
 
     @classmethod
-    def of(cls, first: int, *more: int) -> Rights:
+    def of(cls, first: int, *more: int) -> AccessMasks:
         """From 16-bit values Read<<12 | Write<<8 | ReadWrite<<4 | Change."""
         sets = (first, *more)
         read = write = both = 0
@@ -61,12 +61,12 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class FileHeader:
     """What every file has. `option` as created; `iso_id` 0 when it has none."""
 
     number: int
     option: int
-    rights: Rights
+    rights: AccessMasks
     iso_id: int
 
     @property
@@ -82,7 +82,7 @@ _MODES: Final = (CommMode.PLAIN, CommMode.MAC, CommMode.PLAIN, CommMode.FULL)
 class DataFile:
     """Standard (type 0, written at once) or backup (type 1, written at commit) data."""
 
-    head: Head
+    head: FileHeader
     backup: bool
     content: bytes
 
@@ -98,7 +98,7 @@ class DataFile:
 class ValueFile:
     """Type 2. `allowance` is what LimitedCredit may still give back."""
 
-    head: Head
+    head: FileHeader
     lower: int
     upper: int
     value: int
@@ -118,7 +118,7 @@ class ValueFile:
 class RecordFile:
     """Linear (type 3) or cyclic (type 4) records, newest first."""
 
-    head: Head
+    head: FileHeader
     cyclic: bool
     record_bytes: int
     max_records: int
@@ -142,7 +142,7 @@ class RecordFile:
 class TransactionMacFile:
     """Type 5. `previous_reader` is TMRIPrev; the key is no application key and is never shown."""
 
-    head: Head
+    head: FileHeader
     key: bytes
     key_version: int
     counter: int
@@ -183,7 +183,7 @@ def settings(file: CardFile) -> bytes:
     return answer
 
 
-def with_head(file: CardFile, head: Head) -> CardFile:
+def with_head(file: CardFile, head: FileHeader) -> CardFile:
     """The same content under changed settings."""
     return replace(file, head=head)
 

@@ -104,7 +104,7 @@ def _select_by_id(state: CardState, p1: int, data: bytes) -> None:
 
 
 def _file_control(state: CardState) -> bytes:
-    """File 1F is the application's file control information when everybody may read it."""
+    """File 1F is the application's file control information when reading it is free."""
     file = state.application.files.get(FCI_FILE)
     if isinstance(file, DataFile) and not file.backup and file.head.rights.read & FREE_BIT:
         return file.content[:256]

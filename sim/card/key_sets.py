@@ -14,8 +14,8 @@ from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card.call import Call
 from sim.card.keys import KEY_NUMBER_MASK, change_key, other_key, require_right_to_change
-from sim.card.memory import KeySet, KeySets
-from sim.card.refusal import Refusal
+from sim.card.memory import KeySet, StoredKeySets
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 
 MOST_SETS: Final = 16
@@ -23,26 +23,26 @@ ENABLED: Final = 0x01
 ROLL_KEY_MASK: Final = 0x0F
 
 
-def parse_key_sets(rest: bytes, kind: KeyType) -> tuple[KeySets | None, bytes]:
+def parse_key_sets(rest: bytes, kind: KeyType) -> tuple[StoredKeySets | None, bytes]:
     """KS3 and, when it says so, version of the active set, number of sets, longest key, roll settings."""
     if not rest:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if not rest[0] & ENABLED:
         if rest[0]:
-            raise Refusal(Status.PARAMETER_ERROR)
+            raise DesfireRefusal(Status.PARAMETER_ERROR)
         return None, rest[1:]
     if len(rest) < 5:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     version, count, longest, roll = rest[1:5]
     if not 2 <= count <= MOST_SETS or longest not in (16, 24) or longest < kind.key_bytes:
-        raise Refusal(Status.PARAMETER_ERROR)
-    return KeySets(version, count, longest, roll, {}), rest[5:]
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
+    return StoredKeySets(version, count, longest, roll, {}), rest[5:]
 
 
 def change_key_ev2_gate(state: CardState, call: Call) -> None:
     """As ChangeKey; a key of a set that is not active is always another one than the authenticated."""
     if state.session is None:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     number, coded = call.header
     kind = state.application.key_type if number == 0 else _set(state, number).type
     call.plain_bytes = kind.key_bytes + (kind is KeyType.AES)
@@ -56,7 +56,7 @@ def change_key_ev2(state: CardState, call: Call) -> bytes:
         return change_key(state, Call(call.ins, bytes((coded,)), call.mode, data=call.data))
     key_no, chosen = coded & KEY_NUMBER_MASK, _set(state, number)
     if key_no >= len(chosen.keys):
-        raise Refusal(Status.NO_SUCH_KEY)
+        raise DesfireRefusal(Status.NO_SUCH_KEY)
     require_right_to_change(state, state.application, key_no)
     slot = other_key(state, chosen.type, chosen.keys[key_no], call.data)
     keys = (*chosen.keys[:key_no], slot, *chosen.keys[key_no + 1 :])
@@ -70,13 +70,13 @@ def initialize_key_set(state: CardState, call: Call) -> bytes:
     sets = _sets(state)
     state.require_master_key()
     if not 1 <= number < sets.count:
-        raise Refusal(Status.NO_SUCH_KEY)
+        raise DesfireRefusal(Status.NO_SUCH_KEY)
     try:
         kind = KeyType(coded)
     except ValueError:
-        raise Refusal(Status.PARAMETER_ERROR) from None
+        raise DesfireRefusal(Status.PARAMETER_ERROR) from None
     if kind.key_bytes > sets.longest_bytes:
-        raise Refusal(Status.PARAMETER_ERROR)
+        raise DesfireRefusal(Status.PARAMETER_ERROR)
     keys = (state.memory.default_key.slot(kind),) * len(state.application.keys)
     _store(state, number, KeySet(keys, kind, 0, finalized=False))
     return b""
@@ -91,15 +91,15 @@ def finalize_key_set(state: CardState, call: Call) -> bytes:
 
 
 def roll_key_set(state: CardState, call: Call) -> bytes:
-    """55 keySetNo, under the roll key: the set becomes the active one, and nobody is authenticated any more."""
+    """55 keySetNo, under the roll key: the set becomes the active one, and the session ends."""
     if len(call.data) != 1:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     number, sets, application = call.data[0], _sets(state), state.application
     chosen = _set(state, number)
     if state.session is None or state.session.key_no != sets.roll_settings & ROLL_KEY_MASK:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     if not chosen.finalized:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     before = KeySet(application.keys, application.key_type, sets.active_version, finalized=True)
     rolled = replace(sets, active_version=chosen.version, others={**sets.others, number: before})
     state.application = replace(application, keys=chosen.keys, key_type=chosen.type, key_sets=rolled)
@@ -109,21 +109,21 @@ def roll_key_set(state: CardState, call: Call) -> bytes:
 
 def _two(call: Call) -> tuple[int, int]:
     if len(call.data) != 2:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return call.data[0], call.data[1]
 
 
-def _sets(state: CardState) -> KeySets:
+def _sets(state: CardState) -> StoredKeySets:
     sets = state.application.key_sets
     if sets is None:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     return sets
 
 
 def _set(state: CardState, number: int) -> KeySet:
     sets = state.application.key_sets
     if sets is None or number not in sets.others:
-        raise Refusal(Status.NO_SUCH_KEY)
+        raise DesfireRefusal(Status.NO_SUCH_KEY)
     return sets.others[number]
 
 

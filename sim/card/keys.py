@@ -23,7 +23,7 @@ from sim.card.memory import (
     Application,
     KeySlot,
 )
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.state import CardState
 
 KEY_NUMBER_MASK: Final = 0x3F
@@ -38,9 +38,9 @@ PROXIMITY_KEY: Final = 0x21
 
 
 def change_key_gate(state: CardState, call: Call) -> None:
-    """Somebody is authenticated; and how long the new key is, which only its kind tells."""
+    """Needs a session, and the length of the new key, which depends on its kind."""
     if state.session is None:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     coded = call.header[-1]
     number = coded & KEY_NUMBER_MASK
     kind = _new_type(state.application, coded)
@@ -75,7 +75,7 @@ def _new_type(application: Application, coded: int) -> KeyType:
     try:
         return KeyType(coded >> KEY_TYPE_SHIFT)
     except ValueError:
-        raise Refusal(Status.PARAMETER_ERROR) from None
+        raise DesfireRefusal(Status.PARAMETER_ERROR) from None
 
 
 def slot_of(state: CardState, number: int) -> KeySlot:
@@ -84,7 +84,7 @@ def slot_of(state: CardState, number: int) -> KeySlot:
         return state.memory.proximity_key
     keys = state.application.keys
     if number >= len(keys):
-        raise Refusal(Status.NO_SUCH_KEY)
+        raise DesfireRefusal(Status.NO_SUCH_KEY)
     return keys[number]
 
 
@@ -110,21 +110,21 @@ def require_right_to_change(state: CardState, application: Application, number: 
         needed = 0
     elif number == 0:
         if not application.key_settings & MASTER_KEY_CHANGEABLE:
-            raise Refusal(Status.PERMISSION_DENIED)
+            raise DesfireRefusal(Status.PERMISSION_DENIED)
         needed = 0
     elif changer == CHANGE_FROZEN:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     elif changer == CHANGE_BY_SAME_KEY:
         needed = number
     else:
         needed = 0 if changer == number else changer
     if state.session is None or state.session.key_no != needed:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
 
 
 def _same_key(kind: KeyType, data: bytes) -> KeySlot:
     if len(data) != kind.key_bytes + (kind is KeyType.AES):
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return KeySlot.sent(kind, data[: kind.key_bytes], data[-1])
 
 
@@ -133,34 +133,34 @@ def other_key(state: CardState, kind: KeyType, old: KeySlot, data: bytes) -> Key
     checksum = crc16 if isinstance(state.session, D40Session) else crc32
     head = kind.key_bytes + (kind is KeyType.AES)
     if len(data) != head + len(checksum(b"")):
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     before = old.key.ljust(kind.key_bytes, b"\0")
     new = bytes(a ^ b for a, b in zip(data[: kind.key_bytes], before, strict=False))
     if checksum(new) != data[head:]:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     return KeySlot.sent(kind, new, data[head - 1])
 
 
 def get_key_version(state: CardState, call: Call) -> bytes:
-    """Free for everybody. With bit 6 in the key number a key set's number follows."""
+    """Needs no session. With bit 6 in the key number a key set's number follows."""
     number, sets = call.header[0] & KEY_NUMBER_MASK, state.application.key_sets
     if call.header[0] & IN_KEY_SET and sets is not None:
         if len(call.data) != 1:
-            raise Refusal(Status.LENGTH_ERROR)
+            raise DesfireRefusal(Status.LENGTH_ERROR)
         chosen = sets.others.get(call.data[0])
         keys = state.application.keys if not call.data[0] else () if chosen is None else chosen.keys
         if number >= len(keys):
-            raise Refusal(Status.NO_SUCH_KEY)
+            raise DesfireRefusal(Status.NO_SUCH_KEY)
         return bytes((keys[number].version,))
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     return bytes((slot_of(state, number).version,))
 
 
 def get_key_settings(state: CardState, call: Call) -> bytes:
     """KS1, KS2, and what there is to say of key sets."""
     if call.data:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     require_listing_right(state)
     application = state.application
     flags = ISO_FILE_IDS if application.iso_file_ids else 0
@@ -175,7 +175,7 @@ def get_key_settings(state: CardState, call: Call) -> bytes:
 
 def change_key_settings_gate(state: CardState, call: Call) -> None:
     if state.session is None:
-        raise Refusal(Status.AUTHENTICATION_ERROR)
+        raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
     call.plain_bytes = 1
 
 
@@ -183,9 +183,9 @@ def change_key_settings(state: CardState, call: Call) -> bytes:
     """New KS1 of the selected level, under its master key, unless frozen."""
     application = state.application
     if len(call.data) != 1:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if not application.key_settings & SETTINGS_CHANGEABLE:
-        raise Refusal(Status.PERMISSION_DENIED)
+        raise DesfireRefusal(Status.PERMISSION_DENIED)
     state.require_master_key()
     state.application = replace(application, key_settings=call.data[0])
     return b""

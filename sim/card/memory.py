@@ -62,7 +62,7 @@ class KeySet:
 
 
 @dataclass(frozen=True, slots=True)
-class KeySets:
+class StoredKeySets:
     """What an application with several key sets keeps beside its active keys. Sets are numbered from 1."""
 
     active_version: int
@@ -87,7 +87,7 @@ class Application:
     iso_id: int = 0
     df_name: bytes = b""
     key_type: KeyType = KeyType.AES
-    key_sets: KeySets | None = None
+    key_sets: StoredKeySets | None = None
 
     @property
     def transaction_mac(self) -> TransactionMacFile | None:

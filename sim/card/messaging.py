@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from cardproto.desfire.authentication import MAC_BYTES
 from cardproto.desfire.crypto import crc32
 from cardproto.desfire.legacy_crypto import crc16, pad_zero
 from cardproto.desfire.legacy_messaging import D40Session, Ev1Session
-from cardproto.desfire.messaging import COUNTER_LIMIT, MAC_BYTES, CommMode, Session
+from cardproto.desfire.messaging import COUNTER_LIMIT, CommMode, Session
 from cardproto.desfire.status import Status
 from sim.card.call import Call
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 
 AnySession: TypeAlias = Session | Ev1Session | D40Session
 _OK = b"\0"
@@ -55,7 +56,7 @@ def wire_bytes(session: AnySession | None, call: Call, length: int) -> int:
 def _opened_ev2(session: Session, call: Call, body: bytes) -> bytes:
     """Plain commands count, too. Length and integrity are refused before anything is executed."""
     if session.counter >= COUNTER_LIMIT:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     if call.mode is not CommMode.PLAIN:
         body = _verified_ev2(session, call, body)
     session.counter += 1
@@ -64,10 +65,10 @@ def _opened_ev2(session: Session, call: Call, body: bytes) -> bytes:
 
 def _verified_ev2(session: Session, call: Call, body: bytes) -> bytes:
     if len(body) < MAC_BYTES:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     data, mac = body[:-MAC_BYTES], body[-MAC_BYTES:]
     if session.command_mac(call.ins, call.header, data) != mac:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     if call.mode is CommMode.MAC:
         return data
     return _found(session.decrypt_command(data))
@@ -94,9 +95,9 @@ def _opened_ev1(session: Ev1Session, call: Call, body: bytes) -> bytes:
         return body
     data, mac = body[: -session.mac_bytes], body[-session.mac_bytes :]
     if len(body) <= session.mac_bytes:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if session.mac(head + data) != mac:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     return data
 
 
@@ -116,9 +117,9 @@ def _opened_d40(session: D40Session, call: Call, body: bytes) -> bytes:
         return body
     data, mac = body[: -session.mac_bytes], body[-session.mac_bytes :]
     if len(body) <= session.mac_bytes:
-        raise Refusal(Status.LENGTH_ERROR)
+        raise DesfireRefusal(Status.LENGTH_ERROR)
     if session.mac(data) != mac:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     return data
 
 
@@ -132,11 +133,11 @@ def _sealed_d40(session: D40Session, call: Call, answer: bytes) -> bytes:
 
 
 def _end(call: Call) -> bytes:
-    """An answer of a length nobody asked for ends with 80, so that the other side finds where."""
+    """An answer of another length than asked for ends with 80, so that the other side finds where."""
     return b"\x80" if call.content and call.open_ended else b""
 
 
 def _found(plain: bytes | None) -> bytes:
     if plain is None:
-        raise Refusal(Status.INTEGRITY_ERROR)
+        raise DesfireRefusal(Status.INTEGRITY_ERROR)
     return plain

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from cardproto.apdu import SW, CommandApdu
 from cardproto.errors import ExchangeTimeout, ProtocolError
-from sim.card.files import DataFile, Head, Rights
+from sim.card.files import AccessMasks, DataFile, FileHeader
 from sim.card.image import Json
 from sim.card.memory import Application, KeySlot, blank_memory
 from sim.card.state import RandomSource
@@ -24,7 +24,9 @@ class ForeignDesfire(VirtualCard):
     """A DESFire of another system: genuine in every answer, without the resident application."""
 
     def __init__(self, uid: bytes, rng: RandomSource) -> None:
-        file = DataFile(Head(1, 0, Rights.of(0xE000), 0), backup=False, content=b"another system".ljust(32))
+        file = DataFile(
+            FileHeader(1, 0, AccessMasks.of(0xE000), 0), backup=False, content=b"another system".ljust(32)
+        )
         application = Application(FOREIGN_AID, 0x0F, (KeySlot(rng(16), 1),), {1: file})
         super().__init__(uid, rng, memory=blank_memory().with_application(application))
 
@@ -133,7 +135,7 @@ class EndlessChainCard(HostileCard):
 
 
 class WrongLengthCard(HostileCard):
-    """Says success with data of a length nobody asked for; `lengths` (status word included) repeat."""
+    """Says success with data of another length than asked for; `lengths` (status word included) repeat."""
 
     def __init__(self, uid: bytes = HOSTILE_UID, lengths: tuple[int, ...] = (2, 18, 3, 0, 1, 258)) -> None:
         super().__init__(uid)

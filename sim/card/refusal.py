@@ -6,7 +6,7 @@ from cardproto.apdu import SW
 from cardproto.desfire.status import Status
 
 
-class Refusal(Exception):
+class DesfireRefusal(Exception):
     """A native or wrapped command is refused with `status`; the session and pending changes end with it."""
 
     def __init__(self, status: Status) -> None:

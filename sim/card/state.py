@@ -21,12 +21,12 @@ from sim.card.files import TransactionMacFile
 from sim.card.generation import Generation
 from sim.card.memory import PICC_AID, Application, Memory
 from sim.card.messaging import AnySession, opened, sealed
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 from sim.card.transaction import Transaction
 
 
 @dataclass(slots=True)
-class ProximityCheck:
+class PreparedProximityCheck:
     """A proximity check that has been prepared: the card's challenge, and both sides' bytes, round by round."""
 
     own: bytes
@@ -40,7 +40,7 @@ Handshake = Callable[["CardState", bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ChipIdentity:
     """What the chip was made as."""
 
     uid: bytes
@@ -63,7 +63,7 @@ class PartialCommand:
 class CardState:
     """The running card. Commands read and change it; only `VirtualCard` owns one."""
 
-    identity: Identity
+    identity: ChipIdentity
     rng: RandomSource
     memory: Memory
     selected: bytes = PICC_AID
@@ -73,7 +73,7 @@ class CardState:
     incoming: PartialCommand | None = None
     outgoing: list[bytes] = field(default_factory=list)
     transaction: Transaction = field(default_factory=Transaction)
-    proximity: ProximityCheck | None = None
+    proximity: PreparedProximityCheck | None = None
 
     @property
     def application(self) -> Application:
@@ -101,7 +101,7 @@ class CardState:
             self.session = session
 
     def fail(self) -> None:
-        """Nobody is authenticated, nothing is pending."""
+        """No session, nothing pending."""
         self.session = None
         self.handshake = None
         self.incoming = None
@@ -120,7 +120,7 @@ class CardState:
     def require_master_key(self) -> None:
         """Refuse unless key 0 of the selected level is authenticated."""
         if self.session is None or self.session.key_no != 0:
-            raise Refusal(Status.AUTHENTICATION_ERROR)
+            raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
 
     def transaction_mac(self) -> TransactionMacFile | None:
         return self.application.transaction_mac

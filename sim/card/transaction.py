@@ -12,13 +12,13 @@ from cardproto.desfire.crypto import AesKey, truncate_mac, zero_pad
 from cardproto.desfire.status import Status
 from sim.card.files import CardFile, DataFile, RecordFile, TransactionMacFile, ValueFile
 from sim.card.memory import Application
-from sim.card.refusal import Refusal
+from sim.card.refusal import DesfireRefusal
 
 _LABEL_MAC: Final = b"\x5a\x00\x01\x00\x80"
 _LABEL_ENC: Final = b"\xa5\x00\x01\x00\x80"
 
 
-class Pending(Protocol):
+class PendingChange(Protocol):
     """Uncommitted changes of one file."""
 
     def applied(self) -> CardFile:
@@ -49,20 +49,20 @@ class PendingValue:
     def credit(self, amount: int) -> None:
         """BOUNDARY_ERROR above the upper limit."""
         if self._value + amount > self._file.upper:
-            raise Refusal(Status.BOUNDARY_ERROR)
+            raise DesfireRefusal(Status.BOUNDARY_ERROR)
         self._value += amount
 
     def debit(self, amount: int) -> None:
         """BOUNDARY_ERROR below the lower limit. What is debited may be given back after the commit."""
         if self._value - amount < self._file.lower:
-            raise Refusal(Status.BOUNDARY_ERROR)
+            raise DesfireRefusal(Status.BOUNDARY_ERROR)
         self._value -= amount
         self._debited = (self._debited or 0) + amount
 
     def limited_credit(self, amount: int) -> None:
         """Once, and at most what the latest committed transaction with a debit took."""
         if amount > self._allowance:
-            raise Refusal(Status.BOUNDARY_ERROR)
+            raise DesfireRefusal(Status.BOUNDARY_ERROR)
         self.credit(amount)
         self._allowance = 0
 
@@ -84,9 +84,9 @@ class PendingRecords:
         """Into the one pending record, which starts zero-filled and becomes the newest at commit."""
         file = self._file
         if self._updated or self._cleared:
-            raise Refusal(Status.PERMISSION_DENIED)
+            raise DesfireRefusal(Status.PERMISSION_DENIED)
         if not file.cyclic and len(file.records) >= file.max_records:
-            raise Refusal(Status.BOUNDARY_ERROR)
+            raise DesfireRefusal(Status.BOUNDARY_ERROR)
         if self._new is None:
             self._new = bytearray(file.record_bytes)
         self._new[offset : offset + len(data)] = data
@@ -94,9 +94,9 @@ class PendingRecords:
     def update(self, number: int, offset: int, data: bytes) -> None:
         """Into the pending copy of committed record `number`, 0 being the newest."""
         if self._new is not None or self._cleared:
-            raise Refusal(Status.PERMISSION_DENIED)
+            raise DesfireRefusal(Status.PERMISSION_DENIED)
         if number >= len(self._file.records):
-            raise Refusal(Status.BOUNDARY_ERROR)
+            raise DesfireRefusal(Status.BOUNDARY_ERROR)
         record = self._updated.setdefault(number, bytearray(self._file.records[number]))
         record[offset : offset + len(data)] = data
 
@@ -118,7 +118,7 @@ class PendingRecords:
 class Transaction:
     """Everything between two commits. `reader_id` is TMRICur, set once by CommitReaderID."""
 
-    pending: dict[int, Pending] = field(default_factory=dict)
+    pending: dict[int, PendingChange] = field(default_factory=dict)
     tmi: bytearray = field(default_factory=bytearray)
     reader_id: bytes | None = None
     reader_authenticated: bool = False

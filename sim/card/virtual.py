@@ -22,7 +22,15 @@ from cardproto.apdu import SW
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card import commands, iso
-from sim.card.files import CardFile, DataFile, Head, RecordFile, Rights, TransactionMacFile, ValueFile
+from sim.card.files import (
+    AccessMasks,
+    CardFile,
+    DataFile,
+    FileHeader,
+    RecordFile,
+    TransactionMacFile,
+    ValueFile,
+)
 from sim.card.generation import GENERATIONS, Generation
 from sim.card.identity import identity_of
 from sim.card.image import Json, image_of
@@ -77,7 +85,7 @@ class VirtualCard:
         return self._state.memory
 
     def power_on(self) -> None:
-        """Enter the field: nothing selected, nobody authenticated, nothing pending."""
+        """Enter the field: nothing selected, no session, nothing pending."""
         self._state = CardState(self._identity, self._rng, self._state.memory)
         self._shown_uid = self._draw_uid()
 
@@ -160,16 +168,16 @@ _NEVER_REACHED: Final = 0xFFFFFFFF
 
 
 def _files() -> tuple[CardFile, ...]:
-    """In the order GetFileIDs of a real card tells them."""
-    mac_head = Head(0x0F, _FULL, Rights.of(0x1F10), 0)
+    """In the order a real card returns them to GetFileIDs."""
+    mac_head = FileHeader(0x0F, _FULL, AccessMasks.of(0x1F10), 0)
     return (
         TransactionMacFile(mac_head, ZERO_KEY, 0, 0, bytes(8), bytes(16), _NEVER_REACHED),
-        DataFile(Head(0x1F, 0, Rights.of(0xEF30), 0xEF1F), backup=False, content=bytes(32)),
-        ValueFile(Head(3, _FULL, Rights.of(0x1230), 0), 0, 0x7FFFFFFF, 0, 0, True, True),
-        DataFile(Head(0, _FULL, Rights.of(0x1F30), 0xEF00), backup=False, content=bytes(256)),
+        DataFile(FileHeader(0x1F, 0, AccessMasks.of(0xEF30), 0xEF1F), backup=False, content=bytes(32)),
+        ValueFile(FileHeader(3, _FULL, AccessMasks.of(0x1230), 0), 0, 0x7FFFFFFF, 0, 0, True, True),
+        DataFile(FileHeader(0, _FULL, AccessMasks.of(0x1F30), 0xEF00), backup=False, content=bytes(256)),
         # Four records can be read; the fifth place is the pending one.
-        RecordFile(Head(1, _FULL, Rights.of(0x1230), 0xEF01), True, 16, 5, ()),
-        DataFile(Head(4, _FULL, Rights.of(0x1230), 0xEF04), backup=False, content=bytes(256)),
+        RecordFile(FileHeader(1, _FULL, AccessMasks.of(0x1230), 0xEF01), True, 16, 5, ()),
+        DataFile(FileHeader(4, _FULL, AccessMasks.of(0x1230), 0xEF04), backup=False, content=bytes(256)),
     )
 
 

@@ -13,7 +13,7 @@ from cardcli import output, version_line
 from cardcli.console import ReadableConsole
 from sim.cli import card, transcript, vpcd
 from sim.image_file import ImageFault
-from sim.profile import Profile, ProfileFault, load_profile, profile_names
+from sim.profile import CardProfile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault
 from sim.vpcd import VpcdFault
 
@@ -66,7 +66,7 @@ def _can_show_russian() -> bool:
     return False
 
 
-def _table(found: list[Profile], russian: bool) -> Table:
+def _table(found: list[CardProfile], russian: bool) -> Table:
     table = Table()
     table.add_column("profile", no_wrap=True)
     for heading in (*(["по-русски"] if russian else []), "in English", "on the card"):
@@ -77,7 +77,7 @@ def _table(found: list[Profile], russian: bool) -> Table:
     return table
 
 
-def _summary(profile: Profile) -> dict[str, object]:
+def _summary(profile: CardProfile) -> dict[str, object]:
     return {
         "name": profile.name,
         "ru": profile.description.ru,
@@ -89,7 +89,7 @@ def _summary(profile: Profile) -> dict[str, object]:
     }
 
 
-def _on_card(profile: Profile) -> str:
+def _on_card(profile: CardProfile) -> str:
     """One line for the table: what a terminal can find there."""
     if profile.card.kind != "resident" or profile.card.stop_after is not None:
         return "no resident application in use"

@@ -21,7 +21,7 @@ from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issuing import CardView, ReloadDesk, issue
+from sim.issuing import CardView, ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.reader import SimReader
@@ -73,7 +73,7 @@ def show(
 ) -> None:
     """Show what the card holds, read with its own commands."""
     card = load_card(file, secrets.token_bytes)
-    view = _desk(card, region, keys)(lambda desk: desk.read())
+    view = _reload_point(card, region, keys)(lambda point: point.read())
     content = _content(card, view)
     if as_json:
         print(json.dumps(content, default=str))
@@ -101,11 +101,13 @@ def change(
     if purse_minor is None and blocked is None and inactive is None:
         raise ImageFault("nothing to change", "Give --purse-minor, --blocked or --inactive; see --help.")
     card = load_card(file, secrets.token_bytes)
-    at_desk = _desk(card, region, keys)
+    at_reload_point = _reload_point(card, region, keys)
     if purse_minor is not None:
-        at_desk(lambda desk: desk.set_purse(purse_minor, _now()))
+        at_reload_point(lambda point: point.set_purse(purse_minor, _now()))
     if blocked is not None or inactive is not None:
-        at_desk(lambda desk: desk.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now()))
+        at_reload_point(
+            lambda point: point.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now())
+        )
     save_card(card, file)
 
 
@@ -127,13 +129,13 @@ def tear(
     Exchanges 1 to 6 read; the commit is the last one. All of it is there afterwards, or nothing.
     """
     card = load_card(file, secrets.token_bytes)
-    reader = SimReader("desk", VirtualClock(_now()))
+    reader = SimReader("reload point", VirtualClock(_now()))
     reader.present(card, (tear_before if when is When.BEFORE else tear_after)(exchange))
     connection = reader.wait_for_card(0)
     assert connection is not None, "a card has just been presented"
-    desk = ReloadDesk(connection, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+    point = ReloadPoint(connection, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
     try:
-        desk.set_purse(purse_minor, _now())
+        point.set_purse(purse_minor, _now())
     except CardGone as gone:
         reader.remove()
         save_card(card, file)
@@ -142,20 +144,22 @@ def tear(
     raise ImageFault(f"the reload has only {reader.exchanges} exchanges", "Choose a smaller --exchange.")
 
 
-def _desk(card: VirtualCard, region: int, keys: Path) -> Callable[[Callable[[ReloadDesk], Any]], Any]:
-    """Run something at a desk with this card; a card that refuses becomes one clear line."""
+def _reload_point(
+    card: VirtualCard, region: int, keys: Path
+) -> Callable[[Callable[[ReloadPoint], Any]], Any]:
+    """Run something at a reload point with this card; a card that refuses becomes one clear line."""
     card.power_on()
-    desk = ReloadDesk(card, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+    point = ReloadPoint(card, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
 
-    def at_desk(work: Callable[[ReloadDesk], Any]) -> Any:
+    def at_reload_point(work: Callable[[ReloadPoint], Any]) -> Any:
         try:
-            return work(desk)
+            return work(point)
         except CardError as error:
             raise ImageFault(
                 f"the card refuses: {error}", "Check --region and --keys, or make a new card."
             ) from error
 
-    return at_desk
+    return at_reload_point
 
 
 def _flagged(rights: Rights, blocked: bool | None, inactive: bool | None) -> Rights:
@@ -189,4 +193,4 @@ def _content(card: VirtualCard, view: CardView) -> dict[str, Any]:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 the desk's clock
+    return datetime.now(UTC)  # noqa: TID251 the reload point's clock

@@ -17,8 +17,8 @@ from cardproto.errors import CardError
 from sim.air import BIT_RATES_KBIT, AirModel
 from sim.lab_keys import load_lab_keys
 from sim.recorder import ReplayCard, terminal_randoms
-from sim.transcript import RecordedTap, Transcript, TranscriptFault, load_transcript
-from sim.transcript_view import Keyring, Step, key_candidates, read_tap, recorded_uid
+from sim.transcript import TranscribedTap, Transcript, TranscriptFault, load_transcript
+from sim.transcript_view import DecodedCommand, Keyring, key_candidates, read_tap, recorded_uid
 from sim.vpcd import VpcdBridge
 
 DEMO_REGION: Final = 34
@@ -127,12 +127,12 @@ def air(
         )
 
 
-def _on_air(tap: RecordedTap) -> list[tuple[bytes, bytes]]:
+def _on_air(tap: TranscribedTap) -> list[tuple[bytes, bytes]]:
     """What went over the air: masked bytes take as long as the real ones."""
     return [e.filled for e in tap.exchanges if not e.command.startswith("FF")]
 
 
-def _chosen(transcript: Transcript, number: int | None) -> Iterable[RecordedTap]:
+def _chosen(transcript: Transcript, number: int | None) -> Iterable[TranscribedTap]:
     return transcript.taps if number is None else (transcript.tap(number),)
 
 
@@ -146,7 +146,7 @@ def _uid(text: str | None) -> bytes | None:
     return uid
 
 
-def _randoms(tap: RecordedTap, keys: Path, region: int) -> list[bytes]:
+def _randoms(tap: TranscribedTap, keys: Path, region: int) -> list[bytes]:
     uid = recorded_uid(tap)
     if uid is None:
         raise TranscriptFault(f"tap {tap.number} has no UID", "Replay it without --keys.")
@@ -187,7 +187,7 @@ def _in_reader(card: ReplayCard, slot: int) -> None:
         bridge.remove()
 
 
-def _tap_as_json(tap: RecordedTap, steps: list[Step]) -> dict[str, object]:
+def _tap_as_json(tap: TranscribedTap, steps: list[DecodedCommand]) -> dict[str, object]:
     return {
         "tap": tap.number,
         "at": tap.at.isoformat(),
@@ -196,7 +196,7 @@ def _tap_as_json(tap: RecordedTap, steps: list[Step]) -> dict[str, object]:
     }
 
 
-def _print_step(step: Step) -> None:
+def _print_step(step: DecodedCommand) -> None:
     mode = f" [{step.mode}{', verified' if step.verified else ''}]" if step.mode else ""
     frames = f" in {step.frames} frames" if step.frames > 1 else ""
     when = f"{step.first_exchange:>3} {step.sent_ms:>9.3f} ms +{step.took_ms:.3f}"

@@ -65,7 +65,7 @@ def vpcd(
     # Both are the order to take the card out; as an exception it also ends whatever wait is on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    day = issued_on.date() if issued_on else datetime.now(UTC).date()  # noqa: TID251 the desk's calendar
+    day = issued_on.date() if issued_on else datetime.now(UTC).date()  # noqa: TID251 the issuing point's calendar
     card = _issue(profile, keys, region, day, seed)
     bridge = VpcdBridge(card, slot, keep=keep)
     try:

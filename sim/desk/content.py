@@ -1,6 +1,6 @@
-"""What a card holds, line by line, and what a tap changed of it: read from its memory, not from what anybody says.
+"""What a card holds, line by line, and what a tap changed of it, read from the card's own memory.
 
-`XX` stands for what nobody may see (D-05): the resident's pseudonym and all but the end of the UID.
+`XX` stands for what must not be shown (D-05): the resident's pseudonym and all but the end of the UID.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Counters = Callable[[int], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CardLine:
     """One line of a card: the part of it, what it is, and what it says."""
 
     part: str
@@ -35,7 +35,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LineChange:
     """A line before and after; None where there was none."""
 
     part: str
@@ -76,13 +76,13 @@ def holding_of(card: SimCard) -> Holding:
     )
 
 
-def lines_of(holding: Holding, counters: Counters) -> list[Line]:
+def lines_of(holding: Holding, counters: Counters) -> list[CardLine]:
     """Everything worth reading, from the outside in."""
-    lines = [Line("card", "uid", "…" + holding.uid.hex().upper()[-UID_SHOWN:])]
+    lines = [CardLine("card", "uid", "…" + holding.uid.hex().upper()[-UID_SHOWN:])]
     if holding.purse_minor is not None:
-        lines.append(Line("purse", "balance", money(holding.purse_minor)))
+        lines.append(CardLine("purse", "balance", money(holding.purse_minor)))
     if holding.transaction_counter is not None:
-        lines.append(Line("purse", "transaction counter", str(holding.transaction_counter)))
+        lines.append(CardLine("purse", "transaction counter", str(holding.transaction_counter)))
     if holding.rights is not None:
         lines += _rights(holding.rights)
     if holding.event is not None:
@@ -90,13 +90,13 @@ def lines_of(holding: Holding, counters: Counters) -> list[Line]:
     return lines
 
 
-def changes(before: Sequence[Line], after: Sequence[Line]) -> list[Change]:
+def changes(before: Sequence[CardLine], after: Sequence[CardLine]) -> list[LineChange]:
     """Both columns in the order of the card, lines that went or came in their place."""
     old, new = ({(line.part, line.name): line.value for line in lines} for lines in (before, after))
     order = list(new) + [key for key in old if key not in new]
     parts = list(dict.fromkeys(part for part, _ in order))
     order.sort(key=lambda key: parts.index(key[0]))
-    return [Change(*key, old.get(key), new.get(key)) for key in order]
+    return [LineChange(*key, old.get(key), new.get(key)) for key in order]
 
 
 def money(minor: int) -> str:
@@ -105,38 +105,38 @@ def money(minor: int) -> str:
     return f"{sign}{amount // 100}.{amount % 100:02}"
 
 
-def _rights(rights: Rights) -> Iterator[Line]:
+def _rights(rights: Rights) -> Iterator[CardLine]:
     flags = [name for name in ("blocked", "inactive") if getattr(rights, name)]
-    yield Line("rights", "pseudonym", MASKED_PSEUDONYM)
-    yield Line("rights", "region", str(rights.region))
-    yield Line("rights", "valid", _span(rights.valid_from, rights.valid_to))
-    yield Line("rights", "revision", str(rights.revision))
+    yield CardLine("rights", "pseudonym", MASKED_PSEUDONYM)
+    yield CardLine("rights", "region", str(rights.region))
+    yield CardLine("rights", "valid", _span(rights.valid_from, rights.valid_to))
+    yield CardLine("rights", "revision", str(rights.revision))
     if flags:
-        yield Line("rights", "flags", ", ".join(flags))
+        yield CardLine("rights", "flags", ", ".join(flags))
     for letter, right in zip_longest("abc", rights.concessions):
         if isinstance(right, Concession):
             words = f"code {right.code}, {_span(right.valid_from, right.valid_to)}"
-            yield Line("rights", f"concession {letter}", words)
+            yield CardLine("rights", f"concession {letter}", words)
     for letter, contract in zip("ab", rights.contracts, strict=True):
         if isinstance(contract, Contract):
             trips = f"{contract.trips} trips, " if contract.trips else ""
             span = _span(contract.valid_from, contract.valid_to)
-            yield Line("rights", f"contract {letter}", f"product {contract.product}, {trips}{span}")
+            yield CardLine("rights", f"contract {letter}", f"product {contract.product}, {trips}{span}")
 
 
-def _event(event: Event, counters: Counters) -> Iterator[Line]:
-    yield Line("newest event", "kind", event.kind.name.lower())
-    yield Line("newest event", "at", f"{event.at:%Y-%m-%d %H:%M:%S} UTC")
-    yield Line("newest event", "terminal", f"{event.terminal}, row {event.sequence}")
-    yield Line("newest event", "route", f"{event.route}/{event.direction}")
-    yield Line("newest event", "amount", money(event.amount_minor))
-    yield Line("newest event", "balance after", money(event.balance_after_minor))
-    yield Line("newest event", "paid by", event.paid_by.name.lower())
+def _event(event: Event, counters: Counters) -> Iterator[CardLine]:
+    yield CardLine("newest event", "kind", event.kind.name.lower())
+    yield CardLine("newest event", "at", f"{event.at:%Y-%m-%d %H:%M:%S} UTC")
+    yield CardLine("newest event", "terminal", f"{event.terminal}, row {event.sequence}")
+    yield CardLine("newest event", "route", f"{event.route}/{event.direction}")
+    yield CardLine("newest event", "amount", money(event.amount_minor))
+    yield CardLine("newest event", "balance after", money(event.balance_after_minor))
+    yield CardLine("newest event", "paid by", event.paid_by.name.lower())
     if event.journey_age_s is not None:
-        yield Line("newest event", "journey", f"{event.journey_age_s} s, {event.transfers} transfers")
-    yield Line("counters", "meals", f"{event.meals:08b}")
+        yield CardLine("newest event", "journey", f"{event.journey_age_s} s, {event.transfers} transfers")
+    yield CardLine("counters", "meals", f"{event.meals:08b}")
     for name, value in counters(event.counters).items():
-        yield Line("counters", name, str(value))
+        yield CardLine("counters", name, str(value))
 
 
 def _span(first: date, last: date) -> str:

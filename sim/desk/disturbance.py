@@ -1,4 +1,4 @@
-"""What somebody at the desk does to the next tap: pull the card, let it be slow, silent or damaged."""
+"""What the desk's user does to the next tap: pull the card, let it be slow, silent or damaged."""
 
 from __future__ import annotations
 

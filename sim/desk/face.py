@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sim.profile import Description, Profile
+from sim.profile import CardProfile, Description
 
 WIDTH: Final = 342
 HEIGHT: Final = 216
@@ -19,7 +19,7 @@ STAFF: Final = ("driver", "service", "conductor", "inspector", "cashier")
 """How profiles of service cards are named."""
 
 
-class Group(StrEnum):
+class CardGroup(StrEnum):
     """Where a card lies on the shelf, and what colour it has."""
 
     PURSE = "purse"
@@ -32,13 +32,13 @@ class Group(StrEnum):
 
 
 COLOURS: Final = {
-    Group.PURSE: ("#155e75", "#0e7490", "#a5f3fc"),
-    Group.RIGHTS: ("#3730a3", "#5b5bd6", "#c7d2fe"),
-    Group.PUPILS: ("#7d4a0f", "#a5651a", "#fef3c7"),
-    Group.STAFF: ("#1f4d3a", "#2f7355", "#bbf7d0"),
-    Group.TROUBLE: ("#7f3148", "#a64d68", "#fbcfe0"),
-    Group.STRANGE: ("#475569", "#64748b", "#e2e8f0"),
-    Group.HOSTILE: ("#1c1b22", "#3a3844", "#f0abfc"),
+    CardGroup.PURSE: ("#155e75", "#0e7490", "#a5f3fc"),
+    CardGroup.RIGHTS: ("#3730a3", "#5b5bd6", "#c7d2fe"),
+    CardGroup.PUPILS: ("#7d4a0f", "#a5651a", "#fef3c7"),
+    CardGroup.STAFF: ("#1f4d3a", "#2f7355", "#bbf7d0"),
+    CardGroup.TROUBLE: ("#7f3148", "#a64d68", "#fbcfe0"),
+    CardGroup.STRANGE: ("#475569", "#64748b", "#e2e8f0"),
+    CardGroup.HOSTILE: ("#1c1b22", "#3a3844", "#f0abfc"),
 }
 """Dark and light end of the ground, and the lines on it; white text keeps 4.5:1 on both ends."""
 
@@ -48,30 +48,30 @@ class Face:
     """`title` is the profile's description; `chip` what kind of card it is, as one says it."""
 
     name: str
-    group: Group
+    group: CardGroup
     title: Description
     chip: str
 
 
-def face_of(profile: Profile) -> Face:
+def face_of(profile: CardProfile) -> Face:
     """The face of a profile's card."""
     kinds = {"foreign_desfire": "DESFire", "not_desfire": "ISO 7816-4"}
     chip = kinds.get(profile.card.kind, f"DESFire {profile.card.generation}")
     return Face(profile.name, _group(profile), profile.description, chip)
 
 
-def _group(profile: Profile) -> Group:
+def _group(profile: CardProfile) -> CardGroup:
     card = profile.card
     if card.kind != "resident":
-        return Group.STRANGE
+        return CardGroup.STRANGE
     expired = not card.valid_to.startswith("+")
     if profile.name.startswith(STAFF):
-        return Group.STAFF
+        return CardGroup.STAFF
     if card.blocked or card.inactive or card.stop_after or card.pseudonym or expired:
-        return Group.TROUBLE
+        return CardGroup.TROUBLE
     if profile.name.startswith("pupil"):
-        return Group.PUPILS
-    return Group.RIGHTS if profile.concessions or profile.contracts else Group.PURSE
+        return CardGroup.PUPILS
+    return CardGroup.RIGHTS if profile.concessions or profile.contracts else CardGroup.PURSE
 
 
 def art(face: Face) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from cardproto.resident.keyset import MasterKeys
 from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
-from sim.desk.face import Face, Group, face_of
+from sim.desk.face import CardGroup, Face, face_of
 from sim.issuing import issue
 from sim.profile import Description, load_profile, profile_names
 
@@ -33,7 +33,7 @@ def _hostile() -> Iterator[Laid]:
         ("random_bytes", "Answers any bytes", "Отвечает чем попало", RandomBytesCard(NOISE_SEED)),
     )
     for name, english, russian, card in kinds:
-        yield Laid(Face(name, Group.HOSTILE, Description(ru=russian, en=english), "?"), card)
+        yield Laid(Face(name, CardGroup.HOSTILE, Description(ru=russian, en=english), "?"), card)
 
 
 def lay_out(masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]) -> dict[str, Laid]:
@@ -42,6 +42,6 @@ def lay_out(masters: MasterKeys, region: int, today: date, rng: Callable[[int], 
         Laid(face_of(p), issue(p, masters, region, today, rng)) for p in map(load_profile, profile_names())
     ]
     laid += _hostile()
-    order = list(Group)
+    order = list(CardGroup)
     laid.sort(key=lambda one: (order.index(one.face.group), one.face.name))
     return {one.face.name: one for one in laid}

@@ -1,7 +1,7 @@
 """What a terminal and a card said during one tap, exchange by exchange, read with the laboratory's keys.
 
-A `Listener` between the two writes everything down as it happened; `traced` then gives it to read: bytes with what
-must not be seen masked (D-05), the command each exchange belongs to, and where its time went.
+A `TracingConnection` between the two records every exchange; `traced` then presents it: bytes with secret content
+masked (D-05), the command each exchange belongs to, and where its time went.
 
 `waterfall` draws the air time of a tap: one bar for each exchange, from the command's first bit to the answer's last.
 
@@ -20,19 +20,19 @@ from cardproto.connection import CardConnection
 from cardproto.errors import TransmissionError
 from sim.air import AirModel, compute_ms
 from sim.card.virtual import CLA_READER
-from sim.field import Clock
-from sim.transcript import MASK, Exchange, RecordedTap
+from sim.field import FieldClock
+from sim.transcript import MASK, Exchange, TranscribedTap
 from sim.transcript_mask import Masker
-from sim.transcript_view import Keyring, Step, read_tap
+from sim.transcript_view import DecodedCommand, Keyring, read_tap
 
 MS_DIGITS: Final = 3
 READER: Final = f"{CLA_READER:02X}"
 
 
-class Listener:
+class TracingConnection:
     """A connection that does what `connection` does, and remembers. Raises what the connection raises."""
 
-    def __init__(self, connection: CardConnection, clock: Clock) -> None:
+    def __init__(self, connection: CardConnection, clock: FieldClock) -> None:
         self._connection = connection
         self._clock = clock
         self._began_s = clock.monotonic()
@@ -52,9 +52,9 @@ class Listener:
             self._exchanges.append(Exchange(command.hex().upper(), shown, lost, sent_ms, self._ms()))
         return answer
 
-    def recorded(self, number: int) -> RecordedTap:
+    def recorded(self, number: int) -> TranscribedTap:
         """Everything so far as tap `number`, nothing masked."""
-        return RecordedTap(number, self._at, tuple(self._exchanges))
+        return TranscribedTap(number, self._at, tuple(self._exchanges))
 
     def _ms(self) -> float:
         return round((self._clock.monotonic() - self._began_s) * 1000, MS_DIGITS)
@@ -89,12 +89,12 @@ class Traced:
         return max(0.0, self.took_ms - self.up_ms - self.card_ms - self.down_ms)
 
 
-def traced(tap: RecordedTap, keyring: Keyring, air: AirModel, secrets: tuple[bytes, ...]) -> list[Traced]:
+def traced(tap: TranscribedTap, keyring: Keyring, air: AirModel, secrets: tuple[bytes, ...]) -> list[Traced]:
     """Every exchange of `tap`; `secrets` (UID, pseudonym) are masked in whatever was deciphered."""
     steps = {step.first_exchange: step for step in read_tap(tap, keyring)}
     masked = masked_tap(tap)
     rows: list[Traced] = []
-    step, number = Step(0, 0, 0.0, 0.0, "", ""), 0
+    step, number = DecodedCommand(0, 0, 0.0, 0.0, "", ""), 0
     for at, (clear, shown) in enumerate(zip(tap.exchanges, masked.exchanges, strict=True), 1):
         first = at in steps
         step = steps.get(at, step)
@@ -104,19 +104,19 @@ def traced(tap: RecordedTap, keyring: Keyring, air: AirModel, secrets: tuple[byt
     return rows
 
 
-def masked_tap(tap: RecordedTap) -> RecordedTap:
+def masked_tap(tap: TranscribedTap) -> TranscribedTap:
     """The tap as a masked transcript holds it."""
     masker, exchanges = Masker(), []
     for e in tap.exchanges:
         command = masker.command(bytes.fromhex(e.command))
         answer = None if e.answer is None else masker.answer(bytes.fromhex(e.answer))
         exchanges.append(Exchange(command, answer, e.lost, e.sent_ms, e.answered_ms))
-    return RecordedTap(tap.number, tap.at, tuple(exchanges))
+    return TranscribedTap(tap.number, tap.at, tuple(exchanges))
 
 
 def _row(
     number: int,
-    step: Step,
+    step: DecodedCommand,
     clear: Exchange,
     shown: Exchange,
     air: AirModel,

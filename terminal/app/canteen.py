@@ -9,7 +9,7 @@ from typing import Final
 
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
@@ -32,7 +32,7 @@ def store_of(station: Station, keys: FileKeys) -> CanteenStore:
     return CanteenStore(station.state / CANTEEN_FOLDER, station.number, keys.sealer)
 
 
-def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal | None) -> CanteenDesk:
+def counter_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal | None) -> CanteenCounter:
     """A counter, started; raises `RosterError` or `KeyFileError` for lists that cannot be used, `CanteenRefused`
     for a meal the region document does not have.
     """
@@ -40,7 +40,7 @@ def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal
         known = ", ".join((*policy.meals.kinds, BY_SHIFT))
         raise CanteenRefused(f"no meal {station.serving!r} in the region document", f"It has: {known}.")
     store = store_of(station, keys)
-    desk = CanteenDesk(
+    counter = CanteenCounter(
         terminal=station.number,
         policy=policy,
         journal=journal,
@@ -49,8 +49,8 @@ def desk_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal
         price_list=store.load_price_list(),
         serving=station.serving,
     )
-    desk.start()
-    return desk
+    counter.start()
+    return counter
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
         except JournalError:
             if not without_journal:
                 raise
-        yield OpenTill(desk_over(station, policy, keys, journal), store_of(station, keys), clock)
+        yield OpenTill(counter_over(station, policy, keys, journal), store_of(station, keys), clock)
 
 
 def perform(station: Station, request: Request[Given], *, without_journal: bool = False) -> Given:

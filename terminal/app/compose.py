@@ -14,6 +14,7 @@ from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
+from terminal.keys.limits import KeyLimits
 from terminal.media.port import MediumSetup
 from terminal.tap import Terminal
 
@@ -28,15 +29,16 @@ def open_terminal(
     signal: Callable[[Outcome], None] = lambda _outcome: None,
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
+    limits: KeyLimits | None = None,
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
-    A laboratory gives a clock, randomness and a journal of its own; in a canteen the roster is that in the station's
-    folder, where there is one. `extensions` brings the media that are not ours.
+    A laboratory gives a clock, randomness, limits of its keys and a journal of its own; in a canteen the roster is
+    that in the station's folder, where there is one. `extensions` brings the media that are not ours.
     """
-    keys = station.load_keys()
+    keys = station.load_keys(limits, clock=clock, random=random)
     policy = station.load_policy(keys, clock.now())
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
@@ -45,9 +47,9 @@ def open_terminal(
         opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
         canteen = None
         if station.profile == CANTEEN:
-            from terminal.app.canteen import desk_over
+            from terminal.app.canteen import counter_over
 
-            canteen = desk_over(station, policy, keys, opened)
+            canteen = counter_over(station, policy, keys, opened)
         yield Terminal(
             number=station.number,
             profile=station.profile,

@@ -48,9 +48,9 @@ class ConsoleOptions:
 
 @contextmanager
 def operator_console(
-    options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock, reader: str
+    options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock, reader: str
 ) -> Iterator[Callable[[TapReport], None]]:
-    """Serve the console if it is wanted, and say on stderr where; what comes out is to be told of every tap.
+    """Serve the console if it is wanted, and say on stderr where; call what comes out with the report of every tap.
 
     Raises `PortInUse`, `StaffError`, or `TerminalError` for an address that is none of this machine's.
     """
@@ -66,17 +66,17 @@ def operator_console(
             f"a console is not served on every address ({options.host or 'none'})",
             "Name the one address of this machine as host under [console] in terminal.toml.",
         )
-    console = console_of(options, terminal, state, turn)
+    console = console_of(options, terminal, state, lock)
     terminal.service_card = console.service_card
     console.status = {N_("Reader"): reader}
     with ScreenServer(console_app(console, areas()), options.host, options.port) as server:
         print(f"operator console: {server.url}/", file=sys.stderr, flush=True)
         if not console.staff.members():
-            print("nobody is on the staff list: see `terminal staff add`", file=sys.stderr, flush=True)
+            print("the staff list is empty: see `terminal staff add`", file=sys.stderr, flush=True)
         yield console.heard
 
 
-def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: Lock) -> Console:
+def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock) -> Console:
     """The console of `terminal`, not served yet; raises `StaffError`."""
     from terminal.receipt.folder import ReceiptFolder
     from terminal.screen.console.console import Console, Settings
@@ -91,7 +91,7 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
     if terminal.policy.document.receipts is not None and terminal.profile != CANTEEN:
         receipts = ReceiptFolder(options.receipts or state / RECEIPTS_FOLDER)
     try:
-        console = Console(terminal, state, turn, settings, receipts)
+        console = Console(terminal, state, lock, settings, receipts)
     except OSError as error:
         raise StaffError(
             f"the console's folder in {state} cannot be used ({error.strerror})",
@@ -102,12 +102,12 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, turn: L
 
 
 @dataclass(frozen=True, slots=True)
-class Passenger:
+class PassengerScreen:
     """What the passenger sees and hears, or nothing where no screen was asked for."""
 
     display: Display | None
 
-    def told(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+    def signal_with(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
         """For `Terminal.signal`: the display first, then `also`."""
         display = self.display
         if display is None:
@@ -131,14 +131,14 @@ class Passenger:
 @contextmanager
 def passenger_display(
     wanted: bool, port: int, languages: tuple[str, str], profile: str, clock: Clock
-) -> Iterator[Passenger]:
+) -> Iterator[PassengerScreen]:
     """Serve the display on loopback `port` (0: any free one) if `wanted`, and say on stderr where it is.
 
     `languages`: the main one, and one shown under it or "". Raises `PortInUse`, or `TerminalError` for a language
     without texts.
     """
     if not wanted:
-        yield Passenger(None)
+        yield PassengerScreen(None)
         return
     from starlette.applications import Starlette
 
@@ -149,4 +149,4 @@ def passenger_display(
     settings = DisplaySettings(*languages, discreet=profile == CANTEEN)
     with ScreenServer(Starlette(routes=display_routes(display, settings)), port=port) as server:
         print(f"passenger display: {server.url}/", file=sys.stderr, flush=True)
-        yield Passenger(display)
+        yield PassengerScreen(display)

@@ -11,6 +11,7 @@ import msgspec
 
 from terminal.messages import text
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 
 def print_json(value: Any) -> None:
@@ -47,13 +48,13 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "balance_after_minor": report.balance_after_minor,
         "exchanges": report.exchanges,
         "apdu_bytes": report.apdu_bytes,
-        "reasons": [reason.rule for reason in report.reasons],
+        "reasons": [reason.code for reason in report.reasons],
         "operator": report.operator,
     }
 
 
 def report_as_line(report: TapReport, zone: tzinfo) -> str:
-    """One tap for staff, in the region's local time; the passenger has been told already."""
+    """One tap for staff, in the region's local time; the passenger has seen the outcome already."""
     mark = "+" if report.outcome.accepted else "-"
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
@@ -64,4 +65,4 @@ def report_as_line(report: TapReport, zone: tzinfo) -> str:
 
 def _why(report: TapReport) -> str:
     last = report.reasons[-1]
-    return f"{last.rule} {last.effect}"
+    return f"{last.rule} {effect_words(last.code)}"

@@ -45,12 +45,12 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A station with everything around it, ready to serve. Whoever holds `turn` works at the terminal."""
+    """A station with everything around it, ready to serve. Taps and actions of staff hold `lock` while they work."""
 
     terminal: Terminal
     cards: serve.CardSource
     vitals: Vitals
-    turn: Lock
+    lock: Lock
     audience: Audience
     operator: Callable[[TapReport], None]
     recorded: Callable[[CardConnection], CardConnection]
@@ -59,7 +59,7 @@ class Running:
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
-        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.turn, recorded=self.recorded)
+        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.lock, recorded=self.recorded)
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
@@ -76,7 +76,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    station, turn = _runnable(config), Lock()
+    station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     cards = serve.reader_for(config.reader, station, clock, extensions)
     languages = config.terminal.language, config.terminal.second_language
@@ -87,7 +87,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         devices = stack.enter_context(
             device_board(config.signals.names, config.vehicle.source, extensions, clock)
         )
-        heard = passenger.told(devices.before(audience.outcome))
+        heard = passenger.signal_with(devices.before(audience.outcome))
         terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
         terminal.vehicle = devices.vehicle
         extensions.record(terminal.journal, clock)
@@ -98,14 +98,14 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             terminal=terminal,
             cards=passenger.watched(cards),
             vitals=vitals,
-            turn=turn,
+            lock=lock,
             audience=audience,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, masked=config.recording.masked)
             ),
             operator=stack.enter_context(
-                operator_console(_console(config, vitals), terminal, station.state, turn, cards.port.name)
+                operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
             fill=FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what)),
         )
@@ -189,7 +189,7 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
 
     till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
     stack.enter_context(
-        open_control(station.state, till, around.turn, lambda what: events.error("control", what))
+        open_control(station.state, till, around.lock, lambda what: events.error("control", what))
     )
 
 

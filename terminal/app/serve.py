@@ -43,7 +43,7 @@ def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: E
     """The reader that `table` names, PC/SC where it names none; raises `ReaderError`, `ProfileError` or `ConfigError`
     with what to do.
 
-    See `CardsInTurn` for the pace; with it and without `taps` the cards come for ever.
+    See `CardsInOrder` for the pace; with it and without `taps` the cards come for ever.
     """
     name, taps = table.name or PCSC, table.taps
     require_known_reader(name)
@@ -67,20 +67,20 @@ def serve(
     cards: CardSource,
     show: Callable[[TapReport], None],
     vitals: Vitals,
-    turn: AbstractContextManager[object] | None = None,
+    lock: AbstractContextManager[object] | None = None,
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
-    A `JournalError` ends the loop: a terminal that cannot record must not sell. `turn` is held during each tap,
+    A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
     `vitals` hears of everything, and of the end last.
     """
     clock = terminal.clock
 
     def on_card(connection: CardConnection) -> None:
-        with turn or nullcontext():
+        with lock or nullcontext():
             begun_s = clock.monotonic()
             report = take_tap(recorded(connection), terminal)
             vitals.tap(report, clock.monotonic() - begun_s)
@@ -95,7 +95,7 @@ def serve(
         vitals.reader_works()
         _note(terminal, "reader: works again")
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_turn=vitals.turn)
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=vitals.beat)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def laboratory_keys() -> Path:
-    """The simulator's own key file: what software cards are personalised with unless told otherwise."""
+    """The simulator's own key file: what software cards are personalised with by default."""
     from sim.profile import LAB_KEYS
 
     return LAB_KEYS
 
 
 def laboratory_issuers(region: int) -> IssuerKeys:
-    """Whoever signed the grants on the simulator's cards."""
+    """The issuer of the credentials on the simulator's cards."""
     from sim.lab_issuer import lab_issuers
 
     return lab_issuers(region)
@@ -101,7 +101,7 @@ def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
         raise ProfileError(fault.what, fault.advice) from fault
 
 
-class CardsInTurn:
+class CardsInOrder:
     """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end.
 
     With `pace_s`, a card comes every so many seconds and lies there for a third of the time; otherwise at once.
@@ -151,11 +151,11 @@ class CardsInTurn:
         self._keep()
 
 
-def empty_reader(clock: Clock) -> CardsInTurn:
+def empty_reader(clock: Clock) -> CardsInOrder:
     """A simulated reader to which no card comes."""
     from sim.reader import SimReader
 
-    return CardsInTurn(SimReader("empty simulated reader", clock), iter(()), lambda: None)
+    return CardsInOrder(SimReader("empty simulated reader", clock), iter(()), lambda: None)
 
 
 def reader_of_residents(
@@ -165,7 +165,7 @@ def reader_of_residents(
     clock: Clock,
     taps: int | None,
     pace_s: float | None,
-) -> tuple[CardsInTurn, int | None]:
+) -> tuple[CardsInOrder, int | None]:
     """A simulated reader with these cards in turn, and how many taps it brings: each card once, or as `taps` says.
 
     Raises `ProfileError`.
@@ -173,10 +173,10 @@ def reader_of_residents(
     from sim.reader import SimReader
 
     cards = issue_residents(names, region, clock.now().date(), keys)
-    turns = taps if taps or pace_s else len(cards)
-    in_turn = islice(cycle(cards), turns)
+    presentations = taps if taps or pace_s else len(cards)
+    in_order = islice(cycle(cards), presentations)
     keep = partial(keep_residents, names, cards)
-    return CardsInTurn(SimReader("simulated reader", clock), in_turn, keep, pace_s or 0.0), turns
+    return CardsInOrder(SimReader("simulated reader", clock), in_order, keep, pace_s or 0.0), presentations
 
 
 @contextmanager

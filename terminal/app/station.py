@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import NOBODY, DenyList, DenyListFile
@@ -56,8 +58,15 @@ class Station:
     issuers: Path | None = None
     """Whose grants count where they are verified; None: the laboratory's."""
 
-    def load_keys(self) -> FileKeys:
-        return load_file_keys(self.keys or laboratory_keys())
+    def load_keys(
+        self,
+        limits: KeyLimits | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> FileKeys:
+        """As `load_file_keys`; raises `KeyFileError`."""
+        return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime) -> Policy:
         """The region document, valid now, and the deny list; raises `RegionDocumentError`."""
@@ -100,7 +109,7 @@ def journal_file(state: Path) -> Path:
 
 @contextmanager
 def journal_reader(state: Path, keys: FileKeys | Path | None = None) -> Iterator[JournalReader]:
-    """The journal in a terminal's folder, for reading beside whoever writes it; every command that reads one asks here.
+    """The journal in a terminal's folder, for reading while another process writes it.
 
     `keys` as `--keys` names them. Raises `JournalError`, `JournalSealed` when they do not open it, or `KeyFileError`.
     """

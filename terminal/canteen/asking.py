@@ -22,8 +22,8 @@ from terminal.canteen.control import (
     TERMINAL,
     ControlAddress,
     Cut,
+    FramedSocket,
     Hello,
-    MessageLine,
     SentRequest,
     TooLong,
     Welcome,
@@ -41,7 +41,7 @@ def ask(state: Path, request: Request[Given]) -> Given | None:
     """Have the running terminal in `state` do `request`; None when none takes requests there.
 
     Raises the `TerminalError` that stands against it, and `ControlError` when the terminal cannot be asked, nothing
-    having been done, or when its answer was lost and nobody knows whether it was done.
+    having been done, or when its answer was lost and it is not known whether it was done.
     """
     address = _address(state / CANTEEN_FOLDER / CONTROL_FILE)
     if address is None:
@@ -78,7 +78,7 @@ def _asked_again(address: ControlAddress, message: bytes, request: Request[Given
 
 def _exchange(connection: socket.socket, address: ControlAddress, message: bytes) -> TillAnswer:
     """Raises `ControlError` while nothing was asked yet, `Cut` when an answer is lacking."""
-    line = MessageLine(connection)
+    line = FramedSocket(connection)
     _introduce(line, address)
     try:
         line.send(message)
@@ -87,7 +87,7 @@ def _exchange(connection: socket.socket, address: ControlAddress, message: bytes
         raise Cut from error
 
 
-def _introduce(line: MessageLine, address: ControlAddress) -> None:
+def _introduce(line: FramedSocket, address: ControlAddress) -> None:
     hello = Hello(PROTOCOL, secrets.token_bytes(NONCE_BYTES))
     try:
         line.send(msgspec.msgpack.encode(hello))

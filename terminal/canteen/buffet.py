@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.clock import unix_ms
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.meal import BasketLine
@@ -28,32 +28,34 @@ class Sold:
     sequence: int | None = None
 
 
-def sell(desk: CanteenDesk, ref: bytes, counts: Mapping[str, int], operator: str, now: datetime) -> Sold:
+def sell(
+    counter: CanteenCounter, ref: bytes, counts: Mapping[str, int], operator: str, now: datetime
+) -> Sold:
     """Sell products of the price list, by how many of each; all of them or none.
 
     Raises `CanteenRefused` when there is no price list or the pupil or a product is unknown, `JournalError` when
     the sale cannot be written down; then nothing was sold.
     """
-    desk.follow()
-    if desk.price_list is None:
+    counter.follow()
+    if counter.price_list is None:
         raise CanteenRefused("no price list is loaded", "Load one: `terminal canteen prices load FILE`.")
-    basket = desk.price_list.basket(counts)
-    pupil = desk.pupil(ref, now)
+    basket = counter.price_list.basket(counts)
+    pupil = counter.pupil(ref, now)
     if pupil is None:
         raise CanteenRefused("not in the roster of this school", "Check the reference, or sell for cash.")
-    closed = desk.against_serving(now)
+    closed = counter.against_serving(now)
     if closed is not None:
         return Sold(SaleDecision(Outcome(Message.SHIFT_CLOSED, accepted=False), 0, (closed,)))
     trail = Trail()
-    decision = decide_sale(pupil, basket, trail, paid_stopped=desk.paid_stopped)
+    decision = decide_sale(pupil, basket, trail, paid_stopped=counter.paid_stopped)
     if not decision.outcome.accepted:
-        desk.note_refusal(ref, BUFFET, operator, decision.outcome, trail, now)
+        counter.note_refusal(ref, BUFFET, operator, decision.outcome, trail, now)
         return Sold(decision)
-    return Sold(decision, desk.append(_record(desk, pupil, basket, decision, operator, now)))
+    return Sold(decision, counter.append(_record(counter, pupil, basket, decision, operator, now)))
 
 
 def _record(
-    desk: CanteenDesk,
+    counter: CanteenCounter,
     pupil: Pupil,
     basket: Sequence[BasketLine],
     decision: SaleDecision,
@@ -63,13 +65,13 @@ def _record(
     return BuffetSale(
         at_ms=unix_ms(now),
         pupil=pupil.ref,
-        shift=desk.shift,
+        shift=counter.shift,
         operator=operator,
         school=pupil.school,
         class_id=pupil.class_id,
-        day=desk.day_of(now).isoformat(),
+        day=counter.day_of(now).isoformat(),
         lines=tuple(SaleLine(line.product, line.count, line.sum_minor) for line in basket),
-        tariff=desk.policy.tariff,
+        tariff=counter.policy.tariff,
         flags=decision.flags,
-        roster=desk.roster_sequence,
+        roster=counter.roster_sequence,
     )

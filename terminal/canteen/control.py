@@ -99,7 +99,7 @@ class SentRequest(msgspec.Struct, frozen=True):
 
 
 class _Refused(Exception):
-    """The client is not to be served; it is told why."""
+    """The client is refused; the answer says why."""
 
     def __init__(self, what: str, advice: str = "Nothing was done.") -> None:
         super().__init__(what)
@@ -114,7 +114,7 @@ class TooLong(Exception):
     """The other side announced a message longer than it may be."""
 
 
-class MessageLine:
+class FramedSocket:
     """A connection on which whole messages come and go, each within a time and a size."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -163,17 +163,17 @@ class MessageLine:
 
 @contextmanager
 def open_control(
-    state: Path, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
+    state: Path, till: OpenTill, lock: AbstractContextManager[object], fault: Callable[[str], None]
 ) -> Iterator[None]:
-    """Take requests for `till` until the end of the block; each is done while `turn` is held, as taps are.
+    """Take requests for `till` until the end of the block; each is done while `lock` is held, as taps are.
 
     `fault` hears of a request that failed by a mistake of ours, without anything personal. At the end the request being
     done is finished and answered; later ones are refused. Raises `ControlError`.
     """
-    desk, path = _RequestDesk(till, turn, fault), state / CANTEEN_FOLDER / CONTROL_FILE
+    counter, path = _RequestServer(till, lock, fault), state / CANTEEN_FOLDER / CONTROL_FILE
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(_Server(desk))
+            server = stack.enter_context(_Server(counter))
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, msgspec.json.encode(server.address))
         except OSError as error:
@@ -184,29 +184,29 @@ def open_control(
             yield
         finally:
             path.unlink(missing_ok=True)
-            desk.close()
+            counter.close()
 
 
-class _RequestDesk:
+class _RequestServer:
     """Does one request at a time, each once."""
 
     def __init__(
-        self, till: OpenTill, turn: AbstractContextManager[object], fault: Callable[[str], None]
+        self, till: OpenTill, lock: AbstractContextManager[object], fault: Callable[[str], None]
     ) -> None:
         self._till = till
-        self._turn = turn
+        self._lock = lock
         self._fault = fault
         self._done: OrderedDict[bytes, bytes] = OrderedDict()
         self._closed = False
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to the request in `message`, in its turn. Raises `_Refused`."""
+        """The answer to the request in `message`. Raises `_Refused`."""
         try:
             sent = _requests.decode(message)
         except msgspec.DecodeError as error:
             raise _Refused(f"this is no request that the terminal knows ({error})") from None
         key = sha256(message).digest()
-        with self._turn:
+        with self._lock:
             if key in self._done:
                 return self._done[key]
             if self._closed:
@@ -218,7 +218,7 @@ class _RequestDesk:
 
     def close(self) -> None:
         """Wait for the request being done; no other is begun."""
-        with self._turn:
+        with self._lock:
             self._closed = True
 
     def _attempt(self, request: AnyRequest) -> bytes:
@@ -226,7 +226,7 @@ class _RequestDesk:
             return msgspec.msgpack.encode(execute(request, self._till))
         except TerminalError as error:
             return _encoded(error)
-        except Exception as error:  # noqa: BLE001 a mistake of ours must not end the windows; it is told on both sides
+        except Exception as error:  # noqa: BLE001 a defect must not end the windows; both sides report it
             self._fault(f"{type(request).__name__} failed: {_place(error)}")
             what = f"the terminal failed at this by a mistake of its own ({type(error).__name__})"
             return _encoded(ControlError(what, f"Its log says where. {where_to_look(request)}"))
@@ -243,9 +243,9 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 2 * MAX_CLIENTS
     block_on_close = True
 
-    def __init__(self, desk: _RequestDesk) -> None:
+    def __init__(self, counter: _RequestServer) -> None:
         super().__init__((LOOPBACK, 0), _Conversation)
-        self.desk = desk
+        self.counter = counter
         self.address = ControlAddress(self.server_address[1], secrets.token_hex(32))
         self.places = threading.BoundedSemaphore(MAX_CLIENTS)
         self._open: set[socket.socket] = set()
@@ -283,16 +283,16 @@ class _Conversation(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        line = MessageLine(self.request)
+        line = FramedSocket(self.request)
         with suppress(OSError):  # a client that has left hears nothing
             line.send(self._answer(line))
             line.see_off()
 
-    def _answer(self, line: MessageLine) -> bytes:
+    def _answer(self, line: FramedSocket) -> bytes:
         try:
             with self.server.serving(self.request):
                 self._meet(line)
-                return self.server.desk.answer(line.receive(MAX_MESSAGE_BYTES, ANSWER_S))
+                return self.server.counter.answer(line.receive(MAX_MESSAGE_BYTES, ANSWER_S))
         except _Refused as refused:
             return _encoded(refused.error)
         except Cut:
@@ -300,7 +300,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         except TooLong:
             return _encoded(ControlError("this message is too long for a request", "Nothing was done."))
 
-    def _meet(self, line: MessageLine) -> None:
+    def _meet(self, line: FramedSocket) -> None:
         """Raise `_Refused` unless the client speaks this protocol and knows the token."""
         try:
             hello = msgspec.msgpack.decode(line.receive(MAX_GREETING_BYTES, GREETING_S), type=Hello)
@@ -314,8 +314,8 @@ class _Conversation(socketserver.BaseRequestHandler):
         nonce, address = secrets.token_bytes(NONCE_BYTES), self.server.address
         proof = address.proof(TERMINAL, hello.nonce, nonce)
         line.send(msgspec.msgpack.encode(Welcome(nonce, proof)))
-        told = line.receive(MAX_GREETING_BYTES, GREETING_S)
-        if not hmac.compare_digest(told, address.proof(COMMAND, hello.nonce, nonce)):
+        proof = line.receive(MAX_GREETING_BYTES, GREETING_S)
+        if not hmac.compare_digest(proof, address.proof(COMMAND, hello.nonce, nonce)):
             raise _Refused("this command does not know the running terminal's token")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Meal
 from terminal.canteen.lines import require
 from terminal.canteen.roster import Roster
 from terminal.clock import from_unix_ms, unix_ms
+from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.undo import (
     against_annulment,
@@ -25,49 +26,53 @@ from terminal.trip.pupil import Pupil
 
 
 def annul(
-    desk: CanteenDesk, pupil: bytes, operator: str, now: datetime, *, of: int | None = None
+    counter: CanteenCounter, pupil: bytes, operator: str, now: datetime, *, of: int | None = None
 ) -> Annulment:
     """Annul the last meal or sale of `pupil`, or exactly row `of`, which then must be the last (M-34).
 
     What the parents paid goes back to the account it came from; subsidy is only no longer claimed (M-03). Raises
     `CanteenRefused` when there is none, it is too late, or the day is closed.
     """
-    desk.follow()
-    newest = desk.ledger.newest_of(pupil)
+    counter.follow()
+    newest = counter.ledger.newest_of(pupil)
     if newest is None:
         raise CanteenRefused("this pupil has no meal or sale here", "Check the reference.")
     served_at = from_unix_ms(newest.at_ms)
-    over = newest.day in desk.ledger.closed_days or newest.day != desk.day_of(now).isoformat()
+    over = newest.day in counter.ledger.closed_days or newest.day != counter.day_of(now).isoformat()
     last = of in (None, newest.row[1])
-    require(against_annulment(served_at, now, desk.policy.meals, last=last, day_closed=over))
+    require(against_annulment(served_at, now, counter.policy.meals, last=last, day_closed=over))
     record = Annulment(
         at_ms=unix_ms(now),
         pupil=pupil,
         of=newest.row[1],
         day=newest.day,
         operator=operator,
-        shift=desk.shift,
+        shift=counter.shift,
         returned_minor=newest.parents_minor if isinstance(newest, Meal) else newest.sale.sum_minor,
     )
-    desk.append(record)
+    counter.append(record)
     return record
 
 
-def mark_not_collected(desk: CanteenDesk, kind_id: str, operator: str, now: datetime) -> list[NotCollected]:
-    """Mark today's orders of a meal that nobody fetched; its serving must be over (M-32).
+def mark_not_collected(
+    counter: CanteenCounter, kind_id: str, operator: str, now: datetime
+) -> list[NotCollected]:
+    """Mark today's orders of a meal that were not collected; its serving must be over (M-32).
 
     Raises `CanteenRefused`; marking twice marks nothing more.
     """
-    desk.follow()
-    roster, kind = _roster(desk), desk.policy.meals.kinds.get(kind_id)
+    counter.follow()
+    roster, kind = _roster(counter), counter.policy.meals.kinds.get(kind_id)
     if kind is None:
-        raise CanteenRefused(f"no meal {kind_id!r} here", f"There are: {', '.join(desk.policy.meals.kinds)}.")
-    window = desk.policy.meals.window(kind, desk.school)
-    require(against_not_collected(desk.time_of(now), window.served_until))
-    require(desk.against_serving(now))
-    day, marked = desk.day_of(now), []
+        raise CanteenRefused(
+            f"no meal {kind_id!r} here", f"There are: {', '.join(counter.policy.meals.kinds)}."
+        )
+    window = counter.policy.meals.window(kind, counter.school)
+    require(against_not_collected(counter.time_of(now), window.served_until))
+    require(counter.against_serving(now))
+    day, marked = counter.day_of(now), []
     for ref in roster.pupils:
-        pupil = desk.pupil(ref, now)
+        pupil = counter.pupil(ref, now)
         if pupil is None or kind_id not in pupil.orders:
             continue
         record = NotCollected(
@@ -77,29 +82,29 @@ def mark_not_collected(desk: CanteenDesk, kind_id: str, operator: str, now: date
             class_id=pupil.class_id,
             kind=kind_id,
             day=day.isoformat(),
-            category=category_of(desk, pupil, kind_id, day),
+            category=category_of(counter, pupil, kind_id, day),
             operator=operator,
-            shift=desk.shift,
+            shift=counter.shift,
         )
-        desk.append(record)
+        counter.append(record)
         marked.append(record)
     return marked
 
 
-def category_of(desk: CanteenDesk, pupil: Pupil, kind: str, day: date) -> str:
+def category_of(counter: CanteenCounter, pupil: Pupil, kind: str, day: date) -> str:
     """The category under which a portion of `kind` would be given."""
-    right = entitlement(pupil, desk.policy.meals, day, Trail())
+    right = entitlement(pupil, counter.policy.meals, day, Trail())
     return right.category if kind in right.portions else PAID
 
 
 def correct_attendance(
-    desk: CanteenDesk, absent: Iterable[bytes], present: Iterable[bytes], operator: str, now: datetime
+    counter: CanteenCounter, absent: Iterable[bytes], present: Iterable[bytes], operator: str, now: datetime
 ) -> list[AttendanceCorrected]:
     """Say who is not there today, and who is after all (M-33). Raises `CanteenRefused` when it is too late."""
-    desk.follow()
-    roster, day = _roster(desk), desk.day_of(now)
-    local = now.astimezone(desk.policy.zone)
-    require(against_attendance(local, day, desk.policy.meals))
+    counter.follow()
+    roster, day = _roster(counter), counter.day_of(now)
+    local = now.astimezone(counter.policy.zone)
+    require(against_attendance(local, day, counter.policy.meals))
     changes = dict.fromkeys(absent, True) | dict.fromkeys(present, False)
     for ref in changes:
         _require_listed(roster, ref)
@@ -107,36 +112,44 @@ def correct_attendance(
         AttendanceCorrected(
             at_ms=unix_ms(now),
             pupil=ref,
-            school=desk.school,
+            school=counter.school,
             class_id=roster.pupils[ref].class_id,
             day=day.isoformat(),
             absent=is_absent,
             operator=operator,
-            shift=desk.shift,
+            shift=counter.shift,
         )
         for ref, is_absent in changes.items()
-        if desk.ledger.absent(ref, day.isoformat()) != is_absent
+        if counter.ledger.absent(ref, day.isoformat()) != is_absent
     ]
     for record in records:
-        desk.append(record)
+        counter.append(record)
     return records
 
 
 def lend_card(
-    desk: CanteenDesk, card_ref: bytes, pupil: bytes, operator: str, confirmed_by: str, now: datetime
+    counter: CanteenCounter, card_ref: bytes, pupil: bytes, operator: str, confirmed_by: str, now: datetime
 ) -> CardLent:
     """For today let the card `card_ref` stand for `pupil`, who forgot his own (M-35).
 
     Raises `CanteenRefused` without a second person, for a card that is a pupil's own, or lent today already.
     """
-    desk.follow()
-    roster, day = _roster(desk), desk.day_of(now).isoformat()
+    counter.follow()
+    roster, day = _roster(counter), counter.day_of(now).isoformat()
     require(against_single_issue(operator, confirmed_by))
     _require_listed(roster, pupil)
     if card_ref in roster.pupils:
-        raise CanteenRefused("this card is a pupil's own", "Lend one of the school's spare cards.")
-    if desk.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
-        raise CanteenRefused("this card is lent to somebody else today", "Lend another one.")
+        raise CanteenRefused(
+            "this card is a pupil's own",
+            "Lend one of the school's spare cards.",
+            CorrectionEffect.PUPILS_OWN_CARD,
+        )
+    if counter.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
+        raise CanteenRefused(
+            "this card is lent to another pupil today",
+            "Lend another one.",
+            CorrectionEffect.CARD_LENT_ALREADY,
+        )
     record = CardLent(
         at_ms=unix_ms(now),
         card_ref=card_ref,
@@ -145,16 +158,18 @@ def lend_card(
         operator=operator,
         confirmed_by=confirmed_by,
     )
-    desk.append(record)
+    counter.append(record)
     return record
 
 
-def _roster(desk: CanteenDesk) -> Roster:
-    if desk.roster is None:
+def _roster(counter: CanteenCounter) -> Roster:
+    if counter.roster is None:
         raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
-    return desk.roster
+    return counter.roster
 
 
 def _require_listed(roster: Roster, ref: bytes) -> None:
     if ref not in roster.pupils:
-        raise CanteenRefused("not in the roster of this school", "Check the reference.")
+        raise CanteenRefused(
+            "not in the roster of this school", "Check the reference.", MealEffect.NOT_LISTED
+        )

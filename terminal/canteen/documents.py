@@ -29,7 +29,7 @@ ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
 
 
-class Header(Section, frozen=True, kw_only=True):
+class ListHeader(Section, frozen=True, kw_only=True):
     """Which list this is. `valid_from` is included, `valid_to` excluded; `issued_at` gives its age (O-03)."""
 
     kind: str
@@ -42,7 +42,7 @@ class Header(Section, frozen=True, kw_only=True):
     valid_to: Annotated[datetime, Meta(tz=True)]
 
 
-class RosterHeader(Header, frozen=True, kw_only=True):
+class RosterHeader(ListHeader, frozen=True, kw_only=True):
     """`grades_on` is the day the grades are true of; after it pupils move up by themselves (M-20).
 
     `through` names, for each terminal number, the last journal row the balances already include; of a terminal it
@@ -54,7 +54,7 @@ class RosterHeader(Header, frozen=True, kw_only=True):
     through: dict[TerminalNumber, Annotated[int, Meta(ge=0)]] = msgspec.field(default_factory=dict)
 
 
-class Grant(Section, frozen=True, kw_only=True):
+class RosterGrant(Section, frozen=True, kw_only=True):
     """A ground for meals, both days included. `blocked` withdraws it from cards that still carry it (O-02)."""
 
     code: Annotated[int, Meta(ge=1, le=255)]
@@ -64,7 +64,7 @@ class Grant(Section, frozen=True, kw_only=True):
     blocked: bool = False
 
 
-class Order(Section, frozen=True, kw_only=True):
+class MealOrder(Section, frozen=True, kw_only=True):
     """A meal the parents ordered (M-32); `placed_at` is local time."""
 
     day: date
@@ -85,13 +85,13 @@ class RosterPupil(Section, frozen=True, kw_only=True):
     shift: Shift
     name: str = ""
     home_schooled: bool = False
-    grants: tuple[Grant, ...] = ()
+    grants: tuple[RosterGrant, ...] = ()
     hot_minor: Balance | None = None
     buffet_minor: Minor | None = None
     day_limit_minor: Minor | None = None
     buffet_limit_minor: Minor | None = None
     forbidden: tuple[Name, ...] = ()
-    orders: tuple[Order, ...] = ()
+    orders: tuple[MealOrder, ...] = ()
     cards_since: date | None = None
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ class RosterDocument(Section, frozen=True, kw_only=True):
         return f"RosterDocument({self.header.school}, {self.header.sequence}, {len(self.pupils)} pupils)"
 
 
-class PriceListHeader(Header, frozen=True, kw_only=True):
+class PriceListHeader(ListHeader, frozen=True, kw_only=True):
     """The header of a price list."""
 
     kind: Literal["price_list"]
@@ -183,7 +183,7 @@ def require_sound(problems: Iterator[Problem], name: str) -> None:
         raise RosterError(f"{name}: {found[0].path}: {found[0].what}{more}", found[0].advice)
 
 
-def header_problems(header: Header, region: int, now: datetime) -> Iterator[Problem]:
+def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[Problem]:
     """What stands against using a list with this header at `now` in `region`."""
     if header.region != region:
         yield Problem(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from terminal.canteen.documents import Grant, RosterPupil
+from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
 from terminal.journal.records import AnyRecord, Intent, Refused
@@ -96,7 +96,7 @@ def masks(ref: bytes, day: date, ledger: Ledger, policy: Policy) -> tuple[int, i
     return served, annulled
 
 
-def _grant(grant: Grant) -> MealGrant:
+def _grant(grant: RosterGrant) -> MealGrant:
     return MealGrant(
         code=grant.code,
         valid_from=grant.valid_from,

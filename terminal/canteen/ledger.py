@@ -58,7 +58,7 @@ class Meal:
 
 
 @dataclass(frozen=True, slots=True)
-class Sale:
+class LedgerSale:
     """One sale of the buffet."""
 
     row: RowId
@@ -77,7 +77,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.meals: dict[RowId, Meal] = {}
-        self.sales: dict[RowId, Sale] = {}
+        self.sales: dict[RowId, LedgerSale] = {}
         self.uncertain: dict[RowId, Meal] = {}
         """Taps whose card may or may not have taken the meal."""
         self.annulments: dict[RowId, tuple[RowId, Annulment]] = {}
@@ -110,7 +110,7 @@ class Ledger:
                     self.spare.add(record.spare)
                 self._serve(Meal(row, record.at_ms, record.pupil, record.how, record.meal))
             case BuffetSale():
-                self.sales[row] = Sale(row, record.at_ms, record.pupil, record)
+                self.sales[row] = LedgerSale(row, record.at_ms, record.pupil, record)
                 self._of_pupil.setdefault(record.pupil, []).append(row)
             case Annulment():
                 self.annulments[row[0], record.of] = (row, record)
@@ -160,11 +160,11 @@ class Ledger:
         """Every portion of one pupil, annulled ones included."""
         return [self.meals[row] for row in self._of_pupil.get(pupil, ()) if row in self.meals]
 
-    def sales_of(self, pupil: bytes) -> list[Sale]:
+    def sales_of(self, pupil: bytes) -> list[LedgerSale]:
         """Every sale to one pupil, annulled ones included."""
         return [self.sales[row] for row in self._of_pupil.get(pupil, ()) if row in self.sales]
 
-    def newest_of(self, pupil: bytes) -> Meal | Sale | None:
+    def newest_of(self, pupil: bytes) -> Meal | LedgerSale | None:
         """The last meal or sale of a pupil that was not annulled."""
         for row in reversed(self._of_pupil.get(pupil, ())):
             if row not in self.annulments:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Reason
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import MealLine
+from terminal.trail import Reason
+from terminal.trail_words import step_line
 
 
 def line_of(meal: Serving, roster: int) -> MealLine:
@@ -25,5 +26,4 @@ def line_of(meal: Serving, roster: int) -> MealLine:
 def require(reason: Reason | None) -> None:
     """Raise `CanteenRefused` for a reason against what was asked."""
     if reason is not None:
-        inputs = "".join(f", {name} {value}" for name, value in reason.inputs.items())
-        raise CanteenRefused(f"{reason.rule}: {reason.effect}{inputs}", "Nothing was recorded.")
+        raise CanteenRefused(step_line(reason, titled=False), "Nothing was recorded.", reason.code)

@@ -5,7 +5,7 @@ stand against the records they were made from, row by row: what was served, annu
 all that was written down, to the kopeck (`Control`).
 
 Categories are those of the records: a ground that reveals health appears as its effect, the number of meals
-(D-03). Nobody is named; a pupil is a pseudonym.
+(D-03). There are no names; a pupil is a pseudonym.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from terminal.canteen.facts import Known
-from terminal.canteen.ledger import Ledger, Meal, RowId, Sale
+from terminal.canteen.ledger import Ledger, LedgerSale, Meal, RowId
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import PAID
@@ -25,7 +25,7 @@ from terminal.trip.pupil import Pupil
 
 
 @dataclass(slots=True)
-class Group:
+class ReportGroup:
     """One class, one category, one kind of meal. `entitled` includes who was absent."""
 
     class_id: str
@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A record somebody should look at, and why; `row` is (terminal, journal row)."""
+    """A record to be checked by staff, and why; `row` is (terminal, journal row)."""
 
     row: RowId
     pupil: str
@@ -78,8 +78,8 @@ class Control:
     @property
     def difference_minor(self) -> int:
         """What the report would have lost or invented."""
-        told = self.served_minor + self.buffet_minor + self.annulled_minor + self.duplicates_minor
-        return self.records_minor - told
+        accounted = self.served_minor + self.buffet_minor + self.annulled_minor + self.duplicates_minor
+        return self.records_minor - accounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class DayReport:
     day: str
     roster: int
     closed: bool
-    groups: tuple[Group, ...]
+    groups: tuple[ReportGroup, ...]
     sources: Mapping[str, int]
     buffet_minor: int
     products: tuple[ProductSold, ...]
@@ -117,18 +117,18 @@ class DayReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
+class _DayRecords:
     """The day's records of one school, sorted into what counts and what does not."""
 
     ledger: Ledger
     school: str
     day: str
     meals: tuple[Meal, ...]
-    sales: tuple[Sale, ...]
+    sales: tuple[LedgerSale, ...]
     twice: frozenset[RowId]
 
     @classmethod
-    def of(cls, ledger: Ledger, school: str, day: str) -> _Day:
+    def of(cls, ledger: Ledger, school: str, day: str) -> _DayRecords:
         meals = tuple(m for m in ledger.meals.values() if m.day == day and m.line.school == school)
         sales = tuple(s for s in ledger.sales.values() if s.day == day and s.sale.school == school)
         everywhere = [meal for meal in ledger.meals.values() if meal.day == day]
@@ -139,21 +139,21 @@ class _Day:
         return [meal for meal in self.ledger.standing(self.meals) if meal.row not in self.twice]
 
     @property
-    def sold(self) -> list[Sale]:
+    def sold(self) -> list[LedgerSale]:
         return [sale for sale in self.sales if sale.row not in self.ledger.annulments]
 
 
 def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now: datetime) -> DayReport:
-    """Return the report of `school` for the service day `day`; without `known` nobody counts as entitled but not
+    """Return the report of `school` for the service day `day`; without `known` no pupil counts as entitled but not
     served.
     """
-    rows = _Day.of(ledger, school, day.isoformat())
+    rows = _DayRecords.of(ledger, school, day.isoformat())
     served, sold = rows.served, rows.sold
     groups = _groups(rows, served, _roster_rights(known, day, now))
     sources: Counter[str] = Counter()
     for group in groups:
         sources.update(group.sources)
-    made: list[Meal | Sale] = [*rows.meals, *rows.sales]
+    made: list[Meal | LedgerSale] = [*rows.meals, *rows.sales]
     annulled = [row for row in made if row.row in ledger.annulments]
     buffet_minor = sum(sale.sale.sum_minor for sale in sold)
     return DayReport(
@@ -181,17 +181,17 @@ def day_report(ledger: Ledger, school: str, day: date, known: Known | None, now:
     )
 
 
-def sum_minor(row: Meal | Sale) -> int:
+def sum_minor(row: Meal | LedgerSale) -> int:
     """What one record is about, in kopecks."""
     return row.line.sum_minor if isinstance(row, Meal) else row.sale.sum_minor
 
 
-def _sum(rows: Iterable[Meal | Sale]) -> int:
+def _sum(rows: Iterable[Meal | LedgerSale]) -> int:
     return sum(map(sum_minor, rows))
 
 
 def _roster_rights(known: Known | None, day: date, now: datetime) -> dict[tuple[bytes, str], tuple[str, str]]:
-    """By pupil and kind: class and category of everybody the roster entitles on `day`."""
+    """By pupil and kind: class and category of all whom the roster entitles on `day`."""
     rights: dict[tuple[bytes, str], tuple[str, str]] = {}
     if known is None:
         return rights
@@ -211,13 +211,13 @@ def _attends(pupil: Pupil, known: Known, day: date) -> bool:
 
 
 def _groups(
-    rows: _Day, served: list[Meal], rights: dict[tuple[bytes, str], tuple[str, str]]
-) -> tuple[Group, ...]:
+    rows: _DayRecords, served: list[Meal], rights: dict[tuple[bytes, str], tuple[str, str]]
+) -> tuple[ReportGroup, ...]:
     """A pupil counts once for each kind, under the category of his record if there is one."""
-    table: dict[tuple[str, str, str], Group] = {}
+    table: dict[tuple[str, str, str], ReportGroup] = {}
 
-    def group(class_id: str, category: str, kind: str) -> Group:
-        return table.setdefault((class_id, category, kind), Group(class_id, category, kind))
+    def group(class_id: str, category: str, kind: str) -> ReportGroup:
+        return table.setdefault((class_id, category, kind), ReportGroup(class_id, category, kind))
 
     placed = set()
     for meal in served:
@@ -242,7 +242,7 @@ def _groups(
     return tuple(table[key] for key in sorted(table))
 
 
-def _products(sold: list[Sale]) -> tuple[ProductSold, ...]:
+def _products(sold: list[LedgerSale]) -> tuple[ProductSold, ...]:
     counts: Counter[str] = Counter()
     sums: Counter[str] = Counter()
     for line in (line for sale in sold for line in sale.sale.lines):
@@ -251,7 +251,7 @@ def _products(sold: list[Sale]) -> tuple[ProductSold, ...]:
     return tuple(ProductSold(product, counts[product], sums[product]) for product in sorted(counts))
 
 
-def _uncertain(rows: _Day, counted: list[Meal | Sale]) -> tuple[Finding, ...]:
+def _uncertain(rows: _DayRecords, counted: list[Meal | LedgerSale]) -> tuple[Finding, ...]:
     """Taps of unknown end, which are in no sum, and records made on what was old or missing, which are."""
     open_taps = (
         meal
@@ -262,11 +262,11 @@ def _uncertain(rows: _Day, counted: list[Meal | Sale]) -> tuple[Finding, ...]:
     return _findings("unresolved_tap", open_taps) + _findings("flagged", flagged)
 
 
-def _flags(row: Meal | Sale) -> tuple[str, ...]:
+def _flags(row: Meal | LedgerSale) -> tuple[str, ...]:
     return row.line.flags if isinstance(row, Meal) else row.sale.flags
 
 
-def _findings(what: str, rows: Iterable[Meal | Sale]) -> tuple[Finding, ...]:
+def _findings(what: str, rows: Iterable[Meal | LedgerSale]) -> tuple[Finding, ...]:
     """By row, so that it does not matter in which order terminals were read."""
     return tuple(
         Finding(row.row, row.pupil.hex(), what, sum_minor(row), _flags(row))

@@ -8,7 +8,6 @@ arrives as content with the name it had. Who executes holds the till: no tap and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, get_origin
@@ -20,29 +19,27 @@ from terminal import errors
 from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import ListFile, RosterPupil
-from terminal.canteen.issuing import Batch, How, Issued, issue, pupils_of
+from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenStore
 from terminal.clock import Clock, unix_ms
-from terminal.decision.outcome import Reason
 from terminal.errors import CanteenRefused, TerminalError
 from terminal.journal.canteen_records import RosterLoaded
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 
 Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
 """A pupil's or card's reference."""
-Why = tuple[str, str]
-"""A reason for the staff: the rule, and what it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTill:
     """A canteen terminal's counter at work, the folder of its lists, and its clock."""
 
-    desk: CanteenDesk
+    counter: CanteenCounter
     store: CanteenStore
     clock: Clock
 
@@ -61,13 +58,15 @@ class PupilServed(msgspec.Struct, frozen=True):
     message: str
     accepted: bool
     sequence: int | None
-    reasons: tuple[Why, ...]
+    reasons: tuple[TrailEntry, ...]
 
     @classmethod
     def of(cls, issued: Issued) -> PupilServed:
         """As it came out."""
         outcome = issued.outcome
-        return cls(issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, _whys(issued.facts))
+        return cls(
+            issued.pupil, str(outcome.message), outcome.accepted, issued.sequence, recorded(issued.facts)
+        )
 
 
 class MealsIssued(TillAnswer, frozen=True):
@@ -84,7 +83,7 @@ class SaleDone(TillAnswer, frozen=True):
     sold_minor: int
     forbidden: tuple[str, ...]
     sequence: int | None
-    reasons: tuple[Why, ...]
+    reasons: tuple[TrailEntry, ...]
 
 
 class AnnulDone(TillAnswer, frozen=True):
@@ -224,7 +223,7 @@ class _Asked(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class IssueMeals(_Asked, frozen=True):
-    """A portion to each of `pupils` and, with `class_id`, to everybody of the class but `absent` (M-30, M-31)."""
+    """A portion to each of `pupils` and, with `class_id`, to all of the class but `absent` (M-30, M-31)."""
 
     gives: ClassVar[type[TillAnswer]] = MealsIssued
     operator: str
@@ -236,12 +235,12 @@ class IssueMeals(_Asked, frozen=True):
     confirmed_by: str = ""
 
     def done_at(self, till: OpenTill, now: datetime) -> MealsIssued:
-        """The class is as it stands when the till's turn comes."""
+        """The class is as it stands when the request is served."""
         pupils = list(self.pupils)
         if self.class_id is not None:
-            pupils += pupils_of(till.desk, self.class_id, self.absent, now)
-        batch = Batch(self.serving, self.how, self.operator, now, self.confirmed_by)
-        return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.desk, pupils, batch)))
+            pupils += pupils_of(till.counter, self.class_id, self.absent, now)
+        batch = ServingList(self.serving, self.how, self.operator, now, self.confirmed_by)
+        return MealsIssued(tuple(PupilServed.of(one) for one in issue(till.counter, pupils, batch)))
 
 
 class SellProducts(_Asked, frozen=True):
@@ -254,7 +253,7 @@ class SellProducts(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> SaleDone:
         """All of them or none."""
-        sold = sell(till.desk, self.pupil, self.counts, self.operator, now)
+        sold = sell(till.counter, self.pupil, self.counts, self.operator, now)
         decision = sold.decision
         return SaleDone(
             message=str(decision.outcome.message),
@@ -262,7 +261,7 @@ class SellProducts(_Asked, frozen=True):
             sold_minor=decision.sold_minor,
             forbidden=decision.forbidden,
             sequence=sold.sequence,
-            reasons=_whys(decision.facts),
+            reasons=recorded(decision.facts),
         )
 
 
@@ -275,8 +274,8 @@ class AnnulLast(_Asked, frozen=True):
     row: int | None = None
 
     def done_at(self, till: OpenTill, now: datetime) -> AnnulDone:
-        """The last one when the till's turn comes."""
-        record = annul(till.desk, self.pupil, self.operator, now, of=self.row)
+        """The last one when the request is served."""
+        record = annul(till.counter, self.pupil, self.operator, now, of=self.row)
         return AnnulDone(record.of, record.returned_minor)
 
 
@@ -290,11 +289,11 @@ class CorrectAttendance(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> Recorded:
         """Only changes are recorded."""
-        return Recorded(len(correct_attendance(till.desk, self.absent, self.present, self.operator, now)))
+        return Recorded(len(correct_attendance(till.counter, self.absent, self.present, self.operator, now)))
 
 
 class MarkNotCollected(_Asked, frozen=True):
-    """Mark today's orders of a meal that nobody fetched (M-32)."""
+    """Mark today's orders of a meal that were not collected (M-32)."""
 
     gives: ClassVar[type[TillAnswer]] = Recorded
     kind: str
@@ -302,7 +301,7 @@ class MarkNotCollected(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> Recorded:
         """Each order once."""
-        return Recorded(len(mark_not_collected(till.desk, self.kind, self.operator, now)))
+        return Recorded(len(mark_not_collected(till.counter, self.kind, self.operator, now)))
 
 
 class LendCard(_Asked, frozen=True):
@@ -318,7 +317,7 @@ class LendCard(_Asked, frozen=True):
     def done_at(self, till: OpenTill, now: datetime) -> CardLentUntil:
         """Until the end of the service day."""
         return CardLentUntil(
-            lend_card(till.desk, self.card, self.pupil, self.operator, self.confirmed_by, now).day
+            lend_card(till.counter, self.card, self.pupil, self.operator, self.confirmed_by, now).day
         )
 
 
@@ -330,7 +329,7 @@ class CloseDay(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> DayIsClosed:
         """With the report as it stands at that moment."""
-        return DayIsClosed(close_day(till.desk, self.operator, now), concession_names(till.desk.policy))
+        return DayIsClosed(close_day(till.counter, self.operator, now), concession_names(till.counter.policy))
 
 
 class LoadRoster(_Asked, frozen=True):
@@ -342,11 +341,11 @@ class LoadRoster(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
         """From the next tap on."""
-        desk = till.desk
-        desk.roster = roster = till.store.install_roster(self.file, desk.policy, now)
+        counter = till.counter
+        counter.roster = roster = till.store.install_roster(self.file, counter.policy, now)
         header, pupils = roster.header, len(roster.pupils)
-        through = header.through.get(str(desk.terminal), 0)
-        desk.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, pupils))
+        through = header.through.get(str(counter.terminal), 0)
+        counter.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, pupils))
         return RosterInForce.of(roster)
 
 
@@ -358,7 +357,7 @@ class LoadPriceList(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> PricesInForce:
         """From the next sale on."""
-        till.desk.price_list = prices = till.store.install_price_list(self.file, till.desk.policy, now)
+        till.counter.price_list = prices = till.store.install_price_list(self.file, till.counter.policy, now)
         return PricesInForce(prices.header.school, prices.header.sequence, len(prices.products))
 
 
@@ -372,14 +371,14 @@ class ListPupils(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> PupilsListed:
         """As the accounts stand now."""
-        roster = till.desk.roster
+        roster = till.counter.roster
         if roster is None:
             raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
         wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
-        return PupilsListed(tuple(self._line(till.desk, ref, listed, now) for ref, listed in wanted))
+        return PupilsListed(tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted))
 
-    def _line(self, desk: CanteenDesk, ref: bytes, listed: RosterPupil, now: datetime) -> ListedPupil:
-        pupil = desk.pupil(ref, now)
+    def _line(self, counter: CanteenCounter, ref: bytes, listed: RosterPupil, now: datetime) -> ListedPupil:
+        pupil = counter.pupil(ref, now)
         assert pupil is not None, "taken from the roster"
         hot, buffet = (
             None if account is None else account.balance_minor for account in (pupil.hot, pupil.buffet)
@@ -410,10 +409,6 @@ def parse_answer(content: bytes) -> AnyAnswer:
 def concession_names(policy: Policy) -> dict[str, str]:
     """The concessions' names by their codes, as categories of a report hold them."""
     return {str(concession.code): concession.name for concession in policy.document.concessions}
-
-
-def _whys(facts: Iterable[Reason]) -> tuple[Why, ...]:
-    return tuple((fact.rule, fact.effect) for fact in facts)
 
 
 def _counted(shape: Any, plain: Any) -> Any:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from terminal.canteen.documents import Order, RosterDocument, RosterHeader, RosterPupil, header_problems
+from terminal.canteen.documents import MealOrder, RosterDocument, RosterHeader, RosterPupil, header_problems
 from terminal.decision.canteen.undo import against_order
 from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.policy import Policy
@@ -86,9 +86,9 @@ def roster_problems(document: RosterDocument, policy: Policy, now: datetime) -> 
         yield from unique(f"{path}.orders", ((order.day, order.kind) for order in pupil.orders))
 
 
-def _in_time(order: Order, policy: Policy, school: str) -> bool:
+def _in_time(order: MealOrder, policy: Policy, school: str) -> bool:
     return against_order(order.placed_at, order.day, policy.meals, school) is None
 
 
-def _with_orders(pupil: RosterPupil, orders: tuple[Order, ...]) -> RosterPupil:
+def _with_orders(pupil: RosterPupil, orders: tuple[MealOrder, ...]) -> RosterPupil:
     return msgspec.structs.replace(pupil, orders=orders) if orders != pupil.orders else pupil

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from terminal.canteen.documents import (
-    Header,
     ListFile,
+    ListHeader,
     PriceListDocument,
     RosterDocument,
     parse_document,
@@ -20,8 +20,7 @@ from terminal.canteen.documents import (
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
 from terminal.errors import RosterError
-from terminal.files import replace_file
-from terminal.keys.sealing import Sealer
+from terminal.files import Sealer, replace_file
 from terminal.policy.policy import Policy
 
 PURPOSE: Final = "roster"
@@ -98,7 +97,7 @@ class CanteenStore:
             ) from error
 
 
-def _require_newer(new: Header, held: Header, name: str) -> None:
+def _require_newer(new: ListHeader, held: ListHeader, name: str) -> None:
     """O-01: a list never goes back, and a terminal never changes its school by mistake."""
     if new.school != held.school:
         raise RosterError(

@@ -15,8 +15,8 @@ from terminal.cli import (
     canteen_reports,
     card,
     collector,
-    collector_office,
     collector_terminals,
+    collector_views,
     config,
     demo,
     desk,
@@ -51,12 +51,12 @@ app.command("desk")(desk.desk)
 app.command("storm")(storm.storm)
 app.command("sync")(sync.sync)
 app.command("enrol")(collector_terminals.enrol_here)
-collector.app.command("status")(collector_office.status)
-collector.app.command("terminals")(collector_office.terminals)
-collector.app.command("alarms")(collector_office.alarms)
-collector.app.command("ack")(collector_office.ack)
-collector.app.command("report")(collector_office.report)
-collector.app.command("backup")(collector_office.backup)
+collector.app.command("status")(collector_views.status)
+collector.app.command("terminals")(collector_views.terminals)
+collector.app.command("alarms")(collector_views.alarms)
+collector.app.command("ack")(collector_views.ack)
+collector.app.command("report")(collector_views.report)
+collector.app.command("backup")(collector_views.backup)
 collector.app.command("enrol")(collector_terminals.enrol)
 collector.app.command("revoke")(collector_terminals.revoke)
 journal.app.command("recompute")(recompute.recompute)

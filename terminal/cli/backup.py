@@ -115,7 +115,7 @@ def restore(
         f"the collector holds everything up to {done.held_through}"
     )
     if done.sent:
-        print(f"  {done.sent} rows of the backup were not there yet and were sent")
+        print(f"  {done.sent} rows of the backup were missing at the collector and were sent")
     print(
         f"  rows {done.held_through + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
     )

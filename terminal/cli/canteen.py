@@ -195,7 +195,7 @@ def lend(
 
     request = LendCard(ref(card), ref(pupil), operator, confirmed_by)
     lent = perform(canteen_station(config, state, number, region, keys), request)
-    print(f"until the end of {lent.day} card {card} stands for pupil {pupil}")
+    print(f"card {card} is lent to pupil {pupil} until the end of {lent.day}")
 
 
 @app.command()

@@ -57,7 +57,7 @@ def report(
     from terminal.clock import SystemClock
 
     now = SystemClock().now()
-    source = _Source(
+    source = _SchoolRecords(
         station_config(config, state=_first(state), region=region, keys=keys), state, collector_folder
     )
     policy = source.policy
@@ -83,7 +83,7 @@ def month(
     from terminal.cli.canteen_view import show_month
     from terminal.clock import SystemClock
 
-    source = _Source(
+    source = _SchoolRecords(
         station_config(config, state=_first(state), region=region, keys=keys), state, collector_folder
     )
     today = SystemClock().now().astimezone(source.policy.zone).date()
@@ -97,7 +97,7 @@ def _first(states: list[Path] | None) -> Path | None:
     return states[0] if states else None
 
 
-class _Source:
+class _SchoolRecords:
     """The records of one school, from terminals and collector together; a record that is in both counts once."""
 
     def __init__(self, at: StationConfig, states: list[Path] | None, collector: Path | None) -> None:

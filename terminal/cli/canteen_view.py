@@ -16,6 +16,8 @@ from terminal.errors import CanteenRefused
 from terminal.messages import meal
 from terminal.policy.document.meals import PAID
 from terminal.texts import NP_, translator
+from terminal.trail import TrailEntry
+from terminal.trail_words import effect_words
 
 WORDS: Final[Mapping[str, str]] = {
     "day": NP_("report", "Day report"),
@@ -80,7 +82,7 @@ def show_pupils(listed: PupilsListed) -> None:
 def show_issued(issued: MealsIssued, json: bool) -> None:
     """What came of each pupil of a list; the reasons are for the staff."""
     for one in issued.pupils:
-        reasons = [f"{rule}: {effect}" for rule, effect in one.reasons]
+        reasons = [reason.code for reason in one.reasons]
         if json:
             print_json(
                 {
@@ -92,10 +94,14 @@ def show_issued(issued: MealsIssued, json: bool) -> None:
                 }
             )
         else:
-            why = "" if one.accepted or not reasons else f"  {reasons[-1]}"
+            why = "" if one.accepted or not reasons else f"  {_because(one.reasons[-1])}"
             print(f"{one.pupil.hex()}  {one.message}{why}")
     if not json:
         print(f"{sum(one.accepted for one in issued.pupils)} of {len(issued.pupils)} served")
+
+
+def _because(step: TrailEntry) -> str:
+    return f"{step.rule}: {effect_words(step.code)}"
 
 
 def refs(texts: Sequence[str] | None) -> tuple[bytes, ...]:
@@ -141,9 +147,8 @@ def show_sale(sold: SaleDone, json: bool) -> None:
             }
         )
         return
-    rule, effect = sold.reasons[-1]
-    told = roubles(sold.sold_minor) if sold.accepted else f"{rule}: {effect}"
-    print(f"{sold.message}  {told}  {' '.join(sold.forbidden)}".rstrip())
+    result = roubles(sold.sold_minor) if sold.accepted else _because(sold.reasons[-1])
+    print(f"{sold.message}  {result}  {' '.join(sold.forbidden)}".rstrip())
 
 
 def show_day(report: DayReport, concessions: Mapping[str, str], language: str, json: bool) -> None:

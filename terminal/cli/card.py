@@ -30,8 +30,6 @@ def read(
     json: Json = False,
 ) -> None:
     """Read a resident card. Read-only."""
-    import secrets
-
     from terminal.app.output import print_json
     from terminal.app.serve import with_card
     from terminal.app.simulated import laboratory_keys
@@ -42,7 +40,7 @@ def read(
     at = station_config(config, reader=reader, region=region, keys=keys)
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
-    content = with_card(at, wait, lambda card: card_content(card, provider, number, secrets.token_bytes))
+    content = with_card(at, wait, lambda card: card_content(card, provider, number))
     if json:
         print_json(content)
     else:

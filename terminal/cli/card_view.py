@@ -15,8 +15,8 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from terminal.app.output import roubles
 from terminal.errors import ReaderError
-from terminal.keys.provider import KeyProvider
-from terminal.media.port import Randomness, UnsupportedCard, open_channel
+from terminal.keys.provider import FittingVersions, KeyProvider, ValidationKeys
+from terminal.media.port import UnsupportedCard, open_channel
 from terminal.media.resident.open import open_resident
 
 WIDTH: Final = 110
@@ -24,15 +24,13 @@ UID_SHOWN: Final = 4
 """Only the last hexadecimal digits: the whole UID identifies the card everywhere."""
 
 
-def card_content(
-    connection: CardConnection, keys: KeyProvider, region: int, random: Randomness
-) -> dict[str, Any]:
+def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> dict[str, Any]:
     """Everything a validator can read, as JSON values.
 
     Raises `ReaderError` when it is no resident card of this region, `CardGone` when it left.
     """
     try:
-        session = open_resident(open_channel(connection), keys, region, random)
+        session = open_resident(open_channel(connection), ValidationKeys(keys, region, FittingVersions()))
         purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
         proof = session.last_transaction_mac()
         events = session.recent_events()

@@ -103,7 +103,7 @@ def _known_zone(name: str) -> str:
     try:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise CollectorError(f"{name} is no time zone", "Give one like Europe/Volgograd.") from error
+        raise CollectorError(f"unknown time zone {name}", "Give one like Europe/Volgograd.") from error
 
 
 def _tls_of(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

@@ -78,7 +78,7 @@ def revoke(
         raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
     now_ms = unix_ms(SystemClock().now())
     _note(folder, now_ms, terminal, "revoked", "", by)
-    print(f"terminal {terminal} may not upload any more")
+    print(f"terminal {terminal} is revoked")
 
 
 def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str) -> None:

@@ -119,8 +119,8 @@ def show(
     found = configured(config, given)
     values = list(_values(found))
     if json:
-        told = {key: {"value": value, "from": origin, "line": line} for key, value, origin, line in values}
-        print_json({"file": str(found.file) if found.file else None, "keys": told})
+        listed = {key: {"value": value, "from": origin, "line": line} for key, value, origin, line in values}
+        print_json({"file": str(found.file) if found.file else None, "keys": listed})
         return
     for key, value, origin, line in values:
         place = f"{found.file}:{line}" if line else origin

@@ -64,10 +64,11 @@ def tides(
     from terminal.export.tides import FIELDS, fare_transaction
     from terminal.journal.taps import End
     from terminal.keys.file import load_file_keys
+    from terminal.keys.limits import UNLIMITED
 
     at = _station(config, state, collector, keys)
     policies, sources = _policies(at, region), Sources(at, state, collector)
-    provider = load_file_keys(at.keys.file or laboratory_keys())
+    provider = load_file_keys(at.keys.file or laboratory_keys(), UNLIMITED)
 
     unknown = 0
 
@@ -78,7 +79,7 @@ def tides(
             row = fare_transaction(
                 tap,
                 _policy_of(tap, policies),
-                lambda card_ref: provider.pseudonym(PURPOSE, card_ref),
+                lambda card_ref: provider.token(PURPOSE, card_ref),
             )
             if row is not None:
                 yield row
@@ -105,7 +106,7 @@ def table(
     from terminal.export.reports import (
         DAY_FIELDS,
         SHIFT_FIELDS,
-        DayReport,
+        RideReport,
         shift_report,
         shift_rows,
         write_table,
@@ -115,7 +116,7 @@ def table(
     policies, sources = _policies(at, region), Sources(at, state, collector)
     policy = next(iter(policies.values()))
     if report is Report.DAY:
-        day = DayReport(policy)
+        day = RideReport(policy)
         for tap in _taps(sources):
             day.take(tap, policies.get(tap.record.tariff))
         fields: Sequence[str] = DAY_FIELDS

@@ -43,7 +43,7 @@ class Sources:
         Raises `TerminalError` when both are given, `JournalError` or `CollectorError` when there is nothing to read.
         """
         if self.collector is not None and self.states:
-            raise TerminalError("both --state and --collector are given", "Give one of them.")
+            raise TerminalError("--state and --collector exclude each other", "Give one of them.")
         if self.collector is not None:
             yield from _held_by(self.collector)
             return

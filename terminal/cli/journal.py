@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from terminal.journal.reader import BrokenRow, JournalReader, Row
+    from terminal.trail import TrailEntry
 
 app = typer.Typer(
     help="Inspect a terminal's journal; upgrade, downgrade and wipe-key change it.", no_args_is_help=True
@@ -88,8 +89,16 @@ def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) 
     if json:
         print_json({"sequence": sequence, "kind": kind, **fields})
         return
+    if fields.get("reasons"):
+        fields = {**fields, "reasons": " | ".join(map(_step, fields["reasons"]))}
     said = " ".join(f"{k}={v}" for k, v in fields.items() if v not in ("", (), [], {}, None))
     print(f"{sequence:>7} {kind:<12} {said}")
+
+
+def _step(step: TrailEntry) -> str:
+    from terminal.trail_words import step_line
+
+    return step_line(step, titled=False)
 
 
 @app.command()
@@ -158,7 +167,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     with journal_reader(folder, at.keys.file) as reader:
         known, newest, signed = reader.state(), reader.last_sequence(), reader.newest_checkpoint()
     fill = fill_of(path, newest - known.base.sequence, CAPACITY_ROWS)
-    told = {
+    values = {
         "terminal": known.terminal,
         "level": fill.level.value,
         "rows": fill.rows,
@@ -176,9 +185,9 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
         "signed_at_ms": signed.at_ms if signed else None,
     }
     if json:
-        print_json(told)
+        print_json(values)
     else:
-        for name, value in told.items():
+        for name, value in values.items():
             print(f"  {name:<22} {value}")
     if fill.level is Level.FULL:
         raise JournalFull(f"the journal in {folder} is {fill}", ADVICE)

@@ -164,7 +164,7 @@ Region = Annotated[
     str | None,
     typer.Option(
         "--region",
-        help="Region document: a TOML file, or the name of a bundled one.",
+        help="Region document: a TOML file, or the name of a supplied one.",
         show_default=_else(DEFAULT_REGION),
     ),
 ]

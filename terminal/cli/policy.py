@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check, test and explain region documents.", no_args_is_help=True)
 
-Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a bundled one.")]
+Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a supplied one.")]
 
 
 class SchemaName(StrEnum):
@@ -47,11 +47,11 @@ def run(
     json: Json = False,
 ) -> None:
     """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
-    from terminal.cli.policy_view import Tally
+    from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
 
-    policy, tally = _policy(doc), Tally(json)
+    policy, tally = _policy(doc), RunSummary(json)
     for path, file in _files(policy, scenarios):
         with _in_file(path):
             tally.take(path, play_all(file, policy), policy)
@@ -122,7 +122,7 @@ def schema(
         print(schema_text(SCHEMAS[what.value]), end="")
     else:
         names = " or ".join(SCHEMAS)
-        raise TerminalError("which schema is not said", f"Give {names}, or --write FOLDER for all of them.")
+        raise TerminalError("no schema is named", f"Give {names}, or --write FOLDER for all of them.")
 
 
 def _policy(doc: str) -> Policy:
@@ -133,9 +133,9 @@ def _policy(doc: str) -> Policy:
 
 
 def _files(policy: Policy, paths: list[Path] | None) -> list[tuple[Path, ScenarioFile]]:
-    from terminal.scenario.load import bundled_scenarios, load_scenarios, scenario_files
+    from terminal.scenario.load import load_scenarios, scenario_files, supplied_scenarios
 
-    files = scenario_files(paths or bundled_scenarios(policy.document.header.id))
+    files = scenario_files(paths or supplied_scenarios(policy.document.header.id))
     return [(path, load_scenarios(path)) for path in files]
 
 

@@ -16,7 +16,8 @@ from terminal.scenario.impact import Change, Impact
 from terminal.scenario.play import play
 from terminal.scenario.result import Miss, Result, SaleResult, as_builtins
 from terminal.scenario.schema import ScenarioFile
-from terminal.scenario.words import place, step, told
+from terminal.scenario.words import place, tap_lines
+from terminal.trail_words import step_line
 
 
 def show_document(document: RegionDocument, json: bool) -> None:
@@ -41,7 +42,7 @@ def show_document(document: RegionDocument, json: bool) -> None:
         print(f"  {name:<18} {value}")
 
 
-class Tally:
+class RunSummary:
     """Counts what was run and ends the command accordingly."""
 
     def __init__(self, json: bool) -> None:
@@ -72,7 +73,7 @@ class Tally:
                     f"{path} sale {result.number}: product {case.product} for {case.month:%Y-%m} on {case.on}"
                 )
                 for difference in result.differences:
-                    print(f"    {_told(difference)}")
+                    print(f"    {_difference(difference)}")
 
     def conclude(self) -> None:
         """Print the totals; raises `ScenariosDiffer` when any scenario did not come out as written."""
@@ -94,7 +95,7 @@ def show_changes(changes: Sequence[Change], json: bool) -> None:
     if json:
         print_json({"document": [_change(change) for change in changes]})
         return
-    print(f"the documents differ in {len(changes)} values" if changes else "the documents say the same")
+    print(f"the documents differ in {len(changes)} values" if changes else "the documents are equal")
     for change in changes:
         print(f"  {change.what}: {change.old} → {change.new}")
 
@@ -111,9 +112,9 @@ def show_impacts(path: Path, found: Sequence[Impact], scenarios: int, policy: Po
         print(f"  #{impact.number} {impact.name} ({impact.rider}): in all {sums}")
         for _, alike in groupby(impact.taps, key=lambda tap: (tap.played.tap, repr(tap.changes))):
             first, *others = alike
-            told_of = "; ".join(f"{c.what}: {c.old} → {c.new}" for c in first.changes)
+            changes = "; ".join(f"{c.what}: {c.old} → {c.new}" for c in first.changes)
             more = f" (and {len(others)} times more)" if others else ""
-            print(f"    tap {first.played.tap}, {place(first.played, policy)}: {told_of}{more}")
+            print(f"    tap {first.played.tap}, {place(first.played, policy)}: {changes}{more}")
 
 
 def show_explained(
@@ -133,7 +134,7 @@ def show_explained(
             continue
         print(f"#{index} {scenario.name} ({scenario.rider})")
         for played in shown:
-            print("\n".join(told(played, policy, language)))
+            print("\n".join(tap_lines(played, policy, language)))
 
 
 def _show_misses(path: Path, result: Result, policy: Policy) -> None:
@@ -143,14 +144,14 @@ def _show_misses(path: Path, result: Result, policy: Policy) -> None:
         more = f" (and {len(others)} times more)" if others else ""
         print(f"  tap {miss.played.tap}, {place(miss.played, policy)}{more}")
         for difference in miss.differences:
-            print(f"    {_told(difference)}")
+            print(f"    {_difference(difference)}")
         for reason in miss.played.decision.facts:
-            print(f"      {step(reason, 'en')}")
+            print(f"      {step_line(reason)}")
     for difference in result.total:
-        print(f"  {_told(difference)}")
+        print(f"  {_difference(difference)}")
 
 
-def _told(difference: Difference) -> str:
+def _difference(difference: Difference) -> str:
     return f"{difference.what}: expected {difference.expected}, got {difference.got}"
 
 

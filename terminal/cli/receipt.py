@@ -139,7 +139,5 @@ def _receipts(document: RegionDocument) -> Receipts:
     from terminal.errors import RegionDocumentError
 
     if document.receipts is None:
-        raise RegionDocumentError(
-            f"region document {document.header.id} says nothing of receipts", "Add a [receipts] table to it."
-        )
+        raise RegionDocumentError(f"region document {document.header.id} has no [receipts] table", "Add one.")
     return document.receipts

@@ -29,7 +29,7 @@ def recompute(
     region: Annotated[
         list[str] | None,
         typer.Option(
-            help="A region document the taps were decided with: a TOML file or a bundled name. May be given more "
+            help="A region document the taps were decided with: a TOML file or a supplied name. May be given more "
             "than once, as versions followed one another."
         ),
     ] = None,
@@ -55,14 +55,14 @@ def recompute(
         for sequence, found in decided_again(reader, policies, replay):
             if isinstance(found, str):
                 counts["not_possible"] += 1
-                _tell(json, sequence, {"not_possible": found})
+                _print_difference(json, sequence, {"not_possible": found})
                 continue
             counts["recomputed"] += 1
             if found:
                 counts["differ"] += 1
                 first = first or sequence
-                told = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
-                _tell(json, sequence, told)
+                found_by_name = {d.what: {"recorded": d.recorded, "recomputed": d.recomputed} for d in found}
+                _print_difference(json, sequence, found_by_name)
     if json:
         print_json(counts)
     else:
@@ -208,17 +208,27 @@ def _moment(record: AnyRecord) -> datetime:
     return from_unix_ms(record.at_ms)
 
 
-def _tell(json: bool, sequence: int, told: Mapping[str, object]) -> None:
+def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object]) -> None:
     from terminal.app.output import print_json
 
     if json:
-        print_json({"sequence": sequence, **told})
+        print_json({"sequence": sequence, **found_by_name})
     else:
-        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in told.items())
+        listed = "; ".join(f"{what}: {_pair(found)}" for what, found in found_by_name.items())
         print(f"{sequence:>7} {listed}")
 
 
 def _pair(found: object) -> str:
     if isinstance(found, dict):
-        return f"recorded {found['recorded']}, recomputed {found['recomputed']}"
+        return f"recorded {_shown(found['recorded'])}, recomputed {_shown(found['recomputed'])}"
     return str(found)
+
+
+def _shown(value: object) -> str:
+    """A value for people; a trail in words."""
+    from terminal.trail import TrailEntry
+    from terminal.trail_words import step_line
+
+    if isinstance(value, tuple) and value and all(isinstance(step, TrailEntry) for step in value):
+        return " | ".join(step_line(step, titled=False) for step in value)
+    return str(value)

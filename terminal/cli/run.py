@@ -97,8 +97,8 @@ def _for_people(language: str) -> Audience:
     from terminal.app.running import Audience
     from terminal.messages import text
 
-    def outcome(told: Outcome) -> None:
-        print(f"» {text(told.message, language, told.values)}", flush=True)
+    def outcome(outcome: Outcome) -> None:
+        print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
 
     def report(tap: TapReport, zone: tzinfo) -> None:
         print(report_as_line(tap, zone), flush=True)
@@ -112,7 +112,7 @@ def _for_programs(language: str) -> Audience:
     from terminal.app.running import Audience
 
     return Audience(
-        outcome=lambda _told: None,
+        outcome=lambda _outcome: None,
         report=lambda tap, _zone: print_json(report_as_json(tap, language)),
         shift=False,
     )

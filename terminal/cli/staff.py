@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,7 +65,7 @@ def add(
     except BaseException:
         staff.remove(ref)
         raise
-    print(f"{ref} is on the staff list: {role.value}")
+    print(f"{ref} added as {role.value}")
 
 
 @app.command("list")
@@ -89,7 +88,7 @@ def show(config: Config = None, state: State = None, json: Json = False) -> None
 def remove(ref: Reference, config: Config = None, state: State = None) -> None:
     """Remove a member of staff; ends their session."""
     _list(station_config(config, state=state)).remove(ref)
-    print(f"{ref} is off the staff list")
+    print(f"{ref} removed")
 
 
 @app.command()
@@ -102,7 +101,7 @@ def pin(ref: Reference, config: Config = None, state: State = None, keys: Keys =
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, pin=_ask_pin(at)))
     _attempts(at).unlock(ref)
-    print(f"{ref} has another PIN")
+    print(f"PIN of {ref} changed")
 
 
 @app.command("card")
@@ -122,7 +121,7 @@ def service_card(
     staff = _list(at)
     member = _known(staff, ref)
     staff.put(msgspec.structs.replace(member, card=_card(at, wait)))
-    print(f"{ref} has another service card")
+    print(f"service card of {ref} changed")
 
 
 @app.command()
@@ -130,7 +129,7 @@ def unlock(ref: Reference, config: Config = None, state: State = None) -> None:
     """Clear the waiting time after wrong PINs."""
     at = station_config(config, state=state)
     _known(_list(at), ref)
-    print(f"{ref} may try again" if _attempts(at).unlock(ref) else f"{ref} did not have to wait")
+    print(f"{ref} unlocked" if _attempts(at).unlock(ref) else f"{ref} was not locked")
 
 
 def _list(at: StationConfig) -> StaffList:
@@ -175,6 +174,7 @@ def _card(at: StationConfig, wait_s: float) -> str:
     from terminal.app.simulated import laboratory_keys
     from terminal.errors import ReaderError
     from terminal.keys.file import load_file_keys
+    from terminal.keys.provider import FittingVersions, ValidationKeys
     from terminal.media.port import UnsupportedCard, open_channel
     from terminal.media.resident.open import open_resident
     from terminal.policy.load import load_region
@@ -182,10 +182,11 @@ def _card(at: StationConfig, wait_s: float) -> str:
 
     provider = load_file_keys(at.keys.file or laboratory_keys())
     number = load_region(at.terminal.region_or_demo).header.region
+    keys = ValidationKeys(provider, number, FittingVersions())
 
     def reference(connection: CardConnection) -> str:
         try:
-            session = open_resident(open_channel(connection), provider, number, secrets.token_bytes)
+            session = open_resident(open_channel(connection), keys)
         except UnsupportedCard as card:
             raise ReaderError(
                 f"this is no service card: {card.why}", "Use a resident card of this region."

@@ -18,8 +18,8 @@ from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
     Batch,
     Malformed,
-    Reason,
     Refusal,
+    RefusalCode,
     batch_is_genuine,
     build_ack,
     encode,
@@ -29,14 +29,14 @@ from terminal.sync.wire import (
 
 STORE_WAIT_S: Final = 5
 STATUS = {
-    Reason.MALFORMED: 400,
-    Reason.UNKNOWN_TERMINAL: 403,
-    Reason.BAD_SIGNATURE: 403,
-    Reason.GAP: 409,
-    Reason.OTHER_HASH: 409,
-    Reason.TOO_LARGE: 413,
-    Reason.BUSY: 429,
-    Reason.UNAVAILABLE: 503,
+    RefusalCode.MALFORMED: 400,
+    RefusalCode.UNKNOWN_TERMINAL: 403,
+    RefusalCode.BAD_SIGNATURE: 403,
+    RefusalCode.GAP: 409,
+    RefusalCode.OTHER_HASH: 409,
+    RefusalCode.TOO_LARGE: 413,
+    RefusalCode.BUSY: 429,
+    RefusalCode.UNAVAILABLE: 503,
 }
 
 
@@ -50,7 +50,9 @@ class Reply(NamedTuple):
 
 
 class _Refused(Exception):
-    def __init__(self, reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> None:
+    def __init__(
+        self, reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0
+    ) -> None:
         super().__init__(reason)
         self.reply = refuse(reason, advice, wants, retry_after_s)
 
@@ -83,31 +85,33 @@ class Intake:
         except _Refused as refused:
             return refused.reply
         except CollectorError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
+            return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
 
     def _take(self, data: bytes, certified: int | None) -> Reply:
         at_ms = unix_ms(self._clock.now())
         try:
             batch = parse_batch(data)
         except Malformed as error:
-            raise _Refused(Reason.MALFORMED, f"Send a batch of this protocol version: {error}.") from error
+            raise _Refused(
+                RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
+            ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
-            raise _Refused(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+            raise _Refused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         if certified is not None and certified != batch.terminal:
             whose = f"that of terminal {certified}" if certified else "that of no terminal"
             alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, f"the certificate is {whose}")
             self._store.keep_alarm(alarm, at_ms)
-            raise _Refused(Reason.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate.")
+            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate.")
         hashes = row_hashes(batch)
         key = self._key_of(batch.terminal, at_ms)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
             self._store.keep_alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"), at_ms)
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
-            raise _Refused(Reason.BAD_SIGNATURE, advice)
+            raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
-            raise _Refused(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
+            raise _Refused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
         return self._store_and_sign(batch, hashes, at_ms)
 
     def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
@@ -121,7 +125,7 @@ class Intake:
         if key is None:
             self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem), at_ms)
             advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
-            raise _Refused(Reason.UNKNOWN_TERMINAL, advice)
+            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
 
     def _store_and_sign(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Reply:
@@ -134,7 +138,7 @@ class Intake:
         return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)
 
 
-def refuse(reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> Reply:
+def refuse(reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0) -> Reply:
     """The reply for a refusal."""
     body = msgspec.json.encode(Refusal(error=reason, advice=advice, wants=wants))
     return Reply(STATUS[reason], body, "application/json", retry_after_s)

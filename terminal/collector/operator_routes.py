@@ -40,7 +40,7 @@ from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
 from terminal.collector.store import Operation
 from terminal.collector.terminal_routes import JSON, body_of, respond
-from terminal.collector.views import SHOWN_ALARMS, Office
+from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.errors import CollectorError
 from terminal.operations.text_format import CONTENT_TYPE, Family, gauge, render
 
@@ -119,7 +119,7 @@ def _given(authorization: str) -> bytes:
 class OperatorSide:
     """What the routes for operators work with."""
 
-    office: Office
+    views: OperatorViews
     books: Books
     clock: Clock
     token: str
@@ -148,23 +148,23 @@ class OperatorSide:
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:
-        page = await _answer(lambda: render(collector_metrics(self.office, self._now_ms())))
+        page = await _answer(lambda: render(collector_metrics(self.views, self._now_ms())))
         return page if isinstance(page, Response) else Response(page, media_type=CONTENT_TYPE)
 
     async def page(self, _: Request) -> Response:
-        answer = await _answer(lambda: page.render(self.office, self._now_ms()))
+        answer = await _answer(lambda: page.render(self.views, self._now_ms()))
         return answer if isinstance(answer, Response) else page.response(answer)
 
     async def style(self, _: Request) -> Response:
         return Response(page.STYLE, 200, page.HEADERS, "text/css")
 
     async def status(self, _: Request) -> Response:
-        return await _json(lambda: self.office.status(self._now_ms()))
+        return await _json(lambda: self.views.status(self._now_ms()))
 
     async def report(self, _: Request) -> Response:
         def work() -> object:
             self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)
-            report = self.office.report()
+            report = self.views.report()
             return {
                 "total": report.total,
                 "terminals": report.terminals,
@@ -175,7 +175,7 @@ class OperatorSide:
         return await _json(work)
 
     async def terminals(self, _: Request) -> Response:
-        return await _json(lambda: self.office.terminals(self._now_ms()))
+        return await _json(lambda: self.views.terminals(self._now_ms()))
 
     async def enrolment(self, request: Request) -> Response:
         terminal = _number(request.path_params["terminal"])
@@ -184,8 +184,8 @@ class OperatorSide:
 
         def work() -> object:
             now_ms = self._now_ms()
-            code = self.office.enrolment.make_code(terminal, now_ms)
-            self.office.store.note(Operation(now_ms, terminal, "made a code", "", "operator"))
+            code = self.views.enrolment.make_code(terminal, now_ms)
+            self.views.store.note(Operation(now_ms, terminal, "made a code", "", "operator"))
             return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
 
         return await _json(work, 201)
@@ -194,9 +194,9 @@ class OperatorSide:
         terminal = _number(request.path_params["terminal"])
 
         def work() -> bool:
-            if terminal is None or not self.office.enrolment.revoke(terminal):
+            if terminal is None or not self.views.enrolment.revoke(terminal):
                 return False
-            self.office.store.note(Operation(self._now_ms(), terminal, "revoked", "", "operator"))
+            self.views.store.note(Operation(self._now_ms(), terminal, "revoked", "", "operator"))
             return True
 
         done = await _answer(work)
@@ -210,7 +210,7 @@ class OperatorSide:
             return query
 
         def work() -> object:
-            found = self.office.store.alarms(query.limit, only_open=query.open)
+            found = self.views.store.alarms(query.limit, only_open=query.open)
             return [{**alarm._asdict(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
@@ -226,7 +226,7 @@ class OperatorSide:
             return _wrong(f"Say who acknowledges: {error}.")
 
         def work() -> bool:
-            return number is not None and self.office.store.acknowledge(
+            return number is not None and self.views.store.acknowledge(
                 number, word.by, word.comment, self._now_ms()
             )
 
@@ -236,7 +236,7 @@ class OperatorSide:
         return Response(status_code=204) if done else _missing("There is no such alarm.")
 
     async def days(self, _: Request) -> Response:
-        return await _json(self.office.books.days)
+        return await _json(self.views.books.days)
 
     async def day(self, request: Request) -> Response:
         query = _query(request, DayQuery)
@@ -248,7 +248,7 @@ class OperatorSide:
 
         def work() -> object:
             self.books.catch_up_with(REPORT_CATCH_UP_S, self.clock.monotonic)
-            return self.office.day(day, query.by)
+            return self.views.day(day, query.by)
 
         return await _json(work)
 
@@ -299,13 +299,13 @@ _missing: Final[Callable[[str], Response]] = partial(_refused, 404, "not_found")
 METRIC_PREFIX: Final = "resident_collector_"
 
 
-def collector_metrics(office: Office, now_ms: int) -> list[Family]:
+def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
     """Everything that is known now. Raises `CollectorError`."""
-    status, states = office.status(now_ms), office.store.terminals()
+    status, states = views.status(now_ms), views.store.terminals()
     silent_ms = max((now_ms - state.received_at_ms for state in states), default=0)
     said_unsent = sum(max(0, state.stated_head - state.sequence) for state in states)
     open_alarms = Counter({kind.value: 0 for kind in AlarmKind})
-    open_alarms.update(alarm.kind for alarm in office.store.alarms(SHOWN_ALARMS, only_open=True))
+    open_alarms.update(alarm.kind for alarm in views.store.alarms(SHOWN_ALARMS, only_open=True))
     return [
         gauge(f"{METRIC_PREFIX}terminals", "Terminals that ever sent anything.", status.terminals),
         gauge(f"{METRIC_PREFIX}silent_terminals", "Of them, silent for longer than allowed.", status.silent),
@@ -322,6 +322,6 @@ def collector_metrics(office: Office, now_ms: int) -> list[Family]:
         gauge(
             f"{METRIC_PREFIX}disk_free_bytes",
             "Room on the database's disk.",
-            shutil.disk_usage(office.store.path.parent).free,
+            shutil.disk_usage(views.store.path.parent).free,
         ),
     ]

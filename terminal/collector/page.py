@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from terminal.collector.days import By, DaySum, total_of
 from terminal.collector.store import SeenAlarm
-from terminal.collector.views import Office, Status, TerminalView
+from terminal.collector.views import OperatorViews, Status, TerminalView
 from terminal.collector.watch import as_time
 
 MOST_TERMINALS: Final = 500
@@ -44,13 +44,13 @@ footer { margin-top: 2rem; font-size: .85rem; }
 """
 
 
-def render(office: Office, now_ms: int) -> str:
+def render(views: OperatorViews, now_ms: int) -> str:
     """The whole page. Raises `CollectorError`."""
-    status = office.status(now_ms)
-    terminals = office.terminals(now_ms)
-    alarms = office.store.alarms(MOST_ALARMS, only_open=True)[::-1]
-    day = office.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
-    funders = office.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
+    status = views.status(now_ms)
+    terminals = views.terminals(now_ms)
+    alarms = views.store.alarms(MOST_ALARMS, only_open=True)[::-1]
+    day = views.books.day(status.newest_day, By.TERMINAL) if status.newest_day else []
+    funders = views.books.day(status.newest_day, By.FUNDER) if status.newest_day else []
     return "".join(
         (
             "<!doctype html><html lang=en><head><meta charset=utf-8>",

@@ -1,4 +1,4 @@
-"""Which card stands behind a pseudonym, and the key that checks its proofs: the issuing desk's file.
+"""Which card stands behind a pseudonym, and the key that checks its proofs: the issuing point's file.
 
 With it the collector recomputes a card's transaction MAC; no terminal has these keys. The file form is for
 the laboratory: it holds raw keys and refuses to be used for anything else.
@@ -74,7 +74,7 @@ class CardRegistry:
             ) from error
         except msgspec.DecodeError as error:
             raise KeyFileError(
-                f"card registry {path}: {error}", "Have the issuing desk write it anew, for the laboratory."
+                f"card registry {path}: {error}", "Have the issuing point write it anew, for the laboratory."
             ) from error
         return cls(
             {

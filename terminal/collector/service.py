@@ -47,7 +47,7 @@ from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
 from terminal.collector.terminal_routes import JSON, Gate, TerminalSide
 from terminal.collector.tls import CertificateProtocol
-from terminal.collector.views import Office
+from terminal.collector.views import OperatorViews
 from terminal.collector.watch import WatchLimits, watch
 from terminal.errors import CollectorError, PortInUse
 from terminal.files import create_file
@@ -209,9 +209,9 @@ class Collector:
             arrived=self.follower.wake,
             certificates=settings.tls is not None and settings.tls.client_ca is not None,
         )
-        office = Office(self.store, self.books, self.enrolment, settings.watch.silent_ms)
+        views = OperatorViews(self.store, self.books, self.enrolment, settings.watch.silent_ms)
         operator = OperatorSide(
-            office, self.books, clock, self.token, readers_need_it=not settings.on_loopback
+            views, self.books, clock, self.token, readers_need_it=not settings.on_loopback
         )
 
         async def document(_: Request) -> Response:

@@ -26,7 +26,7 @@ from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
 from terminal.journal.database import SQLITE_FAULTS, cannot_be_written, means_damage, said_of, transaction
-from terminal.sync.wire import Batch, Reason, encode
+from terminal.sync.wire import Batch, RefusalCode, encode
 
 RESTORE: Final = (
     "Keep the file with its -wal file for the auditor, and put a backup in its place (docs/collector.md): "
@@ -128,7 +128,7 @@ class Operation(NamedTuple):
 class BatchRefused(Exception):
     """The batch does not continue what is held; nothing was stored. `wants` is the row that is missing."""
 
-    def __init__(self, reason: Reason, alarm: Alarm, advice: str, wants: int | None = None) -> None:
+    def __init__(self, reason: RefusalCode, alarm: Alarm, advice: str, wants: int | None = None) -> None:
         super().__init__(alarm.detail)
         self.advice = advice
         self.reason = reason
@@ -202,7 +202,7 @@ class CollectorStore:
             if lost is None:
                 detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
                 alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
-                raise BatchRefused(Reason.GAP, alarm, "send from there", wants=held.sequence + 1)
+                raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
             alarms.raise_alarm(self._connection, lost, at_ms)
         self._compare(batch, hashes, held)
         new = range(max(held.sequence + 1, batch.first), batch.last + 1)
@@ -245,12 +245,12 @@ class CollectorStore:
             if stated[sequence] != held[sequence]:
                 detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
-                raise BatchRefused(Reason.OTHER_HASH, alarm, "keep both journals and call the auditor")
+                raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "keep both journals and call the auditor")
         for sequence in range(batch.first, min(batch.last, newest.sequence) + 1):
             if sequence not in held:
                 detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
-                raise BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
+                raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
     def arrived(self) -> set[int]:
         """The terminals whose batches were taken since this was last asked, or since the store was opened."""

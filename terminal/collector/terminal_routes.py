@@ -25,7 +25,7 @@ from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
 from terminal.collector.store import CollectorStore, Operation
 from terminal.errors import CollectorError, TerminalError
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest, reply_proof
-from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, Reason
+from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, RefusalCode
 
 HEALTH_PATH: Final = "/v1/health"
 MAX_REQUEST_BYTES: Final = 4_096
@@ -50,16 +50,16 @@ class Gate:
         """Why this request must wait, before a byte of its body is read."""
         address = request.client.host if request.client else ""
         if wait_s := self.addresses.take(address):
-            return refuse(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
+            return refuse(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
         return None
 
     def pressure(self) -> Reply | None:
         """Why nobody may upload at present."""
         if not self.room.enough:
             advice = "The collector's disk is nearly full; the operator is told."
-            return refuse(Reason.UNAVAILABLE, advice, retry_after_s=self.limits.full_wait_s)
+            return refuse(RefusalCode.UNAVAILABLE, advice, retry_after_s=self.limits.full_wait_s)
         if self.in_hand >= self.limits.in_hand:
-            return refuse(Reason.UNAVAILABLE, "The collector has its hands full.", retry_after_s=1)
+            return refuse(RefusalCode.UNAVAILABLE, "The collector has its hands full.", retry_after_s=1)
         return None
 
 
@@ -112,7 +112,7 @@ class TerminalSide:
         try:
             asked = msgspec.convert(_whole(msgspec.json.decode(data)), EnrolmentRequest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return respond(refuse(Reason.MALFORMED, f"Send a request to enrol: {error}."))
+            return respond(refuse(RefusalCode.MALFORMED, f"Send a request to enrol: {error}."))
         certified = tls.terminal_of(request.scope) if self.certificates else None
         return respond(await self._thread(partial(self._enrol, asked, certified)))
 
@@ -129,13 +129,13 @@ class TerminalSide:
             if code is None:
                 detail = "with a wrong or spent code, or another's certificate"
                 self.store.keep_alarm(Alarm(AlarmKind.ENROLMENT_REFUSED, asked.terminal, 0, detail), at_ms)
-                return refuse(Reason.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
+                return refuse(RefusalCode.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
             key = self.enrolment.key_of(asked.terminal)
             assert key is not None, "it has just been put there"
             what = "replaced the key with a code" if known else "enrolled with a code"
             self.store.note(Operation(at_ms, asked.terminal, what, short_of(key), "the terminal"))
         except TerminalError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice)
+            return refuse(RefusalCode.UNAVAILABLE, error.advice)
         proof = reply_proof(code, asked.terminal, bytes.fromhex(asked.public_key), self.collector_key)
         reply = EnrolmentReply(asked.terminal, self.collector_key.hex(), proof)
         return Reply(201, msgspec.json.encode(reply), JSON)
@@ -151,7 +151,7 @@ class TerminalSide:
                 "behind": self.behind(),
             }
         except CollectorError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice)
+            return refuse(RefusalCode.UNAVAILABLE, error.advice)
         return Reply(200, msgspec.json.encode(health), JSON)
 
     def _note_full_disk(self) -> None:
@@ -182,11 +182,11 @@ async def body_of(request: Request, most_bytes: int, most_s: float) -> bytes | R
             async for piece in request.stream():
                 data += piece
                 if len(data) > most_bytes:
-                    return refuse(Reason.TOO_LARGE, f"Send at most {most_bytes} bytes at once.")
+                    return refuse(RefusalCode.TOO_LARGE, f"Send at most {most_bytes} bytes at once.")
     except TimeoutError:
-        return refuse(Reason.MALFORMED, f"Send a whole request within {most_s:g} seconds.")
+        return refuse(RefusalCode.MALFORMED, f"Send a whole request within {most_s:g} seconds.")
     except ClientDisconnect:
-        return refuse(Reason.MALFORMED, "Send a whole request.")
+        return refuse(RefusalCode.MALFORMED, "Send a whole request.")
     return bytes(data)
 
 

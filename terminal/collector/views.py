@@ -68,7 +68,7 @@ class ReportView:
     behind: int
 
 
-class Office:
+class OperatorViews:
     """Answers an operator's questions from store, books and keys. Raises `CollectorError` only."""
 
     def __init__(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from terminal.decision.outcome import Reason
+from terminal.decision.effects import TerminalEffect
+from terminal.trail import Reason
 
 LARGEST_JUMP_S: Final = 300
 
@@ -23,9 +24,9 @@ def clock_doubt(before: Reading, now: Reading, newest_record_at: datetime | None
     """Why the clock is suspect, or None: it jumped by more than five minutes, or lies before the last record."""
     if newest_record_at is not None and now.wall < newest_record_at:
         behind_s = int((newest_record_at - now.wall).total_seconds())
-        return Reason("O-05", "the clock is behind the last record", {"behind_s": behind_s})
+        return Reason(TerminalEffect.CLOCK_BEHIND, {"behind_s": behind_s})
     passed_s = (now.wall - before.wall).total_seconds()
     jump_s = passed_s - (now.monotonic_s - before.monotonic_s)
     if abs(jump_s) > LARGEST_JUMP_S:
-        return Reason("O-05", "the clock jumped", {"jump_s": round(jump_s)})
+        return Reason(TerminalEffect.CLOCK_JUMPED, {"jump_s": round(jump_s)})
     return None

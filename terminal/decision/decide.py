@@ -19,6 +19,7 @@ from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
+from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.outcome import DENY, GRANTS, Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
@@ -50,15 +51,13 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
         return decide_bank(snapshot, policy, trip, now, trail)
     tap = _rebased(snapshot, policy, trip, now, trail)
     if tap.age_s is None:
-        trail.note(
-            "O-05", "newest event lies ahead of the clock", {"event_at": snapshot.event.at.isoformat()}
-        )
+        trail.note(CardEffect.EVENT_AHEAD, {"event_at": int(snapshot.event.at.timestamp())})
     refusal = _refused_card(tap, trail)
     if refusal is not None:
         return trail.refuse(refusal)
     profile = PROFILES.get(trip.profile)
     if profile is None:
-        trail.note("K-02", "no rules for this profile", {"profile": trip.profile})
+        trail.note(TerminalEffect.NO_PROFILE_RULES, {"profile": trip.profile})
         return trail.refuse(Message.OUT_OF_ORDER)
     return profile(tap, trail)
 
@@ -74,13 +73,13 @@ def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, 
 def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     """The message of a terminal that takes no taps now, or None. Entitled meals do not wait for a clock (M-37)."""
     if not trip.reader_ok:
-        trail.note("T-64", "the self-test failed")
+        trail.note(TerminalEffect.SELF_TEST_FAILED)
         return Message.OUT_OF_ORDER
     if not trip.shift_open and trip.inspection is None:
-        trail.note("T-60", "no sale before a shift is open")
+        trail.note(TerminalEffect.NO_SHIFT)
         return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
-        trail.note("O-05", "the clock jumped: a service card has to confirm it")
+        trail.note(TerminalEffect.CLOCK_UNCONFIRMED)
         return Message.OUT_OF_ORDER
     return None
 
@@ -88,41 +87,40 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
 def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
     """What marks every record of this terminal now."""
     if trip.clock.suspect:
-        trail.flag("O-05", CLOCK_SUSPECT, "the clock jumped")
+        trail.flag(TerminalEffect.CLOCK_JUMPED, CLOCK_SUSPECT)
     if trip.place.by_hand:
-        trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
+        trail.flag(TerminalEffect.PLACE_BY_HAND, POSITION_MANUAL)
     age_s = trip.freshness.data_age_s
     if age_s:
         ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
-            trail.flag("O-03", EXPIRED_DATA, "the terminal's data are too old", {"data_age_s": age_s})
+            trail.flag(TerminalEffect.DATA_EXPIRED, EXPIRED_DATA, {"data_age_s": age_s})
         elif age_s > ages.fresh_h * HOUR_S:
-            trail.flag("O-03", STALE_DATA, "the terminal's data are old", {"data_age_s": age_s})
+            trail.flag(TerminalEffect.DATA_STALE, STALE_DATA, {"data_age_s": age_s})
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     """The message for a card nobody may use here, or None."""
     rights, header = tap.snapshot.rights, tap.policy.document.header
     if rights.blocked:
-        trail.note("O-02", "the card carries the blocked flag")
+        trail.note(CardEffect.BLOCKED_ON_CARD)
         return Message.BLOCKED
     if rights.inactive:
-        trail.note("K-01", "another medium of the holder is the active one")
+        trail.note(CardEffect.OTHER_MEDIUM_ACTIVE)
         return Message.MEDIUM_INACTIVE
     if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
-        trail.note("O-02", "a local block wins over every right on the card")
+        trail.note(CardEffect.DENY_LISTED)
         trail.lists[DENY] = tap.policy.deny_list.version
         return Message.DENY_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
         early = tap.service_date < rights.valid_from
         trail.note(
-            "K-02",
-            "card not yet valid" if early else "card expired",
+            CardEffect.NOT_YET_VALID if early else CardEffect.EXPIRED,
             {"valid_from": rights.valid_from.isoformat(), "valid_to": rights.valid_to.isoformat()},
         )
         return Message.EXPIRED
     if rights.region != header.region:
-        trail.note("K-03", "card of another region", {"region": rights.region})
+        trail.note(CardEffect.OTHER_REGION, {"region": rights.region})
         return Message.UNKNOWN_CARD
     return None
 
@@ -147,17 +145,17 @@ def inspect(
     """`already_paid` with time and route of the payment on this vehicle, or `permit_none`; never a write."""
     if isinstance(snapshot, BankSnapshot):
         paid = trip.bank.taps_today > 0
-        trail.note("T-70", "tap of this token on this vehicle" if paid else "no tap of this token here")
+        trail.note(InspectionEffect.BANK_CARD_SEEN if paid else InspectionEffect.BANK_CARD_NOT_SEEN)
         return trail.repeat(Message.ALREADY_PAID) if paid else trail.refuse(Message.PERMIT_NONE)
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap, inspection):
-        trail.note("T-70", "no payment on this vehicle", {"route": snapshot.event.route})
+        trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
         return trail.refuse(Message.PERMIT_NONE)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
     values: dict[str, int | str] = {"time": paid_at, "route": snapshot.event.route}
-    trail.note("T-70", "paid on this vehicle", {**values, "terminal": snapshot.event.terminal})
+    trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": snapshot.event.terminal})
     return trail.repeat(Message.ALREADY_PAID, values)
 
 
@@ -175,6 +173,6 @@ def _paid_here(tap: Tap, inspection: Inspection) -> bool:
 def _report(tap: Tap, trail: Trail) -> None:
     """Only concessions are personal; the report goes to the operator, who alone may block."""
     if tap.snapshot.event.paid_by in CONCESSION_SLOTS or any(tap.concessions):
-        trail.flag("T-71", MISUSE, "concession card in the wrong hands: reported, not blocked")
+        trail.flag(InspectionEffect.MISUSE_REPORTED, MISUSE)
     else:
-        trail.note("T-71", "no concession on this card: nothing to report")
+        trail.note(InspectionEffect.NO_CONCESSION)

@@ -10,6 +10,7 @@ from typing import Final
 
 from cardproto.resident.records.event import Event
 from terminal.decision.meal import Serving
+from terminal.trail import Reason
 
 
 class Message(StrEnum):
@@ -89,15 +90,6 @@ class WritePlan:
 
     event: Event
     debit_minor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One step of the trail: a rule of docs/rules.md, what it looked at, what it did."""
-
-    rule: str
-    effect: str
-    inputs: Mapping[str, int | str] = field(default_factory=_no_values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import DENY, GRANTS, Decision
-from terminal.decision.trail import compact
 from terminal.policy.deny_list import NOBODY, AllDenied, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
 from terminal.trip.stated import PUPIL, Fact, UnknownFact, restore
@@ -53,7 +53,7 @@ class RecordedTap:
     charge_minor: int
     message: str
     accepted: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
     lists: Mapping[str, str]
 
@@ -76,7 +76,7 @@ class RecordedCash:
     known: Mapping[str, Fact]
     persons: int
     sum_minor: int
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
 
 
@@ -124,7 +124,7 @@ def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
     decision = decide_cash(policy, _trip(sale), sale.persons, sale.at)
     pairs = (
         ("sum_minor", sale.sum_minor, decision.sum_minor),
-        ("reasons", sale.reasons, compact(decision.facts)),
+        ("reasons", sale.reasons, recorded(decision.facts)),
         ("flags", sale.flags, decision.flags),
     )
     return [Deviation(*pair) for pair in pairs if pair[1] != pair[2]]
@@ -162,14 +162,14 @@ def _read(proof: tuple[Command, ...], ins: int, file_no: int) -> bytes | None:
 def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
     plan, outcome = decision.write_plan, decision.outcome
     event = b"" if plan is None else build_event(plan.event)
-    for what, recorded, recomputed in (
+    for what, before, again in (
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
         ("message", tap.message, str(outcome.message)),
         ("accepted", tap.accepted, outcome.accepted),
-        ("reasons", tap.reasons, compact(decision.facts)),
+        ("reasons", tap.reasons, recorded(decision.facts)),
         ("flags", tap.flags, decision.flags),
         ("lists", tap.lists, decision.lists),
     ):
-        if recorded != recomputed:
-            yield Deviation(what, recorded, recomputed)
+        if before != again:
+            yield Deviation(what, before, again)

@@ -27,11 +27,12 @@ from typing import NamedTuple
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
 from terminal.policy.rights.index import RidePack
+from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
 
@@ -73,14 +74,14 @@ class Trail:
         self.lapsed: Message | None = None
         self.lists: dict[str, str] = {}
 
-    def note(self, rule: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
-        """Add one step: the rule's id, what it did, what it looked at."""
-        self.reasons.append(Reason(rule, effect, inputs))
+    def note(self, effect: Effect, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+        """Add one step: what a rule did and what it looked at."""
+        self.reasons.append(Reason(effect, inputs))
 
-    def flag(self, rule: str, flag: str, effect: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
+    def flag(self, effect: Effect, flag: str, inputs: Mapping[str, int | str] = NO_VALUES) -> None:
         """Mark the record, and say by which rule."""
         self.flags.append(flag)
-        self.reasons.append(Reason(rule, effect, inputs))
+        self.note(effect, inputs)
 
     def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """No ride, no meal; the card stays as it is."""

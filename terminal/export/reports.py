@@ -45,35 +45,35 @@ COUNTED: Final = ("taps", "accepted", "refused", "not_committed", "unresolved", 
 
 
 @dataclass(slots=True)
-class Line:
+class RideTotals:
     """Taps, persons and money of one line."""
 
     taps: int = 0
     riders: int = 0
     amount_minor: int = 0
 
-    def add(self, other: Line) -> None:
+    def add(self, other: RideTotals) -> None:
         self.taps += other.taps
         self.riders += other.riders
         self.amount_minor += other.amount_minor
 
 
-class DayReport:
+class RideReport:
     """Per service day and terminal: what rides were paid with, what was refused and why, what is unknown."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._lines: dict[tuple[str, int, str, str], Line] = {}
+        self._lines: dict[tuple[str, int, str, str], RideTotals] = {}
 
     def take(self, tap: Tap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
-        line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), Line())
-        line.add(Line(1, tap.riders, tap.charge_minor))
+        line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), RideTotals())
+        line.add(RideTotals(1, tap.riders, tap.charge_minor))
 
     def rows(self) -> list[dict[str, str]]:
         """The lines in order, and their total last."""
-        total = Line()
+        total = RideTotals()
         rows = []
         for (day, terminal, profile, what), line in sorted(self._lines.items()):
             total.add(line)
@@ -179,7 +179,7 @@ def _what(tap: Tap, policy: Policy | None) -> str:
     return {End.NOT_COMMITTED: "not committed", End.UNRESOLVED: "end unknown"}[tap.end]
 
 
-def _day_row(day: str, terminal: str, profile: str, what: str, line: Line) -> dict[str, str]:
+def _day_row(day: str, terminal: str, profile: str, what: str, line: RideTotals) -> dict[str, str]:
     return {
         "service_date": day,
         "terminal": terminal,

@@ -14,6 +14,7 @@ import msgspec
 
 from terminal.journal.record_base import Record
 from terminal.policy.document.meals import PAID
+from terminal.trail import TrailEntry
 
 
 class MealLine(msgspec.Struct, frozen=True, array_like=True):
@@ -57,7 +58,7 @@ class MealServed(Record, frozen=True, array_like=True, tag=20):
     operator: str
     meal: MealLine
     tariff: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[TrailEntry, ...] = ()
     confirmed_by: str = ""
     spare: int = 0
     action: str = ""
@@ -172,7 +173,7 @@ class IssueRefused(Record, frozen=True, array_like=True, tag=28):
     operator: str
     message: str
     tariff: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     action: str = ""
 
 

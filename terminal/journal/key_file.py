@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from terminal.errors import JournalSealed, KeyFileError
-from terminal.files import create_file, sync, sync_path
+from terminal.files import Sealer, create_file, sync, sync_path
 from terminal.journal.database import NO_KEY, SCHEMA_VERSION, schema_of
 from terminal.journal.sealed import KEY_BYTES, JournalKey
 
 PURPOSE: Final = "journal"
 """The provider's storage key that wraps journal keys."""
 _MAGIC: Final = b"resident-journal-key-1\n"
-
-
-class Sealer(Protocol):
-    """As in `terminal.keys.sealing`: storage keys by name that never come out."""
-
-    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes: ...
-
-    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes: ...
 
 
 def key_path(journal: Path) -> Path:

@@ -18,6 +18,7 @@ from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import ExtensionLoaded, Restored
 from terminal.journal.record_base import Record
+from terminal.trail import TrailEntry
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
@@ -60,14 +61,14 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
     `event` is the 32-byte record the card will hold; it carries this terminal and this row's sequence.
     `prev_terminal` and `prev_sequence` are those of the event found on the card: the link by which anybody
-    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision: rule
-    ids, effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
+    who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision:
+    codes of effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
     order as (INS, header, plain data), so that the collector can recompute the card's TMV (datasheet 10.3).
     `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04),
-    `lists` the lists of the terminal that spoke of the card, with their versions.
+    those who read it later; `counted` are the server's counters it adds one to (O-04), `lists` the lists of the
+    terminal that spoke of the card, with their versions. `key_version` is that of the card's keys.
     """
 
     card_ref: bytes
@@ -82,7 +83,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     balance_after_minor: int
     paid_by: int
     tariff: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     prev_terminal: int
     prev_sequence: int
     event: bytes
@@ -93,6 +94,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     flags: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
     lists: dict[str, str] = msgspec.field(default_factory=dict)
+    key_version: int = 0
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -138,7 +140,7 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     message: str
     accepted: bool
     tariff: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TrailEntry, ...]
     prev_terminal: int
     prev_sequence: int
     flags: tuple[str, ...] = ()
@@ -169,7 +171,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     persons: int
     sum_minor: int
     tariff: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[TrailEntry, ...] = ()
     trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     action: str = ""

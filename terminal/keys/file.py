@@ -2,7 +2,8 @@
 
     environment = "laboratory"
     [masters]
-    validate = "32 hexadecimal digits"
+    validate = "32 hexadecimal digits"          # version 1, or by version:
+    inspect = { 1 = "32 hexadecimal digits", 2 = "..." }
     [purposes]
     transport = "32 or more hexadecimal digits"
     school = "..."
@@ -11,6 +12,9 @@
     [storage]                                   # what seals files at rest
     journal = "64 hexadecimal digits"           # wraps the key of each journal
     roster = "64 hexadecimal digits"            # in a canteen
+    [limits]                                    # where the figures of `terminal.keys.limits` do not fit
+    authentications = { validate = { per_minute = 600, per_day = 40000 } }
+    tokens = { transport = { per_minute = 600, per_day = 40000 } }
 
 A file whose environment is not "laboratory" is refused: production keys belong into a SAM or an HSM.
 
@@ -28,8 +32,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -39,48 +44,76 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cardproto.credential.keys import IssuerKey, IssuerKeys, public_key
-from cardproto.desfire.crypto import AesKey, CardKey
+from cardproto.desfire.authentication import AesAuthentication, Authentication, Method
+from cardproto.desfire.crypto import AesKey, KeyMaterial
 from cardproto.desfire.diversify import an10922_aes128
+from cardproto.resident.layout import KEY_VERSION
+from terminal.clock import Clock, SystemClock
 from terminal.errors import KeyFileError
-from terminal.keys.sealing import Sealer, StorageKeys
+from terminal.files import Sealer
+from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
+from terminal.keys.sealing import StorageKeys
 
 LABORATORY: Final = "laboratory"
-PSEUDONYM_BYTES: Final = 8
+TOKEN_BYTES: Final = 8
 STORAGE_KEY_BYTES: Final = 32
+MASTER_BYTES: Final = 16
+RND_BYTES: Final = 16
+MAX_VERSION: Final = 255
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
 
 
-class FileKeys:
-    """A `KeyProvider` over a laboratory key file."""
+class FileKeys(KeyMaterial):
+    """A `KeyProvider` over the keys of a laboratory key file, held in memory."""
 
     def __init__(
         self,
-        masters: Mapping[str, bytes],
+        masters: Mapping[str, Mapping[int, bytes]],
         purposes: Mapping[str, bytes],
         lists: Mapping[str, bytes],
         storage: Mapping[str, bytes] = NO_KEYS,
+        limits: KeyLimits | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._masters = {name: AesKey(key) for name, key in masters.items()}
+        """Masters by name and version. `random` gives RndA; `clock` is the one the limits are counted on."""
+        self._masters = {
+            name: {version: AesKey(keys[version]) for version in sorted(keys, reverse=True)}
+            for name, keys in masters.items()
+        }
         self.sealer: Sealer = StorageKeys(storage)
         """What seals files at rest."""
         self._purposes = dict(purposes)
         self._lists = dict(lists)
+        self._uses = UseCounter(limits or KeyLimits(), clock or SystemClock())
+        self._random = random
 
     def __repr__(self) -> str:
         return f"FileKeys(masters={sorted(self._masters)}, purposes={sorted(self._purposes)})"
 
-    def derive(self, key_id: str, diversifier: bytes) -> CardKey:
-        master = self._masters.get(key_id)
-        if master is None:
-            raise KeyFileError(f"the key file holds no master key {key_id!r}", ADVICE)
-        return AesKey(an10922_aes128(master, diversifier))
+    def versions(self, key: str) -> Sequence[int]:
+        return tuple(self._master(key))
 
-    def pseudonym(self, purpose: str, resident: bytes) -> bytes:
+    def authenticate(self, key: str, version: int, diversifier: bytes) -> Authentication:
+        master = self._master(key).get(version)
+        if master is None:
+            raise KeyFileError(f"the key file holds no version {version} of master key {key!r}", ADVICE)
+        return _Attempt(key, master, diversifier, self._uses, self._random(RND_BYTES))
+
+    def token(self, purpose: str, value: bytes) -> bytes:
         key = self._purposes.get(purpose)
         if key is None:
             raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
-        return hmac.digest(key, resident, hashlib.sha256)[:PSEUDONYM_BYTES]
+        self._uses.token(purpose)
+        return hmac.digest(key, value, hashlib.sha256)[:TOKEN_BYTES]
+
+    def _master(self, key: str) -> Mapping[int, AesKey]:
+        versions = self._masters.get(key)
+        if not versions:
+            raise KeyFileError(f"the key file holds no master key {key!r}", ADVICE)
+        return versions
 
     def list_key(self, name: str) -> bytes:
         """The key a list's entries are hashed with; it travels with the list and opens no card."""
@@ -90,8 +123,32 @@ class FileKeys:
         return key
 
 
-def load_file_keys(path: Path) -> FileKeys:
-    """Read `path`; raises `KeyFileError` that never quotes key material."""
+class _Attempt(AesAuthentication):
+    """An authentication that counts: its first part deciphers and enciphers what the other side chose."""
+
+    __slots__ = ("_name", "_uses")
+
+    def __init__(self, name: str, master: AesKey, diversifier: bytes, uses: UseCounter, rnd_a: bytes) -> None:
+        super().__init__(AesKey(an10922_aes128(master, diversifier)), rnd_a)
+        self._name = name
+        self._uses = uses
+
+    def auth1(self, method: Method, challenge: bytes) -> bytes:
+        self._uses.authentication(self._name)
+        return super().auth1(method, challenge)
+
+
+def load_file_keys(
+    path: Path,
+    limits: KeyLimits | None = None,
+    *,
+    clock: Clock | None = None,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> FileKeys:
+    """Read `path`; raises `KeyFileError` that never quotes key material.
+
+    `limits` go before those of the file; the rest is as `FileKeys` takes it.
+    """
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -104,18 +161,58 @@ def load_file_keys(path: Path) -> FileKeys:
             "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
         )
     return FileKeys(
-        _section(data, "masters", path, exact=16),
+        _masters(data, path),
         _section(data, "purposes", path, exact=None),
         _section(data, "lists", path, exact=None),
         _section(data, "storage", path, exact=STORAGE_KEY_BYTES) if "storage" in data else NO_KEYS,
+        limits or _limits(data, path),
+        clock=clock,
+        random=random,
     )
 
 
-def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:
+def _table(data: Mapping[str, object], name: str, path: Path) -> dict[str, object]:
     section = data.get(name)
     if not isinstance(section, dict):
         raise KeyFileError(f"key file {path} has no [{name}] section", ADVICE)
-    return {str(key): _key(f"{name}.{key}", value, path, exact) for key, value in section.items()}
+    return section
+
+
+def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:
+    return {key: _key(f"{name}.{key}", value, path, exact) for key, value in _table(data, name, path).items()}
+
+
+def _masters(data: Mapping[str, object], path: Path) -> dict[str, dict[int, bytes]]:
+    """Each master key by version: a single key is version 1, which issuing gives to every key."""
+    found = {}
+    for name, value in _table(data, "masters", path).items():
+        versions = value if isinstance(value, dict) else {str(KEY_VERSION): value}
+        found[name] = {
+            _version(f"masters.{name}", number, path): _key(
+                f"masters.{name}.{number}", key, path, MASTER_BYTES
+            )
+            for number, key in versions.items()
+        }
+    return found
+
+
+def _version(name: str, number: str, path: Path) -> int:
+    if not (number.isascii() and number.isdecimal() and int(number) <= MAX_VERSION):
+        raise KeyFileError(f"key file {path}: {name}.{number} is no version from 0 to {MAX_VERSION}", ADVICE)
+    return int(number)
+
+
+class _LimitTables(Struct, frozen=True, forbid_unknown_fields=True):
+    authentications: dict[str, Ceiling] = {}
+    tokens: dict[str, Ceiling] = {}
+
+
+def _limits(data: Mapping[str, object], path: Path) -> KeyLimits:
+    try:
+        tables = msgspec.convert(data.get("limits", {}), _LimitTables)
+    except msgspec.ValidationError as error:
+        raise KeyFileError(f"key file {path}: limits: {error}", ADVICE) from error
+    return KeyLimits(tables.authentications, tables.tokens)
 
 
 def _key(name: str, value: object, path: Path, exact: int | None) -> bytes:

@@ -1,32 +1,21 @@
-"""The port through which files with personal data are sealed at rest (D-02, D-07), and AES-GCM behind it."""
+"""AES-GCM behind the port `terminal.files.Sealer`: files with personal data are sealed at rest (D-02, D-07)."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cardproto.desfire.crypto import KeyMaterial
 from terminal.errors import KeyFileError
 
 NONCE_BYTES: Final = 12
 
 
-class Sealer(Protocol):
-    """Storage keys by name; raw keys never come out. Wiping the key makes what it sealed unreadable."""
-
-    def seal(self, purpose: str, content: bytes, bound_to: bytes) -> bytes:
-        """`content` as only `unseal` with the same purpose and `bound_to` can read it."""
-        ...
-
-    def unseal(self, purpose: str, sealed: bytes, bound_to: bytes) -> bytes:
-        """What was sealed. Raises `KeyFileError` when it is damaged, was bound to something else, or has no key."""
-        ...
-
-
-class StorageKeys:
+class StorageKeys(KeyMaterial):
     """A `Sealer` over keys held in memory: AES-GCM with a random nonce in front of each sealed content."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:

@@ -24,10 +24,11 @@ from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
 from sim.issuing import PERSONALISATION_EXCHANGES, content_of, issue, pseudonym_of
 from sim.lab_keys import load_lab_keys
-from sim.profile import LAB_KEYS, Profile, ProfileFault, load_profile
+from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -75,12 +76,12 @@ REGISTRY_FILE: Final = "card-registry.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CardToIssue:
     """One line of the CSV: the image file's name, and what to put on the card."""
 
     line: int
     label: str
-    profile: Profile
+    profile: CardProfile
 
 
 def issue_batch(
@@ -92,7 +93,7 @@ def issue_batch(
     cannot be written: the cards already in the folder are whole.
     """
     orders = list(read_orders(orders_file))
-    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS)
+    masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
     registry: list[tuple[bytes, bytes, bytes]] = []
     try:
@@ -105,9 +106,7 @@ def issue_batch(
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
             resident = pseudonym_of(order.profile, card.uid)
-            registry += [
-                (provider.pseudonym(purpose, resident), card.uid, key) for purpose in PURPOSE.values()
-            ]
+            registry += [(provider.token(purpose, resident), card.uid, key) for purpose in PURPOSE.values()]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault
@@ -118,10 +117,10 @@ def issue_batch(
     return len(orders)
 
 
-def read_orders(path: Path) -> Iterator[Order]:
+def read_orders(path: Path) -> Iterator[CardToIssue]:
     """The lines of the CSV, checked; raises `ProfileError` naming file and line."""
     seen: set[str] = set()
-    profiles: dict[str, Profile] = {}
+    profiles: dict[str, CardProfile] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
@@ -143,7 +142,7 @@ def read_orders(path: Path) -> Iterator[Order]:
         raise ProfileError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
 
 
-def _order(path: Path, line: int, row: dict[str, str], profiles: dict[str, Profile]) -> Order:
+def _order(path: Path, line: int, row: dict[str, str], profiles: dict[str, CardProfile]) -> CardToIssue:
     label, name, purse = row["label"] or "", row["profile"] or "", row.get(OPTIONAL) or ""
     if not label.replace("-", "").replace("_", "").isalnum():
         raise ProfileError(f"{path}:{line}: label {label!r} is no file name", "Use letters, digits, - and _.")
@@ -157,10 +156,10 @@ def _order(path: Path, line: int, row: dict[str, str], profiles: dict[str, Profi
         )
     if purse:
         profile = _with_purse(path, line, profile, purse)
-    return Order(line, label, profile)
+    return CardToIssue(line, label, profile)
 
 
-def _with_purse(path: Path, line: int, profile: Profile, purse: str) -> Profile:
+def _with_purse(path: Path, line: int, profile: CardProfile, purse: str) -> CardProfile:
     """The profile with another purse, as strictly checked as one from a file."""
     card = msgspec.to_builtins(profile.card) | {"purse_minor": int(purse) if purse.isdecimal() else purse}
     try:

@@ -28,7 +28,7 @@ DAY: Final = date(2026, 9, 15)
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class TerminalSite:
     """One terminal of a town, and where it stands."""
 
     number: int
@@ -90,7 +90,12 @@ class Town:
 
 @contextmanager
 def open_town(
-    folder: Path, stops: Iterable[Stop], residents: Iterable[str], day: date, seed: int, region: str = "demo"
+    folder: Path,
+    stops: Iterable[TerminalSite],
+    residents: Iterable[str],
+    day: date,
+    seed: int,
+    region: str = "demo",
 ) -> Iterator[Town]:
     """Issue the cards, open every terminal with a shift, and close all journals at the end."""
     rng = random.Random(seed)  # noqa: S311 a seeded town plays the same morning again

@@ -1,5 +1,5 @@
 """The world of every laboratory run: a region with its keys, terminals composed as in service, residents' cards, and
-what the issuing desk tells the collector of them. Demo, desk and stress runs add what is their own.
+what the issuing point gives the collector. Demo, desk and stress runs add what is their own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from terminal.collector.registry import write_registry
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import build_deny_list
 from terminal.policy.policy import Policy
@@ -49,7 +50,7 @@ class World:
     deny_list: Path
 
     def station(self, number: int, profile: str, state: Path | None = None) -> Station:
-        """Where a terminal of this world lives: in a folder of its number unless told otherwise."""
+        """Where a terminal of this world lives: in a folder of its number by default."""
         where = self.folder / str(number) if state is None else state
         return Station(number, profile, where, self.region, deny_list=self.deny_list)
 
@@ -61,7 +62,7 @@ class World:
         journal: JournalFactory = Journal.open,
     ) -> AbstractContextManager[Terminal]:
         """The terminal of `station`, composed as in service."""
-        return open_terminal(station, clock, signal, random=self.random, journal=journal)
+        return open_terminal(station, clock, signal, random=self.random, limits=UNLIMITED, journal=journal)
 
     def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:
         """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""
@@ -71,12 +72,12 @@ class World:
             if pseudonym is not None:
                 key = self.masters.for_card(card.uid, region).transaction_mac
                 found += [
-                    (self.keys.pseudonym(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
+                    (self.keys.token(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
                 ]
         return found
 
     def write_registry(self, cards: Sequence[SimCard]) -> Path:
-        """What an issuing desk hands the collector, as a file."""
+        """What an issuing point hands the collector, as a file."""
         path = self.folder / REGISTRY_FILE
         write_registry(path, self.registered(cards))
         return path
@@ -84,7 +85,7 @@ class World:
 
 def open_world(folder: Path, region: str, policy: Policy, random: Callable[[int], bytes]) -> World:
     """The world of `policy`, with its deny list written."""
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), UNLIMITED)
     deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys)
     return World(folder, region, policy, random, keys, load_lab_keys(), deny_list)
 
@@ -98,7 +99,7 @@ def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
 
 
 def pseudonym_on(card: SimCard) -> bytes | None:
-    """What the issuing desk wrote as the holder's pseudonym; None on a card without our rights file."""
+    """What the issuing point wrote as the holder's pseudonym; None on a card without our rights file."""
     rights = file_on(card, "01").get("content") if isinstance(card, VirtualCard) else None
     content = bytes.fromhex(rights) if isinstance(rights, str) else b""
     return parse_rights(content).pseudonym if any(content) else None

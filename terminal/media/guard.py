@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -12,7 +12,7 @@ from cardproto.channel import CardChannel
 from cardproto.errors import CardError, ProtocolError
 from terminal.decision.outcome import Decision, WritePlan
 from terminal.devices import DeviceWatch
-from terminal.errors import JournalError
+from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
 from terminal.media.port import (
@@ -77,8 +77,7 @@ class GuardedMedium:
             raise ValueError(f"there is no message {outcome.message!r}")
         for language in LANGUAGES:
             text(outcome.message, language, outcome.values)
-        values = (value for value in outcome.values.values() if isinstance(value, str))
-        for string in (*decision.flags, *decision.counted, *values):
+        for string in _strings(decision):
             if not CODE.fullmatch(string):
                 raise ValueError(f"{string!r} is no code")
         return decision
@@ -86,7 +85,7 @@ class GuardedMedium:
     def _tried(self, call: Callable[[], Answer]) -> Answer:
         try:
             answer = call()
-        except (CardError, UnsupportedCard):
+        except (CardError, UnsupportedCard, KeyLimitReached):
             raise
         except Exception as error:
             raise UnsupportedCard(f"{self.name}: {self._watch.raised(error)}") from error
@@ -124,10 +123,19 @@ class GuardedWriter:
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:
         try:
             return self._writer.became(earlier, previous)
-        except CardError:
+        except (CardError, KeyLimitReached):
             raise
         except Exception as error:
             raise ProtocolError(self._watch.raised(error)) from error
+
+
+def _strings(decision: Decision) -> Iterator[str]:
+    """Everything of `decision` that a row would hold as text."""
+    yield from (*decision.flags, *decision.counted, *decision.lists, *decision.lists.values())
+    yield from (fact.code for fact in decision.facts)
+    for values in (decision.outcome.values, *(fact.inputs for fact in decision.facts)):
+        yield from values
+        yield from (value for value in values.values() if isinstance(value, str))
 
 
 def _require(value: Any, *kinds: type) -> Any:

@@ -82,7 +82,7 @@ class PlannedWrite:
     """What the intent row keeps of a write before it can happen.
 
     `event` is what the medium will hold of this tap; `proof` lists (INS, header, plain data) of all commands its proof
-    covers, those already executed and those to come.
+    covers, those already executed and those to come. `key_version` is that of the medium's keys, 0 where it has none.
     """
 
     event: bytes
@@ -90,6 +90,7 @@ class PlannedWrite:
     paid_by: int
     balance_before_minor: int
     balance_after_minor: int
+    key_version: int = 0
 
 
 class MediumWriter(Protocol):
@@ -159,7 +160,7 @@ class Medium(Protocol):
         """Read what a decision needs from the card that `select` has just recognised.
 
         Raises `UnsupportedCard` when it is damaged or of another issuer (no other medium is asked then), `CardError`
-        for anything that deserves another try.
+        for anything that deserves another try, `KeyLimitReached` at a ceiling of the key provider.
         """
         ...
 
@@ -181,9 +182,10 @@ class MediumSetup:
     def reference(self, identity: bytes) -> bytes:
         """The keyed pseudonym of `identity` for this terminal's purpose (D-01).
 
-        Another medium than the resident card begins `identity` with its own name, so that two never meet.
+        Another medium than the resident card begins `identity` with its own name, so that two never meet. Raises
+        `KeyLimitReached`.
         """
-        return self.keys.pseudonym(PURPOSE[self.profile], identity)
+        return self.keys.token(PURPOSE[self.profile], identity)
 
 
 # The limits of one tap

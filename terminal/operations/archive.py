@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from terminal.errors import BackupError, KeyFileError
-from terminal.keys.sealing import Sealer
+from terminal.files import Sealer
 
 PURPOSE: Final = "backup"
 """The provider's storage key under which archives are sealed."""

@@ -16,12 +16,11 @@ from typing import Final
 
 from terminal.clock import unix_ms
 from terminal.errors import BackupError, JournalDamaged
-from terminal.files import replacing
+from terminal.files import Sealer, replacing
 from terminal.journal.database import SQLITE_FAULTS, connect, connect_reader, journal_error
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
-from terminal.keys.sealing import Sealer
 from terminal.operations.archive import Header, read_archive, write_archive
 from terminal.operations.status import STATUS_FILE
 

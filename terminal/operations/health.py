@@ -26,6 +26,7 @@ from terminal.errors import JournalError
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
 from terminal.operations.status import Status, read_status
+from terminal.trail_words import effect_words
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -157,7 +158,7 @@ def _clock(status: Status, now_ms: int) -> Check:
         says = f"the clock is {_span(behind_ms)} behind the newest record"
         return Check("clock", Level.LOOK, says, behind_ms / 1000, "s")
     if status.clock_doubt and not status.stopped:
-        return Check("clock", Level.LOOK, status.clock_doubt)
+        return Check("clock", Level.LOOK, effect_words(status.clock_doubt))
     return Check("clock", Level.OK, "after the newest record")
 
 

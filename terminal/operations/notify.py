@@ -83,7 +83,7 @@ class Watchdog:
         self._clock = clock
         self._next_s = 0.0
 
-    def turn(self) -> None:
+    def beat(self) -> None:
         """Call whenever the loop comes round; cheap, because most calls say nothing."""
         deadline_s = self._manager.watchdog_s
         if deadline_s is None:

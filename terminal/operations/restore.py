@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
 from terminal.errors import BackupError, CollectorError, RestoreRefused
-from terminal.files import put_in_place, sync_path
+from terminal.files import Sealer, put_in_place, sync_path
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer
 from terminal.journal.database import create_schema, new_file, transaction
@@ -37,7 +37,6 @@ from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import State, insert_state
-from terminal.keys.sealing import Sealer
 from terminal.operations.archive import Header, read_archive
 from terminal.sync.client import SyncClient
 from terminal.sync.link import CollectorLink

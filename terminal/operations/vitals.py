@@ -1,6 +1,6 @@
 """What one running terminal knows of its own health, gathered where it happens and told to whoever asks.
 
-The presence loop calls `turn`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
+The presence loop calls `beat`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
 come the log's lines, the word to systemd, the status file for `terminal health`, and the numbers for `/metrics`.
 """
 
@@ -21,8 +21,9 @@ from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
 from terminal.operations.text_format import Histogram
-from terminal.reader.presence import State
+from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
@@ -85,7 +86,7 @@ class Vitals:
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._due_s = 0.0
         self._reading = self._read_clock()
         self._newest_at = newest_record_at(journal)
@@ -108,10 +109,10 @@ class Vitals:
             **({"laboratory": public} if public else {}),
         )
 
-    def turn(self, state: State) -> None:
+    def beat(self, state: PresenceState) -> None:
         """The presence loop came round and stands in `state`."""
         self._loop = state
-        self._watchdog.turn()
+        self._watchdog.beat()
         if self.clock.monotonic() >= self._due_s:
             self._look()
 
@@ -175,7 +176,7 @@ class Vitals:
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
-        self._loop = State.STOPPED
+        self._loop = PresenceState.STOPPED
         self._manager.stopping()
         self.events.notice("stopping", taps=self.tally.outcomes.total())
         self._write(stopped=True)
@@ -239,7 +240,8 @@ class Vitals:
         self._due_s = self.clock.monotonic() + EVERY_S
         self._check_clock()
         self._write()
-        problem = self.reader_problem or self._clock_doubt or self.sync_problem
+        doubt = effect_words(self._clock_doubt) if self._clock_doubt else ""
+        problem = self.reader_problem or doubt or self.sync_problem
         self._manager.status(problem or f"{self._loop.value}; {self.tally.outcomes.total()} taps")
 
     def _check_clock(self) -> None:
@@ -247,13 +249,13 @@ class Vitals:
         jump = clock_doubt(self._reading, now)
         if jump is not None:
             self.tally.clock_jumps += 1
-            self._jump = (now.monotonic_s, jump.effect)
-            self.events.warning("clock", jump.effect, **jump.inputs)
+            self._jump = (now.monotonic_s, jump.code)
+            self.events.warning("clock", effect_words(jump.code), code=jump.code, **jump.inputs)
         self._reading = now
         if self._jump is not None and now.monotonic_s - self._jump[0] > JUMP_REMEMBERED_S:
             self._jump = None
         behind = clock_doubt(now, now, self._newest_at)
-        self._clock_doubt = behind.effect if behind else self._jump[1] if self._jump else ""
+        self._clock_doubt = behind.code if behind else self._jump[1] if self._jump else ""
 
     def _read_clock(self) -> Reading:
         return Reading(self.clock.now(), self.clock.monotonic())

@@ -25,7 +25,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every table in the document: immutable, and an unknown key is an error."""
 
 
-class Medium(StrEnum):
+class FareMedium(StrEnum):
     """What the rider pays with (T-01)."""
 
     TRANSPORT_CARD = "transport_card"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from terminal.policy.base import Medium, Problem, Right, unique
+from terminal.policy.base import FareMedium, Problem, Right, unique
 from terminal.policy.counters.checks import counters_problems
 from terminal.policy.document.counters import COUNTER_BITS
 from terminal.policy.document.fares import FareSource
@@ -108,10 +108,10 @@ def _feed(document: RegionDocument) -> Iterator[Problem]:
 
 
 def _media(name: str, profile: Profile) -> Iterator[Problem]:
-    if Medium.TRANSPORT_CARD not in profile.media:
+    if FareMedium.TRANSPORT_CARD not in profile.media:
         what, advice = "the resident card is not taken", "Name `transport_card` among them."
         yield Problem(f"profiles.{name}.media", what, advice)
-    elif name == "canteen" and profile.media != (Medium.TRANSPORT_CARD,):
+    elif name == "canteen" and profile.media != (FareMedium.TRANSPORT_CARD,):
         what = "a canteen knows pupils by their resident card only"
         yield Problem("profiles.canteen.media", what, 'Use ["transport_card"].')
 

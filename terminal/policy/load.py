@@ -32,7 +32,7 @@ DEMO_REGION: Final = REGIONS / "demo.toml"
 
 
 def load_region(source: str | Path) -> RegionDocument:
-    """Return the checked document in a TOML file, or the bundled one of that name ("demo").
+    """Return the checked document in a TOML file, or the supplied one of that name ("demo").
 
     Raises `RegionDocumentError` naming the file, the path inside it and what to change.
     """
@@ -42,9 +42,9 @@ def load_region(source: str | Path) -> RegionDocument:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        bundled = ", ".join(sorted(file.stem for file in REGIONS.glob("*.toml")))
+        supplied = ", ".join(sorted(file.stem for file in REGIONS.glob("*.toml")))
         raise RegionDocumentError(
-            f"no region document {source}", f"Give a TOML file or one of the bundled regions: {bundled}."
+            f"no region document {source}", f"Give a TOML file or one of the supplied regions: {supplied}."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RegionDocumentError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error

@@ -14,7 +14,7 @@ from terminal.policy.deny_list import NOBODY, DenyList
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
-from terminal.policy.gtfs.fares import Fares as GtfsFareIndex
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.journeys.index import (
     CheckInRule,
     FareCap,
@@ -50,7 +50,7 @@ class Policy:
     card: CardCounters
     """What the card counts, as the document splits its bits."""
     fares: FareBook
-    gtfs: GtfsFareIndex | None
+    gtfs: FeedFares | None
     """The feed the fares come from, where they do."""
     concessions: Mapping[int, FareConcession]
     products: Mapping[int, RideProduct]
@@ -88,7 +88,7 @@ class Policy:
             tariff=f"{document.header.id}@{document.header.version}",
             card=counters,
             fares=FareBook.of(document.fares, zones, timeframes),
-            gtfs=None if document.gtfs is None else GtfsFareIndex.of(document.gtfs),
+            gtfs=None if document.gtfs is None else FeedFares.of(document.gtfs),
             concessions=concessions_of(document, counters, zones),
             products=products_of(document, counters, zones),
             transfers=transfers,

@@ -7,7 +7,7 @@ call is overdue is out of order (`ReaderGone`) until that call comes back and it
 
 A PC/SC call has no time-out: when a card or a driver is silent, SCardTransmit stays where it is until the driver
 answers or the service ends, and nothing can take the call back. So exactly one thread per reader makes such calls,
-one after the other, and whoever waits for one has a deadline. A call that was given up keeps that one thread busy
+one after the other, and every waiting caller has a deadline. A call that was given up keeps that one thread busy
 until it returns; no other thread ever takes its place, so a thousand silent cards cost one thread.
 
 The price is one hop to the thread and back: 12 microseconds, on exchanges of 40 through pcscd and of many thousand
@@ -58,7 +58,7 @@ class PcscReader:
         self._wanted = wanted
         self._scard = Scard(binding)
         self._thread = IoThread("pcsc")
-        self._overdue: Call[None] | None = None
+        self._overdue: PcscCall[None] | None = None
         self._exchange_timeout_s = exchange_timeout_s
         self._service_timeout_s = service_timeout_s
         self._name: str | None = None
@@ -268,7 +268,7 @@ def _cannot_start(error: TransmissionError) -> ReaderError:
     )
 
 
-class Call(Generic[T]):
+class PcscCall(Generic[T]):
     """One piece of work on its way through the thread."""
 
     __slots__ = ("_error", "_finished", "_result", "_work")
@@ -286,7 +286,7 @@ class Call(Generic[T]):
         """Do the work; on the thread only."""
         try:
             self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 whoever waits for the result raises it
+        except BaseException as error:  # noqa: BLE001 raised again where the result is awaited
             self._error = error
         finally:
             self._finished.release()
@@ -315,14 +315,14 @@ class IoThread:
     """The one thread. `submit` may be called from any other, work is done in that order."""
 
     def __init__(self, name: str) -> None:
-        self._calls: SimpleQueue[Call[object] | None] = SimpleQueue()
+        self._calls: SimpleQueue[PcscCall[object] | None] = SimpleQueue()
         # A daemon: a call that never returns must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], T]) -> Call[T]:
+    def submit(self, work: Callable[[], T]) -> PcscCall[T]:
         """Queue `work`; the answer says when it is done."""
-        call = Call(work)
+        call = PcscCall(work)
         self._calls.put(call)  # type: ignore[arg-type]  # the queue only runs it, and never looks at the result
         return call
 

@@ -40,7 +40,7 @@ class ReaderPort(Protocol):
     def wait_for_removal(self, timeout_s: float) -> bool:
         """Block until the card handed out last has left (also when it was swapped quickly); False on time-out.
 
-        Raises `ReaderGone` or `ServiceGone` when nobody can tell; a card that still lies there when reader or
+        Raises `ReaderGone` or `ServiceGone` when it cannot be known; a card that still lies there when reader or
         service come back may then be presented again.
         """
         ...

@@ -26,17 +26,17 @@ PAUSE_S: Final = 1.0
 """Between two attempts on a reader that is out of order."""
 
 
-class State(Enum):
+class PresenceState(Enum):
     """Where the loop stands."""
 
     STOPPED = "not running"
-    WAIT_FOR_CARD = "the reader is ready, nobody is there"
+    WAIT_FOR_CARD = "the reader is ready, no card is there"
     PROCESSING = "a card is being served"
     WAIT_FOR_REMOVAL = "the card was served and still lies there"
     OUT_OF_ORDER = "reader or service failed; trying again after a pause"
 
 
-class Event(Enum):
+class PresenceEvent(Enum):
     """What moves the loop on."""
 
     START = "run was called"
@@ -48,18 +48,18 @@ class Event(Enum):
     STOP = "stop was called, or enough taps were served"
 
 
-TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
-    (State.STOPPED, Event.START): State.WAIT_FOR_CARD,
-    (State.WAIT_FOR_CARD, Event.PRESENTED): State.PROCESSING,
-    (State.WAIT_FOR_CARD, Event.FAULT): State.OUT_OF_ORDER,
-    (State.WAIT_FOR_CARD, Event.STOP): State.STOPPED,
-    (State.PROCESSING, Event.SERVED): State.WAIT_FOR_REMOVAL,
-    (State.PROCESSING, Event.STOP): State.STOPPED,
-    (State.WAIT_FOR_REMOVAL, Event.LEFT): State.WAIT_FOR_CARD,
-    (State.WAIT_FOR_REMOVAL, Event.FAULT): State.OUT_OF_ORDER,
-    (State.WAIT_FOR_REMOVAL, Event.STOP): State.STOPPED,
-    (State.OUT_OF_ORDER, Event.RETRY): State.WAIT_FOR_CARD,
-    (State.OUT_OF_ORDER, Event.STOP): State.STOPPED,
+TRANSITIONS: Final[dict[tuple[PresenceState, PresenceEvent], PresenceState]] = {
+    (PresenceState.STOPPED, PresenceEvent.START): PresenceState.WAIT_FOR_CARD,
+    (PresenceState.WAIT_FOR_CARD, PresenceEvent.PRESENTED): PresenceState.PROCESSING,
+    (PresenceState.WAIT_FOR_CARD, PresenceEvent.FAULT): PresenceState.OUT_OF_ORDER,
+    (PresenceState.WAIT_FOR_CARD, PresenceEvent.STOP): PresenceState.STOPPED,
+    (PresenceState.PROCESSING, PresenceEvent.SERVED): PresenceState.WAIT_FOR_REMOVAL,
+    (PresenceState.PROCESSING, PresenceEvent.STOP): PresenceState.STOPPED,
+    (PresenceState.WAIT_FOR_REMOVAL, PresenceEvent.LEFT): PresenceState.WAIT_FOR_CARD,
+    (PresenceState.WAIT_FOR_REMOVAL, PresenceEvent.FAULT): PresenceState.OUT_OF_ORDER,
+    (PresenceState.WAIT_FOR_REMOVAL, PresenceEvent.STOP): PresenceState.STOPPED,
+    (PresenceState.OUT_OF_ORDER, PresenceEvent.RETRY): PresenceState.WAIT_FOR_CARD,
+    (PresenceState.OUT_OF_ORDER, PresenceEvent.STOP): PresenceState.STOPPED,
 }
 
 
@@ -67,7 +67,7 @@ class IllegalTransition(RuntimeError):
     """A defect of ours: this event has no meaning in this state."""
 
 
-def next_state(state: State, event: Event) -> State:
+def next_state(state: PresenceState, event: PresenceEvent) -> PresenceState:
     """Where `event` leads from `state`; raises `IllegalTransition` for what the table does not have."""
     try:
         return TRANSITIONS[state, event]
@@ -82,7 +82,7 @@ class Presence:
     it lets out goes to `on_fault` and the loop goes on; any other exception ends `run` and reaches its caller.
 
     `on_fault` hears of each outage once, not once per attempt, and again when its kind changes; `on_ready` hears
-    when the reader works again. `on_turn` is called whenever the loop comes round, at least once per heartbeat, pause
+    when the reader works again. `on_beat` is called whenever the loop comes round, at least once per heartbeat, pause
     and tap: who does not hear from it any more knows that the loop hangs. The port stays open: its owner closes it
     after `run`.
     """
@@ -94,7 +94,7 @@ class Presence:
         on_fault: Callable[[CardError], None],
         *,
         on_ready: Callable[[], None] | None = None,
-        on_turn: Callable[[State], None] | None = None,
+        on_beat: Callable[[PresenceState], None] | None = None,
         heartbeat_s: float = HEARTBEAT_S,
         pause_s: float = PAUSE_S,
     ) -> None:
@@ -102,10 +102,10 @@ class Presence:
         self._on_card = on_card
         self._on_fault = on_fault
         self._on_ready = on_ready
-        self._on_turn = on_turn
+        self._on_beat = on_beat
         self._heartbeat_s = heartbeat_s
         self._pause_s = pause_s
-        self._state = State.STOPPED
+        self._state = PresenceState.STOPPED
         self._fault: type[TransmissionError] | None = None
         self._taps = 0
         self._max_taps: int | None = None
@@ -114,7 +114,7 @@ class Presence:
         self._stopping = False
 
     @property
-    def state(self) -> State:
+    def state(self) -> PresenceState:
         """Where the loop stands; any thread may look."""
         return self._state
 
@@ -129,24 +129,24 @@ class Presence:
     def run(self, max_taps: int | None = None) -> int:
         """Serve cards until `stop`, or until `max_taps` of them were served; returns how many."""
         self._taps, self._max_taps = 0, max_taps
-        self._state = next_state(self._state, Event.START)
-        steps: dict[State, Callable[[], Event | None]] = {
-            State.WAIT_FOR_CARD: self._wait_for_card,
-            State.WAIT_FOR_REMOVAL: self._wait_for_removal,
-            State.OUT_OF_ORDER: self._pause,
+        self._state = next_state(self._state, PresenceEvent.START)
+        steps: dict[PresenceState, Callable[[], PresenceEvent | None]] = {
+            PresenceState.WAIT_FOR_CARD: self._wait_for_card,
+            PresenceState.WAIT_FOR_REMOVAL: self._wait_for_removal,
+            PresenceState.OUT_OF_ORDER: self._pause,
         }
         try:
-            while self._state is not State.STOPPED:
-                if self._on_turn is not None:
-                    self._on_turn(self._state)
-                event = Event.STOP if self._stopping else steps[self._state]()
+            while self._state is not PresenceState.STOPPED:
+                if self._on_beat is not None:
+                    self._on_beat(self._state)
+                event = PresenceEvent.STOP if self._stopping else steps[self._state]()
                 if event is not None:
                     self._state = next_state(self._state, event)
         finally:
-            self._state = State.STOPPED  # also when a handler's exception ends the loop
+            self._state = PresenceState.STOPPED  # also when a handler's exception ends the loop
         return self._taps
 
-    def _wait_for_card(self) -> Event | None:
+    def _wait_for_card(self) -> PresenceEvent | None:
         """Wait and serve. PROCESSING begins and ends here, because the connection lives no longer than that."""
         try:
             connection = self._port.wait_for_card(self._heartbeat_s)
@@ -155,10 +155,10 @@ class Presence:
         self._works()
         if connection is None:
             return None
-        self._state = next_state(self._state, Event.PRESENTED)
+        self._state = next_state(self._state, PresenceEvent.PRESENTED)
         self._serve(connection)
         self._taps += 1
-        return Event.STOP if self._taps == self._max_taps else Event.SERVED
+        return PresenceEvent.STOP if self._taps == self._max_taps else PresenceEvent.SERVED
 
     def _serve(self, connection: CardConnection) -> None:
         try:
@@ -170,23 +170,23 @@ class Presence:
         finally:
             self._port.release()
 
-    def _wait_for_removal(self) -> Event | None:
+    def _wait_for_removal(self) -> PresenceEvent | None:
         try:
             left = self._port.wait_for_removal(self._heartbeat_s)
         except TransmissionError as error:
             return self._failed(error)
-        return Event.LEFT if left else None
+        return PresenceEvent.LEFT if left else None
 
-    def _pause(self) -> Event:
+    def _pause(self) -> PresenceEvent:
         try:
             self._stop_requests.get(timeout=self._pause_s)
         except Empty:
-            return Event.RETRY
-        return Event.STOP
+            return PresenceEvent.RETRY
+        return PresenceEvent.STOP
 
-    def _failed(self, error: TransmissionError) -> Event:
+    def _failed(self, error: TransmissionError) -> PresenceEvent:
         self._report(error)
-        return Event.FAULT
+        return PresenceEvent.FAULT
 
     def _report(self, error: TransmissionError) -> None:
         """An outage of many attempts is one fault."""

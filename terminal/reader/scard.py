@@ -144,7 +144,7 @@ class Sighting:
     """What the service says of a reader: `event` is its state word, with the event counter in the upper 16 bits.
 
     The counter rises with every insertion and removal, so an equal `presentation` is the same card still lying
-    there. Counters start again when reader or service come back; `epoch` tells such times apart.
+    there. Counters start again when reader or service come back; `epoch` distinguishes such periods.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""The port to whoever makes fiscal documents: a cash register, an on-line till, the operator's service (T-51)."""
+"""The port to the maker of fiscal documents: a cash register, an on-line till, the operator's service (T-51)."""
 
 from __future__ import annotations
 

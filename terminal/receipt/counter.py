@@ -6,20 +6,21 @@ from datetime import datetime
 
 from terminal.clock import unix_ms
 from terminal.decision.bus.cash import decide_cash
-from terminal.decision.trail import compact
 from terminal.errors import ReceiptError
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.policy import Policy
-from terminal.receipt.request import Sale
+from terminal.receipt.request import ReceiptSale
+from terminal.trail import recorded
+from terminal.trail_words import effect_words
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
 
 
 def sell_for_cash(
     journal: Journal, policy: Policy, trip: Trip, persons: int, now: datetime, vehicle: str = ""
-) -> Sale:
+) -> ReceiptSale:
     """Sell `persons` the ride of `trip`; the sale is durable when this returns.
 
     Raises `ReceiptError` when nothing may be sold, `JournalError` when it cannot be recorded: then no money may
@@ -29,7 +30,7 @@ def sell_for_cash(
     if decision.sum_minor is None:
         last = decision.facts[-1]
         raise ReceiptError(
-            f"nothing can be sold: {last.rule}, {last.effect}", "Put that right and sell again."
+            f"nothing can be sold: {last.rule}, {effect_words(last.code)}", "Put that right and sell again."
         )
     sequence = journal.append(
         CashSale(
@@ -41,16 +42,16 @@ def sell_for_cash(
             persons=persons,
             sum_minor=decision.sum_minor,
             tariff=policy.tariff,
-            reasons=compact(decision.facts),
+            reasons=recorded(decision.facts),
             trip=stated(trip),
             flags=decision.flags,
         )
     )
-    return Sale(
+    return ReceiptSale(
         terminal=trip.terminal,
         sequence=sequence,
         at=now.replace(microsecond=0),
-        medium=Medium.CASH,
+        medium=FareMedium.CASH,
         sum_minor=decision.sum_minor,
         route=trip.route,
         direction=trip.direction,

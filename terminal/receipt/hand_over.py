@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from terminal.policy.document.schema import Receipts
 from terminal.receipt.adapter import Accepted, ReceiptAdapter
-from terminal.receipt.request import Issue, Means, Sale, paperwork
+from terminal.receipt.request import Issue, Means, ReceiptSale, paperwork
 
 
 def hand_over(
-    adapter: ReceiptAdapter, sale: Sale, receipts: Receipts, currency: str, means: Means
+    adapter: ReceiptAdapter, sale: ReceiptSale, receipts: Receipts, currency: str, means: Means
 ) -> Accepted | None:
     """Give the adapter what `sale` leaves behind; None when there is nothing to ask for (T-52).
 

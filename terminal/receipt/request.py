@@ -11,18 +11,18 @@ from datetime import datetime
 from enum import StrEnum
 
 from terminal.errors import ReceiptError
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 
 
 @dataclass(frozen=True, slots=True)
-class Sale:
+class ReceiptSale:
     """An accepted ride or a cash sale, as the journal knows it. `sum_minor` 0: nothing is paid for it."""
 
     terminal: int
     sequence: int
     at: datetime
-    medium: Medium
+    medium: FareMedium
     sum_minor: int
     route: int
     direction: int
@@ -49,7 +49,7 @@ class Issue(StrEnum):
 
     PRINTED = "printed"
     RECORDED = "recorded"
-    """The registered ride is the ticket: nobody prints in a doorway."""
+    """The registered ride is the ticket; nothing is printed at the door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ReceiptRequest:
     sum_minor: int
     currency: str
     vat: Vat
-    medium: Medium
+    medium: FareMedium
     way: ReceiptWay
 
 
@@ -91,7 +91,7 @@ class Paperwork:
     request: ReceiptRequest | None
 
 
-def paperwork(sale: Sale, receipts: Receipts, currency: str, means: Means) -> Paperwork:
+def paperwork(sale: ReceiptSale, receipts: Receipts, currency: str, means: Means) -> Paperwork:
     """The ticket of a sale, and the receipt request if money was paid.
 
     Raises `ReceiptError` when the region names no way this terminal has.
@@ -118,7 +118,7 @@ def way_of(receipts: Receipts, means: Means) -> ReceiptWay:
     )
 
 
-def _request(sale: Sale, receipts: Receipts, currency: str, way: ReceiptWay) -> ReceiptRequest:
+def _request(sale: ReceiptSale, receipts: Receipts, currency: str, way: ReceiptWay) -> ReceiptRequest:
     return ReceiptRequest(
         id=sale.ticket_id,
         at=sale.at,
@@ -133,8 +133,8 @@ def _request(sale: Sale, receipts: Receipts, currency: str, way: ReceiptWay) -> 
     )
 
 
-def _ticket(sale: Sale, receipts: Receipts, means: Means, way: ReceiptWay | None) -> Ticket:
-    cash = sale.medium is Medium.CASH  # T-53: always a ticket in the hand, not on request
+def _ticket(sale: ReceiptSale, receipts: Receipts, means: Means, way: ReceiptWay | None) -> Ticket:
+    cash = sale.medium is FareMedium.CASH  # T-53: always a ticket in the hand, not on request
     on_paper = cash or (means.printer and way in (ReceiptWay.PAPER, ReceiptWay.CONTROL_TICKET))
     return Ticket(
         id=sale.ticket_id,

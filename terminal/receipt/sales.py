@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Intent
 from terminal.journal.taps import End, Tap, taps
-from terminal.policy.base import Medium
-from terminal.receipt.request import Sale
+from terminal.policy.base import FareMedium
+from terminal.receipt.request import ReceiptSale
 
 
-def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "") -> Iterator[Sale]:
+def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "") -> Iterator[ReceiptSale]:
     """The sales among `rows` (sequence and record, in order): committed rides and cash, each once.
 
     A ride counts when the card's commit is known; until then nothing was sold. What a check-in holds is no
@@ -27,12 +27,12 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
                 pass
 
 
-def _ride(tap: Tap, intent: Intent, vehicle: str) -> Sale:
-    return Sale(
+def _ride(tap: Tap, intent: Intent, vehicle: str) -> ReceiptSale:
+    return ReceiptSale(
         terminal=tap.terminal,
         sequence=tap.sequence,
         at=from_unix_ms(intent.at_ms),
-        medium=Medium.TRANSPORT_CARD,
+        medium=FareMedium.TRANSPORT_CARD,
         sum_minor=intent.charge_minor,
         route=intent.route,
         direction=intent.direction,
@@ -41,13 +41,13 @@ def _ride(tap: Tap, intent: Intent, vehicle: str) -> Sale:
     )
 
 
-def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "") -> Sale:
+def cash_sale(terminal: int, sequence: int, record: CashSale, vehicle: str = "") -> ReceiptSale:
     """The cash sale in row `sequence`."""
-    return Sale(
+    return ReceiptSale(
         terminal=terminal,
         sequence=sequence,
         at=from_unix_ms(record.at_ms),
-        medium=Medium.CASH,
+        medium=FareMedium.CASH,
         sum_minor=record.sum_minor,
         route=record.route,
         direction=record.direction,

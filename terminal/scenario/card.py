@@ -1,7 +1,7 @@
-"""The card of a scenario: from what the author wrote to the records a terminal reads, and what a desk makes of them.
+"""The card of a scenario: the author's words as the records a terminal reads, and what an issuing point writes.
 
-Everything raises `ScenarioFileError` where the author's words make no card under the document; whoever calls knows
-the place in the file and adds it.
+Every function raises `ScenarioFileError` where the author's words make no card under the document; the caller adds
+the place in the file.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from terminal.decision.tap import rebase
 from terminal.errors import ScenarioFileError
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
-from terminal.scenario.schema import Bought, Card, Desk, Grant, LastEvent
+from terminal.scenario.schema import Bought, Card, Grant, IssuingPointVisit, LastEvent
 from terminal.trip.facts import Trip
 
 T = TypeVar("T")
 UID: Final = bytes(7)
 PSEUDONYM: Final = b"scenario"
-DESK: Final = 0xFFFFFF
-"""The number of the issuing and reloading desk in events; no validator of a scenario should have it."""
+ISSUING_POINT: Final = 0xFFFFFF
+"""The number of the issuing and reload point in events; no validator of a scenario should have it."""
 
 
 def new_card(card: Card, policy: Policy) -> CardSnapshot:
@@ -62,8 +62,10 @@ def listed(card: Card) -> GrantTable:
     return GrantTable([(PSEUDONYM, card.listed.issued_on, map(_concession, card.listed.concessions))])
 
 
-def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy) -> CardSnapshot:
-    """The card after the desk: new rights, and an event that carries the running state over to `at`.
+def at_issuing_point(
+    snapshot: CardSnapshot, visit: IssuingPointVisit, at: datetime, policy: Policy
+) -> CardSnapshot:
+    """The card after the visit: new rights, and an event that carries the running state over to `at`.
 
     A contract that is another product or begins on another day starts at 0; one that was only prolonged or given
     more trips goes on counting.
@@ -72,30 +74,30 @@ def at_the_desk(snapshot: CardSnapshot, desk: Desk, at: datetime, policy: Policy
     changed = replace(
         rights,
         revision=rights.revision + 1,
-        blocked=rights.blocked if desk.blocked is None else desk.blocked,
+        blocked=rights.blocked if visit.blocked is None else visit.blocked,
         concessions=rights.concessions
-        if desk.concessions is None
-        else _slots(map(_concession, desk.concessions), CONCESSION_SLOTS),
+        if visit.concessions is None
+        else _slots(map(_concession, visit.concessions), CONCESSION_SLOTS),
         contracts=rights.contracts
-        if desk.contracts is None
-        else _slots(map(_contract, desk.contracts), CONTRACT_SLOTS),
+        if visit.contracts is None
+        else _slots(map(_contract, visit.contracts), CONTRACT_SLOTS),
     )
-    carried = rebase(CardSnapshot(UID, changed, event), policy, Trip("bus", DESK, 1, shift=1), at)
+    carried = rebase(CardSnapshot(UID, changed, event), policy, Trip("bus", ISSUING_POINT, 1, shift=1), at)
     counters = carried.counters
     for counter, old, new in zip(policy.contract_counters, rights.contracts, changed.contracts, strict=True):
         if new is not None and (
             old is None or (old.product, old.valid_from) != (new.product, new.valid_from)
         ):
             counters = counter.write(counters, 0)
-    counters = _with_counters(counters, desk.counters, policy)
+    counters = _with_counters(counters, visit.counters, policy)
     written = replace(
         event,
-        kind=EventKind.RELOAD if desk.reload_minor else EventKind.RIGHTS_CHANGE,
+        kind=EventKind.RELOAD if visit.reload_minor else EventKind.RIGHTS_CHANGE,
         at=carried.at,
-        terminal=DESK,
+        terminal=ISSUING_POINT,
         sequence=event.sequence + 1,
-        balance_after_minor=event.balance_after_minor + desk.reload_minor,
-        amount_minor=desk.reload_minor,
+        balance_after_minor=event.balance_after_minor + visit.reload_minor,
+        amount_minor=visit.reload_minor,
         route=0,
         direction=0,
         paid_by=PaidBy.NOTHING,
@@ -130,7 +132,7 @@ def meal_mask(meals: Iterable[str], policy: Policy) -> int:
 def _last_event(card: Card, policy: Policy) -> Event:
     if card.last is None:
         noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
-        return Event(EventKind.ISSUE, noon, DESK, 1, card.balance_minor, 0)
+        return Event(EventKind.ISSUE, noon, ISSUING_POINT, 1, card.balance_minor, 0)
     last: LastEvent = card.last
     return Event(
         kind=EventKind[last.event.upper()],

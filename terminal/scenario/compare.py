@@ -10,6 +10,7 @@ from terminal.policy.policy import Policy
 from terminal.scenario.card import meal_mask
 from terminal.scenario.play import Played
 from terminal.scenario.schema import Expect, Scenario
+from terminal.trail import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
     yield from _named("counters", expect.counters, counters_of(played, policy))
     yield from _named("counts", expect.counts, played.counts_after)
     yield from _named("values", expect.values, outcome.values, missing=None)
-    rules = [reason.rule for reason in decision.facts]
-    if not _in_order(expect.reasons, rules):
-        yield Difference("reasons", list(expect.reasons), rules)
+    if not _in_order(expect.reasons, decision.facts):
+        exactly = any(":" in reason for reason in expect.reasons)
+        got = [reason.code if exactly else reason.rule for reason in decision.facts]
+        yield Difference("reasons", list(expect.reasons), got)
     if not set(expect.flags) <= set(decision.flags):
         yield Difference("flags", list(expect.flags), list(decision.flags))
 
@@ -109,10 +111,10 @@ def _named(
             yield Difference(f"{what}.{name}", value, got.get(name, missing))
 
 
-def _in_order(expected: Sequence[str], rules: Sequence[str]) -> bool:
-    """Whether the expected rules stand in the trail in this order, with others between them or not."""
-    rest = iter(rules)
-    return all(rule in rest for rule in expected)
+def _in_order(expected: Sequence[str], trail: Sequence[Reason]) -> bool:
+    """Whether the expected rules or effects stand in the trail in this order, with others between them or not."""
+    rest = iter(trail)
+    return all(any(wanted in (step.rule, step.code) for step in rest) for wanted in expected)
 
 
 def _names(mask: int, policy: Policy) -> list[str]:

@@ -14,7 +14,7 @@ from terminal.policy.base import Problem, unique
 from terminal.scenario.schema import SCENARIO_SCHEMA, Card, Scenario, ScenarioFile
 
 SCENARIOS: Final = Path(__file__).parents[1] / "policy" / "scenarios"
-"""The files that come with the terminal, one or more for each bundled region."""
+"""The files that come with the terminal, one or more for each supplied region."""
 
 
 def scenario_files(paths: Iterable[Path]) -> list[Path]:
@@ -28,7 +28,7 @@ def scenario_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def bundled_scenarios(region: str) -> list[Path]:
+def supplied_scenarios(region: str) -> list[Path]:
     """The files that come with the terminal for the document of this id."""
     return [path for path in sorted(SCENARIOS.glob("*.toml")) if load_scenarios(path).region == region]
 

@@ -24,14 +24,14 @@ from terminal.errors import ScenarioFileError
 from terminal.policy.base import Weekday
 from terminal.policy.deny_list import NOBODY, AllDenied
 from terminal.policy.policy import Policy
-from terminal.scenario.card import at_the_desk, listed, local_time, new_card
+from terminal.scenario.card import at_issuing_point, listed, local_time, new_card
 from terminal.scenario.load import card_of
 from terminal.scenario.schema import (
-    Desk,
     Expect,
     Grant,
-    Pupil,
+    IssuingPointVisit,
     Repeat,
+    RosterFacts,
     Scenario,
     ScenarioFile,
     TapStep,
@@ -120,18 +120,20 @@ class _Rider:
         self.sequence = 0
 
     def take(self, number: int, step: TapStep) -> Iterator[Played]:
-        if step.desk is not None:
-            self._at_the_desk(step.desk)
+        if step.issuing_point is not None:
+            self._at_issuing_point(step.issuing_point)
         moments = list(self._moments(step))
         for turn, at in enumerate(moments, start=1):
             last = (step.expect_last,) if step.expect_last is not None and turn == len(moments) else ()
             yield self._tap(number, turn, at, step, (step.expect, *last))
 
-    def _at_the_desk(self, desk: Desk) -> None:
+    def _at_issuing_point(self, visit: IssuingPointVisit) -> None:
         if self.card is None:
-            raise ScenarioFileError("desk: there is no resident card to write", "Leave `desk` out.")
-        self.card = at_the_desk(self.card, desk, local_time(desk.at, self.policy), self.policy)
-        self.denied = self.denied if desk.deny_listed is None else desk.deny_listed
+            raise ScenarioFileError(
+                "issuing_point: there is no resident card to write", "Leave `issuing_point` out."
+            )
+        self.card = at_issuing_point(self.card, visit, local_time(visit.at, self.policy), self.policy)
+        self.denied = self.denied if visit.deny_listed is None else visit.deny_listed
 
     def _moments(self, step: TapStep) -> Iterator[datetime]:
         if step.at is not None:
@@ -239,7 +241,7 @@ REF: Final = b"scenario"
 class PupilBook:
     """What a canteen terminal would know of the pupil, kept up to date by its own records."""
 
-    def __init__(self, pupil: Pupil, policy: Policy) -> None:
+    def __init__(self, pupil: RosterFacts, policy: Policy) -> None:
         self._bits = {kind.id: 1 << kind.bit for kind in policy.document.meals.kinds}
         self._day: date | None = None
         self._known = KnownPupil(

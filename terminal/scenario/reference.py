@@ -23,8 +23,8 @@ from terminal.decision.outcome import Message
 from terminal.messages import wording
 from terminal.policy.base import Section
 from terminal.policy.document.schema import RegionDocument
-from terminal.scenario.rules import RULES
 from terminal.scenario.schema import ScenarioFile
+from terminal.trail_words import RULES, WORDS, effect_words, rule_title
 
 BEGIN: Final = "<!-- reference: printed from the types by `make docs` -->"
 END: Final = "<!-- end of the reference -->"
@@ -41,8 +41,16 @@ def reference() -> str:
         "What `message` may be, and what the passenger reads.",
         _table(("message", "Russian", "English"), _messages()),
         "## Reference: rule ids",
-        "What `reasons` may name; each with an example in [rules.md](rules.md).",
-        _table(("id", "Russian", "English"), ((linked(rule), ru, en) for rule, (ru, en) in RULES.items())),
+        "What `reasons` may name: the rules by their ids, each with an example in [rules.md](rules.md), and the effects"
+        " of each.",
+        _table(
+            ("id", "Russian", "English"),
+            ((linked(rule), rule_title(rule, "ru"), rule_title(rule, "en")) for rule in RULES),
+        ),
+        _table(
+            ("effect", "Russian", "English"),
+            ((f"`{effect}`", effect_words(effect, "ru"), effect_words(effect, "en")) for effect in WORDS),
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -118,7 +118,7 @@ def as_builtins(played: Played, policy: Policy) -> dict[str, Any]:
         "values": dict(outcome.values),
         "flags": list(played.decision.flags),
         "reasons": [
-            {"rule": reason.rule, "effect": reason.effect, "inputs": dict(reason.inputs)}
+            {"rule": reason.rule, "effect": reason.code, "inputs": dict(reason.inputs)}
             for reason in played.decision.facts
         ],
     }

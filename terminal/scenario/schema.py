@@ -98,7 +98,7 @@ class Listed(Section, frozen=True, kw_only=True):
 
 
 class Card(Section, frozen=True, kw_only=True):
-    """A resident card. Without `last` it comes fresh from the issuing desk, with every counter at 0.
+    """A resident card. Without `last` it comes fresh from the issuing point, with every counter at 0.
 
     It was issued on `issued_on`, else on its first day; the issue date decides between card and list (O-02).
     """
@@ -133,7 +133,7 @@ class Cash(Section, frozen=True):
     """No card: each tap is a sale for cash to the rider and his `companions` (T-53)."""
 
 
-class Pupil(Section, frozen=True, kw_only=True):
+class RosterFacts(Section, frozen=True, kw_only=True):
     """What the canteen's roster knows of a pupil. Without it the terminal knows what the card says.
 
     Balances and limits are the parents' accounts (M-01, M-02). `grants` stand in the roster, not on the card;
@@ -216,15 +216,15 @@ class Where(Section, frozen=True, kw_only=True):
     """The journal takes no more records, so nothing is sold (O-06)."""
 
 
-class Desk(Section, frozen=True, kw_only=True):
-    """What a reload or issue desk did to the card before a tap. What is not named stays as it was."""
+class IssuingPointVisit(Section, frozen=True, kw_only=True):
+    """What an issuing or reload point did to the card before a tap. What is not named stays as it was."""
 
     at: datetime
     reload_minor: Minor = 0
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] | None = None
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] | None = None
     counters: dict[Name, Count] = field(default_factory=dict)
-    """Counters the desk set, such as a debt that was paid."""
+    """Counters set there, such as a debt that was paid."""
     blocked: bool | None = None
     deny_listed: bool | None = None
 
@@ -243,8 +243,8 @@ class Repeat(Section, frozen=True, kw_only=True):
 class Expect(Section, frozen=True, kw_only=True):
     """What must come of a tap. What is not stated is not looked at, except the charge: silence means 0.
 
-    `reasons` are rule ids that stand in the trail in this order, with others between them or not; `flags` and
-    `counters` are those named, others may be there.
+    `reasons` are rule ids ("T-30") or effects ("t-30:free_transfer") that stand in the trail in this order, with
+    others between them or not; `flags` and `counters` are those named, others may be there.
     """
 
     message: Message
@@ -276,7 +276,7 @@ class TapStep(Where, frozen=True, kw_only=True):
     after_s: Count | None = None
     repeat: Repeat | None = None
     expect_last: Expect | None = None
-    desk: Desk | None = None
+    issuing_point: IssuingPointVisit | None = None
     note: Line | None = None
 
 
@@ -299,7 +299,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     bank_card: BankCard | None = None
     cash: Cash | None = None
     total: Total | None = None
-    pupil: Pupil | None = None
+    pupil: RosterFacts | None = None
     terminal: Where = Where()
     rules: tuple[str, ...] = ()
     """Which rules it was written for, by their ids; for the reader."""

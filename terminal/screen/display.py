@@ -5,7 +5,7 @@
     port = WatchedReader(port, display)                       # card seen, removed, reader out of order
     routes = display_routes(display, DisplaySettings("ru"))   # "/" and "/events"; mountable under any prefix
 
-What is shown is the message and the values it names, nothing else of the tap: no balance, no category, nobody's name
+What is shown is the message and the values it names, nothing else of the tap: no balance, no category, no name
 (D-08). At a canteen's counter, where classmates look on, messages about money or health become *please ask* (M-38).
 
 `WatchedReader` lets the display see the reader, too: card there, card gone, out of order, works again.
@@ -29,7 +29,7 @@ from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
 from terminal.reader.port import ReaderPort
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 from terminal.texts import N_, translator
@@ -47,7 +47,7 @@ REPLAY: Final = 3
 """A page that is loaded between a result and its end shows the rest of it: card, result, removal."""
 
 ASK: Final = N_("Please ask at the counter")
-"""Instead of a message that tells bystanders about a pupil's money or health, and always in the same colour."""
+"""In place of a message that would show bystanders a pupil's money or health, and always in the same colour."""
 
 ASKS: Final = Colour.YELLOW
 
@@ -65,7 +65,7 @@ DISCREET: Final = frozenset(
 )
 
 
-class State(StrEnum):
+class DisplayState(StrEnum):
     """What the display is about."""
 
     IDLE = "idle"
@@ -78,47 +78,47 @@ class State(StrEnum):
 class Shown:
     """One change of the display, at `at_s` of the terminal's monotonic clock."""
 
-    state: State
+    state: DisplayState
     at_s: float
     outcome: Outcome | None = None
 
 
 class Display:
-    """What the terminal tells its display. Every method returns at once, on any thread."""
+    """What the terminal sends to its display. Every method returns at once, on any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        self.feed: Final[Feed[Shown]] = Feed(KEEP)
+        self.feed: Final[EventFeed[Shown]] = EventFeed(KEEP)
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
         self._faulty = False
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def card(self) -> None:
         """A card is there and being read."""
         self._faulty = False
         self._serving_until_s = self._clock.monotonic() + TAP_ALLOWANCE_S
-        self._tell(State.CARD)
+        self._tell(DisplayState.CARD)
 
     def outcome(self, outcome: Outcome) -> None:
         """The result for the rider; fits `Terminal.signal`."""
         if self._faulty and outcome.message == Message.OUT_OF_ORDER:
             return  # it says so already, and a result would leave after a while
-        self._tell(State.RESULT, outcome)
+        self._tell(DisplayState.RESULT, outcome)
 
     def removed(self) -> None:
         """The card has left."""
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def fault(self) -> None:
         """The reader is out of order, until `works` or the next card."""
         self._faulty = True
-        self._tell(State.FAULT)
+        self._tell(DisplayState.FAULT)
 
     def works(self) -> None:
         """The reader works again."""
         self._faulty = False
-        self._tell(State.IDLE)
+        self._tell(DisplayState.IDLE)
 
     def beat(self) -> None:
         """The terminal's loop is alive. Without it for two seconds the page shows *out of order*."""
@@ -131,10 +131,10 @@ class Display:
         return 0 if now < self._serving_until_s else int((now - self._heard_s) * 1000)
 
     def age_ms(self, shown: Shown) -> int:
-        """How long ago it was told."""
+        """How long ago it was shown."""
         return int((self._clock.monotonic() - shown.at_s) * 1000)
 
-    def _tell(self, state: State, outcome: Outcome | None = None) -> None:
+    def _tell(self, state: DisplayState, outcome: Outcome | None = None) -> None:
         self._heard_s = now = self._clock.monotonic()
         self.feed.publish(Shown(state, now, outcome))
 
@@ -191,11 +191,11 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
-    told: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
-    if shown.state is State.FAULT:
-        return told | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
+    shown_values: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    if shown.state is DisplayState.FAULT:
+        return shown_values | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
-        return told
+        return shown_values
     message = shown.outcome.message
     asks = settings.discreet and message in DISCREET
     lines = [
@@ -204,7 +204,7 @@ def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mappi
         if language
     ]
     shade = ASKS if asks else colour(message)
-    return told | {
+    return shown_values | {
         "colour": shade,
         "lines": lines,
         "sound": SOUNDS[shade]._asdict(),
@@ -217,7 +217,7 @@ def _line(outcome: Outcome, language: str) -> str:
 
 
 class WatchedReader:
-    """`port`, told of to `display`. It changes nothing of what the presence loop gets to hear."""
+    """`port`, watched for `display`. The presence loop sees no difference."""
 
     def __init__(self, port: ReaderPort, display: Display) -> None:
         self._port = port

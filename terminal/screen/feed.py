@@ -1,7 +1,7 @@
 """Events on their way from the terminal to any number of pages. Publishing never waits.
 
-    feed = Feed[TapReport](keep=200)
-    feed.publish(report)                  # any thread: a few microseconds, whoever listens or does not
+    feed = EventFeed[TapReport](keep=200)
+    feed.publish(report)                  # any thread: a few microseconds, with or without subscribers
     feed.recent()                         # what is still kept, oldest first
     async for entry in feed.subscribe():  # on an event loop: the newest entry, then everything new
         entry.number, entry.value
@@ -27,29 +27,29 @@ KEEP: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class Numbered(Generic[T]):
     """`number` counts from 1 without a gap."""
 
     number: int
     value: T
 
 
-class Feed(Generic[T]):
+class EventFeed(Generic[T]):
     """A bounded ring of numbered events that any thread may fill and any event loop may follow."""
 
     def __init__(self, keep: int = KEEP) -> None:
         self.epoch: Final = secrets.token_hex(4)
-        """Tells this feed from that of an earlier run of the terminal, whose numbers mean something else."""
-        self._kept: deque[Entry[T]] = deque(maxlen=keep)
+        """Distinguishes this feed from that of an earlier run of the terminal, whose numbers mean something else."""
+        self._kept: deque[Numbered[T]] = deque(maxlen=keep)
         self._newest = 0
         self._lock = Lock()
-        self._listeners: set[Listener[T]] = set()
+        self._listeners: set[Subscriber[T]] = set()
 
     def publish(self, value: T) -> int:
-        """Keep `value` and wake who waits for it; returns its number. Waits for nobody."""
+        """Keep `value` and wake who waits for it; returns its number. Never waits."""
         with self._lock:
             self._newest += 1
-            self._kept.append(Entry(self._newest, value))
+            self._kept.append(Numbered(self._newest, value))
             sleeping = [listener for listener in self._listeners if not listener.woken]
             for listener in sleeping:
                 listener.woken = True
@@ -58,7 +58,7 @@ class Feed(Generic[T]):
             listener.wake()
         return newest
 
-    def recent(self, after: int = 0) -> list[Entry[T]]:
+    def recent(self, after: int = 0) -> list[Numbered[T]]:
         """What is still kept of everything after number `after`, oldest first."""
         with self._lock:
             missing = min(self._newest - after, len(self._kept))
@@ -86,10 +86,10 @@ class Feed(Generic[T]):
         return len(self._listeners)
 
     @contextmanager
-    def listening(self, after: int | None = None) -> Iterator[Listener[T]]:
+    def listening(self, after: int | None = None) -> Iterator[Subscriber[T]]:
         """Follow from number `after`; None: from the newest entry, included. Only on a running event loop."""
         start = max(self._newest - 1, 0) if after is None else after
-        listener = Listener(self, start, asyncio.get_running_loop())
+        listener = Subscriber(self, start, asyncio.get_running_loop())
         with self._lock:
             self._listeners.add(listener)
         try:
@@ -98,7 +98,7 @@ class Feed(Generic[T]):
             with self._lock:
                 self._listeners.discard(listener)
 
-    async def subscribe(self, after: int | None = None) -> AsyncIterator[Entry[T]]:
+    async def subscribe(self, after: int | None = None) -> AsyncIterator[Numbered[T]]:
         """Entries from number `after` on (None: from the newest entry, included), for ever."""
         with self.listening(after) as listener:
             while True:
@@ -107,10 +107,10 @@ class Feed(Generic[T]):
 
 
 @dataclass(slots=True, eq=False)
-class Listener(Generic[T]):
+class Subscriber(Generic[T]):
     """One subscriber's place in a feed."""
 
-    feed: Feed[T]
+    feed: EventFeed[T]
     seen: int
     loop: asyncio.AbstractEventLoop
     woken: bool = False
@@ -120,10 +120,10 @@ class Listener(Generic[T]):
     def wake(self) -> None:
         try:
             self.loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # the loop was closed: its server has stopped and nobody listens any more
+        except RuntimeError:  # the loop was closed: its server has stopped and has no subscribers
             self.seen = self.feed.newest
 
-    async def entries(self, timeout_s: float | None = None) -> list[Entry[T]]:
+    async def entries(self, timeout_s: float | None = None) -> list[Numbered[T]]:
         """Wait for entries not seen yet; empty when `timeout_s` passed without any."""
         if self.seen >= self.feed.newest:
             try:

@@ -9,7 +9,7 @@
 Templates are Jinja2 with escaping on. They know `_`, `gettext`, `ngettext`, `pgettext` (values by name:
 `{{ ngettext("%(num)d tap", "%(num)d taps", n) }}`), `{% trans %}`, `language`, and `static("shift.css")`: the address
 of a file with its hash, so that browsers may keep it for ever. Folders are searched in order; templates/base.html,
-static/base.css and static/live.js of this package are there for everybody.
+static/base.css and static/live.js of this package are there for all pages.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
     stream.addEventListener("gap", () => location.reload());    // the page was too slow and missed some
 
 `static/live.js` has this in a function, with the two seconds after which a terminal counts as silent.
-A page that comes back tells its last event id and gets what it missed. One that comes for the first time gets the
+A page that comes back sends its last event id and gets what it missed. One that comes for the first time gets the
 newest value (or the newest few), or with `?after=POSITION` (`feed.position` when it was rendered) everything since.
 """
 
@@ -22,7 +22,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ STOPPING: Final = "screen.stopping"
 
 def event_stream(
     request: Request,
-    feed: Feed[T],
+    feed: EventFeed[T],
     encode: Callable[[T], Any],
     *,
     quiet_ms: Callable[[], int] = lambda: 0,
@@ -63,7 +63,7 @@ def event_stream(
 
 
 async def _events(
-    feed: Feed[T],
+    feed: EventFeed[T],
     encode: Callable[[T], Any],
     after: int,
     quiet_ms: Callable[[], int],

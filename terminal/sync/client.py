@@ -28,8 +28,8 @@ from terminal.sync.wire import (
     Ack,
     Batch,
     Malformed,
-    Reason,
     Refusal,
+    RefusalCode,
     ack_is_genuine,
     build_batch,
     encode,
@@ -259,7 +259,7 @@ class SyncClient:
             self._resend_after = refusal.wants - 1
         what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
         sent = f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
-        kind = CollectorContradicts if refusal.error == Reason.OTHER_HASH else CollectorError
+        kind = CollectorContradicts if refusal.error == RefusalCode.OTHER_HASH else CollectorError
         return kind(f"the collector refused {sent}: {what}", advice)
 
 

@@ -8,8 +8,8 @@ the last hash covers every body and its place. That signature is the terminal's 
 acknowledgement; the checkpoint of a clean shutdown is one. Arrays, version first, fields only ever appended (as
 in `terminal.journal.records`).
 
-A collector that cannot take more just now answers 429 or 503 with `Reason.BUSY` or `Reason.UNAVAILABLE` and may say
-`Retry-After: SECONDS`; the terminal keeps its rows and comes back then.
+A collector that cannot take more just now answers 429 or 503 with `RefusalCode.BUSY` or `RefusalCode.UNAVAILABLE` and
+may say `Retry-After: SECONDS`; the terminal keeps its rows and comes back then.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     signature: Signature
 
 
-class Reason(StrEnum):
+class RefusalCode(StrEnum):
     """Why the collector took nothing."""
 
     MALFORMED = "malformed"

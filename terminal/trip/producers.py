@@ -15,7 +15,7 @@ _CONFIGURED: Final = "terminal.app.station:station_of"
 _SHIFT: Final = "terminal.trip.shifts:open_shift"
 _PLACE: Final = "terminal.screen.console.bus.pages:do_place"
 _INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
-_CANTEEN: Final = "terminal.canteen.desk:CanteenDesk.context"
+_CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
 _ROSTER: Final = "terminal.canteen.facts:Known.pupil"
 
 PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(

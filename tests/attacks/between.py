@@ -108,7 +108,7 @@ def rights(card: VirtualCard) -> str:
 
 
 def reconciled(town: Town, taps: Iterable[TapReport], *cards: VirtualCard) -> Reconciliation:
-    """What the collector makes of all journals, with the issuing desk's registry of these cards."""
+    """What the collector makes of all journals, with the issuing point's registry of these cards."""
     masters = load_lab_keys()
     refs = {tap.card_ref for tap in taps if tap.card_ref is not None}
     secrets = {}

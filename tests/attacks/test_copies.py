@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cardproto.desfire.application import KeySettings
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -138,7 +139,7 @@ def test_the_validate_key_takes_money_and_makes_none(town_of: OpenTown) -> None:
             card.power_on()
             conversation = DesfireCard(DesfireChannel(card))
             conversation.select_application(AID)
-            conversation.authenticate_ev2_first(KeyNo.VALIDATE, key, bytes(16))
+            conversation.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(key, bytes(16)))
             with pytest.raises(StatusError):
                 attempt(conversation)
         card.power_on()
@@ -157,10 +158,10 @@ def proving_card() -> VirtualCard:
     """A purse whose transaction MAC takes reader ids: what our own card map leaves out."""
     card = VirtualCard(b"\x04proof!", random.Random(2).randbytes)
     conversation = DesfireCard(DesfireChannel(card))
-    conversation.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
+    conversation.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), bytes(16)))
     conversation.create_application(AID, KeySettings(key_count=1, change_key=0, free_listing=True))
     conversation.select_application(AID)
-    conversation.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
+    conversation.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), bytes(16)))
     everybody = AccessRights(0, 0, 0, 0)
     conversation.create_file(3, ValueFileSettings(CommMode.MAC, everybody, lower=0, upper=1000, value=500))
     settings = TransactionMacSettings(CommMode.MAC, AccessRights(FREE, 15, 0, 0), 1)
@@ -175,7 +176,7 @@ def test_a_wrong_reader_id_does_not_verify() -> None:
         card.power_on()
         conversation = DesfireCard(DesfireChannel(card))
         conversation.select_application(AID)
-        conversation.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
+        conversation.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), bytes(16)))
         conversation.debit(3, 10, CommMode.MAC)
         conversation.commit_reader_id(reader)
         commands.append(list(conversation.data_commands))

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 
 from cardproto.connection import CardConnection
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -64,6 +65,26 @@ def resident_card(content: CardContent = CONTENT) -> VirtualCard:
     return card
 
 
+class OpeningInMemory:
+    """`OpeningKeys` with the key K1 of these master keys, by version."""
+
+    def __init__(self, rnd: Callable[[int], bytes], *masters: MasterKeys, region: int = REGION) -> None:
+        self._masters = dict(enumerate(masters, 1))
+        self._region = region
+        self._rnd = rnd
+
+    def versions(self, uid: bytes | None) -> list[int]:
+        return sorted(self._masters, reverse=True)
+
+    def own(self, uid: bytes, version: int) -> AesAuthentication:
+        key = self._masters[version].for_card(uid, self._region).validate
+        return AesAuthentication(AesKey(key), self._rnd(16))
+
+    def identify(self, version: int) -> AesAuthentication:
+        key = self._masters[version].identify_key(self._region)
+        return AesAuthentication(AesKey(key), self._rnd(16))
+
+
 def terminal_end(connection: CardConnection) -> DesfireCard:
     return DesfireCard(DesfireChannel(connection))
 
@@ -72,5 +93,7 @@ def authenticated(connection: CardConnection, number: KeyNo = KeyNo.VALIDATE) ->
     """The resident application selected and a session begun: three exchanges."""
     card = terminal_end(connection)
     card.select_application(AID)
-    card.authenticate_ev2_first(number, AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+    card.authenticate_ev2_first(
+        number, AesAuthentication(AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+    )
     return card

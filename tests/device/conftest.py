@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 
-from sim.vpcd import Card, VpcdBridge
+from sim.vpcd import BridgedCard, VpcdBridge
 from terminal.reader.pcsc import EXCHANGE_TIMEOUT_S, SERVICE_TIMEOUT_S, PcscReader, load_binding
 from tests.device.daemon import Daemon, missing, only_one_test_run
 
@@ -26,7 +26,7 @@ class PutIn(Protocol):
     """`present` False leaves presenting to the test; `keep` puts the card in again when the service restarts."""
 
     def __call__(
-        self, card: Card, slot: int = 0, *, keep: bool = False, present: bool = True
+        self, card: BridgedCard, slot: int = 0, *, keep: bool = False, present: bool = True
     ) -> VpcdBridge: ...
 
 
@@ -87,7 +87,9 @@ def bridge(pcscd: Daemon) -> Iterator[PutIn]:
     """Puts software cards in."""
     with ExitStack() as at_end:
 
-        def put_in(card: Card, slot: int = 0, *, keep: bool = False, present: bool = True) -> VpcdBridge:
+        def put_in(
+            card: BridgedCard, slot: int = 0, *, keep: bool = False, present: bool = True
+        ) -> VpcdBridge:
             bridge = VpcdBridge(card, slot, keep=keep, settle_s=pcscd.settle_s)
             at_end.callback(bridge.remove)
             if present:

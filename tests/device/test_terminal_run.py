@@ -27,6 +27,9 @@ from terminal.journal.records import Started
 from terminal.journal.taps import End
 from terminal.keys.file import load_file_keys
 from terminal.lab.world import laboratory_deny_list
+from terminal.media.port import MediumSetup
+from terminal.media.resident.credential import CredentialCheck
+from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
@@ -133,19 +136,19 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
             return 0.0
 
     card = issue(load_profile(resident), load_lab_keys(), 34, today(), random.Random(SEED).randbytes)
-    keys = load_file_keys(laboratory_keys())
+    keys = load_file_keys(laboratory_keys(), random=random.Random(SEED).randbytes)
     policy = Policy.of(load_region("demo"), DenyListFile(setting.deny_list, keys.list_key("deny")))
     journal = Journal.open(setting.folder / "twin.db", NUMBER)
     journal.append(Started(0, software="twin"))
     open_shift(journal, at, "17", setting.profile)
     assert journal.next_sequence == intent
-    terminal = Terminal(
-        NUMBER, setting.profile, policy, keys, journal, Clock(), random.Random(SEED).randbytes
-    )
+    lent = MediumSetup(setting.profile, policy.document.header.region, keys, random.Random(SEED).randbytes)
+    media = (ResidentMedium(lent, CredentialCheck.never()),)
+    terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, Clock(), media)
     card.power_on()
     report = take_tap(card, terminal)
     journal.close()
-    return report.outcome.message.value, json.loads(json.dumps(card.image()))
+    return str(report.outcome.message), json.loads(json.dumps(card.image()))
 
 
 RESIDENTS = [

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cardproto.connection import CardConnection
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -66,7 +67,7 @@ def pay(connection: CardConnection, uid: bytes) -> list[tuple[bytes, bytes]]:
     card = DesfireCard(channel)
     card.select_application(AID)
     key = load_lab_keys().for_card(uid, REGION).application_key(KeyNo.VALIDATE)
-    card.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(key), bytes(range(16)))
+    card.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(AesKey(key), bytes(range(16))))
     event = card.read_records(EVENTS, 0, 1, CommMode.MAC, 32)
     card.debit(PURSE, FARE_MINOR, CommMode.MAC)
     card.write_record(EVENTS, 0, event, CommMode.MAC)

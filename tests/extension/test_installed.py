@@ -20,6 +20,7 @@ import sim
 import terminal
 from cardproto import (
     AccessRights,
+    AesAuthentication,
     AesKey,
     CardGone,
     CommMode,
@@ -92,10 +93,10 @@ def gym_card(valid_to: date) -> VirtualCard:
     made.power_on()
     card = DesfireCard(DesfireChannel(made))
     card.select_application(bytes(3))
-    card.authenticate_ev2_first(0, AesKey(bytes(16)), rng(16))
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), rng(16)))
     card.create_application(GYM_AID, KeySettings(2))
     card.select_application(GYM_AID)
-    card.authenticate_ev2_first(0, AesKey(bytes(16)), rng(16))
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), rng(16)))
     card.change_key(1, GYM_KEY, 1, bytes(16))
     rights = AccessRights(read=1, write=0)
     card.create_standard_file(1, DataFileSettings(FileType.STANDARD, CommMode.FULL, rights, 6))

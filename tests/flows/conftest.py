@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from terminal.lab.town import DAY, Stop, Town, open_town
+from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal
 
-FRONT = Stop(70001, "bus", "front door", route=15)
-REAR = Stop(70002, "bus", "rear door", route=15)
-COUNTER_A = Stop(80001, "canteen", "counter A")
-COUNTER_B = Stop(80002, "canteen", "counter B")
+FRONT = TerminalSite(70001, "bus", "front door", route=15)
+REAR = TerminalSite(70002, "bus", "rear door", route=15)
+COUNTER_A = TerminalSite(80001, "canteen", "counter A")
+COUNTER_B = TerminalSite(80002, "canteen", "counter B")
 
 OpenTown = Callable[..., AbstractContextManager[Town]]
 
@@ -25,7 +25,10 @@ def town_of(tmp_path: Path) -> OpenTown:
     """`with town_of("adult_purse", …) as town:` opens a fresh town with these residents at 09:40."""
 
     def open_one(
-        *residents: str, at: str = "09:40:00", folder: str = "town", stops: tuple[Stop, ...] = (FRONT, REAR)
+        *residents: str,
+        at: str = "09:40:00",
+        folder: str = "town",
+        stops: tuple[TerminalSite, ...] = (FRONT, REAR),
     ) -> AbstractContextManager[Town]:
         return _town(tmp_path / folder, residents, at, stops)
 
@@ -40,7 +43,9 @@ def resident_of(terminal: Terminal) -> ResidentMedium:
 
 
 @contextmanager
-def _town(folder: Path, residents: tuple[str, ...], at: str, stops: tuple[Stop, ...]) -> Iterator[Town]:
+def _town(
+    folder: Path, residents: tuple[str, ...], at: str, stops: tuple[TerminalSite, ...]
+) -> Iterator[Town]:
     folder.mkdir(parents=True)
     with open_town(folder, stops, residents, DAY, seed=7) as town:
         town.at(DAY, at)

@@ -7,7 +7,7 @@ import pytest
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
 from terminal.journal.records import Committed, parse_record
 from terminal.journal.taps import End
-from terminal.lab.town import Stop
+from terminal.lab.town import TerminalSite
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
 
 
@@ -24,7 +24,7 @@ from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
     ],
 )
 def test_a_tap_stays_within_its_budget(
-    town_of: OpenTown, resident: str, stop: Stop, budget: ExchangeBudget
+    town_of: OpenTown, resident: str, stop: TerminalSite, budget: ExchangeBudget
 ) -> None:
     with town_of(resident, stops=(stop,)) as town:
         report = town.tap(stop.number, resident).report

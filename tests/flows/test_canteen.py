@@ -9,11 +9,12 @@ from sim.card.virtual import VirtualCard
 from sim.faults import tear_after
 from terminal.canteen.closing import close_day, report_of
 from terminal.canteen.corrections import annul, lend_card
-from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.documents import Grant, RosterDocument, RosterHeader, RosterPupil
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.documents import RosterDocument, RosterGrant, RosterHeader, RosterPupil
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
+from terminal.decision.canteen.effects import AccountEffect
 from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import Intent, parse_record
 from terminal.journal.taps import End
@@ -27,7 +28,7 @@ CASHIER, TEACHER = "staff-1", "staff-2"
 STOPS = (COUNTER_A, COUNTER_B)
 
 
-def desk(town: Town, number: int = A) -> CanteenDesk:
+def school_counter(town: Town, number: int = A) -> CanteenCounter:
     counter = town.terminals[number].canteen
     assert counter is not None
     return counter
@@ -37,7 +38,7 @@ def ref(town: Town, resident: str) -> bytes:
     """The pupil behind a card, as the canteen knows him."""
     pseudonym = pseudonym_on(town.cards[resident])
     assert pseudonym is not None
-    return town.terminals[A].keys.pseudonym("school", pseudonym)
+    return town.terminals[A].keys.token("school", pseudonym)
 
 
 def enrol(town: Town, *pupils: tuple[str, dict[str, Any]]) -> None:
@@ -62,8 +63,8 @@ def enrol(town: Town, *pupils: tuple[str, dict[str, Any]]) -> None:
 
 
 def by_list(town: Town, *residents: str, number: int = A, serving: str = "") -> list[Issued]:
-    batch = Batch(serving, How.CLASS_LIST, CASHIER, town.clock.now())
-    return issue(desk(town, number), [ref(town, resident) for resident in residents], batch)
+    batch = ServingList(serving, How.CLASS_LIST, CASHIER, town.clock.now())
+    return issue(school_counter(town, number), [ref(town, resident) for resident in residents], batch)
 
 
 def told(town: Town, resident: str, number: int = A) -> str:
@@ -71,7 +72,7 @@ def told(town: Town, resident: str, number: int = A) -> str:
 
 
 def report(town: Town, number: int = A) -> DayReport:
-    made = report_of(desk(town, number), DAY, town.clock.now())
+    made = report_of(school_counter(town, number), DAY, town.clock.now())
     assert made.control.difference_minor == 0
     return made
 
@@ -91,10 +92,11 @@ def test_m_19_card_and_class_list_are_one_portion_whichever_comes_first(town_of:
         assert report(town).served == 2
 
 
-def _grants(town: Town, *codes: int) -> tuple[Grant, ...]:
+def _grants(town: Town, *codes: int) -> tuple[RosterGrant, ...]:
     until = DAY + timedelta(days=200)
     return tuple(
-        Grant(code=code, valid_from=DAY, valid_to=until, issued_on=DAY + timedelta(days=1)) for code in codes
+        RosterGrant(code=code, valid_from=DAY, valid_to=until, issued_on=DAY + timedelta(days=1))
+        for code in codes
     )
 
 
@@ -126,7 +128,7 @@ def test_m_38_a_paid_meal_on_a_card_looks_like_a_free_one_and_leaves_the_purse_a
         assert paid.outcome == free.outcome
         assert (paid.end, free.end) == (End.COMMITTED, End.COMMITTED)
         assert town.purses_minor() == purses
-        known = desk(town).pupil(ref(town, "adult_purse"), town.clock.now())
+        known = school_counter(town).pupil(ref(town, "adult_purse"), town.clock.now())
         assert known is not None
         assert known.hot is not None
         assert known.hot.balance_minor == 10_000 - 7802
@@ -141,11 +143,11 @@ def test_m_34_an_annulled_tap_lets_the_card_eat_again(town_of: OpenTown) -> None
                 enrol(town, ("pupil_grade3", {}))
             assert told(town, "pupil_grade3") == "meal_ok"
             assert told(town, "pupil_grade3") == "meal_already"
-            annul(desk(town), ref(town, "pupil_grade3"), CASHIER, town.clock.now())
+            annul(school_counter(town), ref(town, "pupil_grade3"), CASHIER, town.clock.now())
         assert told(town, "pupil_grade3") == "meal_ok"
         assert told(town, "pupil_grade3") == "meal_already"
         assert len(report(town).annulled) == 1, "the other one was of no school"
-        close_day(desk(town), CASHIER, town.clock.now())
+        close_day(school_counter(town), CASHIER, town.clock.now())
         assert told(town, "pupil_grade3") == "shift_closed"
 
 
@@ -161,7 +163,7 @@ def test_m_35_a_lent_card_serves_its_borrower_on_his_own_account(town_of: OpenTo
     with town_of("adult_purse", "pupil_grade3", stops=STOPS) as town:
         enrol(town, ("pupil_grade3", {"grants": _grants(town, 10), "cards_since": DAY + timedelta(days=1)}))
         lend_card(
-            desk(town),
+            school_counter(town),
             ref(town, "adult_purse"),
             ref(town, "pupil_grade3"),
             CASHIER,
@@ -169,7 +171,7 @@ def test_m_35_a_lent_card_serves_its_borrower_on_his_own_account(town_of: OpenTo
             town.clock.now(),
         )
         assert told(town, "adult_purse") == "meal_ok"
-        assert desk(town).ledger.newest_of(ref(town, "pupil_grade3")) is None, (
+        assert school_counter(town).ledger.newest_of(ref(town, "pupil_grade3")) is None, (
             "known when the journal is read"
         )
         listed, *_ = by_list(town, "pupil_grade3", serving="breakfast")
@@ -183,7 +185,7 @@ def test_m_30_a_stream_gives_each_pupil_his_assigned_meal(town_of: OpenTown) -> 
     with town_of("pupil_grade3", "pupil_large_family", stops=STOPS, at="11:00:00") as town:
         enrol(town, ("pupil_grade3", {}), ("pupil_large_family", {"grade": 7, "shift": 2}))
         assert told(town, "pupil_grade3") == "meal_not_ordered", "nothing is served at eleven"
-        desk(town).serving = "by_shift"
+        school_counter(town).serving = "by_shift"
         taps = [town.tap(A, who).report.outcome for who in ("pupil_grade3", "pupil_large_family")]
         assert [(tap.message, tap.values["meal"]) for tap in taps] == [
             ("meal_ok", "breakfast"),
@@ -204,13 +206,13 @@ def test_o_06_a_failing_journal_stops_sales_and_not_entitled_taps(town_of: OpenT
         town.terminals[A].journal.close()
         tap = town.tap(A, "pupil_grade3").report
         assert (tap.outcome.message, tap.end) == ("meal_ok", End.NOTHING_WRITTEN)
-        assert tap.operator == "written into the spare log"
+        assert tap.reasons[-1].effect is AccountEffect.IN_SPARE_LOG
         assert card.image() == before, "nothing durable, nothing on the card"
         assert told(town, "pupil_grade3") == "meal_already"
         assert told(town, "adult_purse") == "out_of_order"
         assert told(town, "pupil_two_meals") == "meal_ok", "also one no roster lists"
         assert told(town, "pupil_two_meals") == "meal_already"
-        spared = desk(town).spare.meals()
+        spared = school_counter(town).spare.meals()
         assert [spare.meal.meal.sum_minor for spare in spared] == [7109, 7109]
         assert all(isinstance(spare.meal, MealServed) and spare.meal.how == "card" for spare in spared)
 

@@ -68,7 +68,7 @@ def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
         before = town.cards["adult_purse"].image()
         terminal = town.terminals[FRONT.number]
         medium = resident_of(terminal)
-        keys = FileKeys({"validate": bytes(range(16))}, {"transport": bytes(32)}, {})
+        keys = FileKeys({"validate": {1: bytes(range(16))}}, {"transport": bytes(32)}, {})
         medium.setup = dataclasses.replace(medium.setup, keys=keys)
         report = town.tap(FRONT.number, "adult_purse").report
         assert report.outcome.message == "unknown_card"

@@ -64,7 +64,7 @@ BUS, CANTEEN = 71, 81
 REGION_NUMBER = 34
 
 GIVEN = {"cards", "roster.json", "registry.json", "keys.toml"}
-"""What the day begins with and no terminal wrote: cards, the school's list, the issuing desk's registry, keys."""
+"""What the day begins with and no terminal wrote: cards, the school's list, the issuing point's registry, keys."""
 KEYS_OF_THEIR_OWN = {"terminal.key", "collector.key", "operator.token"}
 """The files a private key is for."""
 
@@ -152,8 +152,8 @@ def _prepare(day: Day) -> None:
         for name in ("validate", "inspect", "reload", "transaction_mac"):
             day.keys.append(secret_bytes(f"{name} key of {who}", getattr(own, name)))
         if who in PUPILS:
-            pupils.append((keys.pseudonym("school", _resident(card)), NAMES[len(pupils)]))
-        registered.append((keys.pseudonym("transport", _resident(card)), card.uid, own.transaction_mac))
+            pupils.append((keys.token("school", _resident(card)), NAMES[len(pupils)]))
+        registered.append((keys.token("transport", _resident(card)), card.uid, own.transaction_mac))
         day.residents.append(secret_bytes(f"pseudonym on the card of {who}", _resident(card)))
     for section, entries in tomllib.loads(LAB_KEYS.read_text("utf-8")).items():
         if isinstance(entries, dict):

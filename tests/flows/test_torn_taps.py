@@ -12,7 +12,7 @@ from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from terminal.app.station import journal_key
 from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
 from terminal.journal.taps import End
-from terminal.lab.town import Stop, Town
+from terminal.lab.town import TerminalSite, Town
 from terminal.lab.world import purse_minor
 from tests.flows.conftest import COUNTER_A, COUNTER_B, FRONT, REAR, OpenTown
 
@@ -22,13 +22,13 @@ class Writer:
     """A resident whose tap writes the card, and what one tap must take from the purse."""
 
     resident: str
-    first: Stop
-    other: Stop
+    first: TerminalSite
+    other: TerminalSite
     exchanges: int
     charge_minor: int
 
     @property
-    def stops(self) -> tuple[Stop, Stop]:
+    def stops(self) -> tuple[TerminalSite, TerminalSite]:
         return self.first, self.other
 
 

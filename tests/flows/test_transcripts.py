@@ -15,9 +15,12 @@ from sim.faults import tear_after
 from sim.lab_keys import load_lab_keys
 from sim.recorder import ReplayCard, TranscriptWriter, terminal_randoms
 from sim.transcript import Transcript, TranscriptFault, load_transcript
-from sim.transcript_view import Keyring, Step, read_tap
+from sim.transcript_view import DecodedCommand, Keyring, read_tap
+from terminal.app.simulated import laboratory_keys
 from terminal.journal.records import Committed, parse_record
 from terminal.journal.taps import End
+from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
 from terminal.lab.town import Town
 from terminal.lab.world import pseudonym_on
 from terminal.tap import take_tap
@@ -69,7 +72,7 @@ def keys_of(town: Town) -> ResidentKeys:
     return load_lab_keys().for_card(town.cards["adult_purse"].uid, REGION)
 
 
-def steps_of(transcript: Transcript, uid: bytes | None = None) -> list[Step]:
+def steps_of(transcript: Transcript, uid: bytes | None = None) -> list[DecodedCommand]:
     return read_tap(transcript.tap(1), Keyring(load_lab_keys(), REGION, uid))
 
 
@@ -138,7 +141,8 @@ def test_the_recording_serves_a_terminal_like_the_card(town_of: OpenTown, tmp_pa
         replayed = ReplayCard(transcript.tap(1))
         town.cards["adult_purse"] = replayed
         medium = resident_of(town.terminals[FRONT.number])
-        medium.setup = replace(medium.setup, random=RecordedRandom(randoms))
+        keys = load_file_keys(laboratory_keys(), UNLIMITED, random=RecordedRandom(randoms))
+        medium.setup = replace(medium.setup, keys=keys)
         again = town.tap(FRONT.number, "adult_purse").report
     assert replayed.diverged is None
     assert again == report

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -99,7 +100,7 @@ def _session(software: SimCard, which: int, number: int) -> Session | None:
             keys = load_lab_keys().for_card(software.uid, REGION)
             key = keys.application_key(KeyNo(number // 2 % 5))
         number = number // 2 % 5 if which == 0 else 0
-        conversation.authenticate_ev2_first(number, AesKey(key), bytes(16))
+        conversation.authenticate_ev2_first(number, AesAuthentication(AesKey(key), bytes(16)))
     except CardError:
         return None
     return conversation.session if isinstance(conversation.session, Session) else None
@@ -143,14 +144,14 @@ class _Hostile:
 
 
 def terminal_content(data: bytes) -> None:
-    """Any rights and any newest event under valid MACs: what somebody with a desk's keys can put on a card."""
+    """Any rights and any newest event under valid MACs: what the keys of a reload point can put on a card."""
     genuine = issued("free_pensioner").clone()
     assert isinstance(genuine, VirtualCard)
     genuine.power_on()
     conversation = DesfireCard(DesfireChannel(genuine))
     conversation.select_application(AID)
     keys = load_lab_keys().for_card(genuine.uid, REGION)
-    conversation.authenticate_ev2_first(KeyNo.RELOAD, AesKey(keys.reload), bytes(16))
+    conversation.authenticate_ev2_first(KeyNo.RELOAD, AesAuthentication(AesKey(keys.reload), bytes(16)))
     content = data[:96]
     if content[:64]:
         conversation.write_data(FILE_RIGHTS, 0, content[:64], CommMode.MAC)

@@ -21,7 +21,7 @@ from cardproto.resident.records.event import build_event, parse_event, parse_eve
 from cardproto.resident.records.rights import build_rights, parse_rights, parse_rights_with_schema
 from cardproto.tlv import build_tlv, parse_tlv
 from sim.lab_issuer import lab_issuers
-from sim.transcript import Exchange, RecordedTap, TranscriptFault, lines_of, parse_transcript
+from sim.transcript import Exchange, TranscribedTap, TranscriptFault, lines_of, parse_transcript
 from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
 from terminal.errors import RegionDocumentError
@@ -149,7 +149,7 @@ def transcript(data: bytes) -> None:
         assert tuple(map(len, shown)) == (2 * half, 2 * (len(message) - half))
         exchanges += [Exchange(*shown, None, 0.0, 0.0)]
         exchanges += [Exchange(message[:half].hex().upper(), message[half:].hex().upper(), None, 0.0, 0.0)]
-    read_tap(RecordedTap(1, NOW, tuple(exchanges)))
+    read_tap(TranscribedTap(1, NOW, tuple(exchanges)))
 
 
 def chunks(data: bytes, at_most: int = 40) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -81,7 +82,7 @@ def test_a_terminal_ends_a_hostile_card(card: HostileCard, error: type[CardError
 
 def begin(desfire: DesfireCard) -> None:
     desfire.select_application(AID)
-    desfire.authenticate_ev2_first(1, AesKey(ZERO), bytes(16))
+    desfire.authenticate_ev2_first(1, AesAuthentication(AesKey(ZERO), bytes(16)))
 
 
 def test_random_bytes_are_reproducible_and_all_sorts() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cardproto.apdu import SW
 from cardproto.desfire.application import PICC_AID, DfName, KeySets, KeySettings
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
@@ -47,7 +48,7 @@ def terminal_end(card: VirtualCard) -> DesfireCard:
 
 def master(card: VirtualCard) -> DesfireCard:
     end = terminal_end(card)
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     return end
 
 
@@ -78,7 +79,7 @@ def test_a_factory_card_has_a_des_key(generation: str) -> None:
     end = terminal_end(card)
     assert end.get_key_settings().key_type is KeyType.DES
     with pytest.raises(StatusError):
-        end.authenticate_ev2_first(0, ZERO, bytes(16))
+        end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     end.authenticate_iso(0, DesKey(bytes(16)), bytes(8))
     assert end.get_application_ids() == ()
 
@@ -87,15 +88,15 @@ def test_ev1_does_not_know_what_came_later() -> None:
     end = terminal_end(made("EV1"))
     for ins in sorted(GENERATIONS["EV1"].unknown):
         assert refused(end, ins, b"\0") == 0x1C, f"{ins:02X}"
-    end.authenticate_aes(0, ZERO, bytes(16))
+    end.authenticate_aes(0, AesAuthentication(ZERO, bytes(16)))
     end.create_application(AID, KeySettings(1))
     end.select_application(AID)
-    end.authenticate_aes(0, ZERO, bytes(16))
+    end.authenticate_aes(0, AesAuthentication(ZERO, bytes(16)))
     rights = AccessRights(0, 0, 0, 0)
     end.create_backup_file(1, DataFileSettings(FileType.BACKUP, CommMode.MAC, rights, 16))
     with pytest.raises(StatusError, match="919E"):
         end.change_file_settings(1, SettingsChange(CommMode.MAC, rights, (rights,)))
-    end.authenticate_aes(0, ZERO, bytes(16))
+    end.authenticate_aes(0, AesAuthentication(ZERO, bytes(16)))
     end.write_data(1, 0, b"x", CommMode.MAC)
     with pytest.raises(StatusError, match="917E"):
         end.commit_transaction(return_mac=True)
@@ -103,7 +104,7 @@ def test_ev1_does_not_know_what_came_later() -> None:
 
 def test_ev1_holds_28_applications() -> None:
     end = terminal_end(made("EV1"))
-    end.authenticate_aes(0, ZERO, bytes(16))
+    end.authenticate_aes(0, AesAuthentication(ZERO, bytes(16)))
     for number in range(28):
         end.create_application(bytes((1, 0, number)), KeySettings(0))
     with pytest.raises(StatusError, match="91CE"):
@@ -124,8 +125,8 @@ def test_light_has_its_application_and_only_that() -> None:
     assert isinstance(settings, DataFileSettings)
     assert (settings.size, settings.mode, settings.rights) == (256, CommMode.FULL, AccessRights(1, 15, 3, 0))
     with pytest.raises(StatusError):
-        end.authenticate_ev2_first(5, ZERO, bytes(16))
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+        end.authenticate_ev2_first(5, AesAuthentication(ZERO, bytes(16)))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     with pytest.raises(StatusError, match="919D"):
         end.delete_file(0)
 
@@ -133,18 +134,18 @@ def test_light_has_its_application_and_only_that() -> None:
 def test_light_is_configured_and_used() -> None:
     end = terminal_end(made("Light"))
     end.iso_select_id(LIGHT_DF_ID)
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     end.set_configuration(9, bytes.fromhex("0300000000E80300006400000001"))
     value = end.get_file_settings(3)
     assert isinstance(value, ValueFileSettings)
     assert (value.upper, value.limited_credit, value.free_get_value) == (1000, True, False)
     end.delete_file(0x0F)
-    end.authenticate_ev2_non_first(3, ZERO, bytes(16))
+    end.authenticate_ev2_non_first(3, AesAuthentication(ZERO, bytes(16)))
     end.credit(3, 5, CommMode.FULL)
     end.write_record(1, 0, b"sixteen bytes in", CommMode.FULL)
     end.commit_transaction(return_mac=False)
     assert end.get_value(3, CommMode.FULL) == 105
-    end.authenticate_ev2_non_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_non_first(0, AesAuthentication(ZERO, bytes(16)))
     proof = TransactionMacSettings(CommMode.FULL, AccessRights(1, 15, 15, 0))
     end.create_transaction_mac_file(0x0F, proof, bytes(16))
     with pytest.raises(StatusError, match="919E"):
@@ -165,7 +166,7 @@ def test_changing_the_settings_of_a_plain_file_is_enciphered_all_the_same() -> N
     end = master(made("EV2"))
     end.create_application(AID, KeySettings(1))
     end.select_application(AID)
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     for number, change in ((1, 0), (2, FREE)):
         rights = AccessRights(0, 0, 0, change)
         end.create_standard_file(number, DataFileSettings(FileType.STANDARD, CommMode.PLAIN, rights, 8))
@@ -213,7 +214,7 @@ def test_a_whole_set_of_keys_is_rolled_in(kind: KeyType) -> None:
     end.create_application(AID, settings)
     end.select_application(AID)
     assert end.get_key_settings() == settings
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     end.initialize_key_set(1, kind)
     new = [bytes((number,)) * kind.key_bytes for number in (0x10, 0x20, 0x30)]
     for number, key in enumerate(new):
@@ -221,16 +222,16 @@ def test_a_whole_set_of_keys_is_rolled_in(kind: KeyType) -> None:
     assert [end.get_key_version_in_set(number, 1) for number in range(3)] == [7] * 3
     with pytest.raises(StatusError, match="91AE"):
         end.roll_key_set(1)
-    end.authenticate_ev2_first(2, ZERO, bytes(16))
+    end.authenticate_ev2_first(2, AesAuthentication(ZERO, bytes(16)))
     with pytest.raises(StatusError, match="919D"):
         end.roll_key_set(1)
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     end.finalize_key_set(1, 9)
-    end.authenticate_ev2_first(2, ZERO, bytes(16))
+    end.authenticate_ev2_first(2, AesAuthentication(ZERO, bytes(16)))
     end.roll_key_set(1)
     assert end.session is None
     if kind is KeyType.AES:
-        end.authenticate_ev2_first(1, AesKey(new[1]), bytes(16))
+        end.authenticate_ev2_first(1, AesAuthentication(AesKey(new[1]), bytes(16)))
     else:
         end.authenticate_iso(1, DesKey(with_parity_version(new[1], 7)), bytes(16))
     active = end.get_key_settings().key_sets
@@ -242,7 +243,7 @@ def test_key_sets_are_where_they_were_created_only() -> None:
     end = master(made("EV2"))
     end.create_application(AID, KeySettings(1))
     end.select_application(AID)
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     with pytest.raises(StatusError, match="919D"):
         end.initialize_key_set(1)
 
@@ -305,5 +306,5 @@ def test_random_uids_are_found_out_by_a_key_only() -> None:
     assert end.get_version().uid == bytes(7)
     with pytest.raises(CardError):
         end.get_card_uid()
-    end.authenticate_ev2_first(0, ZERO, bytes(16))
+    end.authenticate_ev2_first(0, AesAuthentication(ZERO, bytes(16)))
     assert end.get_card_uid() == UID

@@ -1,4 +1,4 @@
-"""Card image files: a round trip keeps everything, damage is refused, and `sim card` changes cards as a desk does."""
+"""Card image files: a round trip keeps everything, damage is refused, `sim card` writes as a reload point does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from sim.card.virtual import VirtualCard
 from sim.cli.app import app
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issuing import ReloadDesk, issue
+from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 
@@ -28,9 +28,9 @@ def card_of(profile: str) -> VirtualCard:
     return card
 
 
-def desk_of(card: VirtualCard) -> ReloadDesk:
+def reload_point_of(card: VirtualCard) -> ReloadPoint:
     card.power_on()
-    return ReloadDesk(card, load_lab_keys().for_card(card.uid, 34), RANDOM)
+    return ReloadPoint(card, load_lab_keys().for_card(card.uid, 34), RANDOM)
 
 
 @pytest.mark.parametrize("profile", ["adult_purse", "social_pack_45", "half_personalised", "foreign_desfire"])
@@ -45,9 +45,9 @@ def test_round_trip_keeps_everything(tmp_path: Path, profile: str) -> None:
 
 def test_loaded_card_authenticates_and_spends(tmp_path: Path) -> None:
     save_card(card_of("adult_purse"), tmp_path / "card.json")
-    desk = desk_of(load_card(tmp_path / "card.json", RANDOM))
-    desk.set_purse(12345, datetime(2026, 9, 15, tzinfo=UTC))
-    view = desk.read()
+    point = reload_point_of(load_card(tmp_path / "card.json", RANDOM))
+    point.set_purse(12345, datetime(2026, 9, 15, tzinfo=UTC))
+    view = point.read()
     assert view.purse_minor == view.event.balance_after_minor == 12345
 
 

@@ -1,4 +1,4 @@
-"""Profiles, laboratory keys, the issuing desk and `sim profiles`."""
+"""Profiles, laboratory keys, the issuing point and `sim profiles`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -27,6 +28,7 @@ from sim.days import parse_day
 from sim.issuing import issue, pseudonym_of
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, PROFILE_FOLDER, ProfileFault, load_profile, profile_names
+from tests.cardproto.cards import OpeningInMemory
 from tests.sim.bench import Counting
 
 TODAY = date(2026, 9, 15)
@@ -47,13 +49,8 @@ def read(card) -> tuple[Rights, Event, int]:
     desfire, masters = DesfireCard(DesfireChannel(card)), load_lab_keys()
     shown_uid = desfire.channel.read_uid()
     desfire.select_application(AID)
-
-    def key_of(uid: bytes) -> AesKey:
-        return AesKey(masters.for_card(uid, REGION).validate)
-
-    identify = AesKey(masters.identify_key(REGION))
-    uid = open_as(desfire, shown_uid, KeyNo.VALIDATE, key_of, lambda: identify, bytes)
-    assert uid == card.uid
+    keys = OpeningInMemory(bytes, masters, region=REGION)
+    assert open_as(desfire, shown_uid, KeyNo.VALIDATE, keys).uid == card.uid
     rights = parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
     event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
     return rights, parse_event(event), desfire.get_value(FILE_PURSE, CommMode.MAC)
@@ -147,7 +144,7 @@ def test_issued_card_has_no_factory_key_left() -> None:
         desfire = DesfireCard(DesfireChannel(card))
         desfire.select_application(aid)
         with pytest.raises(StatusError) as refused:
-            desfire.authenticate_ev2_first(number, AesKey(bytes(16)), bytes(16))
+            desfire.authenticate_ev2_first(number, AesAuthentication(AesKey(bytes(16)), bytes(16)))
         assert refused.value.sw == 0x91AE
 
 

@@ -1,4 +1,4 @@
-"""A card torn at any exchange of the issuing desk is either issued or recognisably not, never something else."""
+"""A card torn at any exchange of the issuing point is either issued or recognisably not, never something else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -29,8 +30,8 @@ KEYS = load_lab_keys().for_card(UID, REGION)
 CONTENT = content_of(load_profile("adult_purse"), UID, REGION, date(2026, 9, 15))
 
 
-class Desk:
-    """The card on the desk's reader, as a connection."""
+class IssuingReader:
+    """The card on the issuing point's reader, as a connection."""
 
     def __init__(self, card: VirtualCard, faults: FaultPlan) -> None:
         clock = VirtualClock(datetime(2026, 9, 15, tzinfo=UTC))
@@ -43,27 +44,27 @@ class Desk:
 def issue_torn(faults: FaultPlan) -> tuple[VirtualCard, int]:
     """A card and how many exchanges its issue took or lasted."""
     card = VirtualCard(UID, Counting())
-    desk = Desk(card, faults)
-    channel = DesfireChannel(desk, max_exchanges=200)
+    reader = IssuingReader(card, faults)
+    channel = DesfireChannel(reader, max_exchanges=200)
     if faults == NO_FAULTS:
         personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
     else:
         with pytest.raises(CardGone):
             personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
-    return card, desk.presentation.exchanges
+    return card, reader.presentation.exchanges
 
 
 def read(card: VirtualCard) -> tuple[int, int]:
     """(purse, balance in the newest event), by the validator's key."""
     desfire = DesfireCard(DesfireChannel(card))
     desfire.select_application(AID)
-    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(KEYS.validate), bytes(16))
+    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(AesKey(KEYS.validate), bytes(16)))
     parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
     event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
     return desfire.get_value(FILE_PURSE, CommMode.MAC), parse_event(bytes(event)).balance_after_minor
 
 
-def test_torn_at_every_exchange_of_the_desk() -> None:
+def test_torn_at_every_exchange_of_the_issuing_point() -> None:
     whole, exchanges = issue_torn(NO_FAULTS)
     assert read(whole) == (50_000, 50_000)
     for exchange in range(1, exchanges + 1):

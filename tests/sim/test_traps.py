@@ -39,6 +39,7 @@ from tests.sim.bench import (
     read_records,
     write_record,
 )
+from tests.vectors.fields import keys_in
 
 EMPTY_DATA = bytes(16)
 
@@ -48,15 +49,15 @@ def test_trap_01_mac_takes_the_odd_bytes() -> None:
     bench.begin(READ)
     session = bench.session
     assert session is not None
-    whole = session.mac.cmac(b"\x6f" + le(0, 2) + session.ti)
+    whole = keys_in(session)[1].cmac(b"\x6f" + le(0, 2) + session.ti)
     assert bench.wrapped(0x6F, whole[0::2])[0] == 0x1E
     bench.begin(READ)
     session = bench.session
     assert session is not None
-    whole = session.mac.cmac(b"\x6f" + le(0, 2) + session.ti)
+    whole = keys_in(session)[1].cmac(b"\x6f" + le(0, 2) + session.ti)
     status, answer = bench.wrapped(0x6F, whole[1::2])
     assert status == 0
-    assert answer[-8:] == session.mac.cmac(b"\x00" + le(1, 2) + session.ti + answer[:-8])[1::2]
+    assert answer[-8:] == keys_in(session)[1].cmac(b"\x00" + le(1, 2) + session.ti + answer[:-8])[1::2]
 
 
 def test_trap_02_response_uses_the_counter_plus_one() -> None:
@@ -109,7 +110,7 @@ def test_trap_06_zero_vector_only_in_authentication() -> None:
     session = bench.session
     assert session is not None
     _, answer = bench.wrapped(0x51, bench.protect(0x51, b"", b"", FULL))
-    assert session.enc.decrypt(ZERO_IV, answer[:-8])[:7] != UID
+    assert keys_in(session)[0].decrypt(ZERO_IV, answer[:-8])[:7] != UID
     assert bench.accept(answer, FULL) == UID
 
 
@@ -307,7 +308,7 @@ def test_trap_20_previous_reader_is_not_enciphered_with_the_session_key() -> Non
     cipher = AesKey(AesKey(TMAC_KEY).cmac(bytes.fromhex("A500010080") + le(2, 4) + UID))
     assert cipher.decrypt(ZERO_IV, answer) == b"validator no. 1."
     assert session is not None
-    assert session.enc.decrypt(ZERO_IV, answer) != b"validator no. 1."
+    assert keys_in(session)[0].decrypt(ZERO_IV, answer) != b"validator no. 1."
 
 
 def test_trap_21_second_commit_has_nothing_to_commit() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cardproto.errors import CardGone, ExchangeTimeout
 from sim.card.other import NotDesfire
 from sim.faults import silence, tear_after, tear_before
-from sim.vpcd import Card, VpcdBridge, VpcdFault
+from sim.vpcd import BridgedCard, VpcdBridge, VpcdFault
 from tests.properties import examples
 from tests.sim.disturbed import DisturbedCard
 
@@ -110,7 +110,7 @@ def driver() -> Iterator[Driver]:
     driver.close()
 
 
-def put_in(driver: Driver, card: Card, *, keep: bool = False) -> VpcdBridge:
+def put_in(driver: Driver, card: BridgedCard, *, keep: bool = False) -> VpcdBridge:
     """Present `card` and let the driver take it with a first look at its ATR."""
     bridge = VpcdBridge(card, port=driver.port, settle_s=0.0, keep=keep)
     first_look = threading.Thread(target=lambda: driver.accept().ask(b"\x04"))

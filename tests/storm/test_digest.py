@@ -21,10 +21,10 @@ from terminal.collector.store import Alarm, AlarmKind, connect
 from terminal.journal.records import Intent
 from terminal.lab.stress import run
 from terminal.lab.stress.checkers.check import check
-from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
-from terminal.lab.stress.faults.plan import Kind, Step
+from terminal.lab.stress.checkers.digest import Digest, DigestListener, digest_of, together
+from terminal.lab.stress.faults.plan import Kind, StressStep
 from terminal.lab.stress.play import play
-from terminal.lab.stress.run import Town, play_town, storm
+from terminal.lab.stress.run import TownSeed, play_town, storm
 from terminal.lab.stress.world import StormTown, open_storm_town
 
 ALL = frozenset(Kind)
@@ -74,16 +74,16 @@ def test_towns_count_in_the_order_of_their_seeds() -> None:
 
 
 @pytest.fixture
-def settled(tmp_path: Path) -> Iterator[tuple[StormTown, Listener]]:
-    town = Town(3, 2, 6)
+def settled(tmp_path: Path) -> Iterator[tuple[StormTown, DigestListener]]:
+    town = TownSeed(3, 2, 6)
     with open_storm_town(tmp_path, town.seed, 2, town.riders, town.pupils, disks=False) as opened:
-        listener = Listener(opened)
+        listener = DigestListener(opened)
         play(opened, town.plan(30, frozenset()), lambda _count: None)
         assert check(opened).sound
         yield opened, listener
 
 
-def card_content(town: StormTown, _listener: Listener) -> None:
+def card_content(town: StormTown, _listener: DigestListener) -> None:
     card = town.riders[0].card
     name, app = next((name, app) for name, app in card.memory.applications.items() if app.files)
     number, file = next((n, file) for n, file in app.files.items() if isinstance(file, DataFile))
@@ -93,24 +93,24 @@ def card_content(town: StormTown, _listener: Listener) -> None:
     town.riders[0].card = VirtualCard(card.uid, bytes, generation=card.generation, memory=memory)
 
 
-def one_more_exchange(_town: StormTown, listener: Listener) -> None:
+def one_more_exchange(_town: StormTown, listener: DigestListener) -> None:
     listener.hear(71_000, b"\x90", b"")
 
 
-def promised_row(town: StormTown, _listener: Listener) -> None:
+def promised_row(town: StormTown, _listener: DigestListener) -> None:
     promised = town.posts[0].journal.promised
     sequence, intent = next((n, record) for n, record in promised.items() if isinstance(record, Intent))
     promised[sequence] = msgspec.structs.replace(intent, charge_minor=intent.charge_minor ^ 1)
 
 
-def one_more_held_row(town: StormTown, _listener: Listener) -> None:
+def one_more_held_row(town: StormTown, _listener: DigestListener) -> None:
     journal = town.posts[0].journal
     promised = dict(journal.promised)
     journal.append(next(iter(promised.values())))
     journal.promised = promised
 
 
-def stored_row(town: StormTown, _listener: Listener) -> None:
+def stored_row(town: StormTown, _listener: DigestListener) -> None:
     query = "SELECT terminal, sequence, body FROM record LIMIT 1"
     with closing(connect(town.store.path)) as store:
         terminal, sequence, body = store.execute(query).fetchone()
@@ -118,14 +118,14 @@ def stored_row(town: StormTown, _listener: Listener) -> None:
         store.execute(change, (flipped(body), terminal, sequence))
 
 
-def booked_total(town: StormTown, _listener: Listener) -> None:
+def booked_total(town: StormTown, _listener: DigestListener) -> None:
     with closing(connect(town.collector_folder / BOOKS_FILE)) as books:
         books.execute(
             "UPDATE total SET charged_minor = charged_minor + 1 WHERE terminal = (SELECT min(terminal) FROM total)"
         )
 
 
-def alarm(town: StormTown, _listener: Listener) -> None:
+def alarm(town: StormTown, _listener: DigestListener) -> None:
     town.store.keep_alarm(Alarm(AlarmKind.CLOCK, 71_000, 1, "an hour behind"), 0)
 
 
@@ -143,7 +143,7 @@ def alarm(town: StormTown, _listener: Listener) -> None:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_one_change_is_seen_in_its_part_and_in_the_whole(
-    settled: tuple[StormTown, Listener], change: Callable[[StormTown, Listener], None], part: str
+    settled: tuple[StormTown, DigestListener], change: Callable[[StormTown, DigestListener], None], part: str
 ) -> None:
     before = digest_of(*settled)
     assert digest_of(*settled) == before
@@ -154,7 +154,7 @@ def test_one_change_is_seen_in_its_part_and_in_the_whole(
 
 
 def test_one_bit_one_terminal_and_the_reason_of_silence_count(
-    settled: tuple[StormTown, Listener],
+    settled: tuple[StormTown, DigestListener],
 ) -> None:
     town, _ = settled
     exchanges: list[tuple[int, bytes, bytes | str]] = [
@@ -168,7 +168,7 @@ def test_one_bit_one_terminal_and_the_reason_of_silence_count(
     ]
     heard = set()
     for exchange in exchanges:
-        listener = Listener(town)
+        listener = DigestListener(town)
         listener.hear(*exchange)
         heard.add(listener.exchanges)
     assert len(heard) == len(exchanges)
@@ -179,8 +179,8 @@ def flipped(content: bytes) -> bytes:
 
 
 def corrupted(bit: int) -> Digest:
-    town = Town(3, 2, 6)
-    steps = [Step("tap", 0, 1.0, 0), Step("tap", 0, 1.0, 1, Kind.CORRUPT_BIT, 3, bit)]
+    town = TownSeed(3, 2, 6)
+    steps = [StressStep("tap", 0, 1.0, 0), StressStep("tap", 0, 1.0, 1, Kind.CORRUPT_BIT, 3, bit)]
     ((_, digest),) = play_town(town, steps, digest=True).digests
     return digest
 

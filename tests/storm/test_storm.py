@@ -15,10 +15,19 @@ import pytest
 from terminal.errors import ProfileError
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import check
-from terminal.lab.stress.faults.plan import BETWEEN, CRASHES, DISKS, LINKS, TEARS, Kind, Step, faults_named
+from terminal.lab.stress.faults.plan import (
+    BETWEEN,
+    CRASHES,
+    DISKS,
+    LINKS,
+    TEARS,
+    Kind,
+    StressStep,
+    faults_named,
+)
 from terminal.lab.stress.play import play
 from terminal.lab.stress.process import play_processes
-from terminal.lab.stress.run import Town, Violation, play_town, shrink, storm
+from terminal.lab.stress.run import TownSeed, Violation, play_town, shrink, storm
 from terminal.lab.stress.world import open_storm_town
 from tests.storm import variants
 from tests.storm.variants import Patch, broken
@@ -64,13 +73,13 @@ def test_nothing_is_lost(seed: int) -> None:
 
 def test_meals_are_given_by_the_roster(tmp_path: Path) -> None:
     """Listed and other pupils stand in one queue; both eat, and every meal names the roster in force."""
-    town = Town(1, 4, 20)
+    town = TownSeed(1, 4, 20)
     with open_storm_town(tmp_path, town.seed, 4, town.riders, town.pupils, disks=False) as opened:
         play(opened, town.plan(200, frozenset()), lambda _count: None)
-        desk = opened.posts[-1].terminal.canteen
-        assert desk is not None
-        assert desk.roster is not None
-        listed = set(desk.roster.pupils)
+        school_counter = opened.posts[-1].terminal.canteen
+        assert school_counter is not None
+        assert school_counter.roster is not None
+        listed = set(school_counter.roster.pupils)
         records = [parse_record(row.body) for row in opened.store.records()]
         meals = [record for record in records if isinstance(record, Intent) and record.meal is not None]
         assert {meal.meal.roster for meal in meals if meal.meal is not None} == {1}
@@ -83,7 +92,7 @@ def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch:
     """A kind that never happens would prove nothing."""
     monkeypatch.setattr("terminal.lab.stress.faults.plan.CHANCE", ((group, 0.3),))
     monkeypatch.setattr("terminal.lab.stress.faults.plan.SYNC_CHANCE", 0.4 if group is LINKS else 0.02)
-    town = Town(9, *SMALL)
+    town = TownSeed(9, *SMALL)
     found = play_town(town, town.plan(250, frozenset(group)))
     assert found.problems == []
     assert set(found.faults_injected) == set(group)
@@ -95,7 +104,7 @@ def test_each_kind_of_fault_really_strikes(group: tuple[Kind, ...], monkeypatch:
 def test_a_mistake_is_caught(
     variant: Callable[[Patch], None], kinds: frozenset[Kind], seed: int, taps: int
 ) -> None:
-    town = Town(seed, *SMALL)
+    town = TownSeed(seed, *SMALL)
     steps = town.plan(taps, kinds)
     with broken(variant):
         found = play_town(town, steps)
@@ -107,7 +116,7 @@ def test_every_mistake_is_on_the_list() -> None:
 
 
 def test_a_violation_is_shrunk_to_a_story_that_can_be_played_again(tmp_path: Path) -> None:
-    town = Town(1, *SMALL)
+    town = TownSeed(1, *SMALL)
     steps = town.plan(120, faults(Kind.TEAR_AFTER))
     with broken(variants.unknown_treated_as_failed):
         violation = shrink(town, steps, play_town(town, steps), limit_s=20)
@@ -121,18 +130,18 @@ def test_a_violation_is_shrunk_to_a_story_that_can_be_played_again(tmp_path: Pat
 def test_a_late_batch_and_a_clock_set_back_are_no_cut_journal() -> None:
     """Found by a long run: the collector took the later time for the newer batch."""
     story = [
-        Step("sync", 3, fault=Kind.DELAYED),
-        Step("tap", 3, 32.9, 17),
-        Step("between", 3, 9.8, fault=Kind.CLOCK_BACK, value=7200),
-        Step("sync", 3),
+        StressStep("sync", 3, fault=Kind.DELAYED),
+        StressStep("tap", 3, 32.9, 17),
+        StressStep("between", 3, 9.8, fault=Kind.CLOCK_BACK, value=7200),
+        StressStep("sync", 3),
     ]
-    found = play_town(Town(1001003004), story)
+    found = play_town(TownSeed(1001003004), story)
     assert found.sound, found.problems
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
-    assert Town(5).plan(300, ALL) == Town(5).plan(300, ALL)
-    assert Town(5).plan(300, ALL) != Town(6).plan(300, ALL)
+    assert TownSeed(5).plan(300, ALL) == TownSeed(5).plan(300, ALL)
+    assert TownSeed(5).plan(300, ALL) != TownSeed(6).plan(300, ALL)
 
 
 def test_faults_by_name() -> None:
@@ -153,7 +162,7 @@ def test_the_command_prints_every_figure(tmp_path: Path) -> None:
 
 
 def test_the_command_plays_a_replay(tmp_path: Path) -> None:
-    town = Town(1, *SMALL)
+    town = TownSeed(1, *SMALL)
     story = Violation(town, [], 3, town.plan(3, frozenset()))
     (tmp_path / "story.json").write_bytes(msgspec.json.encode(story))
     found = run("--replay", str(tmp_path / "story.json"), "--json")

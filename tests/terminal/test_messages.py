@@ -6,7 +6,19 @@ import pytest
 
 from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
-from terminal.messages import TABLE, Colour, colour, day, money, sound, text, trips, wording
+from terminal.messages import (
+    TABLE,
+    Colour,
+    MediumMessage,
+    colour,
+    day,
+    money,
+    register,
+    sound,
+    text,
+    trips,
+    wording,
+)
 
 # Written apart from the table: code | colour | Russian | English.
 ROWS = """
@@ -146,3 +158,57 @@ def test_a_language_without_texts_is_named() -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(TerminalError, match="message ok_benefit needs 'n'"):
         text(Message.OK_BENEFIT, "ru")
+
+
+def brought(code: str = "pool.in", en: str = "In until {time}", **texts: str) -> MediumMessage:
+    return MediumMessage(code, Colour.GREEN, {"en": en, **texts} if en else texts)
+
+
+def test_a_medium_brings_messages_in_its_languages() -> None:
+    register("pool", [brought(ru="До {time}"), brought("pool.out", "Closed")])
+    register("pool", [brought(ru="До {time}")])
+    assert [text("pool.in", language, {"time": "12:00"}) for language in ("ru", "en")] == [
+        "До 12:00",
+        "In until 12:00",
+    ]
+    assert text("pool.out", "ru") == "Closed", "in English where it has no line"
+    assert (colour("pool.in"), sound("pool.in").beeps) == (Colour.GREEN, 1)
+    with pytest.raises(TerminalError, match="no texts in language"):
+        text("pool.out", "tlh")
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ([brought("in")], "another form than spa.name"),
+        ([brought("pool.in")], "another form than spa.name"),
+        ([brought("ok_paid")], "another form than spa.name"),
+        ([brought("spa.In")], "another form than spa.name"),
+        ([brought("spa.in"), brought("spa.in", "Another line")], "clashes"),
+        ([brought("spa.in", "", ru="Вход")], "no English line"),
+        ([brought("spa.in", "In {when}")], "asks for values"),
+        ([brought("spa.in", "In {time!r}")], "asks for values"),
+        ([brought("spa.in", "In {time:>9}")], "asks for values"),
+        ([brought("spa.in", "In {time.__class__}")], "asks for values"),
+        ([brought("spa.in", "In {}")], "asks for values"),
+        ([brought("spa.in", "In {time}", ru="Вход")], "asks for values"),
+        ([brought("spa.in", "In {time")], "malformed"),
+    ],
+)
+def test_messages_that_cannot_be_shown_are_refused_and_none_is_kept(
+    messages: list[MediumMessage], problem: str
+) -> None:
+    with pytest.raises(TerminalError, match=problem):
+        register("spa", [brought("spa.first", "First"), *messages])
+    assert text("spa.first", "en") == "spa.first"
+
+
+def test_another_message_of_a_registered_code_is_refused() -> None:
+    register("sauna", [brought("sauna.in")])
+    with pytest.raises(TerminalError, match="clashes"):
+        register("sauna", [brought("sauna.in", "Welcome until {time}")])
+    assert wording("sauna.in", "en") == "In until {time}"
+
+
+def test_a_code_without_a_line_stands_for_itself() -> None:
+    assert (wording("gone.in", "ru"), colour("gone.in")) == ("gone.in", Colour.YELLOW)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cardproto.desfire.authentication import Ev2Cipher
 from cardproto.desfire.crypto import ZERO_IV, AesKey
+from cardproto.desfire.messaging import Session
 
 PROBE = bytes(range(16))
 
@@ -52,6 +54,13 @@ def named(key: AesKey, expected: str | None) -> str:
         return "nothing to compare with"
     same = key.encrypt(ZERO_IV, PROBE) == AesKey(raw(expected)).encrypt(ZERO_IV, PROBE)
     return expected if same else "another key"
+
+
+def keys_in(session: Session) -> tuple[AesKey, AesKey]:
+    """SesAuthENCKey and SesAuthMACKey of a session whose keys are in memory."""
+    cipher = session.cipher
+    assert isinstance(cipher, Ev2Cipher)
+    return cipher._enc, cipher._mac
 
 
 def comparable(value: Any) -> Any:

@@ -9,6 +9,14 @@ from typing import Any
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.desfire import commands as ins
 from cardproto.desfire.application import PartVersion
+from cardproto.desfire.authentication import (
+    LABEL_ENC,
+    LABEL_MAC,
+    MAC_BYTES,
+    AesAuthentication,
+    Ev2Cipher,
+    session_vector,
+)
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
@@ -22,12 +30,8 @@ from cardproto.desfire.files import (
     TransactionMacSettings,
 )
 from cardproto.desfire.messaging import (
-    LABEL_ENC,
-    LABEL_MAC,
-    MAC_BYTES,
     CommMode,
     Session,
-    session_vector,
 )
 from cardproto.desfire.originality import verify_signature
 from cardproto.desfire.transaction_mac import (
@@ -40,7 +44,7 @@ from cardproto.desfire.transaction_mac import (
 )
 from tests.cardproto.scripted import AnsweringConnection, ScriptedConnection
 from tests.vectors import legacy
-from tests.vectors.fields import Fields, named, number, raw, text
+from tests.vectors.fields import Fields, keys_in, named, number, raw, text
 from tests.vectors.transaction import transaction
 
 Computed = Mapping[str, Any]
@@ -73,12 +77,12 @@ def authentication(inputs: Fields, expected: Fields, *, first: bool) -> Computed
         number(inputs["key_no"]),
     )
     rnd_a = key.decrypt(ZERO_IV, commands[1].data)[:16]
-    before = Session(key_no=0, ti=b"kept", counter=7, enc=key, mac=key)
+    before = Session(key_no=0, ti=b"kept", counter=7, cipher=Ev2Cipher(key, key))
     if first:
-        card.authenticate_ev2_first(key_no, key, rnd_a, commands[0].data[2:])
+        card.authenticate_ev2_first(key_no, AesAuthentication(key, rnd_a), commands[0].data[2:])
     else:
         card.session = before
-        card.authenticate_ev2_non_first(key_no, key, rnd_a)
+        card.authenticate_ev2_non_first(key_no, AesAuthentication(key, rnd_a))
     session = card.session
     assert script.finished()
     assert isinstance(session, Session)
@@ -100,9 +104,10 @@ def authentication(inputs: Fields, expected: Fields, *, first: bool) -> Computed
 
 
 def session_keys_of(session: Session, expected: Fields) -> Computed:
+    enc, mac = keys_in(session)
     return {
-        "SesAuthENCKey": named(session.enc, expected.get("SesAuthENCKey")),
-        "SesAuthMACKey": named(session.mac, expected.get("SesAuthMACKey")),
+        "SesAuthENCKey": named(enc, expected.get("SesAuthENCKey")),
+        "SesAuthMACKey": named(mac, expected.get("SesAuthMACKey")),
     }
 
 
@@ -126,14 +131,19 @@ def non_first_authentication(inputs: Fields, expected: Fields) -> Computed:
 
 def initialisation_vector(inputs: Fields, expected: Fields) -> Computed:
     session = session_of(inputs, counter=number(inputs["CmdCtr"]))
-    ways = {"command": session.command_iv, "response": session.response_iv}
-    return {"IV": text(ways[inputs["direction"].lower()]())}
+    ways = {"command": session.command_nonce, "response": session.response_nonce}
+    return {"IV": vector(session, ways[inputs["direction"].lower()]())}
+
+
+def vector(session: Session, nonce: bytes) -> str:
+    """The initialisation vector that belongs to a nonce."""
+    return text(keys_in(session)[0].encrypt(ZERO_IV, nonce))
 
 
 def session_of(inputs: Fields, *, counter: int) -> Session:
     enc = AesKey(raw(inputs["SesAuthENCKey"]))
     mac = AesKey(raw(inputs.get("SesAuthMACKey", "00" * 16)))
-    return Session(key_no=0, ti=raw(inputs["TI"]), counter=counter, enc=enc, mac=mac)
+    return Session(key_no=0, ti=raw(inputs["TI"]), counter=counter, cipher=Ev2Cipher(enc, mac))
 
 
 def command(inputs: Fields, expected: Fields) -> Computed:
@@ -160,14 +170,14 @@ def command(inputs: Fields, expected: Fields) -> Computed:
     body = r_apdu[:-2] if mode is CommMode.PLAIN or bare else r_apdu[: -MAC_BYTES - 2]
     proof = b"" if mode is CommMode.PLAIN or bare else theirs.response_mac(body, r_apdu[-1])
     return {
-        "IV_cmd": text(ours.command_iv()),
+        "IV_cmd": vector(ours, ours.command_nonce()),
         "CmdData_encrypted": text(sent),
         "cmd_mac": text(mac),
         "c_apdu": text(script.sent[0]),
         "r_apdu": text(body + proof + r_apdu[-2:]),
         "RespData_plain": text(answer),
         "resp_mac": text(proof),
-        "IV_resp": text(theirs.response_iv()),
+        "IV_resp": vector(theirs, theirs.response_nonce()),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey, rotate_left
@@ -23,7 +24,7 @@ from tests.vectors.fields import Fields, raw, text
 def aes_authentication(inputs: Fields, expected: Fields) -> dict[str, Any]:
     key, rnd_a = AesKey(raw(inputs["key"])), raw(inputs["RndA"])
     computed, card = authentication(0xAA, key, 16, inputs, expected)
-    card.authenticate_aes(0, key, rnd_a)
+    card.authenticate_aes(0, AesAuthentication(key, rnd_a))
     session_key = aes_session_key(rnd_a, raw(computed["RndB"]))
     return computed | {"session_key": acts_like(card, session_key, 16, expected)}
 

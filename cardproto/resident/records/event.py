@@ -80,7 +80,7 @@ SCHEMA: Final[Any] = Bitwise(
         "version" / BitsInteger(4) * "record version, 1",
         "kind" / BitsInteger(4) * "kind of event, see below",
         "at" / BitsInteger(32) * "UTC, seconds since 1970",
-        "terminal" / BitsInteger(24) * "terminal or desk that wrote it",
+        "terminal" / BitsInteger(24) * "terminal or service point that wrote it",
         "sequence" / BitsInteger(32) * "its journal number there",
         "balance_after_minor" / BitsInteger(24) * "purse after the event, kopecks",
         "amount_minor" / BitsInteger(24) * "charged or credited, kopecks",

@@ -1,4 +1,4 @@
-"""File 01, rights: what the issuer says the holder may do (64 bytes, written by issuing and reload desks)."""
+"""File 01, rights: what the issuer says the holder may do (64 bytes, written by issuing and reload points)."""
 
 from __future__ import annotations
 

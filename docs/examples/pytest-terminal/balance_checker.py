@@ -8,6 +8,7 @@ from cardproto import (
     AID,
     EVENT_BYTES,
     FILE_EVENTS,
+    AesAuthentication,
     AesKey,
     CardConnection,
     CommMode,
@@ -27,6 +28,6 @@ def balance_of(connection: CardConnection) -> str:
     key = load_lab_keys().for_card(channel.read_uid(), REGION).inspect
     card = DesfireCard(channel)
     card.select_application(AID)
-    card.authenticate_ev2_first(KeyNo.INSPECT, AesKey(key), secrets.token_bytes(16))
+    card.authenticate_ev2_first(KeyNo.INSPECT, AesAuthentication(AesKey(key), secrets.token_bytes(16)))
     newest = parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
     return f"{newest.balance_after_minor // 100}.{newest.balance_after_minor % 100:02}"

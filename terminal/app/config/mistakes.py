@@ -62,10 +62,10 @@ def mistakes_in(text: str, folder: Path | None = None) -> list[Mistake]:
         return [Mistake(NO_LINE, "", "values are nested too deeply", "Write tables of plain values.")]
     lines = lines_of(text)
     found = list(_unreadable(data, lines))
-    told = {
+    reported = {
         mistake.key for mistake in found
     }  # what is missing or wrong about these follows from the first mistake
-    found += [m for m in _meant_wrongly(_sound_part(data), lines, folder) if m.key not in told]
+    found += [m for m in _meant_wrongly(_sound_part(data), lines, folder) if m.key not in reported]
     return sorted(found, key=lambda mistake: mistake.line)
 
 

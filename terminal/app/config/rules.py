@@ -273,7 +273,7 @@ def laboratory_parts(config: StationConfig) -> tuple[str, ...]:
 def require_own(config: StationConfig, parts: Container[str], *, real_reader: bool) -> None:
     """Raise `ConfigError` where a real reader would get one of these `parts` from the laboratory unasked.
 
-    Anybody can make cards for the laboratory's keys.
+    Cards for the laboratory's keys can be made by anyone.
     """
     missing = [part for part in laboratory_parts(config) if part in parts]
     if not real_reader or config.terminal.laboratory or not missing:

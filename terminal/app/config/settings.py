@@ -58,7 +58,7 @@ class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
     region: Annotated[
         Text | None,
         Meta(
-            description="Region document: a TOML file, or the name of a bundled one. "
+            description="Region document: a TOML file, or the name of a supplied one. "
             "Unset: demo, with a simulated reader only.",
             examples=["region.toml"],
         ),
@@ -157,7 +157,7 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom not to take, and whose grants to believe."""
+    """Which cards to refuse, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,

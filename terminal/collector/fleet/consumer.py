@@ -1,4 +1,4 @@
-"""From the stream into the database: a bundle of messages is one transaction, confirmed to NATS after its commit.
+"""From the stream into the database: a group of messages is one transaction, confirmed to NATS after its commit.
 
 A consumer that dies before the commit has stored nothing, one that dies after it has its messages delivered again,
 and the database sees that they are held. Any number of consumers may run.
@@ -84,7 +84,7 @@ class Consumer:
             return await FleetDatabase.open(self._dsn)
         except CollectorError as error:
             log.warning("%s", error)
-            return database  # closed: the next bundle fails at once, and is tried again later
+            return database  # closed: the next group fails at once, and is tried again later
 
     async def _fetch(
         self, subscription: JetStreamContext.PullSubscription, stop: asyncio.Event

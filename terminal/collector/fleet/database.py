@@ -1,8 +1,8 @@
 """PostgreSQL, as consumers write it and reports read it.
 
-Many consumers may store at once: each locks the terminals of its bundle, in the order of their numbers, so that rows
+Many consumers may store at once: each locks the terminals of its group, in the order of their numbers, so that rows
 of one terminal are stored by one of them at a time. If ever that were not enough, the key (terminal, sequence) is:
-then every row of the bundle is compared with what is there, and only what is missing is stored.
+then every row of the group is compared with what is there, and only what is missing is stored.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from terminal.collector.alarms import Alarm, AlarmKind
 from terminal.collector.restoring import lost_by_restoring
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head
-from terminal.sync.wire import Batch, Reason
+from terminal.sync.wire import Batch, RefusalCode
 
 
 def statements(batch: Batch, hashes: list[bytes]) -> dict[int, bytes]:
@@ -41,7 +41,7 @@ def compare(batch: Batch, hashes: list[bytes], held: Mapping[int, bytes]) -> Non
         if stated[sequence] != held[sequence]:
             detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
             alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
-            raise BatchRefused(Reason.OTHER_HASH, alarm, "keep both journals and call the auditor")
+            raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "keep both journals and call the auditor")
 
 
 def missing_rows(batch: Batch, held: Head) -> BatchRefused:
@@ -49,14 +49,14 @@ def missing_rows(batch: Batch, held: Head) -> BatchRefused:
     wants = held.sequence + 1
     detail = f"rows {wants} to {batch.first - 1} are missing"
     alarm = Alarm(AlarmKind.GAP, batch.terminal, wants, detail)
-    return BatchRefused(Reason.GAP, alarm, "send from there", wants=wants)
+    return BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=wants)
 
 
 def given_up(batch: Batch, sequence: int) -> BatchRefused:
     """The refusal of a batch with a row behind which its terminal was restored on other hardware."""
     detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
     alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
-    return BatchRefused(Reason.OTHER_HASH, alarm, "stop this machine and call the auditor")
+    return BatchRefused(RefusalCode.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
 
 def cut_tail(batch: Batch) -> Alarm | None:

@@ -54,7 +54,7 @@ from terminal.sync.wire import (
     MAX_BATCH_RECORDS,
     Batch,
     Malformed,
-    Reason,
+    RefusalCode,
     batch_is_genuine,
     build_ack,
     encode,
@@ -169,12 +169,14 @@ def build_app(gateway: Gateway, stream: FleetStream, on_ready: Callable[[], None
         async for piece in request.stream():
             data += piece
             if len(data) > MAX_BATCH_BYTES:
-                return _response(refuse(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_BYTES} bytes at once."))
+                return _response(
+                    refuse(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_BYTES} bytes at once.")
+                )
         return _response(await gateway.take(bytes(data)))
 
     async def health(_: Request) -> Response:
         if not stream.connected:
-            return _response(refuse(Reason.UNAVAILABLE, "NATS cannot be reached."))
+            return _response(refuse(RefusalCode.UNAVAILABLE, "NATS cannot be reached."))
         return Response(msgspec.json.encode({"status": "ok"}), media_type="application/json")
 
     @asynccontextmanager
@@ -231,7 +233,9 @@ DatabaseHead = Callable[[int], Awaitable[Head]]
 
 
 class _Refused(Exception):
-    def __init__(self, reason: Reason, advice: str, wants: int | None = None, retry_after_s: int = 0) -> None:
+    def __init__(
+        self, reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0
+    ) -> None:
         super().__init__(reason)
         self.reply = refuse(reason, advice, wants, retry_after_s)
 
@@ -269,25 +273,27 @@ class Gateway:
         except _Refused as refused:
             return refused.reply
         except CollectorError as error:
-            return refuse(Reason.UNAVAILABLE, error.advice, retry_after_s=RETRY_AFTER_S)
+            return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=RETRY_AFTER_S)
 
     async def _take(self, data: bytes) -> Reply:
         try:
             batch = parse_batch(data)
         except Malformed as error:
-            raise _Refused(Reason.MALFORMED, f"Send a batch of this protocol version: {error}.") from error
+            raise _Refused(
+                RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
+            ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
-            raise _Refused(Reason.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+            raise _Refused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         hashes = row_hashes(batch)
         key = await self._key_of(batch.terminal)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
             await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"))
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
-            raise _Refused(Reason.BAD_SIGNATURE, advice)
+            raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
-            raise _Refused(Reason.BUSY, "Send less often.", retry_after_s=wait_s)
+            raise _Refused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
         try:
             head = await self._keep(batch, hashes, data)
         except BatchRefused as refused:
@@ -306,7 +312,7 @@ class Gateway:
         if key is None:
             await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem))
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
-            raise _Refused(Reason.UNKNOWN_TERMINAL, advice)
+            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
 
     async def _keep(self, batch: Batch, hashes: list[bytes], data: bytes) -> Head:

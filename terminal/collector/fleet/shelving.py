@@ -1,4 +1,4 @@
-"""What of a bundle of messages is new, what is late and what contradicts: pure, between the two database queries."""
+"""What of a group of messages is new, what is late and what contradicts: pure, between the two database queries."""
 
 from __future__ import annotations
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from terminal.decision.bus.effects import BankEffect, FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
-BANK: Final = MEDIA.index(Medium.BANK_CARD)
+BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
 DEFERRED: Final = "deferred"
 STALE_LIST: Final = "stale_list"
 
@@ -38,37 +39,37 @@ class BankSnapshot:
 def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Decision:
     """Return the decision on a tap; `outcome.charge_minor` is to be charged later, nothing is written."""
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    if trip.profile != "bus" or Medium.BANK_CARD not in policy.document.profiles.bus.media:
-        trail.note("K-02", "this profile takes no bank cards")
+    if trip.profile != "bus" or FareMedium.BANK_CARD not in policy.document.profiles.bus.media:
+        trail.note(BankEffect.NOT_TAKEN)
         return trail.refuse(Message.UNKNOWN_CARD)
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
     quote = single_fare(policy, trip, local, BANK)
     if quote is None:
-        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": trip.route})
+        trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return trail.refuse(Message.OUT_OF_ORDER)
     sum_minor = quote.fare_minor * (1 + trip.companions)
     if not _within_stale_list(policy, trip, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
-    trail.note("T-01", "ordinary fare of the bank card", {"fare_minor": quote.fare_minor})
-    trail.flag("T-40", DEFERRED, "registered; the bank charges it later", {"charge_minor": sum_minor})
+    trail.note(FareEffect.BANK, {"fare_minor": quote.fare_minor})
+    trail.flag(BankEffect.DEFERRED, DEFERRED, {"charge_minor": sum_minor})
     outcome = Outcome(Message.OK_PAID, accepted=True, charge_minor=sum_minor)
     return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
 
 
 def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> Message | None:
     if not card.readable:
-        trail.note("T-40", "the card could not be read")
+        trail.note(BankEffect.UNREADABLE)
         return Message.READ_AGAIN
     if not card.authenticated:
-        trail.note("T-40", "offline data authentication failed")
+        trail.note(BankEffect.NOT_AUTHENTIC)
         return Message.UNKNOWN_CARD
     if today > card.expires_on:
-        trail.note("T-40", "card expired", {"expires_on": card.expires_on.isoformat()})
+        trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
     if policy.document.profiles.bus.deny_lists and policy.bank_deny_list.contains(card.token):
-        trail.note("T-41", "an earlier charge is unpaid")
+        trail.note(BankEffect.UNPAID)
         return Message.DENY_LIST
     return None
 
@@ -82,7 +83,7 @@ def _within_stale_list(policy: Policy, trip: Trip, sum_minor: int, trail: Trail)
     inputs = {"age_s": trip.freshness.bank_list_age_s, "taps": taken, "of": rule.stale_taps}
     too_much = rule.stale_minor is not None and taken_minor + sum_minor > rule.stale_minor
     if taken >= rule.stale_taps or too_much:
-        trail.note("T-43", "deny list too old for more taps of this card today", inputs)
+        trail.note(BankEffect.LIST_TOO_OLD, inputs)
         return False
-    trail.flag("T-43", STALE_LIST, "deny list is old: tap taken within the cap", inputs)
+    trail.flag(BankEffect.WITHIN_STALE_CAP, STALE_LIST, inputs)
     return True

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
-from terminal.decision.outcome import Message, Reason
+from terminal.decision.effects import TerminalEffect
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
-CASH: Final = MEDIA.index(Medium.CASH)
+CASH: Final = MEDIA.index(FareMedium.CASH)
 POSITION_MANUAL: Final = "position=manual"
 
 
@@ -32,19 +35,19 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
     """Return what `persons` pay in cash for the ride of `trip`. Never nothing: an unknown fare is a refusal."""
     trail = Trail()
     if not trip.reader_ok:
-        trail.note("T-64", "the self-test failed")
+        trail.note(TerminalEffect.SELF_TEST_FAILED)
         return _refused(Message.OUT_OF_ORDER, trail)
     if not trip.shift_open:
-        trail.note("T-60", "no sale before a shift is open")
+        trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
     quote = single_fare(policy, trip, local, CASH)
     if quote is None:
-        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": trip.route})
+        trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return _refused(Message.OUT_OF_ORDER, trail)
     if trip.place.by_hand:
-        trail.flag("T-61", POSITION_MANUAL, "the place was entered by hand")
-    trail.note("T-01", "cash fare", {"fare_minor": quote.fare_minor, "persons": persons})
+        trail.flag(TerminalEffect.PLACE_BY_HAND, POSITION_MANUAL)
+    trail.note(FareEffect.CASH, {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons
     return CashDecision(sum_minor, Message.OK_PAID, tuple(trail.reasons), tuple(trail.flags))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from cardproto.resident.records.event import EventKind
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of
+from terminal.decision.bus.effects import CheckInEffect
 from terminal.decision.bus.feed import end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -75,13 +76,13 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     else:
         ride, counters, journey = _ride(tap, rule), tap.counters, None
         due_minor, code = _due(tap, ride, held)
-    trail.note("T-07", "charged for the ride", {"held_minor": held, "price_minor": due_minor})
+    trail.note(CheckInEffect.CHARGED, {"held_minor": held, "price_minor": due_minor})
     paid_by = tap.snapshot.event.paid_by
     cover = Cover(paid_by, Message.OK_CHECKOUT, counters, code=code)
     due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
     balance_minor = tap.snapshot.balance_minor
     if balance_minor < due_minor:
-        trail.note("T-07", "the purse holds less than was held", {"balance_minor": balance_minor})
+        trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
         due_minor = balance_minor
     outcome = Outcome(
         Message.OK_CHECKOUT, accepted=True, charge_minor=due_minor, values={"sum_minor": due_minor}

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from cardproto.resident.records.rights import Concession
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover
+from terminal.decision.bus.effects import ConcessionEffect
 from terminal.decision.bus.limits import Claims, claims, use, used_up
 from terminal.decision.outcome import NO_VALUES, Message
 from terminal.decision.tap import Tap, Trail
@@ -52,7 +53,7 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
         if awake and price_minor is not None:
             choices.append((price_minor, slot, concession))
         elif awake:
-            trail.note(concession.price.rule, "the fare of this ride is not known", {"slot": slot})
+            trail.note(concession.price.unknown, {"slot": slot})
     for price_minor, slot, concession in sorted(choices, key=CHEAPEST_FIRST):
         counting = claims(concession.limits, tap, ride)
         if not used_up(counting, trail):
@@ -67,16 +68,16 @@ def _awake(
 ) -> tuple[bool, Message | None]:
     """Whether a concession holds for this ride; if not, what the rider is told of it, if anything."""
     if tap.service_date > grant.valid_to:
-        trail.note("M-20", "concession expired", {"slot": slot, "valid_to": grant.valid_to.isoformat()})
+        trail.note(ConcessionEffect.EXPIRED, {"slot": slot, "valid_to": grant.valid_to.isoformat()})
         return False, Message.BENEFIT_EXPIRED
     if tap.service_date < grant.valid_from:
-        trail.note("M-20", "concession not yet valid", {"slot": slot})
+        trail.note(ConcessionEffect.NOT_YET_VALID, {"slot": slot})
         return False, None
     if concession.season is not None and not concession.season.holds(tap.service_date):
-        trail.note("T-15", "out of season: the concession sleeps", {"slot": slot})
+        trail.note(ConcessionEffect.OUT_OF_SEASON, {"slot": slot})
         return False, Message.BENEFIT_OUT_OF_SEASON
     if concession.areas and not inside(concession.areas, ride):
-        trail.note("T-17", "the concession does not hold on this ride", {"slot": slot})
+        trail.note(ConcessionEffect.NOT_ON_THIS_RIDE, {"slot": slot})
         return False, None
     return True, None
 
@@ -85,7 +86,7 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
     """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
     if tap.trip.freshness.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
         return False
-    trail.note("O-03", "data too old: ordinary fare", {"data_age_s": tap.trip.freshness.data_age_s})
+    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": tap.trip.freshness.data_age_s})
     trail.lapsed = trail.lapsed or Message.BENEFIT_OUT_OF_SEASON
     return True
 
@@ -96,15 +97,15 @@ def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
     if concession.told is not None:
         inputs["code"] = concession.told
     if tap.listed:
-        trail.note("O-02", "the terminal's list is newer than the card")
-    trail.note(concession.price.rule, "concession", inputs)
+        trail.note(ConcessionEffect.LIST_NEWER)
+    trail.note(concession.price.effect, inputs)
     used = use(choice.claims, tap, trail)
     counters, companions = used.counters, 0
     if concession.companions is not None and tap.counters_known:
         companions = min(tap.trip.companions, concession.companions.most)
         counters = concession.companions.counter.write(counters, companions)
         if companions:
-            trail.note("T-20", "companions ride on the same terms", {"companions": companions})
+            trail.note(ConcessionEffect.COMPANIONS, {"companions": companions})
     return Cover(
         paid_by=CONCESSION_SLOTS[choice.slot],
         message=Message.OK_BENEFIT_UNLIMITED if used.left is None else Message.OK_BENEFIT,

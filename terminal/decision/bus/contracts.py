@@ -7,6 +7,7 @@ from typing import Final
 
 from cardproto.resident.records.rights import Contract
 from terminal.decision.bus.cover import CONTRACT_SLOTS, Cover
+from terminal.decision.bus.effects import ContractEffect, PassEffect
 from terminal.decision.bus.limits import claims, use, used_up
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
@@ -50,9 +51,9 @@ def _held(tap: Tap, slot: int, contract: Contract, product: RidePass, trail: Tra
     until = contract.valid_to.isoformat()
     inputs: dict[str, int | str] = {"product": contract.product, "valid_to": until}
     if not _dated(tap, contract):
-        trail.note("K-02", "pass does not hold today", inputs)
+        trail.note(PassEffect.NOT_TODAY, inputs)
         return None
-    trail.note("K-02", "pass covers the ride", inputs)
+    trail.note(PassEffect.COVERS, inputs)
     return until, tap.counters
 
 
@@ -61,7 +62,7 @@ def _held_from_first_ride(
 ) -> tuple[str, int] | None:
     """The slot's counter holds the minute of the first ride since the contract's first midnight, plus one."""
     if not tap.counters_known:
-        trail.note("O-04", "the start of the pass cannot be read", {"product": contract.product})
+        trail.note(PassEffect.START_UNREADABLE, {"product": contract.product})
         return None
     counter, first = tap.policy.card.contracts[slot], contract.valid_from
     midnight = datetime(first.year, first.month, first.day, tzinfo=tap.policy.zone)
@@ -69,24 +70,24 @@ def _held_from_first_ride(
     counters = tap.counters
     if not started:
         if not _dated(tap, contract):
-            trail.note("K-02", "pass cannot start today", {"product": contract.product})
+            trail.note(PassEffect.CANNOT_START, {"product": contract.product})
             return None
         started = -(-int((tap.at - midnight).total_seconds()) // MINUTE_S) + 1
         if started > counter.mask:
-            trail.note("K-02", "first used too late for the card to count", {"product": contract.product})
+            trail.note(PassEffect.FIRST_USE_LATE, {"product": contract.product})
             return None
         counters = counter.write(tap.counters, started)
     since = midnight.astimezone(tap.at.tzinfo) + timedelta(minutes=started - 1)
     ends = since + timedelta(seconds=length_s)
     inputs: dict[str, int | str] = {
         "product": contract.product,
-        "since": since.isoformat(),
+        "since_at": int(since.timestamp()),
         "length_s": length_s,
     }
     if tap.at > ends:
-        trail.note("K-02", "pass has run out", inputs)
+        trail.note(PassEffect.RUN_OUT, inputs)
         return None
-    trail.note("K-02", "pass from its first ride covers the ride", inputs)
+    trail.note(PassEffect.FROM_FIRST_RIDE, inputs)
     return ends.astimezone(tap.policy.zone).date().isoformat(), counters
 
 
@@ -97,16 +98,17 @@ def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         if contract is None or not isinstance(product, RidePack) or _outside(product, ride, trail):
             continue
         if not _dated(tap, contract):
-            trail.note("T-10", "trip pack does not hold today", {"product": contract.product})
+            trail.note(ContractEffect.PACK_NOT_TODAY, {"product": contract.product})
             continue
         counter, sold = tap.policy.card.contracts[slot], min(contract.trips, product.most)
         used = counter.read(tap.counters) if tap.counters_known else sold
         inputs = {"product": contract.product, "used": used, "of": sold}
         if used >= sold:
-            trail.note("T-10", "trip pack used up", inputs)
+            trail.note(ContractEffect.PACK_USED_UP, inputs)
             trail.lapsed = Message.LIMIT_REACHED
             continue
-        trail.note("T-10" if product.monthly else "T-11", "one trip of the pack", inputs)
+        effect = ContractEffect.PACK_TRIP if product.monthly else ContractEffect.CARRIED_OVER_PACK_TRIP
+        trail.note(effect, inputs)
         counters = counter.write(tap.counters, used + 1)
         return Cover(CONTRACT_SLOTS[slot], Message.OK_BENEFIT, counters, values={"n": sold - used - 1})
     return None
@@ -120,9 +122,9 @@ def by_plan(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
             continue
         inputs = {"product": contract.product, "fare_minor": product.fare_minor}
         if not _dated(tap, contract):
-            trail.note("T-34", "tariff plan does not hold today", inputs)
+            trail.note(ContractEffect.PLAN_NOT_TODAY, inputs)
             continue
-        trail.note("T-34", "fare of the tariff plan", inputs)
+        trail.note(ContractEffect.PLAN_FARE, inputs)
         return Cover(
             CONTRACT_SLOTS[slot],
             trail.lapsed or Message.OK_PAID,
@@ -141,5 +143,5 @@ def _dated(tap: Tap, contract: Contract) -> bool:
 def _outside(product: RideProduct, ride: Ride, trail: Trail) -> bool:
     if not product.areas or inside(product.areas, ride):
         return False
-    trail.note("T-17", "the product does not hold on this ride", {"product": product.id})
+    trail.note(ContractEffect.NOT_ON_THIS_RIDE, {"product": product.id})
     return True

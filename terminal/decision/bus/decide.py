@@ -29,6 +29,7 @@ from terminal.decision.bus.checkin import (
 from terminal.decision.bus.concessions import by_concession
 from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
 from terminal.decision.bus.cover import Cover, ride_of
+from terminal.decision.bus.effects import CheckInEffect, FareEffect
 from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
 from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
 from terminal.decision.bus.transfers import by_transfer, opened
@@ -53,7 +54,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     ride, quote = _fare(tap, trail)
     cover = as_companion(tap, quote, trail) or _covered(tap, ride, quote, trail)
     if cover is None:
-        trail.note("T-01", "no fare is known for this ride: not carried for nothing", {"route": ride.route})
+        trail.note(FareEffect.UNKNOWN, {"route": ride.route})
         return trail.refuse(Message.OUT_OF_ORDER)
     return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
@@ -71,7 +72,7 @@ def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
     dearest = check_in is not None or tap.policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
     quote = tap.policy.ordinary_fare(ride, tap.local, dearest=dearest)
     if quote is not None and quote.assumed and check_in is None:
-        trail.note("T-01", "destination not known: the dearest fare", {"fare_minor": quote.fare_minor})
+        trail.note(FareEffect.DEAREST, {"fare_minor": quote.fare_minor})
     return ride, quote
 
 
@@ -94,7 +95,7 @@ def _by_purse(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover 
     inputs: dict[str, int | str] = {"fare_minor": quote.fare_minor}
     if quote.rule != "fares":
         inputs["fare"] = quote.rule
-    trail.note("T-01", "ordinary fare of the transport card", inputs)
+    trail.note(FareEffect.ORDINARY, inputs)
     return Cover(
         paid_by=PaidBy.PURSE,
         message=trail.lapsed or Message.OK_PAID,
@@ -158,7 +159,7 @@ def _hold(
     held, _ = capped(tap, ride, cover, cover.price_minor, counters, Trail())
     if not _enough(tap, owed_minor + held, trail):
         return None
-    trail.note("T-07", "held until the rider checks out", {"held_minor": held})
+    trail.note(CheckInEffect.HELD, {"held_minor": held})
     outcome = Outcome(Message.OK_CHECKIN, accepted=True, charge_minor=owed_minor, values={"held_minor": held})
     counters = check_in(tap, rule, counters, held)
     return _accepted(tap, outcome, EventKind.CHECK_IN, cover, counters, journey, trail)
@@ -203,9 +204,9 @@ def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | 
     if others <= 0:
         return 0
     if quote is None:
-        trail.note("T-01", "the fare of the companions is not known", {"companions": others})
+        trail.note(FareEffect.COMPANIONS_UNKNOWN, {"companions": others})
         return None
-    trail.note("T-34", "the purse pays for others", {"companions": others, "fare_minor": quote.fare_minor})
+    trail.note(FareEffect.PAYS_FOR_OTHERS, {"companions": others, "fare_minor": quote.fare_minor})
     return others * quote.fare_minor
 
 
@@ -214,7 +215,7 @@ def _owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
     rule, held = tap.policy.check_in, held_minor(tap)
     if rule is None or not held:
         return 0, counters
-    trail.note("T-07", "no check-out: all that was held is charged", {"held_minor": held})
+    trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})
     return held, release(rule, counters)
 
 
@@ -223,5 +224,5 @@ def _enough(tap: Tap, sum_minor: int, trail: Trail) -> bool:
     if balance_minor >= sum_minor:
         return True
     inputs = {"balance_minor": balance_minor, "charge_minor": sum_minor}
-    trail.note("T-34", "not enough money in the purse", inputs)
+    trail.note(FareEffect.NOT_ENOUGH_MONEY, inputs)
     return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
+from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.base import Right
@@ -25,26 +26,25 @@ def already_paid(tap: Tap, trail: Trail) -> bool:
     found = _again(tap, tap.age_s)
     if found is None:
         return False
-    rule, effect = found
-    trail.note(rule, effect, {"age_s": tap.age_s})
+    trail.note(found, {"age_s": tap.age_s})
     return True
 
 
-def _again(tap: Tap, age_s: int) -> tuple[str, str] | None:
+def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
     """The rule by which this tap is no new ride. Soon after a check-in it is no check-out either."""
     event, trip, guards = tap.snapshot.event, tap.trip, tap.policy.document.guards
     same_terminal, two_taps = event.terminal == trip.terminal, event.kind is not EventKind.RIDE
     if same_terminal and age_s <= guards.repeat_s:
-        return "T-35", "same card on the same terminal: ignored"
+        return RepeatEffect.SAME_TERMINAL
     if event.route != trip.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
-        return "K-03", "paid at a validator of this route: not charged again"
+        return RepeatEffect.PAID_ON_ROUTE
     if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
         return None
     if _right_of(tap, event.paid_by) not in guards.passback_rights:
         return None
-    return "T-36", "right already used: cannot be passed back"
+    return RepeatEffect.PASSED_BACK
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
@@ -57,9 +57,7 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
         return None
     counter = found.companions.counter
     rode = counter.read(tap.counters) + 1
-    trail.note(
-        "T-20", "a companion rides on the same terms", {"companions": rode, "of": found.companions.most}
-    )
+    trail.note(ConcessionEffect.COMPANION, {"companions": rode, "of": found.companions.most})
     return Cover(
         paid_by=tap.snapshot.event.paid_by,
         message=Message.OK_BENEFIT_UNLIMITED,
@@ -101,14 +99,14 @@ GRACE = "grace"
 
 
 def owes_too_much(tap: Tap, trail: Trail) -> bool:
-    """Whether the card's debt is full; then it rides no more until a desk has cleared it."""
+    """Whether the card's debt is full; then it rides no more until a reload point has cleared it."""
     rule = tap.policy.grace
     if rule is None or not tap.counters_known:
         return False
     debt = rule.counter.read(tap.counters)
     if debt < rule.trips:
         return False
-    trail.note("T-18", "unpaid rides used up: to be cleared in person", {"unpaid": debt, "of": rule.trips})
+    trail.note(ConcessionEffect.GRACE_USED_UP, {"unpaid": debt, "of": rule.trips})
     return True
 
 
@@ -120,7 +118,7 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
     if not rule.season.holds(tap.service_date) or not inside(rule.areas, ride) or not _entitled(tap):
         return None
     debt = rule.counter.read(tap.counters) + 1
-    trail.flag("T-18", GRACE, "taken along unpaid", {"unpaid": debt, "of": rule.trips})
+    trail.flag(ConcessionEffect.GRACE_RIDE, GRACE, {"unpaid": debt, "of": rule.trips})
     outcome = Outcome(Message.OK_BENEFIT, accepted=True, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)

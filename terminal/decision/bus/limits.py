@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
+from terminal.decision.bus.effects import ContractEffect
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.rights.index import RideLimit
 from terminal.policy.scopes import Ride, inside
@@ -46,7 +47,7 @@ def used_up(found: Claims, trail: Trail) -> bool:
     """Whether one of them leaves no ride; then the ordinary fare is due (T-13)."""
     for _, used, trips in found:
         if used >= trips:
-            trail.note("T-13", "limit reached: ordinary fare", {"used": used, "of": trips})
+            trail.note(ContractEffect.LIMIT_REACHED, {"used": used, "of": trips})
             return True
     return False
 
@@ -57,7 +58,7 @@ def use(found: Claims, tap: Tap, trail: Trail) -> Use:
         return Use(tap.counters)
     counters, lefts, counted = tap.counters, [], []
     for limit, used, trips in found:
-        trail.note(limit.rule, limit.effect, {"used": used, "of": trips})
+        trail.note(limit.effect, {"used": used, "of": trips})
         lefts.append(trips - used - 1)
         if limit.counter is None:
             counted.append(limit.name)

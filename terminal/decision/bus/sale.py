@@ -1,4 +1,4 @@
-"""May this product be sold today, for which month, at what price (T-16)? For desks and the driver's terminal."""
+"""Whether a product may be sold today, for which month, at what price (T-16); for reload points and the driver."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from terminal.decision.outcome import Reason
+from terminal.decision.bus.effects import FareEffect
 from terminal.policy.document.rights import Product, SaleWindow
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,7 @@ def may_sell(policy: Policy, product_id: int, month: date, today: date) -> Sale:
     opens, closes = _window(product.sold, first, last)
     allowed = opens <= today <= closes
     reason = Reason(
-        "T-16",
-        "sold today" if allowed else "not sold today",
+        FareEffect.SOLD_TODAY if allowed else FareEffect.NOT_SOLD_TODAY,
         {"product": product_id, "opens": opens.isoformat(), "closes": closes.isoformat()},
     )
     return Sale(allowed, first, last, product.price_minor, (reason,))

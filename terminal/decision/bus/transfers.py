@@ -8,6 +8,7 @@ from typing import Final
 from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.concessions import cheapest
 from terminal.decision.bus.cover import RIDES, Cover
+from terminal.decision.bus.effects import TransferEffect
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
@@ -29,7 +30,7 @@ def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cove
     inputs = {"journey_age_s": tap.journey_age_s, "transfers": tap.transfers}
     if price_minor:
         inputs["price_minor"] = price_minor
-    trail.note(rule.rule, "reduced following trip" if price_minor else "free transfer", inputs)
+    trail.note(TransferEffect.of(rule.rule, "reduced_trip" if price_minor else "free_transfer"), inputs)
     counters = tap.counters
     if rule.once_counter is not None and tap.trip.mode in rule.once:
         counters = rule.once_counter.write(counters, rule.once_counter.read(counters) + 1)
@@ -63,20 +64,20 @@ def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
     event, trip = tap.snapshot.event, tap.trip
     inputs = {"journey_age_s": tap.journey_age_s or 0, "transfers": tap.transfers}
     if rule.most is not None and tap.transfers >= rule.most:
-        trail.note(rule.rule, "no transfer left on this journey", inputs)
+        trail.note(TransferEffect.of(rule.rule, "none_left"), inputs)
         return True
     if rule.modes is not None and trip.mode not in rule.modes:
-        trail.note(rule.rule, "no transfer to this mode", {"mode": trip.mode})
+        trail.note(TransferEffect.of(rule.rule, "other_mode"), {"mode": trip.mode})
         return True
     same_way = (event.route, event.direction) == (trip.route, trip.direction)
     if event.kind in RIDES and same_way and rule.new_trip_on_same_route:
-        trail.note("T-33", "same route and direction: a new trip", {"route": event.route})
+        trail.note(TransferEffect.SAME_ROUTE, {"route": event.route})
         return True
     if rule.once_counter is None or trip.mode not in rule.once:
         return False
     if tap.counters_known and not rule.once_counter.read(tap.counters):
         return False
-    trail.note("T-32", "this mode was already entered on this journey", {"mode": trip.mode})
+    trail.note(TransferEffect.MODE_ENTERED_BEFORE, {"mode": trip.mode})
     return True
 
 
@@ -85,10 +86,10 @@ def _price(tap: Tap, rule: Transfer, ride: Ride, quote: Quote | None, trail: Tra
     if not rule.price_minor:
         return 0
     if quote is not None and quote.fare_minor <= rule.price_minor:
-        trail.note(rule.rule, "the ordinary fare is not dearer", {"fare_minor": quote.fare_minor})
+        trail.note(TransferEffect.ORDINARY_NOT_DEARER, {"fare_minor": quote.fare_minor})
         return None
     choice = cheapest(tap, ride, quote, Trail())
     if choice is not None and choice.price_minor <= rule.price_minor:
-        trail.note(rule.rule, "the concession is not dearer", {"price_minor": choice.price_minor})
+        trail.note(TransferEffect.CONCESSION_NOT_DEARER, {"price_minor": choice.price_minor})
         return None
     return rule.price_minor

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from terminal.decision.canteen.effects import AccountEffect
 from terminal.decision.meal import BALANCE_UNCERTAIN, STALE_ROSTER, BasketLine
-from terminal.decision.outcome import Message, Outcome, Reason
+from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
+from terminal.trail import Reason
 from terminal.trip.pupil import Age, Pupil
 
 
@@ -36,7 +38,7 @@ def decide_sale(
     if message is not None:
         outcome = Outcome(message, accepted=False)
         return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
-    trail.note("M-01", "paid from the buffet account", {"sum_minor": sum_minor})
+    trail.note(AccountEffect.FROM_BUFFET_ACCOUNT, {"sum_minor": sum_minor})
     flags = [STALE_ROSTER] if pupil.age is Age.STALE else []
     if pupil.buffet is not None and pupil.buffet.uncertain:
         flags.append(BALANCE_UNCERTAIN)
@@ -48,21 +50,21 @@ def _refusal(
     pupil: Pupil, sum_minor: int, forbidden: tuple[str, ...], trail: Trail, paid_stopped: bool
 ) -> Message | None:
     if paid_stopped:
-        trail.note("O-06", "nothing is sold while the journal takes no records")
+        trail.note(AccountEffect.SELLING_STOPPED)
         return Message.OUT_OF_ORDER
     if pupil.buffet is None or pupil.age is Age.EXPIRED:
-        known = "no account known here" if pupil.buffet is None else "the roster has expired"
-        trail.note("O-03", known)
+        unknown = pupil.buffet is None
+        trail.note(AccountEffect.NO_BUFFET_ACCOUNT if unknown else AccountEffect.ROSTER_EXPIRED)
         return Message.ONLINE_ONLY
     if forbidden:
-        trail.note("M-02", "excluded by the parents", {"products": ", ".join(forbidden)})
+        for product in forbidden:
+            trail.note(AccountEffect.EXCLUDED, {"product": product})
         return Message.MEAL_FORBIDDEN
     if _over_limit(pupil, sum_minor, trail):
         return Message.MEAL_LIMIT
     if sum_minor > pupil.buffet.balance_minor:
         trail.note(
-            "M-36",
-            "the buffet gives no credit",
+            AccountEffect.NO_CREDIT,
             {"balance_minor": pupil.buffet.balance_minor, "sum_minor": sum_minor},
         )
         return Message.NO_FUNDS
@@ -71,11 +73,11 @@ def _refusal(
 
 def _over_limit(pupil: Pupil, sum_minor: int, trail: Trail) -> bool:
     limits = pupil.limits
-    for limit_minor, spent_minor, what in (
-        (limits.buffet_minor, pupil.spent_buffet_minor, "the parents' limit for the buffet is reached"),
-        (limits.day_minor, pupil.spent_minor, "the parents' limit of the day is reached"),
+    for limit_minor, spent_minor, effect in (
+        (limits.buffet_minor, pupil.spent_buffet_minor, AccountEffect.BUFFET_LIMIT),
+        (limits.day_minor, pupil.spent_minor, AccountEffect.DAY_LIMIT),
     ):
         if limit_minor is not None and spent_minor + sum_minor > limit_minor:
-            trail.note("M-02", what, {"limit_minor": limit_minor, "spent_minor": spent_minor})
+            trail.note(effect, {"limit_minor": limit_minor, "spent_minor": spent_minor})
             return True
     return False

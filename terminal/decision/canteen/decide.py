@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import Refusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -27,7 +28,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap in the canteen; the card as such has been accepted."""
     canteen = tap.trip.canteen
     if canteen.day_closed:
-        trail.note("M-34", "the day is closed", {"day": tap.service_date.isoformat()})
+        trail.note(MealEffect.DAY_CLOSED, {"day": tap.service_date.isoformat()})
         return trail.refuse(Message.SHIFT_CLOSED)
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
@@ -38,7 +39,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     meal = decide_portion(
         pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
     )
-    if isinstance(meal, Refusal):
+    if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
     return _serve(tap, trail, kind, pupil, meal)
 
@@ -47,13 +48,13 @@ def _kind_served(policy: MealPolicy, serving: str, tap: Tap, pupil: Pupil, trail
     """The kind this tap is for: the pupil's assigned one, the one the operator serves, or the one of the hour."""
     if serving == BY_SHIFT:
         kind = policy.assigned(pupil.shift or _shift_on_card(tap), pupil.school)
-        effect = "no meal is assigned to this shift"
+        effect = MealEffect.NONE_FOR_SHIFT
     elif serving:
-        kind, effect = policy.kinds.get(serving), "no such meal in the region document"
+        kind, effect = policy.kinds.get(serving), MealEffect.NO_SUCH_MEAL
     else:
-        kind, effect = policy.kind_at(tap.local.time(), pupil.school), "nothing is served at this hour"
+        kind, effect = policy.kind_at(tap.local.time(), pupil.school), MealEffect.NOTHING_SERVED_NOW
     if kind is None:
-        trail.note("M-15", effect, {"time": f"{tap.local:%H:%M}"})
+        trail.note(effect, {"time": f"{tap.local:%H:%M}"})
     return kind
 
 
@@ -62,7 +63,7 @@ def _lost(tap: Tap, trail: Trail) -> bool:
     pupil = tap.trip.canteen.pupil
     if pupil is None or pupil.cards_since is None or tap.snapshot.rights.issued_on >= pupil.cards_since:
         return False
-    trail.note("M-35", "a lost card: the pupil has a newer one", {"since": pupil.cards_since.isoformat()})
+    trail.note(MealEffect.LOST_CARD, {"since": pupil.cards_since.isoformat()})
     return True
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from terminal.decision.canteen.effects import GroundEffect
 from terminal.decision.tap import Trail
 from terminal.policy.document.meals import BY_SHIFT, PAID, MealEntitlement, Portion
 from terminal.policy.meals.index import MealPolicy, MealRule
+from terminal.trail import CATEGORY
 from terminal.trip.pupil import MealGrant, Pupil
 
 FIRST_SHIFT: Final = 1
@@ -62,7 +64,7 @@ def newest_of(card: Iterable[MealGrant], listed: Iterable[MealGrant], trail: Tra
         if held is not None and not grant.blocked and grant.issued_on <= held.issued_on:
             continue
         if held is not None:
-            trail.note("O-02", "the list knows better than the card", {"issued_on": str(grant.issued_on)})
+            trail.note(GroundEffect.LIST_NEWER, {"issued_on": str(grant.issued_on)})
         grants[grant.code] = grant
     return tuple(grants.values())
 
@@ -75,16 +77,16 @@ def _grounds(pupil: Pupil, policy: MealPolicy, day: date, trail: Trail) -> list[
         if rules is None or grant.code in grounds:
             continue
         if grant.blocked:
-            trail.note("O-02", "a local block wins", {"slot": slot})
+            trail.note(GroundEffect.BLOCKED, {"slot": slot})
             continue
         if not grant.valid_from <= day <= grant.valid_to:
-            trail.note("M-20", "grant does not hold today", {"slot": slot})
+            trail.note(GroundEffect.NOT_TODAY, {"slot": slot})
             continue
         grade = pupil.grade or policy.grade_on(grant.grade, grant.valid_from, day)
         shift = pupil.shift or grant.shift or FIRST_SHIFT
         rule = next((rule for rule in rules if _fits(rule.entitlement, grade, shift)), None)
         if rule is None:
-            trail.note("M-20", "grant does not cover this grade or shift", {"slot": slot, "grade": grade})
+            trail.note(GroundEffect.OTHER_GRADE_OR_SHIFT, {"slot": slot, "grade": grade})
             continue
         ground = grounds[grant.code] = _Ground(grant.code, shift, rule)
         _note(ground, trail)
@@ -100,15 +102,13 @@ def _fits(entitlement: MealEntitlement, grade: int, shift: int) -> bool:
 def _note(ground: _Ground, trail: Trail) -> None:
     entitlement = ground.rule.entitlement
     meals = len(entitlement.portions)
-    effect = (
-        "free meals a day"
-        if ground.rule.subsidy_minor == entitlement.day_sum_minor
-        else "meals at a part price"
-    )
+    free = ground.rule.subsidy_minor == entitlement.day_sum_minor
+    effect = "free_meals" if free else "part_price_meals"
     if ground.rule.sensitive:
-        trail.note("M-19", effect, {"meals": meals})
+        trail.note(GroundEffect.of("M-19", effect), {"meals": meals})
     else:
-        trail.note(entitlement.rule, effect, {"meals": meals, "code": ground.code})
+        inputs: dict[str, int | str] = {"meals": meals, CATEGORY: ground.code}
+        trail.note(GroundEffect.of(entitlement.rule, effect), inputs)
 
 
 def _combine(grounds: list[_Ground], policy: MealPolicy, trail: Trail) -> list[_Ground]:
@@ -123,9 +123,7 @@ def _combine(grounds: list[_Ground], policy: MealPolicy, trail: Trail) -> list[_
         if all(frozenset((ground.code, other.code)) in policy.added for other in kept):
             kept.append(ground)
     meals = len({portion.kind for ground in kept for portion in ground.rule.entitlement.portions})
-    trail.note(
-        "M-16", "several grounds combined", {"grounds": len(grounds), "kept": len(kept), "meals": meals}
-    )
+    trail.note(GroundEffect.COMBINED, {"grounds": len(grounds), "kept": len(kept), "meals": meals})
     return kept
 
 

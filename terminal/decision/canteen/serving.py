@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
 from terminal.decision.meal import (
     ACCOUNT_UNKNOWN,
@@ -27,7 +28,7 @@ from terminal.trip.pupil import Age, Pupil
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class MealRefusal:
     """No meal: what is told. Why stands in the trail."""
 
     message: Message
@@ -36,30 +37,30 @@ class Refusal:
 
 def decide_portion(
     pupil: Pupil, kind: MealKind, day: date, policy: MealPolicy, trail: Trail, *, paid_stopped: bool = False
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none."""
     refusal = _not_here(pupil, kind, trail)
     if refusal is not None:
         return refusal
     school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
-        trail.note("M-17", "no meals today", {"day": day.isoformat(), "calendar": school_day.value})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     right = entitlement(pupil, policy, day, trail)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
         return _entitled(pupil, kind, day, policy, trail, right, flags)
-    trail.note("M-19", "not entitled to this meal", {"meal": kind.id})
+    trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
     return _paid(pupil, kind, day, policy, trail, right, flags, paid_stopped)
 
 
-def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> Refusal | None:
+def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:
     if pupil.home_schooled:
-        trail.note("M-18", "gets a parcel or money instead")
-        return Refusal(Message.NOT_ON_SITE)
+        trail.note(MealEffect.GETS_PARCEL)
+        return MealRefusal(Message.NOT_ON_SITE)
     if pupil.served >> kind.bit & 1:
-        trail.note("M-19", "one portion of each kind a day", {"meal": kind.id})
-        return Refusal(Message.MEAL_ALREADY, kind.id)
+        trail.note(MealEffect.HAD_IT, {"meal": kind.id})
+        return MealRefusal(Message.MEAL_ALREADY, kind.id)
     return None
 
 
@@ -79,7 +80,7 @@ def _entitled(
     trail: Trail,
     right: Entitlement,
     flags: tuple[str, ...],
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     sources: dict[str, int] = {}
     for funder in (funder for portion in right.portions[kind.id] for funder in portion.funders):
         sources[funder.source] = sources.get(funder.source, 0) + funder.sum_minor
@@ -93,7 +94,7 @@ def _entitled(
                 return refusal
             flags = _with_uncertainty(pupil, flags)
     funded: dict[str, int | str] = {"meal": kind.id, "sum_minor": sum(sources.values())}
-    trail.note("M-01", "paid from the budget", funded | sources)
+    trail.note(AccountEffect.FROM_BUDGET, funded | sources)
     return Serving(pupil.school, pupil.class_id, kind.id, day, sources, right.category, flags)
 
 
@@ -106,24 +107,23 @@ def _paid(
     right: Entitlement,
     flags: tuple[str, ...],
     paid_stopped: bool,
-) -> Serving | Refusal:
+) -> Serving | MealRefusal:
     price_minor = policy.price_minor(kind, pupil.grade)
     if price_minor is None or pupil.hot is None:
-        missing = "no price for it" if price_minor is None else "no account known here"
-        trail.note("M-01", missing, {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        missing = AccountEffect.NO_PRICE if price_minor is None else AccountEffect.NO_HOT_ACCOUNT
+        trail.note(missing, {"meal": kind.id})
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     if paid_stopped:
-        trail.note("O-06", "nothing is sold while the journal takes no records")
-        return Refusal(Message.OUT_OF_ORDER)
+        trail.note(AccountEffect.SELLING_STOPPED)
+        return MealRefusal(Message.OUT_OF_ORDER)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
-        trail.note("M-32", "not ordered before the cut-off", {"meal": kind.id})
-        return Refusal(Message.MEAL_NOT_ORDERED)
+        trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})
+        return MealRefusal(Message.MEAL_NOT_ORDERED)
     refusal = _account_refuses(pupil, kind, price_minor, policy, right, trail)
     if refusal is not None:
         return refusal
     trail.note(
-        "M-01",
-        "paid from the hot-meal account",
+        AccountEffect.FROM_HOT_ACCOUNT,
         {"meal": kind.id, "sum_minor": price_minor, PARENTS: price_minor},
     )
     sources = {PARENTS: price_minor}
@@ -132,29 +132,27 @@ def _paid(
 
 def _account_refuses(
     pupil: Pupil, kind: MealKind, charge_minor: int, policy: MealPolicy, right: Entitlement, trail: Trail
-) -> Refusal | None:
+) -> MealRefusal | None:
     """Whether the parents' limit or the account stands against charging them; an order was covered beforehand."""
     assert pupil.hot is not None, "asked only where there is an account"
     if kind.id in pupil.orders:
-        trail.note("M-32", "ordered, with the money put aside", {"meal": kind.id})
+        trail.note(AccountEffect.ORDERED, {"meal": kind.id})
         return None
     limit_minor = pupil.limits.day_minor
     if limit_minor is not None and pupil.spent_minor + charge_minor > limit_minor:
         trail.note(
-            "M-02",
-            "the parents' limit of the day is reached",
+            AccountEffect.DAY_LIMIT,
             {"limit_minor": limit_minor, "spent_minor": pupil.spent_minor, "charge_minor": charge_minor},
         )
-        return Refusal(Message.MEAL_LIMIT)
+        return MealRefusal(Message.MEAL_LIMIT)
     credit_minor = _credit_minor(policy.document.credit, charge_minor)
     free_minor = pupil.hot.balance_minor - _put_aside_minor(pupil, policy, right)
     if free_minor - charge_minor < -credit_minor:
         trail.note(
-            "M-36",
-            "below the credit limit",
+            AccountEffect.BELOW_CREDIT,
             {"free_minor": free_minor, "charge_minor": charge_minor, "credit_minor": credit_minor},
         )
-        return Refusal(Message.NO_FUNDS)
+        return MealRefusal(Message.NO_FUNDS)
     return None
 
 

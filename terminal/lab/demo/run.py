@@ -13,7 +13,7 @@ from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
 from terminal.journal.verify import verify
-from terminal.lab.demo.script import MORNING, STOPS, Step
+from terminal.lab.demo.script import MORNING, STOPS, DemoStep
 from terminal.lab.town import DAY, Town, TownTap, open_town
 from terminal.sync.client import SyncReport
 from terminal.trip.shifts import close_shift
@@ -22,10 +22,10 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedStep:
     """One step of the script and what came of it."""
 
-    step: Step
+    step: DemoStep
     tap: TownTap
 
 
@@ -33,7 +33,7 @@ class Played:
 class DemoResult:
     """Everything the demo found out. Money in kopecks; `spent_minor` is what the cards' purses really lost."""
 
-    played: tuple[Played, ...]
+    played: tuple[PlayedStep, ...]
     journal_records: int
     journals_sound: bool
     flushes: int
@@ -101,7 +101,7 @@ def play(folder: Path, seed: int, progress: Progress) -> DemoResult:
         for number, step in enumerate(MORNING):
             progress("tapping", number, len(MORNING))
             town.at(DAY, step.time)
-            played.append(Played(step, town.tap(step.stop.number, step.resident, _faults(step))))
+            played.append(PlayedStep(step, town.tap(step.stop.number, step.resident, _faults(step))))
         for terminal in town.terminals.values():
             close_shift(terminal.journal, town.clock.now())
         found, synced = _collect(town, progress)
@@ -118,7 +118,7 @@ def play(folder: Path, seed: int, progress: Progress) -> DemoResult:
         )
 
 
-def _faults(step: Step) -> FaultPlan | None:
+def _faults(step: DemoStep) -> FaultPlan | None:
     if step.tear is None:
         return None
     when, exchange = step.tear
@@ -126,7 +126,7 @@ def _faults(step: Step) -> FaultPlan | None:
 
 
 def _collect(town: Town, progress: Progress) -> tuple[dict[str, Any], list[SyncReport]]:
-    """Start a collector, send every journal, and let it reconcile with the issuing desk's card registry."""
+    """Start a collector, send every journal, and let it reconcile with the issuing point's card registry."""
     folder = town.folder / "collector"
     for number in town.terminals:
         enrol(town.folder / str(number), number, folder)

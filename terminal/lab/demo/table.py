@@ -13,9 +13,10 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.app.output import roubles
 from terminal.journal.taps import End
 from terminal.lab.demo.run import DemoResult
-from terminal.lab.demo.script import Step
+from terminal.lab.demo.script import DemoStep
 from terminal.messages import text
 from terminal.tap_report import TapReport
+from terminal.trail_words import effect_words
 
 WIDTH: Final = 150
 """Columns where the output is not shown in a window, and from here on the table has a column for everything."""
@@ -65,7 +66,7 @@ def _wide(result: DemoResult, language: str) -> Table:
             step.stop.place,
             _who(step),
             _seen(report, language),
-            _why(report),
+            _why(report, language),
             _balance(report),
             _trips(report),
             str(report.exchanges),
@@ -89,13 +90,13 @@ def _compact(result: DemoResult, language: str) -> Table:
         table.add_row(
             step.time,
             f"{_who(step)}\n{step.stop.place}",
-            f"{_seen(report, language)}\n{_why(report)}",
+            f"{_seen(report, language)}\n{_why(report, language)}",
             "\n".join(line for line in (_balance(report), f"{trips} trips" if trips else "", effort) if line),
         )
     return table
 
 
-def _who(step: Step) -> str:
+def _who(step: DemoStep) -> str:
     return f"{step.resident}\n[dim]{step.note}[/]" if step.note else step.resident
 
 
@@ -104,11 +105,11 @@ def _seen(report: TapReport, language: str) -> str:
     return f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]"
 
 
-def _why(report: TapReport) -> str:
+def _why(report: TapReport, language: str) -> str:
     if report.end in (End.UNRESOLVED, End.NOT_COMMITTED, End.RECOVERED) or not report.reasons:
         return report.operator
     last = report.reasons[-1]
-    return f"{last.rule} {last.effect}"
+    return f"{last.rule} {effect_words(last.code, language)}"
 
 
 def _balance(report: TapReport) -> str:
@@ -147,7 +148,7 @@ def _totals(result: DemoResult) -> Table:
         "  durable flushes": result.flushes,
         "records sent and acknowledged (signed)": result.synced,
         "records at the collector": total["records"],
-        "  taps whose end nobody heard": total["unresolved_settled"] + total["unresolved_open"],
+        "  taps whose end was not known": total["unresolved_settled"] + total["unresolved_open"],
         "  of these settled": total["unresolved_settled"],
         "  card proofs verified / failed": f"{total['tmv_verified']} / {total['tmv_failed']}",
         "  alarms": len(result.collector["alarms"]),

@@ -1,7 +1,8 @@
 """The desk's addresses: pages, what they ask for, and every button as one POST.
 
-The desk does whatever it is told, so it listens to its own page only: besides the loopback host that every screen asks
-for, a request that changes something must be JSON and must not come from another page (`Origin`, `Sec-Fetch-Site`).
+The desk carries out every request, so it takes them from its own page only: besides the loopback host that
+every screen asks for, a request that changes something must be JSON and must not come from another page
+(`Origin`, `Sec-Fetch-Site`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from terminal.lab.desk.session import DeskSession
 from terminal.lab.desk.storm import StormWatch
 from terminal.lab.desk.view import desk_as_json, journal_as_json, tap_as_json, trace_as_json
 from terminal.lab.desk.words import LANGUAGES, words
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
 
@@ -106,7 +107,7 @@ class DeskRoutes:
     def __init__(self, session: DeskSession, passengers: Passengers, storm: StormWatch) -> None:
         self.session = session
         self.storm = storm
-        self.news: Feed[int] = Feed(keep=64)
+        self.news: EventFeed[int] = EventFeed(keep=64)
         self.pages = Pages(HERE)
         session.changed = self._news
         storm.changed = self._news
@@ -140,8 +141,14 @@ class DeskRoutes:
             "/api/storm/stop": self._order(Struct, self._stop_storm),
         }
         return [
-            *(Route(path, _kindly(handler), methods=["GET"]) for path, handler in reads.items()),
-            *(Route(path, _kindly(handler), methods=["POST"]) for path, handler in orders.items()),
+            *(
+                Route(path, _with_problem_response(handler), methods=["GET"])
+                for path, handler in reads.items()
+            ),
+            *(
+                Route(path, _with_problem_response(handler), methods=["POST"])
+                for path, handler in orders.items()
+            ),
             Mount("/display", routes=self._passengers.routes),
             self.pages.static,
         ]
@@ -260,7 +267,7 @@ class DeskRoutes:
 
 
 def _foreign(request: Request) -> bool:
-    """Whether a page of somebody else may have sent this."""
+    """Whether another site's page may have sent this."""
     origin = request.headers.get("origin")
     own = f"{request.url.scheme}://{request.headers.get('host', '')}"
     from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
@@ -277,8 +284,8 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _kindly(handler: Handler) -> Handler:
-    """What cannot be done is told in a sentence with advice, as JSON."""
+def _with_problem_response(handler: Handler) -> Handler:
+    """Errors become a JSON answer: what went wrong, and advice."""
 
     async def answer(request: Request) -> Response:
         try:

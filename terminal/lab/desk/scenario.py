@@ -1,7 +1,7 @@
 """A session at the desk as a scenario file: one scenario for each card, played again by `terminal policy run`.
 
 A scenario knows decisions, not radio. A tap that was pulled off and left the card as it was decided nothing, so it
-becomes a comment; one whose commit the card did execute is the ride the card holds, whatever the passenger was told
+becomes a comment; one whose commit the card did execute is the ride the card holds, whatever the passenger saw
 first. What was written is played at once, and what does not come out the same is said, in the file and to the user.
 """
 
@@ -17,9 +17,10 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
+from terminal.decision.effects import CardEffect
 from terminal.journal.taps import End
 from terminal.lab.desk.session import DeskRefused, DeskSession
-from terminal.lab.desk.tap import Entry
+from terminal.lab.desk.tap import FinishedTap
 from terminal.policy.policy import Policy
 from terminal.scenario.load import parse_scenarios
 from terminal.scenario.result import place_of, run
@@ -40,7 +41,7 @@ MISHAPS: Final = {
 _LOSES: Final = {
     End.NOT_COMMITTED: "the card kept nothing of it",
     End.UNRESOLVED: "the card kept nothing of it",
-    End.RECOVERED: "told again what the card already held, nothing new was decided",
+    End.RECOVERED: "the earlier result was shown again, nothing new was decided",
     End.NOTHING_WRITTEN: "no decision was made",
 }
 
@@ -56,10 +57,10 @@ class SavedScenario:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _DecidedTap:
     """A tap as a decision: what the card became and what was said."""
 
-    entry: Entry
+    entry: FinishedTap
     message: str
     accepted: bool
     charge_minor: int
@@ -73,13 +74,13 @@ def scenario_of(session: DeskSession) -> SavedScenario:
     with session.lock:
         taps, policy, document = tuple(session.taps), session.town.policy, session.document
     kept = [entry for entry in taps if entry.document == document]
-    told = {entry.number: _told(entry) for entry in kept}
-    decided = sum(one is not None for one in told.values())
+    decided_by = {entry.number: _decided(entry) for entry in kept}
+    decided = sum(one is not None for one in decided_by.values())
     if not decided:
         raise DeskRefused(
             "there is nothing to save: no tap came to a decision", "Tap a card that is in order first."
         )
-    text = "\n".join(_file(kept, told, len(taps) - len(kept), policy)) + "\n"
+    text = "\n".join(_file(kept, decided_by, len(taps) - len(kept), policy)) + "\n"
     differing = tuple(_differing(text, policy))
     if differing:
         text += "\n# Played by the runner, these do not come out as they did at the desk:\n"
@@ -103,13 +104,13 @@ def _differing(text: str, policy: Policy) -> Iterator[str]:
                 yield f"{where}: {found.what}: {found.expected!r} at the desk, {found.got!r} here"
 
 
-def _told(entry: Entry) -> _Told | None:
+def _decided(entry: FinishedTap) -> _DecidedTap | None:
     """None when the tap left no decision behind."""
     report, intent = entry.report, entry.intent
     outcome = report.outcome
     if report.end is End.COMMITTED or (report.end is End.UNRESOLVED and _written(entry)):
         assert intent is not None, "whatever was written was intended first"
-        return _Told(
+        return _DecidedTap(
             entry,
             str(intent.message),
             report.end is End.UNRESOLVED or outcome.accepted,
@@ -121,7 +122,7 @@ def _told(entry: Entry) -> _Told | None:
     if report.end is not End.NOTHING_WRITTEN or not report.reasons or report.snapshot is None:
         return None
     flags = next((getattr(row.record, "flags", ()) for row in reversed(entry.journal)), ())
-    return _Told(
+    return _DecidedTap(
         entry,
         str(outcome.message),
         outcome.accepted,
@@ -132,7 +133,7 @@ def _told(entry: Entry) -> _Told | None:
     )
 
 
-def _written(entry: Entry) -> bool:
+def _written(entry: FinishedTap) -> bool:
     event = entry.after.event
     return event is not None and (event.terminal, event.sequence) == (
         entry.place.number,
@@ -141,13 +142,13 @@ def _written(entry: Entry) -> bool:
 
 
 def _file(
-    taps: Sequence[Entry], told: Mapping[int, _Told | None], earlier: int, policy: Policy
+    taps: Sequence[FinishedTap], decided_by: Mapping[int, _DecidedTap | None], earlier: int, policy: Policy
 ) -> Iterator[str]:
     header = policy.document.header
     cards = list(dict.fromkeys(entry.card.face.name for entry in taps))
     yield f"# Saved at the desk, under {header.id} version {header.version}. Play it again:"
     yield f"#     terminal policy run {header.id} {NAME}"
-    yield "# A document edited at the desk is not the bundled one: give its file instead of its name."
+    yield "# A document edited at the desk is not the supplied one: give its file instead of its name."
     if earlier:
         yield f"# {earlier} taps before the document was changed are left out: a scenario has one document."
     yield f"schema = {SCENARIO_SCHEMA}"
@@ -156,26 +157,28 @@ def _file(
     for name in cards:
         own = [entry for entry in taps if entry.card.face.name == name]
         yield ""
-        if any(told[entry.number] for entry in own):
-            yield from _scenario(own, told, policy)
+        if any(decided_by[entry.number] for entry in own):
+            yield from _scenario(own, decided_by, policy)
         else:
             yield f"# {name}: no tap of it came to a decision, so there is no scenario."
             for entry in own:
                 yield f"# {_comment(entry, policy)}"
 
 
-def _scenario(taps: Sequence[Entry], told: Mapping[int, _Told | None], policy: Policy) -> Iterator[str]:
+def _scenario(
+    taps: Sequence[FinishedTap], decided_by: Mapping[int, _DecidedTap | None], policy: Policy
+) -> Iterator[str]:
     face = taps[0].card.face
     yield "[[scenarios]]"
     yield f"name = {_toml(f'{face.name}, {len(taps)} taps at the desk')}"
     yield f"rider = {_toml(face.title.en)}"
     yield ""
     yield "[scenarios.card]"
-    first = next(entry for entry in taps if told[entry.number])
+    first = next(entry for entry in taps if decided_by[entry.number])
     for key, value in _card(first, policy).items():
         yield f"{key} = {_toml(value)}"
     for entry in taps:
-        one = told[entry.number]
+        one = decided_by[entry.number]
         yield ""
         if one is None:
             yield f"# {_comment(entry, policy)}"
@@ -183,7 +186,7 @@ def _scenario(taps: Sequence[Entry], told: Mapping[int, _Told | None], policy: P
             yield from _tap(one, policy)
 
 
-def _comment(entry: Entry, policy: Policy) -> str:
+def _comment(entry: FinishedTap, policy: Policy) -> str:
     """One line for what a scenario cannot express."""
     when = entry.report.at.astimezone(policy.zone)
     done = mishap_words(entry.disturbance)
@@ -193,7 +196,7 @@ def _comment(entry: Entry, policy: Policy) -> str:
     return f"{when:%H:%M:%S} at {entry.place.number} ({entry.place.profile}): {_one_line(words)}"
 
 
-def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
+def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
     """The card as the first tap found it, from its own memory."""
     holding = entry.before
     assert holding.rights is not None, "a decision was made from it"
@@ -215,9 +218,9 @@ def _card(entry: Entry, policy: Policy) -> dict[str, Any]:
     return {key: value for key, value in card.items() if value is not None}
 
 
-def _denied(entry: Entry) -> bool:
+def _denied(entry: FinishedTap) -> bool:
     """The trail of a card on the list says so; another list than the laboratory's there is not."""
-    return any("local block" in reason.effect for reason in entry.report.reasons)
+    return any(reason.effect is CardEffect.DENY_LISTED for reason in entry.report.reasons)
 
 
 def _concessions(rights: Rights) -> list[dict[str, Any]] | None:
@@ -267,8 +270,8 @@ def _last(holding: Holding, policy: Policy) -> dict[str, Any] | None:
     return {key: value for key, value in last.items() if value is not None}
 
 
-def _tap(told: _Told, policy: Policy) -> Iterator[str]:
-    entry = told.entry
+def _tap(decided_by: _DecidedTap, policy: Policy) -> Iterator[str]:
+    entry = decided_by.entry
     shift = entry.shift
     yield "[[scenarios.taps]]"
     yield f"at = {_toml(entry.report.at.astimezone(policy.zone))}"
@@ -278,7 +281,7 @@ def _tap(told: _Told, policy: Policy) -> Iterator[str]:
     yield f"direction = {shift.direction if shift else 0}"
     if shift is None:
         yield "shift_open = false"
-    yield f"expect = {_toml(_expect(told, policy))}"
+    yield f"expect = {_toml(_expect(decided_by, policy))}"
     done = mishap_words(entry.disturbance)
     if done and entry.report.end is End.UNRESOLVED:
         yield f"note = {_toml(_one_line(f'{done}: asked to tap again, but the card held it'))}"
@@ -286,23 +289,23 @@ def _tap(told: _Told, policy: Policy) -> Iterator[str]:
         yield f"note = {_toml(_one_line(done))}"
 
 
-def _expect(told: _Told, policy: Policy) -> dict[str, Any]:
-    event = told.event
-    before = told.entry.before.event
+def _expect(decided_by: _DecidedTap, policy: Policy) -> dict[str, Any]:
+    event = decided_by.event
+    before = decided_by.entry.before.event
     balance = event or before
     expect: dict[str, Any] = {
-        "message": told.message,
-        "charge_minor": told.charge_minor,
-        "accepted": told.accepted,
+        "message": decided_by.message,
+        "charge_minor": decided_by.charge_minor,
+        "accepted": decided_by.accepted,
         "balance_minor": None if balance is None else balance.balance_after_minor,
         "written": event is not None,
         "paid_by": None if event is None else event.paid_by.name.lower(),
         "transfers": None if event is None else event.transfers,
         "meals": None if event is None else _meals(event, policy),
         "counters": None if event is None else _counters(event, policy),
-        "values": dict(told.values) or None,
-        "reasons": [reason.rule for reason in told.entry.report.reasons] or None,
-        "flags": list(told.flags) or None,
+        "values": dict(decided_by.values) or None,
+        "reasons": [reason.rule for reason in decided_by.entry.report.reasons] or None,
+        "flags": list(decided_by.flags) or None,
     }
     return {key: value for key, value in expect.items() if value is not None}
 

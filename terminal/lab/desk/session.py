@@ -1,7 +1,7 @@
 """The desk at work: every button of the page is one method here, and every page looks at the same desk.
 
-Methods may be called from any thread; one at a time runs. What changed is told once by `changed`, which must not
-block; whoever wants to know more asks.
+Methods may be called from any thread; one at a time runs. `changed` is called once for each change and must not
+block; details are read by the other methods.
 
 `arrange` gives it something to show: some taps, one of them torn and settled, some rows on their way.
 """
@@ -20,13 +20,13 @@ from typing import Final
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
 from terminal.errors import RegionDocumentError, TerminalError
-from terminal.lab.desk.tap import Entry, take
-from terminal.lab.desk.town import OPERATOR, PLACES, DeskTown, Place, Signal, open_desk_town, region_names
-from terminal.lab.desk.wire import Wire
+from terminal.lab.desk.tap import FinishedTap, take
+from terminal.lab.desk.town import OPERATOR, PLACES, DeskPlace, DeskTown, Signal, open_desk_town, region_names
+from terminal.lab.desk.wire import DeskUplink
 from terminal.trip.shifts import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
-"""A session holds all its taps in memory; whoever wants more starts a new one."""
+"""A session holds all its taps in memory; for more, start a new one."""
 LONGEST_STEP: Final = timedelta(days=400)
 
 
@@ -47,16 +47,16 @@ class DeskSession:
     number: int = 0
     """Which session of this desk it is; counted from 1."""
     epoch: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Tells this desk from one that ran before it at the same address."""
+    """Distinguishes this desk from one that ran before it at the same address."""
     document: int = 0
     """How many times the region document was replaced in this session."""
     document_problem: tuple[str, str] | None = None
-    taps: list[Entry] = field(default_factory=list)
+    taps: list[FinishedTap] = field(default_factory=list)
     trace: list[tuple[int, Traced]] = field(default_factory=list)
     """Every exchange of the session with the number of its tap."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _town: DeskTown | None = None
-    _wire: Wire | None = None
+    _wire: DeskUplink | None = None
 
     @property
     def town(self) -> DeskTown:
@@ -66,7 +66,7 @@ class DeskSession:
         return self._town
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> DeskUplink:
         """Raises `DeskRefused` before `reset` and after `close`."""
         if self._wire is None:
             raise DeskRefused("the desk is closed", "Start it again with `make desk`.")
@@ -79,7 +79,7 @@ class DeskSession:
 
     @property
     def lock(self) -> threading.RLock:
-        """Held by whoever reads several things that must fit together."""
+        """Held to read several things that must fit together."""
         return self._lock
 
     def reset(self, region: str | None = None) -> None:
@@ -87,13 +87,13 @@ class DeskSession:
         with self._lock:
             wanted = self.region if region is None else self._known(region)
             folder = self._next_folder()
-            town = open_desk_town(folder, wanted, self.seed, self._told)
+            town = open_desk_town(folder, wanted, self.seed, self._shown)
             self._leave()
             self._town, self.region = town, wanted
             self.number += 1
             self.document, self.document_problem = 0, None
             self.taps, self.trace = [], []
-            self._wire = Wire(town, self._changed, collector=self.collector)
+            self._wire = DeskUplink(town, self._changed, collector=self.collector)
         self.changed()
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class DeskSession:
         with self._lock:
             self._leave()
 
-    def tap(self, card: str, place: str, disturbance: Disturbance) -> Entry:
+    def tap(self, card: str, place: str, disturbance: Disturbance) -> FinishedTap:
         """One card on one terminal; raises `DeskRefused` for what is not on the desk."""
         with self._lock:
             laid = self.town.shelf.get(card)
@@ -178,7 +178,7 @@ class DeskSession:
 
         Raises `RegionDocumentError`; the document in force then stays, and `document_problem` says what is wrong.
         """
-        with self._lock, self.wire.turn:
+        with self._lock, self.wire.lock:
             try:
                 found = self.town.document_path.read_text("utf-8") if text is None else text
                 self.town.use_document(found, random.Random(self.seed + self.document + 1).randbytes)  # noqa: S311
@@ -190,7 +190,7 @@ class DeskSession:
             self.document_problem = None
         self.changed()
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> FinishedTap:
         """Tap `number`; raises `DeskRefused`."""
         if not 1 <= number <= len(self.taps):
             raise DeskRefused(f"there is no tap {number}", f"There are {len(self.taps)}.")
@@ -199,10 +199,10 @@ class DeskSession:
     def _changed(self) -> None:
         self.changed()
 
-    def _told(self, place: str, outcome: object) -> None:
+    def _shown(self, place: str, outcome: object) -> None:
         self.signal(place, outcome)  # type: ignore[arg-type]  # an Outcome; looked up late, so that it may be set
 
-    def _place(self, key: str) -> Place:
+    def _place(self, key: str) -> DeskPlace:
         for place in PLACES:
             if place.key == key:
                 return place

@@ -26,26 +26,26 @@ class StormWatch:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
-        self._told: dict[str, Any] = dict(IDLE)
+        self._state: dict[str, Any] = dict(IDLE)
         self._stopped = False
 
     @property
     def running(self) -> bool:
-        return bool(self._told["state"] == "running")
+        return bool(self._state["state"] == "running")
 
     def as_json(self) -> dict[str, Any]:
-        """What was told last: counts so far, `state` and the speed of each moment."""
+        """The newest state: counts so far, `state` and the speed of each moment."""
         with self._lock:
-            return dict(self._told)
+            return dict(self._state)
 
     def start(self, seed: int, taps: int) -> None:
-        """Begin; raises `TerminalError` while another storm blows."""
+        """Begin; raises `TerminalError` while another stress run is active."""
         with self._lock:
             if self.running:
-                raise TerminalError("a storm is blowing already", "Stop it first.")
+                raise TerminalError("a stress run is already active", "Stop it first.")
             command = [sys.executable, "-m", "terminal.lab.desk.storm_run", str(seed), str(taps)]
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 our own program
-            self._told = {"state": "running", "seed": seed, "wanted": taps, "taps": 0, "history": []}
+            self._state = {"state": "running", "seed": seed, "wanted": taps, "taps": 0, "history": []}
             self._stopped = False
             self._thread = threading.Thread(
                 target=self._follow, args=(self._process,), name="desk storm", daemon=True
@@ -54,7 +54,7 @@ class StormWatch:
         self.changed()
 
     def stop(self) -> None:
-        """End the storm, if one blows, and wait for it; what was counted stays."""
+        """End the stress run, if one is active, and wait for it; what was counted stays."""
         with self._lock:
             process, thread = self._process, self._thread
             self._stopped = True
@@ -68,18 +68,18 @@ class StormWatch:
         before_taps, before_s = 0, 0.0
         with process.stdout as lines:
             for line in lines:
-                told: dict[str, Any] = msgspec.json.decode(line)
-                passed, more = told["wall_s"] - before_s, told["taps"] - before_taps
+                counts: dict[str, Any] = msgspec.json.decode(line)
+                passed, more = counts["wall_s"] - before_s, counts["taps"] - before_taps
                 with self._lock:
-                    history = self._told["history"]
+                    history = self._state["history"]
                     if more and passed >= SPEED_OVER_S:
                         history = [*history, round(more / passed)][-HISTORY:]
-                        before_taps, before_s = told["taps"], told["wall_s"]
-                    self._told = {**told, "state": "running", "history": history}
+                        before_taps, before_s = counts["taps"], counts["wall_s"]
+                    self._state = {**counts, "state": "running", "history": history}
                 self.changed()
         process.wait()
         with self._lock:
-            ended = bool(self._told.get("ended"))
+            ended = bool(self._state.get("ended"))
             state = "finished" if ended else "stopped" if self._stopped else "failed"
-            self._told = {**self._told, "state": state}
+            self._state = {**self._state, "state": state}
         self.changed()

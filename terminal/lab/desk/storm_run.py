@@ -1,7 +1,8 @@
-"""A storm in a process of its own, told line by line: `python -m terminal.lab.desk.storm_run SEED TAPS`.
+"""A stress run in a process of its own, reported line by line: `python -m terminal.lab.desk.storm_run SEED TAPS`.
 
-The same towns from the same seeds as `terminal storm --seed SEED --taps TAPS`; between two audits the counts are told
-as they grow. The last line has `"ended": true`. Ends at the first violation, and when nobody listens any more.
+The same towns from the same seeds as `terminal storm --seed SEED --taps TAPS`; between two audits the counts
+are reported as they grow. The last line has `"ended": true`. Ends at the first violation, or when the output is
+closed.
 """
 
 from __future__ import annotations
@@ -18,36 +19,36 @@ from terminal.app.output import print_json
 from terminal.errors import TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
 from terminal.lab.stress.faults.disk import available
-from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Step
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, StressStep
 from terminal.lab.stress.play import play
-from terminal.lab.stress.run import TOWN_TAPS, Town, storm_folder
+from terminal.lab.stress.run import TOWN_TAPS, TownSeed, storm_folder
 from terminal.lab.stress.world import Storm, open_storm_town
 from terminal.media.resident.machine import IllegalStep
 
-TOLD_EVERY_S: Final = 0.25
+REPORT_EVERY_S: Final = 0.25
 SEED_STEP: Final = 1_000_003
 """How `terminal storm` makes the seeds of its towns from its own."""
 
 
-class Teller:
+class Reporter:
     """Counts of finished towns, and of the one that is being played."""
 
     def __init__(self, seed: int, taps: int) -> None:
         self.checked = Findings()
         self.towns = 0
         self._seed, self._taps = seed, taps
-        self._began_s = self._told_s = time.monotonic()
+        self._began_s = self._reported_s = time.monotonic()
         self._unavailable = () if available() else tuple(sorted(NEEDS_APSW))
 
     def on_step(self, count: Storm) -> None:
-        """Tell how far the running town is, now and then."""
-        if time.monotonic() - self._told_s >= TOLD_EVERY_S:
-            self.tell(count)
+        """Report how far the running town is, now and then."""
+        if time.monotonic() - self._reported_s >= REPORT_EVERY_S:
+            self.report(count)
 
-    def tell(self, running: Storm | None = None, **more: Any) -> None:
+    def report(self, running: Storm | None = None, **more: Any) -> None:
         """One line."""
-        self._told_s = time.monotonic()
-        found, wall_s = self.checked, self._told_s - self._began_s
+        self._reported_s = time.monotonic()
+        found, wall_s = self.checked, self._reported_s - self._began_s
         faults: Counter[str] = Counter(found.faults_injected)
         taps, granted, restarts = found.taps, found.granted, found.restarts
         if running is not None:
@@ -88,20 +89,20 @@ class Teller:
 def storm(seed: int, taps: int) -> Findings:
     """Play town after town until `taps` are played or one is not sound."""
     faults = frozenset(Kind) if available() else frozenset(Kind) - NEEDS_APSW
-    teller = Teller(seed, taps)
-    teller.tell()
+    teller = Reporter(seed, taps)
+    teller.report()
     for number, first in enumerate(range(0, taps, TOWN_TAPS)):
-        town = Town(seed * SEED_STEP + number)
+        town = TownSeed(seed * SEED_STEP + number)
         teller.checked.add(_play(town, town.plan(min(TOWN_TAPS, taps - first), faults), teller))
         teller.towns += 1
-        teller.tell()
+        teller.report()
         if not teller.checked.sound:
             break
-    teller.tell(ended=True)
+    teller.report(ended=True)
     return teller.checked
 
 
-def _play(town: Town, steps: list[Step], teller: Teller) -> Findings:
+def _play(town: TownSeed, steps: list[StressStep], teller: Reporter) -> Findings:
     """One town from opening to audit; whatever ends it early is a problem found, as in `storm_run.play_town`."""
     with tempfile.TemporaryDirectory(dir=storm_folder(), prefix="resident-card-storm-") as place:
         try:

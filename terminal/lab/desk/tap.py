@@ -6,34 +6,34 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sim.desk.content import Change, Holding, changes, holding_of, lines_of
+from sim.desk.content import Holding, LineChange, changes, holding_of, lines_of
 from sim.desk.disturbance import Disturbance
 from sim.desk.shelf import Laid
-from sim.desk.trace import Listener, Traced, traced
+from sim.desk.trace import Traced, TracingConnection, traced
 from sim.lab_keys import load_lab_keys
-from sim.transcript import RecordedTap
+from sim.transcript import TranscribedTap
 from sim.transcript_view import Keyring
 from terminal.decision.outcome import Outcome
 from terminal.journal.reader import Row
 from terminal.journal.records import Intent, ShiftOpened
-from terminal.lab.desk.town import DeskTown, Place
+from terminal.lab.desk.town import DeskPlace, DeskTown
 from terminal.policy.policy import Policy
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
 
 PAUSE_S: Final = 1.0
-"""What passes between two taps at the least: somebody has to bring the next card."""
+"""What passes between two taps at the least: the next card has to be brought."""
 NEW_ROWS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FinishedTap:
     """A tap that has ended. `document` counts the documents used so far in the session; `exchange` is where its
     exchanges begin in the session's trace.
     """
 
     number: int
-    place: Place
+    place: DeskPlace
     card: Laid
     disturbance: Disturbance
     at: datetime
@@ -42,8 +42,8 @@ class Entry:
     report: TapReport
     before: Holding
     after: Holding
-    changes: tuple[Change, ...]
-    recorded: RecordedTap
+    changes: tuple[LineChange, ...]
+    recorded: TranscribedTap
     rows: tuple[Traced, ...]
     journal: tuple[Row, ...]
     air_ms: float
@@ -60,21 +60,21 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Passenger:
-    """What was told at one place during a tap."""
+class OutcomeRecorder:
+    """The outcomes shown at one place during a tap."""
 
-    told: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def take(
     town: DeskTown,
-    place: Place,
+    place: DeskPlace,
     laid: Laid,
     disturbance: Disturbance,
     number: int,
     document: int,
     exchange: int,
-) -> Entry:
+) -> FinishedTap:
     """Present the card, let the terminal do its work, take it away. Raises `JournalError` as `take_tap` does."""
     town.clock.advance(PAUSE_S)
     terminal, reader = town.terminals[place.key], town.readers[place.key]
@@ -82,7 +82,7 @@ def take(
     reader.present(laid.card, disturbance.plan())
     connection = reader.wait_for_card(0)
     assert connection is not None, "a card has just been presented"
-    listener = Listener(disturbance.around(connection, reader.remove), town.clock)
+    listener = TracingConnection(disturbance.around(connection, reader.remove), town.clock)
     try:
         report = take_tap(listener, terminal)
     finally:
@@ -90,7 +90,7 @@ def take(
         reader.release()
         reader.remove()
     recorded, after = listener.recorded(number), holding_of(laid.card)
-    return Entry(
+    return FinishedTap(
         number=number,
         place=place,
         card=laid,
@@ -110,14 +110,14 @@ def take(
     )
 
 
-def read(recorded: RecordedTap, laid: Laid, holding: Holding, town: DeskTown) -> list[Traced]:
+def read(recorded: TranscribedTap, laid: Laid, holding: Holding, town: DeskTown) -> list[Traced]:
     """The tap's exchanges, deciphered with the laboratory's keys and masked where D-05 says so."""
     keyring = Keyring(load_lab_keys(), town.policy.document.header.region, laid.card.uid)
     secrets = (laid.card.uid, *(() if holding.rights is None else (holding.rights.pseudonym,)))
     return traced(recorded, keyring, town.air, secrets)
 
 
-def difference(before: Holding, after: Holding, policy: Policy) -> list[Change]:
+def difference(before: Holding, after: Holding, policy: Policy) -> list[LineChange]:
     """The card line by line, counters by the names the region document gives them."""
 
     def named(counters: int) -> dict[str, int]:

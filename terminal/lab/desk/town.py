@@ -32,7 +32,7 @@ OPERATOR: Final = "desk"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeskPlace:
     """Where a terminal stands. `key` names it in addresses."""
 
     key: str
@@ -43,17 +43,17 @@ class Place:
 
 
 PLACES: Final = (
-    Place("front", 70001, "bus", ("Bus, front door", "Автобус, передняя дверь"), 15),
-    Place("rear", 70002, "bus", ("Bus, rear door", "Автобус, задняя дверь"), 15),
-    Place("canteen", 80001, "canteen", ("School canteen", "Школьная столовая")),
+    DeskPlace("front", 70001, "bus", ("Bus, front door", "Автобус, передняя дверь"), 15),
+    DeskPlace("rear", 70002, "bus", ("Bus, rear door", "Автобус, задняя дверь"), 15),
+    DeskPlace("canteen", 80001, "canteen", ("School canteen", "Школьная столовая")),
 )
 
 Signal = Callable[[str, Outcome], None]
-"""What the passenger at a place is told."""
+"""What the passenger at a place is shown."""
 
 
 def region_names() -> list[str]:
-    """The bundled region documents."""
+    """The supplied region documents."""
     return sorted(path.stem for path in REGIONS.glob("*.toml"))
 
 
@@ -83,7 +83,7 @@ class DeskTown:
         """The session's own copy of the region document: edit it and let the desk read it again."""
         return self.folder / DOCUMENT
 
-    def state_of(self, place: Place) -> Path:
+    def state_of(self, place: DeskPlace) -> Path:
         """The folder of a terminal."""
         return self.folder / str(place.number)
 
@@ -120,12 +120,12 @@ class DeskTown:
         self.start_terminals()
 
     def card_registry(self) -> Path:
-        """What an issuing desk hands the collector: pseudonyms, UID and transaction MAC key of each card."""
+        """What an issuing point hands the collector: pseudonyms, UID and transaction MAC key of each card."""
         return self.world.write_registry([laid.card for laid in self.shelf.values()])
 
 
 def open_desk_town(folder: Path, region: str, seed: int, signal: Signal) -> DeskTown:
-    """Issue the cards for `region` (a bundled name or a file) and open every terminal with a shift.
+    """Issue the cards for `region` (a supplied name or a file) and open every terminal with a shift.
 
     Raises `RegionDocumentError`.
     """

@@ -1,4 +1,4 @@
-"""What the desk's pages are told, as JSON values: the whole desk, one tap, a stretch of the trace."""
+"""What the desk's pages get, as JSON values: the whole desk, one tap, a stretch of the trace."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from terminal.journal.reader import Row
 from terminal.journal.taps import End
 from terminal.lab.desk.scenario import mishap_words
 from terminal.lab.desk.session import DeskSession
-from terminal.lab.desk.tap import Entry, fields_of
-from terminal.lab.desk.town import PLACES, Place, region_names
+from terminal.lab.desk.tap import FinishedTap, fields_of
+from terminal.lab.desk.town import PLACES, DeskPlace, region_names
 from terminal.messages import colour, text
 from terminal.policy.policy import Policy
-from terminal.scenario.words import step
 from terminal.texts import translator
+from terminal.trail_words import step_line
 
 ROWS_SHOWN: Final = 40
 TAPS_SHOWN: Final = 200
@@ -72,7 +72,7 @@ def card_as_json(laid: Laid, language: str) -> dict[str, Any]:
     }
 
 
-def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
+def tap_line(entry: FinishedTap, language: str, policy: Policy) -> dict[str, Any]:
     """A tap in one line."""
     report = entry.report
     outcome = report.outcome
@@ -94,11 +94,11 @@ def tap_line(entry: Entry, language: str, policy: Policy) -> dict[str, Any]:
     }
 
 
-def tap_as_json(entry: Entry, language: str, policy: Policy, acknowledged: int) -> dict[str, Any]:
+def tap_as_json(entry: FinishedTap, language: str, policy: Policy, acknowledged: int) -> dict[str, Any]:
     """A tap with everything that is known of it."""
     report = entry.report
     say = translator(language).gettext
-    reasons = [_reason(reason.rule, step(reason, language)) for reason in report.reasons]
+    reasons = [_reason(reason.rule, step_line(reason, language)) for reason in report.reasons]
     return {
         **tap_line(entry, language, policy),
         "operator": report.operator,
@@ -139,8 +139,13 @@ def row_as_json(row: Row, acknowledged: int) -> dict[str, Any]:
         "kind": type(row.record).__name__,
         "hash": row.hash.hex()[:12],
         "sent": row.sequence <= acknowledged,
-        "fields": {name: str(value) for name, value in fields.items()},
+        "fields": {name: _field(name, value) for name, value in fields.items()},
     }
+
+
+def _field(name: str, value: Any) -> str:
+    """A field of a row; of a trail the codes, as the words stand with the tap."""
+    return " ".join(step.code for step in value) if name == "reasons" else str(value)
 
 
 def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:
@@ -156,7 +161,7 @@ def journal_as_json(session: DeskSession, place: str) -> dict[str, Any]:
     }
 
 
-def _place(session: DeskSession, place: Place, language: str) -> dict[str, Any]:
+def _place(session: DeskSession, place: DeskPlace, language: str) -> dict[str, Any]:
     journal: Journal = session.town.terminals[place.key].journal
     shift = journal.open_shift
     return {

@@ -18,7 +18,7 @@ NO_NETWORK: Final = "no network"
 COLLECTOR_DOWN: Final = "the collector is down"
 
 
-class Wire:
+class DeskUplink:
     """Uploads in a thread of its own, a moment after each tap; `changed` is called when anything about it changed.
 
     `network` and `wanted` (the collector shall run) are the two switches. `close` stops thread and collector.
@@ -37,8 +37,8 @@ class Wire:
         self._wake = threading.Event()
         self._quiet = threading.Condition()
         self._stop = threading.Event()
-        self.turn = threading.Lock()
-        """Held while journals are being uploaded; whoever closes journals takes it first."""
+        self.lock = threading.Lock()
+        """Held while journals are being uploaded; take it before closing journals."""
         for place in PLACES:
             enrol(town.state_of(place), place.number, self._folder)
         self._registry: Path = town.card_registry()
@@ -125,7 +125,7 @@ class Wire:
             self.problem = COLLECTOR_DOWN
         if self.problem:
             return
-        with self.turn:
+        with self.lock:
             for place in PLACES:
                 terminal = self._town.terminals.get(place.key)
                 if terminal is None or self._stop.is_set():

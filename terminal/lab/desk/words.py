@@ -42,7 +42,7 @@ WORDS: Final = {
     "recovered": N_("settled later"),
     "nothing_written": N_("nothing written"),
     "not_committed": N_("not committed"),
-    "unresolved": N_("nobody knows yet"),
+    "unresolved": N_("not known yet"),
     "reasons_title": N_("Why"),
     "journal_title": N_("In the journal"),
     "part_up": N_("to the card"),

@@ -1,6 +1,6 @@
 """A terminal in a process of its own, for a storm that kills it: `python -m terminal.lab.stress.child STATE NUMBER`.
 
-The card stays with whoever kills: each APDU goes out as a line `{"apdu": …}` and its answer comes back as
+The card stays with the parent process: each APDU goes out as a line `{"apdu": …}` and its answer comes back as
 `{"answer": …}` or `{"gone": true}`. `{"tap": …, "day_s": …}` presents a card at that second of the laboratory's day;
 the reply ends with `{"done": {"end": …, "accepted": …, "sequence": …}}`. Whatever this process says has happened on
 its disk.
@@ -51,7 +51,7 @@ class PipedCard:
         return bytes.fromhex(answer["answer"])
 
     def close(self) -> None:
-        """Nothing to close: the card is somebody else's."""
+        """Nothing to close: the card belongs to the parent process."""
 
 
 def main(state: Path, number: int) -> None:

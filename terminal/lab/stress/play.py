@@ -13,8 +13,8 @@ from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
 from terminal.journal.taps import End
 from terminal.lab.stress.faults.parts import Died, StormConnection
-from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, Step
-from terminal.lab.stress.riders import Rider, Wish
+from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, StressStep
+from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
 from terminal.lab.world import pseudonym_on
 from terminal.media.port import PURPOSE
@@ -29,7 +29,7 @@ SOON_S: Final = 50.0
 DRAIN_TRIES: Final = 30
 
 
-def play(town: StormTown, steps: Sequence[Step], on_step: Callable[[Storm], None]) -> None:
+def play(town: StormTown, steps: Sequence[StressStep], on_step: Callable[[Storm], None]) -> None:
     """Play a whole plan and let the storm settle down."""
     playing = Playing(town)
     for step in steps:
@@ -44,7 +44,7 @@ class Playing:
     def __init__(self, town: StormTown) -> None:
         self.town = town
 
-    def play(self, step: Step) -> None:
+    def play(self, step: StressStep) -> None:
         """One step of the plan."""
         self.town.clock.advance(step.gap_s)
         post = self.town.posts[step.terminal]
@@ -65,7 +65,7 @@ class Playing:
         opening = datetime.combine(day, OPENS, self.town.policy.zone)
         self.town.clock.advance((opening - self.town.clock.now()).total_seconds())
 
-    def _between(self, post: Post, step: Step) -> None:
+    def _between(self, post: Post, step: StressStep) -> None:
         match step.fault:
             case Kind.RESTART:
                 self.town.restart(post, well=True)
@@ -76,7 +76,7 @@ class Playing:
                 return
         self.town.count.faults[step.fault] += 1
 
-    def sync(self, post: Post, step: Step | None = None) -> bool:
+    def sync(self, post: Post, step: StressStep | None = None) -> bool:
         """Upload a journal; let go of what is acknowledged. Whether everything is at the collector now."""
         fault = step.fault if step else ""
         if fault == Kind.COLLECTOR_KILLED and self.town.collector_disk is not None and step is not None:
@@ -94,44 +94,46 @@ class Playing:
             post.journal.checkpoint()
         return report.problem is None
 
-    def _tap(self, post: Post, rider: Rider, step: Step) -> None:
+    def _tap(self, post: Post, rider: StressRider, step: StressStep) -> None:
         self.town.count.taps += 1
-        wish = self._wish(post, rider)
+        attempt = self._attempt(post, rider)
         heard: list[Outcome] = []
         report, died = self._present(post, rider, step, heard)
         granted = any(outcome.accepted for outcome in heard)
         self.town.count.granted += granted
         if report is not None and report.end in (End.COMMITTED, End.RECOVERED):
             assert report.sequence is not None
-            self.town.count.told.add((post.number, report.sequence))
+            self.town.count.let_in.add((post.number, report.sequence))
         rider.unseen += 1
-        if step.fault or wish.events or died or rider.unseen >= LOOK_EVERY or not granted:
-            self._look(rider, wish, step, charged_before=granted and not step.fault)
+        if step.fault or attempt.events or died or rider.unseen >= LOOK_EVERY or not granted:
+            self._look(rider, attempt, step, charged_before=granted and not step.fault)
         if granted:
-            rider.wish = None
+            rider.attempt = None
 
-    def _look(self, rider: Rider, wish: Wish, step: Step, *, charged_before: bool) -> None:
+    def _look(
+        self, rider: StressRider, attempt: RideAttempt, step: StressStep, *, charged_before: bool
+    ) -> None:
         unseen_before = rider.unseen > 1
         new = rider.look()
-        wish.events += min(new, 1) if unseen_before or charged_before else new
-        if wish.events > 1:
+        attempt.events += min(new, 1) if unseen_before or charged_before else new
+        if attempt.events > 1:
             self.town.count.charged_twice.append(f"card {step.card} charged twice before it was let in")
-            wish.events = 1
+            attempt.events = 1
 
-    def _wish(self, post: Post, rider: Rider) -> Wish:
+    def _attempt(self, post: Post, rider: StressRider) -> RideAttempt:
         """What this passenger wants: the same ride as before when they come back to the same place soon."""
         clocks = tuple(p.clock.jumps for p in self.town.posts if p.place == post.place)
         level = len({p.clock.ahead_s for p in self.town.posts if p.place == post.place}) == 1
-        now_s, old = self.town.clock.monotonic(), rider.wish
+        now_s, old = self.town.clock.monotonic(), rider.attempt
         if old and level and (old.place, old.clocks) == (post.place, clocks) and now_s - old.began_s < SOON_S:
             return old
         if rider.unseen:
             rider.look()
-        rider.wish = Wish(post.place, clocks, now_s)
-        return rider.wish
+        rider.attempt = RideAttempt(post.place, clocks, now_s)
+        return rider.attempt
 
     def _present(
-        self, post: Post, rider: Rider, step: Step, heard: list[Outcome]
+        self, post: Post, rider: StressRider, step: StressStep, heard: list[Outcome]
     ) -> tuple[TapReport | None, bool]:
         """Lay the card on the reader and take it away again; the report, and whether the terminal went down."""
         reader, fault = post.reader, step.fault
@@ -170,7 +172,7 @@ class Playing:
             disk.repair()
         self.town.restart(post, power_cut=power_cut)
 
-    def _tidy(self, post: Post, step: Step) -> None:
+    def _tidy(self, post: Post, step: StressStep) -> None:
         """Take the card away, plug the reader in, and count what struck."""
         reader = post.reader
         assert reader.last is not None
@@ -202,16 +204,16 @@ class Playing:
             if post.clock.ahead_s:
                 post.clock.jump(-post.clock.ahead_s)
         self.drain()
-        by_ref: dict[bytes, Rider] = {}
+        by_ref: dict[bytes, StressRider] = {}
         for rider in self.town.riders:
             pseudonym = pseudonym_on(rider.card)
             assert pseudonym is not None, "riders hold resident cards"
-            by_ref |= {self.town.keys.pseudonym(purpose, pseudonym): rider for purpose in PURPOSE.values()}
+            by_ref |= {self.town.keys.token(purpose, pseudonym): rider for purpose in PURPOSE.values()}
         for index, post in enumerate(self.town.posts):
             for _, intent in post.journal.open_intents():
                 self.town.clock.advance(7200)
                 rider = by_ref[intent.card_ref]
-                self.play(Step("tap", index, 0.0, self.town.riders.index(rider)))
+                self.play(StressStep("tap", index, 0.0, self.town.riders.index(rider)))
         self.drain()
         for rider in self.town.riders:
             rider.look()
@@ -223,7 +225,7 @@ class Playing:
                     break
 
 
-def _air_fault(step: Step) -> FaultPlan:
+def _air_fault(step: StressStep) -> FaultPlan:
     match step.fault:
         case Kind.TEAR_BEFORE:
             return tear_before(step.at)

@@ -30,7 +30,7 @@ from terminal.collector.store import CollectorStore
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.stress.checkers.check import Findings
-from terminal.lab.stress.riders import Rider
+from terminal.lab.stress.riders import StressRider
 from terminal.lab.town import DAY
 from terminal.lab.world import purse_minor
 from terminal.policy.load import load_region
@@ -82,10 +82,12 @@ class Rounds:
         cards = issue_residents(
             ["adult_purse", "month_pass", "adult_purse"], document, DAY, rng=self.rng.randbytes
         )
-        self.riders = [Rider(card, purse_minor(card)) for card in cards if isinstance(card, VirtualCard)]
+        self.riders = [
+            StressRider(card, purse_minor(card)) for card in cards if isinstance(card, VirtualCard)
+        ]
         self.day_s = 0.0
         self.found = Findings()
-        self.told: set[tuple[int, int]] = set()
+        self.let_in: set[tuple[int, int]] = set()
         self.written, self.heard = 0, False
 
     def terminal_round(self) -> None:
@@ -104,7 +106,7 @@ class Rounds:
             self.found.duplicated += 1
             self.found.problems.append("charged twice over a kill before it was let in")
 
-    def _tap(self, terminal: Terminal9, rider: Rider, kill_at: int | None) -> None:
+    def _tap(self, terminal: Terminal9, rider: StressRider, kill_at: int | None) -> None:
         self.found.taps += 1
         self.heard = False
         rider.card.power_on()
@@ -129,12 +131,12 @@ class Rounds:
         self.written = rider.look()
 
     def _done(self, said: dict[str, Any] | None) -> None:
-        assert said is not None, "nobody else ends this process"
+        assert said is not None, "only this process ends the child"
         done = said["done"]
         self.heard = done["accepted"]
         self.found.granted += done["accepted"]
         if done["end"] in ("committed", "recovered"):
-            self.told.add((NUMBER, done["sequence"]))
+            self.let_in.add((NUMBER, done["sequence"]))
 
     def collector_rounds(self, times: int) -> None:
         """Send the journal to a collector that is killed again and again while it takes it."""
@@ -169,7 +171,7 @@ class Rounds:
         found, on_cards = self.found, {tap for rider in self.riders for tap in rider.events}
         found.records, found.rides = len(held), len(on_cards)
         found.lost += sum(not isinstance(held.get(tap), Intent) for tap in on_cards)
-        found.lost += len(self.told - on_cards)
+        found.lost += len(self.let_in - on_cards)
         spent_minor = sum(rider.start_minor - purse_minor(rider.card) for rider in self.riders)
         found.charged_minor = books.total.charged_minor
         found.money_mismatch_minor = abs(spent_minor - books.total.charged_minor)

@@ -10,7 +10,7 @@ from terminal.lab.world import file_on
 
 
 @dataclass(slots=True)
-class Wish:
+class RideAttempt:
     """One passenger's ride until the terminal says "go": what it wrote on the card meanwhile."""
 
     place: int
@@ -20,7 +20,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Rider:
+class StressRider:
     """A card, and what its memory has shown so far."""
 
     card: VirtualCard
@@ -28,7 +28,7 @@ class Rider:
     events: dict[tuple[int, int], int] = field(default_factory=dict)
     """Amount of each event the card has ever held, by terminal and sequence."""
     unseen: int = 0
-    wish: Wish | None = None
+    attempt: RideAttempt | None = None
 
     def look(self) -> int:
         """Take in the events in the card's memory; how many are new."""

@@ -20,9 +20,9 @@ import msgspec
 
 from terminal.errors import ProfileError, TerminalError
 from terminal.lab.stress.checkers.check import Findings, check
-from terminal.lab.stress.checkers.digest import Digest, Listener, digest_of, together
+from terminal.lab.stress.checkers.digest import Digest, DigestListener, digest_of, together
 from terminal.lab.stress.faults.disk import available
-from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, Step
+from terminal.lab.stress.faults.plan import NEEDS_APSW, Kind, Planner, StressStep
 from terminal.lab.stress.play import play
 from terminal.lab.stress.world import Storm, open_storm_town, split_terminals
 from terminal.media.resident.machine import IllegalStep
@@ -30,14 +30,14 @@ from terminal.media.resident.machine import IllegalStep
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a memory file system, used below a folder of our own
 TOWN_TAPS: Final = 4_000
 SHRINK_S: Final = 60.0
-TOLD_EVERY: Final = 100
+REPORT_EVERY: Final = 100
 PUPILS_SHARE: Final = 5
 
 Progress = Callable[[int, int], None]
 """`(taps, faults survived)` since the last call."""
 
 
-class Town(msgspec.Struct, frozen=True):
+class TownSeed(msgspec.Struct, frozen=True):
     """What a town is built from; with its steps, all that a replay needs."""
 
     seed: int
@@ -52,7 +52,7 @@ class Town(msgspec.Struct, frozen=True):
     def pupils(self) -> int:
         return max(1, self.cards // PUPILS_SHARE)
 
-    def plan(self, taps: int, faults: frozenset[Kind]) -> list[Step]:
+    def plan(self, taps: int, faults: frozenset[Kind]) -> list[StressStep]:
         buses, canteens = split_terminals(self.terminals)
         return Planner(self.seed, buses, canteens, self.riders, self.pupils).plan(taps, faults)
 
@@ -60,10 +60,10 @@ class Town(msgspec.Struct, frozen=True):
 class Violation(msgspec.Struct, frozen=True):
     """What went wrong, and the shortest list of steps found that still goes wrong. It is its own replay file."""
 
-    town: Town
+    town: TownSeed
     problems: list[str]
     planned_steps: int
-    replay: list[Step]
+    replay: list[StressStep]
 
 
 @dataclass(slots=True)
@@ -111,36 +111,38 @@ class StormResult:
 
 
 def play_town(
-    town: Town,
-    steps: Sequence[Step],
+    town: TownSeed,
+    steps: Sequence[StressStep],
     progress: Progress = lambda _taps, _faults: None,
     folder: Path | None = None,
     *,
     digest: bool = False,
 ) -> Findings:
     """One town from opening to audit, with a digest if asked for. Whatever ends it early is a problem found, too."""
-    told = Storm()
+    reported = Storm()
 
     def on_step(count: Storm) -> None:
-        if count.taps - told.taps >= TOLD_EVERY:
+        if count.taps - reported.taps >= REPORT_EVERY:
             faults = count.faults.total()
-            progress(count.taps - told.taps, faults - told.restarts)
-            told.taps, told.restarts = count.taps, faults
+            progress(count.taps - reported.taps, faults - reported.restarts)
+            reported.taps, reported.restarts = count.taps, faults
 
     with tempfile.TemporaryDirectory(dir=folder or storm_folder(), prefix="resident-card-storm-") as place:
         try:
             with open_storm_town(
                 Path(place), town.seed, town.terminals, town.riders, town.pupils, disks=available()
             ) as opened:
-                listener = Listener(opened) if digest else None
+                listener = DigestListener(opened) if digest else None
                 play(opened, steps, on_step)
                 found = check(opened)
                 if listener:
                     found.digests.append((town.seed, digest_of(opened, listener)))
-                progress(found.taps - told.taps, found.faults_injected.total() - told.restarts)
+                progress(found.taps - reported.taps, found.faults_injected.total() - reported.restarts)
                 return found
         except (TerminalError, IllegalStep, AssertionError, LookupError, sqlite3.Error) as end:
-            return Findings(taps=told.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"])
+            return Findings(
+                taps=reported.taps, problems=[f"the storm ended early: {type(end).__name__}: {end}"]
+            )
 
 
 def storm_folder() -> Path | None:
@@ -166,7 +168,7 @@ def storm(
     result = StormResult(seed, unavailable=unavailable, journals_in_memory=storm_folder() is not None)
     faults -= frozenset(unavailable)
     for town, planned, found in _towns(
-        taps, seed, faults, progress, Town(seed, terminals, cards), jobs, digest=digest
+        taps, seed, faults, progress, TownSeed(seed, terminals, cards), jobs, digest=digest
     ):
         result.towns += 1
         result.findings.add(found)
@@ -179,8 +181,15 @@ def storm(
 
 
 def _towns(
-    taps: int, seed: int, faults: frozenset[Kind], progress: Progress, like: Town, jobs: int, *, digest: bool
-) -> Iterator[tuple[Town, int, Findings]]:
+    taps: int,
+    seed: int,
+    faults: frozenset[Kind],
+    progress: Progress,
+    like: TownSeed,
+    jobs: int,
+    *,
+    digest: bool,
+) -> Iterator[tuple[TownSeed, int, Findings]]:
     plans = [
         (msgspec.structs.replace(like, seed=seed * 1_000_003 + number), min(TOWN_TAPS, taps - first))
         for number, first in enumerate(range(0, taps, TOWN_TAPS))
@@ -190,7 +199,7 @@ def _towns(
             yield town, planned, play_town(town, town.plan(planned, faults), progress, digest=digest)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
-        running: dict[Future[Findings], tuple[Town, int]] = {}
+        running: dict[Future[Findings], tuple[TownSeed, int]] = {}
         waiting = iter(plans)
         while True:
             for town, planned in waiting:
@@ -207,11 +216,11 @@ def _towns(
                 yield town, planned, found
 
 
-def _play_planned(town: Town, planned: int, faults: frozenset[Kind], *, digest: bool) -> Findings:
+def _play_planned(town: TownSeed, planned: int, faults: frozenset[Kind], *, digest: bool) -> Findings:
     return play_town(town, town.plan(planned, faults), digest=digest)
 
 
-def shrink(town: Town, steps: list[Step], found: Findings, limit_s: float = SHRINK_S) -> Violation:
+def shrink(town: TownSeed, steps: list[StressStep], found: Findings, limit_s: float = SHRINK_S) -> Violation:
     """Delta debugging: leave out ever smaller pieces while the town still ends badly, for at most `limit_s`."""
     until, best = time.monotonic() + limit_s, list(steps)
     pieces = 2

@@ -14,14 +14,14 @@ import msgspec
 
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
-from sim.profile import Profile
+from sim.profile import CardProfile
 from terminal.app.canteen import store_of
 from terminal.app.station import Station
 from terminal.canteen.documents import (
     SCHEMA_VERSION,
-    Grant,
     ListFile,
     RosterDocument,
+    RosterGrant,
     RosterHeader,
     RosterPupil,
 )
@@ -31,7 +31,7 @@ SCHOOL: Final = "storm_school"
 ROSTER_FILE: Final = "roster.json"
 LISTED_EVERY: Final = 2
 
-Pupil = tuple[Profile, VirtualCard]
+Pupil = tuple[CardProfile, VirtualCard]
 
 
 def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
@@ -66,7 +66,7 @@ def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
     assert pseudonym is not None, "pupils hold resident cards"
     shift, grade = divmod(profile.concessions[0].parameter, 16)
     grants = tuple(
-        Grant(
+        RosterGrant(
             code=ground.code,
             valid_from=parse_day(ground.valid_from).on(day),
             valid_to=parse_day(ground.valid_to).on(day),
@@ -74,5 +74,5 @@ def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
         )
         for ground in profile.concessions
     )
-    ref = world.keys.pseudonym("school", pseudonym).hex()
+    ref = world.keys.token("school", pseudonym).hex()
     return RosterPupil(ref=ref, class_id=f"{grade}a", grade=grade, shift=shift, grants=grants)

@@ -24,7 +24,7 @@ from cardproto.desfire.crypto import AesKey
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.issuing import issue
-from sim.profile import Profile, load_profile
+from sim.profile import CardProfile, load_profile
 from sim.reader import SimReader
 from terminal.app.station import IDENTITY_FILE, Station
 from terminal.collector.books import BOOKS_FILE, Books
@@ -38,8 +38,8 @@ from terminal.journal.records import AnyRecord
 from terminal.journal.sealed import JournalKey
 from terminal.lab.stress.faults.disk import Disk, stormy_disks
 from terminal.lab.stress.faults.parts import StormJournal, StormLink, TerminalClock
-from terminal.lab.stress.faults.plan import Kind, Step
-from terminal.lab.stress.riders import Rider
+from terminal.lab.stress.faults.plan import Kind, StressStep
+from terminal.lab.stress.riders import StressRider
 from terminal.lab.stress.school import load_roster, write_roster
 from terminal.lab.town import DAY
 from terminal.lab.world import World, open_world, purse_minor
@@ -91,7 +91,7 @@ class Storm:
     granted: int = 0
     restarts: int = 0
     charged_twice: list[str] = field(default_factory=list)
-    told: set[tuple[int, int]] = field(default_factory=set)
+    let_in: set[tuple[int, int]] = field(default_factory=set)
     """Taps that were answered "go" with something written, by terminal and sequence."""
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -103,7 +103,7 @@ class StormTown:
         self.world, self.clock = world, clock
         self.policy, self.keys = world.policy, world.keys
         self.posts: list[Post] = []
-        self.riders: list[Rider] = []
+        self.riders: list[StressRider] = []
         self.registry = CardRegistry()
         self.count = Storm()
         self.collector_key = Ed25519PrivateKey.generate()
@@ -137,7 +137,7 @@ class StormTown:
             self.books = Books(self.collector_folder / BOOKS_FILE, self.store, self.registry)
         return self.books.catch_up(rows)
 
-    def book_a_little(self, step: Step | None) -> None:
+    def book_a_little(self, step: StressStep | None) -> None:
         if step is not None and step.fault == Kind.BOOKS_KILLED and self.collector_disk is not None:
             # Either the power goes, or only the process: then what it wrote last is still there.
             self.collector_disk.arm("power_cut" if step.at % 2 else "disk_full", step.at)
@@ -272,13 +272,13 @@ def _issue(town: StormTown, riders: int, pupils: int) -> Path:
     names = [RIDERS[n % len(RIDERS)] for n in range(riders)]
     names += [PUPILS[n % len(PUPILS)] for n in range(pupils)]
     holders = [(profile, _card(town.world, profile)) for profile in map(_rich, names)]
-    town.riders += [Rider(card, purse_minor(card)) for _, card in holders]
+    town.riders += [StressRider(card, purse_minor(card)) for _, card in holders]
     registered = town.world.registered(card for _, card in holders)
     town.registry = CardRegistry({ref: CardSecret(uid, AesKey(key)) for ref, uid, key in registered})
     return write_roster(town.world, holders[riders:], town.clock.now())
 
 
-def _rich(name: str) -> Profile:
+def _rich(name: str) -> CardProfile:
     """The profile, with money for the whole run where it has any."""
     profile = load_profile(name)
     if not profile.card.purse_minor:
@@ -287,7 +287,7 @@ def _rich(name: str) -> Profile:
     return msgspec.structs.replace(profile, card=richer)
 
 
-def _card(world: World, profile: Profile) -> VirtualCard:
+def _card(world: World, profile: CardProfile) -> VirtualCard:
     card = issue(profile, world.masters, world.policy.document.header.region, DAY, world.random)
     assert isinstance(card, VirtualCard), "residents of a stress run hold resident cards"
     return card

@@ -1,8 +1,8 @@
-"""Does the issuer really grant what the rights file says? One more exchange, when the terminal's policy asks for it.
+"""Verifies that the issuer signed what the rights file says. One more exchange, when the terminal's policy asks for it.
 
-Card keys can be stolen with a desk or a terminal, and whoever has K2 or K4 writes rights; the issuer's private key is
-in neither. So a concession counts only if a credential on this very card, signed by an issuer this terminal trusts,
-covers it. Passes and packs are bought, not granted: a card without concessions has nothing to verify.
+Card keys can be stolen with a reload point or a terminal, and K2 or K4 suffices to write rights; the issuer's
+private key is in neither. So a concession counts only if a credential on this very card, signed by an issuer this
+terminal trusts, covers it. Passes and packs are bought: a card without concessions has nothing to verify.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Refusal,
     Refused,
     card_holder_id,
     credential_digest,
@@ -32,13 +31,9 @@ from cardproto.errors import FormatError, StatusError
 from cardproto.resident.layout import FILE_CREDENTIAL
 from cardproto.resident.records.rights import Rights, build_rights
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.decision.effects import CredentialEffect
 
-MISSING: Final = "missing"
-OTHER_DIGEST: Final = "other_digest"
-OTHER_CARD: Final = "other_card"
-OTHER_RESIDENT: Final = "other_resident"
-NOT_GRANTED: Final = "not_granted"
-OUT_OF_DATE: Final = frozenset((Refusal.EXPIRED.value, Refusal.NOT_YET_VALID.value))
+OUT_OF_DATE: Final = frozenset((CredentialEffect.EXPIRED, CredentialEffect.NOT_YET_VALID))
 
 SEEN_LIMIT: Final = 20_000
 
@@ -53,14 +48,14 @@ class VerifyCredential(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefusal:
-    """Why the rights on the card are not believed: a `Refusal` of the credential itself, or one of the words above."""
+    """Why the rights on the card are not believed."""
 
-    reason: str
+    effect: CredentialEffect
 
     @property
     def out_of_date(self) -> bool:
         """The grant was genuine but is not in force now."""
-        return self.reason in OUT_OF_DATE
+        return self.effect in OUT_OF_DATE
 
 
 class CredentialCheck:
@@ -107,23 +102,23 @@ class CredentialCheck:
         except StatusError:
             raw = None
         except FormatError:
-            return CredentialRefusal(Refusal.MALFORMED)
+            return CredentialRefusal(CredentialEffect.MALFORMED)
         if raw is None:
-            return CredentialRefusal(MISSING)
+            return CredentialRefusal(CredentialEffect.MISSING)
         if credential_digest(raw) != snapshot.rights.credential_digest:
-            return CredentialRefusal(OTHER_DIGEST)
+            return CredentialRefusal(CredentialEffect.OTHER_DIGEST)
         result = verify_credential(raw, self._issuers, now)
         if isinstance(result, Refused):
-            return CredentialRefusal(result.reason)
+            return CredentialRefusal(CredentialEffect.of("credential", result.reason))
         problem = _mismatch(result, snapshot.uid, snapshot.rights)
         return result if problem is None else CredentialRefusal(problem)
 
 
-def _mismatch(credential: Credential, uid: bytes, rights: Rights) -> str | None:
+def _mismatch(credential: Credential, uid: bytes, rights: Rights) -> CredentialEffect | None:
     """What a genuine credential does not say of this card, this resident or these concessions."""
     if credential.holder != CardHolder(card_holder_id(uid)):
-        return OTHER_CARD
+        return CredentialEffect.OTHER_CARD
     if credential.pseudonym != rights.pseudonym:
-        return OTHER_RESIDENT
+        return CredentialEffect.OTHER_RESIDENT
     granted = all(c is None or credential.covers(c.code, c.valid_to) for c in rights.concessions)
-    return None if granted else NOT_GRANTED
+    return None if granted else CredentialEffect.NOT_GRANTED

@@ -12,9 +12,11 @@ from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.decide import decide
-from terminal.decision.outcome import Decision, Message, Outcome, Reason, WritePlan
+from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
+from terminal.errors import KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
+from terminal.keys.provider import FittingVersions, ValidationKeys
 from terminal.media.port import (
     LastTap,
     MediumSetup,
@@ -34,6 +36,7 @@ from terminal.media.resident.settle import Settlement, settle, tap_of
 from terminal.media.resident.write import done, planned_commands, write_plan_to_card
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
+from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 
@@ -56,27 +59,26 @@ class ResidentMedium:
     def __init__(self, setup: MediumSetup, credentials: CredentialCheck) -> None:
         self.setup = setup
         self.credentials = credentials
+        self._fitting = FittingVersions()
 
     def select(self, channel: CardChannel) -> bool:
         return select_resident(channel)
 
     def open(self, channel: CardChannel, now: datetime) -> Presented:
-        setup = self.setup
-        session = open_session(channel, setup.keys, setup.region, setup.random)
+        session = open_session(channel, self._keys())
         card = session.snapshot
         refusal = self.credentials.refusal(session.card, card, now)
         return Presented(
-            reference=setup.reference(card.rights.pseudonym),
+            reference=self.setup.reference(card.rights.pseudonym),
             snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
             read=session.read if refusal is None else (),  # the credential check is not repeated from records
-            writer=ResidentWriter(session, self._again(channel)),
+            writer=ResidentWriter(session, lambda: open_resident(channel, self._keys())),
         )
 
-    def _again(self, channel: CardChannel) -> Callable[[], CardSession]:
-        setup = self.setup
-        return lambda: open_resident(channel, setup.keys, setup.region, setup.random)
+    def _keys(self) -> ValidationKeys:
+        return ValidationKeys(self.setup.keys, self.setup.region, self._fitting)
 
     def decide(self, snapshot: ResidentSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
         if snapshot.refusal is not None:
@@ -87,7 +89,7 @@ class ResidentMedium:
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
     message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-    return Decision(Outcome(message, accepted=False), None, (Reason("credential", refusal.reason),))
+    return Decision(Outcome(message, accepted=False), None, (Reason(refusal.effect),))
 
 
 class ResidentWriter:
@@ -107,6 +109,7 @@ class ResidentWriter:
             paid_by=plan.event.paid_by,
             balance_before_minor=self._session.snapshot.balance_minor,
             balance_after_minor=plan.event.balance_after_minor,
+            key_version=self._session.key_version,
         )
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
@@ -119,7 +122,7 @@ class ResidentWriter:
         try:
             previous = tap_of(session.snapshot.event)
             return _became(self._open_again(), tap_of(plan.event), previous, course) or result
-        except (CardError, UnsupportedCard):
+        except (CardError, UnsupportedCard, KeyLimitReached):
             return result
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:

@@ -13,14 +13,13 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import FormatError, IntegrityError, ProtocolError, StatusError
-from cardproto.resident.keyset import IDENTIFY_MASTER, diversifier, identify_diversifier
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
 from cardproto.resident.opening import has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.keys.provider import KeyProvider
-from terminal.media.port import Randomness, UnsupportedCard
+from terminal.keys.provider import ValidationKeys
+from terminal.media.port import UnsupportedCard
 
 
 @dataclass(slots=True)
@@ -30,6 +29,8 @@ class CardSession:
     card: DesfireCard
     snapshot: CardSnapshot
     read: tuple[bytes, bytes]
+    key_version: int
+    """Which version of its keys the card has."""
 
     @property
     def proving(self) -> bool:
@@ -69,40 +70,35 @@ def select_resident(channel: CardChannel) -> bool:
     return True
 
 
-def open_session(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_session(channel: CardChannel, keys: ValidationKeys) -> CardSession:
     """Authenticate in the selected application, read rights and newest event: 4 exchanges; 3 more for a random UID.
 
-    An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md). Raises `UnsupportedCard` when the card is of another
-    issuer, damaged or half-personalised, and `CardError` for anything that deserves another try.
+    An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md); a card whose keys are of the version before takes 2
+    more while that is not known. Raises `UnsupportedCard` when the card is of another issuer, damaged or
+    half-personalised, `CardError` for anything that deserves another try, and `KeyLimitReached`.
     """
     shown_uid = channel.uid or channel.read_uid()
     card = DesfireCard(DesfireChannel(channel))
     try:
-        uid = open_as(
-            card,
-            shown_uid,
-            KeyNo.VALIDATE,
-            lambda uid: keys.derive("validate", diversifier(uid, region)),
-            lambda: keys.derive(IDENTIFY_MASTER, identify_diversifier(region)),
-            random,
-        )
+        opened = open_as(card, shown_uid, KeyNo.VALIDATE, keys)
+        keys.opened(opened)
         _refuse_detour(card)
         raw_rights = card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC)
         rights = parse_rights(raw_rights)
         raw_event = card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
-        snapshot = CardSnapshot(uid, rights, parse_event(raw_event))
+        snapshot = CardSnapshot(opened.uid, rights, parse_event(raw_event))
     except StatusError as refusal:
         raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
         raise UnsupportedCard(f"card content not understood: {damage}") from damage
-    return CardSession(card, snapshot, (raw_rights, raw_event))
+    return CardSession(card, snapshot, (raw_rights, raw_event), opened.key_version)
 
 
-def open_resident(channel: CardChannel, keys: KeyProvider, region: int, random: Randomness) -> CardSession:
+def open_resident(channel: CardChannel, keys: ValidationKeys) -> CardSession:
     """Select and open, for commands that read resident cards only; raises as `open_session`."""
     if not select_resident(channel):
         raise UnsupportedCard("there is no resident application on it")
-    return open_session(channel, keys, region, random)
+    return open_session(channel, keys)
 
 
 def _refuse_detour(card: DesfireCard) -> None:

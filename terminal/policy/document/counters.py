@@ -23,7 +23,7 @@ class Period(StrEnum):
     CONTRACT = "contract"
     JOURNEY = "journey"
     KEPT = "kept"
-    """Until a rule or a desk sets it."""
+    """Until a rule or a reload point sets it."""
 
 
 class CounterSlot(Section, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.base import Fare, Medium, Mode, Name, Route, Section, Weekday
+from terminal.policy.base import Fare, FareMedium, Mode, Name, Route, Section, Weekday
 
 Metres = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -79,7 +79,7 @@ class ZoneFares(FareRule, frozen=True, kw_only=True, tag_field="kind", tag="zone
 
     zones: tuple[Name, ...]
     by_medium: ZoneMatrix
-    base: Medium
+    base: FareMedium
 
 
 class DistanceFares(FareRule, frozen=True, kw_only=True, tag_field="kind", tag="distance"):
@@ -92,7 +92,7 @@ class DistanceFares(FareRule, frozen=True, kw_only=True, tag_field="kind", tag="
     first: FareByMedium
     per_km: FareByMedium
     longest_m: Metres
-    base: Medium
+    base: FareMedium
 
 
 AnyFareRule = FlatFare | ZoneFares | DistanceFares

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from terminal.policy.base import Code, Fare, Medium, Mode, Name, Right, Section
+from terminal.policy.base import Code, Fare, FareMedium, Mode, Name, Right, Section
 from terminal.policy.document.rights import Scope, Trips
 
 MOST_TRANSFERS: Final = 62
@@ -39,7 +39,7 @@ class TransferRule(Section, frozen=True, kw_only=True):
     id: Name
     window_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
     transfers: Annotated[int, Meta(ge=1, le=MOST_TRANSFERS)] | Literal["unlimited"]
-    media: tuple[Medium, ...]
+    media: tuple[FareMedium, ...]
     same_route: SameRoute = SameRoute.NEW_TRIP
     counted_from: CountedFrom = CountedFrom.FIRST_RIDE
     modes: tuple[Mode, ...] = ()

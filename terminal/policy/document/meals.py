@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -76,6 +76,10 @@ class Portion(Section, frozen=True, kw_only=True):
     funders: tuple[Funder, ...]
 
 
+MealRuleId = Literal["M-10", "M-11", "M-12", "M-13", "M-14"]
+"""The rule that gives a meal: a grade, special needs, the family, a serving parent, a category of the region."""
+
+
 class MealEntitlement(Section, frozen=True, kw_only=True):
     """What a concession code gives in the canteen each day. `day_sum_minor` is the sum of its portions.
 
@@ -85,7 +89,7 @@ class MealEntitlement(Section, frozen=True, kw_only=True):
     """
 
     code: Annotated[int, Meta(ge=1, le=255)]
-    rule: Annotated[str, Meta(pattern=r"^[A-Z]-\d\d$")]
+    rule: MealRuleId
     day_sum_minor: Fare
     portions: tuple[Portion, ...]
     grades: Grades | None = None

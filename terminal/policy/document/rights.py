@@ -169,7 +169,7 @@ class Lapse(StrEnum):
 
 class TripPack(SoldProduct, frozen=True, kw_only=True, tag_field="kind", tag="trip_pack"):
     """Prepaid rides (T-10). A card's contract states how many it holds; more than `most_trips` (without it:
-    than `trips`) are never honoured. Where unused trips are carried over (T-11), the desk adds the next pack
+    than `trips`) are never honoured. Where unused trips are carried over (T-11), the reload point adds the next pack
     to what the contract holds.
     """
 
@@ -191,7 +191,7 @@ Product = Pass | TimedPass | TripPack | Plan
 class Grace(Section, frozen=True, kw_only=True):
     """T-18: holders of these concessions ride unpaid when the purse is empty, up to `trips` times.
 
-    `counter` keeps the debt until a desk clears it; when it is full the card rides no more.
+    `counter` keeps the debt until a reload point clears it; when it is full the card rides no more.
     """
 
     concessions: tuple[Code, ...]

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from terminal.policy.base import Medium, Name, Right, Section
+from terminal.policy.base import FareMedium, Name, Right, Section
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
 from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
@@ -54,13 +54,13 @@ class Profile(Section, frozen=True, kw_only=True):
     lists cards at all; where it does not, an empty card simply fails (O-09).
     """
 
-    media: tuple[Medium, ...]
+    media: tuple[FareMedium, ...]
     rights: tuple[Right, ...]
     unknown_fare: UnknownFare = UnknownFare.REFUSE
     deny_lists: bool = True
 
 
-NO_BUS: Final = Profile(media=(Medium.TRANSPORT_CARD,), rights=(Right.PURSE,))
+NO_BUS: Final = Profile(media=(FareMedium.TRANSPORT_CARD,), rights=(Right.PURSE,))
 
 
 class Profiles(Section, frozen=True, kw_only=True):

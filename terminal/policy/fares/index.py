@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import (
     AnyFareRule,
     DistanceFares,
@@ -22,8 +22,8 @@ from terminal.policy.document.fares import (
 )
 from terminal.policy.scopes import ALWAYS, Ride, WeekTimes
 
-MEDIA: Final = tuple(Medium)
-TRANSPORT_CARD: Final = MEDIA.index(Medium.TRANSPORT_CARD)
+MEDIA: Final = tuple(FareMedium)
+TRANSPORT_CARD: Final = MEDIA.index(FareMedium.TRANSPORT_CARD)
 NO_FARE: Final = 0
 """The rule is not about this ride."""
 UNKNOWN: Final = -1

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.places import MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 EDITION_BITS: Final = 6
@@ -33,7 +33,7 @@ ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_AR
 Values = Mapping[str, int]
 
 
-class CardState(NamedTuple):
+class JourneyOnCard(NamedTuple):
     """What an event record holds of a journey. `journey_age_s` None: no journey is settled."""
 
     bits: int
@@ -42,7 +42,7 @@ class CardState(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The event a `CardState` is read from: when, on which route of the feed, and what it took."""
+    """The event a `JourneyOnCard` is read from: when, on which route of the feed, and what it took."""
 
     at: datetime
     route: str
@@ -51,7 +51,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CardLayout:
-    """Fields of a `State` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
+    """Fields of a `JourneyState` in the order in which they lie in the bits, with their widths. Made by `layout_of`."""
 
     edition: int
     widths: tuple[tuple[str, int], ...]
@@ -61,11 +61,11 @@ class CardLayout:
     last_tap_departs: bool
     """The newest event is a departure: there are no tap-offs, and no ride stays open."""
 
-    def write(self, state: State, at: datetime) -> CardState:
+    def write(self, state: JourneyState, at: datetime) -> JourneyOnCard:
         """What the event of the tap at `at` has to hold of `state`."""
         now, journey, ride = int(at.timestamp()), state.journey, state.ride
         if journey is None and ride is None:
-            return CardState(0, None, 0)
+            return JourneyOnCard(0, None, 0)
         values = {"edition": self.edition}
         if journey is not None:
             values |= _journey_values(journey, now)
@@ -78,11 +78,11 @@ class CardLayout:
             if value > 0:
                 bits |= value if value < most else most
         if journey is None:
-            return CardState(bits, None, 0)
+            return JourneyOnCard(bits, None, 0)
         age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)
-        return CardState(bits, age_s, min(journey.transfers, MOST_TRANSFERS))
+        return JourneyOnCard(bits, age_s, min(journey.transfers, MOST_TRANSFERS))
 
-    def read(self, card: CardState, event: Written, now: datetime) -> State:
+    def read(self, card: JourneyOnCard, event: Written, now: datetime) -> JourneyState:
         """The state an event holds; `NOTHING` where it was written under other tables.
 
         An event a little ahead of `now`, as clocks differ, counts as happening now.
@@ -94,9 +94,9 @@ class CardLayout:
             bits >>= width
         if values["edition"] != self.edition:
             return NOTHING
-        return State(self._journey(values, card, at), self._ride(values, event, at))
+        return JourneyState(self._journey(values, card, at), self._ride(values, event, at))
 
-    def _journey(self, values: Values, card: CardState, at: int) -> Journey | None:
+    def _journey(self, values: Values, card: JourneyOnCard, at: int) -> Journey | None:
         if card.journey_age_s is None:
             return None
         run, total, run_departed = values.get("run", 0), values.get("total", 0), at - card.journey_age_s
@@ -117,12 +117,12 @@ class CardLayout:
             run=run,
         )
 
-    def _ride(self, values: Values, event: Written, at: int) -> Ride | None:
+    def _ride(self, values: Values, event: Written, at: int) -> OpenRide | None:
         network = self.networks.get(event.route)
         if not values.get("ride") or network is None:
             return None
         end = values.get("ride_end", 0)
-        return Ride(
+        return OpenRide(
             network=MIXED if values.get("ride_mixed") else network,
             last_network=network,
             origin=values.get("ride_origin", 0),
@@ -147,7 +147,7 @@ def _journey_values(journey: Journey, now: int) -> dict[str, int]:
     }
 
 
-def _ride_values(ride: Ride, now: int) -> dict[str, int]:
+def _ride_values(ride: OpenRide, now: int) -> dict[str, int]:
     return {
         "ride": 1,
         "ride_mixed": int(ride.network == MIXED),

@@ -17,67 +17,61 @@ where the rider stands. Where riders tap off, a leg without a tap-off is not joi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
-from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of, stop_number
+from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
 from terminal.policy.gtfs.settling import Option, settle
-from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
-
-
-class Step(NamedTuple):
-    """One step of the trail: rule id, effect, inputs, as `terminal.decision.outcome.Reason` has them."""
-
-    rule: str
-    effect: str
-    inputs: Mapping[str, int | str]
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
+from terminal.trail import Reason
 
 
 class Charged(NamedTuple):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
 
     charge_minor: int
-    state: State
-    steps: tuple[Step, ...]
+    state: JourneyState
+    steps: tuple[Reason, ...]
 
 
-class UnknownFare(NamedTuple):
-    """Nobody knows what this ride costs: refuse it. The card stays as it is."""
+class FareUnknown(NamedTuple):
+    """The feed has no fare for this ride: refuse it. The card stays as it is."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Reason, ...]
 
 
-def board(fares: Fares, state: State, leg: Leg, rider: Rider, medium: str | None) -> Charged | UnknownFare:
+def board(
+    fares: FeedFares, state: JourneyState, leg: Leg, rider: Rider, medium: str | None
+) -> Charged | FareUnknown:
     """Charge a rider who gets in now. `leg.to_stop` is given where he said how far he goes."""
     prices, steps = fares.index.prices_of(rider, medium), []
     try:
         ride = ride_of(fares.index, leg)
     except UnknownPlace as unknown:
-        return _unknown(fares, str(unknown))
+        return _unknown(fares, unknown.effect)
     extended = _joined(fares, state.ride, ride, leg.from_stop)
     journey, option = state.journey, None
     if extended is not None:
         option = settle(fares, prices, journey, extended)
     if option is not None and extended is not None:
         ride = extended
-        steps.append(Step("G-03", "one leg with the leg before", {"from_origin": ride.origin}))
+        steps.append(Reason(FeedEffect.JOINED, {"from_origin": ride.origin}))
     else:
         journey = close(fares, prices, state, steps)
         option = settle(fares, prices, journey, ride)
     if option is None:
-        return _unknown(fares, "no fare for this leg, rider and medium")
-    steps += _reasons(fares, journey, option)
+        return _unknown(fares, FeedEffect.NO_FARE)
+    steps += _reasons(journey, option)
     if not ride.end and fares.destination is Destination.DEAREST:
-        steps.append(Step("G-04", "dearest fare that can be reached, corrected at the tap-off", {}))
+        steps.append(Reason(FeedEffect.DEAREST))
     return _charged(fares, journey, ride, option, steps)
 
 
-def single_fare(fares: Fares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
+def single_fare(fares: FeedFares, leg: Leg, rider: Rider, medium: str | None) -> int | None:
     """What `board` charges a rider with no journey, without saying why; None where it refuses."""
     try:
         ride = ride_of(fares.index, leg)
@@ -88,39 +82,37 @@ def single_fare(fares: Fares, leg: Leg, rider: Rider, medium: str | None) -> int
 
 
 def alight(
-    fares: Fares, state: State, stop: str, at: datetime, rider: Rider, medium: str | None
-) -> Charged | UnknownFare:
+    fares: FeedFares, state: JourneyState, stop: str, at: datetime, rider: Rider, medium: str | None
+) -> Charged | FareUnknown:
     """Correct what was taken when the rider got in, now that he leaves at `stop`.
 
-    `UnknownFare` when no ride is open or `stop` is not in the feed. Where no rule has a fare to this stop, what was
+    `FareUnknown` when no ride is open or `stop` is not in the feed. Where no rule has a fare to this stop, what was
     taken stays.
     """
     prices, journey, ride = fares.index.prices_of(rider, medium), state.journey, state.ride
     if ride is None or ride.end:
-        return UnknownFare((Step("G-07", "no ride to tap off from", {}),))
+        return FareUnknown((Reason(FeedEffect.NO_RIDE_OPEN),))
     try:
         end = stop_number(fares.index, stop)
     except UnknownPlace as unknown:
-        return UnknownFare((Step("G-07", str(unknown), {}),))
+        return FareUnknown((Reason(unknown.effect),))
     arrived = max(int(at.timestamp()), ride.seen)
     ended = ride._replace(end=end, arrived=arrived, seen=arrived)
     option = settle(fares, prices, journey, ended)
     if option is None:
         option = settle(fares, prices, journey, ride)
         if option is None:
-            return UnknownFare((Step("G-07", "no fare for this leg, rider and medium", {}),))
-        stays = Step(
-            "G-07", "no fare to this stop: what was taken stays", {"charged_minor": ride.charged_minor}
-        )
-        return Charged(0, State(_follow(journey, ended, option)), (stays,))
-    steps = _reasons(fares, journey, option)
+            return FareUnknown((Reason(FeedEffect.NO_FARE),))
+        stays = Reason(FeedEffect.NO_FARE_TO_STOP, {"charged_minor": ride.charged_minor})
+        return Charged(0, JourneyState(_follow(journey, ended, option)), (stays,))
+    steps = _reasons(journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
-    steps.append(Step("G-05", "corrected at the tap-off", {"reserved_minor": ride.charged_minor}))
+    steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
     ended = ended._replace(charged_minor=ride.charged_minor + charge)
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
 
 
-def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Journey | None:
+def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:
     """The journey with its open ride settled as it stands, now that another one begins."""
     journey, ride = state.journey, state.ride
     if ride is None:
@@ -129,13 +121,11 @@ def close(fares: Fares, prices: Prices, state: State, steps: list[Step]) -> Jour
     if option is None:
         return None
     if not ride.end and fares.destination is Destination.DEAREST:
-        steps.append(
-            Step("G-06", "no tap-off seen: what was taken stays", {"charged_minor": ride.charged_minor})
-        )
+        steps.append(Reason(FeedEffect.NO_TAP_OFF, {"charged_minor": ride.charged_minor}))
     return _follow(journey, ride, option)
 
 
-def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> Ride | None:
+def _joined(fares: FeedFares, before: OpenRide | None, ride: OpenRide, stop: str | None) -> OpenRide | None:
     """`before` extended by `ride`, where a rule makes them one leg."""
     if before is None or not fares.index.join_rules or stop is None:
         return None
@@ -143,30 +133,31 @@ def _joined(fares: Fares, before: Ride | None, ride: Ride, stop: str | None) -> 
     return joined(fares.index, before, ride, start, fares.longest_change_s, assume_end=assume_end)
 
 
-def _charged(fares: Fares, journey: Journey | None, ride: Ride, option: Option, steps: list[Step]) -> Charged:
+def _charged(
+    fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option, steps: list[Reason]
+) -> Charged:
     """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
     charge = max(option.due_minor - ride.charged_minor, 0)
     ride = ride._replace(charged_minor=ride.charged_minor + charge)
     if option.due_minor < ride.charged_minor:
         credit = ride.charged_minor - option.due_minor
         steps.append(
-            Step(
-                "G-09",
-                "more is paid than the journey costs: counts for what follows",
+            Reason(
+                FeedEffect.OVERPAID,
                 {"credit_minor": credit},
             )
         )
     return Charged(charge, _remember(fares, journey, ride, option), tuple(steps))
 
 
-def _remember(fares: Fares, journey: Journey | None, ride: Ride, option: Option) -> State:
+def _remember(fares: FeedFares, journey: Journey | None, ride: OpenRide, option: Option) -> JourneyState:
     awaits_tap_off = not ride.end and fares.destination is Destination.DEAREST
     if awaits_tap_off or may_join(fares.index, ride):
-        return State(journey, ride)
-    return State(_follow(journey, ride, option))
+        return JourneyState(journey, ride)
+    return JourneyState(_follow(journey, ride, option))
 
 
-def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
+def _follow(journey: Journey | None, ride: OpenRide, option: Option) -> Journey:
     """`journey` with `ride` as its newest leg, or the journey that `ride` begins.
 
     What a cap of the region document spared the rider counts as paid: it does not become due with a later leg.
@@ -196,14 +187,13 @@ def _follow(journey: Journey | None, ride: Ride, option: Option) -> Journey:
     )
 
 
-def _reasons(fares: Fares, journey: Journey | None, option: Option) -> list[Step]:
-    index, rule = fares.index, option.rule
+def _reasons(journey: Journey | None, option: Option) -> list[Reason]:
+    rule = option.rule
     steps = [
-        Step(
-            "G-01",
-            "fare of the leg",
+        Reason(
+            FeedEffect.LEG,
             {
-                "product": index.products[rule.product],
+                "product": rule.product + 1,
                 "price_minor": option.price_minor,
                 "leg_rule": rule.row + 1,
             },
@@ -211,34 +201,34 @@ def _reasons(fares: Fares, journey: Journey | None, option: Option) -> list[Step
     ]
     transfer = option.transfer
     if transfer is not None and journey is not None:
-        inputs: dict[str, int | str] = {
-            "from": index.groups[journey.group],
-            "to": index.groups[rule.group],
+        inputs = {
+            "from_group": journey.group,
+            "to_group": rule.group,
             "type": int(transfer.rule.kind),
             "transfer_minor": transfer.amount_minor,
             "due_minor": option.due_minor,
             "transfer_rule": transfer.rule.row + 1,
         }
-        steps.append(Step("G-02", "transfer", inputs))
+        steps.append(Reason(FeedEffect.TRANSFER, inputs))
     return steps
 
 
-def _unknown(fares: Fares, why: str) -> Charged | UnknownFare:
-    step = Step("G-07", why, {})
+def _unknown(fares: FeedFares, why: FeedEffect) -> Charged | FareUnknown:
+    step = Reason(why)
     if fares.fallback_minor is None:
-        return UnknownFare((step,))
-    stated = Step("G-08", "the document's fare for unknown rides", {"fare_minor": fares.fallback_minor})
+        return FareUnknown((step,))
+    stated = Reason(FeedEffect.FALLBACK, {"fare_minor": fares.fallback_minor})
     return Charged(fares.fallback_minor, NOTHING, (step, stated))
 
 
-def may_join(index: Index, ride: Ride) -> bool:
+def may_join(index: Index, ride: OpenRide) -> bool:
     """Whether some rule lets a further leg join `ride`."""
     return any(first in (BLANK, ride.last_network) for first, _ in index.join_rules)
 
 
 def joined(
-    index: Index, ride: Ride, following: Ride, stop: int, longest_change_s: int, *, assume_end: bool
-) -> Ride | None:
+    index: Index, ride: OpenRide, following: OpenRide, stop: int, longest_change_s: int, *, assume_end: bool
+) -> OpenRide | None:
     """`ride` with the leg `following`, which begins at `stop`, as one leg; None when no rule joins them.
 
     The standard sets no limit of time; `longest_change_s` ends a journey without taps.

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from terminal.policy.gtfs.tables import (
     FareLegJoinRule,
     FareTransferRule,
+    FeedTimeframe,
     GtfsTables,
     LocationType,
     Stop,
-    Timeframe,
 )
 
 _PARENT_TYPES: Final = {
@@ -168,7 +168,7 @@ def _services(tables: GtfsTables) -> Iterator[RowProblem]:
     yield from resolve(
         "timeframes", "service_id", tables.timeframes, services, "calendar.txt or calendar_dates.txt"
     )
-    by_key: defaultdict[tuple[str, str], list[tuple[int, Timeframe]]] = defaultdict(list)
+    by_key: defaultdict[tuple[str, str], list[tuple[int, FeedTimeframe]]] = defaultdict(list)
     for index, frame in enumerate(tables.timeframes):
         if frame.start_s >= frame.end_s:
             yield RowProblem(

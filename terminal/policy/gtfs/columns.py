@@ -123,11 +123,11 @@ FILES: Final[Mapping[str, FileSpec]] = {
         FileSpec("routes.txt", tables.Route, (_required("route_id"), Column("network_id")), fares=False),
         FileSpec("networks.txt", tables.Network, (_required("network_id"), Column("network_name"))),
         FileSpec("route_networks.txt", tables.RouteNetwork, (_required("network_id"), _required("route_id"))),
-        FileSpec("areas.txt", tables.Area, (_required("area_id"), Column("area_name"))),
+        FileSpec("areas.txt", tables.FeedArea, (_required("area_id"), Column("area_name"))),
         FileSpec("stop_areas.txt", tables.StopArea, (_required("area_id"), _required("stop_id"))),
         FileSpec(
             "calendar.txt",
-            tables.Calendar,
+            tables.FeedCalendar,
             (
                 _required("service_id"),
                 *(_required(name, flag) for name in _WEEKDAYS),
@@ -148,7 +148,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
         ),
         FileSpec(
             "timeframes.txt",
-            tables.Timeframe,
+            tables.FeedTimeframe,
             (
                 _required("timeframe_group_id"),
                 Column("start_time", time_of_day, field="start_s"),

@@ -14,8 +14,8 @@ from terminal.policy.gtfs.tables import GtfsTables
 
 
 @dataclass(frozen=True, slots=True)
-class Fares:
-    """Make one with `Fares.of`; it never changes."""
+class FeedFares:
+    """Make one with `FeedFares.of`; it never changes."""
 
     index: Index
     card: CardLayout
@@ -30,7 +30,7 @@ class Fares:
     stop_ids: Mapping[str, str]
 
     @classmethod
-    def of(cls, section: GtfsFares) -> Fares:
+    def of(cls, section: GtfsFares) -> FeedFares:
         """Index a checked section whose tables are loaded (see `section.section_with_tables`)."""
         assert section.tables is not None, "section_with_tables comes first"
         index = index_of(section.tables, timeframes_include_end=section.timeframes_include_end)

@@ -61,7 +61,7 @@ def import_feed(path: Path) -> Imported:
     """
     feed = open_feed(path, frozenset(FILES))
     _require_files(feed)
-    reading = _Reading(feed)
+    reading = _FeedReading(feed)
     for spec in FILES.values():
         reading.read(spec)
     if reading.problems:
@@ -100,7 +100,7 @@ def _require_files(feed: Feed) -> None:
     raise FeedRefused(feed.name, [FeedProblem(file, what, advice) for file in missing])
 
 
-class _Reading:
+class _FeedReading:
     """Rows of every file with the lines they came from, and everything told on the way."""
 
     def __init__(self, feed: Feed) -> None:
@@ -189,7 +189,7 @@ def _idle_columns(spec: FileSpec, content: CsvFile) -> Iterator[FeedProblem]:
         yield FeedProblem(spec.file, what, advice, 1, name)
 
 
-def _tables(reading: _Reading) -> GtfsTables:
+def _tables(reading: _FeedReading) -> GtfsTables:
     """The tables as read. Raises `FeedRefused` for what concerns the feed as a whole."""
     rows: Mapping[str, list[Any]] = reading.rows
     zones = [row.agency_timezone for row in rows["agency"]]

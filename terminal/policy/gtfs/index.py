@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from terminal.policy.gtfs.places import BLANK, Keys, Places
-from terminal.policy.gtfs.services import Window
+from terminal.policy.gtfs.services import ServiceWindow
 from terminal.policy.gtfs.tables import (
     FareProduct,
     GtfsTables,
@@ -21,7 +21,7 @@ NO_GROUP: Final = 0
 """The group of a leg rule without one; groups count from 1. No transfer rule speaks of it."""
 NOWHERE: Final = -1
 """Where transfer rules to a leg without a group would stand: there are none."""
-Windows = tuple[Window, ...]
+Windows = tuple[ServiceWindow, ...]
 Rider = tuple[str, ...]
 """The categories a rider may pay as."""
 
@@ -37,7 +37,7 @@ class LegRule(NamedTuple):
     row: int
 
 
-class TransferRule(NamedTuple):
+class FeedTransferRule(NamedTuple):
     """One transfer rule. `most` None: as often as one likes. `product` None: costs nothing."""
 
     kind: TransferType
@@ -50,7 +50,7 @@ class TransferRule(NamedTuple):
     row: int
 
 
-class Price(NamedTuple):
+class ProductPrice(NamedTuple):
     """What a product costs somebody; `row` is the row of fare_products."""
 
     amount_minor: int
@@ -65,13 +65,13 @@ JoinRule = tuple[int, int] | None
 class Prices:
     """What each product, by its number, costs one kind of rider with one medium; None: not for him."""
 
-    of: tuple[Price | None, ...]
+    of: tuple[ProductPrice | None, ...]
 
 
 Bundle = tuple[LegRule, ...]
 
 
-class End(NamedTuple):
+class LegEnd(NamedTuple):
     """Where a leg may lead: the dearest price there, and the rules it then follows.
 
     `transfers` says which transfer rules lead there, when there is one leg rule only: of two such ends with the same
@@ -99,7 +99,7 @@ class Index:
     leg_rules: _Buckets
     onward: Mapping[int, Keys]
     """Of every (network, from area): the keys of `to_area_id` some rule has there."""
-    transfer_rules: Mapping[int, Mapping[int, tuple[TransferRule, ...]]]
+    transfer_rules: Mapping[int, Mapping[int, tuple[FeedTransferRule, ...]]]
     """By the group before, then by the group after; NO_GROUP where the cell is blank."""
     transfer_products: Mapping[int, tuple[int, ...]]
     """By the group before: every product some transfer costs."""
@@ -112,7 +112,7 @@ class Index:
     _stride: int
     _prices: dict[tuple[Rider, str | None], Prices] = field(default_factory=dict)
     _onward: dict[tuple[int, int], tuple[Bundle, ...]] = field(default_factory=dict)
-    _dearest: dict[tuple[int, int, Prices], tuple[End, ...]] = field(default_factory=dict)
+    _dearest: dict[tuple[int, int, Prices], tuple[LegEnd, ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
         """Every leg rule a leg of `network` from and to these keys may follow, whatever the time."""
@@ -134,14 +134,14 @@ class Index:
             known = self._onward[network, origin] = self._rules_onward(network, origin)
         return known
 
-    def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[End, ...]:
+    def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[LegEnd, ...]:
         """The same with the dearest price of each, in falling order; an end nobody can pay for is left out."""
         known = self._dearest.get((network, origin, prices))
         if known is None:
             if len(self._dearest) == REMEMBERED:
                 self._dearest.clear()
             ends = [
-                End(max(amounts), self.to_key(rules[0].group) if len(rules) == 1 else None, rules)
+                LegEnd(max(amounts), self.to_key(rules[0].group) if len(rules) == 1 else None, rules)
                 for rules in self.rules_onward(network, origin)
                 if (amounts := [price.amount_minor for rule in rules if (price := prices.of[rule.product])])
             ]
@@ -164,7 +164,7 @@ class Index:
             different.setdefault(frozenset(rule._replace(row=0) for rule in rules), rules)
         return tuple(different.values())
 
-    def transfers_from(self, group: int) -> Mapping[int, tuple[TransferRule, ...]]:
+    def transfers_from(self, group: int) -> Mapping[int, tuple[FeedTransferRule, ...]]:
         """The transfer rules after a leg of `group`, under `to_key` of the group that follows."""
         if group == NO_GROUP:
             return {}
@@ -189,7 +189,7 @@ class Index:
                 tuple(
                     min(
                         (
-                            Price(row.amount_minor, index)
+                            ProductPrice(row.amount_minor, index)
                             for index, row in rows
                             if (row.rider_category_id is None or row.rider_category_id in rider)
                             and (row.fare_media_id is None or row.fare_media_id == medium)
@@ -202,7 +202,7 @@ class Index:
         return known
 
     @property
-    def every_transfer_rule(self) -> Iterator[TransferRule]:
+    def every_transfer_rule(self) -> Iterator[FeedTransferRule]:
         """All of them, in no order."""
         return (
             rule for onward in self.transfer_rules.values() for rules in onward.values() for rule in rules

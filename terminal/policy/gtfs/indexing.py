@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from terminal.policy.gtfs.index import NO_GROUP, Index, JoinRule, LegRule, TransferRule
+from terminal.policy.gtfs.index import NO_GROUP, FeedTransferRule, Index, JoinRule, LegRule
 from terminal.policy.gtfs.places import BLANK, Keys, Places, places_of
 from terminal.policy.gtfs.services import timeframes_of
 from terminal.policy.gtfs.tables import UNLIMITED, FareProduct, GtfsTables
@@ -94,13 +94,13 @@ def _onward(buckets: Iterable[int], stride: int) -> dict[int, Keys]:
 
 def _transfer_rules(
     tables: GtfsTables, products: Mapping[str, int], groups: Mapping[str, int]
-) -> dict[int, dict[int, tuple[TransferRule, ...]]]:
-    found: dict[int, dict[int, tuple[TransferRule, ...]]] = {}
+) -> dict[int, dict[int, tuple[FeedTransferRule, ...]]]:
+    found: dict[int, dict[int, tuple[FeedTransferRule, ...]]] = {}
     for row, rule in enumerate(tables.fare_transfer_rules):
         count = rule.transfer_count
         onward = found.setdefault(groups.get(rule.from_leg_group_id or "", NO_GROUP), {})
         to_key = groups.get(rule.to_leg_group_id or "", NO_GROUP)
-        indexed = TransferRule(
+        indexed = FeedTransferRule(
             kind=rule.fare_transfer_type,
             product=None if rule.fare_product_id is None else products[rule.fare_product_id],
             most=None if count == UNLIMITED else count,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from terminal.policy.gtfs.index import Index, LegRule
-from terminal.policy.gtfs.state import Ride
+from terminal.policy.gtfs.state import OpenRide
+from terminal.trail import Effect
 
 
 class Leg(NamedTuple):
@@ -29,18 +30,40 @@ class Leg(NamedTuple):
     arrived_at: datetime | None = None
 
 
+class FeedEffect(Effect):
+    """What a GTFS feed says of a ride; docs/gtfs-fares.md lists the rules."""
+
+    LEG = "g-01:leg"
+    TRANSFER = "g-02:transfer"
+    JOINED = "g-03:joined"
+    DEAREST = "g-04:dearest"
+    CORRECTED = "g-05:corrected"
+    NO_TAP_OFF = "g-06:no_tap_off"
+    NO_FARE_TO_STOP = "g-07:no_fare_to_stop"
+    NO_RIDE_OPEN = "g-07:no_ride_open"
+    NO_FARE = "g-07:no_fare"
+    UNKNOWN_ROUTE = "g-07:unknown_route"
+    UNKNOWN_STOP = "g-07:unknown_stop"
+    FALLBACK = "g-08:fallback"
+    OVERPAID = "g-09:overpaid"
+
+
 class UnknownPlace(LookupError):
-    """The feed has no such route or stop."""
+    """The feed has no such route or stop; `effect` says which."""
+
+    def __init__(self, effect: FeedEffect) -> None:
+        super().__init__(effect.code)
+        self.effect = effect
 
 
-def ride_of(index: Index, leg: Leg) -> Ride:
+def ride_of(index: Index, leg: Leg) -> OpenRide:
     """`leg` in the numbers of `index`. Raises `UnknownPlace`."""
     places = index.places
     network = places.networks.get(leg.route)
     if network is None:
-        raise UnknownPlace(f"route {leg.route!r} is not in the feed")
+        raise UnknownPlace(FeedEffect.UNKNOWN_ROUTE)
     departed = int(leg.departed_at.timestamp())
-    return Ride(
+    return OpenRide(
         network=network,
         last_network=network,
         origin=0 if leg.from_stop is None else places.stops[stop_number(index, leg.from_stop)].origin,
@@ -55,7 +78,7 @@ def stop_number(index: Index, stop: str) -> int:
     """The number of a stop. Raises `UnknownPlace`."""
     number = index.places.numbers.get(stop)
     if number is None:
-        raise UnknownPlace(f"stop {stop!r} is not in the feed")
+        raise UnknownPlace(FeedEffect.UNKNOWN_STOP)
     return number
 
 
@@ -68,14 +91,14 @@ class Turns:
 
     __slots__ = ("_arriving", "_departing", "_index", "_ride")
 
-    def __init__(self, index: Index, ride: Ride) -> None:
+    def __init__(self, index: Index, ride: OpenRide) -> None:
         self._index, self._ride = index, ride
         self._departing = self._arriving = None
         if len(index.timeframes) > 1:
             places = index.places
-            self._departing = _Clock(index, ride.departed, places.origins[ride.origin].zone)
+            self._departing = _LegTimes(index, ride.departed, places.origins[ride.origin].zone)
             if ride.arrived is not None and ride.end:
-                self._arriving = _Clock(index, ride.arrived, places.stops[ride.end].zone)
+                self._arriving = _LegTimes(index, ride.arrived, places.stops[ride.end].zone)
 
     def bundles(self) -> Sequence[Sequence[LegRule]]:
         """The rules by places alone, for every end the ride may have."""
@@ -113,7 +136,7 @@ def _first(rules: Sequence[LegRule]) -> Sequence[LegRule]:
     return [rule for rule in rules if rule.priority == highest]
 
 
-class _Clock:
+class _LegTimes:
     """What the clock on the wall shows, and which timeframes hold then."""
 
     __slots__ = ("_held", "_index", "_local")

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
     zone: ZoneInfo
 
 
-class Place(NamedTuple):
+class FeedPlace(NamedTuple):
     """One stop: index of its `Origin`, keys to look up under `to_area_id`, number of its station, its zone."""
 
     origin: int
@@ -53,7 +53,7 @@ class Places:
     """The first is a start nobody knows: it matches only where no rule asks for an area."""
     numbers: Mapping[str, int]
     """Every stop's number by its id; they count from 1."""
-    stops: tuple[Place, ...]
+    stops: tuple[FeedPlace, ...]
     """By number; the first is a stop nobody knows."""
 
     def network_name(self, network: int) -> str:
@@ -114,7 +114,7 @@ def _networks_of_routes(tables: GtfsTables, numbers: Mapping[str, int]) -> dict[
 
 def _stops(
     tables: GtfsTables, numbers: Mapping[str, int], listed_from: frozenset[int], listed_to: frozenset[int]
-) -> tuple[tuple[Origin, ...], tuple[Place, ...]]:
+) -> tuple[tuple[Origin, ...], tuple[FeedPlace, ...]]:
     home, wide = ZoneInfo(tables.time_zone), tables.uses_rule_priority
     unknown = Origin((BLANK,) if not listed_from else (), home)
     origins: dict[Origin, int] = {unknown: 0}
@@ -124,7 +124,7 @@ def _stops(
     for row in tables.stop_areas:
         own.setdefault(row.stop_id, set()).add(numbers[row.area_id])
     shared: dict[Keys, Keys] = {}
-    stops = [Place(0, (), 0, home)]
+    stops = [FeedPlace(0, (), 0, home)]
     for stop in tables.stops:
         areas = frozenset(_areas(stop, by_id, own))
         station = _station(stop, by_id)
@@ -132,7 +132,7 @@ def _stops(
         origin = Origin(_keys(areas, listed_from, wide=wide), zone)
         to_keys = _keys(areas, listed_to, wide=wide)
         stops.append(
-            Place(
+            FeedPlace(
                 origin=origins.setdefault(origin, len(origins)),
                 to_keys=shared.setdefault(to_keys, to_keys),
                 station=stations[station.stop_id],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from terminal.policy.gtfs.tables import Calendar, CalendarDate, Exceptional, GtfsTables
+from terminal.policy.gtfs.tables import CalendarDate, Exceptional, FeedCalendar, GtfsTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Service:
         )
 
 
-class Window(NamedTuple):
+class ServiceWindow(NamedTuple):
     """Seconds after local midnight, start included and end excluded, on the days of `service`."""
 
     start_s: int
@@ -54,7 +54,7 @@ class Window(NamedTuple):
         return self.start_s <= second < self.end_s and self.service.runs_on(local.date())
 
 
-def services_of(calendar: Sequence[Calendar], dates: Sequence[CalendarDate]) -> dict[str, Service]:
+def services_of(calendar: Sequence[FeedCalendar], dates: Sequence[CalendarDate]) -> dict[str, Service]:
     """Every service by its id; one that only has dates runs on those."""
     exceptions: dict[str, dict[Exceptional, set[date]]] = {}
     for row in dates:
@@ -67,17 +67,17 @@ def services_of(calendar: Sequence[Calendar], dates: Sequence[CalendarDate]) -> 
     }
 
 
-def timeframes_of(tables: GtfsTables, *, include_end: bool) -> dict[str, tuple[Window, ...]]:
+def timeframes_of(tables: GtfsTables, *, include_end: bool) -> dict[str, tuple[ServiceWindow, ...]]:
     """The windows of every timeframe group."""
     services = services_of(tables.calendar, tables.calendar_dates)
-    groups: dict[str, list[Window]] = {}
+    groups: dict[str, list[ServiceWindow]] = {}
     for row in tables.timeframes:
-        window = Window(row.start_s, row.end_s + include_end, services[row.service_id])
+        window = ServiceWindow(row.start_s, row.end_s + include_end, services[row.service_id])
         groups.setdefault(row.timeframe_group_id, []).append(window)
     return {group: tuple(windows) for group, windows in groups.items()}
 
 
-def _service(week: Calendar | None, exceptions: Mapping[Exceptional, set[date]]) -> Service:
+def _service(week: FeedCalendar | None, exceptions: Mapping[Exceptional, set[date]]) -> Service:
     added = frozenset(exceptions.get(Exceptional.ADDED, ()))
     removed = frozenset(exceptions.get(Exceptional.REMOVED, ()))
     if week is None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from terminal.policy.gtfs.fares import Fares
-from terminal.policy.gtfs.index import LegRule, Prices, TransferRule
+from terminal.policy.gtfs.fares import FeedFares
+from terminal.policy.gtfs.index import FeedTransferRule, LegRule, Prices
 from terminal.policy.gtfs.matching import Turns
-from terminal.policy.gtfs.state import Journey, Ride
+from terminal.policy.gtfs.state import Journey, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 
@@ -27,10 +27,10 @@ class Option(NamedTuple):
     total_minor: int
     rule: LegRule
     price_minor: int
-    transfer: Transfer | None
+    transfer: AppliedTransfer | None
 
 
-def settle(fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> Option | None:
+def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
     """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
     dearest. None: nobody knows.
     """
@@ -80,10 +80,10 @@ class _Transfers:
 
     __slots__ = ("_fares", "_found", "_journey", "_onward", "_prices", "_ride")
 
-    def __init__(self, fares: Fares, prices: Prices, journey: Journey | None, ride: Ride) -> None:
+    def __init__(self, fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> None:
         self._fares, self._prices, self._journey, self._ride = fares, prices, journey, ride
         self._onward = {} if journey is None else fares.index.transfers_from(journey.group)
-        self._found: dict[int, list[Transfer]] = {}
+        self._found: dict[int, list[AppliedTransfer]] = {}
 
     def cheapest(self, rule: LegRule, price_minor: int) -> Option:
         """By a leg rule: a transfer some rule describes is charged by it, even where it is a surcharge."""
@@ -99,7 +99,7 @@ class _Transfers:
                 best, least = transfer, total_minor
         return Option(least - journey.paid_minor, least, rule, price_minor, best)
 
-    def _to(self, group: int) -> list[Transfer] | None:
+    def _to(self, group: int) -> list[AppliedTransfer] | None:
         key = self._fares.index.to_key(group)
         rules = self._onward.get(key)
         if rules is None or self._journey is None:
@@ -112,17 +112,17 @@ class _Transfers:
         return found
 
 
-class Transfer(NamedTuple):
+class AppliedTransfer(NamedTuple):
     """A rule that applies: what it costs besides the legs, and its place in the run (1 = first transfer)."""
 
-    rule: TransferRule
+    rule: FeedTransferRule
     amount_minor: int
     number: int
 
 
 def applicable(
-    rules: Sequence[TransferRule], prices: Prices, journey: Journey, ride: Ride, longest_change_s: int
-) -> list[Transfer]:
+    rules: Sequence[FeedTransferRule], prices: Prices, journey: Journey, ride: OpenRide, longest_change_s: int
+) -> list[AppliedTransfer]:
     """Those of `rules`, which are for the groups of `journey` and `ride`, that apply and the rider can pay for."""
     found = []
     for rule in rules:
@@ -136,11 +136,11 @@ def applicable(
         price = None if rule.product is None else prices.of[rule.product]
         if price is None and rule.product is not None:
             continue
-        found.append(Transfer(rule, 0 if price is None else price.amount_minor, number))
+        found.append(AppliedTransfer(rule, 0 if price is None else price.amount_minor, number))
     return found if len(found) < 2 else _smallest_count(found)
 
 
-def total_with(transfer: Transfer, journey: Journey, leg_minor: int) -> int:
+def total_with(transfer: AppliedTransfer, journey: Journey, leg_minor: int) -> int:
     """What the journey costs with one more leg of `leg_minor`: S + BC, or S + BC + C; AB alone for two legs."""
     kind = transfer.rule.kind
     if kind is TransferType.FROM_TRANSFER_AND_TO:
@@ -150,7 +150,7 @@ def total_with(transfer: Transfer, journey: Journey, leg_minor: int) -> int:
     return journey.total_minor + transfer.amount_minor
 
 
-def _in_time(rule: TransferRule, journey: Journey, ride: Ride, longest_change_s: int) -> bool:
+def _in_time(rule: FeedTransferRule, journey: Journey, ride: OpenRide, longest_change_s: int) -> bool:
     if ride.departed < journey.departed:
         return False
     if rule.limit_s is None:
@@ -165,7 +165,7 @@ def _in_time(rule: TransferRule, journey: Journey, ride: Ride, longest_change_s:
     return until is not None and until - since <= rule.limit_s
 
 
-def _smallest_count(found: list[Transfer]) -> list[Transfer]:
+def _smallest_count(found: list[AppliedTransfer]) -> list[AppliedTransfer]:
     counts = [transfer.rule.most for transfer in found if transfer.rule.most is not None]
     smallest = min(counts, default=None)
     return [transfer for transfer in found if transfer.rule.most == smallest]

@@ -30,7 +30,7 @@ class Journey(NamedTuple):
     run: int = 0
 
 
-class Ride(NamedTuple):
+class OpenRide(NamedTuple):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 
     `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nobody saw the
@@ -47,12 +47,12 @@ class Ride(NamedTuple):
     charged_minor: int = 0
 
 
-class State(NamedTuple):
+class JourneyState(NamedTuple):
     """A journey and the ride that follows it; either may be missing."""
 
     journey: Journey | None = None
-    ride: Ride | None = None
+    ride: OpenRide | None = None
 
 
-NOTHING = State()
+NOTHING = JourneyState()
 """No journey is open."""

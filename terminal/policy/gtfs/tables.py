@@ -20,7 +20,7 @@ Id = Annotated[str, Meta(min_length=1)]
 SecondOfDay = Annotated[int, Meta(ge=0, le=DAY_S)]
 
 
-class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class FeedRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Base of every row: immutable, compact when written, an unknown key is an error."""
 
 
@@ -68,7 +68,7 @@ class TransferType(IntEnum):
     TRANSFER_ONLY = 2
 
 
-class Stop(Row, frozen=True):
+class Stop(FeedRow, frozen=True):
     """A stop, a station, or a location inside one; its time zone is its station's."""
 
     stop_id: Id
@@ -77,42 +77,42 @@ class Stop(Row, frozen=True):
     stop_timezone: str | None = None
 
 
-class Route(Row, frozen=True):
+class Route(FeedRow, frozen=True):
     """A route; `network_id` only where networks have no files of their own."""
 
     route_id: Id
     network_id: Id | None = None
 
 
-class Network(Row, frozen=True):
+class Network(FeedRow, frozen=True):
     """A group of routes that fares depend on."""
 
     network_id: Id
     network_name: str | None = None
 
 
-class RouteNetwork(Row, frozen=True):
+class RouteNetwork(FeedRow, frozen=True):
     """The network of a route."""
 
     network_id: Id
     route_id: Id
 
 
-class Area(Row, frozen=True):
+class FeedArea(FeedRow, frozen=True):
     """A group of stops that fares depend on."""
 
     area_id: Id
     area_name: str | None = None
 
 
-class StopArea(Row, frozen=True):
+class StopArea(FeedRow, frozen=True):
     """A stop in an area; a station brings its platforms along unless they have areas of their own."""
 
     area_id: Id
     stop_id: Id
 
 
-class Calendar(Row, frozen=True):
+class FeedCalendar(FeedRow, frozen=True):
     """Days of the week on which a service runs, from `start_date` to `end_date`, both included."""
 
     service_id: Id
@@ -127,7 +127,7 @@ class Calendar(Row, frozen=True):
     end_date: dt.date
 
 
-class CalendarDate(Row, frozen=True):
+class CalendarDate(FeedRow, frozen=True):
     """A day added to a service or removed from it, whatever the week says."""
 
     service_id: Id
@@ -135,7 +135,7 @@ class CalendarDate(Row, frozen=True):
     exception_type: Exceptional
 
 
-class Timeframe(Row, frozen=True):
+class FeedTimeframe(FeedRow, frozen=True):
     """[start_s, end_s) on the days of a service, on the local calendar day of the tap."""
 
     timeframe_group_id: Id
@@ -144,7 +144,7 @@ class Timeframe(Row, frozen=True):
     end_s: SecondOfDay = DAY_S
 
 
-class RiderCategory(Row, frozen=True):
+class RiderCategory(FeedRow, frozen=True):
     """Who pays. `is_default_fare_category` is for display: who a rider is comes from the card."""
 
     rider_category_id: Id
@@ -152,7 +152,7 @@ class RiderCategory(Row, frozen=True):
     is_default_fare_category: bool = False
 
 
-class FareMedia(Row, frozen=True):
+class FareMedia(FeedRow, frozen=True):
     """What holds a ticket or pays."""
 
     fare_media_id: Id
@@ -160,7 +160,7 @@ class FareMedia(Row, frozen=True):
     fare_media_name: str | None = None
 
 
-class FareProduct(Row, frozen=True):
+class FareProduct(FeedRow, frozen=True):
     """One price; the key is (product, category, medium). A blank category is anybody, a blank medium any."""
 
     fare_product_id: Id
@@ -171,7 +171,7 @@ class FareProduct(Row, frozen=True):
     fare_media_id: Id | None = None
 
 
-class FareLegRule(Row, frozen=True):
+class FareLegRule(FeedRow, frozen=True):
     """Which product a leg costs. What a blank cell means, `uses_rule_priority` of the tables says."""
 
     fare_product_id: Id
@@ -184,7 +184,7 @@ class FareLegRule(Row, frozen=True):
     rule_priority: Annotated[int, Meta(ge=0)] | None = None
 
 
-class FareLegJoinRule(Row, frozen=True):
+class FareLegJoinRule(FeedRow, frozen=True):
     """Two legs in a row that count as one. Blank networks: any; blank stops: a change within one station."""
 
     from_network_id: Id | None = None
@@ -193,7 +193,7 @@ class FareLegJoinRule(Row, frozen=True):
     to_stop_id: Id | None = None
 
 
-class FareTransferRule(Row, frozen=True):
+class FareTransferRule(FeedRow, frozen=True):
     """`duration_limit` in seconds; `transfer_count` -1 is unlimited; a blank product costs nothing."""
 
     fare_transfer_type: TransferType
@@ -221,11 +221,11 @@ class GtfsTables(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     routes: tuple[Route, ...] = ()
     networks: tuple[Network, ...] = ()
     route_networks: tuple[RouteNetwork, ...] = ()
-    areas: tuple[Area, ...] = ()
+    areas: tuple[FeedArea, ...] = ()
     stop_areas: tuple[StopArea, ...] = ()
-    calendar: tuple[Calendar, ...] = ()
+    calendar: tuple[FeedCalendar, ...] = ()
     calendar_dates: tuple[CalendarDate, ...] = ()
-    timeframes: tuple[Timeframe, ...] = ()
+    timeframes: tuple[FeedTimeframe, ...] = ()
     rider_categories: tuple[RiderCategory, ...] = ()
     fare_media: tuple[FareMedia, ...] = ()
     fare_leg_join_rules: tuple[FareLegJoinRule, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.document.counters import Period
 from terminal.policy.document.journeys import (
@@ -104,7 +104,7 @@ def transfers_of(document: RegionDocument, counters: CardCounters) -> tuple[Tran
     return tuple(
         _transfer(number, rule, counters)
         for number, rule in enumerate(document.transfers, start=1)
-        if Medium.TRANSPORT_CARD in rule.media
+        if FareMedium.TRANSPORT_CARD in rule.media
     )
 
 

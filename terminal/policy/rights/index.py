@@ -25,14 +25,34 @@ from terminal.policy.document.rights import (
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.index import Quote
 from terminal.policy.scopes import Area, YearlySeason, areas_of
+from terminal.trail import Effect
+
+
+class LimitEffect(Effect):
+    """One use of a limit (T-12, T-19, T-37)."""
+
+    TRIP = "t-12:trip"
+    MONTH_TRIP = "t-12:month_trip"
+    COUNTED_HERE = "t-19:counted_here"
+    DAY_TRIP = "t-37:day_trip"
+
+
+class PriceEffect(Effect):
+    """What a concession leaves to pay, and by which rule."""
+
+    PERCENT = "t-02:concession"
+    AMOUNT_OFF = "t-03:concession"
+    FIXED = "t-04:concession"
+    FREE = "t-05:concession"
+    PERCENT_OF_UNKNOWN = "t-02:fare_unknown"
+    AMOUNT_OFF_UNKNOWN = "t-03:fare_unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class RideLimit:
     """How often a right may be used. `counter` is None where the server counts under `name` (O-04)."""
 
-    rule: str
-    effect: str
+    effect: LimitEffect
     name: str
     counter: Counter | None
     trips: int
@@ -49,10 +69,15 @@ class RideLimit:
 class RidePrice:
     """What a concession leaves to pay. The kinds exclude each other; none of them: free (T-05)."""
 
-    rule: str
+    effect: PriceEffect
     percent: int = 0
     off_minor: int = 0
     fixed_minor: int = 0
+
+    @property
+    def unknown(self) -> PriceEffect:
+        """What is noted when `of` has no price because the fare of the ride is not known."""
+        return PriceEffect.of(self.effect.rule, "fare_unknown")
 
     def of(self, quote: Quote | None) -> int | None:
         """The price of a ride with this ordinary fare: half up to whole kopecks (T-08), and never dearer.
@@ -159,12 +184,12 @@ def products_of(
 def price_of(fare: ConcessionFare) -> RidePrice:
     """What a concession's fare leaves to pay, and by which rule."""
     if isinstance(fare, PercentOfBase):
-        return RidePrice("T-02", percent=fare.pays_percent)
+        return RidePrice(PriceEffect.PERCENT, percent=fare.pays_percent)
     if isinstance(fare, AmountOff):
-        return RidePrice("T-03", off_minor=fare.amount_minor)
+        return RidePrice(PriceEffect.AMOUNT_OFF, off_minor=fare.amount_minor)
     if isinstance(fare, FixedPrice):
-        return RidePrice("T-04", fixed_minor=fare.price_minor)
-    return RidePrice("T-05")
+        return RidePrice(PriceEffect.FIXED, fixed_minor=fare.price_minor)
+    return RidePrice(PriceEffect.FREE)
 
 
 def _product(
@@ -196,11 +221,9 @@ def _limits(
         if isinstance(limit, CalendarLimit):
             months = calendars[limit.calendar].months
             by_month = MappingProxyType({_month(m.month): m.days * limit.trips_per_day for m in months})
-        rule, effect = _told(limit, counter)
         ready.append(
             RideLimit(
-                rule=rule,
-                effect=effect,
+                effect=_effect(limit, counter),
                 name=limit.counter,
                 counter=counter,
                 trips=0 if isinstance(limit, CalendarLimit) else limit.trips,
@@ -211,14 +234,14 @@ def _limits(
     return tuple(ready)
 
 
-def _told(limit: Limit, counter: Counter | None) -> tuple[str, str]:
-    """Rule and effect of one use of a limit."""
+def _effect(limit: Limit, counter: Counter | None) -> LimitEffect:
+    """What one use of a limit is noted as."""
     if limit.scope:
-        return "T-19", "one of the rides counted here"
+        return LimitEffect.COUNTED_HERE
     if counter is not None and counter.period is Period.SERVICE_DAY:
-        return "T-37", "one ride of the day's ceiling"
+        return LimitEffect.DAY_TRIP
     monthly = counter is not None and counter.period is Period.SERVICE_MONTH
-    return "T-12", "one ride of the month's limit" if monthly else "one ride of the limit"
+    return LimitEffect.MONTH_TRIP if monthly else LimitEffect.TRIP
 
 
 def _month(text: str) -> int:

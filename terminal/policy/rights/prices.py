@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FareTable, FlatFare
 from terminal.policy.document.journeys import ReducedWindow
 from terminal.policy.document.rights import Plan
@@ -14,7 +14,7 @@ from terminal.policy.fares.index import Quote
 from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.rights.index import price_of
 
-CARD: Final = Medium.TRANSPORT_CARD
+CARD: Final = FareMedium.TRANSPORT_CARD
 
 
 def fares_of(rule: AnyFareRule) -> set[tuple[int, int | None]]:

@@ -12,13 +12,14 @@
 
 To add a page: write `show(visit) -> View` (read only; runs in a thread, not under the terminal's lock), a template that
 extends `console/layout.html` with blocks `title` and `main` (the heading is an `h1` inside `main`), and list
-`Page("/path", roles, show, menu=N_("Name"))` in your `Area`; paths may have parameters, "/ticket/{sequence:int}", which
-`visit.query` gives like what stands behind the question mark. Parts marked `data-live="id"` follow the terminal by
-themselves (taps, actions); they hold no forms, and change only by what `show` would show now.
+`Page("/path", roles, show, menu=N_("Name"))` in your `ConsoleArea`; paths may have parameters,
+"/ticket/{sequence:int}", which `visit.query` gives like what stands behind the question mark. Parts marked
+`data-live="id"` follow the terminal by themselves (taps, actions); they hold no forms, and change only by what
+`show` would show now.
 
 To add an action: write `do(visit, form, written)`, which appends to the journal whatever is to be remembered, and
-`told(visit, form, written) -> address` of the page that shows the result, made from the rows the action wrote
-(`written`: sequence and record of each). List `Action("/path", roles, do, told)`. In the template:
+`result(visit, form, written) -> address` of the page that shows the result, made from the rows the action wrote
+(`written`: sequence and record of each). List `Action("/path", roles, do, result)`. In the template:
 
     <form method="post" action="{{ root }}/path">{{ hidden("/path") }} … <button class="button">…</button></form>
 
@@ -27,7 +28,7 @@ more: every row appended in `do` carries the action's id when its record type ha
 called again once there is such a row. With several rows (one for each pupil of a class) say `resumes=True`: `do` is
 then called every time with what is already written, and does the rest.
 
-`do` runs under the lock between taps (`Console.turn`): no PIN, file or network in there. To refuse, raise
-`Refused(N_("Text with {name}"), {"name": …})`; `Form.number` and the like do so themselves. Nothing is escaped by hand:
-templates escape, so no `|safe`.
+`do` runs under the lock between taps (`Console.lock`): no PIN, file or network in there. To refuse, raise
+`Refused(N_("Text with {name}"), {"name": …})`; `FormFields.number` and the like do so themselves. Nothing is
+escaped by hand: templates escape, so no `|safe`.
 """

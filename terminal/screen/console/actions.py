@@ -2,9 +2,9 @@
 
 A form carries an id made when the page was made: the journal's newest row then, something random, and a proof that
 this console made it for this operator and this action. Every row the action appends carries the id
-(`terminal.journal.action`), so the deed and the memory of it are one durable write: whoever wants to know whether an
-action was done looks for its id in the rows after the one the id names. There is no second place that could say
-something else, and nothing to be lost by a reload, a double click, the back button, or kill -9.
+(`terminal.journal.action`), so the action and its trace are one durable write. Whether an action was done is found by
+looking for its id in the rows after the one the id names. There is no second place that could contradict,
+and nothing is lost by a reload, a double click, the back button, or kill -9.
 """
 
 from __future__ import annotations

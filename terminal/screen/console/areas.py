@@ -16,12 +16,12 @@ from terminal.screen.console.canteen.actions import canteen_area
 from terminal.screen.console.console import Refused
 from terminal.screen.console.inspector import INSPECTIONS
 from terminal.screen.console.roles import CREW, Role
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import span
 from terminal.texts import N_
 
 
-def areas() -> tuple[Area, ...]:
+def areas() -> tuple[ConsoleArea, ...]:
     """For `console_app`; made anew for each console."""
     return BUS, INSPECTIONS, canteen_area(), STATE
 
@@ -55,7 +55,7 @@ def state_page(visit: Visit) -> View:
     return View("console/state.html", values)
 
 
-def do_declare(visit: Visit, form: Form, _written: Written) -> None:
+def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:
     """Out of service: every tap is refused until it is taken back."""
     if visit.console.terminal.profile == "canteen":
         raise Refused(N_("A canteen's terminal stays in service: entitled meals go on."))
@@ -66,12 +66,12 @@ def do_declare(visit: Visit, form: Form, _written: Written) -> None:
     journal.append(OrderDeclared(visit.console.now_ms(), in_order, visit.who.ref))
 
 
-def to_state(_visit: Visit, _form: Form, _written: Written) -> str:
+def to_state(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page of the terminal."""
     return "/state"
 
 
-STATE: Final = Area(
+STATE: Final = ConsoleArea(
     "",
     pages=(Page("/state", LOOKS, state_page, N_("Terminal")),),
     actions=(Action("/state/order", DECLARES, do_declare, to_state),),

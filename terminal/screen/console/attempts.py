@@ -4,9 +4,8 @@
     then wait        -      5 s   15 s   1 min   5 min   15 min   30 min   1 h    4 h
 
 A try counts as wrong before it is checked, so pulling the plug gains nothing. With and without the service card are
-counted apart: whoever types wrong PINs for somebody's number cannot keep out the one who holds the card. Nobody is
-kept out for ever: every wait ends by itself, the right PIN starts over, and `terminal staff unlock` ends a wait at
-once.
+counted apart: wrong PINs typed for a staff number cannot lock out the holder of the card. No lock is
+permanent: every wait ends by itself, the right PIN starts over, and `terminal staff unlock` ends a wait at once.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from terminal.files import replace_file
 ATTEMPTS_FILE: Final = "attempts.json"
 WAITS_S: Final = (0, 0, 0, 5, 15, 60, 300, 900, 1800, 3600, 14400)
 WAYS: Final = ("card", "typed", "second")
-"""How a PIN is given: with the service card, with a typed number, as the second person of somebody's action."""
+"""How a PIN is given: with the service card, with a typed number, as the second person of an action."""
 LOCKED_FROM_S: Final = 900
 """From this wait on the PIN counts as locked, and the journal says so."""
 

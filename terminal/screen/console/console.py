@@ -1,6 +1,6 @@
 """The operator's console of one terminal, without its pages: staff, who is signed in, what the reader brings.
 
-It works in the terminal's own process. `turn` is the one lock between a tap and an action: whoever has it works at
+It works in the terminal's own process. `lock` is the one between a tap and an action: its holder works at
 the terminal. Actions hold it for one short deed; everything slow (PINs, looking things up, paper) happens outside.
 """
 
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -17,19 +18,19 @@ from typing import Final
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Message, Outcome
-from terminal.errors import JournalError, StaffError
+from terminal.errors import JournalError, KeyLimitReached, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn
 from terminal.journal.records import Fault
 from terminal.policy.policy import Policy
 from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
 from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
-from terminal.screen.console.pins import NOBODYS, pin_fits
+from terminal.screen.console.pins import NO_MEMBERS_PIN, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.routes import load_routes
-from terminal.screen.console.sessions import Session, Sessions, proof_of
+from terminal.screen.console.sessions import OperatorSession, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
-from terminal.screen.feed import Feed
+from terminal.screen.feed import EventFeed
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.texts import N_
@@ -75,14 +76,14 @@ class Console:
         self,
         terminal: Terminal,
         state: Path,
-        turn: Lock,
+        lock: Lock,
         settings: Settings,
         receipts: ReceiptAdapter | None = None,
     ) -> None:
         """Raises `StaffError` or OSError when the console's files cannot be used."""
         folder = state / CONSOLE_FOLDER
         self.terminal = terminal
-        self.turn = turn
+        self.lock = lock
         self.settings = settings
         self.receipts = receipts
         self.staff = StaffList(state)
@@ -94,7 +95,7 @@ class Console:
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
         self.routes: Final = load_routes(state)
-        self.feed: Feed[str] = Feed()
+        self.feed: EventFeed[str] = EventFeed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
         self.status: Mapping[str, str] = {}
@@ -128,7 +129,7 @@ class Console:
             count = self._count = ShiftCount(shift.shift)
         return count
 
-    # what the terminal's loop tells
+    # what the terminal's loop reports
 
     def heard(self, report: TapReport) -> None:
         """A tap has ended; any thread, returns at once."""
@@ -165,7 +166,7 @@ class Console:
     def _holder(self, resident: bytes) -> Member | None:
         try:
             return self.staff.by_card(card_reference(self.terminal.keys, resident))
-        except StaffError:  # told on every page; a passenger is not to suffer from it
+        except StaffError:  # shown on every page; passengers are served all the same
             return None
 
     @property
@@ -177,7 +178,7 @@ class Console:
         return self.staff.get(ref) if self.clock.monotonic() < until else None
 
     def forget_card(self) -> None:
-        """Whoever was about to type his PIN does not want to any more."""
+        """The sign-in that the presented card began is given up."""
         self._presented = None
 
     # signing in
@@ -195,14 +196,14 @@ class Console:
             how = "card" if presented else "typed"
             key = f"{how}:{member.ref if member else '?'}"
             self._try(key, pin, member)
-            assert member is not None, "nobody's PIN never fits"
+            assert member is not None, "a PIN without a member never fits"
             token = self.sessions.begin(member, how, self.now_ms())
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
             self.attempts.right(key)
             self._presented = None
         return token
 
-    def confirm(self, who: Session, ref: str, pin: str, roles: frozenset[Role]) -> None:
+    def confirm(self, who: OperatorSession, ref: str, pin: str, roles: frozenset[Role]) -> None:
         """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
 
         He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
@@ -210,7 +211,7 @@ class Console:
         with self._checking:
             member = self.staff.get(ref)
             if ref == who.ref:
-                raise Refused(N_("The second person has to be somebody else."))
+                raise Refused(N_("The second person has to be another member of staff."))
             fit = member if member is not None and member.role in roles else None
             self._try(f"second:{member.ref if member else '?'}", pin, fit)
             self.attempts.right(f"second:{ref}")
@@ -221,14 +222,21 @@ class Console:
         if wait_s:
             raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
-        hashed = member.pin if member and member.pin else NOBODYS
-        if pin_fits(pin, hashed, self.terminal.keys):
+        hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
+        if self._fits(pin, hashed):
             return
         if wait_after(count) >= LOCKED_FROM_S:
             self._note(Fault(now_ms, f"console: PIN locked, {key}"))
         if wait_after(count):
             raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
         raise Refused(N_("This PIN is wrong."))
+
+    def _fits(self, pin: str, hashed: str) -> bool:
+        try:
+            return pin_fits(pin, hashed, self.terminal.keys)
+        except KeyLimitReached as limit:
+            wait = {"wait": ceil(limit.opens_in_s)}
+            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
         """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor
@@ -238,7 +246,7 @@ class Console:
         except JournalError:
             self.changed()
 
-    def session(self, token: str, *, used: bool = True) -> Session | None:
+    def session(self, token: str, *, used: bool = True) -> OperatorSession | None:
         """Who works at the browser with this token; None when he has to sign in (again)."""
         session = self.sessions.of(token, self.now_ms(), used=used)
         if session is None:
@@ -254,5 +262,5 @@ class Console:
         session = self.session(token, used=False)
         self.sessions.end(token, self.now_ms())
         if session is not None and self.terminal.inspecting is not None:
-            with self.turn:
+            with self.lock:
                 self.terminal.inspecting = None

@@ -7,11 +7,12 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
 from terminal.screen.console.roles import Role
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport
 from terminal.texts import N_
 from terminal.trip.build import InspectionRound
@@ -31,7 +32,7 @@ RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 
 
 def inspection_page(visit: Visit) -> View:
-    """Start, or the last card and those before it. Nothing tells whose they were."""
+    """Start, or the last card and those before it. Nothing shows whose they were."""
     console = visit.console
     inspecting = console.terminal.inspecting
     shift = console.terminal.journal.open_shift
@@ -58,11 +59,11 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
         "colour": colour,
         "mark": mark,
         "paid_at": outcome.values.get("time", ""),
-        "reported": any(reason.rule == "T-71" and "reported" in reason.effect for reason in report.reasons),
+        "reported": any(reason.effect is InspectionEffect.MISUSE_REPORTED for reason in report.reasons),
     }
 
 
-def do_start(visit: Visit, form: Form, _written: Written) -> None:
+def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     """From now on taps are inspections."""
     console = visit.console
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
@@ -73,17 +74,17 @@ def do_start(visit: Visit, form: Form, _written: Written) -> None:
     console.terminal.inspecting = InspectionRound(route, direction, console.clock.now() + LASTS, misuse)
 
 
-def do_stop(visit: Visit, _form: Form, _written: Written) -> None:
+def do_stop(visit: Visit, _form: FormFields, _written: Written) -> None:
     """Taps are rides again."""
     visit.console.terminal.inspecting = None
 
 
-def to_inspection(_visit: Visit, _form: Form, _written: Written) -> str:
+def to_inspection(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page itself."""
     return "/inspection"
 
 
-INSPECTIONS: Final = Area(
+INSPECTIONS: Final = ConsoleArea(
     "bus",
     pages=(Page("/inspection", INSPECTOR, inspection_page, N_("Inspection")),),
     actions=(

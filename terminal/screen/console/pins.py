@@ -1,7 +1,7 @@
 """PINs at rest: scrypt with a salt of their own, over the PIN mixed with a key of the terminal.
 
-A PIN has few digits: whoever has only the file could try them all. So the terminal's key for the purpose "staff"
-goes in first (`KeyProvider.pseudonym`), and trying needs the key provider besides the file.
+A PIN has few digits: with the file alone all of them could be tried. So the terminal's key for the purpose "staff"
+goes in first (`KeyProvider.token`), and trying needs the key provider besides the file.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LANES: Final = 1
 SALT_BYTES: Final = 16
 HASH_BYTES: Final = 32
 SCHEME: Final = "scrypt"
-NOBODYS: Final = f"{SCHEME}${LOG_N}${BLOCK}${LANES}${'00' * SALT_BYTES}${'00' * HASH_BYTES}"
-"""Fits no PIN; checked where there is nobody, so that it takes as long."""
-MESSAGE_ADVICE: Final = "Choose one that nobody tries first."
+NO_MEMBERS_PIN: Final = f"{SCHEME}${LOG_N}${BLOCK}${LANES}${'00' * SALT_BYTES}${'00' * HASH_BYTES}"
+"""Fits no PIN; checked where there is no member, so that it takes as long."""
+MESSAGE_ADVICE: Final = "Choose one that is hard to guess."
 
 
 def hash_pin(pin: str, keys: KeyProvider) -> str:
-    """`scrypt$log2(n)$r$p$salt$hash`; raises `StaffError` for a PIN nobody should have."""
+    """`scrypt$log2(n)$r$p$salt$hash`; raises `StaffError` for a PIN that is too easy to guess."""
     _require_sound(pin)
     salt = secrets.token_bytes(SALT_BYTES)
     digest = _digest(pin, keys, salt, LOG_N, BLOCK, LANES)
@@ -52,7 +52,7 @@ def pin_fits(pin: str, hashed: str, keys: KeyProvider) -> bool:
 
 
 def _digest(pin: str, keys: KeyProvider, salt: bytes, log_n: int, block: int, lanes: int) -> bytes:
-    mixed = keys.pseudonym(PURPOSE, b"pin" + salt + pin.encode())
+    mixed = keys.token(PURPOSE, b"pin" + salt + pin.encode())
     return hashlib.scrypt(mixed, salt=salt, n=1 << log_n, r=block, p=lanes, dklen=HASH_BYTES, maxmem=1 << 26)
 
 

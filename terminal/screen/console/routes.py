@@ -27,7 +27,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=60)]
 Number = Annotated[int, Meta(ge=1, le=0x7FFF)]
 
 
-class Stop(Struct, frozen=True, forbid_unknown_fields=True):
+class RouteStop(Struct, frozen=True, forbid_unknown_fields=True):
     """One stop of a route."""
 
     number: Annotated[int, Meta(ge=1, le=0xFFFFFF)]
@@ -36,27 +36,27 @@ class Stop(Struct, frozen=True, forbid_unknown_fields=True):
     mark_m: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
 
 
-class Route(Struct, frozen=True, forbid_unknown_fields=True):
+class NamedRoute(Struct, frozen=True, forbid_unknown_fields=True):
     """One route; `directions` are the names of direction 0 and 1."""
 
     number: Number
     name: Text
     directions: tuple[Text, Text] | None = None
-    stops: tuple[Stop, ...] = ()
+    stops: tuple[RouteStop, ...] = ()
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
-    routes: tuple[Route, ...] = ()
+class _RoutesFile(Struct, frozen=True, forbid_unknown_fields=True):
+    routes: tuple[NamedRoute, ...] = ()
 
 
-def load_routes(state: Path) -> dict[int, Route]:
+def load_routes(state: Path) -> dict[int, NamedRoute]:
     """The routes of the terminal in `state` by number, in the file's order; none without a file.
 
     Raises `StaffError` when there is a file that is not of the form above.
     """
     path = state / ROUTES_FILE
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
+        file = msgspec.toml.decode(path.read_bytes(), type=_RoutesFile)
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError) as error:

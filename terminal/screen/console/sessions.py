@@ -1,7 +1,7 @@
-"""Who is signed in at the console. Kept in a file, so that a restart of the terminal signs nobody out in mid-action.
+"""Who is signed in at the console. Kept in a file, so that a restart of the terminal ends no session.
 
 The browser holds a random token in a cookie that scripts cannot read and other sites do not send; the file holds its
-hash. A session ends when nobody used it for a while, after a working day at the latest, and when the member of staff
+hash. A session ends when it was not used for a while, after a working day at the latest, and when the member of staff
 leaves the list or gets another PIN or role.
 """
 
@@ -26,8 +26,8 @@ NOTE_EVERY_MS: Final = 60_000
 """How far the file may lag behind the last use: a page view is no reason for a flush."""
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator at one browser. `proof` tells whether his entry in the staff list is still the same."""
+class OperatorSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator at one browser. `proof` shows whether the entry in the staff list is still the same."""
 
     ref: str
     role: Role
@@ -45,14 +45,14 @@ class Sessions:
         self._lock = Lock()
         self._idle_ms, self._longest_ms = idle_ms, longest_ms
         try:
-            self._open = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Session])
-        except (OSError, msgspec.DecodeError):  # nobody is signed in: the safe side
+            self._open = msgspec.json.decode(self._path.read_bytes(), type=dict[str, OperatorSession])
+        except (OSError, msgspec.DecodeError):  # no session is open: the safe side
             self._open = {}
 
     def begin(self, member: Member, how: str, now_ms: int) -> str:
         """Sign `member` in; return the token for his browser. Raises OSError when it cannot be kept."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        session = Session(
+        session = OperatorSession(
             ref=member.ref, role=member.role, how=how, proof=proof_of(member), since_ms=now_ms, seen_ms=now_ms
         )
         with self._lock:
@@ -60,7 +60,7 @@ class Sessions:
             self._keep({**dict(still), _name(token): session})
         return token
 
-    def of(self, token: str, now_ms: int, *, used: bool) -> Session | None:
+    def of(self, token: str, now_ms: int, *, used: bool) -> OperatorSession | None:
         """The session behind `token`; `used`: this counts as use, looking on does not."""
         with self._lock:
             name = _name(token)
@@ -78,14 +78,14 @@ class Sessions:
             left = {name: session for name, session in self._fresh(now_ms).items() if name != _name(token)}
             self._keep(left)
 
-    def _fresh(self, now_ms: int) -> dict[str, Session]:
+    def _fresh(self, now_ms: int) -> dict[str, OperatorSession]:
         return {name: session for name, session in self._open.items() if self._is_fresh(session, now_ms)}
 
-    def _is_fresh(self, session: Session, now_ms: int) -> bool:
+    def _is_fresh(self, session: OperatorSession, now_ms: int) -> bool:
         idle, age = now_ms - session.seen_ms, now_ms - session.since_ms
         return -self._idle_ms < idle < self._idle_ms and -self._idle_ms < age < self._longest_ms
 
-    def _keep(self, sessions: dict[str, Session]) -> None:
+    def _keep(self, sessions: dict[str, OperatorSession]) -> None:
         self._open = sessions
         self._path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(self._path, msgspec.json.encode(sessions))

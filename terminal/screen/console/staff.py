@@ -22,7 +22,7 @@ from terminal.screen.console.roles import Role
 STAFF_FILE: Final = "staff.json"
 REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}$"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
-"""A staff number: with at least one digit, so that nobody writes a name."""
+"""A staff number: with at least one digit, so that it is no name."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +34,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     card: str = ""
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _StaffFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: str = "staff"
     members: tuple[Member, ...] = ()
 
@@ -48,7 +48,7 @@ class StaffList:
         self._members: dict[str, Member] = {}
 
     def members(self) -> tuple[Member, ...]:
-        """Everybody, by reference; raises `StaffError` when the file is not understood."""
+        """All members, by reference; raises `StaffError` when the file is not understood."""
         self._refresh()
         return tuple(self._members[ref] for ref in sorted(self._members))
 
@@ -86,7 +86,7 @@ class StaffList:
         self._write(one for one in self._members.values() if one.ref != ref)
 
     def _write(self, members: Iterable[Member]) -> None:
-        file = _File(members=tuple(sorted(members, key=lambda member: member.ref)))
+        file = _StaffFile(members=tuple(sorted(members, key=lambda member: member.ref)))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self.path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
@@ -101,9 +101,9 @@ class StaffList:
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            file = msgspec.json.decode(self.path.read_bytes(), type=_File)
+            file = msgspec.json.decode(self.path.read_bytes(), type=_StaffFile)
         except FileNotFoundError:
-            seen, file = None, _File()
+            seen, file = None, _StaffFile()
         except (OSError, msgspec.DecodeError) as error:
             raise StaffError(f"{self.path} is no staff list: {error}", "Put a copy of it back.") from error
         self._members, self._seen = {member.ref: member for member in file.members}, seen
@@ -111,4 +111,4 @@ class StaffList:
 
 def card_reference(keys: KeyProvider, resident: bytes) -> bytes:
     """How the staff list knows the card of `resident` (its pseudonym on the card)."""
-    return keys.pseudonym(PURPOSE, b"card" + resident)
+    return keys.token(PURPOSE, b"card" + resident)

@@ -10,29 +10,29 @@ from urllib.parse import parse_qsl
 from terminal.screen.console.actions import Written
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import Role
-from terminal.screen.console.sessions import Session
+from terminal.screen.console.sessions import OperatorSession
 from terminal.texts import N_, translator
 
 MOST_FIELDS: Final = 2_000
 
 
-class Form:
+class FormFields:
     """The fields of a form or of an address; asking for one that is missing or makes no sense raises `Refused`."""
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
         self._fields = fields
 
     @classmethod
-    def parse(cls, text: str) -> Form:
+    def parse(cls, text: str) -> FormFields:
         """Of `application/x-www-form-urlencoded`; raises ValueError for too many fields."""
         fields: dict[str, list[str]] = {}
         for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS):
             fields.setdefault(name, []).append(value)
         return cls(fields)
 
-    def with_fields(self, fields: Mapping[str, list[str]]) -> Form:
+    def with_fields(self, fields: Mapping[str, list[str]]) -> FormFields:
         """This form with these fields in place of its own."""
-        return Form({**self._fields, **fields})
+        return FormFields({**self._fields, **fields})
 
     def text(self, name: str, default: str = "") -> str:
         """The field's first value, without blanks around it."""
@@ -57,12 +57,12 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who is signed in. `query` is what stands in the address."""
+    """One request of a signed-in member of staff. `query` is what stands in the address."""
 
     console: Console
-    who: Session
+    who: OperatorSession
     language: str
-    query: Form
+    query: FormFields
 
     def text(self, message: str, **values: str | int) -> str:
         """`message` in the operator's language, `{name}` filled."""
@@ -80,9 +80,9 @@ class View:
 
 
 Show: TypeAlias = Callable[[Visit], View]
-Deed: TypeAlias = Callable[[Visit, Form, Written], None]
-Answer: TypeAlias = Callable[[Visit, Form, Written], str]
-Check: TypeAlias = Callable[[Visit, Form], None]
+Deed: TypeAlias = Callable[[Visit, FormFields, Written], None]
+Answer: TypeAlias = Callable[[Visit, FormFields, Written], str]
+Check: TypeAlias = Callable[[Visit, FormFields], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Action:
 
     `do` runs under the terminal's lock: short, and everything it is to be remembered by is appended to the journal
     in there. It is not called when the action has rows already, unless it `resumes`: then it is given them and does
-    the rest (several rows, one for each pupil). `told` runs after it, every time the form arrives, outside the lock:
+    the rest (several rows, one for each pupil). `result` runs after it, every time the form arrives, outside the lock:
     from the action's rows it says which page shows the result, and may hand over papers that are the same paper when
     handed over again.
     `first` runs before `do`, outside the lock, as often as `do`: for what takes long, a second person's PIN.
@@ -110,13 +110,13 @@ class Action:
     path: str
     roles: frozenset[Role]
     do: Deed
-    told: Answer
+    result: Answer
     resumes: bool = False
     first: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
+class ConsoleArea:
     """The pages and actions for one kind of terminal; `profile` empty: for every kind."""
 
     profile: str

@@ -1,8 +1,8 @@
 """The console's web application: from requests to pages and actions, and every check in between.
 
 In this order, for an action: the host is this machine (`SecureHeaders`); the form came from this console (`Origin`,
-and a token bound to the browser's cookie); somebody is signed in; his role may; the action's id was made for him and
-for this. Then it is done, once.
+and a token bound to the browser's cookie); a member of staff is signed in; the role may; the action's id was
+made for this member and this action. Then it is done, once.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from terminal.errors import TerminalError
 from terminal.journal.action import acting
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import ROLE_NAMES
-from terminal.screen.console.sessions import TOKEN_BYTES, Session
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.sessions import TOKEN_BYTES, OperatorSession
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import worded
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -37,7 +37,7 @@ HERE: Final = Path(__file__).parent
 MAX_BODY_BYTES: Final = 256 * 1024
 FORM: Final = "application/x-www-form-urlencoded"
 LOOKING_ON: Final = "x-looking-on"
-"""A page that refreshes itself says so: looking on keeps nobody signed in."""
+"""A page that refreshes itself says so: looking on keeps no session open."""
 LOOK: Final = "console_look"
 """The cookie for language and theme: "ru.night"."""
 YEAR_S: Final = 365 * 24 * 3600
@@ -64,7 +64,7 @@ class Denied(Exception):
         self.text = text
 
 
-def console_app(console: Console, areas: Iterable[Area]) -> Starlette:
+def console_app(console: Console, areas: Iterable[ConsoleArea]) -> Starlette:
     """The application for `ScreenServer`: the pages of those areas that fit this terminal."""
     return Starlette(routes=Web(console, areas).routes())
 
@@ -72,7 +72,7 @@ def console_app(console: Console, areas: Iterable[Area]) -> Starlette:
 class Web:
     """The routes of one console."""
 
-    def __init__(self, console: Console, areas: Iterable[Area]) -> None:
+    def __init__(self, console: Console, areas: Iterable[ConsoleArea]) -> None:
         here = [area for area in areas if area.profile in ("", console.terminal.profile)]
         self.pages: Final = tuple(page for area in here for page in area.pages)
         self.actions: Final = tuple(action for area in here for action in area.actions)
@@ -136,7 +136,7 @@ class Web:
         form = await _form(request)
         return await self._in_thread(request, lambda: self._do(request, action, form))
 
-    def _do(self, request: Request, action: Action, form: Form | None) -> Response:
+    def _do(self, request: Request, action: Action, form: FormFields | None) -> Response:
         form = self._own_form(request, form)
         visit = self._visit(request)
         if visit is None:
@@ -152,10 +152,10 @@ class Web:
             if action.resumes or not written:
                 if action.first is not None:
                     action.first(visit, form)
-                with self._console.turn, acting(name):
+                with self._console.lock, acting(name):
                     action.do(visit, form, written)
                 written = actions.written(name)
-            address = action.told(visit, form, written)
+            address = action.result(visit, form, written)
         self._console.changed()
         return RedirectResponse(address, 303)
 
@@ -191,7 +191,7 @@ class Web:
         form = await _form(request)
         return await self._in_thread(request, lambda: self._check_pin(request, form))
 
-    def _check_pin(self, request: Request, form: Form | None) -> Response:
+    def _check_pin(self, request: Request, form: FormFields | None) -> Response:
         form = self._own_form(request, form)
         try:
             token = self._console.sign_in(form.text("ref"), form.text("pin"))
@@ -270,7 +270,10 @@ class Web:
             return None
         fields = {name: [str(value)] for name, value in request.path_params.items() if name != "name"}
         return Visit(
-            self._console, who, self._look(request)[0], Form.parse(request.url.query).with_fields(fields)
+            self._console,
+            who,
+            self._look(request)[0],
+            FormFields.parse(request.url.query).with_fields(fields),
         )
 
     def _view(self, request: Request, visit: Visit | None, view: View, page: Page | None = None) -> Response:
@@ -281,7 +284,12 @@ class Web:
         return self._rendered.page(request, view.template, language, view.status, **shared, **view.values)
 
     def _everywhere(
-        self, token: str, language: str, theme: str, who: Session | None = None, page: Page | None = None
+        self,
+        token: str,
+        language: str,
+        theme: str,
+        who: OperatorSession | None = None,
+        page: Page | None = None,
     ) -> dict[str, Any]:
         """What every template of the console knows; `hidden(path)` are the fields each form needs."""
         proof = self._csrf(token)
@@ -306,7 +314,7 @@ class Web:
             "after": self._console.feed.position,
         }
 
-    def _menu(self, who: Session) -> tuple[Page, ...]:
+    def _menu(self, who: OperatorSession) -> tuple[Page, ...]:
         return tuple(page for page in self.pages if page.menu and who.role in page.roles)
 
     def _look(self, request: Request) -> tuple[str, str]:
@@ -315,7 +323,7 @@ class Web:
         known = language if language in languages() else self._console.settings.language
         return known, theme if theme in THEMES else FIRST_THEME.get(self._console.terminal.profile, THEMES[0])
 
-    def _own_form(self, request: Request, form: Form | None) -> Form:
+    def _own_form(self, request: Request, form: FormFields | None) -> FormFields:
         """`form`, when a page of this console made it for this browser."""
         origin = request.headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
@@ -337,7 +345,7 @@ class Web:
         response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
 
 
-async def _form(request: Request) -> Form | None:
+async def _form(request: Request) -> FormFields | None:
     """The form in the request; None for anything that is no ordinary form of sensible size."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return None
@@ -347,6 +355,6 @@ async def _form(request: Request) -> Form | None:
         if len(body) > MAX_BODY_BYTES:
             return None
     try:
-        return Form.parse(body.decode())
+        return FormFields.parse(body.decode())
     except ValueError:
         return None

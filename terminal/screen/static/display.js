@@ -56,7 +56,7 @@ function idle() {
   rest("idle");
 }
 
-const told = {
+const handlers = {
   card: ({age_ms}) => rest("card", READING_MS - age_ms),
   fault: ({sound, age_ms}) => {
     rest("fault");
@@ -80,7 +80,7 @@ const told = {
 
 live(display.dataset.events, {
   value: (event, id) => {
-    told[event.state](event);
+    handlers[event.state](event);
     display.dataset.shown = id;
   },
   silent: () => {
@@ -91,7 +91,7 @@ live(display.dataset.events, {
     silent = false;
     paint();
   },
-  hiddenToo: window === window.parent, // sounds are heard of a page nobody sees; one among others on a desk may rest
+  hiddenToo: window === window.parent, // sounds are heard of a page that is not visible; one among others on a desk may rest
   gap: () => {}, // only the newest counts, and it follows
 });
 

@@ -1,10 +1,10 @@
-// A page's connection to its terminal. Reconnects by itself; tells the page when the terminal falls silent.
+// A page's connection to its terminal. Reconnects by itself; notifies the page when the terminal falls silent.
 //
 //   live("events", {value: show, silent: outOfOrder, back: clear, gap: () => location.reload()});
 //
 // `value` gets each published value, parsed, in order, and its id. `silent` is called once when nothing, not even a heartbeat, came
 // for two seconds; `back` once when something came again. While the page is hidden it listens only if `hiddenToo`: a
-// browser opens no more than six connections to one server, and gets what it missed when somebody looks again.
+// browser opens no more than six connections to one server, and gets what it missed when the page is visible again.
 
 const SILENT_MS = 2000;
 const RETRY_MS = 1000;
@@ -66,7 +66,7 @@ export function live(
     // A frozen or vanished terminal leaves a connection that never ends: begin a new one now and then.
     if (performance.now() - openedAt > 2 * SILENT_MS) open();
   }, 100);
-  if (away()) stream = {close: () => {}, readyState: EventSource.CLOSED}; // opened when somebody looks
+  if (away()) stream = {close: () => {}, readyState: EventSource.CLOSED}; // opened when the page is visible
   else open();
   return {close: () => stream.close()};
 }

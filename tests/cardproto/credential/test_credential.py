@@ -19,9 +19,9 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Entitlement,
+    CredentialDefect,
+    GrantedCategory,
     HolderKey,
-    Refusal,
     Refused,
     build_claims,
     build_credential,
@@ -52,7 +52,7 @@ EXPECTED = Credential(
     expires=datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC),
     id=bytes.fromhex("0011223344556677"),
     pseudonym=bytes.fromhex("A1A2A3A4A5A6A7A8"),
-    entitlements=(Entitlement(3, date(2026, 12, 31)), Entitlement(17, date(2026, 6, 1))),
+    entitlements=(GrantedCategory(3, date(2026, 12, 31)), GrantedCategory(17, date(2026, 6, 1))),
     holder=HolderKey(bytes.fromhex(VECTORS["device"]["x"]), VECTORS["device"]["y_odd"]),
     school=(1077, 5),
 )
@@ -65,7 +65,7 @@ def device_key() -> ec.EllipticCurvePublicKey:
     )
 
 
-def reason(data: bytes, *, trusted: IssuerKeys = TRUSTED, now: datetime = NOW) -> Refusal | None:
+def reason(data: bytes, *, trusted: IssuerKeys = TRUSTED, now: datetime = NOW) -> CredentialDefect | None:
     result = verify_credential(data, trusted, now)
     return result.reason if isinstance(result, Refused) else None
 
@@ -122,29 +122,33 @@ def test_no_bit_can_be_changed() -> None:
     for bit in range(8 * len(RAW)):
         changed = bytearray(RAW)
         changed[bit // 8] ^= 1 << bit % 8
-        assert reason(bytes(changed)) in (Refusal.MALFORMED, Refusal.UNKNOWN_ISSUER, Refusal.BAD_SIGNATURE)
+        assert reason(bytes(changed)) in (
+            CredentialDefect.MALFORMED,
+            CredentialDefect.UNKNOWN_ISSUER,
+            CredentialDefect.BAD_SIGNATURE,
+        )
 
 
 @pytest.mark.parametrize("length", range(0, 200, 7))
 def test_a_cut_credential_is_malformed(length: int) -> None:
-    assert reason(RAW[:length]) is Refusal.MALFORMED
+    assert reason(RAW[:length]) is CredentialDefect.MALFORMED
 
 
 def test_bytes_behind_it_are_refused() -> None:
-    assert reason(RAW + b"\0") is Refusal.MALFORMED
-    assert reason(RAW + RAW) is Refusal.MALFORMED
+    assert reason(RAW + b"\0") is CredentialDefect.MALFORMED
+    assert reason(RAW + RAW) is CredentialDefect.MALFORMED
 
 
 def test_time_and_issuer() -> None:
-    assert reason(RAW, now=EXPECTED.expires) is Refusal.EXPIRED
+    assert reason(RAW, now=EXPECTED.expires) is CredentialDefect.EXPIRED
     assert reason(RAW, now=EXPECTED.expires - timedelta(seconds=1)) is None
     believed_early = IssuerKeys([dataclasses.replace(ISSUER, not_before=datetime(2020, 1, 1, tzinfo=UTC))])
     before = EXPECTED.not_before - timedelta(seconds=1)
-    assert reason(RAW, trusted=believed_early, now=before) is Refusal.NOT_YET_VALID
-    assert reason(RAW, now=before) is Refusal.UNKNOWN_ISSUER, "its key is not believed yet"
-    assert reason(RAW, trusted=IssuerKeys()) is Refusal.UNKNOWN_ISSUER
+    assert reason(RAW, trusted=believed_early, now=before) is CredentialDefect.NOT_YET_VALID
+    assert reason(RAW, now=before) is CredentialDefect.UNKNOWN_ISSUER, "its key is not believed yet"
+    assert reason(RAW, trusted=IssuerKeys()) is CredentialDefect.UNKNOWN_ISSUER
     other = IssuerKeys([dataclasses.replace(ISSUER, issuer="ru-34")])
-    assert reason(RAW, trusted=other) is Refusal.WRONG_ISSUER
+    assert reason(RAW, trusted=other) is CredentialDefect.WRONG_ISSUER
 
 
 def signed_with(protected: object, payload: bytes | None = None, unprotected: object = None) -> bytes:
@@ -180,11 +184,11 @@ KID = key_id(ISSUER.key)
     ],
 )
 def test_other_forms_are_malformed(data: bytes) -> None:
-    assert reason(data) is Refusal.MALFORMED
+    assert reason(data) is CredentialDefect.MALFORMED
 
 
 def test_a_kid_outside_the_signature_is_not_used() -> None:
-    assert reason(signed_with({1: -7})) is Refusal.UNKNOWN_ISSUER
+    assert reason(signed_with({1: -7})) is CredentialDefect.UNKNOWN_ISSUER
 
 
 @pytest.mark.parametrize(
@@ -194,13 +198,13 @@ def test_signatures_of_nothing_are_refused(signature: bytes) -> None:
     protected, unprotected, payload, _ = cbor2.loads(RAW).value
     data = dump(cbor2.CBORTag(18, [protected, {}, payload, signature]))
     assert unprotected == {}
-    assert reason(data) is Refusal.BAD_SIGNATURE
+    assert reason(data) is CredentialDefect.BAD_SIGNATURE
 
 
 @pytest.mark.parametrize("signature", [bytes(63), bytes(65), b""])
 def test_signatures_of_another_length_are_malformed(signature: bytes) -> None:
     protected, _, payload, _ = cbor2.loads(RAW).value
-    assert reason(dump(cbor2.CBORTag(18, [protected, {}, payload, signature]))) is Refusal.MALFORMED
+    assert reason(dump(cbor2.CBORTag(18, [protected, {}, payload, signature]))) is CredentialDefect.MALFORMED
 
 
 CLAIMS = cbor2.loads(build_claims(EXPECTED))
@@ -232,7 +236,7 @@ CLAIMS = cbor2.loads(build_claims(EXPECTED))
 )
 def test_signed_claims_of_another_form_are_malformed(change: dict[object, object]) -> None:
     claims = {key: value for key, value in {**CLAIMS, **change}.items() if value is not None}
-    assert reason(build_sign1(dump(claims), KID, ISSUER_KEY)) is Refusal.MALFORMED
+    assert reason(build_sign1(dump(claims), KID, ISSUER_KEY)) is CredentialDefect.MALFORMED
 
 
 grants = st.builds(
@@ -243,7 +247,7 @@ grants = st.builds(
     id=st.binary(min_size=8, max_size=8),
     pseudonym=st.binary(min_size=8, max_size=8),
     entitlements=st.lists(
-        st.builds(Entitlement, st.integers(1, 255), st.dates(date(1970, 1, 1))), max_size=3
+        st.builds(GrantedCategory, st.integers(1, 255), st.dates(date(1970, 1, 1))), max_size=3
     ).map(tuple),
     holder=st.none()
     | st.builds(CardHolder, st.binary(min_size=8, max_size=8))

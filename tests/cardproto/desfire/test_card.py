@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproto.desfire.application import PICC_AES_KEY, PICC_AID, KeySettings
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.creation import SettingsChange
 from cardproto.desfire.crypto import AesKey
@@ -41,7 +42,7 @@ RECORD = 20
 
 def begin(card: DesfireCard, number: int = 1, key: bytes = ZERO) -> DesfireCard:
     card.select_application(APPLICATION)
-    card.authenticate_ev2_first(number, AesKey(key), numbers("terminal")(16))
+    card.authenticate_ev2_first(number, AesAuthentication(AesKey(key), numbers("terminal")(16)))
     return card
 
 
@@ -50,7 +51,7 @@ def workshop(mode: CommMode, *, proof: bool = True, commit_reader: int = NEVER) 
     virtual = blank_card()
     card = terminal_end(virtual)
     card.select_application(PICC_AID)
-    card.authenticate_ev2_first(0, AesKey(ZERO), ZERO)
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(ZERO), ZERO))
     card.create_application(APPLICATION, KeySettings(3, free_listing=True))
     begin(card, 0)
     card.create_standard_file(STANDARD, DataFileSettings(FileType.STANDARD, mode, ALL_BY_KEY_1, 600))
@@ -270,8 +271,8 @@ def test_a_reader_id_is_proved_and_comes_back_enciphered_next_time() -> None:
 def test_several_authentications_share_one_transaction() -> None:
     card = begin(terminal_end(workshop(CommMode.MAC)))
     card.debit(VALUE, 1, CommMode.MAC)
-    card.authenticate_ev2_non_first(2, AesKey(ZERO), ZERO)
-    card.authenticate_ev2_first(1, AesKey(ZERO), ZERO)
+    card.authenticate_ev2_non_first(2, AesAuthentication(AesKey(ZERO), ZERO))
+    card.authenticate_ev2_first(1, AesAuthentication(AesKey(ZERO), ZERO))
     card.debit(VALUE, 2, CommMode.MAC)
     expect_proof(card)
     assert card.get_value(VALUE, CommMode.MAC) == 97
@@ -288,7 +289,7 @@ def test_files_open_to_everybody_need_no_session() -> None:
 
 
 def test_a_free_file_read_inside_a_session_goes_plain_and_counts() -> None:
-    """Trap 17: authenticated, but only free access is satisfied."""
+    """Authenticated, but only free access is satisfied (datasheet 8.2.3)."""
     virtual = workshop(CommMode.MAC, proof=False)
     card = begin(terminal_end(virtual), 0)
     card.change_file_settings(STANDARD, SettingsChange(CommMode.FULL, AccessRights(FREE, NEVER, NEVER, 0)))
@@ -401,7 +402,7 @@ def test_the_card_level() -> None:
     card = terminal_end(virtual)
     assert card.get_application_ids() == (APPLICATION,)
     card.select_application(PICC_AID)
-    card.authenticate_ev2_first(0, AesKey(ZERO), ZERO)
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(ZERO), ZERO))
     assert card.get_card_uid() == UID
     assert card.get_version().uid == UID
     used = card.free_memory()
@@ -414,7 +415,7 @@ def test_the_card_level() -> None:
     assert card.get_application_ids() == ()
     card.change_key(PICC_AES_KEY, b"\x33" * 16, 1)
     card.select_application(PICC_AID)
-    card.authenticate_ev2_first(0, AesKey(b"\x33" * 16), ZERO)
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(b"\x33" * 16), ZERO))
 
 
 def test_deleting_files() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cardproto.connection import CardConnection
 from cardproto.desfire.application import PICC_AID, PICC_KEY, KeySettings
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.creation import SettingsChange
@@ -56,7 +57,7 @@ class Way:
         secret = self.keys[number] if key is None else key
         match self.method:
             case "aes":
-                card.authenticate_aes(number, AesKey(secret), RANDOM(16))
+                card.authenticate_aes(number, AesAuthentication(AesKey(secret), RANDOM(16)))
             case "iso":
                 des = DesKey(secret)
                 card.authenticate_iso(number, des, RANDOM(des.random_bytes))
@@ -201,7 +202,7 @@ def test_the_card_key_goes_through_every_kind() -> None:
 
 def authenticate(card: DesfireCard, kind: KeyType, secret: bytes) -> None:
     if kind is KeyType.AES:
-        card.authenticate_aes(0, AesKey(secret), RANDOM(16))
+        card.authenticate_aes(0, AesAuthentication(AesKey(secret), RANDOM(16)))
     else:
         key = DesKey(secret)
         card.authenticate_iso(0, key, RANDOM(key.random_bytes))
@@ -287,7 +288,7 @@ def test_a_card_that_has_not_the_key_is_found_out(way: Way, exchange: int) -> No
 def test_what_is_wrong_is_said_before_anything_is_sent(way: Way) -> None:
     card = terminal_end(workshop(way, CommMode.MAC))
     with pytest.raises(ValueError, match="random bytes"):
-        card.authenticate_aes(0, AesKey(bytes(16)), bytes(8))
+        card.authenticate_aes(0, AesAuthentication(AesKey(bytes(16)), bytes(8)))
     with pytest.raises(ValueError, match="D40"):
         card.authenticate_d40(0, DesKey(bytes(24)), bytes(8))
     with pytest.raises(ValueError, match="8, 16 or 24"):

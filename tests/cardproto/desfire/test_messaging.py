@@ -3,12 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardproto.desfire.authentication import Ev2Cipher
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode, Session
 
 
 def session(counter: int = 0) -> Session:
-    return Session(1, b"\x01\x02\x03\x04", counter, AesKey(bytes(16)), AesKey(bytes(range(16))))
+    return Session(1, b"\x01\x02\x03\x04", counter, Ev2Cipher(AesKey(bytes(16)), AesKey(bytes(range(16)))))
 
 
 @given(st.binary(max_size=40), st.integers(0, 0xFFFF))
@@ -54,7 +55,9 @@ def test_any_cryptogram_is_plain_text_or_none(data: bytes) -> None:
 
 
 def test_a_session_shows_no_keys() -> None:
-    shown = repr(Session(1, b"\0" * 4, 0, AesKey(b"SECRETSECRETSECR"), AesKey(b"HIDDENHIDDENHIDD")))
+    shown = repr(
+        Session(1, b"\0" * 4, 0, Ev2Cipher(AesKey(b"SECRETSECRETSECR"), AesKey(b"HIDDENHIDDENHIDD")))
+    )
     assert "SECRET" not in shown
     assert "HIDDEN" not in shown
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardproto.desfire.authentication import AesAuthentication, Ev2Cipher
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import ZERO_IV, AesKey, rotate_left
@@ -43,13 +44,15 @@ def without_mac(answer: bytes) -> bytes:
 
 def card_with_session(*answers: bytes | str) -> tuple[DesfireCard, Session]:
     card = DesfireCard(DesfireChannel(AnsweringConnection(*answers)))
-    card.session = session = Session(1, b"\x01\x02\x03\x04", 0, AesKey(bytes(16)), AesKey(bytes(range(16))))
+    card.session = session = Session(
+        1, b"\x01\x02\x03\x04", 0, Ev2Cipher(AesKey(bytes(16)), AesKey(bytes(range(16))))
+    )
     return card, session
 
 
 def protected(session: Session, plain: bytes, mode: CommMode) -> bytes:
     """What a card answers to the first command of `session`."""
-    after = Session(1, session.ti, session.counter + 1, session.enc, session.mac)
+    after = Session(1, session.ti, session.counter + 1, session.cipher)
     body = after.encrypt_response(plain) if mode is CommMode.FULL else plain
     return body + (after.response_mac(body) if mode else b"") + b"\x91\x00"
 
@@ -64,7 +67,7 @@ def test_the_wrong_key_is_told_by_the_card() -> None:
     card = terminal_end(resident_card())
     card.select_application(AID)
     with pytest.raises(StatusError, match=r"AuthenticateEV2First.*authentication error") as refusal:
-        card.authenticate_ev2_first(KeyNo.VALIDATE, AesKey(KEYS.inspect), RND_A)
+        card.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(AesKey(KEYS.inspect), RND_A))
     assert refusal.value.sw == 0x91AE
     assert card.session is None
 
@@ -73,7 +76,7 @@ def test_a_key_that_is_not_there() -> None:
     card = terminal_end(resident_card())
     card.select_application(AID)
     with pytest.raises(StatusError, match="no such key"):
-        card.authenticate_ev2_first(9, KEY, RND_A)
+        card.authenticate_ev2_first(9, AesAuthentication(KEY, RND_A))
 
 
 @pytest.mark.parametrize("at", range(32))
@@ -81,7 +84,7 @@ def test_every_changed_byte_of_a_cards_proof_is_noticed(at: int) -> None:
     card = terminal_end(TamperingConnection(resident_card(), 3, flip(at)))
     card.select_application(AID)
     with pytest.raises(IntegrityError, match="does not prove"):
-        card.authenticate_ev2_first(KeyNo.VALIDATE, KEY, RND_A)
+        card.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(KEY, RND_A))
     assert card.session is None
 
 
@@ -114,19 +117,19 @@ def test_authentication_answers_that_are_none(
 ) -> None:
     card = DesfireCard(DesfireChannel(AnsweringConnection(*answers)))
     with pytest.raises(error, match=words):
-        card.authenticate_ev2_first(1, KEY, RND_A)
+        card.authenticate_ev2_first(1, AesAuthentication(KEY, RND_A))
     assert card.session is None
 
 
 def test_the_capabilities_are_not_asked_for() -> None:
     script = ScriptedConnection([("9071000002" + "0100" + "00", "919D")])
     with pytest.raises(StatusError):
-        DesfireCard(DesfireChannel(script)).authenticate_ev2_first(1, KEY, RND_A)
+        DesfireCard(DesfireChannel(script)).authenticate_ev2_first(1, AesAuthentication(KEY, RND_A))
 
 
 def test_random_numbers_have_sixteen_bytes() -> None:
     with pytest.raises(ValueError, match="16 random bytes, not 8"):
-        terminal_end(AnsweringConnection()).authenticate_ev2_first(1, KEY, bytes(8))
+        terminal_end(AnsweringConnection()).authenticate_ev2_first(1, AesAuthentication(KEY, bytes(8)))
 
 
 def test_non_first_needs_a_session_and_keeps_identifier_counter_and_transaction() -> None:
@@ -134,23 +137,23 @@ def test_non_first_needs_a_session_and_keeps_identifier_counter_and_transaction(
     card.debit(FILE_PURSE, 100, CommMode.MAC)
     before = card.session
     assert before is not None
-    card.authenticate_ev2_non_first(KeyNo.INSPECT, AesKey(KEYS.inspect), RND_A)
+    card.authenticate_ev2_non_first(KeyNo.INSPECT, AesAuthentication(AesKey(KEYS.inspect), RND_A))
     after = card.session
     assert (after.ti, after.counter, after.key_no) == (before.ti, 1, KeyNo.INSPECT)
     assert len(card.data_commands) == 1
     with pytest.raises(NotAuthenticated):
-        terminal_end(resident_card()).authenticate_ev2_non_first(1, KEY, RND_A)
+        terminal_end(resident_card()).authenticate_ev2_non_first(1, AesAuthentication(KEY, RND_A))
 
 
 def test_a_failed_non_first_ends_the_session() -> None:
     card = authenticated(resident_card())
     with pytest.raises(StatusError):
-        card.authenticate_ev2_non_first(KeyNo.INSPECT, KEY, RND_A)
+        card.authenticate_ev2_non_first(KeyNo.INSPECT, AesAuthentication(KEY, RND_A))
     assert card.session is None
 
 
 def test_plain_commands_count_and_additional_frames_do_not() -> None:
-    """Trap 3, and section 5: one increment per command however many frames."""
+    """One increment per command however many frames (datasheet 9)."""
     card, session = card_with_session("AA91AF", "BB9100", "9100")
     assert card.execute(0xBD, bytes(7), b"", CommMode.PLAIN, 2) == b"\xaa\xbb"
     assert session.counter == 1
@@ -201,8 +204,8 @@ def test_an_answer_of_the_previous_command_is_no_answer_to_this_one() -> None:
 
 def test_wrong_padding_under_a_right_mac_is_noticed() -> None:
     card, session = card_with_session()
-    after = Session(1, session.ti, 1, session.enc, session.mac)
-    body = session.enc.encrypt(after.response_iv(), bytes(16))
+    after = Session(1, session.ti, 1, session.cipher)
+    body = session.cipher.seal(after.response_nonce(), bytes(16))
     card.channel = DesfireChannel(AnsweringConnection(body + after.response_mac(body) + b"\x91\x00"))
     with pytest.raises(IntegrityError, match="padding"):
         card.execute(0x51, mode=CommMode.FULL, answer_bytes=7)
@@ -311,7 +314,7 @@ answers = (
 def test_whatever_a_card_answers_ends_in_an_error_of_ours_or_a_value(given_answers: list[bytes]) -> None:
     talks: list[Callable[[DesfireCard], object]] = [
         lambda c: c.select_application(AID),
-        lambda c: c.authenticate_ev2_first(1, KEY, RND_A),
+        lambda c: c.authenticate_ev2_first(1, AesAuthentication(KEY, RND_A)),
         lambda c: c.read_data(FILE_RIGHTS, 0, 64, CommMode.MAC),
         lambda c: c.read_data(FILE_CREDENTIAL, 0, 0, CommMode.FULL),
         lambda c: c.read_records(FILE_EVENTS, 0, 0, CommMode.PLAIN, 32),

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import ProtocolError
 from cardproto.resident.factory import to_factory_state
 from cardproto.resident.layout import AID, FILE_PURSE, KeyNo
-from cardproto.resident.opening import is_random, open_as
+from cardproto.resident.opening import OpenedCard, is_random, open_as
 from cardproto.resident.personalise import personalise
 from sim.card.virtual import VirtualCard
-from tests.cardproto.cards import CONTENT, KEYS, MASTERS, PURSE_MINOR, REGION, UID, numbers, terminal_end
+from tests.cardproto.cards import (
+    CONTENT,
+    KEYS,
+    MASTERS,
+    PURSE_MINOR,
+    REGION,
+    UID,
+    OpeningInMemory,
+    numbers,
+    terminal_end,
+)
 
 
 @pytest.mark.parametrize("hidden", [False, True])
@@ -32,10 +41,8 @@ def test_there_and_back_again(generation: str, hidden: bool) -> None:
         shown = card.channel.read_uid()
         assert is_random(shown) is hidden
         card.select_application(AID)
-        uid = open_as(
-            card, shown, KeyNo.VALIDATE, lambda _: AesKey(KEYS.validate), lambda: AesKey(identify), rnd
-        )
-        assert uid == UID
+        opened = open_as(card, shown, KeyNo.VALIDATE, OpeningInMemory(rnd, MASTERS))
+        assert opened == OpenedCard(UID, key_version=1)
         assert card.get_value(FILE_PURSE, CommMode.MAC) == PURSE_MINOR
         to_factory_state(card, KEYS.picc, rnd)
         card.authenticate_iso(0, DesKey(bytes(16)), rnd(8))
@@ -46,9 +53,7 @@ def test_uids_no_desfire_has() -> None:
     card = terminal_end(VirtualCard(UID, numbers()))
     for shown in (b"\x01\x02\x03\x04", bytes(10)):
         with pytest.raises(ProtocolError, match="a DESFire has 7"):
-            open_as(
-                card, shown, KeyNo.VALIDATE, lambda _: AesKey(bytes(16)), lambda: AesKey(bytes(16)), numbers()
-            )
+            open_as(card, shown, KeyNo.VALIDATE, OpeningInMemory(numbers(), MASTERS))
     assert card.channel.exchanges == 0
 
 

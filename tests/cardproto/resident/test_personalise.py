@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.desfire.transaction_mac import tmi, transaction_mac_value
@@ -46,12 +47,12 @@ CARD_KEYS = [number for number in KeyNo if number is not KeyNo.IDENTIFY]
 
 def test_a_personalised_card_holds_what_was_asked_for_and_proves_its_first_transaction() -> None:
     virtual = blank_card()
-    desk = terminal_end(virtual)
+    issuing = terminal_end(virtual)
     credential = bytes(range(200))
-    proof = personalise(desk, KEYS, CardContent(RIGHTS, ISSUED, PURSE_MINOR, credential), numbers("desk"))
+    proof = personalise(issuing, KEYS, CardContent(RIGHTS, ISSUED, PURSE_MINOR, credential), numbers("desk"))
     assert proof is not None
     assert proof.counter == 1
-    assert desk.channel.exchanges <= 32
+    assert issuing.channel.exchanges <= 32
     card = authenticated(virtual)
     assert parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, MAC)) == RIGHTS
     assert parse_event(card.read_records(FILE_EVENTS, 0, 0, MAC, EVENT_BYTES)) == ISSUED
@@ -72,15 +73,15 @@ def test_every_default_key_is_gone(number: KeyNo) -> None:
     assert card.get_key_version(number) == KEY_VERSION
     card.select_application(AID)
     with pytest.raises(StatusError, match="authentication error"):
-        card.authenticate_ev2_first(number, AesKey(bytes(16)), bytes(16))
+        card.authenticate_ev2_first(number, AesAuthentication(AesKey(bytes(16)), bytes(16)))
 
 
 def test_the_cards_own_default_key_is_gone() -> None:
     card = terminal_end(resident_card())
     card.select_application(bytes(3))
     with pytest.raises(StatusError, match="authentication error"):
-        card.authenticate_ev2_first(0, AesKey(bytes(16)), bytes(16))
-    card.authenticate_ev2_first(0, AesKey(KEYS.picc), bytes(16))
+        card.authenticate_ev2_first(0, AesAuthentication(AesKey(bytes(16)), bytes(16)))
+    card.authenticate_ev2_first(0, AesAuthentication(AesKey(KEYS.picc), bytes(16)))
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
@@ -100,10 +101,10 @@ def test_the_last_step_is_the_whole_card() -> None:
 
 
 def test_an_unknown_step_is_named_before_the_card_is_touched() -> None:
-    desk = terminal_end(blank_card())
+    issuing = terminal_end(blank_card())
     with pytest.raises(ValueError, match=r"'engrave'; there are application, card_key, "):
-        personalise(desk, KEYS, CONTENT, numbers(), stop_after="engrave")
-    assert desk.channel.exchanges == 0
+        personalise(issuing, KEYS, CONTENT, numbers(), stop_after="engrave")
+    assert issuing.channel.exchanges == 0
 
 
 def test_a_card_is_not_personalised_twice() -> None:

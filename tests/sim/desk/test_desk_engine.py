@@ -14,12 +14,12 @@ from cardproto.errors import CardGone
 from cardproto.resident.layout import AID
 from sim.air import AirModel, DeskClock
 from sim.card.port import SimCard
-from sim.desk.content import Change, Line, changes, holding_of, lines_of, money
+from sim.desk.content import CardLine, LineChange, changes, holding_of, lines_of, money
 from sim.desk.disturbance import Disturbance, Mishap
-from sim.desk.face import COLOURS, Group, art
+from sim.desk.face import COLOURS, CardGroup, art
 from sim.desk.shelf import Laid, lay_out
-from sim.desk.trace import MOST_ROWS, Listener, Traced, masked_tap, traced, waterfall
-from sim.issuing import ReloadDesk
+from sim.desk.trace import MOST_ROWS, Traced, TracingConnection, masked_tap, traced, waterfall
+from sim.issuing import ReloadPoint
 from sim.lab_keys import load_lab_keys
 from sim.profile import profile_names
 from sim.reader import SimReader
@@ -42,7 +42,7 @@ def no_counters(_counters: int) -> dict[str, int]:
 
 def conversation(
     card: SimCard, talk: Callable[[CardConnection], None], disturbance: Disturbance | None = None
-) -> tuple[list[Traced], Listener]:
+) -> tuple[list[Traced], TracingConnection]:
     """What `talk` says to `card`, as the desk would show it."""
     disturbance = disturbance or Disturbance()
     clock = DeskClock(NOON)
@@ -51,7 +51,7 @@ def conversation(
     reader.present(card, disturbance.plan())
     connection = reader.wait_for_card(0)
     assert connection is not None
-    listener = Listener(disturbance.around(connection, reader.remove), clock)
+    listener = TracingConnection(disturbance.around(connection, reader.remove), clock)
     try:
         talk(listener)
     except CardGone:
@@ -69,7 +69,7 @@ def reload(card: SimCard) -> Callable[[CardConnection], None]:
     keys = load_lab_keys().for_card(card.uid, REGION)
 
     def talk(connection: CardConnection) -> None:
-        desk = ReloadDesk(connection, keys, random.Random(5).randbytes)
+        desk = ReloadPoint(connection, keys, random.Random(5).randbytes)
         desk.set_purse((holding_of(card).purse_minor or 0) + 1000, NOON)
 
     return talk
@@ -77,27 +77,27 @@ def reload(card: SimCard) -> Callable[[CardConnection], None]:
 
 def test_every_profile_lies_on_the_shelf_and_some_cards_mean_harm(shelf: dict[str, Laid]) -> None:
     assert set(profile_names()) <= shelf.keys()
-    hostile = [laid for laid in shelf.values() if laid.face.group is Group.HOSTILE]
+    hostile = [laid for laid in shelf.values() if laid.face.group is CardGroup.HOSTILE]
     assert len(hostile) == 4
     groups = [laid.face.group for laid in shelf.values()]
-    assert groups == sorted(groups, key=list(Group).index)
+    assert groups == sorted(groups, key=list(CardGroup).index)
 
 
 @pytest.mark.parametrize(
     ("name", "group"),
     [
-        ("adult_purse", Group.PURSE),
-        ("month_pass_ev1", Group.RIGHTS),
-        ("pupil_grade3", Group.PUPILS),
-        ("driver_service", Group.STAFF),
-        ("blocked", Group.TROUBLE),
-        ("deny_listed", Group.TROUBLE),
-        ("expired", Group.TROUBLE),
-        ("blank_light", Group.STRANGE),
-        ("not_desfire", Group.STRANGE),
+        ("adult_purse", CardGroup.PURSE),
+        ("month_pass_ev1", CardGroup.RIGHTS),
+        ("pupil_grade3", CardGroup.PUPILS),
+        ("driver_service", CardGroup.STAFF),
+        ("blocked", CardGroup.TROUBLE),
+        ("deny_listed", CardGroup.TROUBLE),
+        ("expired", CardGroup.TROUBLE),
+        ("blank_light", CardGroup.STRANGE),
+        ("not_desfire", CardGroup.STRANGE),
     ],
 )
-def test_a_card_lies_where_one_looks_for_it(shelf: dict[str, Laid], name: str, group: Group) -> None:
+def test_a_card_lies_where_one_looks_for_it(shelf: dict[str, Laid], name: str, group: CardGroup) -> None:
     assert shelf[name].face.group is group
 
 
@@ -108,8 +108,8 @@ def test_each_card_has_a_drawing_of_its_own(shelf: dict[str, Laid]) -> None:
         assert ElementTree.fromstring(drawing).tag == f"{SVG}svg"
 
 
-@pytest.mark.parametrize("group", list(Group))
-def test_white_letters_on_a_card_are_readable(group: Group) -> None:
+@pytest.mark.parametrize("group", list(CardGroup))
+def test_white_letters_on_a_card_are_readable(group: CardGroup) -> None:
     dark, light, _ = COLOURS[group]
     assert contrast_with_white(dark) >= 4.5
     assert contrast_with_white(mixed(dark, light, 0.55)) >= 4.5
@@ -149,13 +149,13 @@ def test_a_reload_changes_purse_and_newest_event_and_nothing_else(shelf: dict[st
 
 
 def test_changes_keep_lines_that_came_and_went_in_their_part() -> None:
-    before = [Line("a", "kept", "1"), Line("a", "went", "2"), Line("b", "x", "3")]
-    after = [Line("a", "kept", "1"), Line("b", "x", "4"), Line("b", "came", "5")]
+    before = [CardLine("a", "kept", "1"), CardLine("a", "went", "2"), CardLine("b", "x", "3")]
+    after = [CardLine("a", "kept", "1"), CardLine("b", "x", "4"), CardLine("b", "came", "5")]
     assert changes(before, after) == [
-        Change("a", "kept", "1", "1"),
-        Change("a", "went", "2", None),
-        Change("b", "x", "3", "4"),
-        Change("b", "came", None, "5"),
+        LineChange("a", "kept", "1", "1"),
+        LineChange("a", "went", "2", None),
+        LineChange("b", "x", "3", "4"),
+        LineChange("b", "came", None, "5"),
     ]
 
 

@@ -12,18 +12,18 @@ from zoneinfo import ZoneInfo
 
 from terminal.canteen.buffet import Sold, sell
 from terminal.canteen.closing import report_of
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import (
-    Grant,
-    Order,
+    MealOrder,
     PriceListDocument,
     PriceListHeader,
     Product,
     RosterDocument,
+    RosterGrant,
     RosterHeader,
     RosterPupil,
 )
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
@@ -104,12 +104,12 @@ def ref(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def grant(code: int, first: date = FIRST, last: date = LAST, **fields: Any) -> Grant:
-    return Grant(code=code, valid_from=first, valid_to=last, issued_on=first, **fields)
+def grant(code: int, first: date = FIRST, last: date = LAST, **fields: Any) -> RosterGrant:
+    return RosterGrant(code=code, valid_from=first, valid_to=last, issued_on=first, **fields)
 
 
-def order(kind: str, day: date = TODAY, placed: str = "2026-09-14T17:00") -> Order:
-    return Order(day=day, kind=kind, placed_at=datetime.fromisoformat(placed))
+def order(kind: str, day: date = TODAY, placed: str = "2026-09-14T17:00") -> MealOrder:
+    return MealOrder(day=day, kind=kind, placed_at=datetime.fromisoformat(placed))
 
 
 def child(number: int, *codes: int, class_id: str = "3a", grade: int = 3, **fields: Any) -> RosterPupil:
@@ -138,7 +138,7 @@ def roster_document(*pupils: RosterPupil, **header: Any) -> RosterDocument:
 class Canteen:
     """A counter and the hands at it. Times are clock times of `day`."""
 
-    desk: CanteenDesk
+    canteen: CanteenCounter
     day: date = TODAY
 
     def at(self, clock: str) -> datetime:
@@ -153,8 +153,8 @@ class Canteen:
         confirmed_by: str = "",
     ) -> list[Issued]:
         """Issue to these pupils as one list."""
-        batch = Batch(serving, how, CASHIER, self.at(at), confirmed_by)
-        return issue(self.desk, [ref(number) for number in pupils], batch)
+        batch = ServingList(serving, how, CASHIER, self.at(at), confirmed_by)
+        return issue(self.canteen, [ref(number) for number in pupils], batch)
 
     def told(
         self, *pupils: int, serving: str = "", at: str = "09:00", how: How = How.CLASS_LIST
@@ -163,19 +163,19 @@ class Canteen:
         return [one.outcome.message.value for one in self.give(*pupils, serving=serving, at=at, how=how)]
 
     def sell(self, pupil: int, at: str = "10:00", **counts: int) -> Sold:
-        return sell(self.desk, ref(pupil), counts, CASHIER, self.at(at))
+        return sell(self.canteen, ref(pupil), counts, CASHIER, self.at(at))
 
     def report(self, at: str = "16:00") -> DayReport:
-        return report_of(self.desk, self.day, self.at(at))
+        return report_of(self.canteen, self.day, self.at(at))
 
     def hot_minor(self, pupil: int, at: str = "16:00") -> int:
-        known = self.desk.pupil(ref(pupil), self.at(at))
+        known = self.canteen.pupil(ref(pupil), self.at(at))
         assert known is not None
         assert known.hot is not None
         return known.hot.balance_minor
 
     def buffet_minor(self, pupil: int, at: str = "16:00") -> int:
-        known = self.desk.pupil(ref(pupil), self.at(at))
+        known = self.canteen.pupil(ref(pupil), self.at(at))
         assert known is not None
         assert known.buffet is not None
         return known.buffet.balance_minor
@@ -197,7 +197,7 @@ def open_canteen(
     try:
         if journal.open_shift is None:
             open_shift(journal, local("07:00", day), CASHIER, "canteen")
-        desk = CanteenDesk(
+        school_counter = CanteenCounter(
             terminal=terminal,
             policy=policy,
             journal=journal,
@@ -205,8 +205,8 @@ def open_canteen(
             spare=SpareLog(folder / f"{terminal}.spare"),
             price_list=PRICES,
         )
-        desk.start()
-        yield Canteen(desk, day)
+        school_counter.start()
+        yield Canteen(school_counter, day)
     finally:
         journal.close()
 

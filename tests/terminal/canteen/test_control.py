@@ -27,8 +27,8 @@ from terminal.canteen.control import (
     MAX_MESSAGE_BYTES,
     PROTOCOL,
     ControlAddress,
+    FramedSocket,
     Hello,
-    MessageLine,
     SentRequest,
     Welcome,
     open_control,
@@ -72,7 +72,7 @@ class Window:
     state: Path
     canteen: Canteen
     till: OpenTill
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     faults: list[str] = field(default_factory=list)
     lines: ExitStack = field(default_factory=ExitStack)
 
@@ -85,16 +85,16 @@ class Window:
         return msgspec.json.decode(self.file.read_bytes(), type=ControlAddress)
 
     def records(self, kind: type) -> list[Any]:
-        journal = self.canteen.desk.journal
+        journal = self.canteen.counter.journal
         assert journal is not None
         return [row.record for row in journal.rows(0, 10_000) if isinstance(row.record, kind)]
 
-    def raw(self) -> MessageLine:
+    def raw(self) -> FramedSocket:
         """A connection of somebody who may know nothing."""
         connection = socket.create_connection((LOOPBACK, self.address.port), 5)
-        return MessageLine(self.lines.enter_context(connection))
+        return FramedSocket(self.lines.enter_context(connection))
 
-    def met(self) -> MessageLine:
+    def met(self) -> FramedSocket:
         """A connection of somebody who knows the token."""
         line, address, hello = self.raw(), self.address, Hello(PROTOCOL, b"n" * 32)
         line.send(msgspec.msgpack.encode(hello))
@@ -117,7 +117,7 @@ def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, OpenT
     folder.mkdir(parents=True)
     with open_canteen(folder, *pupils()) as canteen:
         store = CanteenStore(folder / CANTEEN_FOLDER, 80001, load_file_keys(LAB_KEYS).sealer)
-        yield canteen, OpenTill(canteen.desk, store, VirtualClock(local(clock)))
+        yield canteen, OpenTill(canteen.counter, store, VirtualClock(local(clock)))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def window(tmp_path: Path) -> Iterator[Window]:
     state = tmp_path / "state"
     with till_at(state) as (canteen, till):
         window = Window(state, canteen, till)
-        with open_control(state, till, window.turn, window.faults.append), window.lines:
+        with open_control(state, till, window.lock, window.faults.append), window.lines:
             yield window
     assert not (state / CANTEEN_FOLDER / CONTROL_FILE).exists()
 
@@ -195,7 +195,7 @@ def test_a_window_hears_what_is_done_here(window: Window, tmp_path: Path) -> Non
 
 def test_a_request_waits_for_the_tap_that_is_being_served(window: Window) -> None:
     with ThreadPoolExecutor(1) as staff:
-        with window.turn:
+        with window.lock:
             asked = staff.submit(ask, window.state, ListPupils("7b"))
             with pytest.raises(TimeoutError):
                 asked.result(0.2)
@@ -209,7 +209,7 @@ def test_nothing_is_lost_and_nothing_twice_among_windows_and_taps(window: Window
     windows, rounds = 6, 8
 
     def tap(number: int) -> bool:
-        with window.turn:
+        with window.lock:
             return window.canteen.give(number, serving="breakfast", at="08:40")[0].outcome.accepted
 
     def work(_window: int) -> tuple[int, int]:
@@ -246,7 +246,7 @@ def losing(window: Window, answers: int) -> Iterator[None]:
 
     def pass_on(client: socket.socket) -> None:
         with client, socket.create_connection((LOOPBACK, port)) as terminal:
-            here, there = MessageLine(client), MessageLine(terminal)
+            here, there = FramedSocket(client), FramedSocket(terminal)
             there.send(here.receive(1000, 5))
             here.send(there.receive(1000, 5))
             there.send(here.receive(1000, 5))
@@ -327,23 +327,23 @@ def test_only_recent_requests_are_remembered(window: Window, monkeypatch: pytest
 # who comes to the port
 
 
-def half(window: Window, line: MessageLine) -> None:
+def half(window: Window, line: FramedSocket) -> None:
     line._connection.sendall((40).to_bytes(4, "big") + b"only a part")
     line._connection.shutdown(socket.SHUT_WR)
 
 
-def wrong_token(window: Window, line: MessageLine) -> None:
+def wrong_token(window: Window, line: FramedSocket) -> None:
     line.send(msgspec.msgpack.encode(Hello(PROTOCOL, b"n" * 32)))
     line.receive(1000, 5)
     line.send(hmac.digest(b"guess", b"anything", "sha256"))
 
 
-def a_megabyte(window: Window, line: MessageLine) -> None:
+def a_megabyte(window: Window, line: FramedSocket) -> None:
     with suppress(OSError):  # the terminal need not wait for all of it
         line._connection.sendall(b"x" * (3 << 20))
 
 
-STRANGERS: dict[str, tuple[Callable[[Window, MessageLine], None], str]] = {
+STRANGERS: dict[str, tuple[Callable[[Window, FramedSocket], None], str]] = {
     "garbage": (
         lambda _w, line: line._connection.sendall(b"GET / HTTP/1.1\r\n\r\n"),
         "too long for a request",
@@ -471,11 +471,11 @@ def test_what_took_over_the_port_hears_neither_request_nor_token(
 
         def listen() -> None:
             with server.accept()[0] as client:
-                heard.extend(MessageLine(client).receive(1000, 5))
+                heard.extend(FramedSocket(client).receive(1000, 5))
                 if replies.startswith(b"HTTP"):
                     client.sendall(replies)
                 elif replies:
-                    MessageLine(client).send(replies)
+                    FramedSocket(client).send(replies)
                 client.settimeout(5)
                 with suppress(ConnectionResetError):  # the command left without reading on
                     while part := client.recv(1000):
@@ -501,8 +501,8 @@ def test_the_file_is_its_owners(window: Window) -> None:
 def test_a_stopping_terminal_finishes_the_request_being_done(tmp_path: Path) -> None:
     state, waiting = tmp_path / "state", threading.Event()
 
-    class Turn:
-        """Says when somebody waits for it."""
+    class WatchedLock:
+        """Sets `waiting` when a thread waits for it."""
 
         def __init__(self) -> None:
             self.lock = threading.Lock()
@@ -514,16 +514,16 @@ def test_a_stopping_terminal_finishes_the_request_being_done(tmp_path: Path) -> 
         def __exit__(self, *_: object) -> None:
             self.lock.release()
 
-    turn = Turn()
+    watched = WatchedLock()
     with till_at(state) as (canteen, till), ThreadPoolExecutor(1) as staff:
-        turn.lock.acquire()
-        with open_control(state, till, turn, pytest.fail):
+        watched.lock.acquire()
+        with open_control(state, till, watched, pytest.fail):
             silent = socket.create_connection(
                 (LOOPBACK, msgspec.json.decode((state / "canteen/counter.json").read_bytes())["port"])
             )
             asked = staff.submit(ask, state, bun())
             assert waiting.wait(10)
-            turn.lock.release()
+            watched.lock.release()
         answer = asked.result(10)
         silent.close()
         assert ask(state, bun()) is None

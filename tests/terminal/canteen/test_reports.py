@@ -206,8 +206,8 @@ def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:
         assert all(issued.outcome.accepted for issued in (*first, *later))
         school = Ledger()
         for canteen in (other, one):  # the later one's rows arrive first
-            assert canteen.desk.journal is not None
-            school.follow(canteen.desk.journal)
+            assert canteen.canteen.journal is not None
+            school.follow(canteen.canteen.journal)
         roster = Roster.of(roster_document(*pupils), POLICY)
         report = day_report(school, SCHOOL, TODAY, Known(80001, POLICY, roster, school), one.at("16:00"))
     assert [(d.row[0], d.what, d.sum_minor) for d in report.duplicates] == [
@@ -281,15 +281,15 @@ def test_m_40_whatever_the_staff_does_report_accounts_and_records_agree(
                     case ("sell", pupil, product):
                         school.sell(pupil, at="08:31", **{product: 1})
                     case ("annul", pupil):
-                        annul(school.desk, ref(pupil), CASHIER, school.at("08:34"))
+                        annul(school.canteen, ref(pupil), CASHIER, school.at("08:34"))
                     case ("absent", pupil):
-                        correct_attendance(school.desk, [ref(pupil)], [], TEACHER, school.at("08:00"))
+                        correct_attendance(school.canteen, [ref(pupil)], [], TEACHER, school.at("08:00"))
                     case (_, kind):
-                        mark_not_collected(school.desk, kind, CASHIER, school.at("15:30"))
+                        mark_not_collected(school.canteen, kind, CASHIER, school.at("15:30"))
             except CanteenRefused:
                 continue
-        report = report_of(school.desk, TODAY, school.at("16:00"))
-        accounts = [school.desk.pupil(ref(n), school.at("16:00")) for n in range(1, 6)]
+        report = report_of(school.canteen, TODAY, school.at("16:00"))
+        accounts = [school.canteen.pupil(ref(n), school.at("16:00")) for n in range(1, 6)]
     hot = sum(known.hot.balance_minor for known in accounts if known and known.hot)
     buffet = sum(known.buffet.balance_minor for known in accounts if known and known.buffet)
     assert (stated[0] - hot, stated[1] - buffet) == (report.sources.get("parents", 0), report.buffet_minor)

@@ -9,10 +9,11 @@ import pytest
 
 from terminal.canteen.closing import report_of
 from terminal.canteen.corrections import annul
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
+from terminal.decision.canteen.effects import AccountEffect
 from terminal.errors import JournalDamaged, JournalError
 from terminal.journal.canteen_records import MealLine, MealServed
 from terminal.journal.journal import Journal
@@ -41,33 +42,33 @@ MEAL = MealServed(
 def without_journal(folder: Path) -> Canteen:
     """A counter whose journal cannot be opened."""
     roster = Roster.of(roster_document(*PUPILS), POLICY)
-    desk = CanteenDesk(80001, POLICY, None, roster, SpareLog(folder / "80001.spare"), PRICES)
-    desk.start()
-    return Canteen(desk)
+    school_counter = CanteenCounter(80001, POLICY, None, roster, SpareLog(folder / "80001.spare"), PRICES)
+    school_counter.start()
+    return Canteen(school_counter)
 
 
 def test_o_06_a_full_journal_takes_entitled_meals_and_nothing_that_is_paid(tmp_path: Path) -> None:
     with open_canteen(tmp_path, *PUPILS, capacity_rows=1) as school:
-        assert school.desk.paid_stopped, "the opening of the shift is the one row it holds"
+        assert school.canteen.paid_stopped, "the opening of the shift is the one row it holds"
         assert school.told(1, 3, serving="breakfast") == ["meal_ok", "out_of_order"]
         assert school.sell(1, bun=1).decision.outcome.message == "out_of_order"
         given, *_ = school.give(2, serving="breakfast")
         assert given.sequence == 3, "into the journal itself"
-        assert annul(school.desk, ref(2), CASHIER, school.at("09:01")).of == 3, "and can be annulled"
-        assert report_of(school.desk, TODAY, school.at("16:00")).control.difference_minor == 0
+        assert annul(school.canteen, ref(2), CASHIER, school.at("09:01")).of == 3, "and can be annulled"
+        assert report_of(school.canteen, TODAY, school.at("16:00")).control.difference_minor == 0
 
 
 def test_o_06_without_a_journal_entitled_meals_go_into_the_spare_log(tmp_path: Path) -> None:
     school = without_journal(tmp_path)
     given, *_ = school.give(1, serving="breakfast")
     assert (given.outcome.message, given.sequence) == ("meal_ok", None)
-    assert given.facts[-1].effect == "written into the spare log"
+    assert given.facts[-1].effect is AccountEffect.IN_SPARE_LOG
     assert school.told(1, 3, serving="breakfast") == ["meal_already", "out_of_order"], (
         "M-19 holds all the same"
     )
     assert school.sell(1, bun=1).decision.outcome.message == "out_of_order"
     with pytest.raises(JournalError):
-        annul(school.desk, ref(1), CASHIER, school.at("09:01"))
+        annul(school.canteen, ref(1), CASHIER, school.at("09:01"))
     again = without_journal(tmp_path)
     assert again.told(1, serving="breakfast") == ["meal_already"], "also after a restart"
 
@@ -91,20 +92,20 @@ def test_o_06_the_spare_log_is_brought_into_the_journal_once(tmp_path: Path) -> 
 def test_o_06_a_journal_that_breaks_while_serving(tmp_path: Path) -> None:
     with open_canteen(tmp_path, *PUPILS) as school:
         assert school.told(1, serving="breakfast") == ["meal_ok"]
-        assert isinstance(school.desk.journal, Journal)
-        school.desk.journal.close()  # whatever the cause: from here on every append fails
+        assert isinstance(school.canteen.journal, Journal)
+        school.canteen.journal.close()  # whatever the cause: from here on every append fails
         assert school.told(2, 3, serving="breakfast") == ["meal_ok", "out_of_order"]
         assert school.told(1, 2, serving="breakfast") == ["meal_already", "meal_already"]
-        assert len(school.desk.spare.meals()) == 1
+        assert len(school.canteen.spare.meals()) == 1
 
 
 def test_o_06_when_no_disk_takes_it_the_child_still_eats(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     roster = Roster.of(roster_document(*PUPILS), POLICY)
-    school = Canteen(CanteenDesk(80001, POLICY, None, roster, SpareLog(tmp_path / "file" / "spare")))
+    school = Canteen(CanteenCounter(80001, POLICY, None, roster, SpareLog(tmp_path / "file" / "spare")))
     given, *_ = school.give(1, serving="breakfast")
     assert given.outcome.accepted
-    assert given.facts[-1].effect == "no disk takes it: note it on paper"
+    assert given.facts[-1].effect is AccountEffect.ON_PAPER
     assert school.told(1, serving="breakfast") == ["meal_already"], "while the terminal runs"
 
 

@@ -140,7 +140,7 @@ def test_the_class_without_the_absent_and_the_forgotten_card(school: Run) -> Non
     assert school(*forgotten).returncode == CanteenRefused.exit_code
     assert school(*forgotten, "--confirmed-by", "staff-2").stdout.splitlines()[0] == f"{BORIS}  meal_ok"
     lent = school("canteen", "lend", "00000000000000d4", ANNA, *AT, "--confirmed-by", "staff-2")
-    assert f"card 00000000000000d4 stands for pupil {ANNA}" in lent.stdout
+    assert f"card 00000000000000d4 is lent to pupil {ANNA}" in lent.stdout
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
@@ -241,7 +241,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
     with serving(tmp_path) as till:
         issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
-        tapped = till.desk.context(bytes.fromhex(ANNA), till.clock.now()).pupil
+        tapped = till.counter.context(bytes.fromhex(ANNA), till.clock.now()).pupil
         assert tapped is not None
         assert tapped.served == 1, "a tap knows at once"
         assert school("canteen", "annul", ANNA, *AT).returncode == 0
@@ -255,7 +255,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
         newer["header"]["sequence"] = 2
         (tmp_path / "newer.json").write_text(json.dumps(newer), encoding="utf-8")
         assert school("canteen", "roster", "load", "newer.json").returncode == 0
-        assert till.desk.roster_sequence == 2, "in force for the next tap"
+        assert till.counter.roster_sequence == 2, "in force for the next tap"
         assert school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea").returncode == 60
         assert school("canteen", "close", *AT).returncode == 0
     assert not (tmp_path / "var/terminal/canteen/counter.json").exists()
@@ -263,7 +263,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
 
 
 def test_what_is_typed_is_never_taken_for_a_file(school: Run, tmp_path: Path) -> None:
-    """H2: a file named like a class in the folder where the command is typed changed what the terminal was asked."""
+    """A file named like a class in the folder where the command is typed changed what the terminal was asked."""
     for name in ("3a", "3a.d", ANNA):
         (tmp_path / name).write_text("not for the terminal")
     with serving(tmp_path):

@@ -128,7 +128,7 @@ def forms(url: str, times: int) -> int:
 
 
 def test_every_window_at_once_and_the_books_add_up(school: Run, tmp_path: Path) -> None:
-    """H2, with processes: nothing lost, nothing twice, and in no answer anything but the answer."""
+    """With processes: nothing lost, nothing twice, and in no answer anything but the answer."""
     (tmp_path / "3B").write_text("a file named as a class")
 
     def issuing(_window: int) -> list[str]:

@@ -22,7 +22,7 @@ from terminal.errors import RegionDocumentError
 from terminal.lab.desk.routes import transcript_of
 from terminal.lab.desk.scenario import scenario_of
 from terminal.lab.desk.session import DeskRefused, DeskSession
-from terminal.lab.desk.tap import Entry
+from terminal.lab.desk.tap import FinishedTap
 from terminal.lab.desk.town import region_names
 from terminal.lab.desk.view import desk_as_json, tap_as_json, trace_as_json
 from terminal.lab.stress.faults.plan import Kind
@@ -45,7 +45,7 @@ def session(tmp_path: Path) -> Iterator[DeskSession]:
 
 def tap(
     session: DeskSession, card: str, place: str, mishap: Mishap = Mishap.NONE, exchange: int = 1
-) -> Entry:
+) -> FinishedTap:
     return session.tap(card, place, Disturbance(mishap, exchange))
 
 

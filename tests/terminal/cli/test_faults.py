@@ -49,7 +49,7 @@ def rows_in(tmp_path: Path) -> int:
     [
         ((*SERVE, "--reader", "usb"), 30, "Use sim:RESIDENT"),
         ((*SERVE, "--reader", "sim:nobody"), 50, "Choose one of"),
-        ((*SERVE, "--reader", "sim:adult_purse", "--region", "atlantis"), 10, "bundled regions"),
+        ((*SERVE, "--reader", "sim:adult_purse", "--region", "atlantis"), 10, "supplied regions"),
         ((*SERVE, "--reader", "sim:adult_purse", "--keys", "missing.toml"), 50, "missing.toml"),
         (("journal", "show", "--state", "nowhere"), 20, "has run"),
         (("journal", "verify", "--state", "nowhere"), 20, "has run"),

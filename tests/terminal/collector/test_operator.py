@@ -139,7 +139,7 @@ def test_the_commands_read_beside_a_running_collector(town):
         ("total", "171.02"),
     ]
     assert "cannot be broken down by colour" in run(town, "report", "--by", "colour", fails=True)
-    assert "no alarm" in run(town, "alarms")
+    assert "no open alarms" in run(town, "alarms")
 
 
 def test_the_commands_change_what_a_running_collector_does(town):

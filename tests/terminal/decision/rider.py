@@ -59,7 +59,7 @@ def trip_at(
 
 
 def issued(balance_minor: int = 10_000) -> Event:
-    """The record the issuing desk leaves."""
+    """The record the issuing point leaves."""
     return Event(EventKind.ISSUE, local("12:00", date(2026, 9, 1)), 0xDE5C, 1, balance_minor, 0)
 
 

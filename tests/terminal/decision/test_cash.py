@@ -9,7 +9,7 @@ import pytest
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.outcome import Message
 from terminal.decision.recompute import RecordedCash, recompute_cash
-from terminal.decision.trail import compact
+from terminal.trail import recorded
 from terminal.trip.facts import Place, PlaceSource, Trip
 from terminal.trip.stated import stated
 from tests.terminal.decision.rider import DEMO, demo_with, local
@@ -45,7 +45,7 @@ def test_a_cash_sale_follows_from_its_record() -> None:
     decision = decide_cash(DEMO, trip, 3, NOW)
     assert decision.sum_minor is not None
     sale = RecordedCash(
-        NOW, HERE, stated(trip), 3, decision.sum_minor, compact(decision.facts), decision.flags
+        NOW, HERE, stated(trip), 3, decision.sum_minor, recorded(decision.facts), decision.flags
     )
     assert recompute_cash(sale, DEMO) == []
     assert [one.what for one in recompute_cash(replace(sale, sum_minor=9500), DEMO)] == ["sum_minor"]

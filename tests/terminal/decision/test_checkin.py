@@ -9,6 +9,7 @@ import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract
+from terminal.decision.bus.effects import CheckInEffect
 from terminal.decision.outcome import Decision
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
@@ -202,7 +203,7 @@ def test_t_07_a_desk_that_paid_out_what_was_held_leaves_what_is_there() -> None:
     rider.event = replace(rider.newest, balance_after_minor=3000)
     decision = leave(rider, NOW + 30 * MIN, 12_000)
     assert (told(decision), rider.newest.balance_after_minor) == (("ok_checkout", 3000), 0)
-    assert "less than was held" in decision.facts[-1].effect
+    assert decision.facts[-1].effect is CheckInEffect.PURSE_SHORT
 
 
 def test_t_07_buses_without_check_in_are_paid_at_once() -> None:

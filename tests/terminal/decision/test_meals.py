@@ -244,7 +244,7 @@ def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only(
         assert any(reason.inputs.get("meals") == 2 for reason in decision.facts)
         assert not {"M-11", "D-03"} & set(rules(decision)), "nor that there is something not to be told"
         assert all(reason.inputs.get("code") != 11 for reason in decision.facts)
-        assert "M-11" not in "".join(reason.effect for reason in decision.facts)
+        assert "m-11" not in "".join(reason.code for reason in decision.facts)
 
 
 def test_the_same_words_whoever_pays() -> None:

@@ -21,11 +21,12 @@ from terminal.decision.recompute import (
     read_of,
     recompute,
 )
-from terminal.decision.trail import compact
 from terminal.journal.records import Intent, build_record, parse_record
 from terminal.policy.deny_list import DenyListFile, build_deny_list
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry
+from terminal.trail import recorded as as_recorded
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import CanteenContext, Pupil
 from terminal.trip.stated import ROW_FIELDS, Fact, stated
@@ -78,7 +79,7 @@ def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> R
         balance_after_minor=decision.write_plan.event.balance_after_minor,
         paid_by=decision.write_plan.event.paid_by,
         tariff=DEMO.tariff,
-        reasons=compact(decision.facts),
+        reasons=as_recorded(decision.facts),
         prev_terminal=0,
         prev_sequence=0,
         event=build_event(decision.write_plan.event),
@@ -126,7 +127,7 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
         ("message", "ok_transfer"),
         ("accepted", False),
         ("lists", {"grants": ""}),
-        ("reasons", ("T-01:guessed",)),
+        ("reasons", (TrailEntry("t-01:guessed"),)),
         ("flags", ("capped",)),
     ],
 )
@@ -170,9 +171,9 @@ def test_facts_that_are_not_understood_are_not_passed_over(known: dict[str, Fact
 def test_d_03_the_category_is_not_told_in_the_trail() -> None:
     decision = Rider(concessions=(STUDENT,)).tap(NOW)
     assert any("code" in reason.inputs for reason in decision.facts)
-    assert compact(decision.facts) == (
-        "T-02:concession (price_minor=2000)",
-        "T-12:one ride of the month's limit (used=0, of=50)",
+    assert as_recorded(decision.facts) == (
+        TrailEntry("t-02:concession", {"price_minor": 2000}),
+        TrailEntry("t-12:month_trip", {"used": 0, "of": 50}),
     )
 
 
@@ -214,7 +215,7 @@ def unwritten(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> 
         charge_minor=0,
         message=decision.outcome.message,
         accepted=decision.outcome.accepted,
-        reasons=compact(decision.facts),
+        reasons=as_recorded(decision.facts),
         flags=decision.flags,
         lists=decision.lists,
     )

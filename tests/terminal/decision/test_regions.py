@@ -12,7 +12,7 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.sale import may_sell
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
@@ -59,9 +59,9 @@ def fares(region: str, day: date = date(2025, 11, 10)) -> list[int]:
     return [0 if quote is None else quote.fare_minor for quote in found]
 
 
-def test_the_five_regions_are_bundled() -> None:
+def test_the_five_regions_are_supplied() -> None:
     assert set(POLICIES) <= {path.stem for path in REGIONS.glob("*.toml")}
-    assert MEDIA == (Medium.TRANSPORT_CARD, Medium.BANK_CARD, Medium.CASH)
+    assert MEDIA == (FareMedium.TRANSPORT_CARD, FareMedium.BANK_CARD, FareMedium.CASH)
 
 
 # Volgograd
@@ -151,7 +151,7 @@ def test_sakhalin_distance_tariff_of_2023(km: int, cashless_minor: int) -> None:
     where = {"mode": "suburban_bus", "mark_m": 0, "to_mark_m": km * 1000}
     assert told(rider("sakhalin").tap(start, **where)) == ("ok_paid", cashless_minor)
     cash = policy.ordinary_fare(
-        Ride("suburban_bus", 5, 0, 0, km * 1000), start, medium=MEDIA.index(Medium.CASH)
+        Ride("suburban_bus", 5, 0, 0, km * 1000), start, medium=MEDIA.index(FareMedium.CASH)
     )
     assert cash is not None
     assert cash.fare_minor == cashless_minor + 400

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cardproto.resident.records.event import PaidBy
 from terminal.clock import unix_ms
-from terminal.export.reports import TOTAL, DayReport, shift_report, shift_rows
+from terminal.export.reports import TOTAL, RideReport, shift_report, shift_rows
 from terminal.journal.records import AnyRecord, CashSale, ShiftClosed, ShiftOpened
 from terminal.journal.taps import taps
 from tests.terminal.export.recorded import (
@@ -54,7 +54,7 @@ def journal(story: list[tuple[str, int, int, PaidBy]]) -> list[tuple[int, AnyRec
 
 @given(TAPS)
 def test_t_66_the_day_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) -> None:
-    report = DayReport(POLICY)
+    report = RideReport(POLICY)
     for tap in taps(TERMINAL, journal(story)):
         report.take(tap, POLICY)
     *lines, total = report.rows()
@@ -89,7 +89,7 @@ def test_a_shift_that_is_still_open_has_no_end() -> None:
 
 
 def test_t_14_the_day_of_a_report_is_the_service_day() -> None:
-    report = DayReport(POLICY)
+    report = RideReport(POLICY)
     for tap in taps(
         TERMINAL, journal([("committed", 100, 26, PaidBy.PURSE), ("committed", 200, 27, PaidBy.PURSE)])
     ):
@@ -113,7 +113,7 @@ def test_t_66_cash_is_counted_and_summed_apart() -> None:
             "96.00",
             "120.00",
         )
-    report = DayReport(POLICY)
+    report = RideReport(POLICY)
     for tap in taps(TERMINAL, rows):
         report.take(tap, POLICY)
     lines = [(line["what"], line["taps"], line["persons"], line["amount"]) for line in report.rows()]

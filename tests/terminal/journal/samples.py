@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from terminal.journal.records import AnyRecord, Committed, Intent, Refused
+from terminal.trail import TrailEntry
 
 CARD = bytes.fromhex("c0ffee0000000001")
 INTENT = Intent(
@@ -23,7 +24,7 @@ INTENT = Intent(
     balance_after_minor=6_600,
     paid_by=1,
     tariff="demo/1",
-    reasons=("T-01:charged",),
+    reasons=(TrailEntry("t-01:ordinary_fare"),),
     prev_terminal=900,
     prev_sequence=12,
     event=bytes(range(32)),
@@ -38,7 +39,7 @@ REFUSED = Refused(
     message="no_funds",
     accepted=False,
     tariff="demo/1",
-    reasons=("T-02:no money",),
+    reasons=(TrailEntry("t-34:not_enough_money", {"balance_minor": 0, "charge_minor": 3_400}),),
     prev_terminal=900,
     prev_sequence=12,
 )

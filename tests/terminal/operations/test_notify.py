@@ -71,7 +71,7 @@ def test_without_a_manager_nothing_is_said_and_nothing_fails(systemd: Manager) -
     for environment in ({}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": systemd.address + ".gone"}):
         nobody = ServiceManager.connect(environment, os.getpid())
         nobody.ready("nobody hears this")
-        Watchdog(nobody, HandClock()).turn()
+        Watchdog(nobody, HandClock()).beat()
         nobody.close()
     assert systemd.hear(0.01) == {}
 
@@ -118,7 +118,7 @@ def test_three_signs_of_life_a_deadline_however_fast_the_loop_turns(systemd: Man
     line, clock = ServiceManager.connect(environment, os.getpid()), HandClock()
     watchdog = Watchdog(line, clock)
     for _ in range(300):
-        watchdog.turn()
+        watchdog.beat()
         clock.seconds += 0.1
     said = 0
     while systemd.hear(0.01):

@@ -18,7 +18,7 @@ from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
 from terminal.operations.status import EVERY_S, read_status
 from terminal.operations.vitals import JUMP_REMEMBERED_S, Identity, Vitals
-from terminal.reader.presence import State
+from terminal.reader.presence import PresenceState
 from terminal.sync.client import SyncReport
 
 NOW = datetime(2026, 9, 15, 7, tzinfo=UTC)
@@ -56,9 +56,9 @@ class Watched:
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said)
         return Vitals(identity, self.journal, self.clock, log, ServiceManager())
 
-    def turn(self) -> None:
+    def beat(self) -> None:
         self.clock.run(EVERY_S)
-        self.vitals.turn(State.WAIT_FOR_CARD)
+        self.vitals.beat(PresenceState.WAIT_FOR_CARD)
 
     def said(self) -> list[str]:
         return self._said.getvalue().splitlines()
@@ -72,16 +72,16 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 def test_a_clock_that_jumps_is_noticed_once_and_remembered_for_a_while(watched: Watched) -> None:
-    watched.turn()
+    watched.beat()
     assert watched.vitals.clock_doubt == ""
     watched.clock.at += timedelta(hours=2)
     for _ in range(3):
-        watched.turn()
+        watched.beat()
     assert watched.vitals.clock_doubt == "the clock jumped"
     assert watched.said() == ["terminal 7: clock: the clock jumped jump_s=7200"]
     assert watched.vitals.tally.clock_jumps == 1
     watched.clock.run(JUMP_REMEMBERED_S)
-    watched.turn()
+    watched.beat()
     assert watched.vitals.clock_doubt == ""
 
 
@@ -89,7 +89,7 @@ def test_a_clock_that_began_in_the_past_is_behind_the_records(watched: Watched) 
     """No battery: every start is in 2026 again, and the rows are of later days."""
     watched.clock.at -= timedelta(days=3)
     watched.vitals = watched.new()
-    watched.turn()
+    watched.beat()
     assert watched.vitals.clock_doubt == "the clock is behind the last record"
     status = read_status(watched.folder)
     assert status is not None
@@ -128,7 +128,7 @@ def test_a_sync_that_fails_is_told_once_until_it_changes(watched: Watched) -> No
 def test_a_status_that_cannot_be_written_stops_nothing_and_is_told_once(watched: Watched) -> None:
     (watched.folder / "status.json.new").mkdir()
     for _ in range(3):
-        watched.turn()
+        watched.beat()
     assert [line for line in watched.said() if ": status: " in line] == [
         "terminal 7: status: cannot be written: Is a directory"
     ]

@@ -1,4 +1,4 @@
-"""Region documents: the bundled one loads; what is wrong is named with its place and what to change."""
+"""Region documents: the supplied one loads; what is wrong is named with its place and what to change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def changed(old: str, new: str) -> str:
     return TEXT.replace(old, new, 1)
 
 
-def test_the_bundled_region_loads_by_name_and_by_path() -> None:
+def test_the_supplied_region_loads_by_name_and_by_path() -> None:
     assert load_region("demo") == load_region(DEMO_REGION) == load_region(str(DEMO_REGION))
     header = load_region("demo").header
     assert (header.id, header.region, header.time_zone) == ("demo", 34, "Europe/Volgograd")
@@ -224,7 +224,7 @@ def test_text_that_is_not_toml_is_refused_with_its_line() -> None:
 
 
 def test_files_that_are_missing_or_unreadable_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RegionDocumentError, match=r"no region document atlantis.*bundled regions: .*demo"):
+    with pytest.raises(RegionDocumentError, match=r"no region document atlantis.*supplied regions: .*demo"):
         load_region("atlantis")
     with pytest.raises(RegionDocumentError, match=r"gone\.toml"):
         load_region(tmp_path / "gone.toml")

@@ -123,7 +123,7 @@ def test_parents_pay_what_the_document_says_for_the_grade() -> None:
     assert BASHKORTOSTAN.meals.price_minor(BASHKORTOSTAN.meals.kinds["breakfast"], 7) == 7802
 
 
-def test_funders_add_up_in_every_bundled_region() -> None:
+def test_funders_add_up_in_every_supplied_region() -> None:
     for path in REGIONS.glob("*.toml"):
         for ground in load_region(path).meals.entitlements:
             funded = sum(funder.sum_minor for portion in ground.portions for funder in portion.funders)

@@ -23,7 +23,14 @@ from cardproto.errors import (
 from sim.card.other import NotDesfire
 from sim.reader import SimReader
 from terminal.clock import SystemClock
-from terminal.reader.presence import TRANSITIONS, Event, IllegalTransition, Presence, State, next_state
+from terminal.reader.presence import (
+    TRANSITIONS,
+    IllegalTransition,
+    Presence,
+    PresenceEvent,
+    PresenceState,
+    next_state,
+)
 
 UID = bytes.fromhex("04A1B2C3D4E5F6")
 FOR_EVER_S = 3600.0
@@ -88,20 +95,22 @@ def serve_nothing(connection: CardConnection) -> None:
 # the table
 
 
-@pytest.mark.parametrize(("state", "event"), tuple(product(State, Event)))
-def test_what_the_table_does_not_have_is_refused(state: State, event: Event) -> None:
+@pytest.mark.parametrize(("state", "event"), tuple(product(PresenceState, PresenceEvent)))
+def test_what_the_table_does_not_have_is_refused(state: PresenceState, event: PresenceEvent) -> None:
     if (state, event) in TRANSITIONS:
-        assert next_state(state, event) in State
+        assert next_state(state, event) in PresenceState
     else:
         with pytest.raises(IllegalTransition, match=f"{event.name} in {state.name}"):
             next_state(state, event)
 
 
 def test_every_state_is_reached_and_left_and_can_be_stopped() -> None:
-    assert set(TRANSITIONS.values()) == set(State)
-    assert {state for state, _ in TRANSITIONS} == set(State)
+    assert set(TRANSITIONS.values()) == set(PresenceState)
+    assert {state for state, _ in TRANSITIONS} == set(PresenceState)
     assert all(
-        next_state(state, Event.STOP) is State.STOPPED for state in State if state is not State.STOPPED
+        next_state(state, PresenceEvent.STOP) is PresenceState.STOPPED
+        for state in PresenceState
+        if state is not PresenceState.STOPPED
     )
 
 
@@ -158,18 +167,18 @@ def test_max_taps_ends_the_loop_and_it_can_run_again() -> None:
     port = ScriptedPort(*[Echo()] * 5)
     presence = Presence(port, serve_nothing, pytest.fail)
     assert presence.run(max_taps=2) == 2
-    assert presence.state is State.STOPPED
+    assert presence.state is PresenceState.STOPPED
     assert presence.run(max_taps=3) == 3
     assert port.released == 5
 
 
 def test_states_while_it_runs() -> None:
-    seen: list[State] = []
+    seen: list[PresenceState] = []
     presence = Presence(ScriptedPort(Echo()), lambda _: seen.append(presence.state), pytest.fail)
     seen.append(presence.state)
     presence.run(max_taps=1)
     seen.append(presence.state)
-    assert seen == [State.STOPPED, State.PROCESSING, State.STOPPED]
+    assert seen == [PresenceState.STOPPED, PresenceState.PROCESSING, PresenceState.STOPPED]
 
 
 # faults
@@ -225,7 +234,7 @@ def test_any_other_exception_ends_the_loop_with_the_card_released() -> None:
     with pytest.raises(ZeroDivisionError):
         presence.run()
     assert port.released == 1
-    assert presence.state is State.STOPPED
+    assert presence.state is PresenceState.STOPPED
 
 
 def test_unplugged_and_plugged_in_again_on_the_simulated_reader() -> None:

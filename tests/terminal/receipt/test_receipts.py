@@ -12,22 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import ReceiptError, RegionDocumentError
-from terminal.policy.base import Medium
+from terminal.policy.base import FareMedium
 from terminal.policy.document.schema import Receipts, ReceiptWay, Vat
 from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.receipt.folder import ReceiptFolder
 from terminal.receipt.hand_over import hand_over
-from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, Sale, paperwork
+from terminal.receipt.request import Issue, Means, Paperwork, ReceiptRequest, ReceiptSale, paperwork
 from terminal.receipt.sales import sales
 from tests.terminal.export.recorded import at, committed, intent, not_committed, numbered
 
 NOON = datetime(2026, 9, 15, 9, tzinfo=UTC)
-RIDE = Sale(7, 31, NOON, Medium.TRANSPORT_CARD, 2400, 15, 1, vehicle="А 123 ВС 34")
+RIDE = ReceiptSale(7, 31, NOON, FareMedium.TRANSPORT_CARD, 2400, 15, 1, vehicle="А 123 ВС 34")
 WAYS = tuple(ReceiptWay)
 RECEIPTS = Receipts(vat=Vat.NONE, ways=WAYS, place="Depot 1", site="https://receipts.example")
 
 
-def papers(sale: Sale = RIDE, receipts: Receipts = RECEIPTS, **means: bool) -> Paperwork:
+def papers(sale: ReceiptSale = RIDE, receipts: Receipts = RECEIPTS, **means: bool) -> Paperwork:
     return paperwork(sale, receipts, "RUB", Means(**means))
 
 
@@ -46,7 +46,7 @@ def test_t_51_the_request_says_place_vehicle_route_sum_vat_and_medium() -> None:
         sum_minor=2400,
         currency="RUB",
         vat=Vat.VAT_10,
-        medium=Medium.TRANSPORT_CARD,
+        medium=FareMedium.TRANSPORT_CARD,
         way=ReceiptWay.CONTROL_TICKET,
     )
 
@@ -106,7 +106,7 @@ def test_t_52_a_free_concession_trip_is_a_zero_ticket_and_no_request(means: dict
 def test_t_53_a_cash_sale_always_puts_a_ticket_into_the_hand(
     sum_minor: int, way: ReceiptWay, means: Means
 ) -> None:
-    cash = replace(RIDE, medium=Medium.CASH, sum_minor=sum_minor)
+    cash = replace(RIDE, medium=FareMedium.CASH, sum_minor=sum_minor)
     made = paperwork(cash, only(way, ReceiptWay.CONTROL_TICKET), "RUB", means)
     assert made.ticket.issue is Issue.PRINTED
     assert (made.request is None) == (sum_minor == 0)
@@ -154,7 +154,7 @@ def test_what_was_not_committed_was_not_sold() -> None:
     ride, meal = intent(at("08:00")), intent(at("09:00"), 0, profile="canteen")
     rows = numbered(ride, ride, ride, meal, committed(1), not_committed(2), committed(4))
     assert [(sale.sequence, sale.sum_minor, sale.medium) for sale in sales(7, rows)] == [
-        (1, 2400, Medium.TRANSPORT_CARD)
+        (1, 2400, FareMedium.TRANSPORT_CARD)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas in docs/schema are those of the types, and the bundled files are what the schemas describe."""
+"""The JSON Schemas in docs/schema are those of the types, and the supplied files are what the schemas describe."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from terminal.policy.load import REGIONS as REGIONS_FOLDER
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.scenario.impact import document_changes, impacts
-from terminal.scenario.load import SCENARIOS, bundled_scenarios, load_scenarios, parse_scenarios
+from terminal.scenario.load import SCENARIOS, load_scenarios, parse_scenarios, supplied_scenarios
 from terminal.scenario.result import run, run_sales
-from terminal.scenario.words import told
+from terminal.scenario.words import tap_lines
 from tests.terminal.scenario.story import (
     DEMO,
     HEADER,
@@ -37,7 +37,7 @@ RIGHT = {
     "meals": "[]",
     "transfers": "0",
     "written": "true",
-    "reasons": "['T-02', 'T-12']",
+    "reasons": "['T-02', 't-12:month_trip']",
     "flags": "[]",
 }
 WRONG = [
@@ -55,6 +55,7 @@ WRONG = [
     ("written", "false", "written"),
     ("reasons", "['T-12', 'T-02']", "reasons"),
     ("reasons", "['T-01']", "reasons"),
+    ("reasons", "['t-02:fare_unknown']", "reasons"),
     ("flags", "['capped']", "flags"),
     ("sources", "{ federal = 1 }", "sources"),
     ("hot_minor", "0", "hot_minor"),
@@ -129,7 +130,7 @@ def test_whom_a_new_document_touches_is_told_with_the_sums() -> None:
 )
 def test_a_decision_is_told_step_by_step(language: str, rule: str, end: str) -> None:
     (tap,) = played(expecting(), card=STUDENT)
-    lines = list(told(tap, DEMO, language))
+    lines = list(tap_lines(tap, DEMO, language))
     assert lines[0].startswith("1. 2026-09-15 08:00:00 bus 1/0")
     assert lines[1].strip().startswith(f"1) {rule}")
     assert len(lines) == 2 + len(tap.decision.facts)
@@ -173,7 +174,7 @@ REGIONS = sorted(path.stem for path in REGIONS_FOLDER.glob("*.toml"))
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_scenarios_that_come_with_a_region_come_out_as_written(region: str) -> None:
     policy = Policy.of(load_region(region))
-    files = [load_scenarios(path) for path in bundled_scenarios(region)]
+    files = [load_scenarios(path) for path in supplied_scenarios(region)]
     assert files, "a region document comes with scenarios"
     results = [result for file in files for result in run(file, policy)]
     assert [(one.name, one.misses, one.total) for one in results if not one.ok] == []

@@ -10,7 +10,7 @@ import pytest
 
 from terminal.decision.outcome import Message
 from terminal.scenario.reference import BEGIN, END, put_into
-from terminal.scenario.rules import RULES
+from terminal.trail_words import RULES
 from tests.terminal.cli.inside import Run, runner
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "tariff-author.md"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sim.desk.content import holding_of
 from sim.desk.disturbance import Disturbance, Mishap
-from sim.desk.face import Face, Group
+from sim.desk.face import CardGroup, Face
 from sim.desk.shelf import Laid
 from sim.profile import Description
 from sim.recorder import ReplayCard
@@ -99,7 +99,7 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
     desk.get_by_label("The next tap", exact=True).select_option("commit_after")
     tap(desk, "adult_purse", "front")
     expect(message(desk)).to_have_text("Tap again")
-    expect(desk.locator(".facts")).to_contain_text("nobody knows yet")
+    expect(desk.locator(".facts")).to_contain_text("not known yet")
     tap(desk, "adult_purse", "front")
     shown(desk, 3)
     expect(desk.locator(".facts")).to_contain_text("settled later")
@@ -316,7 +316,7 @@ def test_a_trace_of_ten_thousand_exchanges_is_a_few_rows(desk: Page, session: De
 
 def test_texts_from_cards_and_documents_stay_texts(desk: Page, session: DeskSession) -> None:
     honest = session.town.shelf["adult_purse"]
-    face = Face(EVIL, Group.PURSE, Description(ru=EVIL, en=EVIL), EVIL)
+    face = Face(EVIL, CardGroup.PURSE, Description(ru=EVIL, en=EVIL), EVIL)
     session.town.shelf[EVIL] = Laid(face, honest.card)
     session.changed()
     expect(desk.locator(".card-title").filter(has_text="onerror")).to_have_count(1)

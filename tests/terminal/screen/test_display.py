@@ -26,7 +26,7 @@ from terminal.screen.display import (
     KEEP,
     Display,
     DisplaySettings,
-    State,
+    DisplayState,
     WatchedReader,
     display_routes,
 )
@@ -46,7 +46,7 @@ def display(clock: VirtualClock) -> Display:
     return Display(clock)
 
 
-def states(display: Display) -> list[State]:
+def states(display: Display) -> list[DisplayState]:
     return [entry.value.state for entry in display.feed.recent()]
 
 
@@ -97,7 +97,7 @@ def test_at_a_counter_money_and_health_are_nobody_else_s_business(display: Displ
 )
 def test_a_running_canteen_is_discreet(profile: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with passenger_display(True, 0, ("ru", ""), profile, SystemClock()) as passenger:
-        passenger.told(lambda _outcome: None)(outcome(Message.NO_FUNDS))
+        passenger.signal_with(lambda _outcome: None)(outcome(Message.NO_FUNDS))
         address = capsys.readouterr().err.removeprefix("passenger display: ").strip()
         with httpx.stream("GET", f"{address}events") as stream:
             assert any(line in told for told in stream.iter_lines() if told.startswith("data: {"))
@@ -176,7 +176,7 @@ def test_coming_and_going_are_shown(display: Display) -> None:
     reader.wait_for_card(0.25)
     assert reader.wait_for_card(0.25) is not None
     assert [reader.wait_for_removal(0.25) for _ in range(2)] == [False, True]
-    assert states(display) == [State.IDLE, State.CARD, State.IDLE]
+    assert states(display) == [DisplayState.IDLE, DisplayState.CARD, DisplayState.IDLE]
 
 
 def test_an_outage_of_many_attempts_is_shown_once_until_it_is_over(display: Display) -> None:
@@ -187,7 +187,7 @@ def test_an_outage_of_many_attempts_is_shown_once_until_it_is_over(display: Disp
             reader.wait_for_card(0.25)
     reader.wait_for_card(0.25)
     reader.wait_for_card(0.25)
-    assert states(display) == [State.IDLE, State.FAULT, State.IDLE]
+    assert states(display) == [DisplayState.IDLE, DisplayState.FAULT, DisplayState.IDLE]
 
 
 def test_a_fault_stays_although_the_terminal_signals_it_as_a_message_too(display: Display) -> None:
@@ -201,10 +201,10 @@ def test_a_fault_stays_although_the_terminal_signals_it_as_a_message_too(display
         ),
     )
     presence.run()
-    assert states(display)[-1] is State.FAULT
+    assert states(display)[-1] is DisplayState.FAULT
     display.card()
     display.outcome(Outcome(Message.OUT_OF_ORDER, accepted=False))  # a tap whose journal failed
-    assert states(display)[-2:] == [State.CARD, State.RESULT]
+    assert states(display)[-2:] == [DisplayState.CARD, DisplayState.RESULT]
 
 
 def test_waiting_keeps_the_display_alive(display: Display, clock: VirtualClock) -> None:

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from terminal.clock import SystemClock
 from terminal.errors import PortInUse
 from terminal.screen.display import Display, DisplaySettings, display_routes
-from terminal.screen.feed import Entry, Feed
+from terminal.screen.feed import EventFeed, Numbered
 from terminal.screen.page import Pages
 from terminal.screen.server import HEADERS, ScreenServer
 from terminal.screen.stream import event_stream
@@ -29,12 +29,12 @@ from tests.terminal.screen.browser import assert_accessible
 
 
 @pytest.fixture
-def feed() -> Feed[str]:
-    return Feed(keep=4)
+def feed() -> EventFeed[str]:
+    return EventFeed(keep=4)
 
 
 @pytest.fixture
-def server(feed: Feed[str]) -> Iterator[ScreenServer]:
+def server(feed: EventFeed[str]) -> Iterator[ScreenServer]:
     async def events(request: Request) -> Response:
         return event_stream(request, feed, lambda value: value)
 
@@ -75,24 +75,24 @@ def settles(condition: Callable[[], bool]) -> None:
 # feed
 
 
-def test_a_feed_keeps_the_newest_and_numbers_everything(feed: Feed[str]) -> None:
+def test_a_feed_keeps_the_newest_and_numbers_everything(feed: EventFeed[str]) -> None:
     assert [feed.publish(letter) for letter in "abcdef"] == [1, 2, 3, 4, 5, 6]
-    assert feed.recent() == [Entry(3, "c"), Entry(4, "d"), Entry(5, "e"), Entry(6, "f")]
-    assert feed.recent(after=5) == [Entry(6, "f")]
+    assert feed.recent() == [Numbered(3, "c"), Numbered(4, "d"), Numbered(5, "e"), Numbered(6, "f")]
+    assert feed.recent(after=5) == [Numbered(6, "f")]
     assert feed.recent(after=6) == feed.recent(after=99) == []
 
 
-def test_a_position_of_another_run_is_unknown(feed: Feed[str]) -> None:
+def test_a_position_of_another_run_is_unknown(feed: EventFeed[str]) -> None:
     feed.publish("a")
     assert feed.number_of(feed.position) == 1
     assert feed.number_of(f"{feed.epoch}.99") == 1
-    other: Feed[str] = Feed()
+    other: EventFeed[str] = EventFeed()
     for nonsense in (other.position, "", "1", f"{feed.epoch}.", f"{feed.epoch}.-1", f"{feed.epoch}.٣"):
         assert feed.number_of(nonsense) is None
 
 
 def test_a_subscriber_gets_everything_in_order_from_another_thread() -> None:
-    feed: Feed[int] = Feed(keep=10_000)
+    feed: EventFeed[int] = EventFeed(keep=10_000)
 
     async def follow() -> list[int]:
         found = []
@@ -109,7 +109,7 @@ def test_a_subscriber_gets_everything_in_order_from_another_thread() -> None:
 
 
 def test_publishing_after_the_loop_was_closed_does_not_raise() -> None:
-    feed: Feed[str] = Feed()
+    feed: EventFeed[str] = EventFeed()
     loop = asyncio.new_event_loop()
 
     async def listen() -> None:
@@ -124,7 +124,7 @@ def test_publishing_after_the_loop_was_closed_does_not_raise() -> None:
 
 
 def test_a_new_page_gets_the_newest_value_and_a_returning_one_what_it_missed(
-    server: ScreenServer, feed: Feed[str]
+    server: ScreenServer, feed: EventFeed[str]
 ) -> None:
     for letter in "abc":
         feed.publish(letter)
@@ -133,13 +133,13 @@ def test_a_new_page_gets_the_newest_value_and_a_returning_one_what_it_missed(
     assert told(server, 1, f"/events?after={feed.epoch}.2") == ['data: "c"']
 
 
-def test_who_missed_some_is_told_how_many(server: ScreenServer, feed: Feed[str]) -> None:
+def test_who_missed_some_is_told_how_many(server: ScreenServer, feed: EventFeed[str]) -> None:
     for letter in "abcdef":
         feed.publish(letter)
     assert told(server, 2, f"/events?after={feed.epoch}.1") == ['data: {"missed":1}', 'data: "c"']
 
 
-def test_a_page_that_leaves_is_forgotten(server: ScreenServer, feed: Feed[str]) -> None:
+def test_a_page_that_leaves_is_forgotten(server: ScreenServer, feed: EventFeed[str]) -> None:
     feed.publish("a")
     told(server, 1)
     settles(lambda: feed.subscribers == 0)
@@ -184,7 +184,7 @@ def test_a_taken_port_is_named(server: ScreenServer) -> None:
         ScreenServer(Starlette(), port=server.port)
 
 
-def test_stopping_ends_open_streams_and_stuck_browsers(feed: Feed[str]) -> None:
+def test_stopping_ends_open_streams_and_stuck_browsers(feed: EventFeed[str]) -> None:
     async def events(request: Request) -> Response:
         return event_stream(request, feed, lambda value: value)
 
@@ -216,7 +216,7 @@ LOOKING = """
 
 
 def test_a_page_of_one_s_own_rests_while_hidden_and_catches_up(
-    feed: Feed[str], page: Page, tmp_path: Path
+    feed: EventFeed[str], page: Page, tmp_path: Path
 ) -> None:
     for name, text in (("templates/own.html", OWN_PAGE), ("static/own.js", OWN_SCRIPT)):
         (tmp_path / name).parent.mkdir()

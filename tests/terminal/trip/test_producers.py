@@ -17,7 +17,8 @@ from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
-from terminal.journal.records import Intent
+from terminal.journal.records import Intent, parse_record
+from terminal.lab.town import DAY, Stop, open_town
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.facts import Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
@@ -119,27 +120,27 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
     )
     payer = child(3, hot_minor=50_000, buffet_minor=20_000, class_id="7b", grade=7)
     with open_canteen(tmp_path, plain, rich, payer) as school:
-        desk, at = school.desk, school.at("09:00")
-        seen = [CanteenContext(), *(desk.context(ref(number), at) for number in (9, 1, 2, 3))]
+        school_counter, at = school.canteen, school.at("09:00")
+        seen = [CanteenContext(), *(school_counter.context(ref(number), at) for number in (9, 1, 2, 3))]
         school.give(3, serving="breakfast")
         school.sell(3, at="09:01", bun=1)
-        seen.append(desk.context(ref(3), at))
-        annul(desk, ref(3), TEACHER, school.at("09:02"))
-        correct_attendance(desk, [ref(3)], [], TEACHER, school.at("08:30"))
-        seen.append(desk.context(ref(3), at))
-        known = desk.known()
+        seen.append(school_counter.context(ref(3), at))
+        annul(school_counter, ref(3), TEACHER, school.at("09:02"))
+        correct_attendance(school_counter, [ref(3)], [], TEACHER, school.at("08:30"))
+        seen.append(school_counter.context(ref(3), at))
+        known = school_counter.known()
         assert known is not None
         left = replace(known, left=99)
-        pupil = left.pupil(ref(3), desk.day_of(at), at)
+        pupil = left.pupil(ref(3), school_counter.day_of(at), at)
         seen.append(replace(seen[-1], pupil=pupil))
-        seen.append(desk.context(ref(3), at + timedelta(days=3)))
-        annul(desk, ref(3), TEACHER, school.at("09:03"))
-        seen.append(desk.context(ref(3), at))
-        close_day(desk, TEACHER, school.at("16:00"))
-        desk.journal = None
-        seen.append(desk.context(ref(3), at))
-        desk.roster = None
-        seen.append(desk.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), at + timedelta(days=3)))
+        annul(school_counter, ref(3), TEACHER, school.at("09:03"))
+        seen.append(school_counter.context(ref(3), at))
+        close_day(school_counter, TEACHER, school.at("16:00"))
+        school_counter.journal = None
+        seen.append(school_counter.context(ref(3), at))
+        school_counter.roster = None
+        seen.append(school_counter.context(ref(3), at))
     wanted = {name for name in PRODUCERS if name.startswith("canteen.")} - CONFIGURED
     assert wanted == set.union(*(changed(a, b, "canteen.") for a, b in pairwise(seen)))
     assert seen[1].school == SCHOOL
@@ -168,6 +169,17 @@ def test_the_vehicle_states_the_place_until_a_person_does(journal: Journal) -> N
     journal.append(PlaceSet(unix_ms(NOW), shift, 1502, 2, None, "driver"))
     by_hand = trip_of(journal, "bus", 7, vehicle=OnBoard(on_board)).place
     assert by_hand == Place(1502, 2, None, PlaceSource.HAND, terminus=on_board.terminus)
+
+
+def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
+    with open_town(tmp_path, [Stop(7, "bus", "door", route=15)], ["adult_purse"], DAY, seed=7) as town:
+        terminal = town.terminals[7]
+        terminal.vehicle = OnBoard(Place(7, 1, source=PlaceSource.VEHICLE, terminus=Spot(zone=4)))
+        town.tap(7, "adult_purse")
+        rows = [parse_record(row.body) for row in terminal.journal.rows()]
+    (intent,) = [row for row in rows if isinstance(row, Intent)]
+    place = {"place.stop": 7, "place.zone": 1, "place.terminus.zone": 4, "place.source": "vehicle"}
+    assert intent.trip == place
 
 
 def test_a_running_bus_writes_what_its_crew_said(

@@ -104,7 +104,7 @@ def _rides(town: StormTown, held: dict[TapId, AnyRecord], found: Findings) -> No
         if not isinstance(held.get(tap), Intent):
             found.lost += 1
             found.problems.append(f"a card carries tap {tap}, of which there is no record")
-    for tap in town.count.told - on_cards.keys():
+    for tap in town.count.let_in - on_cards.keys():
         found.lost += 1
         found.problems.append(f"tap {tap} was let in and never charged")
     for (terminal, sequence), record in held.items():

@@ -60,7 +60,7 @@ class Digest(msgspec.Struct, frozen=True):
         return {**msgspec.to_builtins(self), "whole": self.whole}
 
 
-class Listener:
+class DigestListener:
     """Hears every exchange of a town from now on, and makes its journals independent of the machine's speed."""
 
     def __init__(self, town: StormTown) -> None:
@@ -87,7 +87,7 @@ class Listener:
 class _Heard:
     """A connection whose exchanges are taken down."""
 
-    def __init__(self, listener: Listener, terminal: int, connection: CardConnection) -> None:
+    def __init__(self, listener: DigestListener, terminal: int, connection: CardConnection) -> None:
         self._listener, self._terminal, self._connection = listener, terminal, connection
 
     def transmit(self, command: bytes) -> bytes:
@@ -101,7 +101,7 @@ class _Heard:
             self._listener.hear(self._terminal, command, answer)
 
 
-def digest_of(town: StormTown, listener: Listener) -> Digest:
+def digest_of(town: StormTown, listener: DigestListener) -> Digest:
     """Of a town that has settled down, whose books have caught up and whose files are still open."""
     return Digest(
         cards=_sha256(rider.card.image() for rider in town.riders),

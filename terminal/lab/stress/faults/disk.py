@@ -86,7 +86,7 @@ class Disk:
                     file.write(data if self._rng.random() < 0.5 else data[: sectors * SECTOR_BYTES])
 
 
-class _Cursor:
+class _FetchedRows:
     """What `sqlite3.Cursor` gives, from rows already fetched."""
 
     def __init__(self, rows: list[Any]) -> None:
@@ -109,9 +109,9 @@ class _Connection:
         self._database = database
         self._disk = disk
 
-    def execute(self, statement: str, values: Iterable[Any] = ()) -> _Cursor:
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> _FetchedRows:
         with _as_sqlite3(self._disk):
-            return _Cursor(self._database.execute(statement, tuple(values)).fetchall())
+            return _FetchedRows(self._database.execute(statement, tuple(values)).fetchall())
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
         with _as_sqlite3(self._disk):
@@ -154,7 +154,7 @@ def available() -> bool:
 def _vfs(disk: Disk, name: str) -> apsw.VFS:
     import apsw
 
-    class File(apsw.VFSFile):
+    class FaultyFile(apsw.VFSFile):
         def __init__(self, path: Any, flags: list[int]) -> None:
             super().__init__("", path, flags)
             self._path = path.filename() if isinstance(path, apsw.URIFilename) else str(path)
@@ -178,8 +178,8 @@ def _vfs(disk: Disk, name: str) -> apsw.VFS:
             disk.synced(self._path)
 
     class Vfs(apsw.VFS):
-        def xOpen(self, path: Any, flags: list[int]) -> File:  # noqa: N802 SQLite's name
-            return File(path, flags)
+        def xOpen(self, path: Any, flags: list[int]) -> FaultyFile:  # noqa: N802 SQLite's name
+            return FaultyFile(path, flags)
 
     def _refuse(fault: str | None) -> None:
         if fault == "disk_full":

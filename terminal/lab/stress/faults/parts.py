@@ -18,7 +18,7 @@ from terminal.journal.journal import Journal, Pending
 from terminal.journal.records import AnyRecord, Intent
 from terminal.lab.stress.faults.plan import Kind
 from terminal.sync.link import WAIT, Answer
-from terminal.sync.wire import Batch, Reason, build_ack, encode, parse_batch
+from terminal.sync.wire import Batch, RefusalCode, build_ack, encode, parse_batch
 
 BUSY_S: Final = 30
 
@@ -47,7 +47,7 @@ class TerminalClock:
 
 
 class StormJournal(Journal):
-    """A journal that remembers, outside of its terminal, what it promised, and dies where it is told to."""
+    """A journal that remembers, outside of its terminal, what it promised, and dies at the given point."""
 
     dies: str = ""
     promised: dict[int, AnyRecord]
@@ -137,7 +137,7 @@ class StormConnection:
         return answer
 
 
-class Collector(Protocol):
+class BatchSink(Protocol):
     """Somewhere batches go."""
 
     def take(self, data: bytes) -> Reply: ...
@@ -146,7 +146,7 @@ class Collector(Protocol):
 class StormLink:
     """A network between one terminal and the collector; `fault` befalls the next batch."""
 
-    def __init__(self, collector: Callable[[], Collector], stranger: Signer) -> None:
+    def __init__(self, collector: Callable[[], BatchSink], stranger: Signer) -> None:
         self._collector = collector
         self._stranger = stranger
         self._late: list[bytes] = []
@@ -160,7 +160,7 @@ class StormLink:
             self._late.append(batch)
             raise CollectorError("no answer", WAIT)
         if fault == Kind.BUSY:
-            busy = refuse(Reason.BUSY, "Come back later.", retry_after_s=BUSY_S)
+            busy = refuse(RefusalCode.BUSY, "Come back later.", retry_after_s=BUSY_S)
             return Answer(busy.status, busy.body, busy.retry_after_s)
         if fault == Kind.ACK_FORGED:
             return Answer(200, self._forged(parse_batch(batch)))
@@ -182,7 +182,7 @@ class StormLink:
             self._collector().take(batch)
 
     def _forged(self, batch: Batch) -> bytes:
-        """Whoever sits in between sees the head, and would like the terminal to forget its rows."""
+        """An attacker in between sees the head, and would like the terminal to forget its rows."""
         return encode(build_ack(batch.terminal, batch.head, batch.sent_at_ms, self._stranger))
 
     def abort(self) -> None:

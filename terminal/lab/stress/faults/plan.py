@@ -83,7 +83,7 @@ TAP_EXCHANGES: Final = 9
 DISK_OPERATIONS: Final = 12
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class StressStep(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """`what`: "tap" (a card is presented), "sync" (a journal is uploaded) or "between" (something befalls a terminal).
 
     `at` says at which exchange, disk operation or bit a fault strikes, `value` how much (seconds, bit).
@@ -118,9 +118,9 @@ class Planner:
         self._buses, self._canteens = list(buses), list(canteens)
         self._riders, self._pupils = riders, pupils
 
-    def plan(self, taps: int, faults: frozenset[Kind]) -> list[Step]:
+    def plan(self, taps: int, faults: frozenset[Kind]) -> list[StressStep]:
         """`taps` presentations and what goes on around them."""
-        steps: list[Step] = []
+        steps: list[StressStep] = []
         planned = 0
         while planned < taps:
             for step in self._one(faults):
@@ -128,7 +128,7 @@ class Planner:
                 planned += step.what == "tap"
         return steps
 
-    def _one(self, faults: frozenset[Kind]) -> list[Step]:
+    def _one(self, faults: frozenset[Kind]) -> list[StressStep]:
         rng = self._rng
         if rng.random() < SYNC_CHANCE:
             return [self._sync(faults)]
@@ -136,17 +136,19 @@ class Planner:
         gap_s = round(rng.expovariate(1 / 15), 1)
         if group == BETWEEN:
             fault = self._pick(BETWEEN, faults)
-            return [Step("between", terminal, gap_s, 0, fault, 0, rng.choice((5, 45, 600, 7200, 90_000)))]
+            return [
+                StressStep("between", terminal, gap_s, 0, fault, 0, rng.choice((5, 45, 600, 7200, 90_000)))
+            ]
         fault = self._pick(group, faults) if group else ""
-        first = Step(
+        first = StressStep(
             "tap", terminal, gap_s, card, fault, self._when(fault), rng.choice((0, 1, 3, rng.randrange(200)))
         )
         return [first, *self._again(first, faults)] if fault else [first]
 
-    def _again(self, first: Step, faults: frozenset[Kind]) -> list[Step]:
+    def _again(self, first: StressStep, faults: frozenset[Kind]) -> list[StressStep]:
         """After a disturbed tap most people try again at once, some at the other door, some torn once more."""
         rng = self._rng
-        steps: list[Step] = []
+        steps: list[StressStep] = []
         while rng.random() < 0.75 and len(steps) < 4:
             terminal, fault = first.terminal, ""
             if rng.random() < 0.2 and Kind.MOVED in faults:
@@ -156,17 +158,17 @@ class Planner:
                 fault = self._pick(TEARS + CRASHES, faults)
             gap_s = round(rng.uniform(1.0, 9.0), 1)
             steps.append(
-                Step("tap", terminal, gap_s, first.card, fault, self._when(fault), rng.randrange(200))
+                StressStep("tap", terminal, gap_s, first.card, fault, self._when(fault), rng.randrange(200))
             )
             if not fault:
                 break
         return steps
 
-    def _sync(self, faults: frozenset[Kind]) -> Step:
+    def _sync(self, faults: frozenset[Kind]) -> StressStep:
         rng = self._rng
         fault = self._pick(LINKS, faults) if rng.random() < LINK_FAULT_CHANCE else ""
         everyone = self._buses + self._canteens
-        return Step("sync", rng.choice(everyone), 0.0, 0, fault, rng.randint(1, DISK_OPERATIONS))
+        return StressStep("sync", rng.choice(everyone), 0.0, 0, fault, rng.randint(1, DISK_OPERATIONS))
 
     def _group(self, faults: frozenset[Kind]) -> tuple[Kind, ...]:
         drawn = self._rng.random()

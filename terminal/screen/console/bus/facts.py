@@ -57,8 +57,8 @@ def _line(tap: Tap) -> TapLine:
     message, persons = (
         (Message.OK_PAID, record.persons) if isinstance(record, CashSale) else (record.message, 0)
     )
-    told = colour(message)
-    return TapLine(at, message, told, MARKS[told], tap.charge_minor, persons)
+    shade = colour(message)
+    return TapLine(at, message, shade, MARKS[shade], tap.charge_minor, persons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def cash_price(policy: Policy, trip: Trip, now: datetime) -> CashPrice:
 
 @dataclass(frozen=True, slots=True)
 class PlacesAsked:
-    """What of a place fares here depend on: nobody is asked for the rest."""
+    """What of a place fares here depend on; staff are asked for nothing else."""
 
     zones: dict[int, str]
     distance: bool

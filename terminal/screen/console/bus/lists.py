@@ -68,8 +68,8 @@ def by_reason(counts: Mapping[str, int], language: str) -> list[dict[str, Any]]:
 
 
 def _mark(name: str) -> dict[str, str]:
-    told = colour(name)
-    return {"colour": told, "mark": MARKS[told]}
+    shade = colour(name)
+    return {"colour": shade, "mark": MARKS[shade]}
 
 
 def report_page(visit: Visit) -> View:

@@ -11,15 +11,15 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
 from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
-from terminal.receipt.request import Means, Sale
+from terminal.receipt.request import Means, ReceiptSale
 from terminal.receipt.sales import cash_sale
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus import lists
 from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import CREW
-from terminal.screen.console.routes import Route, Stop
-from terminal.screen.console.visit import Action, Area, Form, Page, View, Visit
+from terminal.screen.console.routes import NamedRoute, RouteStop
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import short
 from terminal.texts import N_
 from terminal.trip.build import trip_of
@@ -65,26 +65,26 @@ def shift_page(visit: Visit) -> View:
     return View("console/bus_shift.html", values)
 
 
-def direction_names(visit: Visit, route: Route | None) -> tuple[str, str]:
+def direction_names(visit: Visit, route: NamedRoute | None) -> tuple[str, str]:
     """What direction 0 and 1 are called here."""
     if route is not None and route.directions is not None:
         return route.directions
     return visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
 
 
-def stops_of(route: Route | None, direction: int) -> tuple[Stop, ...]:
+def stops_of(route: NamedRoute | None, direction: int) -> tuple[RouteStop, ...]:
     """The stops as the vehicle comes to them."""
     if route is None:
         return ()
     return route.stops[::-1] if direction else route.stops
 
 
-def place_named(console: Console, trip: Trip, route: Route | None) -> dict[str, Any]:
-    """The place told by hand, for people: name of the stop, name of the zone, kilometres."""
+def place_named(console: Console, trip: Trip, route: NamedRoute | None) -> dict[str, Any]:
+    """The place set by hand, for people: name of the stop, name of the zone, kilometres."""
     stop = next((one.name for one in (route.stops if route else ()) if one.number == trip.place.stop), "")
     zone = places_asked(console.policy).zones.get(trip.place.zone, "")
     return {
-        "told": trip.place.by_hand,
+        "by_hand": trip.place.by_hand,
         "stop": stop or (str(trip.place.stop) if trip.place.stop else ""),
         "zone": zone or (str(trip.place.zone) if trip.place.zone else ""),
         "km": None if trip.place.mark_m is None else trip.place.mark_m / 1000,
@@ -97,7 +97,7 @@ def trip_now(console: Console) -> Trip:
     return trip_of(terminal.journal, terminal.profile, terminal.number, vehicle=terminal.vehicle)
 
 
-def do_open(visit: Visit, form: Form, _written: Written) -> None:
+def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-60: a shift opens with route and direction."""
     journal = visit.console.terminal.journal
     if journal.open_shift is not None:
@@ -106,15 +106,15 @@ def do_open(visit: Visit, form: Form, _written: Written) -> None:
     open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", route, direction)
 
 
-def do_turn(visit: Visit, form: Form, _written: Written) -> None:
+def do_turn(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-62: the next turn begins, on this route and in this direction."""
     journal = _of_open_shift(visit)
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
     start_turn(journal, visit.console.clock.now(), visit.who.ref, route, direction)
 
 
-def do_place(visit: Visit, form: Form, _written: Written) -> None:
-    """T-61: the place is told by hand, or no longer."""
+def do_place(visit: Visit, form: FormFields, _written: Written) -> None:
+    """T-61: the place is set by hand, or no longer."""
     console = visit.console
     journal, trip = _of_open_shift(visit), trip_now(console)
     stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)
@@ -127,7 +127,7 @@ def do_place(visit: Visit, form: Form, _written: Written) -> None:
     journal.append(PlaceSet(at_ms, trip.shift, stop, zone, mark_m, visit.who.ref))
 
 
-def do_close(visit: Visit, _form: Form, _written: Written) -> None:
+def do_close(visit: Visit, _form: FormFields, _written: Written) -> None:
     """T-66: no more taps, and the totals are written down."""
     close_shift(_of_open_shift(visit), visit.console.clock.now(), visit.console.shift_count())
 
@@ -139,12 +139,12 @@ def _of_open_shift(visit: Visit) -> Journal:
     return journal
 
 
-def to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+def to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
     """The result is seen on the page of the shift."""
     return "/shift"
 
 
-def to_report(_visit: Visit, _form: Form, written: Written) -> str:
+def to_report(_visit: Visit, _form: FormFields, written: Written) -> str:
     """The closed shift's report."""
     return f"/report/{written[-1][0]}"
 
@@ -196,7 +196,7 @@ def _ride_to(trip: Trip, to_zone: int) -> Trip:
     return replace(trip, place=place)
 
 
-def do_sell(visit: Visit, form: Form, _written: Written) -> None:
+def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-53: the sale is on record before any money is taken, at the price that was shown."""
     console = visit.console
     if console.policy.document.receipts is None or console.receipts is None:
@@ -220,7 +220,7 @@ def do_sell(visit: Visit, form: Form, _written: Written) -> None:
     )
 
 
-def to_ticket(visit: Visit, _form: Form, written: Written) -> str:
+def to_ticket(visit: Visit, _form: FormFields, written: Written) -> str:
     """The ticket is always given; handing it over again makes no second one."""
     sequence = written[-1][0]
     _hand_over(visit.console, sequence)
@@ -236,7 +236,7 @@ def _hand_over(console: Console, sequence: int) -> None:
     hand_over(adapter, _sold(console, sequence, sale), receipts, currency, Means(printer=True))
 
 
-def _sold(console: Console, sequence: int, sale: CashSale) -> Sale:
+def _sold(console: Console, sequence: int, sale: CashSale) -> ReceiptSale:
     return cash_sale(console.terminal.number, sequence, sale, console.settings.vehicle)
 
 
@@ -259,7 +259,7 @@ def ticket_page(visit: Visit) -> View:
     return View("console/bus_ticket.html", values)
 
 
-BUS: Final = Area(
+BUS: Final = ConsoleArea(
     "bus",
     pages=(
         Page("/shift", CREW, shift_page, N_("Shift")),

@@ -9,7 +9,7 @@ the same form goes on with those who have none yet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlencode
@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from terminal.canteen import corrections
 from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
-from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.issuing import How, ServingList, issue
+from terminal.decision.canteen.effects import CorrectionEffect
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import (
@@ -33,36 +34,37 @@ from terminal.journal.records import parse_record
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import PAGE_ROWS, Written
 from terminal.screen.console.canteen.buffet import basket_of, products_of
-from terminal.screen.console.canteen.counter import why_compact
+from terminal.screen.console.canteen.counter import why
 from terminal.screen.console.canteen.pages import (
     AFTERWARDS,
     AT,
     ATTENDANCE,
+    CANTEEN_STAFF,
     CASHIER,
-    EVERYBODY,
     GROUP,
     REPORT,
     CanteenPages,
     pupil_of,
 )
-from terminal.screen.console.canteen.school_class import WAYS, Result, ticked_of, told
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, results_of, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import Refused
-from terminal.screen.console.visit import Action, Area, Form, Visit
+from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
 from terminal.texts import N_
+from terminal.trail import rule_of
 from terminal.trip.shifts import close_shift, open_shift
 
-NOBODY_TICKED: Final = N_("Nobody is ticked.")
+NONE_TICKED: Final = N_("No pupil is ticked.")
 EMPTY_BASKET: Final = N_("The basket is empty.")
 NO_MEAL: Final = N_("Choose the meal first.")
 KEEP_RESULTS: Final = 32
 
 
-class CanteenDeeds:
+class CanteenActions:
     """All actions; remembers the newest results, so that they can be shown when the journal takes no rows (O-06)."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[str, tuple[Result, ...]] = OrderedDict()
+        self._results: OrderedDict[str, tuple[IssueResult, ...]] = OrderedDict()
 
     def actions(self) -> tuple[Action, ...]:
         """As the console's area lists them."""
@@ -72,55 +74,55 @@ class CanteenDeeds:
             Action(f"{AT}/annul", CASHIER, _annul, _annulled),
             Action(f"{AT}/not-collected", AFTERWARDS, _mark, _marked),
             Action(f"{AT}/attendance", ATTENDANCE, _correct, _corrected, resumes=True),
-            Action(f"{AT}/single", CASHIER, self._single, _single_told, first=second_person),
+            Action(f"{AT}/single", CASHIER, self._single, _single_result, first=second_person),
             Action(f"{AT}/lend", CASHIER, _lend, _lent, first=second_person),
             Action(f"{AT}/shift-open", CASHIER, _open_shift, _to_shift),
             Action(f"{AT}/shift-close", CASHIER, _close_shift, _to_shift),
             Action(f"{AT}/close", REPORT, _close, lambda _visit, _form, _written: f"{AT}/report"),
         )
 
-    def results(self, action: str) -> tuple[Result, ...] | None:
+    def results(self, action: str) -> tuple[IssueResult, ...] | None:
         """What this run of the terminal remembers of a list; None: look at the rows."""
         return self._results.get(action)
 
-    def _issue(self, visit: Visit, form: Form, written: Written) -> None:
-        desk = desk_of(visit)
-        kind, how = _kind(desk, form), _how(form)
+    def _issue(self, visit: Visit, form: FormFields, written: Written) -> None:
+        counter = counter_of(visit)
+        kind, how = _kind(counter, form), _how(form)
         done = {record.pupil for _, record in written if isinstance(record, MealServed | IssueRefused)}
         done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
-        refs = ticked_of(desk, form.text("class"), frozenset(form.all("ref")))
+        refs = ticked_of(counter, form.text("class"), frozenset(form.all("ref")))
         if not refs:
-            raise Refused(NOBODY_TICKED)
-        batch = Batch(kind, how, visit.who.ref, visit.console.clock.now())
+            raise Refused(NONE_TICKED)
+        batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
         with refusing():
-            issued = issue(desk, [ref for ref in refs if ref not in done], batch)
-        self._remember(form.text("action"), told(desk, issued))
+            issued = issue(counter, [ref for ref in refs if ref not in done], batch)
+        self._remember(form.text("action"), results_of(counter, issued))
 
-    def _single(self, visit: Visit, form: Form, _written: Written) -> None:
-        desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+    def _single(self, visit: Visit, form: FormFields, _written: Written) -> None:
+        counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
         if form.text("action") in self._results:  # done while the journal took no rows
             return
         now = visit.console.clock.now()
-        batch = Batch(_kind(desk, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
+        batch = ServingList(_kind(counter, form), How.FORGOTTEN_CARD, visit.who.ref, now, form.text("second"))
         with refusing():
-            self._remember(form.text("action"), told(desk, issue(desk, [one.pupil], batch)))
+            self._remember(form.text("action"), results_of(counter, issue(counter, [one.pupil], batch)))
 
-    def _remember(self, action: str, results: tuple[Result, ...]) -> None:
+    def _remember(self, action: str, results: tuple[IssueResult, ...]) -> None:
         self._results[action] = (*self._results.pop(action, ()), *results)
         while len(self._results) > KEEP_RESULTS:
             self._results.popitem(last=False)
 
 
-def desk_of(visit: Visit) -> CanteenDesk:
+def counter_of(visit: Visit) -> CanteenCounter:
     """The counter; actions are for a canteen's terminal."""
-    desk = visit.console.terminal.canteen
-    assert desk is not None, "the canteen's actions are for a canteen's terminal"
-    return desk
+    counter = visit.console.terminal.canteen
+    assert counter is not None, "the canteen's actions are for a canteen's terminal"
+    return counter
 
 
-def second_person(visit: Visit, form: Form) -> None:
-    """M-35: somebody else of the staff confirms, with number and PIN. Raises `Refused`."""
-    visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), EVERYBODY)
+def second_person(visit: Visit, form: FormFields) -> None:
+    """M-35: another member of staff confirms, with number and PIN. Raises `Refused`."""
+    visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), CANTEEN_STAFF)
 
 
 @contextmanager
@@ -129,78 +131,78 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except CanteenRefused as refused:
-        raise Refused(REFUSALS.get(refused.what.partition(":")[0], refused.what)) from refused
+        raise Refused(REFUSALS.get(rule_of(refused.code), refused.what)) from refused
 
 
-def _kind(desk: CanteenDesk, form: Form) -> str:
+def _kind(counter: CanteenCounter, form: FormFields) -> str:
     kind = form.text("meal")
-    if kind not in (*desk.policy.meals.kinds, BY_SHIFT):
+    if kind not in (*counter.policy.meals.kinds, BY_SHIFT):
         raise Refused(NO_MEAL)
     return kind
 
 
-def _how(form: Form) -> How:
+def _how(form: FormFields) -> How:
     return next((way for way in WAYS if way == form.text("how")), How.CLASS_LIST)
 
 
-def _issued(_visit: Visit, form: Form, _written: Written) -> str:
+def _issued(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/class-done?{urlencode({'id': form.text('class'), 'action': form.text('action')})}"
 
 
-def _sell(visit: Visit, form: Form, _written: Written) -> None:
-    desk = desk_of(visit)
-    buyer = pupil_of(desk, form.text("pupil"))
-    counts = basket_of(form.text, products_of(desk))
+def _sell(visit: Visit, form: FormFields, _written: Written) -> None:
+    counter = counter_of(visit)
+    buyer = pupil_of(counter, form.text("pupil"))
+    counts = basket_of(form.text, products_of(counter))
     if not counts:
         raise Refused(EMPTY_BASKET)
     with refusing():
-        sell(desk, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
+        sell(counter, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
 
 
-def _sold(visit: Visit, _form: Form, written: Written) -> str:
+def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
     row, record = written[0] if written else (0, None)
     if isinstance(record, BuffetSale):
         return f"{AT}/buffet?{urlencode({'sold': row, 'of': record.pupil.hex()})}"
     if not isinstance(record, IssueRefused):
         raise Refused(WHYS["selling_stopped"])
-    reason = why_compact(record.reasons)
+    reason = why(record.reasons)
     words = Words(visit.language)
-    told_why = {"message": words.message(Message(record.message)), "why": words.why(reason)}
-    raise Refused(N_("Not sold: {message}. {why}"), told_why)
+    details = {"message": words.message(Message(record.message)), "why": words.why(reason)}
+    raise Refused(N_("Not sold: {message}. {why}"), details)
 
 
-def _annul(visit: Visit, form: Form, _written: Written) -> None:
-    desk, of = desk_of(visit), form.number("row", 1, 1 << 40)
-    one = pupil_of(desk, form.text("ref"))
+def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
+    counter, of = counter_of(visit), form.number("row", 1, 1 << 40)
+    one = pupil_of(counter, form.text("ref"))
     with refusing():
-        corrections.annul(desk, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
+        corrections.annul(counter, one.pupil, visit.who.ref, visit.console.clock.now(), of=of)
 
 
-def _annulled(_visit: Visit, _form: Form, _written: Written) -> str:
+def _annulled(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/records"
 
 
-def _mark(visit: Visit, form: Form, _written: Written) -> None:
+def _mark(visit: Visit, form: FormFields, _written: Written) -> None:
     with refusing():
         now = visit.console.clock.now()
-        corrections.mark_not_collected(desk_of(visit), form.text("meal"), visit.who.ref, now)
+        corrections.mark_not_collected(counter_of(visit), form.text("meal"), visit.who.ref, now)
 
 
-def _marked(_visit: Visit, _form: Form, written: Written) -> str:
+def _marked(_visit: Visit, _form: FormFields, written: Written) -> str:
     count = sum(isinstance(record, NotCollected) for _, record in written)
     return f"{AT}/records?{urlencode({'marked': count})}"
 
 
-def _correct(visit: Visit, form: Form, written: Written) -> None:
-    """Finishes what was cut off, unless somebody has corrected the attendance since: then this form is old."""
-    desk, class_id = desk_of(visit), form.text("class")
+def _correct(visit: Visit, form: FormFields, written: Written) -> None:
+    """Finishes what was cut off, unless the attendance was corrected since: then this form is old."""
+    counter, class_id = counter_of(visit), form.text("class")
     if written and _corrected_after(visit.console.terminal.journal, written[-1][0]):
         return
-    absent = ticked_of(desk, class_id, frozenset(form.all("ref")))
-    present = set(ticked_of(desk, class_id, frozenset(form.all("listed")))) - set(absent)
+    absent = ticked_of(counter, class_id, frozenset(form.all("ref")))
+    present = set(ticked_of(counter, class_id, frozenset(form.all("listed")))) - set(absent)
     with refusing():
         now = visit.console.clock.now()
-        corrections.correct_attendance(desk, absent, sorted(present), visit.who.ref, now)
+        corrections.correct_attendance(counter, absent, sorted(present), visit.who.ref, now)
 
 
 def _corrected_after(journal: Journal, sequence: int) -> bool:
@@ -211,62 +213,60 @@ def _corrected_after(journal: Journal, sequence: int) -> bool:
     return False
 
 
-def _corrected(_visit: Visit, _form: Form, _written: Written) -> str:
+def _corrected(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/attendance"
 
 
-def _single_told(_visit: Visit, form: Form, _written: Written) -> str:
+def _single_result(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/class-done?{urlencode({'one': form.text('ref'), 'action': form.text('action')})}"
 
 
-def _lend(visit: Visit, form: Form, _written: Written) -> None:
-    desk, one = desk_of(visit), pupil_of(desk_of(visit), form.text("ref"))
+def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
+    counter, one = counter_of(visit), pupil_of(counter_of(visit), form.text("ref"))
     try:
         card = bytes.fromhex(form.text("card"))
     except ValueError:
         raise Refused(N_("Hold the spare card against the terminal first.")) from None
     now = visit.console.clock.now()
     try:
-        corrections.lend_card(desk, card, one.pupil, visit.who.ref, form.text("second"), now)
+        corrections.lend_card(counter, card, one.pupil, visit.who.ref, form.text("second"), now)
     except CanteenRefused as refused:
-        raise Refused(LENDING.get(refused.what, REFUSALS["M-35"])) from refused
+        raise Refused(LENDING.get(refused.code, REFUSALS["M-35"])) from refused
 
 
-LENDING: Final = {
-    "this card is a pupil's own": N_("This card is a pupil's own. Lend one of the school's spare cards."),
-    "this card is lent to somebody else today": N_(
-        "This card is lent to somebody else today. Take another one."
-    ),
+LENDING: Final[Mapping[str, str]] = {
+    CorrectionEffect.PUPILS_OWN_CARD: N_("This card is a pupil's own. Lend one of the school's spare cards."),
+    CorrectionEffect.CARD_LENT_ALREADY: N_("This card is lent to another pupil today. Take another one."),
 }
 
 
-def _lent(_visit: Visit, form: Form, _written: Written) -> str:
+def _lent(_visit: Visit, form: FormFields, _written: Written) -> str:
     return f"{AT}/pupil?{urlencode({'ref': form.text('ref'), 'done': 'lent'})}"
 
 
-def _open_shift(visit: Visit, _form: Form, _written: Written) -> None:
+def _open_shift(visit: Visit, _form: FormFields, _written: Written) -> None:
     """T-60: nothing is issued or sold before. One that is open stays open."""
     terminal = visit.console.terminal
     if terminal.journal.open_shift is None:
         open_shift(terminal.journal, visit.console.clock.now(), visit.who.ref, terminal.profile)
 
 
-def _close_shift(visit: Visit, _form: Form, _written: Written) -> None:
+def _close_shift(visit: Visit, _form: FormFields, _written: Written) -> None:
     console = visit.console
     if console.terminal.journal.open_shift is not None:
         close_shift(console.terminal.journal, console.clock.now(), console.shift_count())
 
 
-def _to_shift(_visit: Visit, _form: Form, _written: Written) -> str:
+def _to_shift(_visit: Visit, _form: FormFields, _written: Written) -> str:
     return f"{AT}/shift"
 
 
-def _close(visit: Visit, _form: Form, _written: Written) -> None:
+def _close(visit: Visit, _form: FormFields, _written: Written) -> None:
     with refusing():
-        close_day(desk_of(visit), visit.who.ref, visit.console.clock.now())
+        close_day(counter_of(visit), visit.who.ref, visit.console.clock.now())
 
 
-def canteen_area() -> Area:
+def canteen_area() -> ConsoleArea:
     """For `console_app`; one for each console."""
-    deeds = CanteenDeeds()
-    return Area("canteen", CanteenPages(deeds.results).pages(), deeds.actions())
+    canteen = CanteenActions()
+    return ConsoleArea("canteen", CanteenPages(canteen.results).pages(), canteen.actions())

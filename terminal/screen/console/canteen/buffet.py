@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import Product
 from terminal.decision.canteen.buffet import decide_sale
 from terminal.decision.tap import Trail
@@ -45,7 +45,7 @@ class Ware:
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """The buffet for one pupil, or the shelf alone while nobody is chosen.
+    """The buffet for one pupil, or the shelf alone while no pupil is chosen.
 
     `refusal` says beforehand why this basket would not be sold. `left_minor` is how much can be spent today:
     account and limits together; None where there is no account.
@@ -67,17 +67,19 @@ class Till:
         return tuple(ware for ware in self.wares if ware.count)
 
 
-def till(desk: CanteenDesk, ref: bytes | None, counts: Mapping[str, int], words: str, now: datetime) -> Till:
+def till(
+    counter: CanteenCounter, ref: bytes | None, counts: Mapping[str, int], words: str, now: datetime
+) -> Till:
     """The page for the pupil `ref` with this basket; products that are not sold are left out of it."""
-    pupil = None if ref is None else desk.pupil(ref, now)
-    products = () if desk.price_list is None else tuple(desk.price_list.products.values())
+    pupil = None if ref is None else counter.pupil(ref, now)
+    products = () if counter.price_list is None else tuple(counter.price_list.products.values())
     wares = tuple(_ware(product, counts, pupil, words) for product in products)
     sum_minor = sum(ware.sum_minor for ware in wares)
     left_minor = None if pupil is None else _left_minor(pupil)
     balance = None if pupil is None or pupil.buffet is None else pupil.buffet.balance_minor
-    message, reason = _verdict(desk, pupil, wares)
+    message, reason = _verdict(counter, pupil, wares)
     return Till(
-        person=None if pupil is None else person(desk, pupil.ref),
+        person=None if pupil is None else person(counter, pupil.ref),
         wares=wares,
         sum_minor=sum_minor,
         balance_minor=balance,
@@ -99,9 +101,9 @@ def basket_of(field: Callable[[str], str], products: Iterable[str]) -> dict[str,
     return counts
 
 
-def products_of(desk: CanteenDesk) -> tuple[str, ...]:
+def products_of(counter: CanteenCounter) -> tuple[str, ...]:
     """What the buffet sells; nothing while there is no price list."""
-    return () if desk.price_list is None else tuple(desk.price_list.products)
+    return () if counter.price_list is None else tuple(counter.price_list.products)
 
 
 def _ware(product: Product, counts: Mapping[str, int], pupil: Pupil | None, words: str) -> Ware:
@@ -117,12 +119,12 @@ def _ware(product: Product, counts: Mapping[str, int], pupil: Pupil | None, word
     )
 
 
-def _verdict(desk: CanteenDesk, pupil: Pupil | None, wares: tuple[Ware, ...]) -> tuple[str | None, str]:
+def _verdict(counter: CanteenCounter, pupil: Pupil | None, wares: tuple[Ware, ...]) -> tuple[str | None, str]:
     counts = {ware.id: ware.count for ware in wares if ware.count}
-    if pupil is None or desk.price_list is None or not counts:
+    if pupil is None or counter.price_list is None or not counts:
         return None, ""
     trail = Trail()
-    decision = decide_sale(pupil, desk.price_list.basket(counts), trail, paid_stopped=desk.paid_stopped)
+    decision = decide_sale(pupil, counter.price_list.basket(counts), trail, paid_stopped=counter.paid_stopped)
     if decision.outcome.accepted:
         return None, ""
     return decision.outcome.message, why(decision.facts)

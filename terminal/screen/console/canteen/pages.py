@@ -2,12 +2,11 @@
 
 cashier        serving, class, buffet, single pupils, putting right, report
 teacher        class and its attendance
-meal officer   attendance, orders nobody fetched, report
+meal officer   attendance, orders not collected, report
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from terminal.canteen.buffet import BUFFET
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
@@ -29,11 +28,11 @@ from terminal.screen.console.canteen.counter import (
     at_counter,
     meal_now,
     notices,
-    why_compact,
+    why,
 )
 from terminal.screen.console.canteen.people import Person, classes, classmates, find, person
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
-from terminal.screen.console.canteen.school_class import WAYS, Result, tick_list
+from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
 from terminal.screen.console.canteen.words import Words
 from terminal.screen.console.console import Console, Refused
 from terminal.screen.console.roles import Role
@@ -43,7 +42,6 @@ from terminal.texts import N_
 AT: Final = "/canteen"
 EARLIER: Final = 6
 ALL: Final = 1_000_000
-MEAL: Final = re.compile(r"\bmeal=([a-z0-9_]+)")
 NO_RECORD: Final = N_("There is no such record today.")
 NOT_LISTED: Final = N_("This pupil or class is not in the list.")
 
@@ -52,12 +50,12 @@ GROUP: Final = frozenset({Role.CASHIER, Role.TEACHER})
 ATTENDANCE: Final = frozenset({Role.TEACHER, Role.MEAL_OFFICER})
 AFTERWARDS: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
 REPORT: Final = frozenset({Role.CASHIER, Role.MEAL_OFFICER})
-EVERYBODY: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
+CANTEEN_STAFF: Final = frozenset({Role.CASHIER, Role.TEACHER, Role.MEAL_OFFICER})
 
 
 @dataclass(frozen=True, slots=True)
 class May:
-    """What the pages offer whoever looks at them; the actions check for themselves."""
+    """What the pages offer to a role; the actions check for themselves."""
 
     group: bool
     single: bool
@@ -83,9 +81,9 @@ class May:
 class Look:
     """The counter as one visit sees it. Use inside `looking`."""
 
-    def __init__(self, visit: Visit, desk: CanteenDesk, now: datetime) -> None:
+    def __init__(self, visit: Visit, counter: CanteenCounter, now: datetime) -> None:
         self.visit = visit
-        self.desk = desk
+        self.counter = counter
         self.now = now
         self.words = Words(visit.language)
 
@@ -95,17 +93,17 @@ class Look:
             "at": AT,
             "words": self.words,
             "may": May.of(self.visit.who.role),
-            "notices": notices(self.desk, self.now, **sending(self.visit.console)),
+            "notices": notices(self.counter, self.now, **sending(self.visit.console)),
         }
         return View(f"canteen/{template}", common | values, status)
 
     def person(self, name: str = "ref") -> Person:
         """The pupil the address names; raises `Refused`."""
-        return pupil_of(self.desk, self.visit.query.text(name))
+        return pupil_of(self.counter, self.visit.query.text(name))
 
     def taps(self) -> list[AtCounter]:
         """The newest taps, the last one first."""
-        return [at_counter(self.desk, report) for report in reversed(tuple(self.visit.console.taps))]
+        return [at_counter(self.counter, report) for report in reversed(tuple(self.visit.console.taps))]
 
     def last_person(self) -> Person | None:
         """Who held his card against the terminal last."""
@@ -117,19 +115,19 @@ def looking(show: Callable[[Look], View]) -> Callable[[Visit], View]:
 
     def shown(visit: Visit) -> View:
         console = visit.console
-        desk = console.terminal.canteen
-        assert desk is not None, "the canteen's pages are for a canteen's terminal"
-        with console.turn:
-            desk.follow()
-            return show(Look(visit, desk, console.clock.now()))
+        counter = console.terminal.canteen
+        assert counter is not None, "the canteen's pages are for a canteen's terminal"
+        with console.lock:
+            counter.follow()
+            return show(Look(visit, counter, console.clock.now()))
 
     return shown
 
 
-def pupil_of(desk: CanteenDesk, ref: str) -> Person:
+def pupil_of(counter: CanteenCounter, ref: str) -> Person:
     """The pupil with this reference; raises `Refused`."""
     try:
-        found = person(desk, bytes.fromhex(ref))
+        found = person(counter, bytes.fromhex(ref))
     except ValueError:
         found = None
     if found is None:
@@ -145,7 +143,7 @@ def sending(console: Console) -> dict[str, Any]:
 class CanteenPages:
     """All pages; keeps whom the meals of the day are for between two views."""
 
-    def __init__(self, results: Callable[[str], tuple[Result, ...] | None]) -> None:
+    def __init__(self, results: Callable[[str], tuple[IssueResult, ...] | None]) -> None:
         """`results`: what this run remembers of a list that was issued (`CanteenDeeds.results`)."""
         self._expected = Expected()
         self._results = results
@@ -173,7 +171,7 @@ class CanteenPages:
             "counter.html",
             standing=taps[0] if taps else None,
             earlier=taps[1 : EARLIER + 1],
-            meal=meal_now(look.desk, self._expected, look.now),
+            meal=meal_now(look.counter, self._expected, look.now),
         )
 
     def _class_done(self, visit: Visit) -> View:
@@ -184,7 +182,7 @@ class CanteenPages:
         written = actions.written(action)
 
         def show(look: Look) -> View:
-            on_record = results_of(look.desk, written)
+            on_record = results_of(look.counter, written)
             refs = {one.person.ref for one in on_record}
             noted = (one for one in self._results(action) or () if one.person.ref not in refs)
             return _done(look, (*on_record, *noted))
@@ -193,28 +191,28 @@ class CanteenPages:
 
 
 def _class(look: Look) -> View:
-    query, everywhere = look.visit.query, classes(look.desk)
+    query, everywhere = look.visit.query, classes(look.counter)
     class_id = query.text("id")
     if not class_id:
         return look.view("classes.html", classes=everywhere)
     if class_id not in everywhere:
         raise Refused(NOT_LISTED)
     meal = query.text("meal")
-    kind = meal if meal in (*look.desk.policy.meals.kinds, BY_SHIFT) else ""
-    return look.view("class.html", list=tick_list(look.desk, class_id, kind, look.now), ways=WAYS)
+    kind = meal if meal in (*look.counter.policy.meals.kinds, BY_SHIFT) else ""
+    return look.view("class.html", list=tick_list(look.counter, class_id, kind, look.now), ways=WAYS)
 
 
 def _buffet(look: Look) -> View:
     query = look.visit.query
     ref = query.text("pupil")
-    buyer = pupil_of(look.desk, ref) if ref else None
-    counts = basket_of(query.text, products_of(look.desk))
+    buyer = pupil_of(look.counter, ref) if ref else None
+    counts = basket_of(query.text, products_of(look.counter))
     for name, step in (("add", 1), ("less", -1)):
         product = query.text(name)
         if product:
             counts[product] = min(counts.get(product, 0) + step, MOST_OF_ONE)
     words = query.text("find")
-    shown = till(look.desk, buyer.pupil if buyer else None, counts, words, look.now)
+    shown = till(look.counter, buyer.pupil if buyer else None, counts, words, look.now)
     return look.view(
         "buffet.html",
         till=shown,
@@ -231,14 +229,14 @@ def _sold(look: Look) -> DoneLine | None:
     ref = look.visit.query.text("of")
     if not row or not ref:
         return None
-    lines = done_lines(look.desk, look.now, of=pupil_of(look.desk, ref).pupil)
+    lines = done_lines(look.counter, look.now, of=pupil_of(look.counter, ref).pupil)
     return next((line for line in lines if str(line.row) == row), None)
 
 
 def _pupils(look: Look) -> View:
     query = look.visit.query
     words, target = query.text("q"), query.text("for")
-    basket = basket_of(query.text, products_of(look.desk))
+    basket = basket_of(query.text, products_of(look.counter))
     kept = urlencode({COUNT + product: count for product, count in basket.items()})
 
     def address(one: Person) -> str:
@@ -246,7 +244,7 @@ def _pupils(look: Look) -> View:
             return f"{AT}/buffet?{urlencode({'pupil': one.ref})}{'&' + kept if kept else ''}"
         return f"{AT}/pupil?{urlencode({'ref': one.ref})}"
 
-    found = classmates(look.desk, words) if words in classes(look.desk) else find(look.desk, words)
+    found = classmates(look.counter, words) if words in classes(look.counter) else find(look.counter, words)
     return look.view(
         "pupils.html",
         q=words,
@@ -254,35 +252,35 @@ def _pupils(look: Look) -> View:
         found=found,
         address=address,
         standing=look.last_person(),
-        classes=classes(look.desk),
+        classes=classes(look.counter),
     )
 
 
 def _pupil(look: Look) -> View:
     one = look.person()
-    facts = look.desk.pupil(one.pupil, look.now)
+    facts = look.counter.pupil(one.pupil, look.now)
     assert facts is not None, "the pupil was found in the list"
-    kind = look.desk.policy.meals.kind_at(look.desk.time_of(look.now), look.desk.school)
+    kind = look.counter.policy.meals.kind_at(look.counter.time_of(look.now), look.counter.school)
     unknown = (tap.card for tap in look.taps() if tap.person is None and tap.card)
     return look.view(
         "pupil.html",
         person=one,
         without=tuple(sorted(facts.forbidden)),
-        lines=done_lines(look.desk, look.now, of=one.pupil),
-        kinds=tuple(look.desk.policy.meals.kinds),
-        kind=look.desk.serving or ("" if kind is None else kind.id),
+        lines=done_lines(look.counter, look.now, of=one.pupil),
+        kinds=tuple(look.counter.policy.meals.kinds),
+        kind=look.counter.serving or ("" if kind is None else kind.id),
         spare=next(unknown, ""),
         done=look.visit.query.text("done"),
     )
 
 
 def _records(look: Look) -> View:
-    until = look.desk.policy.meals.document.attendance.until
+    until = look.counter.policy.meals.document.attendance.until
     return look.view(
         "records.html",
-        lines=done_lines(look.desk, look.now),
-        orders=orders_left(look.desk, look.now),
-        classes=classes(look.desk),
+        lines=done_lines(look.counter, look.now),
+        orders=orders_left(look.counter, look.now),
+        classes=classes(look.counter),
         attendance_open=_attendance_open(look),
         attendance_until=f"{until:%H:%M}",
         marked=look.visit.query.text("marked"),
@@ -291,7 +289,7 @@ def _records(look: Look) -> View:
 
 def _annul(look: Look) -> View:
     row = look.visit.query.text("row")
-    line = next((one for one in done_lines(look.desk, look.now, limit=ALL) if str(one.row) == row), None)
+    line = next((one for one in done_lines(look.counter, look.now, limit=ALL) if str(one.row) == row), None)
     if line is None:
         raise Refused(NO_RECORD)
     return look.view("annul.html", line=line)
@@ -299,75 +297,69 @@ def _annul(look: Look) -> View:
 
 def _attendance(look: Look) -> View:
     class_id = look.visit.query.text("id")
-    until = look.desk.policy.meals.document.attendance.until
+    until = look.counter.policy.meals.document.attendance.until
     shared: dict[str, Any] = {"attendance_until": f"{until:%H:%M}", "attendance_open": _attendance_open(look)}
     if not class_id:
-        counts = {name: _absent(look, name) for name in classes(look.desk)}
+        counts = {name: _absent(look, name) for name in classes(look.counter)}
         return look.view("attendance_classes.html", classes=counts, **shared)
-    if class_id not in classes(look.desk):
+    if class_id not in classes(look.counter):
         raise Refused(NOT_LISTED)
-    return look.view("attendance.html", list=tick_list(look.desk, class_id, "", look.now), **shared)
+    return look.view("attendance.html", list=tick_list(look.counter, class_id, "", look.now), **shared)
 
 
 def _absent(look: Look, class_id: str) -> int:
-    day = look.desk.day_of(look.now).isoformat()
-    return sum(look.desk.ledger.absent(one.pupil, day) for one in classmates(look.desk, class_id))
+    day = look.counter.day_of(look.now).isoformat()
+    return sum(look.counter.ledger.absent(one.pupil, day) for one in classmates(look.counter, class_id))
 
 
 def _attendance_open(look: Look) -> bool:
-    local = look.now.astimezone(look.desk.policy.zone)
-    return against_attendance(local, look.desk.day_of(look.now), look.desk.policy.meals) is None
+    local = look.now.astimezone(look.counter.policy.zone)
+    return against_attendance(local, look.counter.day_of(look.now), look.counter.policy.meals) is None
 
 
 def _shift(look: Look) -> View:
     shift = look.visit.console.terminal.journal.open_shift
-    opened = None if shift is None else from_unix_ms(shift.at_ms).astimezone(look.desk.policy.zone)
+    opened = None if shift is None else from_unix_ms(shift.at_ms).astimezone(look.counter.policy.zone)
     return look.view("shift.html", shift=shift, opened="" if opened is None else f"{opened:%H:%M}")
 
 
 def _report(look: Look) -> View:
-    return look.view("report.html", page=report_page(look.desk, look.now))
+    return look.view("report.html", page=report_page(look.counter, look.now))
 
 
 def _close(look: Look) -> View:
-    page = report_page(look.desk, look.now)
+    page = report_page(look.counter, look.now)
     return look.view(
         "close.html",
         report=page.report,
         total_minor=page.total.sum_minor + page.report.buffet_minor,
-        open_orders=sum(one.count for one in orders_left(look.desk, look.now)),
+        open_orders=sum(one.count for one in orders_left(look.counter, look.now)),
     )
 
 
-def results_of(desk: CanteenDesk, written: Written) -> tuple[Result, ...]:
+def results_of(counter: CanteenCounter, written: Written) -> tuple[IssueResult, ...]:
     """What came of each pupil of a list, from the rows it was written down in."""
     found = []
     for _, record in written:
         if not isinstance(record, MealServed | IssueRefused):
             continue
-        one = person(desk, record.pupil) or Person(record.pupil.hex(), "", "")
+        one = person(counter, record.pupil) or Person(record.pupil.hex(), "", "")
         if isinstance(record, MealServed):
-            found.append(Result(one, Message.MEAL_OK, served=True, why="", meal=record.meal.kind))
+            found.append(IssueResult(one, Message.MEAL_OK, served=True, why="", meal=record.meal.kind))
         else:
-            reason = why_compact(record.reasons)
-            meal = next(filter(None, map(_meal_in, record.reasons)), "")
-            found.append(Result(one, Message(record.message), served=False, why=reason, meal=meal))
+            reason = why(record.reasons)
+            meal = next((str(step.inputs["meal"]) for step in record.reasons if "meal" in step.inputs), "")
+            found.append(IssueResult(one, Message(record.message), served=False, why=reason, meal=meal))
     return tuple(found)
 
 
-def _meal_in(reason: str) -> str:
-    """The meal a reason was about: "… (meal=breakfast)"."""
-    found = MEAL.search(reason)
-    return "" if found is None else found[1]
-
-
-def _kind_of(results: tuple[Result, ...]) -> str:
+def _kind_of(results: tuple[IssueResult, ...]) -> str:
     """The meal, when all got the same."""
     kinds = {one.meal for one in results if one.meal}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
-def _done(look: Look, results: tuple[Result, ...]) -> View:
+def _done(look: Look, results: tuple[IssueResult, ...]) -> View:
     return look.view(
         "class_done.html",
         class_id=look.visit.query.text("id"),

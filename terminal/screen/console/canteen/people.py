@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from terminal.canteen.desk import CanteenDesk
+from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.documents import RosterPupil
 
 
@@ -25,32 +25,34 @@ class Person:
         return bytes.fromhex(self.ref)
 
 
-def person(desk: CanteenDesk, ref: bytes) -> Person | None:
+def person(counter: CanteenCounter, ref: bytes) -> Person | None:
     """The pupil with this reference; None for one the roster does not list."""
-    listed = None if desk.roster is None else desk.roster.pupils.get(ref)
+    listed = None if counter.roster is None else counter.roster.pupils.get(ref)
     return None if listed is None else _of(listed)
 
 
-def classmates(desk: CanteenDesk, class_id: str) -> tuple[Person, ...]:
-    """Everybody of a class by name; empty for one the roster does not have."""
-    if desk.roster is None:
+def classmates(counter: CanteenCounter, class_id: str) -> tuple[Person, ...]:
+    """All pupils of a class by name; empty for one the roster does not have."""
+    if counter.roster is None:
         return ()
-    refs = desk.roster.classes.get(class_id, ())
-    return tuple(sorted((_of(desk.roster.pupils[ref]) for ref in refs), key=_by_name))
+    refs = counter.roster.classes.get(class_id, ())
+    return tuple(sorted((_of(counter.roster.pupils[ref]) for ref in refs), key=_by_name))
 
 
-def classes(desk: CanteenDesk) -> tuple[str, ...]:
+def classes(counter: CanteenCounter) -> tuple[str, ...]:
     """The classes of the roster as a school orders them: 3а, 3б, 10а."""
-    return () if desk.roster is None else tuple(sorted(desk.roster.classes, key=_by_grade))
+    return () if counter.roster is None else tuple(sorted(counter.roster.classes, key=_by_grade))
 
 
-def find(desk: CanteenDesk, words: str, limit: int = 24) -> tuple[Person, ...]:
+def find(counter: CanteenCounter, words: str, limit: int = 24) -> tuple[Person, ...]:
     """Pupils of whom each word begins a part of the name or is the class, by class and name; none for no words."""
     wanted = [_plain(word) for word in words.split()]
-    if desk.roster is None or not wanted:
+    if counter.roster is None or not wanted:
         return ()
     found = (
-        _of(listed) for listed in desk.roster.pupils.values() if all(_fits(word, listed) for word in wanted)
+        _of(listed)
+        for listed in counter.roster.pupils.values()
+        if all(_fits(word, listed) for word in wanted)
     )
     return tuple(sorted(found, key=lambda one: (_by_grade(one.class_id), _by_name(one)))[:limit])
 

@@ -1,6 +1,6 @@
 """The day report as a page and as a sheet of paper: the same numbers as `terminal canteen report` (M-40).
 
-Nobody is named (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
+There are no names (D-02), and a ground that reveals health is its effect (D-03): paper leaves the room.
 
 Beside it, what was done lately and may still be put right (M-32, M-34), for all pupils or for one.
 """
@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Final
 
 from terminal.canteen.closing import report_of
-from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.ledger import Meal, Sale
-from terminal.canteen.report import DayReport, Finding, Group, ProductSold
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.ledger import LedgerSale, Meal
+from terminal.canteen.report import DayReport, Finding, ProductSold, ReportGroup
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_annulment, against_not_collected
 from terminal.policy.document.meals import PAID, MealKind
@@ -26,7 +26,7 @@ MEALS_ONLY: Final = "meals_"
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be told (D-03)."""
+    """`name` is the document's. Empty: a paid meal, or with `meals` a ground of which only that may be shown (D-03)."""
 
     name: str
     meals: int = 0
@@ -36,7 +36,7 @@ class Category:
 class ReportLine:
     """One class, category and meal."""
 
-    group: Group
+    group: ReportGroup
     category: Category
 
 
@@ -46,7 +46,7 @@ class ClassLines:
 
     class_id: str
     lines: tuple[ReportLine, ...]
-    total: Group
+    total: ReportGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ReportPage:
     report: DayReport
     school: str
     classes: tuple[ClassLines, ...]
-    total: Group
+    total: ReportGroup
     products: tuple[tuple[str, ProductSold], ...]
     printed_at: str
     findings: tuple[tuple[str, Finding], ...]
@@ -67,20 +67,20 @@ class ReportPage:
         return self.report.control.difference_minor == 0
 
 
-def report_page(desk: CanteenDesk, now: datetime) -> ReportPage:
+def report_page(counter: CanteenCounter, now: datetime) -> ReportPage:
     """Today's report. Raises `JournalError` when the records cannot be read."""
-    report = report_of(desk, desk.day_of(now), now)
-    names = {} if desk.price_list is None else desk.price_list.products
+    report = report_of(counter, counter.day_of(now), now)
+    names = {} if counter.price_list is None else counter.price_list.products
     return ReportPage(
         report=report,
-        school=desk.policy.meals.school(report.school).name or report.school,
-        classes=_by_class(desk, report),
+        school=counter.policy.meals.school(report.school).name or report.school,
+        classes=_by_class(counter, report),
         total=_total(report.groups, ""),
         products=tuple(
             (names[sold.product].name if sold.product in names else sold.product, sold)
             for sold in report.products
         ),
-        printed_at=f"{now.astimezone(desk.policy.zone):%H:%M}",
+        printed_at=f"{now.astimezone(counter.policy.zone):%H:%M}",
         findings=(
             *(("uncertain", one) for one in report.uncertain),
             *(("duplicates", one) for one in report.duplicates),
@@ -89,32 +89,32 @@ def report_page(desk: CanteenDesk, now: datetime) -> ReportPage:
     )
 
 
-def category_of(desk: CanteenDesk, category: str) -> Category:
+def category_of(counter: CanteenCounter, category: str) -> Category:
     """A category of the records for people."""
     if category == PAID:
         return Category("")
     if category.startswith(MEALS_ONLY):
         return Category("", int(category.removeprefix(MEALS_ONLY)))
-    names = {str(concession.code): concession.name for concession in desk.policy.document.concessions}
+    names = {str(concession.code): concession.name for concession in counter.policy.document.concessions}
     return Category(" + ".join(names.get(code, code) for code in category.split("+")))
 
 
-def _by_class(desk: CanteenDesk, report: DayReport) -> tuple[ClassLines, ...]:
-    found: dict[str, list[Group]] = {}
+def _by_class(counter: CanteenCounter, report: DayReport) -> tuple[ClassLines, ...]:
+    found: dict[str, list[ReportGroup]] = {}
     for group in report.groups:
         found.setdefault(group.class_id, []).append(group)
     return tuple(
         ClassLines(
             class_id,
-            tuple(ReportLine(group, category_of(desk, group.category)) for group in groups),
+            tuple(ReportLine(group, category_of(counter, group.category)) for group in groups),
             _total(groups, class_id),
         )
         for class_id, groups in found.items()
     )
 
 
-def _total(groups: tuple[Group, ...] | list[Group], class_id: str) -> Group:
-    total = Group(class_id, "", "")
+def _total(groups: tuple[ReportGroup, ...] | list[ReportGroup], class_id: str) -> ReportGroup:
+    total = ReportGroup(class_id, "", "")
     for name in ("entitled", "served", "not_collected", "absent"):
         setattr(total, name, sum(getattr(group, name) for group in groups))
     for group in groups:
@@ -126,7 +126,7 @@ def _total(groups: tuple[Group, ...] | list[Group], class_id: str) -> Group:
 class DoneLine:
     """One meal or sale. `seconds_left` is how long it may still be annulled, 0 when it may not.
 
-    `meal` is empty for a sale, which then states `sum_minor`; what a meal costs is nobody's business at the counter.
+    `meal` is empty for a sale, which then states `sum_minor`; the price of a meal is not shown at the counter.
     """
 
     row: int
@@ -141,7 +141,7 @@ class DoneLine:
 
 @dataclass(frozen=True, slots=True)
 class OrdersLeft:
-    """Orders of one meal that nobody has fetched; they can be marked when its serving is `over`."""
+    """Orders of one meal that were not collected; they can be marked when its serving is `over`."""
 
     kind: str
     until: str
@@ -150,55 +150,55 @@ class OrdersLeft:
 
 
 def done_lines(
-    desk: CanteenDesk, now: datetime, *, of: bytes | None = None, limit: int = 30
+    counter: CanteenCounter, now: datetime, *, of: bytes | None = None, limit: int = 30
 ) -> tuple[DoneLine, ...]:
     """Today's meals and sales, the newest first."""
-    day = desk.day_of(now).isoformat()
-    made: list[Meal | Sale] = [*desk.ledger.meals.values(), *desk.ledger.sales.values()]
+    day = counter.day_of(now).isoformat()
+    made: list[Meal | LedgerSale] = [*counter.ledger.meals.values(), *counter.ledger.sales.values()]
     today = [one for one in made if one.day == day and of in (None, one.pupil)]
     newest = sorted(today, key=lambda one: (one.at_ms, one.row), reverse=True)[:limit]
-    return tuple(_line(desk, one, now) for one in newest)
+    return tuple(_line(counter, one, now) for one in newest)
 
 
-def orders_left(desk: CanteenDesk, now: datetime) -> tuple[OrdersLeft, ...]:
-    """For each meal with orders today: how many nobody has fetched."""
-    known, day = desk.known(), desk.day_of(now)
+def orders_left(counter: CanteenCounter, now: datetime) -> tuple[OrdersLeft, ...]:
+    """For each meal with orders today: how many were not collected."""
+    known, day = counter.known(), counter.day_of(now)
     if known is None:
         return ()
     counts: Counter[str] = Counter()
     for listed in known.roster.pupils.values():
         if listed.orders:
             counts.update(known.open_orders(listed, day))
-    kinds = (kind for kind in desk.policy.meals.kinds.values() if kind.id in counts)
-    return tuple(_left(desk, kind, counts[kind.id], now) for kind in kinds)
+    kinds = (kind for kind in counter.policy.meals.kinds.values() if kind.id in counts)
+    return tuple(_left(counter, kind, counts[kind.id], now) for kind in kinds)
 
 
-def _left(desk: CanteenDesk, kind: MealKind, count: int, now: datetime) -> OrdersLeft:
-    until = desk.policy.meals.window(kind, desk.school).served_until
-    over = against_not_collected(desk.time_of(now), until) is None
+def _left(counter: CanteenCounter, kind: MealKind, count: int, now: datetime) -> OrdersLeft:
+    until = counter.policy.meals.window(kind, counter.school).served_until
+    over = against_not_collected(counter.time_of(now), until) is None
     return OrdersLeft(kind.id, f"{until:%H:%M}", count, over)
 
 
-def _line(desk: CanteenDesk, one: Meal | Sale, now: datetime) -> DoneLine:
+def _line(counter: CanteenCounter, one: Meal | LedgerSale, now: datetime) -> DoneLine:
     made = from_unix_ms(one.at_ms)
-    annulled = one.row in desk.ledger.annulments
+    annulled = one.row in counter.ledger.annulments
     return DoneLine(
         row=one.row[1],
-        at=f"{made.astimezone(desk.policy.zone):%H:%M:%S}",
-        person=person(desk, one.pupil),
+        at=f"{made.astimezone(counter.policy.zone):%H:%M:%S}",
+        person=person(counter, one.pupil),
         ref=one.pupil.hex(),
         meal=one.line.kind if isinstance(one, Meal) else "",
         sum_minor=0 if isinstance(one, Meal) else one.sale.sum_minor,
         annulled=annulled,
-        seconds_left=0 if annulled else _seconds_left(desk, one, made, now),
+        seconds_left=0 if annulled else _seconds_left(counter, one, made, now),
     )
 
 
-def _seconds_left(desk: CanteenDesk, one: Meal | Sale, made: datetime, now: datetime) -> int:
-    newest = desk.ledger.newest_of(one.pupil)
+def _seconds_left(counter: CanteenCounter, one: Meal | LedgerSale, made: datetime, now: datetime) -> int:
+    newest = counter.ledger.newest_of(one.pupil)
     last = newest is not None and newest.row == one.row
-    closed = one.day in desk.ledger.closed_days or desk.journal is None
-    if against_annulment(made, now, desk.policy.meals, last=last, day_closed=closed) is not None:
+    closed = one.day in counter.ledger.closed_days or counter.journal is None
+    if against_annulment(made, now, counter.policy.meals, last=last, day_closed=closed) is not None:
         return 0
-    window_s = desk.policy.meals.document.annulment.window_s
+    window_s = counter.policy.meals.document.annulment.window_s
     return max(window_s - int(abs(now - made).total_seconds()), 1)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from terminal.canteen.desk import CanteenDesk
-from terminal.canteen.issuing import Batch, How, Issued, issue
+from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.issuing import How, Issued, ServingList, issue
 from terminal.decision.canteen.undo import against_attendance
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.canteen.counter import why
@@ -60,7 +60,7 @@ class TickList:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class IssueResult:
     """What came of one pupil; `why` is for the staff, `meal` what was handed out or refused, where it is known."""
 
     person: Person
@@ -70,33 +70,33 @@ class Result:
     meal: str = ""
 
 
-def tick_list(desk: CanteenDesk, class_id: str, serving: str, now: datetime) -> TickList:
-    """The list of `class_id` for the meal `serving`, everybody ticked who is there and was not served yet."""
-    kind = serving or _of_the_hour(desk, now)
+def tick_list(counter: CanteenCounter, class_id: str, serving: str, now: datetime) -> TickList:
+    """The list of `class_id` for the meal `serving`, all ticked who are there and were not served yet."""
+    kind = serving or _of_the_hour(counter, now)
     lines = []
-    for one in classmates(desk, class_id):
-        pupil = desk.pupil(one.pupil, now)
+    for one in classmates(counter, class_id):
+        pupil = counter.pupil(one.pupil, now)
         assert pupil is not None, "taken from the roster"
-        state = _state(desk, pupil, kind)
+        state = _state(counter, pupil, kind)
         balance_minor = None if pupil.hot is None else pupil.hot.balance_minor
         lines.append(Tick(one, state, state == HERE, balance_minor, tuple(sorted(pupil.forbidden))))
-    local = now.astimezone(desk.policy.zone)
-    late = against_attendance(local, desk.day_of(now), desk.policy.meals)
-    return TickList(class_id, kind, (*desk.policy.meals.kinds, BY_SHIFT), tuple(lines), late is None)
+    local = now.astimezone(counter.policy.zone)
+    late = against_attendance(local, counter.day_of(now), counter.policy.meals)
+    return TickList(class_id, kind, (*counter.policy.meals.kinds, BY_SHIFT), tuple(lines), late is None)
 
 
 def serve_class(
-    desk: CanteenDesk, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
-) -> tuple[Result, ...]:
+    counter: CanteenCounter, refs: Iterable[bytes], serving: str, how: How, operator: str, now: datetime
+) -> tuple[IssueResult, ...]:
     """Issue to each of `refs`, each with a record of his own. Raises `CanteenRefused` for an unknown meal."""
-    return told(desk, issue(desk, tuple(refs), Batch(serving, how, operator, now)))
+    return results_of(counter, issue(counter, tuple(refs), ServingList(serving, how, operator, now)))
 
 
-def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[Result, ...]:
+def results_of(counter: CanteenCounter, issued: Iterable[Issued]) -> tuple[IssueResult, ...]:
     """What was issued, with names and for people."""
     return tuple(
-        Result(
-            person=person(desk, one.pupil) or Person(one.pupil.hex(), "", ""),
+        IssueResult(
+            person=person(counter, one.pupil) or Person(one.pupil.hex(), "", ""),
             message=one.outcome.message,
             served=one.outcome.accepted,
             why="" if one.outcome.accepted else why(one.facts),
@@ -106,20 +106,20 @@ def told(desk: CanteenDesk, issued: Iterable[Issued]) -> tuple[Result, ...]:
     )
 
 
-def ticked_of(desk: CanteenDesk, class_id: str, ticked: Collection[str]) -> tuple[bytes, ...]:
-    """Those of `ticked` who are in the class: a form cannot serve anybody else."""
-    return tuple(one.pupil for one in classmates(desk, class_id) if one.ref in ticked)
+def ticked_of(counter: CanteenCounter, class_id: str, ticked: Collection[str]) -> tuple[bytes, ...]:
+    """Those of `ticked` who are in the class: a form cannot serve other pupils."""
+    return tuple(one.pupil for one in classmates(counter, class_id) if one.ref in ticked)
 
 
-def _of_the_hour(desk: CanteenDesk, now: datetime) -> str:
-    if desk.serving:
-        return desk.serving
-    kind = desk.policy.meals.kind_at(desk.time_of(now), desk.school)
+def _of_the_hour(counter: CanteenCounter, now: datetime) -> str:
+    if counter.serving:
+        return counter.serving
+    kind = counter.policy.meals.kind_at(counter.time_of(now), counter.school)
     return "" if kind is None else kind.id
 
 
-def _state(desk: CanteenDesk, pupil: Pupil, serving: str) -> str:
-    meals = desk.policy.meals
+def _state(counter: CanteenCounter, pupil: Pupil, serving: str) -> str:
+    meals = counter.policy.meals
     kind = meals.assigned(pupil.shift, pupil.school) if serving == BY_SHIFT else meals.kinds.get(serving)
     if pupil.home_schooled:
         return HOME

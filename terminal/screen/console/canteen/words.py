@@ -140,10 +140,9 @@ class Words:
         """The staff's line to a refusal; empty for none."""
         return self._of(WHYS, code)
 
-    def refusal(self, what: str) -> str:
-        """Why a correction was refused; `what` begins with its rule."""
-        rule = what.partition(":")[0]
-        return self._of(REFUSALS, rule) if rule in REFUSALS else what
+    def refusal(self, rule: str) -> str:
+        """Why a correction was refused, by the rule's id."""
+        return self._of(REFUSALS, rule)
 
     def notice(self, notice: Notice) -> str:
         """A line for the top of the page."""

@@ -1,4 +1,4 @@
-// A list of ticks: arrow keys go from one to the next, two buttons tick all or nobody, and the count follows.
+// A list of ticks: arrow keys go from one to the next, two buttons tick all or none, and the count follows.
 // Without this module every tick is reached by Tab and set by Space.
 
 const form = document.querySelector("[data-ticks]");

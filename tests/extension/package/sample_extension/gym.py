@@ -3,10 +3,20 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from cardproto import AesKey, CardChannel, CommMode, DesfireCard, DesfireChannel, FormatError, StatusError
+from cardproto import (
+    AesAuthentication,
+    AesKey,
+    CardChannel,
+    CommMode,
+    DesfireCard,
+    DesfireChannel,
+    FormatError,
+    StatusError,
+)
 from terminal import (
     Colour,
     Decision,
+    Effect,
     ExtensionSetup,
     Medium,
     MediumMessage,
@@ -14,6 +24,7 @@ from terminal import (
     Outcome,
     Policy,
     Presented,
+    Reason,
     Trip,
     UnsupportedCard,
 )
@@ -33,6 +44,11 @@ ENDED = MediumMessage(
     Colour.RED,
     {"en": "Membership ended on {date}", "ru": "Абонемент закончился {date}"},
 )
+
+
+class GymEffect(Effect):
+    MEMBER = "gym:member"
+    ENDED = "gym:ended"
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class GymMedium:
     def open(self, channel: CardChannel, now: datetime) -> Presented:
         card = DesfireCard(DesfireChannel(channel))
         try:
-            card.authenticate_ev2_first(READ_KEY, self.key, self.setup.random(16))
+            card.authenticate_ev2_first(READ_KEY, AesAuthentication(self.key, self.setup.random(16)))
             membership = Membership.parse(card.read_data(MEMBERSHIP_FILE, 0, 6, CommMode.FULL))
         except (StatusError, FormatError) as error:
             raise UnsupportedCard(f"no membership: {error}") from error
@@ -74,7 +90,8 @@ class GymMedium:
         member = now.astimezone(policy.zone).date() <= snapshot.valid_to
         message = WELCOME if member else ENDED
         values = {"date": snapshot.valid_to.isoformat()}
-        return Decision(Outcome(message.code, accepted=member, values=values), None, ())
+        why = Reason(GymEffect.MEMBER if member else GymEffect.ENDED, {"valid_to": values["date"]})
+        return Decision(Outcome(message.code, accepted=member, values=values), None, (why,))
 
 
 @dataclass

@@ -8,14 +8,14 @@ from pathlib import Path
 from textwrap import dedent
 from zoneinfo import ZoneInfo
 
-from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.card import JourneyOnCard, Written
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.matching import Leg, Turns, ride_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import State
+from terminal.policy.gtfs.state import JourneyState
 
 ZONE = ZoneInfo("Europe/Volgograd")
 DAY = date(2026, 9, 15)  # a Tuesday
@@ -44,10 +44,10 @@ def imported(folder: Path, **files: str) -> Imported:
     return import_feed(write_feed(folder / "feed", **files))
 
 
-def fares(folder: Path, section: GtfsFares | None = None, **files: str) -> Fares:
+def fares(folder: Path, section: GtfsFares | None = None, **files: str) -> FeedFares:
     """The feed ready for tapping, with tap-off unless `section` says otherwise."""
     base = section or GtfsFares(destination=Destination.DEAREST)
-    return Fares.of(with_tables(base, imported(folder, **files)))
+    return FeedFares.of(with_tables(base, imported(folder, **files)))
 
 
 def with_tables(section: GtfsFares, feed: Imported) -> GtfsFares:
@@ -67,12 +67,12 @@ def leg(start: str | None, end: str | None, clock: str = "10:00", route: str = "
     return Leg(route, at(clock, day), start, end, None if end is None else at(clock, day))
 
 
-def offers(city: Fares, ride: Leg) -> set[int]:
+def offers(city: FeedFares, ride: Leg) -> set[int]:
     """The amounts a leg may be paid with."""
     return {product.amount_minor for product in match_leg(city.index, ride)}
 
 
-FRESH = CardState(0, None, 0)
+FRESH = JourneyOnCard(0, None, 0)
 ISSUED = Written(at("00:00"), "", 0)
 
 
@@ -80,12 +80,12 @@ ISSUED = Written(at("00:00"), "", 0)
 class Rider:
     """A card in somebody's hand: between taps it holds nothing but what its event record would."""
 
-    city: Fares
+    city: FeedFares
     categories: tuple[str, ...] = ()
     medium: str | None = None
     paid: list[int] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
-    _card: CardState = FRESH
+    _card: JourneyOnCard = FRESH
     _event: Written = ISSUED
 
     def on(self, clock: str, start: str | None = None, route: str = "bus", to: str | None = None) -> Rider:
@@ -112,16 +112,16 @@ class Rider:
     def total(self) -> int:
         return sum(self.paid)
 
-    def state(self, clock: str) -> State:
+    def state(self, clock: str) -> JourneyState:
         """What the card says at this time."""
         return self._state(at(clock))
 
-    def _state(self, now: datetime) -> State:
+    def _state(self, now: datetime) -> JourneyState:
         return self.city.card.read(self._card, self._event, now)
 
-    def _take(self, taken: Charged | UnknownFare, now: datetime, route: str) -> None:
+    def _take(self, taken: Charged | FareUnknown, now: datetime, route: str) -> None:
         self.rules = [step.rule for step in taken.steps]
-        if isinstance(taken, UnknownFare):
+        if isinstance(taken, FareUnknown):
             raise NoFare(taken.steps[-1].effect)
         self.paid.append(taken.charge_minor)
         self._card = self.city.card.write(taken.state, now)

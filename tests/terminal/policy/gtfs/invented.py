@@ -10,14 +10,15 @@ from msgspec import structs
 
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.tables import (
-    Area,
-    Calendar,
     CalendarDate,
     Exceptional,
     FareLegJoinRule,
     FareLegRule,
     FareProduct,
     FareTransferRule,
+    FeedArea,
+    FeedCalendar,
+    FeedTimeframe,
     GtfsTables,
     LimitType,
     LocationType,
@@ -26,7 +27,6 @@ from terminal.policy.gtfs.tables import (
     RouteNetwork,
     Stop,
     StopArea,
-    Timeframe,
     TransferType,
 )
 from tests.properties import examples
@@ -44,7 +44,7 @@ STOPS = (
 AREAS, NETWORKS, GROUPS = ("a", "b", "c"), ("n1", "n2"), ("g1", "g2", "g3")
 ROUTES = ("r0", "r1", "r2", "r3")
 CALENDAR = (
-    Calendar(
+    FeedCalendar(
         **dict.fromkeys(("monday", "tuesday", "wednesday", "thursday", "friday"), True),
         **dict.fromkeys(("saturday", "sunday"), False),
         service_id="work",
@@ -57,10 +57,10 @@ DATES = (
     CalendarDate(service_id="feast", date=date(2026, 9, 16), exception_type=Exceptional.ADDED),
 )
 FRAMES = (
-    Timeframe(timeframe_group_id="morning", service_id="work", start_s=6 * 3600, end_s=10 * 3600),
-    Timeframe(timeframe_group_id="morning", service_id="feast", start_s=0, end_s=12 * 3600),
-    Timeframe(timeframe_group_id="always", service_id="work"),
-    Timeframe(timeframe_group_id="always", service_id="feast"),
+    FeedTimeframe(timeframe_group_id="morning", service_id="work", start_s=6 * 3600, end_s=10 * 3600),
+    FeedTimeframe(timeframe_group_id="morning", service_id="feast", start_s=0, end_s=12 * 3600),
+    FeedTimeframe(timeframe_group_id="always", service_id="work"),
+    FeedTimeframe(timeframe_group_id="always", service_id="feast"),
 )
 
 
@@ -128,7 +128,7 @@ def feeds(draw: st.DrawFn) -> GtfsTables:
             RouteNetwork(network_id="n1", route_id="r1"),
             RouteNetwork(network_id="n2", route_id="r2"),
         ),
-        areas=tuple(Area(area_id=area) for area in AREAS),
+        areas=tuple(FeedArea(area_id=area) for area in AREAS),
         stop_areas=tuple(StopArea(area_id=area, stop_id=stop) for area, stop in sorted(stop_areas)),
         calendar=CALENDAR,
         calendar_dates=DATES,

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from terminal.policy.gtfs.charging import Charged, alight, board
 from terminal.policy.gtfs.checks import tables_problems
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
@@ -20,7 +20,7 @@ from tests.terminal.policy.gtfs.invented import BRIEF, as_leg, feeds, rides
 @given(feeds(), rides())
 def test_the_index_finds_the_rules_a_scan_finds(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     assert not list(tables_problems(tables))
-    index = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables)).index
+    index = FeedFares.of(GtfsFares(destination=Destination.DEAREST, tables=tables)).index
     for ride in legs:
         scanned = {tables.fare_leg_rules.index(rule) + 1 for rule in reading.matching(tables, ride)}
         assert {product.leg_rule for product in match_leg(index, as_leg(ride))} == scanned
@@ -30,7 +30,9 @@ def test_the_index_finds_the_rules_a_scan_finds(tables: GtfsTables, legs: list[r
 @given(feeds(), rides())
 def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs: list[reading.Ride]) -> None:
     """With both ends known; what was paid too much in between is kept and counted, never given back."""
-    fares = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600))
+    fares = FeedFares.of(
+        GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600)
+    )
     state = NOTHING
     for ride, cost in zip(legs, reading.journeys(tables, legs), strict=True):
         taken = board(fares, state, as_leg(ride), (), None)
@@ -54,7 +56,9 @@ def test_charges_add_up_to_what_the_whole_journey_costs(tables: GtfsTables, legs
 @BRIEF
 @given(feeds(), rides())
 def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.Ride]) -> None:
-    fares = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600))
+    fares = FeedFares.of(
+        GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600)
+    )
     state, finished = NOTHING, 0
     for ride, cost in zip(legs, reading.journeys(tables, legs), strict=True):
         taken = board(fares, state, as_leg(ride), (), None)
@@ -74,7 +78,9 @@ def test_totals_are_those_of_the_reading(tables: GtfsTables, legs: list[reading.
 def test_both_taps_take_what_one_tap_with_the_end_known_takes(
     tables: GtfsTables, legs: list[reading.Ride]
 ) -> None:
-    fares = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600))
+    fares = FeedFares.of(
+        GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=24 * 3600)
+    )
     known, unknown = NOTHING, NOTHING
     for ride in legs:
         whole = as_leg(ride)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
-from terminal.policy.gtfs.card import CardState, Written
-from terminal.policy.gtfs.charging import Charged, UnknownFare, alight, board
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.card import JourneyOnCard, Written
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
-from terminal.policy.gtfs.state import NOTHING, Journey, Ride, State
+from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.policy.gtfs.tables import GtfsTables
 from tests.terminal.policy.gtfs import reading
 from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, Rider, at, fares
@@ -26,10 +26,10 @@ CHANGE_S = 5400
 class Card:
     """One rider twice: what the state in memory decides, and what the card's record decides."""
 
-    def __init__(self, city: Fares) -> None:
+    def __init__(self, city: FeedFares) -> None:
         self.city = city
         self.state = NOTHING
-        self.card, self.event = CardState(0, None, 0), Written(at("00:00"), "", 0)
+        self.card, self.event = JourneyOnCard(0, None, 0), Written(at("00:00"), "", 0)
 
     def board(self, leg: Leg) -> bool:
         stored = self.city.card.read(self.card, self.event, leg.departed_at)
@@ -44,8 +44,8 @@ class Card:
             taken, alight(self.city, stored, stop, leg.arrived_at, (), None), leg.arrived_at, leg.route
         )
 
-    def _same(self, taken: Charged | UnknownFare, stored: Charged | UnknownFare, now, route: str) -> bool:  # type: ignore[no-untyped-def]
-        if isinstance(taken, UnknownFare):
+    def _same(self, taken: Charged | FareUnknown, stored: Charged | FareUnknown, now, route: str) -> bool:  # type: ignore[no-untyped-def]
+        if isinstance(taken, FareUnknown):
             assert taken == stored
             return False
         assert isinstance(stored, Charged)
@@ -63,7 +63,7 @@ def test_a_card_decides_as_memory_does_where_riders_tap_off(
     tables: GtfsTables, legs: list[reading.Ride]
 ) -> None:
     card = Card(
-        Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=CHANGE_S))
+        FeedFares.of(GtfsFares(destination=Destination.DEAREST, tables=tables, longest_change_s=CHANGE_S))
     )
     for number, ride in enumerate(legs):
         leg = as_leg(ride)
@@ -78,7 +78,7 @@ def test_a_card_decides_as_memory_does_without_tap_off(tables: GtfsTables, legs:
     section = GtfsFares(
         destination=Destination.NOT_USED, tables=without_ends(tables), longest_change_s=CHANGE_S
     )
-    card = Card(Fares.of(section))
+    card = Card(FeedFares.of(section))
     for ride in legs:
         leg = as_leg(ride)
         card.board(Leg(leg.route, leg.departed_at, leg.from_stop))
@@ -90,7 +90,7 @@ HEAD = (
 
 
 @pytest.fixture
-def city(tmp_path: Path) -> Fares:
+def city(tmp_path: Path) -> FeedFares:
     return fares(
         tmp_path,
         NO_TAP_OFF,
@@ -100,10 +100,10 @@ def city(tmp_path: Path) -> Fares:
     )
 
 
-def test_the_bits_fit_an_event_record_beside_other_counters(city: Fares) -> None:
+def test_the_bits_fit_an_event_record_beside_other_counters(city: FeedFares) -> None:
     assert city.card.bits == 6 + 1 + 13 + 2, "edition, group, total of twice 24.00, run"
     now = at("10:30")
-    state = State(Journey(1, 0, 2400, 2400, *(int(at("10:00").timestamp()),) * 4, transfers=1, run=1))
+    state = JourneyState(Journey(1, 0, 2400, 2400, *(int(at("10:00").timestamp()),) * 4, transfers=1, run=1))
     written = city.card.write(state, now)
     others = 0b1011 << city.card.bits
     event = Event(
@@ -119,19 +119,19 @@ def test_the_bits_fit_an_event_record_beside_other_counters(city: Fares) -> None
         counters=others | written.bits,
     )
     read = parse_event(build_event(event))
-    card = CardState(read.counters & (1 << city.card.bits) - 1, read.journey_age_s, read.transfers)
+    card = JourneyOnCard(read.counters & (1 << city.card.bits) - 1, read.journey_age_s, read.transfers)
     journey = city.card.read(card, Written(read.at, "bus", read.amount_minor), now).journey
     assert journey is not None
     assert (journey.run, journey.transfers, journey.total_minor) == (1, 1, 2400)
     assert now.timestamp() - journey.run_departed == 1800
 
 
-def test_a_fresh_card_holds_no_journey(city: Fares) -> None:
-    assert city.card.read(CardState(0, None, 0), Written(at("10:00"), "bus", 0), at("10:00")) == NOTHING
-    assert city.card.write(NOTHING, at("10:00")) == CardState(0, None, 0)
+def test_a_fresh_card_holds_no_journey(city: FeedFares) -> None:
+    assert city.card.read(JourneyOnCard(0, None, 0), Written(at("10:00"), "bus", 0), at("10:00")) == NOTHING
+    assert city.card.write(NOTHING, at("10:00")) == JourneyOnCard(0, None, 0)
 
 
-def test_a_journey_written_under_other_tables_is_not_read(city: Fares, tmp_path: Path) -> None:
+def test_a_journey_written_under_other_tables_is_not_read(city: FeedFares, tmp_path: Path) -> None:
     rider = Rider(city).on("10:00")
     other = fares(
         tmp_path / "other",
@@ -146,15 +146,15 @@ def test_a_journey_written_under_other_tables_is_not_read(city: Fares, tmp_path:
     assert rider.on("10:10").paid == [2400, 2400]
 
 
-def test_an_event_ahead_of_the_clock_counts_as_now(city: Fares) -> None:
+def test_an_event_ahead_of_the_clock_counts_as_now(city: FeedFares) -> None:
     rider = Rider(city).on("10:00:20")
     journey = rider.state("10:00").journey
     assert journey is not None
     assert journey.departed == int(at("10:00").timestamp())
 
 
-def test_events_in_between_keep_the_journey(city: Fares) -> None:
-    """A reload twenty minutes later: same bits, the age has grown, the event is the desk's."""
+def test_events_in_between_keep_the_journey(city: FeedFares) -> None:
+    """A reload twenty minutes later: same bits, the age has grown, the event is the reload point's."""
     boarded = board(city, NOTHING, Leg("bus", at("10:00"), "A"), (), None)
     assert isinstance(boarded, Charged)
     written = city.card.write(boarded.state, at("10:00"))
@@ -174,13 +174,13 @@ def test_an_open_ride_of_a_route_the_feed_does_not_have_is_dropped(tmp_path: Pat
         fare_leg_rules="fare_product_id\nsingle\n",
     )
     now = at("10:00")
-    ride = Ride(0, 0, tap_off.index.places.stops[1].origin, int(now.timestamp()), int(now.timestamp()))
-    card = tap_off.card.write(State(None, ride), now)
+    ride = OpenRide(0, 0, tap_off.index.places.stops[1].origin, int(now.timestamp()), int(now.timestamp()))
+    card = tap_off.card.write(JourneyState(None, ride), now)
     assert tap_off.card.read(card, Written(now, "bus", 2400), now).ride == ride._replace(charged_minor=2400)
     assert tap_off.card.read(card, Written(now, "", 0), now) == NOTHING
 
 
-def test_times_beyond_every_limit_stay_beyond_every_limit(city: Fares) -> None:
+def test_times_beyond_every_limit_stay_beyond_every_limit(city: FeedFares) -> None:
     rider = Rider(city).on("00:00")
     state = rider.state("23:59")
     card = city.card.write(state, at("23:59"))

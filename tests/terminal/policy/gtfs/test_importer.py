@@ -13,7 +13,7 @@ from terminal.errors import FeedError
 from terminal.policy.gtfs.checks import tables_problems
 from terminal.policy.gtfs.importer import FeedRefused, import_feed
 from terminal.policy.gtfs.section import parse_tables
-from terminal.policy.gtfs.tables import FareProduct, LimitType, Timeframe, TransferType
+from terminal.policy.gtfs.tables import FareProduct, FeedTimeframe, LimitType, TransferType
 from tests.terminal.policy.gtfs.feeds import EVERY_DAY, imported, write_feed
 
 SINGLE = {
@@ -72,7 +72,7 @@ def test_values_as_types(tmp_path: Path) -> None:
     assert tables.feed_version == "7"
     assert tables.uses_rule_priority, "the column decides, not its cells"
     assert tables.time_zone == "Europe/Volgograd"
-    assert tables.timeframes[1] == Timeframe(
+    assert tables.timeframes[1] == FeedTimeframe(
         timeframe_group_id="late", service_id="daily", start_s=79_200, end_s=86_400
     )
     assert [product.amount_minor for product in tables.fare_products] == [2405, -50, 0]

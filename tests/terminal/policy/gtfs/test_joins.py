@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from terminal.policy.gtfs.charging import Charged, board
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import NOTHING
@@ -43,7 +43,7 @@ ZONES = {
 FROM_HERE = "leg_group_id,from_area_id,fare_product_id\nnear,1,near\nnear,2,far\n"
 
 
-def zones(folder: Path, joins: str, section: GtfsFares = TAPS_OFF, **more: str) -> Fares:
+def zones(folder: Path, joins: str, section: GtfsFares = TAPS_OFF, **more: str) -> FeedFares:
     rules = "from_network_id,to_network_id,from_stop_id,to_stop_id\n" + joins
     return fares(folder, section, **(ZONES | {"fare_leg_join_rules": rules} | more))
 

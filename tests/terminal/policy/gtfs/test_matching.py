@@ -136,9 +136,9 @@ def test_stations_pass_their_areas_to_platforms_unless_these_have_their_own(tmp_
 
 def test_places_the_feed_does_not_have(tmp_path: Path) -> None:
     city = fares(tmp_path, fare_products=EURO, fare_leg_rules="fare_product_id\nsingle\n")
-    with pytest.raises(UnknownPlace, match="stop 'Z'"):
+    with pytest.raises(UnknownPlace, match="g-07:unknown_stop"):
         match_leg(city.index, leg("Z", "A"))
-    with pytest.raises(UnknownPlace, match="route 'tram'"):
+    with pytest.raises(UnknownPlace, match="g-07:unknown_route"):
         match_leg(city.index, leg("A", "B", route="tram"))
 
 

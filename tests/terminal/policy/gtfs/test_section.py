@@ -10,7 +10,7 @@ import pytest
 
 from terminal.errors import RegionDocumentError
 from terminal.policy.base import Problem
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import dearest_ride_minor
 from terminal.policy.gtfs.section import (
     ConcessionCategory,
@@ -178,7 +178,7 @@ def test_rules_that_need_the_end_of_a_leg_need_a_tap_off(
 
 def test_a_journey_that_does_not_fit_the_card(tables: GtfsTables) -> None:
     section = GtfsFares(destination=Destination.NOT_USED, tables=tables)
-    bits = Fares.of(section).card.bits
+    bits = FeedFares.of(section).card.bits
     assert not problems(section, free_bits=bits)
     problem = only(section, free_bits=bits - 1)
     assert problem.path == "gtfs"
@@ -202,7 +202,7 @@ def test_the_most_one_tap_can_take(tmp_path: Path) -> None:
 
 
 def test_numbers_categories_and_media_of_the_document(tables: GtfsTables) -> None:
-    fares = Fares.of(
+    fares = FeedFares.of(
         GtfsFares(
             destination=Destination.NOT_USED,
             tables=tables,

@@ -86,7 +86,7 @@ def test_the_dearest_end_is_found_whatever_transfers_add_or_spare(tmp_path: Path
 def test_who_says_how_far_he_goes_pays_that(tmp_path: Path) -> None:
     rider = Rider(fares(tmp_path, **ZONES)).on("10:00", "A", to="B")
     assert (rider.paid, rider.rules) == ([300], ["G-01"])
-    with pytest.raises(NoFare, match="no ride to tap off from"):
+    with pytest.raises(NoFare, match="g-07:no_ride_open"):
         rider.off("10:20", "B")
 
 

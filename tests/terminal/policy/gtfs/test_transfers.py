@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terminal.policy.gtfs.charging import single_fare
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg
 from terminal.policy.gtfs.section import Destination, Fallback, GtfsFares
 from tests.terminal.policy.gtfs.feeds import NO_TAP_OFF, NoFare, Rider, at, fares
@@ -21,7 +21,9 @@ HEAD = (
 )
 
 
-def city(folder: Path, prices: str, *rules: str, section: GtfsFares = NO_TAP_OFF, legs: str = LEGS) -> Fares:
+def city(
+    folder: Path, prices: str, *rules: str, section: GtfsFares = NO_TAP_OFF, legs: str = LEGS
+) -> FeedFares:
     """Networks a, b, c with routes A, B, C; `prices` as "A=5.00 B=7.00", `rules` as rows under HEAD."""
     return fares(
         folder,
@@ -34,7 +36,7 @@ def city(folder: Path, prices: str, *rules: str, section: GtfsFares = NO_TAP_OFF
     )
 
 
-def ride(fares: Fares, *legs: str) -> list[int]:
+def ride(fares: FeedFares, *legs: str) -> list[int]:
     """What each tap took; legs as "A 10:00"."""
     rider = Rider(fares)
     for entry in legs:

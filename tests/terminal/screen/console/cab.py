@@ -23,12 +23,15 @@ from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
+from terminal.app.media import media_of
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import Station
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
+from terminal.media.port import MediumSetup
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.areas import areas
@@ -46,7 +49,7 @@ NUMBER = 70001
 START = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)
 DRIVER, PIN = "77", "2580"
 SERVICE_CARD = "driver_service"
-KEYS = load_file_keys(laboratory_keys())
+KEYS = load_file_keys(laboratory_keys(), UNLIMITED)
 HASHED = hash_pin(PIN, KEYS)
 """One PIN for everybody: scrypt takes its time by design."""
 
@@ -103,7 +106,7 @@ class Cab:
         reader.present(self._cards[resident])
         connection = reader.wait_for_card(0)
         assert connection is not None
-        with self.console.turn:
+        with self.console.lock:
             report = take_tap(connection, self.terminal)
             self.console.heard(report)
         return report
@@ -180,16 +183,17 @@ def open_cab(
     clock = clock or VirtualClock(START)
     signals: list[Outcome] = []
     journal = Journal.open(folder / "journal.db", NUMBER)
-    rng = random.Random(7)
     station = Station(NUMBER, profile, folder, "demo")
+    policy = policy or station.load_policy(KEYS, START)
+    setup = MediumSetup(profile, policy.document.header.region, KEYS, random.Random(7).randbytes)
     terminal = Terminal(
         number=NUMBER,
         profile=profile,
-        policy=policy or station.load_policy(KEYS, START),
+        policy=policy,
         keys=KEYS,
         journal=journal,
         clock=clock,
-        random=rng.randbytes,
+        media=media_of(station, setup),
         signal=signals.append,
     )
     console = console_of(

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from pictures.console import CASHIER, OFFICER, PIN, STAFF, TEACHER, canteen_console
 from pictures.counter import COUNTER, Counter, open_counter
-from terminal.canteen.issuing import Batch, How, issue
+from terminal.canteen.issuing import How, ServingList, issue
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.journal.action import acting
@@ -76,7 +76,7 @@ class School:
         page.context.add_cookies([cookie])  # type: ignore[list-item]
 
     def tap(self, resident: str) -> None:
-        with self.console.turn:
+        with self.console.lock:
             report = self.counter.town.tap(NUMBER, resident).report
         self.console.heard(report)
 
@@ -85,7 +85,7 @@ class School:
         return [record for row in rows if isinstance(record := parse_record(row.body), kind)]
 
     def pupils(self, class_id: str) -> tuple[Person, ...]:
-        return classmates(self.counter.desk, class_id)
+        return classmates(self.counter.canteen, class_id)
 
 
 OpenSchool = Callable[..., School]
@@ -239,13 +239,13 @@ def test_m_33_absences_by_keyboard(school: School, page: Page) -> None:
     page.keyboard.press("Space")
     press(page, ".ticks-form .button-main")
     page.wait_for_url("**/canteen/attendance")
-    day = school.counter.desk.day_of(school.console.clock.now()).isoformat()
-    assert school.counter.desk.ledger.absent(school.pupils("3а")[0].pupil, day)
+    day = school.counter.canteen.day_of(school.console.clock.now()).isoformat()
+    assert school.counter.canteen.ledger.absent(school.pupils("3а")[0].pupil, day)
     page.goto(school.at("attendance?id=3а"))
     page.locator(".tick input").first.uncheck()
     press(page, ".ticks-form .button-main")
     page.wait_for_url("**/canteen/attendance")
-    assert not school.counter.desk.ledger.absent(school.pupils("3а")[0].pupil, day), "there after all"
+    assert not school.counter.canteen.ledger.absent(school.pupils("3а")[0].pupil, day), "there after all"
 
 
 def test_m_32_m_40_the_day_ends_by_keyboard(open_school: OpenSchool, page: Page) -> None:
@@ -387,7 +387,7 @@ def test_m_38_the_counter_shows_free_and_paid_alike(school: School, page: Page) 
 
 def test_m_37_o_06_what_fails_is_shown_and_meals_go_on(school: School, page: Page) -> None:
     school.console.offline = lambda: True
-    school.counter.desk._broken = True
+    school.counter.canteen._broken = True
     school.sign_in(page, CASHIER)
     page.goto(school.at("counter"))
     expect(page.locator(".notices")).to_contain_text("Selling is stopped")
@@ -395,7 +395,7 @@ def test_m_37_o_06_what_fails_is_shown_and_meals_go_on(school: School, page: Pag
     page.goto(school.at("class?id=3а"))
     page.locator(".ticks-form .button-main").click()
     expect(page.locator("h1")).to_contain_text("Served: 24")
-    assert len(school.counter.desk.spare.meals()) == 24
+    assert len(school.counter.canteen.spare.meals()) == 24
     page.reload()
     expect(page.locator("h1")).to_contain_text("Served: 24")
 
@@ -411,21 +411,23 @@ def test_a_forbidden_product_has_no_button(school: School, page: Page) -> None:
 
 def test_names_and_products_and_policy_texts_are_text(school: School, page: Page) -> None:
     evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-    desk = school.counter.desk
-    assert desk.roster is not None
-    assert desk.price_list is not None
-    pupils = tuple(msgspec.structs.replace(one, name=evil) for one in desk.roster.document.pupils)
-    document = msgspec.structs.replace(desk.roster.document, pupils=pupils)
-    desk.roster = Roster.of(document, desk.policy)
+    school_counter = school.counter.canteen
+    assert school_counter.roster is not None
+    assert school_counter.price_list is not None
+    pupils = tuple(msgspec.structs.replace(one, name=evil) for one in school_counter.roster.document.pupils)
+    document = msgspec.structs.replace(school_counter.roster.document, pupils=pupils)
+    school_counter.roster = Roster.of(document, school_counter.policy)
     products = {
-        name: msgspec.structs.replace(one, name=evil) for name, one in desk.price_list.products.items()
+        name: msgspec.structs.replace(one, name=evil)
+        for name, one in school_counter.price_list.products.items()
     }
-    desk.price_list = PriceList(desk.price_list.header, products)
+    school_counter.price_list = PriceList(school_counter.price_list.header, products)
     schools = {
-        name: msgspec.structs.replace(one, name=evil) for name, one in desk.policy.meals.schools.items()
+        name: msgspec.structs.replace(one, name=evil)
+        for name, one in school_counter.policy.meals.schools.items()
     }
-    object.__setattr__(desk.policy.meals, "schools", schools)
-    for concession in desk.policy.document.concessions:
+    object.__setattr__(school_counter.policy.meals, "schools", schools)
+    for concession in school_counter.policy.document.concessions:
         msgspec.structs.force_setattr(concession, "name", evil)
     school.tap("pupil_grade3")
     pupil = school.pupils("3а")[0]
@@ -442,8 +444,8 @@ def test_names_and_products_and_policy_texts_are_text(school: School, page: Page
 
 
 def test_without_any_list_the_pages_say_so(school: School, page: Page) -> None:
-    school.counter.desk.roster = None
-    school.counter.desk.price_list = None
+    school.counter.canteen.roster = None
+    school.counter.canteen.price_list = None
     school.tap("pupil_grade3")
     school.sign_in(page, CASHIER)
     for path in ("counter", "class", "buffet", "pupils", "pupils?q=x", "records", "report", "close"):
@@ -460,10 +462,14 @@ def test_without_any_list_the_pages_say_so(school: School, page: Page) -> None:
 
 
 def test_m_31_a_large_class_on_a_small_screen(school: School, new_page: NewPage) -> None:
-    desk = school.counter.desk
-    assert desk.roster is not None
-    everybody = tuple(msgspec.structs.replace(one, class_id="1а") for one in desk.roster.document.pupils)
-    desk.roster = Roster.of(msgspec.structs.replace(desk.roster.document, pupils=everybody), desk.policy)
+    school_counter = school.counter.canteen
+    assert school_counter.roster is not None
+    everybody = tuple(
+        msgspec.structs.replace(one, class_id="1а") for one in school_counter.roster.document.pupils
+    )
+    school_counter.roster = Roster.of(
+        msgspec.structs.replace(school_counter.roster.document, pupils=everybody), school_counter.policy
+    )
     page = new_page(480, 272)
     school.sign_in(page, TEACHER)
     page.goto(school.at("class?id=1а&meal=lunch"))
@@ -510,9 +516,9 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
     with browserless(school, CASHIER) as client:
         form = fields(client.get("/canteen/class?id=3а").text, "issue")
         first = [one.pupil for one in school.pupils("3а")[:10]]
-        batch = Batch("breakfast", How.CLASS_LIST, CASHIER, school.console.clock.now())
-        with school.console.turn, acting(str(form["action"])):
-            issue(school.counter.desk, first, batch)  # and here the plug was pulled
+        batch = ServingList("breakfast", How.CLASS_LIST, CASHIER, school.console.clock.now())
+        with school.console.lock, acting(str(form["action"])):
+            issue(school.counter.canteen, first, batch)  # and here the plug was pulled
         answer = client.post("/canteen/issue", data=form)
         done = client.get(answer.headers["location"]).text
     assert "Served: 24" in done
@@ -521,25 +527,25 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
 
 def test_an_old_form_of_absences_does_not_undo_a_newer_one(school: School) -> None:
     first, second = school.pupils("3а")[:2]
-    day = school.counter.desk.day_of(school.console.clock.now()).isoformat()
+    day = school.counter.canteen.day_of(school.console.clock.now()).isoformat()
     with browserless(school, TEACHER) as client:
         early, late = (fields(client.get("/canteen/attendance?id=3а").text, "attendance") for _ in range(2))
         client.post("/canteen/attendance", data={**early, "ref": [first.ref]})
         client.post("/canteen/attendance", data={**late, "ref": [second.ref]})
         client.post("/canteen/attendance", data={**early, "ref": [first.ref]})  # once more
-    ledger = school.counter.desk.ledger
+    ledger = school.counter.canteen.ledger
     assert [ledger.absent(one.pupil, day) for one in (first, second)] == [False, True]
 
 
 def test_o_06_a_class_sent_again_while_nothing_is_recorded_is_served_once(school: School) -> None:
-    school.counter.desk._broken = True
+    school.counter.canteen._broken = True
     with browserless(school, CASHIER) as client:
         form = fields(client.get("/canteen/class?id=3а").text, "issue")
         answers = [client.post("/canteen/issue", data=form) for _ in range(2)]
         done = client.get(answers[1].headers["location"]).text
     assert "Served: 24" in done
     assert "Not served" not in done
-    assert len(school.counter.desk.spare.meals()) == 24
+    assert len(school.counter.canteen.spare.meals()) == 24
 
 
 def test_an_annulment_sent_again_annuls_nothing_more(school: School) -> None:
@@ -628,8 +634,8 @@ def kopecks(text: str) -> int:
 
 
 def listed(school: School, one: Person) -> Any:
-    assert school.counter.desk.roster is not None
-    return school.counter.desk.roster.pupils[one.pupil]
+    assert school.counter.canteen.roster is not None
+    return school.counter.canteen.roster.pupils[one.pupil]
 
 
 def browserless(school: School, ref: str) -> httpx.Client:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from terminal.cli.app import app
 from terminal.errors import StaffError
 from terminal.screen.console.attempts import ATTEMPTS_FILE, WAITS_S, Attempts, wait_after
-from terminal.screen.console.pins import NOBODYS, hash_pin, pin_fits
+from terminal.screen.console.pins import NO_MEMBERS_PIN, hash_pin, pin_fits
 from terminal.screen.console.roles import Role
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from tests.terminal.screen.console.cab import HASHED, KEYS, PIN
@@ -59,8 +59,8 @@ def test_a_card_belongs_to_one_member(tmp_path: Path) -> None:
 
 def test_d_01_staff_and_passengers_cannot_be_joined() -> None:
     resident = b"\x01\x02\x03\x04\x05\x06\x07\x08"
-    transport = KEYS.pseudonym("transport", resident)
-    assert card_reference(KEYS, resident) not in (transport, KEYS.pseudonym("school", resident))
+    transport = KEYS.token("transport", resident)
+    assert card_reference(KEYS, resident) not in (transport, KEYS.token("school", resident))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_damaged_list_is_told_not_guessed(tmp_path: Path, content: str) -> Non
 def test_only_the_right_pin_fits() -> None:
     assert pin_fits(PIN, HASHED, KEYS)
     assert not any(pin_fits(wrong, HASHED, KEYS) for wrong in ("2581", "", "25800", "2580 "))
-    assert not pin_fits("0000", NOBODYS, KEYS)
+    assert not pin_fits("0000", NO_MEMBERS_PIN, KEYS)
     assert PIN not in HASHED
     assert hash_pin(PIN, KEYS) != HASHED, "each has a salt of its own"
 
@@ -159,7 +159,7 @@ class TestCommand:
         attempts = Attempts(tmp_path / "console")
         for _ in range(8):
             attempts.begin("typed:77", NOW)
-        assert "may try again" in self.run(tmp_path, "unlock", "77")[1]
+        assert "77 unlocked" in self.run(tmp_path, "unlock", "77")[1]
         assert attempts.wait_s("typed:77", NOW) == 0
         assert self.run(tmp_path, "pin", "77", typed="7391\n7391\n")[0] == 0
         member = StaffList(tmp_path).get("77")

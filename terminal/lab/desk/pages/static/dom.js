@@ -53,7 +53,7 @@ export function complain(error) {
   complain.timer = setTimeout(() => (notice.hidden = true), 8000);
 }
 
-// Runs what a button stands for; what goes wrong is told and nothing is left half done.
+// Runs what a button stands for; errors are shown and nothing is left half done.
 export const doing = (work) => async (event) => {
   try {
     await work(event);

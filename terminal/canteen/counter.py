@@ -19,15 +19,17 @@ from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
+from terminal.decision.canteen.effects import AccountEffect, MealEffect
+from terminal.decision.effects import TerminalEffect
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Outcome, Reason
+from terminal.decision.outcome import Outcome
 from terminal.decision.tap import Trail
-from terminal.decision.trail import compact
 from terminal.errors import JournalError, JournalFull
 from terminal.journal.canteen_records import IssueRefused, MealServed
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
+from terminal.trail import Reason, recorded
 from terminal.trip.pupil import CanteenContext, Pupil
 
 SPARED: Final = "from_spare_log"
@@ -37,7 +39,7 @@ SPARE_ROWS: Final = 1 << 62
 
 
 @dataclass(slots=True)
-class CanteenDesk:
+class CanteenCounter:
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
@@ -106,9 +108,9 @@ class CanteenDesk:
     def against_serving(self, now: datetime) -> Reason | None:
         """Why nothing may be served or sold at all, or None (T-60, M-34)."""
         if self.journal is not None and self.journal.open_shift is None:
-            return Reason("T-60", "no sale before a shift is open")
+            return Reason(TerminalEffect.NO_SHIFT)
         if self.day_closed(now):
-            return Reason("M-34", "the day is closed", {"day": self.day_of(now).isoformat()})
+            return Reason(MealEffect.DAY_CLOSED, {"day": self.day_of(now).isoformat()})
         return None
 
     def day_closed(self, now: datetime) -> bool:
@@ -190,13 +192,13 @@ class CanteenDesk:
         try:
             self.spare.append(record)
         except JournalError:
-            return Reason("O-06", "no disk takes it: note it on paper")
-        return Reason("O-06", "written into the spare log")
+            return Reason(AccountEffect.ON_PAPER)
+        return Reason(AccountEffect.IN_SPARE_LOG)
 
     def note_refusal(
         self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
     ) -> None:
-        """Count a refusal by its reason (T-66). Nobody's money depends on it, so a failing journal stops nothing."""
+        """Count a refusal by its reason (T-66). No money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
             return
         refused = IssueRefused(
@@ -207,7 +209,7 @@ class CanteenDesk:
             operator=operator,
             message=outcome.message,
             tariff=self.policy.tariff,
-            reasons=compact(trail.reasons),
+            reasons=recorded(trail.reasons),
         )
         try:
             self.append(refused)
@@ -234,7 +236,7 @@ class CanteenDesk:
             operator=operator,
             meal=line_of(meal, self.roster_sequence),
             tariff=self.policy.tariff,
-            reasons=compact(facts),
+            reasons=recorded(facts),
             confirmed_by=confirmed_by,
         )
 

@@ -17,15 +17,15 @@ from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
 
 if TYPE_CHECKING:
-    from terminal.collector.views import Office
+    from terminal.collector.views import OperatorViews
 
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, sums in roubles.")]
 
 
 def status(folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False) -> None:
     """Show a summary."""
-    with office_of(folder) as office:
-        found = office.status(_now_ms())
+    with views_of(folder) as views:
+        found = views.status(_now_ms())
     _print_fields("collector", found, json)
 
 
@@ -33,8 +33,8 @@ def terminals(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER, json: Json = False, as_csv: Csv = False
 ) -> None:
     """List terminals: key, newest batch, unsent records, reader, alarms."""
-    with office_of(folder) as office:
-        found = office.terminals(_now_ms())
+    with views_of(folder) as views:
+        found = views.terminals(_now_ms())
     _print_rows("terminals", found, json, as_csv)
 
 
@@ -47,13 +47,13 @@ def alarms(
     """List open alarms; docs/collector.md explains each."""
     from terminal.collector.watch import as_time
 
-    with office_of(folder) as office:
-        found = office.store.alarms(only_open=not everything)
+    with views_of(folder) as views:
+        found = views.store.alarms(only_open=not everything)
     if json or as_csv:
         _print_rows("alarms", [alarm._asdict() | {"open": alarm.open} for alarm in found], json, as_csv)
         return
     if not found:
-        print("no alarm waits for anybody")
+        print("no open alarms")
     for alarm in found:
         row = f" row {alarm.sequence}" if alarm.sequence else ""
         who = f" terminal {alarm.terminal}{row}" if alarm.terminal else ""
@@ -71,8 +71,8 @@ def ack(
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
 ) -> None:
     """Acknowledge an alarm. It stays in the history and reopens if it occurs again."""
-    with office_of(folder) as office:
-        if not office.store.acknowledge(alarm, by, comment, _now_ms()):
+    with views_of(folder) as views:
+        if not views.store.acknowledge(alarm, by, comment, _now_ms()):
             raise CollectorError(f"there is no alarm {alarm}", "See `terminal collector alarms --all`.")
     print(f"alarm {alarm} acknowledged by {by}")
 
@@ -90,8 +90,8 @@ def report(
 
     if by not in list(By):
         raise TerminalError(f"a day cannot be broken down by {by}", "Give terminal, route, school or funder.")
-    with office_of(folder) as office:
-        found = office.day(day or next(iter(office.books.days(1)), ""), By(by))
+    with views_of(folder) as views:
+        found = views.day(day or next(iter(views.books.days(1)), ""), By(by))
     if json:
         print_json(found)
         return
@@ -120,14 +120,14 @@ def backup(
 
 
 @contextmanager
-def office_of(folder: Path) -> Iterator[Office]:
+def views_of(folder: Path) -> Iterator[OperatorViews]:
     """Store, books and keys of a collector's folder, whether it runs or not. Raises `CollectorError`."""
     from terminal.collector.books import BOOKS_FILE
     from terminal.collector.books_reader import BooksReader
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.service import DATABASE_FILE, TERMINALS_FOLDER
     from terminal.collector.store import CollectorStore
-    from terminal.collector.views import Office
+    from terminal.collector.views import OperatorViews
     from terminal.collector.watch import WatchLimits
 
     for name in (DATABASE_FILE, BOOKS_FILE):
@@ -138,7 +138,7 @@ def office_of(folder: Path) -> Iterator[Office]:
     store = CollectorStore(folder / DATABASE_FILE)
     try:
         books = BooksReader(folder / BOOKS_FILE, store)
-        yield Office(store, books, Enrolment(folder / TERMINALS_FOLDER), WatchLimits().silent_ms)
+        yield OperatorViews(store, books, Enrolment(folder / TERMINALS_FOLDER), WatchLimits().silent_ms)
     finally:
         store.close()
 

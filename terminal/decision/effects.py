@@ -1,0 +1,58 @@
+"""What happened to a tap before any profile's own rules: effects of terminal, card, credential and inspection."""
+
+from __future__ import annotations
+
+from terminal.trail import Effect
+
+
+class TerminalEffect(Effect):
+    """What holds for this terminal, whatever is presented."""
+
+    SELF_TEST_FAILED = "t-64:self_test_failed"
+    NO_SHIFT = "t-60:no_shift"
+    CLOCK_JUMPED = "o-05:clock_jumped"
+    CLOCK_UNCONFIRMED = "o-05:clock_unconfirmed"
+    CLOCK_BEHIND = "o-05:clock_behind"
+    PLACE_BY_HAND = "t-61:place_by_hand"
+    DATA_STALE = "o-03:data_stale"
+    DATA_EXPIRED = "o-03:data_expired"
+    NO_PROFILE_RULES = "k-02:no_profile_rules"
+
+
+class CardEffect(Effect):
+    """What is wrong with a card as such."""
+
+    BLOCKED_ON_CARD = "o-02:blocked_on_card"
+    OTHER_MEDIUM_ACTIVE = "k-01:other_medium_active"
+    DENY_LISTED = "o-02:deny_listed"
+    EXPIRED = "k-02:card_expired"
+    NOT_YET_VALID = "k-02:card_not_yet_valid"
+    OTHER_REGION = "k-03:other_region"
+    EVENT_AHEAD = "o-05:event_ahead"
+
+
+class CredentialEffect(Effect):
+    """Why the rights on a card are not believed: the issuer's signed grant does not cover them."""
+
+    MISSING = "credential:missing"
+    OTHER_DIGEST = "credential:other_digest"
+    OTHER_CARD = "credential:other_card"
+    OTHER_RESIDENT = "credential:other_resident"
+    NOT_GRANTED = "credential:not_granted"
+    MALFORMED = "credential:malformed"
+    UNKNOWN_ISSUER = "credential:unknown_issuer"
+    BAD_SIGNATURE = "credential:bad_signature"
+    WRONG_ISSUER = "credential:wrong_issuer"
+    NOT_YET_VALID = "credential:not_yet_valid"
+    EXPIRED = "credential:expired"
+
+
+class InspectionEffect(Effect):
+    """What an inspector's tap found."""
+
+    PAID_HERE = "t-70:paid_here"
+    NOT_PAID_HERE = "t-70:not_paid_here"
+    BANK_CARD_SEEN = "t-70:bank_card_seen"
+    BANK_CARD_NOT_SEEN = "t-70:bank_card_not_seen"
+    MISUSE_REPORTED = "t-71:misuse_reported"
+    NO_CONCESSION = "t-71:no_concession"

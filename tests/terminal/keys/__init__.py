@@ -1,0 +1,1 @@
+"""The key port: providers, versions, limits."""

@@ -1,0 +1,267 @@
+"""Ceilings of the key provider: what they count, what a tap and a console make of them, and what no object shows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cardproto.desfire.authentication import AesAuthentication, Ev1Cipher, Ev2Cipher, Method
+from cardproto.desfire.crypto import AesKey
+from cardproto.desfire.legacy_crypto import DesKey
+from cardproto.desfire.messaging import Session
+from sim.air import VirtualClock
+from sim.faults import corrupt
+from sim.profile import LAB_KEYS
+from terminal.errors import KeyFileError, KeyLimitReached
+from terminal.journal.records import Refused, parse_record
+from terminal.journal.taps import End
+from terminal.keys.file import FileKeys, load_file_keys
+from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
+from terminal.keys.sealing import StorageKeys
+from terminal.lab.town import Town
+from terminal.screen.console.web import Refused as ConsoleRefused
+from terminal.tap_report import KEY_LIMIT
+from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
+from tests.flows.leaks import secret_bytes
+from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
+
+__all__ = ["town_of"]
+
+START = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
+LAB = tomllib.loads(LAB_KEYS.read_text("utf-8"))
+SECRETS = [
+    secret_bytes(f"{table}.{name}", bytes.fromhex(key))
+    for table in ("masters", "purposes", "lists", "storage")
+    for name, key in LAB[table].items()
+]
+
+
+def counted(counter: UseCounter, purpose: str = "transport") -> int:
+    """How many uses there are until the ceiling."""
+    for uses in range(10_000):
+        try:
+            counter.token(purpose)
+        except KeyLimitReached:
+            return uses
+    raise AssertionError("there is no ceiling")
+
+
+def test_a_minute_holds_so_many_and_says_when_it_opens_again() -> None:
+    clock = VirtualClock(START)
+    counter = UseCounter(KeyLimits(tokens={"transport": Ceiling(3, 100)}), clock)
+    counter.token("transport")
+    clock.advance(10)
+    assert counted(counter) == 2
+    with pytest.raises(KeyLimitReached) as reached:
+        counter.token("transport")
+    error = reached.value
+    assert (error.use, error.opens_in_s) == ("token:transport", 50.0)
+    assert error.opens_at == START + timedelta(seconds=60)
+    assert "token:transport" in str(error)
+    assert "2026-09-15 06:41:00 UTC" in str(error)
+    clock.advance(error.opens_in_s - 0.001)
+    assert counted(counter) == 0
+    clock.advance(0.001)
+    assert counted(counter) == 3
+
+
+def test_a_day_holds_so_many_whatever_the_minutes_allow() -> None:
+    clock = VirtualClock(START)
+    counter, total = UseCounter(KeyLimits(tokens={"transport": Ceiling(3, 7)}), clock), 0
+    for _ in range(600):
+        total += counted(counter)
+        clock.advance(60)
+    assert total == 7
+    clock.advance(DAY_S - clock.monotonic() - 1)
+    with pytest.raises(KeyLimitReached) as reached:
+        counter.token("transport")
+    assert reached.value.opens_in_s == pytest.approx(1)
+    clock.advance(1)
+    assert counted(counter) == 3
+
+
+def test_each_purpose_and_each_key_has_its_own_count() -> None:
+    counter = UseCounter(KeyLimits(otherwise=Ceiling(2, 2)), VirtualClock(START))
+    assert [counted(counter, purpose) for purpose in ("transport", "school", "transport")] == [2, 2, 0]
+    counter.authentication("validate")
+    counter.authentication("validate")
+    counter.authentication("inspect")
+    with pytest.raises(KeyLimitReached, match="authenticate:validate"):
+        counter.authentication("validate")
+
+
+def test_setting_the_clock_opens_nothing() -> None:
+    class Set(VirtualClock):
+        def now(self) -> datetime:
+            return START + timedelta(days=400)
+
+    counter = UseCounter(KeyLimits(otherwise=Ceiling(2, 2)), Set(START))
+    assert counted(counter) == 2
+    assert counted(counter) == 0
+
+
+def test_the_default_is_beyond_one_reader_and_far_below_a_table() -> None:
+    """Ten taps a second are more than a reader can serve; all of 10^9 numbers would take generations."""
+    counter = UseCounter(KeyLimits(), VirtualClock(START))
+    assert counted(counter) == BUS.per_minute == 600
+    assert 10**9 / BUS.per_day / 365 > 50
+
+
+def test_no_ceiling_is_said_in_so_many_words() -> None:
+    counter = UseCounter(UNLIMITED, VirtualClock(START))
+    for _ in range(BUS.per_minute + 1):
+        counter.token("export")
+
+
+# the file
+
+
+def test_limits_of_the_file(tmp_path: Path) -> None:
+    own = "\n[limits]\nauthentications = { validate = { per_minute = 2 } }\ntokens = { school = { per_day = 1 } }\n"
+    (tmp_path / "keys.toml").write_text(LAB_KEYS.read_text("utf-8") + own, "utf-8")
+    keys = load_file_keys(tmp_path / "keys.toml", clock=VirtualClock(START))
+    keys.token("school", b"1")
+    with pytest.raises(KeyLimitReached, match="token:school"):
+        keys.token("school", b"2")
+    for _ in range(2):
+        keys.authenticate("validate", 1, b"uid").auth1(Method.EV2_FIRST, bytes(16))
+    third = keys.authenticate("validate", 1, b"uid")
+    with pytest.raises(KeyLimitReached, match="authenticate:validate"):
+        third.auth1(Method.EV2_FIRST, bytes(16))
+    keys.authenticate("inspect", 1, b"uid").auth1(Method.EV2_FIRST, bytes(16))
+    free = load_file_keys(tmp_path / "keys.toml", UNLIMITED)
+    assert [free.token("school", b"1") for _ in range(2)], "an office's own limits go before the file's"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tokens = 7",
+        "tokens = { school = { per_hour = 1 } }",
+        "speed = 1",
+        "tokens = { a = { per_day = 'x' } }",
+    ],
+)
+def test_limits_that_are_none(tmp_path: Path, line: str) -> None:
+    (tmp_path / "keys.toml").write_text(f"{LAB_KEYS.read_text('utf-8')}\n[limits]\n{line}\n", "utf-8")
+    with pytest.raises(KeyFileError, match="limits"):
+        load_file_keys(tmp_path / "keys.toml")
+
+
+def test_versions_in_the_file(tmp_path: Path) -> None:
+    text, key = LAB_KEYS.read_text("utf-8"), LAB["masters"]["validate"]
+    path = tmp_path / "keys.toml"
+    path.write_text(
+        text.replace(
+            f'validate = "{key}"', f'validate = {{ 1 = "{key}", 12 = "{"5A" * 16}", 3 = "{"77" * 16}" }}'
+        )
+    )
+    keys = load_file_keys(path)
+    assert keys.versions("validate") == (12, 3, 1)
+    assert keys.versions("inspect") == (1,)
+    for odd in ("256", "-1", "new"):
+        path.write_text(text.replace(f'validate = "{key}"', f'validate = {{ {odd} = "{key}" }}'))
+        with pytest.raises(KeyFileError, match=f"masters.validate.{odd} is no version"):
+            load_file_keys(path)
+
+
+# a tap, and the console
+
+
+def limited(town: Town, limits: KeyLimits) -> FileKeys:
+    keys = load_file_keys(LAB_KEYS, limits, clock=town.clock)
+    medium = resident_of(town.terminals[FRONT.number])
+    medium.setup = replace(medium.setup, keys=keys)
+    return keys
+
+
+ONE = Ceiling(1, 10)
+ONE_OF_EACH = [
+    pytest.param(KeyLimits(authentications={"validate": ONE}), id="authentications"),
+    pytest.param(KeyLimits(tokens={"transport": ONE}), id="tokens"),
+]
+
+
+@pytest.mark.parametrize("limits", ONE_OF_EACH)
+def test_at_the_limit_a_tap_is_out_of_order_on_record_and_free(town_of: OpenTown, limits: KeyLimits) -> None:
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        limited(town, limits)
+        assert town.tap(FRONT.number, "adult_purse").report.end is End.COMMITTED
+        before = town.cards["adult_purse"].image()
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert report.end is End.NOTHING_WRITTEN
+        assert report.outcome.message == "out_of_order"
+        assert not report.outcome.accepted
+        assert "limit" in report.operator
+        assert town.cards["adult_purse"].image() == before
+        (*_, last) = town.terminals[FRONT.number].journal.rows(0, 10_000)
+        row = parse_record(last.body)
+        assert isinstance(row, Refused)
+        assert (row.message, row.flags) == ("out_of_order", (KEY_LIMIT,))
+        town.clock.advance(60)
+        assert town.tap(FRONT.number, "adult_purse").report.outcome.accepted
+
+
+def test_a_limit_met_while_a_commit_is_looked_into_leaves_it_open(town_of: OpenTown) -> None:
+    """The card is asked again after a garbled answer; a provider that refuses then must not lose what was intended."""
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        limited(town, KeyLimits(authentications={"validate": ONE}))
+        before_minor = town.purses_minor()
+        assert town.tap(FRONT.number, "adult_purse", corrupt(8, 9)).report.end is End.UNRESOLVED
+        town.clock.advance(60)
+        report = town.tap(FRONT.number, "adult_purse").report
+        assert report.end is End.RECOVERED
+        assert report.outcome.accepted
+        assert before_minor - town.purses_minor() == 2400
+
+
+@pytest.fixture
+def cab(tmp_path: Path) -> Iterator[Cab]:
+    with open_cab(tmp_path / "cab") as opened:
+        yield opened
+
+
+def test_the_console_says_how_long_to_wait(cab: Cab) -> None:
+    cab.terminal.keys = load_file_keys(LAB_KEYS, KeyLimits(tokens={"staff": ONE}), clock=cab.clock)
+    cab.terminal.keys.token("staff", b"")
+    with pytest.raises(ConsoleRefused, match=r"Try again in \{wait\}"):
+        cab.console.sign_in(DRIVER, PIN)
+    assert cab.sign_in().status_code == 403
+    cab.clock.advance(60)
+    assert cab.sign_in().status_code == 303
+
+
+# nothing shows
+
+
+def holders() -> list[object]:
+    keys = load_file_keys(LAB_KEYS)
+    own = AesKey(bytes.fromhex(LAB["masters"]["validate"]))
+    attempt = keys.authenticate("validate", 1, b"uid")
+    attempt.auth1(Method.EV2_FIRST, bytes(16))
+    session = Session.derive(own, 1, bytes(16), bytes(16), bytes(4))
+    aes = AesAuthentication(own, bytes(16))
+    return [keys, keys.sealer, attempt, own, aes, session, session.cipher, Ev1Cipher(own)]
+
+
+@pytest.mark.parametrize("holder", holders(), ids=lambda holder: type(holder).__name__)
+def test_no_holder_of_keys_shows_them_or_leaves_the_process(holder: object) -> None:
+    shown = f"{holder!r} {holder} {holder:}".encode()
+    assert [secret.name for secret in SECRETS if secret.found_in(shown)] == []
+    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
+        if isinstance(holder, Session) and leave is copy.copy:
+            continue  # it holds the cipher by name, and stays in this process
+        with pytest.raises(TypeError, match="stays in this process"):
+            leave(holder)
+
+
+def test_every_holder_of_keys_is_among_them() -> None:
+    named = (FileKeys, StorageKeys, AesAuthentication, AesKey, Ev1Cipher, Ev2Cipher, DesKey)
+    assert {type(holder) for holder in holders()} | {DesKey, type(holders()[2])} >= set(named)
