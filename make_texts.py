@@ -46,7 +46,7 @@ ROOMS: Final = {
         "terminal/canteen/",
         "terminal/cli/canteen",
     ),
-    "console": ("terminal/screen/console/", "terminal/app/console.py"),
+    "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
     "desk": ("terminal/lab/", "terminal/scenario/"),
 }
 """Where the messages of a room are found; the first room that fits. Everything else is common."""

@@ -34,7 +34,7 @@ from terminal.collector.intake import Intake
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
 from terminal.journal.chain import Head, genesis, link
-from terminal.journal.records import Committed, Intent, Unresolved, build_record
+from terminal.journal.records import Committed, Intent, SettledBy, Unresolved, build_record
 from terminal.sync import wire
 from terminal.trail import TrailEntry
 
@@ -99,7 +99,7 @@ class Fleet:
             balance_before_minor=10_000,
             balance_after_minor=6_600,
             paid_by=1,
-            tariff="demo/1",
+            tariff="demo:1",
             reasons=(TrailEntry("t-01:ordinary_fare"),),
             prev_terminal=previous[0],
             prev_sequence=previous[1],
@@ -108,9 +108,9 @@ class Fleet:
             values={"n": 6_600},
         )
         end = (
-            Unresolved(self._at_ms, sequence, "CardGone")
+            Unresolved(self._at_ms, sequence, "card_gone")
             if lost
-            else Committed(self._at_ms, sequence, self._tmc[card], bytes(8), "answered")
+            else Committed(self._at_ms, sequence, self._tmc[card], bytes(8), SettledBy.ANSWERED)
         )
         return build_record(intent), build_record(end)
 

@@ -30,7 +30,7 @@ from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
 from terminal.collector.fleet.stream import FleetStream, Line
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
-from terminal.journal.records import Intent, Refused, parse_record
+from terminal.journal.records import Intent, Unwritten, parse_record
 from terminal.sync.wire import BATCHES_PATH, build_batch, encode
 from terminal.tap import take_tap
 from tests.terminal.fleet.servers import (
@@ -74,7 +74,7 @@ def real_taps() -> Taps:
         terminal.journal.checkpoint()
         bodies = tuple(row.body for row in terminal.journal.rows(0, 10 * RIDES))
         terminal.journal.close()
-        taps = sum(isinstance(parse_record(body), Intent | Refused) for body in bodies)
+        taps = sum(isinstance(parse_record(body), Intent | Unwritten) for body in bodies)
         return Taps(bodies, taps, folder_bytes(Path(folder)))
 
 

@@ -165,7 +165,7 @@ def _p99(values: list[float]) -> float:
 
 def _client(journal: Journal, folder: Path, link: HttpLink) -> SyncClient:
     key = load_or_create_key(folder / IDENTITY_FILE)
-    journal.notary = Notary(key, SystemClock(), "bench@1")
+    journal.notary = Notary(key, SystemClock(), "bench:1")
     theirs = read_public_key(folder / COLLECTOR_KEY_FILE)
     return SyncClient(journal, link, key, theirs, SystemClock())
 

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from pictures.studio import Studio
 from sim.air import VirtualClock
 from terminal.app.console import ConsoleOptions, console_of
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
@@ -155,9 +156,9 @@ def pin(studio: Studio) -> None:
 
 
 RIDES: Final = (
-    Outcome(Message.OK_BENEFIT, accepted=True, values={"n": 21}),
-    Outcome(Message.ALREADY_PAID, accepted=True),
-    Outcome(Message.NO_FUNDS, accepted=False),
+    Outcome(Message.OK_BENEFIT, Admission.LET_IN, values={"n": 21}),
+    Outcome(Message.ALREADY_PAID, Admission.LET_IN),
+    Outcome(Message.NO_FUNDS, Admission.REFUSED),
 )
 
 

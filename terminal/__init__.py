@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionSetup
     from terminal.app.station import Station, journal_reader
     from terminal.clock import Clock, SystemClock
+    from terminal.codes import Admission
     from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
     from terminal.errors import (
         ConfigError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from terminal.trip.shifts import open_shift
 
 __all__ = [
+    "Admission",
     "Clock",
     "Colour",
     "ConfigError",
@@ -113,6 +115,7 @@ _HOMES: Final = {
         "Clock",
         "SystemClock",
     ),
+    "codes": ("Admission",),
     "decision.outcome": (
         "Decision",
         "Message",

@@ -36,6 +36,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from terminal.codes import SyncFault
+
 
 class TerminalError(Exception):
     """`what` says what happened in one line, `advice` what the operator should do."""
@@ -128,7 +130,14 @@ class ReaderError(TerminalError):
 
 
 class CollectorError(TerminalError):
+    """`fault` is what a terminal records and compares; the sentences are for people."""
+
     exit_code = 40
+    usual_fault: ClassVar[SyncFault] = SyncFault.UNREACHABLE
+
+    def __init__(self, what: str, advice: str, fault: SyncFault | None = None) -> None:
+        super().__init__(what, advice)
+        self.fault: SyncFault = self.usual_fault if fault is None else fault
 
 
 class PortInUse(CollectorError):
@@ -163,6 +172,7 @@ class CollectorContradicts(CollectorError):
     """Journal and collector hold different rows under one number: somebody must look before taps are trusted."""
 
     exit_code = 43
+    usual_fault = SyncFault.CONTRADICTED
 
 
 class ReceiptError(TerminalError):

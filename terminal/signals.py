@@ -36,7 +36,7 @@ class Signal(Protocol):
     """
 
     def show(self, outcome: Outcome) -> None:
-        """Show one result. A barrier opens for passengers who are let in, and for no other outcome."""
+        """Show one result. A barrier opens when `outcome.admission` is `LET_IN`, and for nothing else."""
         ...
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ When the card leaves during commit:
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,
                                  settles it from what the card itself says
-So nobody is charged twice, and no ride goes unrecorded.
+No passenger is charged twice, and no ride goes unrecorded.
 """
 
 from __future__ import annotations
@@ -32,42 +32,36 @@ from cardproto.errors import CardError
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
 from terminal.clock import Clock
+from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
+from terminal.journal.records import SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
-from terminal.media.port import (
-    Medium,
-    PlannedWrite,
-    Presented,
-    UnsupportedCard,
-    WriteDone,
-    WriteNotDone,
-    WriteResult,
-    open_channel,
-)
+from terminal.media.port import Medium, PlannedWrite, Presented, UnsupportedCard, WriteDone, open_channel
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, refused_row
+from terminal.tap_report import END_OF, TapReport, end_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
 
-READ_AGAIN: Final = Outcome(Message.READ_AGAIN, accepted=False)
-UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, accepted=False)
-OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, accepted=False)
+READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
+UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
+OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)
 
 
 @dataclass(slots=True)
 class Terminal:
     """Everything one terminal is made of; the composition root (`terminal.app`) builds it.
 
-    `media` is what it takes, in the order in which a card is asked. `signal` is what the passenger sees and hears; it
-    must return at once. `canteen` is what a school's terminal knows besides the card. `service_card` is asked of the
-    snapshot of every opened card: an outcome when it is one of staff, who is then no passenger, and nothing is decided
-    or written. `inspecting`: taps are inspections (T-70) until that ends or it is None again; change it between taps.
-    `vehicle` says where the vehicle is.
+    `media` is what it takes, in the order in which a card is asked. `signal` is what the passenger sees and hears,
+    lamps and gates included; it must return at once. A gate opens when `outcome.admission` is `let_in`, and for no
+    other value, whatever the colour of the message. `canteen` is what a school's terminal knows besides the card.
+    `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
+    passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
+    None again; change it between taps. `vehicle` says where the vehicle is.
     """
 
     number: int
@@ -123,7 +117,9 @@ class _Stages:
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except KeyLimitReached as limit:  # keys are asked for before anything is written
-            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
+            report = self._write_nothing(OUT_OF_ORDER, operator=limit.what)
+            self.t.journal.append(limit_row(self.now, limit))
+            return report
 
     # 2 select
 
@@ -131,9 +127,8 @@ class _Stages:
         for medium in self.t.media:
             if medium.select(self.channel):
                 return medium
-        raise UnsupportedCard(
-            f"not recognised by any of: {', '.join(medium.name for medium in self.t.media)}"
-        )
+        names = ", ".join(medium.name for medium in self.t.media)
+        raise UnsupportedCard(f"not recognised by any of: {names}")
 
     # 3 open
 
@@ -155,23 +150,23 @@ class _Stages:
 
     def _recover(self, card: Presented) -> TapReport | None:
         """Settle this card's unresolved tap, if any; a report when that is what the passenger came to hear."""
-        earlier = None if card.writer is None else self.t.journal.unresolved(card.reference)
+        earlier = self.t.journal.unresolved(card.reference)
         if earlier is None or card.writer is None:
             return None
         sequence, intent = earlier
         result = card.writer.became((self.t.number, sequence), (intent.prev_terminal, intent.prev_sequence))
         if result is None:
             return None
-        if isinstance(result, WriteNotDone) or not self._just_now(card, sequence):
-            self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
+        row = end_row(self.now, sequence, result, how=SettledBy.RECOVERED)
+        if not isinstance(result, WriteDone) or not self._just_now(card, sequence):
+            self.t.journal.append(row)
             return None
-        outcome = Outcome(intent.message, accepted=True, values=intent.values)
-        # Told before it is recorded: if the terminal dies in between, the tap is still open and is told again. The
+        outcome = Outcome(intent.message, Admission.LET_IN, values=intent.values)
+        # Signalled before it is recorded: if the terminal dies in between, the tap is open and is signalled again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
-        self.t.journal.append(end_row(self.now, sequence, result, how="recovered"))
-        why = "settled: the card had been written"
-        return self.report(outcome, End.RECOVERED, sequence=sequence, operator=why)
+        self.t.journal.append(row)
+        return self.report(outcome, End.RECOVERED, sequence=sequence, operator="the card had been written")
 
     def _just_now(self, card: Presented, sequence: int) -> bool:
         """Whether the tap `sequence` is the newest on the card, so soon before that this is the same rider's retry."""
@@ -189,22 +184,11 @@ class _Stages:
         return self._write(card, trip, decision, decision.write_plan)
 
     def _trip(self) -> Trip:
-        counter = self.t.canteen
-        canteen = (
-            NO_CANTEEN
-            if counter is None or self.card_ref is None
-            else counter.context(self.card_ref, self.now)
-        )
-        return trip_of(
-            self.t.journal,
-            self.t.profile,
-            self.t.number,
-            canteen,
-            inspecting=self.inspecting,
-            vehicle=self.t.vehicle,
-        )
+        t, counter = self.t, self.t.canteen
+        canteen = counter.context(self.card_ref, self.now) if counter and self.card_ref else NO_CANTEEN
+        return trip_of(t.journal, t.profile, t.number, canteen, inspecting=self.inspecting, vehicle=t.vehicle)
 
-    # 5 intent, 6 commit
+    # 5 intent, 6 commit, 7 signal, 8 outcome
 
     def _write(self, card: Presented, trip: Trip, decision: Decision, plan: WritePlan) -> TapReport:
         assert card.writer is not None, "a medium that cannot be written plans no write"
@@ -217,30 +201,24 @@ class _Stages:
         except JournalError:
             if counter is None or meal is None or not meal.entitled:
                 raise
-            return self._serve_without_journal(counter, card, decision, meal)
-        return self._conclude(decision, planned, intent.sequence, result)
+            return self._meal_anyway(counter, card, decision, meal)
+        if isinstance(result, WriteDone):
+            outcome, written, operator = decision.outcome, planned, ""
+        else:
+            outcome, written, operator = READ_AGAIN, None, str(result.cause)
+        self.t.signal(outcome)
+        self.t.journal.append(end_row(self.now, intent.sequence, result, how=SettledBy.ANSWERED))
+        end, number = END_OF[type(result)], intent.sequence
+        return self.report(outcome, end, decision, sequence=number, written=written, operator=operator)
 
-    def _serve_without_journal(
+    def _meal_anyway(
         self, counter: CanteenCounter, card: Presented, decision: Decision, meal: Serving
     ) -> TapReport:
-        """O-06: an entitled meal is given all the same and noted elsewhere; the card stays as it is."""
+        """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
         noted = counter.serve_without_journal(card.reference, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
         decision = replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
-
-    # 7 signal, 8 outcome
-
-    def _conclude(
-        self, decision: Decision, planned: PlannedWrite, sequence: int, result: WriteResult
-    ) -> TapReport:
-        end, done = END_OF[type(result)], isinstance(result, WriteDone)
-        outcome = decision.outcome if done else READ_AGAIN
-        self.t.signal(outcome)
-        self.t.journal.append(end_row(self.now, sequence, result, how="answered"))
-        operator = "" if isinstance(result, WriteDone) else str(result.cause)
-        written = planned if done else None
-        return self.report(outcome, end, decision, sequence=sequence, written=written, operator=operator)
 
     def _write_nothing(
         self,
@@ -248,7 +226,6 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
-        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
@@ -257,8 +234,8 @@ class _Stages:
         self.t.signal(outcome)
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
-        row = refused_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
+        row = unwritten_row(
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
         )
         try:
             self.t.journal.append(row)

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Final
 
 from terminal.clock import unix_ms
+from terminal.codes import KeyFault
 from terminal.decision.outcome import Decision, Outcome
+from terminal.errors import KeyLimitReached
 from terminal.journal.canteen_records import MealLine
-from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved
+from terminal.journal.records import (
+    Committed,
+    Fault,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    Unresolved,
+    Unwritten,
+    cause_of,
+)
 from terminal.journal.taps import End
 from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
 from terminal.trail import Reason, recorded
@@ -23,9 +35,6 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
     WriteUnknown: End.UNRESOLVED,
 }
 """How a tap ended whose write came to this."""
-
-KEY_LIMIT: Final = "key_limit"
-"""Flag of the row of a tap that a ceiling of the key provider ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +102,19 @@ def intent_row(
 
 
 def end_row(
-    at: datetime, sequence: int, result: WriteResult, how: str
+    at: datetime, sequence: int, result: WriteResult, how: SettledBy
 ) -> Committed | NotCommitted | Unresolved:
-    """How the intent in row `sequence` ended; `how` as the records say."""
+    """How the intent in row `sequence` ended."""
     match result:
         case WriteDone(counter, mac):
             return Committed(at_ms=unix_ms(at), intent=sequence, tmc=counter, tmv=mac, how=how)
         case WriteNotDone():
             return NotCommitted(at_ms=unix_ms(at), intent=sequence, how=how)
         case WriteUnknown(cause):
-            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=type(cause).__name__)
+            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=cause_of(cause))
 
 
-def refused_row(
+def unwritten_row(
     at: datetime,
     profile: str,
     tariff: str,
@@ -114,23 +123,21 @@ def refused_row(
     outcome: Outcome,
     decision: Decision | None,
     trip: Trip | None,
-    flags: tuple[str, ...] = (),
-) -> Refused:
-    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made,
-    and `flags` mark the row then."""
+) -> Unwritten:
+    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
-    return Refused(
+    return Unwritten(
         at_ms=unix_ms(at),
         card_ref=None if card is None else card.reference,
         profile=profile,
         shift=shift,
         message=outcome.message,
-        accepted=outcome.accepted,
+        admission=outcome.admission,
         tariff=tariff,
         reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
-        flags=decision.flags if decision else flags,
+        flags=decision.flags if decision else (),
         turn=trip.turn if trip else 0,
         route=trip.route if trip else 0,
         direction=trip.direction if trip else 0,
@@ -138,3 +145,9 @@ def refused_row(
         trip=stated(trip) if trip else {},
         lists=dict(decision.lists) if decision else {},
     )
+
+
+def limit_row(at: datetime, limit: KeyLimitReached) -> Fault:
+    """Why the tap before this row was out of order."""
+    inputs: dict[str, int | str] = {"use": limit.use, "opens_in_s": ceil(limit.opens_in_s)}
+    return Fault(unix_ms(at), KeyFault.LIMIT, inputs)

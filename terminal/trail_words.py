@@ -64,7 +64,6 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         TerminalEffect.NO_SHIFT: N_("no sale before a shift is open"),
         TerminalEffect.CLOCK_JUMPED: N_("the clock jumped"),
         TerminalEffect.CLOCK_UNCONFIRMED: N_("the clock jumped: a service card has to confirm it"),
-        TerminalEffect.CLOCK_BEHIND: N_("the clock is behind the last record"),
         TerminalEffect.PLACE_BY_HAND: N_("the place was entered by hand"),
         TerminalEffect.DATA_STALE: N_("the terminal's data are old"),
         TerminalEffect.DATA_EXPIRED: N_("the terminal's data are too old"),

@@ -218,14 +218,14 @@ class CredentialDefect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedCredential:
     """`detail` is one line for staff; it quotes nothing of the credential."""
 
     reason: CredentialDefect
     detail: str = ""
 
 
-def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Credential | Refused:
+def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Credential | RejectedCredential:
     """The credential in exactly `data` if an issuer known and believed at `now` signed it and it is valid then.
 
     The holder is the caller's to check: a static credential alone is a copyable statement. Never raises.
@@ -233,18 +233,18 @@ def verify_credential(data: bytes, issuers: IssuerKeys, now: datetime) -> Creden
     try:
         signed = parse_sign1(data)
     except FormatError as error:
-        return Refused(CredentialDefect.MALFORMED, error.problem)
+        return RejectedCredential(CredentialDefect.MALFORMED, error.problem)
     issuer = None if signed.kid is None else issuers.find(signed.kid)
     if issuer is None or not issuer.believed_at(now):
-        return Refused(CredentialDefect.UNKNOWN_ISSUER)
+        return RejectedCredential(CredentialDefect.UNKNOWN_ISSUER)
     if signed.payload is None or not signed.verifies(issuer.key):
-        return Refused(CredentialDefect.BAD_SIGNATURE)
+        return RejectedCredential(CredentialDefect.BAD_SIGNATURE)
     try:
         credential = parse_claims(signed.payload)
     except FormatError as error:
-        return Refused(CredentialDefect.MALFORMED, error.problem)
+        return RejectedCredential(CredentialDefect.MALFORMED, error.problem)
     refusal = _of_claims(credential, issuer.issuer, now)
-    return credential if refusal is None else Refused(refusal)
+    return credential if refusal is None else RejectedCredential(refusal)
 
 
 def _of_claims(credential: Credential, issuer: str, now: datetime) -> CredentialDefect | None:

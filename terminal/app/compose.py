@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cardcli import DISTRIBUTION, VERSION
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
-from terminal.app.station import SOFTWARE, JournalFactory, Station, open_journal
+from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
@@ -44,7 +45,7 @@ def open_terminal(
     media = media_of(station, lent, extensions)
     versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
-        opened.append(Started(at_ms=unix_ms(clock.now()), software=SOFTWARE))
+        opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         canteen = None
         if station.profile == CANTEEN:
             from terminal.app.canteen import counter_over

@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from terminal.codes import Admission
 from terminal.messages import text
 from terminal.tap_report import TapReport
 from terminal.trail_words import effect_words
+
+MARKS: Final = {Admission.LET_IN: "+", Admission.INSIDE: "=", Admission.REFUSED: "-"}
+"""How a line for staff begins."""
 
 
 def print_json(value: Any) -> None:
@@ -39,7 +43,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "at": report.at.isoformat(),
         "message": str(report.outcome.message),
         "text": text(report.outcome.message, language, report.outcome.values),
-        "accepted": report.outcome.accepted,
+        "admission": report.outcome.admission.value,
         "charge_minor": report.outcome.charge_minor,
         "end": report.end.value,
         "card_ref": report.card_ref.hex() if report.card_ref else None,
@@ -55,7 +59,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
 
 def report_as_line(report: TapReport, zone: tzinfo) -> str:
     """One tap for staff, in the region's local time; the passenger has seen the outcome already."""
-    mark = "+" if report.outcome.accepted else "-"
+    mark = MARKS[report.outcome.admission]
     charged = f"  {roubles(report.outcome.charge_minor)}" if report.outcome.charge_minor else ""
     cost = f"{report.exchanges} exchanges, {report.apdu_bytes} bytes"
     why = f"  [{report.operator}]" if report.operator else f"  [{_why(report)}]" if report.reasons else ""

@@ -107,7 +107,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=stack.enter_context(
                 operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
-            fill=FillWatch(terminal.journal, clock, lambda what: vitals.events.warning("journal", what)),
+            fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
         )
         _begin(stack, config, around)
         yield around
@@ -148,7 +148,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         idle_min=config.console.idle_min,
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
-        offline=lambda: bool(vitals.sync_problem),
+        offline=lambda: vitals.sync_fault is not None,
     )
 
 

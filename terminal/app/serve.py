@@ -15,10 +15,11 @@ from cardproto.errors import CardError, CardGone
 from terminal.app.config.rules import require_known_reader
 from terminal.app.config.settings import PCSC, SIM
 from terminal.clock import Clock, SystemClock, unix_ms
+from terminal.codes import ReaderFault
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
-from terminal.reader.presence import Presence
+from terminal.reader.presence import Presence, reader_fault
 from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
@@ -88,12 +89,13 @@ def serve(
 
     def on_fault(error: CardError) -> None:
         terminal.signal(OUT_OF_ORDER)
-        vitals.reader_failed(type(error).__name__, str(error))
-        _note(terminal, f"reader: {type(error).__name__}")
+        fault = reader_fault(error)
+        vitals.reader_failed(fault, str(error))
+        _note(terminal, fault)
 
     def on_ready() -> None:
         vitals.reader_works()
-        _note(terminal, "reader: works again")
+        _note(terminal, ReaderFault.WORKS)
 
     presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=vitals.beat)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,9 +108,9 @@ def serve(
         cards.port.close()
 
 
-def _note(terminal: Terminal, what: str) -> None:
+def _note(terminal: Terminal, fault: ReaderFault) -> None:
     """Into the journal, because an outage belongs into the day's report (T-64)."""
-    terminal.journal.append(Fault(unix_ms(terminal.clock.now()), what=what))
+    terminal.journal.append(Fault(unix_ms(terminal.clock.now()), fault))
 
 
 def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection], T]) -> T:

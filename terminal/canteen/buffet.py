@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.clock import unix_ms
+from terminal.codes import Admission
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.meal import BasketLine
-from terminal.decision.outcome import Message, Outcome
+from terminal.decision.outcome import Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused
-from terminal.journal.canteen_records import BuffetSale, SaleLine
+from terminal.journal.canteen_records import BuffetSale, SaleLine, ServedBy
 from terminal.trip.pupil import Pupil
-
-BUFFET: Final = "buffet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,11 @@ def sell(
         raise CanteenRefused("not in the roster of this school", "Check the reference, or sell for cash.")
     closed = counter.against_serving(now)
     if closed is not None:
-        return Sold(SaleDecision(Outcome(Message.SHIFT_CLOSED, accepted=False), 0, (closed,)))
+        return Sold(SaleDecision(Outcome(AGAINST_SERVING[closed.effect], Admission.REFUSED), 0, (closed,)))
     trail = Trail()
     decision = decide_sale(pupil, basket, trail, paid_stopped=counter.paid_stopped)
     if not decision.outcome.accepted:
-        counter.note_refusal(ref, BUFFET, operator, decision.outcome, trail, now)
+        counter.note_refusal(ref, ServedBy.BUFFET, operator, decision.outcome, trail, now)
         return Sold(decision)
     return Sold(decision, counter.append(_record(counter, pupil, basket, decision, operator, now)))
 

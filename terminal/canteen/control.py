@@ -98,7 +98,7 @@ class SentRequest(msgspec.Struct, frozen=True):
     request: AnyRequest
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     """The client is refused; the answer says why."""
 
     def __init__(self, what: str, advice: str = "Nothing was done.") -> None:
@@ -200,17 +200,19 @@ class _RequestServer:
         self._closed = False
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to the request in `message`. Raises `_Refused`."""
+        """The answer to the request in `message`. Raises `_RequestRefused`."""
         try:
             sent = _requests.decode(message)
         except msgspec.DecodeError as error:
-            raise _Refused(f"this is no request that the terminal knows ({error})") from None
+            raise _RequestRefused(f"this is no request that the terminal knows ({error})") from None
         key = sha256(message).digest()
         with self._lock:
             if key in self._done:
                 return self._done[key]
             if self._closed:
-                raise _Refused("the terminal is stopping", "Nothing was done; ask again when it has stopped.")
+                raise _RequestRefused(
+                    "the terminal is stopping", "Nothing was done; ask again when it has stopped."
+                )
             answer = self._attempt(sent.request)
             if sent.request.changes:
                 self._remember(key, answer)
@@ -266,9 +268,9 @@ class _Server(socketserver.ThreadingTCPServer):
 
     @contextmanager
     def serving(self, connection: socket.socket) -> Iterator[None]:
-        """One of the places for clients. Raises `_Refused` when all are taken."""
+        """One of the places for clients. Raises `_RequestRefused` when all are taken."""
         if not self.places.acquire(blocking=False):
-            raise _Refused("too many windows ask the terminal at once", "Nothing was done; ask again.")
+            raise _RequestRefused("too many windows ask the terminal at once", "Nothing was done; ask again.")
         self._open.add(connection)
         try:
             yield
@@ -293,7 +295,7 @@ class _Conversation(socketserver.BaseRequestHandler):
             with self.server.serving(self.request):
                 self._meet(line)
                 return self.server.counter.answer(line.receive(MAX_MESSAGE_BYTES, ANSWER_S))
-        except _Refused as refused:
+        except _RequestRefused as refused:
             return _encoded(refused.error)
         except Cut:
             return _encoded(ControlError("no whole request came in time", "Nothing was done."))
@@ -301,13 +303,13 @@ class _Conversation(socketserver.BaseRequestHandler):
             return _encoded(ControlError("this message is too long for a request", "Nothing was done."))
 
     def _meet(self, line: FramedSocket) -> None:
-        """Raise `_Refused` unless the client speaks this protocol and knows the token."""
+        """Raise `_RequestRefused` unless the client speaks this protocol and knows the token."""
         try:
             hello = msgspec.msgpack.decode(line.receive(MAX_GREETING_BYTES, GREETING_S), type=Hello)
         except msgspec.DecodeError:
-            raise _Refused("this is no request of `terminal canteen`") from None
+            raise _RequestRefused("this is no request of `terminal canteen`") from None
         if hello.protocol != PROTOCOL:
-            raise _Refused(
+            raise _RequestRefused(
                 f"the running terminal speaks control protocol {PROTOCOL}, this command {hello.protocol}",
                 "Nothing was done; use the command of the terminal's own software.",
             )
@@ -316,7 +318,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         line.send(msgspec.msgpack.encode(Welcome(nonce, proof)))
         proof = line.receive(MAX_GREETING_BYTES, GREETING_S)
         if not hmac.compare_digest(proof, address.proof(COMMAND, hello.nonce, nonce)):
-            raise _Refused("this command does not know the running terminal's token")
+            raise _RequestRefused("this command does not know the running terminal's token")
 
 
 def _place(error: Exception) -> str:

@@ -6,6 +6,7 @@ in `buffet`, what is put right in `corrections`; all of them write through here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 from terminal.canteen.facts import Known, masks
-from terminal.canteen.ledger import BY_CARD, Ledger
+from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
 from terminal.canteen.price_list import PriceList
 from terminal.canteen.roster import Roster
@@ -21,19 +22,23 @@ from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import Outcome
+from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import JournalError, JournalFull
-from terminal.journal.canteen_records import IssueRefused, MealServed
+from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
-from terminal.trail import Reason, recorded
+from terminal.trail import Effect, Reason, recorded
 from terminal.trip.pupil import CanteenContext, Pupil
 
-SPARED: Final = "from_spare_log"
-"""Flag of a meal that was first written into the spare log (O-06)."""
+AGAINST_SERVING: Final[Mapping[Effect, Message]] = {
+    TerminalEffect.NO_SHIFT: Message.SHIFT_CLOSED,
+    MealEffect.DAY_CLOSED: Message.SERVING_CLOSED,
+}
+"""What is told when nothing may be served at all (`CanteenDesk.against_serving`)."""
 SPARE_ROWS: Final = 1 << 62
 """Row numbers above every journal's, for meals that are in the spare log only."""
 
@@ -184,7 +189,7 @@ class CanteenCounter:
         """O-06: a tap's entitled meal when the journal failed; the card stays as it is. Says where it was noted."""
         self._broken = True
         holder = self.ledger.holder_of(card_ref, meal.day.isoformat())
-        return self.write_spare(self.meal_record(holder, meal, BY_CARD, facts, now))
+        return self.write_spare(self.meal_record(holder, meal, ServedBy.CARD, facts, now))
 
     def write_spare(self, record: MealServed) -> Reason:
         """O-06: note an entitled meal elsewhere than in the journal; it counts at once (M-19)."""
@@ -196,7 +201,7 @@ class CanteenCounter:
         return Reason(AccountEffect.IN_SPARE_LOG)
 
     def note_refusal(
-        self, ref: bytes, how: str, operator: str, outcome: Outcome, trail: Trail, now: datetime
+        self, ref: bytes, how: ServedBy, operator: str, outcome: Outcome, trail: Trail, now: datetime
     ) -> None:
         """Count a refusal by its reason (T-66). No money depends on it, so a failing journal stops nothing."""
         if self.paid_stopped:
@@ -220,7 +225,7 @@ class CanteenCounter:
         self,
         ref: bytes,
         meal: Serving,
-        how: str,
+        how: ServedBy,
         facts: tuple[Reason, ...],
         now: datetime,
         *,
@@ -242,5 +247,5 @@ class CanteenCounter:
 
 
 def _as_spared(meal: MealServed, number: int) -> MealServed:
-    line = msgspec.structs.replace(meal.meal, flags=(*meal.meal.flags, SPARED))
+    line = msgspec.structs.replace(meal.meal, flags=(*meal.meal.flags, MealFlag.FROM_SPARE_LOG))
     return msgspec.structs.replace(meal, meal=line, spare=number)

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
-from terminal.journal.records import AnyRecord, Intent, Refused
+from terminal.journal.records import AnyRecord, Intent, Unwritten
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
 
@@ -164,7 +164,7 @@ class Replay:
     roster: Roster
     ledger: Ledger = field(default_factory=Ledger)
 
-    def pupil_at(self, tap: Intent | Refused, at: datetime) -> Pupil | None:
+    def pupil_at(self, tap: Intent | Unwritten, at: datetime) -> Pupil | None:
         """The pupil as the tap in the next row found him; None when another roster was in force."""
         if tap.card_ref is None or tap.trip.get("canteen.roster") != self.roster.header.sequence:
             return None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from terminal.canteen.counter import CanteenCounter
+from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
+from terminal.codes import Admission
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.serving import MealRefusal, decide_portion
 from terminal.decision.canteen.undo import against_single_issue
@@ -16,13 +17,14 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
+from terminal.journal.canteen_records import ServedBy
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.trail import Reason
 from terminal.trip.pupil import Pupil
 
 
 class How(StrEnum):
-    """How a portion is issued without a tap (M-30)."""
+    """How a portion is issued without a tap (M-30): some of the ways of `ServedBy`."""
 
     CLASS_LIST = "class_list"
     COVERED_TABLE = "covered_table"
@@ -95,8 +97,8 @@ def _issue(counter: CanteenCounter, ref: bytes, batch: ServingList) -> Issued:
     meal = _decide(counter, counter.pupil(ref, batch.now), batch, trail)
     if isinstance(meal, MealRefusal):
         values = {"meal": meal.meal} if meal.meal else NO_VALUES
-        outcome = Outcome(meal.message, accepted=False, values=values)
-        counter.note_refusal(ref, batch.how, batch.operator, outcome, trail, batch.now)
+        outcome = Outcome(meal.message, Admission.REFUSED, values=values)
+        counter.note_refusal(ref, ServedBy(batch.how), batch.operator, outcome, trail, batch.now)
         return Issued(ref, outcome, tuple(trail.reasons))
     return _write(counter, ref, meal, batch, trail)
 
@@ -105,7 +107,7 @@ def _write(counter: CanteenCounter, ref: bytes, meal: Serving, batch: ServingLis
     record = counter.meal_record(
         ref,
         meal,
-        batch.how,
+        ServedBy(batch.how),
         tuple(trail.reasons),
         batch.now,
         operator=batch.operator,
@@ -117,9 +119,9 @@ def _write(counter: CanteenCounter, ref: bytes, meal: Serving, batch: ServingLis
     except JournalError:
         if not meal.entitled:
             trail.note(AccountEffect.SELLING_STOPPED)
-            return Issued(ref, Outcome(Message.OUT_OF_ORDER, accepted=False), tuple(trail.reasons))
+            return Issued(ref, Outcome(Message.SELLING_STOPPED, Admission.REFUSED), tuple(trail.reasons))
         trail.reasons.append(counter.write_spare(record))
-    outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": meal.kind})
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": meal.kind})
     return Issued(ref, outcome, tuple(trail.reasons), meal, sequence)
 
 
@@ -129,10 +131,10 @@ def _decide(
     closed = counter.against_serving(batch.now)
     if closed is not None:
         trail.reasons.append(closed)
-        return MealRefusal(Message.SHIFT_CLOSED)
+        return MealRefusal(AGAINST_SERVING[closed.effect])
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
-        return MealRefusal(Message.UNKNOWN_CARD)
+        return MealRefusal(Message.PUPIL_UNKNOWN)
     kind = _kind(counter, pupil, batch)
     if kind is None:
         trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})

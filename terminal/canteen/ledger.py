@@ -23,13 +23,13 @@ from terminal.journal.canteen_records import (
     MealLine,
     MealServed,
     NotCollected,
+    ServedBy,
 )
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
 from terminal.journal.taps import End, Intents
 from terminal.policy.document.meals import PARENTS
 
-BY_CARD: Final = "card"
 PAGE_ROWS: Final = 1000
 
 RowId: TypeAlias = tuple[int, int]
@@ -43,7 +43,7 @@ class Meal:
     row: RowId
     at_ms: int
     pupil: bytes
-    how: str
+    how: ServedBy
     line: MealLine
 
     @property
@@ -129,7 +129,7 @@ class Ledger:
         settled = self._intents.setdefault(row[0], Intents()).take(row[1], record)
         if isinstance(record, Intent) and (line := record.meal) is not None:
             pupil = self.holder_of(record.card_ref, line.day)
-            self.uncertain[row] = Meal(row, record.at_ms, pupil, BY_CARD, line)
+            self.uncertain[row] = Meal(row, record.at_ms, pupil, ServedBy.CARD, line)
         if settled is not None:
             meal = self.uncertain.pop((row[0], settled.sequence), None)
             if meal is not None and settled.end is End.COMMITTED:

@@ -65,8 +65,9 @@ def restore(
 
     Needs the collector, and this machine's own key enrolled there in place of the old one.
     """
+    from cardcli import DISTRIBUTION, VERSION
     from terminal.app.output import print_json
-    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, SOFTWARE, station_of
+    from terminal.app.station import IDENTITY_FILE, JOURNAL_FILE, station_of
     from terminal.app.uplink import COLLECTOR_KEY_FILE, tls_of
     from terminal.clock import SystemClock
     from terminal.operations.restore import NewHardware
@@ -81,7 +82,8 @@ def restore(
         folder=folder,
         journal=folder / JOURNAL_FILE,
         terminal=station.number,
-        software=SOFTWARE,
+        software=DISTRIBUTION,
+        version=VERSION,
         sealer=station.load_keys().sealer,
         signer=load_or_create_key(folder / IDENTITY_FILE),
         clock=SystemClock(),

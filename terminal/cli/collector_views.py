@@ -50,7 +50,12 @@ def alarms(
     with views_of(folder) as views:
         found = views.store.alarms(only_open=not everything)
     if json or as_csv:
-        _print_rows("alarms", [alarm._asdict() | {"open": alarm.open} for alarm in found], json, as_csv)
+        _print_rows(
+            "alarms",
+            [alarm._asdict() | {"says": alarm.says, "open": alarm.open} for alarm in found],
+            json,
+            as_csv,
+        )
         return
     if not found:
         print("no open alarms")
@@ -58,7 +63,7 @@ def alarms(
         row = f" row {alarm.sequence}" if alarm.sequence else ""
         who = f" terminal {alarm.terminal}{row}" if alarm.terminal else ""
         times = f", {alarm.times} times" if alarm.times > 1 else ""
-        print(f"{alarm.id:>5}  {as_time(alarm.last_at_ms)}  {alarm.kind}{who}: {alarm.detail}{times}")
+        print(f"{alarm.id:>5}  {as_time(alarm.last_at_ms)}  {alarm.kind}{who}: {alarm.says}{times}")
         if alarm.acknowledged_at_ms is not None:
             said = f": {alarm.comment}" if alarm.comment else ""
             print(f"       {as_time(alarm.acknowledged_at_ms)}  {alarm.acknowledged_by}{said}")

@@ -144,15 +144,17 @@ def report(
             {
                 "total": msgspec.to_builtins(result.total),
                 "terminals": terminals,
-                "alarms": [alarm._asdict() for alarm in alarms],
+                "alarms": [{**alarm._asdict(), "says": alarm.says} for alarm in alarms],
             }
         )
         return
     total = result.total
-    print(f"  records {total.records}, taps {total.taps}, accepted {total.accepted}")
+    print(
+        f"  records {total.records}, taps {total.taps}, accepted {total.accepted}, already inside {total.inside}"
+    )
     print(f"  charged {roubles(total.charged_minor)}, unresolved {total.unresolved_open}")
     for alarm in alarms:
-        print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.detail}")
+        print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says}")
 
 
 def _needs_extra() -> None:

@@ -22,16 +22,18 @@ def health(config: Config = None, state: State = None, json: Json = False) -> No
     found = examine(folder, folder / JOURNAL_FILE, SystemClock().now())
     if json:
         checks = {
-            check.name: {
-                "level": check.level.name.lower(),
-                "says": check.says,
-                "value": check.value,
-                "unit": check.unit,
+            one.name: {
+                "level": one.level.name.lower(),
+                "code": one.code.value,
+                "inputs": dict(one.inputs),
+                "says": one.says,
+                "value": one.value,
+                "unit": one.unit,
             }
-            for check in found.checks
+            for one in found.findings
         }
         print_json({"exit_code": found.exit_code, "checks": checks})
     else:
-        for check in found.checks:
-            print(f"{MARKS[check.level]:<12}  {check.name:<10} {check.says}")
+        for one in found.findings:
+            print(f"{MARKS[one.level]:<12}  {one.name:<10} {one.says}")
     raise typer.Exit(found.exit_code)

@@ -69,7 +69,7 @@ def _rows(reader: JournalReader, after: int, last: int) -> Iterator[Row | Broken
 def _records(rows: Iterator[Row | BrokenRow]) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Sequence, kind and fields of each row, whatever is in it."""
     from terminal.journal.reader import BrokenRow
-    from terminal.journal.records import UnreadableRecord
+    from terminal.journal.records import UnreadableRecord, shown_fields
 
     for row in rows:
         if isinstance(row, BrokenRow):
@@ -80,7 +80,7 @@ def _records(rows: Iterator[Row | BrokenRow]) -> Iterator[tuple[int, str, dict[s
         except UnreadableRecord as error:
             yield row.sequence, UNREADABLE, {"why": str(error), "bytes": len(row.body)}
             continue
-        yield row.sequence, type(record).__name__, _fields(record)
+        yield row.sequence, type(record).__name__, shown_fields(record)
 
 
 def _print_record(sequence: int, kind: str, fields: dict[str, Any], json: bool) -> None:
@@ -159,7 +159,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     from terminal.app.output import print_json
     from terminal.app.station import journal_file, journal_reader
     from terminal.errors import JournalFull
-    from terminal.journal.room import ADVICE, CAPACITY_ROWS, Level, fill_of
+    from terminal.journal.room import ADVICE, CAPACITY_ROWS, FillLevel, fill_of
 
     at = station_config(config, state=state, keys=keys)
     folder = at.terminal.state
@@ -189,7 +189,7 @@ def status(config: Config = None, state: State = None, keys: Keys = None, json: 
     else:
         for name, value in values.items():
             print(f"  {name:<22} {value}")
-    if fill.level is Level.FULL:
+    if fill.level is FillLevel.FULL:
         raise JournalFull(f"the journal in {folder} is {fill}", ADVICE)
 
 
@@ -271,11 +271,3 @@ def wipe_key(
         print(f"process {lock} still has the key in memory: stop it now", file=sys.stderr)
     else:
         lock.release()
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    """A record's fields for people: bytes as hex, the proof only as a count of card commands."""
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
-    if "proof" in fields:
-        fields["proof"] = f"{len(fields['proof'])} card commands"
-    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from terminal.canteen.facts import Replay
     from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
     from terminal.journal.reader import JournalReader
-    from terminal.journal.records import AnyRecord, CashSale, Intent, Refused
+    from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
     from terminal.policy.deny_list import DenyList
     from terminal.policy.policy import Policy
     from terminal.trip.facts import Trip
@@ -80,12 +80,12 @@ def decided_again(
 ) -> Iterator[tuple[int, list[Deviation] | str]]:
     """For every row of a tap or cash sale: where it deviates, or why it could not be decided again."""
     from terminal.decision.recompute import CannotRecompute
-    from terminal.journal.records import CashSale, Intent, Refused
+    from terminal.journal.records import CashSale, Intent, Unwritten
 
     terminal = reader.state().terminal
     for row in reader.all_rows():
         record = row.record
-        if isinstance(record, Intent | Refused | CashSale):
+        if isinstance(record, Intent | Unwritten | CashSale):
             try:
                 yield row.sequence, _deviations(terminal, row.sequence, record, policies, replay)
             except CannotRecompute as error:
@@ -97,7 +97,7 @@ def decided_again(
 def _deviations(
     terminal: int,
     sequence: int,
-    record: Intent | Refused | CashSale,
+    record: Intent | Unwritten | CashSale,
     policies: Mapping[str, Policy],
     replay: Replay | None,
 ) -> list[Deviation]:
@@ -151,7 +151,7 @@ def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     return Replay(kept.terminal, policy, roster)
 
 
-def _trip(terminal: int, sequence: int, profile: str, record: Intent | Refused | CashSale) -> Trip:
+def _trip(terminal: int, sequence: int, profile: str, record: Intent | Unwritten | CashSale) -> Trip:
     from terminal.trip.facts import Trip
 
     return Trip(
@@ -180,8 +180,9 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
     )
 
 
-def recorded_tap(terminal: int, sequence: int, row: Intent | Refused) -> RecordedTap:
+def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> RecordedTap:
     """The tap in its row, as it was decided; raises `CannotRecompute` for one that was not decided from a card."""
+    from terminal.codes import Admission
     from terminal.decision.recompute import CannotRecompute, RecordedTap, read_of
     from terminal.journal.records import Intent
 
@@ -197,7 +198,7 @@ def recorded_tap(terminal: int, sequence: int, row: Intent | Refused) -> Recorde
         event=b"" if written is None else written.event,
         charge_minor=0 if written is None else written.charge_minor,
         message=row.message,
-        accepted=True if isinstance(row, Intent) else row.accepted,
+        admission=Admission.LET_IN if isinstance(row, Intent) else row.admission,
         reasons=row.reasons,
         flags=row.flags,
         lists=row.lists,

@@ -56,7 +56,7 @@ def run(
         typer.Option(
             "--laboratory-keys",
             help="Accept the public laboratory keys, demo region and laboratory issuers on a real reader: "
-            "anybody can make cards for it.",
+            "cards for it can be forged.",
         ),
     ] = False,
     json: Json = False,

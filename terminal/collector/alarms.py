@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from terminal.fault_texts import fault_text
 
 MAX_UNKNOWN: Final = 1_000
 """Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
@@ -62,8 +66,92 @@ class AlarmKind(StrEnum):
     DISK = "disk"  # the collector's own disk is nearly full: uploads are put off
 
 
+class AlarmCause(StrEnum):
+    """What exactly was found; `CAUSES` says it in words, with what it was found by."""
+
+    ROWS_MISSING = "rows_missing"
+    ROWS_LOST = "rows_lost"
+    ROWS_NOT_STORED = "rows_not_stored"
+    HASH_DIFFERS = "hash_differs"
+    GIVEN_UP = "given_up"
+    ENDS_EARLY = "ends_early"
+    BATCH_REFUSED = "batch_refused"
+    NOT_ENROLLED = "not_enrolled"
+    REVOKED = "revoked"
+    KEY_UNUSABLE = "key_unusable"
+    MANY_MORE = "many_more"
+    OTHER_CERTIFICATE = "other_certificate"
+    CODE_REFUSED = "code_refused"
+    PROOF_FAILED = "proof_failed"
+    COUNTER_TWICE = "counter_twice"
+    FOUND_LATER = "found_later"
+    MEAL_TWICE = "meal_twice"
+    WENT_BACK = "went_back"
+    DOUBTED = "doubted"
+    DATED_AHEAD = "dated_ahead"
+    DATED_LONG_AGO = "dated_long_ago"
+    CLOCK_AHEAD = "clock_ahead"
+    CLOCK_BEHIND = "clock_behind"
+    READER_FAULT = "reader_fault"
+    NOT_COME_BACK = "not_come_back"
+    NOT_HEARD = "not_heard"
+    DISK_NEARLY_FULL = "disk_nearly_full"
+
+
+CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
+    {
+        AlarmCause.ROWS_MISSING: "rows {first} to {last} are missing",
+        AlarmCause.ROWS_LOST: "rows {first} to {last} were lost with the old hardware, or never written: restored from"
+        " a backup up to row {backup}",
+        AlarmCause.ROWS_NOT_STORED: "rows before {first} were confirmed and are not in the database",
+        AlarmCause.HASH_DIFFERS: "row {row} has hash {stated}, held {held}",
+        AlarmCause.GIVEN_UP: "row {row} comes from hardware that was given up: its terminal was restored elsewhere",
+        AlarmCause.ENDS_EARLY: "its journal ends at row {last}, but it has sent row {sent}",
+        AlarmCause.BATCH_REFUSED: "batch refused",
+        AlarmCause.NOT_ENROLLED: "is not enrolled",
+        AlarmCause.REVOKED: "is revoked",
+        AlarmCause.KEY_UNUSABLE: "its key file cannot be used",
+        AlarmCause.MANY_MORE: "many more numbers",
+        AlarmCause.OTHER_CERTIFICATE: "the certificate is that of terminal {owner}, 0 for none",
+        AlarmCause.CODE_REFUSED: "with a wrong or spent code, or another terminal's certificate",
+        AlarmCause.PROOF_FAILED: "card counter {counter}",
+        AlarmCause.COUNTER_TWICE: "card counter {counter} also in row {row} of terminal {terminal}",
+        AlarmCause.FOUND_LATER: "stated not committed, found on the card later",
+        AlarmCause.MEAL_TWICE: "{meal} of {day} also in row {row} of terminal {terminal}",
+        AlarmCause.WENT_BACK: "went back, {day}",
+        AlarmCause.DOUBTED: "is doubted by the terminal itself, {day}",
+        AlarmCause.DATED_AHEAD: "dates records after their receipt, {day}",
+        AlarmCause.DATED_LONG_AGO: "dates records long before their receipt, {day}",
+        AlarmCause.CLOCK_AHEAD: "is ahead of the collector's, {day}",
+        AlarmCause.CLOCK_BEHIND: "is behind the collector's, {day}",
+        AlarmCause.READER_FAULT: "{fault}",
+        AlarmCause.NOT_COME_BACK: "its card has not come back",
+        AlarmCause.NOT_HEARD: "nothing heard since {since}",
+        AlarmCause.DISK_NEARLY_FULL: "nearly full, {day}",
+    }
+)
+"""The one place of their words, in English for operators."""
+
+
+def detail_of(cause: AlarmCause, **inputs: int | str) -> str:
+    """A cause with its inputs as alarms hold and compare it: `rows_missing first=5 last=9`. No input has a space."""
+    return " ".join([cause.value, *(f"{name}={value}" for name, value in inputs.items())])
+
+
+def detail_words(detail: str) -> str:
+    """The words of what `detail_of` made; anything else, of other software, stands for itself."""
+    cause, *stated = detail.split(" ")
+    inputs = dict(one.partition("=")[::2] for one in stated)
+    if "fault" in inputs:
+        inputs["fault"] = fault_text(inputs["fault"], {})
+    try:
+        return CAUSES[AlarmCause(cause)].format_map(inputs)
+    except (KeyError, ValueError):
+        return detail
+
+
 class Alarm(NamedTuple):
-    """`sequence` is 0 when the alarm is about no single row, `terminal` 0 when about none."""
+    """`sequence` is 0 when the alarm is about no single row, `terminal` 0 when about none; `detail` as `detail_of`."""
 
     kind: AlarmKind
     terminal: int
@@ -87,6 +175,11 @@ class SeenAlarm(NamedTuple):
     comment: str
 
     @property
+    def says(self) -> str:
+        """The detail in words."""
+        return detail_words(self.detail)
+
+    @property
     def open(self) -> bool:
         """Nobody has dealt with it, or it was seen again since."""
         return self.acknowledged_at_ms is None or self.last_at_ms > self.acknowledged_at_ms
@@ -98,7 +191,7 @@ def raise_alarm(connection: sqlite3.Connection, alarm: Alarm, at_ms: int) -> Non
         query = "SELECT count(*), coalesce(sum(terminal = ?), 0) FROM alarm WHERE kind = ?"
         kept, known = connection.execute(query, (alarm.terminal, alarm.kind)).fetchone()
         if kept >= MAX_UNKNOWN and not known:
-            alarm = Alarm(alarm.kind, 0, 0, "many more numbers")
+            alarm = Alarm(alarm.kind, 0, 0, detail_of(AlarmCause.MANY_MORE))
     connection.execute(_RAISE, (*alarm, at_ms, at_ms))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.codes import ReaderFault
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import (
     STATE_OF,
     Calendar,
@@ -52,18 +53,17 @@ from terminal.journal.records import (
     Fault,
     Intent,
     NotCommitted,
-    Refused,
     UnreadableRecord,
+    Unwritten,
 )
 from terminal.journal.taps import End, TapId
 
-READER: Final = "reader: "
-READER_WORKS: Final = "reader: works again"
+READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
 
 
 @dataclass(slots=True)
 class Mark:
-    """How far a terminal's rows are booked, the time of the newest, and what is wrong with its reader ("" nothing)."""
+    """How far a terminal's rows are booked, the time of the newest, and the fault of its reader ("" none)."""
 
     sequence: int = 0
     at_ms: int = 0
@@ -138,8 +138,8 @@ class Booking:
             case Committed() | NotCommitted():
                 if ends.get(record.intent) is not record:
                     self._book_end((row[0], record.intent), record)
-            case Refused():
-                self._totals[row[0]].count_refusal(record)
+            case Unwritten():
+                self._totals[row[0]].count_unwritten(record)
                 if record.card_ref is not None:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)
@@ -154,7 +154,7 @@ class Booking:
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault():
-                self._book_fault(row, record.what)
+                self._book_fault(row, record.code)
             case _:
                 pass
 
@@ -275,12 +275,14 @@ class Booking:
 
     # The rest
 
-    def _book_fault(self, row: TapId, what: str) -> None:
-        if what == READER_WORKS:
+    def _book_fault(self, row: TapId, code: str) -> None:
+        if code == ReaderFault.WORKS:
             self.mark_of(row[0]).reader = ""
-        elif what.startswith(READER):
-            self.mark_of(row[0]).reader = what.removeprefix(READER)
-            self.findings.append(Alarm(AlarmKind.READER, *row, f"out of order: {what.removeprefix(READER)}"))
+        elif code in READER_FAULTS:
+            self.mark_of(row[0]).reader = code
+            self.findings.append(
+                Alarm(AlarmKind.READER, *row, detail_of(AlarmCause.READER_FAULT, fault=code))
+            )
 
     def _intent(self, tap_id: TapId) -> Intent:
         record = self._record_of(tap_id)

@@ -211,9 +211,9 @@ _SCHEMA: Final = (
 ) WITHOUT ROWID""",
     """CREATE TABLE total (
     terminal INTEGER PRIMARY KEY, records INTEGER NOT NULL, taps INTEGER NOT NULL, accepted INTEGER NOT NULL,
-    charged_minor INTEGER NOT NULL, not_committed INTEGER NOT NULL, unresolved_open INTEGER NOT NULL,
-    unresolved_settled INTEGER NOT NULL, tmv_verified INTEGER NOT NULL, tmv_failed INTEGER NOT NULL,
-    tmv_unchecked INTEGER NOT NULL, unreadable INTEGER NOT NULL
+    inside INTEGER NOT NULL, charged_minor INTEGER NOT NULL, not_committed INTEGER NOT NULL,
+    unresolved_open INTEGER NOT NULL, unresolved_settled INTEGER NOT NULL, tmv_verified INTEGER NOT NULL,
+    tmv_failed INTEGER NOT NULL, tmv_unchecked INTEGER NOT NULL, unreadable INTEGER NOT NULL
 )""",
     """CREATE TABLE refusal (
     terminal INTEGER, message TEXT, count INTEGER NOT NULL, PRIMARY KEY (terminal, message)

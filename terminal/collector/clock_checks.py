@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminal.clock import from_unix_ms
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.store import Receipt
+from terminal.decision.flags import TapFlag
 from terminal.journal.records import AnyRecord
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
-DOUBT: Final = "clock_suspect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +44,24 @@ def clock_findings(
     """What is suspicious about records that came with one batch after one dated `newest_at_ms` (0: none), and the
     time of the last of them.
     """
-    doubts: set[str] = set()
+    doubts: set[AlarmCause] = set()
     before_ms = newest_at_ms
     for _, record in records:
         if before_ms and record.at_ms < before_ms - limits.back_ms:
-            doubts.add("went back")
-        if DOUBT in getattr(record, "flags", ()):
-            doubts.add("is doubted by the terminal itself")
+            doubts.add(AlarmCause.WENT_BACK)
+        if TapFlag.CLOCK_SUSPECT in getattr(record, "flags", ()):
+            doubts.add(AlarmCause.DOUBTED)
         before_ms = record.at_ms
     received_at_ms = receipt.received_at_ms
     if received_at_ms and records:
         times = [record.at_ms for _, record in records]
         if max(times) > received_at_ms + limits.ahead_ms:
-            doubts.add("dates records after their receipt")
+            doubts.add(AlarmCause.DATED_AHEAD)
         if min(times) < received_at_ms - limits.oldest_ms:
-            doubts.add("dates records long before their receipt")
+            doubts.add(AlarmCause.DATED_LONG_AGO)
         ahead_ms = receipt.sent_at_ms - received_at_ms
         if ahead_ms > limits.ahead_ms or -ahead_ms > limits.behind_ms:
-            doubts.add("is ahead of the collector's" if ahead_ms > 0 else "is behind the collector's")
-    day = f", {from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else ""
-    return [Alarm(AlarmKind.CLOCK, terminal, 0, doubt + day) for doubt in sorted(doubts)], before_ms
+            doubts.add(AlarmCause.CLOCK_AHEAD if ahead_ms > 0 else AlarmCause.CLOCK_BEHIND)
+    day = f"{from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else "unknown"
+    details = [detail_of(doubt, day=day) for doubt in sorted(doubts)]
+    return [Alarm(AlarmKind.CLOCK, terminal, 0, detail) for detail in details], before_ms

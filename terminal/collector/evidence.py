@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.registry import CardRegistry
-from terminal.journal.records import Committed, Intent, NotCommitted
+from terminal.journal.records import Committed, Intent, NotCommitted, SettledBy
 from terminal.journal.taps import End, TapId
 
 
@@ -78,7 +78,7 @@ def contradicts(known: Evidence) -> bool:
 def stated_by(record: Committed | NotCommitted) -> Evidence:
     """What a terminal's word on the end is worth; its first word counts."""
     stated = STATED_COMMITTED if isinstance(record, Committed) else STATED_NOT_COMMITTED
-    return stated | RECOVERED if record.how == "recovered" else stated
+    return stated | RECOVERED if record.how is SettledBy.RECOVERED else stated
 
 
 def check_proof(intent: Intent, committed: Committed, registry: CardRegistry) -> Proof:
@@ -92,13 +92,15 @@ def check_proof(intent: Intent, committed: Committed, registry: CardRegistry) ->
 
 
 def proof_failed(tap_id: TapId, committed: Committed) -> Alarm:
-    return Alarm(AlarmKind.TMV_MISMATCH, *tap_id, f"card counter {committed.tmc}")
+    return Alarm(
+        AlarmKind.TMV_MISMATCH, *tap_id, detail_of(AlarmCause.PROOF_FAILED, counter=committed.tmc or 0)
+    )
 
 
 def counter_twice(tap_id: TapId, other: TapId, tmc: int) -> Alarm:
-    detail = f"card counter {tmc} also in row {other[1]} of terminal {other[0]}"
+    detail = detail_of(AlarmCause.COUNTER_TWICE, counter=tmc, row=other[1], terminal=other[0])
     return Alarm(AlarmKind.TMC_TWICE, *tap_id, detail)
 
 
 def contradiction(tap_id: TapId) -> Alarm:
-    return Alarm(AlarmKind.CONTRADICTION, *tap_id, "stated not committed, found on the card later")
+    return Alarm(AlarmKind.CONTRADICTION, *tap_id, AlarmCause.FOUND_LATER)

@@ -8,6 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
+from terminal.collector.alarms import AlarmCause, detail_of, detail_words
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.limits import TokenBuckets
 from terminal.collector.store import Alarm, AlarmKind, BatchRefused, CollectorStore
@@ -98,14 +99,16 @@ class Intake:
         if len(batch.bodies) > MAX_BATCH_RECORDS:
             raise _Refused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         if certified is not None and certified != batch.terminal:
-            whose = f"that of terminal {certified}" if certified else "that of no terminal"
-            alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, f"the certificate is {whose}")
+            detail = detail_of(AlarmCause.OTHER_CERTIFICATE, owner=certified)
+            alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, detail)
             self._store.keep_alarm(alarm, at_ms)
             raise _Refused(RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate.")
         hashes = row_hashes(batch)
         key = self._key_of(batch.terminal, at_ms)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
-            self._store.keep_alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"), at_ms)
+            self._store.keep_alarm(
+                Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED), at_ms
+            )
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
@@ -117,13 +120,12 @@ class Intake:
     def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
         try:
             key = self._enrolment.key_of(terminal)
-            problem = (
-                "is revoked" if key is None and self._enrolment.is_revoked(terminal) else "is not enrolled"
-            )
-        except KeyFileError as error:
-            key, problem = None, error.what
+            revoked = key is None and self._enrolment.is_revoked(terminal)
+            cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
+        except KeyFileError:
+            key, cause = None, AlarmCause.KEY_UNUSABLE
         if key is None:
-            self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem), at_ms)
+            self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause), at_ms)
             advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
             raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
@@ -133,7 +135,7 @@ class Intake:
             head = self._store.receive(batch, hashes, at_ms)
         except BatchRefused as refused:
             raise _Refused(
-                refused.reason, f"{refused.alarm.detail}: {refused.advice}", refused.wants
+                refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
         return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)
 

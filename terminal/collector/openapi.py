@@ -256,7 +256,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alarm() -> dict[str, Any]:
-    texts = {name: {"type": "string"} for name in ("kind", "detail", "acknowledged_by", "comment")}
+    texts = {name: {"type": "string"} for name in ("kind", "detail", "says", "acknowledged_by", "comment")}
     maybe = {"acknowledged_at_ms": {"type": ["integer", "null"]}}
     others = [name for name in SeenAlarm._fields if name not in {*texts, *maybe}]
     found = _object({**_numbers(*others), **texts, **maybe})

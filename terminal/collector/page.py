@@ -15,6 +15,7 @@ from terminal.collector.days import By, DaySum, total_of
 from terminal.collector.store import SeenAlarm
 from terminal.collector.views import OperatorViews, Status, TerminalView
 from terminal.collector.watch import as_time
+from terminal.fault_texts import fault_text
 
 MOST_TERMINALS: Final = 500
 MOST_ALARMS: Final = 100
@@ -100,7 +101,7 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.detail,
+            a.says,
             str(a.times),
             as_time(a.last_at_ms),
         )
@@ -122,7 +123,7 @@ def _terminals(terminals: list[TerminalView]) -> str:
             str(t.held),
             str(t.unsent),
             "" if t.oldest_unsent_s is None else f"up to {age(t.oldest_unsent_s)}",
-            t.reader or "works",
+            fault_text(t.reader, {}) if t.reader else "works",
             str(t.open_alarms),
         )
         for t in worst[:MOST_TERMINALS]

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import Line, State, line_of_meal, line_of_sale
 from terminal.collector.evidence import END, Evidence
 from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
@@ -130,7 +130,9 @@ class Portions:
                 raise AssertionError(f"row {row} was booked as a meal and is {type(other).__name__}")
 
     def _find(self, row: TapId, first: TapId, meal: MealLine) -> None:
-        detail = f"{meal.kind} of {meal.day} also in row {first[1]} of terminal {first[0]}"
+        detail = detail_of(
+            AlarmCause.MEAL_TWICE, meal=meal.kind, day=meal.day, row=first[1], terminal=first[0]
+        )
         self._found.append(Alarm(AlarmKind.DUPLICATE_ENTITLEMENT, *row, detail))
 
 

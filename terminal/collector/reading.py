@@ -10,8 +10,8 @@ from terminal.journal.records import (
     CashSale,
     Committed,
     Intent,
-    Refused,
     UnreadableRecord,
+    Unwritten,
     parse_record,
 )
 
@@ -33,7 +33,7 @@ def read_record(body: bytes) -> AnyRecord:
             sane &= record.meal is None or _meal(record.meal)
         case Committed():
             sane &= record.tmc is None or _number(record.tmc)
-        case Refused():
+        case Unwritten():
             sane &= _numbers(record.prev_terminal, record.prev_sequence)
         case CashSale():
             sane &= abs(record.sum_minor) <= LARGEST_MINOR and _number(record.route)

@@ -1,9 +1,9 @@
 """What the records of all terminals add up to, and how taps of unknown end are settled from each other.
 
-A tap is a row that states a result for a card: an intent (the card was to be written) or a refusal record
+A tap is a row that states a result for a card: an intent (the card was to be written) or an unwritten tap
 (nothing to write). Every intent ends in one of three ways, so that for each terminal
 
-    taps = accepted + refused + not_committed + unresolved_open
+    taps = accepted + inside + refused + not_committed + unresolved_open
 
 and money counts only for intents known to be committed. An intent whose terminal never learned its end is
 settled by what was read from the same card later, here or anywhere. Every record names the event it found on
@@ -50,8 +50,8 @@ from terminal.journal.records import (
     Committed,
     Intent,
     NotCommitted,
-    Refused,
     UnreadableRecord,
+    Unwritten,
 )
 from terminal.journal.taps import End, TapId
 
@@ -125,8 +125,8 @@ class _Ledger:
                 card = self._registry.name(record.card_ref)
                 self._taps[tap_id] = _Tap(record, card, previous, record.charge_minor)
                 self._saw(tap_id, card, previous)
-            case Refused():
-                totals.count_refusal(record)
+            case Unwritten():
+                totals.count_unwritten(record)
                 if record.card_ref is not None:
                     card = self._registry.name(record.card_ref)
                     self._saw(tap_id, card, (record.prev_terminal, record.prev_sequence))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.journal.chain import Head
 from terminal.journal.operation_records import Restored
 from terminal.journal.records import UnreadableRecord, parse_record
@@ -21,8 +21,7 @@ def lost_by_restoring(batch: Batch, held: Head) -> Alarm | None:
         return None
     if not isinstance(first, Restored) or first.after != held.sequence:
         return None
-    detail = (
-        f"rows {held.sequence + 1} to {batch.first - 1} were lost with the old hardware, or never written: "
-        f"restored from a backup up to row {first.backup}"
+    detail = detail_of(
+        AlarmCause.ROWS_LOST, first=held.sequence + 1, last=batch.first - 1, backup=first.backup
     )
     return Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)

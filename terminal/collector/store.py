@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from terminal.collector import alarms
-from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmKind, SeenAlarm
+from terminal.collector.alarms import MAX_UNKNOWN, Alarm, AlarmCause, AlarmKind, SeenAlarm, detail_of
 from terminal.collector.restoring import lost_by_restoring
 from terminal.errors import CollectorDamaged, CollectorError
 from terminal.journal.chain import Head, genesis
@@ -129,7 +129,7 @@ class BatchRefused(Exception):
     """The batch does not continue what is held; nothing was stored. `wants` is the row that is missing."""
 
     def __init__(self, reason: RefusalCode, alarm: Alarm, advice: str, wants: int | None = None) -> None:
-        super().__init__(alarm.detail)
+        super().__init__(alarms.detail_words(alarm.detail))
         self.advice = advice
         self.reason = reason
         self.alarm = alarm
@@ -200,7 +200,7 @@ class CollectorStore:
         if batch.first > held.sequence + 1:
             lost = lost_by_restoring(batch, held)
             if lost is None:
-                detail = f"rows {held.sequence + 1} to {batch.first - 1} are missing"
+                detail = detail_of(AlarmCause.ROWS_MISSING, first=held.sequence + 1, last=batch.first - 1)
                 alarm = Alarm(AlarmKind.GAP, batch.terminal, held.sequence + 1, detail)
                 raise BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=held.sequence + 1)
             alarms.raise_alarm(self._connection, lost, at_ms)
@@ -216,7 +216,7 @@ class CollectorStore:
         # A head below what is held proves nothing, for a late copy of an older batch states one too, and no clock
         # tells them apart. A terminal that was told of a row beyond its own head says so itself.
         if batch.head_sequence < batch.confirmed_through:
-            detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {batch.confirmed_through}"
+            detail = detail_of(AlarmCause.ENDS_EARLY, last=batch.head_sequence, sent=batch.confirmed_through)
             alarm = Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
             alarms.raise_alarm(self._connection, alarm, at_ms)
         values = (batch.terminal, *head, batch.head_sequence, batch.sent_at_ms, at_ms)
@@ -243,12 +243,12 @@ class CollectorStore:
         held.update(self._connection.execute(query, span))
         for sequence in sorted(stated.keys() & held.keys()):
             if stated[sequence] != held[sequence]:
-                detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
+                detail = _differs(sequence, stated[sequence], held[sequence])
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
                 raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "keep both journals and call the auditor")
         for sequence in range(batch.first, min(batch.last, newest.sequence) + 1):
             if sequence not in held:
-                detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
+                detail = detail_of(AlarmCause.GIVEN_UP, row=sequence)
                 alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
                 raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
@@ -346,6 +346,10 @@ def _require_sound_header(path: Path) -> None:
         ) from error
     if changed:
         raise CollectorDamaged(f"the header of collector database {path} was changed", RESTORE)
+
+
+def _differs(row: int, stated: bytes, held: bytes) -> str:
+    return detail_of(AlarmCause.HASH_DIFFERS, row=row, stated=_short(stated), held=_short(held))
 
 
 def _short(value: bytes) -> str:

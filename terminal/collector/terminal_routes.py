@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from terminal.clock import Clock, unix_ms
 from terminal.collector import tls
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.enrolment import Enrolment, short_of
 from terminal.collector.intake import Intake, Reply, refuse
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
@@ -127,8 +127,9 @@ class TerminalSide:
             if certified in (None, asked.terminal):
                 code = self.enrolment.redeem(asked, at_ms)
             if code is None:
-                detail = "with a wrong or spent code, or another's certificate"
-                self.store.keep_alarm(Alarm(AlarmKind.ENROLMENT_REFUSED, asked.terminal, 0, detail), at_ms)
+                self.store.keep_alarm(
+                    Alarm(AlarmKind.ENROLMENT_REFUSED, asked.terminal, 0, AlarmCause.CODE_REFUSED), at_ms
+                )
                 return refuse(RefusalCode.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
             key = self.enrolment.key_of(asked.terminal)
             assert key is not None, "it has just been put there"
@@ -155,9 +156,9 @@ class TerminalSide:
         return Reply(200, msgspec.json.encode(health), JSON)
 
     def _note_full_disk(self) -> None:
-        day = self.clock.now().date().isoformat()
+        detail = detail_of(AlarmCause.DISK_NEARLY_FULL, day=self.clock.now().date().isoformat())
         with suppress(CollectorError):  # on a full disk even this may fail; health says it too
-            self.store.keep_findings([Alarm(AlarmKind.DISK, 0, 0, f"nearly full, {day}")], self._now_ms())
+            self.store.keep_findings([Alarm(AlarmKind.DISK, 0, 0, detail)], self._now_ms())
 
     async def _thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self.gate.threads)

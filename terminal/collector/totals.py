@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from terminal.codes import Admission
 from terminal.collector.evidence import END, SETTLED, Evidence, Proof
-from terminal.journal.records import Refused
+from terminal.journal.records import Unwritten
 from terminal.journal.taps import End
 
 
@@ -16,6 +17,9 @@ class Totals:
     records: int = 0
     taps: int = 0
     accepted: int = 0
+    """Let in."""
+    inside: int = 0
+    """Neither let in nor refused."""
     refused: dict[str, int] = field(default_factory=dict)
     charged_minor: int = 0
     not_committed: int = 0
@@ -39,12 +43,16 @@ class Totals:
             self.tmv_failed += times * (proof is Proof.FAILED)
             self.tmv_unchecked += times * (proof is Proof.UNCHECKED)
 
-    def count_refusal(self, record: Refused) -> None:
+    def count_unwritten(self, record: Unwritten) -> None:
+        """Count a tap for which no card was to be written."""
         self.taps += 1
-        if record.accepted:
-            self.accepted += 1
-        else:
-            self.refused[record.message] = self.refused.get(record.message, 0) + 1
+        match record.admission:
+            case Admission.LET_IN:
+                self.accepted += 1
+            case Admission.INSIDE:
+                self.inside += 1
+            case Admission.REFUSED:
+                self.refused[record.message] = self.refused.get(record.message, 0) + 1
 
     def add(self, other: Totals) -> None:
         for name in self.__slots__:

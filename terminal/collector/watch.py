@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminal.clock import from_unix_ms
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.store import CollectorStore
 
@@ -25,16 +25,19 @@ class WatchLimits:
 def watch(store: CollectorStore, books: BooksReader, limits: WatchLimits, now_ms: int) -> None:
     """Raise the alarms that are due; each silence and each tap is one alarm. Raises `CollectorError`."""
     found = [
-        Alarm(AlarmKind.SILENT, state.terminal, 0, f"nothing heard since {as_time(state.received_at_ms)}")
+        Alarm(AlarmKind.SILENT, state.terminal, 0, _not_heard(state.received_at_ms))
         for state in store.terminals()
         if now_ms - state.received_at_ms > limits.silent_ms
     ]
     old = books.open_taps(received_before_ms=now_ms - limits.unresolved_ms, limit=MOST_OLD_TAPS)
     found += [
-        Alarm(AlarmKind.UNRESOLVED_OLD, tap.terminal, tap.sequence, "its card has not come back")
-        for tap in old
+        Alarm(AlarmKind.UNRESOLVED_OLD, tap.terminal, tap.sequence, AlarmCause.NOT_COME_BACK) for tap in old
     ]
     store.keep_findings(found, now_ms)
+
+
+def _not_heard(since_ms: int) -> str:
+    return detail_of(AlarmCause.NOT_HEARD, since=f"{from_unix_ms(since_ms):%Y-%m-%dT%H:%M:%SZ}")
 
 
 def as_time(at_ms: int) -> str:

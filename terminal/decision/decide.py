@@ -15,11 +15,13 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.bus.bank import BankSnapshot, decide_bank
 from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY, GRANTS, Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
 from terminal.policy.policy import Policy
@@ -28,10 +30,6 @@ from terminal.trip.facts import Inspection, Trip
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, "canteen": decide_meal}
 )
-POSITION_MANUAL: Final = "position=manual"
-CLOCK_SUSPECT: Final = "clock_suspect"
-STALE_DATA: Final = "stale_data"
-EXPIRED_DATA: Final = "expired_data"
 HOUR_S: Final = 3600
 
 
@@ -80,23 +78,23 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
         return Message.SHIFT_CLOSED
     if trip.clock.suspect and not trip.clock.confirmed and trip.profile == "bus":
         trail.note(TerminalEffect.CLOCK_UNCONFIRMED)
-        return Message.OUT_OF_ORDER
+        return Message.CLOCK_UNCONFIRMED
     return None
 
 
 def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
     """What marks every record of this terminal now."""
     if trip.clock.suspect:
-        trail.flag(TerminalEffect.CLOCK_JUMPED, CLOCK_SUSPECT)
+        trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
     if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, POSITION_MANUAL)
+        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     age_s = trip.freshness.data_age_s
     if age_s:
         ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
-            trail.flag(TerminalEffect.DATA_EXPIRED, EXPIRED_DATA, {"data_age_s": age_s})
+            trail.flag(TerminalEffect.DATA_EXPIRED, TapFlag.EXPIRED_DATA, {"data_age_s": age_s})
         elif age_s > ages.fresh_h * HOUR_S:
-            trail.flag(TerminalEffect.DATA_STALE, STALE_DATA, {"data_age_s": age_s})
+            trail.flag(TerminalEffect.DATA_STALE, TapFlag.STALE_DATA, {"data_age_s": age_s})
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
@@ -118,10 +116,10 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
             CardEffect.NOT_YET_VALID if early else CardEffect.EXPIRED,
             {"valid_from": rights.valid_from.isoformat(), "valid_to": rights.valid_to.isoformat()},
         )
-        return Message.EXPIRED
+        return Message.NOT_YET_VALID if early else Message.EXPIRED
     if rights.region != header.region:
         trail.note(CardEffect.OTHER_REGION, {"region": rights.region})
-        return Message.UNKNOWN_CARD
+        return Message.OTHER_REGION
     return None
 
 
@@ -129,9 +127,6 @@ def _lists_cards(tap: Tap) -> bool:
     """O-09: some regions have no deny lists."""
     profiles = tap.policy.document.profiles
     return (profiles.canteen if tap.trip.profile == "canteen" else profiles.bus).deny_lists
-
-
-MISUSE: Final = "misuse"
 
 
 def inspect(
@@ -142,21 +137,25 @@ def inspect(
     now: datetime,
     trail: Trail,
 ) -> Decision:
-    """`already_paid` with time and route of the payment on this vehicle, or `permit_none`; never a write."""
+    """`inspection_paid` with time and route of the payment on this vehicle, or `inspection_unpaid`; never a write."""
     if isinstance(snapshot, BankSnapshot):
         paid = trip.bank.taps_today > 0
         trail.note(InspectionEffect.BANK_CARD_SEEN if paid else InspectionEffect.BANK_CARD_NOT_SEEN)
-        return trail.repeat(Message.ALREADY_PAID) if paid else trail.refuse(Message.PERMIT_NONE)
+        return (
+            trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE)
+            if paid
+            else trail.refuse(Message.INSPECTION_UNPAID)
+        )
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
     if not _paid_here(tap, inspection):
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
-        return trail.refuse(Message.PERMIT_NONE)
+        return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
     values: dict[str, int | str] = {"time": paid_at, "route": snapshot.event.route}
     trail.note(InspectionEffect.PAID_HERE, {**values, "terminal": snapshot.event.terminal})
-    return trail.repeat(Message.ALREADY_PAID, values)
+    return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
 def _paid_here(tap: Tap, inspection: Inspection) -> bool:
@@ -173,6 +172,6 @@ def _paid_here(tap: Tap, inspection: Inspection) -> bool:
 def _report(tap: Tap, trail: Trail) -> None:
     """Only concessions are personal; the report goes to the operator, who alone may block."""
     if tap.snapshot.event.paid_by in CONCESSION_SLOTS or any(tap.concessions):
-        trail.flag(InspectionEffect.MISUSE_REPORTED, MISUSE)
+        trail.flag(InspectionEffect.MISUSE_REPORTED, TapFlag.MISUSE)
     else:
         trail.note(InspectionEffect.NO_CONCESSION)

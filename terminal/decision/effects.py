@@ -12,7 +12,6 @@ class TerminalEffect(Effect):
     NO_SHIFT = "t-60:no_shift"
     CLOCK_JUMPED = "o-05:clock_jumped"
     CLOCK_UNCONFIRMED = "o-05:clock_unconfirmed"
-    CLOCK_BEHIND = "o-05:clock_behind"
     PLACE_BY_HAND = "t-61:place_by_hand"
     DATA_STALE = "o-03:data_stale"
     DATA_EXPIRED = "o-03:data_expired"

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
 
 from terminal.policy.document.meals import PAID, PARENTS
-
-STALE_ROSTER: Final = "stale_roster"
-EXPIRED_ROSTER: Final = "expired_roster"
-CALENDAR_SILENT: Final = "calendar_silent"
-WAS_ABSENT: Final = "was_absent"
-BALANCE_UNCERTAIN: Final = "balance_uncertain"
-ACCOUNT_UNKNOWN: Final = "account_unknown"
 
 
 @dataclass(frozen=True, slots=True)

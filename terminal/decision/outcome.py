@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cardproto.resident.records.event import Event
+from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.trail import Reason
 
@@ -20,28 +21,53 @@ class Message(StrEnum):
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
     OK_BENEFIT = "ok_benefit"
     OK_BENEFIT_UNLIMITED = "ok_benefit_unlimited"
+    OK_GRACE = "ok_grace"
+    """Taken along unpaid (T-18)."""
     OK_TRANSFER = "ok_transfer"
     OK_CHECKIN = "ok_checkin"
     OK_CHECKOUT = "ok_checkout"
     LIMIT_REACHED = "limit_reached"
     ALREADY_PAID = "already_paid"
     NO_FUNDS = "no_funds"
+    DEBT = "debt"
+    """Unpaid rides used up (T-18)."""
     DENY_LIST = "deny_list"
     BLOCKED = "blocked"
     EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    OTHER_REGION = "other_region"
+    CREDENTIAL_EXPIRED = "credential_expired"
+    """What the issuer signed is not in force now."""
+    CREDENTIAL_NOT_TRUSTED = "credential_not_trusted"
+    """What the card says is not what an issuer signed."""
     BENEFIT_EXPIRED = "benefit_expired"
     BENEFIT_OUT_OF_SEASON = "benefit_out_of_season"
+    BENEFIT_NOT_CHECKED = "benefit_not_checked"
+    """The terminal's lists are too old to grant it (O-03)."""
     MEDIUM_INACTIVE = "medium_inactive"
     READ_AGAIN = "read_again"
     ONE_CARD = "one_card"
     UNKNOWN_CARD = "unknown_card"
+    NOT_ACCEPTED = "not_accepted"
+    """A bank card that did not prove itself."""
     SHIFT_CLOSED = "shift_closed"
+    CLOCK_UNCONFIRMED = "clock_unconfirmed"
+    """A service card has to confirm the clock first (O-05)."""
     OUT_OF_ORDER = "out_of_order"
+    FARE_UNKNOWN = "fare_unknown"
+    STAFF_CARD = "staff_card"
+    INSPECTION_PAID = "inspection_paid"
+    INSPECTION_UNPAID = "inspection_unpaid"
     MEAL_OK = "meal_ok"
     MEAL_ALREADY = "meal_already"
     MEAL_NOT_ORDERED = "meal_not_ordered"
     MEAL_FORBIDDEN = "meal_forbidden"
     MEAL_LIMIT = "meal_limit"
+    SERVING_CLOSED = "serving_closed"
+    """The day is closed at this counter (M-34)."""
+    SELLING_STOPPED = "selling_stopped"
+    """Records cannot be kept: only entitled meals go on (O-06)."""
+    PUPIL_UNKNOWN = "pupil_unknown"
     NOT_ON_SITE = "not_on_site"
     ONLINE_ONLY = "online_only"
     DISCOUNT_OK = "discount_ok"
@@ -69,8 +95,8 @@ def _no_values() -> Mapping[str, int | str]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for the rider: `accepted` means ride or eat. `values` fill the message ({n}, {date},
-    {time}, {meal}).
+    """The result for the rider: `admission` says whether to open, `values` fill the message ({n}, {date}, {time},
+    {meal}).
 
     `message` is a `Message`, or the code of one that a medium brought (`terminal.messages.register`).
 
@@ -79,9 +105,14 @@ class Outcome:
     """
 
     message: str
-    accepted: bool
+    admission: Admission
     charge_minor: int = 0
     values: Mapping[str, int | str] = field(default_factory=_no_values)
+
+    @property
+    def accepted(self) -> bool:
+        """Exactly *let in*: a new ride or meal, or an honest double tap of one."""
+        return self.admission is Admission.LET_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +127,7 @@ class WritePlan:
 class Decision:
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
-    `flags` mark the record for those who read it later: "stale_data", "position=manual", "capped", ...
+    `flags` mark the record for those who read it later (`terminal.decision.flags`).
     `counted` names the counters kept by the server that this tap adds one to (O-04). `lists` names the lists of the
     terminal that spoke of this card, with their versions: deciding again needs them.
     """

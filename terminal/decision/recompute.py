@@ -19,6 +19,7 @@ from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.records.rights import parse_rights
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import DENY, GRANTS, Decision
@@ -52,7 +53,7 @@ class RecordedTap:
     event: bytes
     charge_minor: int
     message: str
-    accepted: bool
+    admission: Admission
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
     lists: Mapping[str, str]
@@ -166,7 +167,7 @@ def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
         ("event", tap.event.hex(), event.hex()),
         ("charge_minor", tap.charge_minor, outcome.charge_minor),
         ("message", tap.message, str(outcome.message)),
-        ("accepted", tap.accepted, outcome.accepted),
+        ("admission", tap.admission.value, outcome.admission.value),
         ("reasons", tap.reasons, recorded(decision.facts)),
         ("flags", tap.flags, decision.flags),
         ("lists", tap.lists, decision.lists),

@@ -27,6 +27,7 @@ from typing import NamedTuple
 from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
@@ -85,11 +86,13 @@ class Trail:
 
     def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """No ride, no meal; the card stays as it is."""
-        return self._without_write(Outcome(message, accepted=False, values=values))
+        return self._without_write(Outcome(message, Admission.REFUSED, values=values))
 
-    def repeat(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
-        """The ride is already paid: come in, nothing is written."""
-        return self._without_write(Outcome(message, accepted=True, values=values))
+    def repeat(
+        self, message: Message, admission: Admission, values: Mapping[str, int | str] = NO_VALUES
+    ) -> Decision:
+        """The ride is already paid: nothing is written, and `admission` says whether this tap opens."""
+        return self._without_write(Outcome(message, admission, values=values))
 
     def _without_write(self, outcome: Outcome) -> Decision:
         return Decision(outcome, None, tuple(self.reasons), tuple(self.flags), lists=dict(self.lists))

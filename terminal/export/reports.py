@@ -16,9 +16,10 @@ from datetime import datetime, tzinfo
 from typing import Final, TextIO
 
 from terminal.clock import from_unix_ms
+from terminal.codes import Admission
 from terminal.export.product import product_name
 from terminal.export.tides import decimal
-from terminal.journal.records import AnyRecord, CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.journal.records import AnyRecord, CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import NOWHERE_SETTLED, End, Tap, taps
 from terminal.policy.policy import Policy
 
@@ -32,6 +33,7 @@ SHIFT_FIELDS: Final = (
     "closed_at",
     "taps",
     "accepted",
+    "inside",
     "refused",
     "not_committed",
     "unresolved",
@@ -41,7 +43,7 @@ SHIFT_FIELDS: Final = (
     "refusals",
 )
 TOTAL: Final = "total"
-COUNTED: Final = ("taps", "accepted", "refused", "not_committed", "unresolved", "cash_sales")
+COUNTED: Final = ("taps", "accepted", "inside", "refused", "not_committed", "unresolved", "cash_sales")
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Shift:
     closed: ShiftClosed | None
     taps: int = 0
     accepted: int = 0
+    inside: int = 0
     not_committed: int = 0
     unresolved: int = 0
     amount_minor: int = 0
@@ -128,6 +131,7 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
         counted = {
             "taps": shift.taps,
             "accepted": shift.accepted,
+            "inside": shift.inside,
             "refused": sum(refusals.values()),
             "not_committed": shift.not_committed,
             "unresolved": shift.unresolved,
@@ -158,13 +162,18 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
 def _count(shift: Shift, tap: Tap) -> None:
     shift.taps += 1
     shift.accepted += tap.accepted
+    shift.inside += tap.admission is Admission.INSIDE
     shift.not_committed += tap.end is End.NOT_COMMITTED
     shift.unresolved += tap.end is End.UNRESOLVED
     shift.amount_minor += tap.charge_minor
     if isinstance(tap.record, CashSale):
         shift.cash_minor += tap.charge_minor
         shift.cash_sales += 1
-    if isinstance(tap.record, Refused) and not tap.accepted and shift.refusals is not None:
+    if (
+        isinstance(tap.record, Unwritten)
+        and tap.admission is Admission.REFUSED
+        and shift.refusals is not None
+    ):
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
 
 
@@ -174,8 +183,9 @@ def _what(tap: Tap, policy: Policy | None) -> str:
         return "Cash ticket"
     if isinstance(tap.record, Intent) and tap.end is End.COMMITTED:
         return product_name(tap.record, policy) if tap.record.profile == "bus" else tap.record.message
-    if isinstance(tap.record, Refused):
-        return tap.record.message if tap.accepted else f"refused: {tap.record.message}"
+    if isinstance(tap.record, Unwritten):
+        refused = tap.admission is Admission.REFUSED
+        return f"refused: {tap.record.message}" if refused else tap.record.message
     return {End.NOT_COMMITTED: "not committed", End.UNRESOLVED: "end unknown"}[tap.end]
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from cardproto.errors import FormatError
 from cardproto.resident.records.event import EventKind, PaidBy, parse_event
 from terminal.clock import from_unix_ms
+from terminal.decision.flags import RideFlag
 from terminal.export.product import product_name, rider_category
 from terminal.journal.records import CashSale, Intent
 from terminal.journal.taps import End, Tap
@@ -49,7 +50,6 @@ EXIT: Final = "Exit"
 TRANSFER: Final = "Transfer entrance"
 ADJUST: Final = "Adjust"
 SMART_CARD: Final = "Smart card or ticket"
-CAPPED: Final = "capped"
 _CASH: Final = {
     "fare_action": ENTER,
     "fare_media_id": "Cash or coins",
@@ -95,7 +95,7 @@ def _stated(tap: Tap, record: Intent | CashSale, policy: Policy) -> dict[str, st
         "device_id": str(tap.terminal),
         "stop_id": str(record.trip.get("place.stop", "")),
         "num_riders": str(tap.riders),
-        "fare_capped": "true" if CAPPED in record.flags else "false",
+        "fare_capped": "true" if RideFlag.CAPPED in record.flags else "false",
     }
 
 

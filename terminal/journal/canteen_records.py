@@ -8,6 +8,7 @@ belong to this module.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -45,6 +46,19 @@ class MealLine(msgspec.Struct, frozen=True, array_like=True):
         return self.category != PAID
 
 
+class ServedBy(StrEnum):
+    """How a portion or a product reached a pupil (M-30)."""
+
+    CARD = "card"
+    """By a tap that wrote no card (O-06)."""
+    CLASS_LIST = "class_list"
+    COVERED_TABLE = "covered_table"
+    STREAM = "stream"
+    PRE_ORDER = "pre_order"
+    FORGOTTEN_CARD = "forgotten_card"
+    BUFFET = "buffet"
+
+
 class MealServed(Record, frozen=True, array_like=True, tag=20):
     """A portion was given without writing a card: by class list, from an order, on a covered table (M-30).
 
@@ -54,7 +68,7 @@ class MealServed(Record, frozen=True, array_like=True, tag=20):
 
     pupil: bytes
     shift: int
-    how: str
+    how: ServedBy
     operator: str
     meal: MealLine
     tariff: str
@@ -165,11 +179,11 @@ class RosterLoaded(Record, frozen=True, array_like=True, tag=27):
 
 
 class IssueRefused(Record, frozen=True, array_like=True, tag=28):
-    """A pupil of a list or at the buffet was refused; `how` as in `MealServed`, or "buffet". Of a tap see `Refused`."""
+    """A pupil of a list or at the buffet was refused; of a tap see `Unwritten`."""
 
     pupil: bytes
     shift: int
-    how: str
+    how: ServedBy
     operator: str
     message: str
     tariff: str

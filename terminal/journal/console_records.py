@@ -5,6 +5,7 @@ An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 54 belong t
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeAlias
 
 from terminal.journal.record_base import Record
@@ -16,12 +17,21 @@ class OperatorSeen(Record, frozen=True, array_like=True, tag=50):
     operator_ref: str
 
 
+class SignInWay(StrEnum):
+    """What an operator showed besides the PIN."""
+
+    CARD = "card"
+    """The service card."""
+    TYPED = "typed"
+    """A typed staff number."""
+
+
 class SignedIn(Record, frozen=True, array_like=True, tag=51):
-    """An operator gave the right PIN. `how`: "card" with the service card, "typed" without it."""
+    """An operator gave the right PIN."""
 
     operator_ref: str
     role: str
-    how: str
+    how: SignInWay
 
 
 class TurnStarted(Record, frozen=True, array_like=True, tag=52):

@@ -19,6 +19,7 @@ class Restored(Record, frozen=True, array_like=True, tag=40):
     backup_at_ms: int
     unresolved: int = 0
     software: str = ""
+    version: str = ""
 
 
 class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):

@@ -10,10 +10,13 @@ card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+import re
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from terminal.codes import Admission
 from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
 from terminal.journal.operation_records import ExtensionLoaded, Restored
@@ -22,6 +25,7 @@ from terminal.trail import TrailEntry
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
+_INSIDE_NAME: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableRecord(ValueError):
@@ -29,9 +33,10 @@ class UnreadableRecord(ValueError):
 
 
 class Started(Record, frozen=True, array_like=True, tag=1):
-    """The terminal opened this journal. `software` names the program and its version."""
+    """The terminal opened this journal. `software` is the distribution's name."""
 
     software: str
+    version: str = ""
 
 
 class ShiftOpened(Record, frozen=True, array_like=True, tag=2):
@@ -97,36 +102,51 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     key_version: int = 0
 
 
+class SettledBy(StrEnum):
+    """What told how an intent ended."""
+
+    ANSWERED = "answered"
+    """The card answered the commit."""
+    RECOVERED = "recovered"
+    """The card held or lacked the event when it came back."""
+
+
+def cause_of(error: Exception) -> str:
+    """How rows name the kind of `error`: CardGone is card_gone."""
+    return _INSIDE_NAME.sub("_", type(error).__name__).lower()
+
+
 class Committed(Record, frozen=True, array_like=True, tag=5):
     """The card holds what the intent in row `intent` said.
 
-    `how` is "answered" (the card answered the commit) or "recovered" (it told when it came back). `tmc` is
-    None and `tmv` empty when the card's transaction MAC of that commit is not known.
+    `tmc` is None and `tmv` empty when the card's transaction MAC of that commit is not known.
     """
 
     intent: int
     tmc: int | None
     tmv: bytes
-    how: str
+    how: SettledBy
 
 
 class NotCommitted(Record, frozen=True, array_like=True, tag=6):
-    """The card does not hold what the intent in row `intent` said: nothing was charged. `how` as above."""
+    """The card does not hold what the intent in row `intent` said: nothing was charged."""
 
     intent: int
-    how: str
+    how: SettledBy
 
 
 class Unresolved(Record, frozen=True, array_like=True, tag=7):
-    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open."""
+    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open.
+
+    `cause` is the kind of failure, `cause_of` of its exception.
+    """
 
     intent: int
     cause: str
 
 
-class Refused(Record, frozen=True, array_like=True, tag=8):
-    """A tap that wrote nothing: every refusal, and what is accepted without a write (`accepted`, e.g. already
-    paid).
+class Unwritten(Record, frozen=True, array_like=True, tag=8):
+    """A tap that wrote nothing: every refusal, and what needs no write, e.g. already paid; `admission` says which.
 
     `card_ref` is None when no resident card could be read; then `prev_*` are 0. `read` is what a decision was made
     from, as it was read: of a resident card the rights and the newest event. It is empty when the tap ended before
@@ -138,7 +158,7 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
     profile: str
     shift: int
     message: str
-    accepted: bool
+    admission: Admission
     tariff: str
     reasons: tuple[TrailEntry, ...]
     prev_terminal: int
@@ -153,9 +173,10 @@ class Refused(Record, frozen=True, array_like=True, tag=8):
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):
-    """Something other than a card went wrong: reader gone, service gone, clock suspect."""
+    """Something other than a card went wrong, or works again. `code` is one of `terminal.codes.FaultCode`."""
 
-    what: str
+    code: str
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
 
 
 class CashSale(Record, frozen=True, array_like=True, tag=10):
@@ -185,7 +206,7 @@ AnyRecord: TypeAlias = (
     | Committed
     | NotCommitted
     | Unresolved
-    | Refused
+    | Unwritten
     | Fault
     | CashSale
     | CanteenRecord
@@ -218,3 +239,15 @@ def parse_record(body: bytes) -> AnyRecord:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is one
         raise UnreadableRecord(str(error)) from error
     return record
+
+
+def shown_fields(record: AnyRecord) -> dict[str, Any]:
+    """A record's fields for people: bytes in hexadecimal. What was read from a card names its holder, so `proof` and
+    `read` are only counted.
+    """
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    if "proof" in fields:
+        fields["proof"] = f"{len(fields['proof'])} card commands"
+    if fields.get("read"):
+        fields["read"] = f"{sum(map(len, fields['read']))} bytes"
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from terminal.clock import Clock, unix_ms
+from terminal.codes import JournalFault, Trouble
 from terminal.errors import JournalFull
 from terminal.journal.records import AnyRecord, Fault
 
@@ -31,7 +32,7 @@ PROBE_BYTES: Final = 65_536
 ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and purged."
 
 
-class Level(StrEnum):
+class FillLevel(StrEnum):
     """How soon somebody must do something."""
 
     OK = "ok"
@@ -55,12 +56,22 @@ class Fill:
         return self.rows / room if room else 1.0
 
     @property
-    def level(self) -> Level:
+    def level(self) -> FillLevel:
         if self.share >= 1.0:
-            return Level.FULL
+            return FillLevel.FULL
         if self.share >= CRITICAL_SHARE:
-            return Level.CRITICAL
-        return Level.WARNING if self.share >= WARN_SHARE else Level.OK
+            return FillLevel.CRITICAL
+        return FillLevel.WARNING if self.share >= WARN_SHARE else FillLevel.OK
+
+    @property
+    def inputs(self) -> dict[str, int | str]:
+        """The same for a row."""
+        return {
+            "share_percent": round(100 * self.share),
+            "rows": self.rows,
+            "capacity_rows": self.capacity_rows,
+            "free_mb": self.disk_free_bytes >> 20,
+        }
 
     def __str__(self) -> str:
         free_mb = self.disk_free_bytes >> 20
@@ -89,11 +100,11 @@ class FillWatch:
     """Notes in the journal and tells staff when the journal reaches a level: once for each, and again only after it
     has been below."""
 
-    def __init__(self, journal: Filling, clock: Clock, tell: Callable[[str], None]) -> None:
+    def __init__(self, journal: Filling, clock: Clock, tell: Callable[[Trouble], None]) -> None:
         self._journal = journal
         self._clock = clock
         self._tell = tell
-        self._told = Level.OK
+        self._told = FillLevel.OK
 
     def look(self) -> Fill:
         """After a tap. What a full journal does not take is told all the same; raises as `Journal.append` otherwise."""
@@ -101,14 +112,20 @@ class FillWatch:
         level, told = fill.level, self._told
         self._told = level
         if _RANK[level] > _RANK[told]:
-            self._tell(f"journal {fill}. {ADVICE}")
+            trouble = Trouble(FAULT_OF[level], fill.inputs)
+            self._tell(trouble)
             with suppress(JournalFull):
                 at_ms = unix_ms(self._clock.now())
-                self._journal.append(Fault(at_ms, what=f"journal {level}: {fill.share:.0%} full"))
+                self._journal.append(Fault(at_ms, trouble.code, dict(trouble.inputs)))
         return fill
 
 
-_RANK: Final = {level: rank for rank, level in enumerate(Level)}
+FAULT_OF: Final = {
+    FillLevel.WARNING: JournalFault.FILLING,
+    FillLevel.CRITICAL: JournalFault.NEARLY_FULL,
+    FillLevel.FULL: JournalFault.FULL,
+}
+_RANK: Final = {level: rank for rank, level in enumerate(FillLevel)}
 
 
 def no_room(path: Path) -> str | None:

@@ -13,7 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Refused
+from terminal.codes import Admission
+from terminal.journal.records import AnyRecord, CashSale, Committed, Intent, NotCommitted, Unwritten
 
 TapId: TypeAlias = tuple[int, int]
 """Terminal, and the sequence number of the row a tap has in its journal."""
@@ -86,7 +87,7 @@ class Tap:
 
     terminal: int
     sequence: int
-    record: Intent | Refused | CashSale
+    record: Intent | Unwritten | CashSale
     end: End
 
     @property
@@ -114,11 +115,16 @@ class Tap:
         return 1 + companions if isinstance(companions, int) else 1
 
     @property
+    def admission(self) -> Admission | None:
+        """Whether the rider was let in, as far as is known; None while the end is not, and for a write that failed."""
+        if isinstance(self.record, Unwritten):
+            return self.record.admission
+        return Admission.LET_IN if self.end in (End.COMMITTED, End.SOLD) else None
+
+    @property
     def accepted(self) -> bool:
-        """Whether the rider rode, as far as is known."""
-        if isinstance(self.record, Refused):
-            return self.record.accepted
-        return self.end in (End.COMMITTED, End.SOLD)
+        """Exactly *let in*."""
+        return self.admission is Admission.LET_IN
 
 
 def taps(
@@ -132,7 +138,7 @@ def taps(
         match record:
             case CashSale():
                 yield Tap(terminal, sequence, record, End.SOLD)
-            case Refused():
+            case Unwritten():
                 yield Tap(terminal, sequence, record, End.NOTHING_WRITTEN)
             case _:
                 known = intents.take(sequence, record)

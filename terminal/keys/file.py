@@ -240,14 +240,14 @@ class _Issuer(Struct, frozen=True, forbid_unknown_fields=True):
     not_after: Moment
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
+class _IssuersFile(Struct, frozen=True, forbid_unknown_fields=True):
     issuers: Annotated[list[_Issuer], Meta(min_length=1)]
 
 
 def load_issuers(path: Path) -> IssuerKeys:
     """Raises `KeyFileError` when there is no such file or it is not exactly of the form above."""
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
+        file = msgspec.toml.decode(path.read_bytes(), type=_IssuersFile)
         return IssuerKeys(
             IssuerKey(
                 entry.issuer,

@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from terminal.clock import unix_ms
 from terminal.errors import JournalError
+from terminal.fault_texts import fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
 from terminal.operations.status import Status, read_status
-from terminal.trail_words import effect_words
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -37,34 +38,136 @@ DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
 
 
-class Level(IntEnum):
-    """How bad; the worst check is the exit code."""
+class HealthLevel(IntEnum):
+    """How bad; the worst finding is the exit code."""
 
     OK = 0
     LOOK = 1
     OUT_OF_ORDER = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. `value` in `unit`, where it is a number."""
+class HealthCode(StrEnum):
+    """What can be found: the thing looked at, then what is said of it."""
 
-    name: str
-    level: Level
-    says: str
+    STOPPED = "process:stopped"
+    DIED = "process:died"
+    NO_CARDS = "process:no_cards"
+    HANGS = "process:hangs"
+    UP = "process:up"
+    FILE_UNUSABLE = "file:unusable"
+    FILE_NOT_WRITABLE = "file:not_writable"
+    FILE_OK = "file:ok"
+    NEVER_RAN = "terminal:never_ran"
+    JOURNAL_FULL = "journal:full"
+    JOURNAL_FILL = "journal:fill"
+    ALL_SENT = "unsent:none"
+    UNSENT = "unsent:rows"
+    CLOCK_BEHIND = "clock:behind"
+    CLOCK_SUSPECT = "clock:suspect"
+    CLOCK_OK = "clock:ok"
+    NO_TAP = "last_tap:none"
+    LAST_TAP = "last_tap:ago"
+    READER_UNUSED = "reader:unused"
+    READER_FAULT = "reader:fault"
+    READER_OK = "reader:ok"
+    TARIFF_ENDED = "policy:ended"
+    TARIFF = "policy:holds"
+    DENY_LIST = "deny_list:age"
+    NO_COLLECTOR = "collector:none"
+    SYNC_FAULT = "collector:fault"
+    NOT_ASKED = "collector:not_asked"
+    HEARD = "collector:heard"
+    DISK_UNKNOWN = "disk:unknown"
+    DISK = "disk:free"
+    LABORATORY = "laboratory:public"
+    EXTENSION = "extension:loaded"
+    DEVICE_FAULT = "device:fault"
+
+
+TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
+    {
+        HealthCode.STOPPED: "not running",
+        HealthCode.DIED: "not running, and it did not stop in good order",
+        HealthCode.NO_CARDS: "process {process} uses the journal and serves no cards",
+        HealthCode.HANGS: "process {process} hangs: its loop was last heard of {silent_ms} ago",
+        HealthCode.UP: "process {process}, up for {up_ms}",
+        HealthCode.FILE_UNUSABLE: "{error}",
+        HealthCode.FILE_NOT_WRITABLE: "{path} cannot be written: rights, or a read-only disk",
+        HealthCode.FILE_OK: "{path} can be read and written",
+        HealthCode.NEVER_RAN: "it has not said anything yet: it never ran in this folder",
+        HealthCode.JOURNAL_FULL: "full: {rows} of {capacity_rows} rows; connect the network",
+        HealthCode.JOURNAL_FILL: "{rows} of {capacity_rows} rows",
+        HealthCode.ALL_SENT: "every row is at the collector",
+        HealthCode.UNSENT: "{rows} rows, the oldest {age_ms} old",
+        HealthCode.CLOCK_BEHIND: "the clock is {behind_ms} behind the newest record",
+        HealthCode.CLOCK_SUSPECT: "{fault}",
+        HealthCode.CLOCK_OK: "after the newest record",
+        HealthCode.NO_TAP: "none since the start",
+        HealthCode.LAST_TAP: "{ago_ms} ago",
+        HealthCode.READER_UNUSED: "{reader}, not in use",
+        HealthCode.READER_FAULT: "{reader}: {fault}",
+        HealthCode.READER_OK: "{reader}, {loop}",
+        HealthCode.TARIFF_ENDED: "{tariff} ended {ago_ms} ago",
+        HealthCode.TARIFF: "{tariff}, for {left_ms} more",
+        HealthCode.DENY_LIST: "{age_ms} old",
+        HealthCode.NO_COLLECTOR: "none given: rows are sent with `terminal sync`",
+        HealthCode.SYNC_FAULT: "{fault}",
+        HealthCode.NOT_ASKED: "{collector}: not asked yet",
+        HealthCode.HEARD: "heard {ago_ms} ago",
+        HealthCode.DISK_UNKNOWN: "{folder}: {error}",
+        HealthCode.DISK: "{free_mb} MB free",
+        HealthCode.LABORATORY: "public {parts} on a real reader: anyone can make cards for this terminal",
+        HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
+        HealthCode.DEVICE_FAULT: "{state}",
+    }
+)
+"""The one place of their words. Inputs in milliseconds are shown as durations, a fault in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthFinding:
+    """One thing looked at. `value` in `unit`, where it is a number worth watching; `about` says which one it is, where
+    there are several of a kind.
+    """
+
+    code: HealthCode
+    level: HealthLevel
+    inputs: Mapping[str, int | str] = field(default_factory=dict)
     value: float | None = None
     unit: str = ""
+    about: str = ""
+
+    @property
+    def name(self) -> str:
+        """Which thing it is, the same whatever was found."""
+        kind = self.code.partition(":")[0]
+        return f"{kind}:{self.about}" if self.about else kind
+
+    @property
+    def says(self) -> str:
+        """The finding in words."""
+        return TEXTS[self.code].format_map({name: self._shown(name) for name in self.inputs})
+
+    def _shown(self, name: str) -> str:
+        value = self.inputs[name]
+        if name == FAULT:
+            return fault_text(str(value), self.inputs)
+        return _span(int(value)) if name.endswith("_ms") else str(value)
+
+
+FAULT: Final = "fault"
+"""The input that is itself a code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """What was found, in the order in which to read it."""
 
-    checks: tuple[Check, ...]
+    findings: tuple[HealthFinding, ...]
 
     @property
     def exit_code(self) -> int:
-        return max(check.level for check in self.checks)
+        return max(finding.level for finding in self.findings)
 
 
 def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
@@ -72,42 +175,44 @@ def examine(folder: Path, journal_file: Path, now: datetime) -> Health:
     now_ms = unix_ms(now)
     status = read_status(folder)
     process = holder_of(journal_file)
-    checks = [_process(status, process, now_ms), _journal_file(journal_file)]
-    checks += _said(status, running=process is not None, now_ms=now_ms)
-    checks.append(_disk(folder))
-    return Health(tuple(checks))
+    found = [_process(status, process, now_ms), _journal_file(journal_file)]
+    found += _said(status, running=process is not None, now_ms=now_ms)
+    found.append(_disk(folder))
+    return Health(tuple(found))
 
 
-def _process(status: Status | None, process: int | None, now_ms: int) -> Check:
+def _bad(code: HealthCode, **inputs: int | str) -> HealthFinding:
+    return HealthFinding(code, HealthLevel.OUT_OF_ORDER, inputs)
+
+
+def _process(status: Status | None, process: int | None, now_ms: int) -> HealthFinding:
     if process is None:
-        if status is None or status.stopped:
-            return Check("process", Level.OUT_OF_ORDER, "not running")
-        return Check("process", Level.OUT_OF_ORDER, "not running, and it did not stop in good order")
+        return _bad(HealthCode.STOPPED if status is None or status.stopped else HealthCode.DIED)
     if status is None or status.process != process or status.stopped:
-        return Check("process", Level.LOOK, f"process {process} uses the journal and serves no cards")
-    silent_ms = now_ms - status.at_ms
+        return HealthFinding(HealthCode.NO_CARDS, HealthLevel.LOOK, {"process": process})
+    silent_ms, up_ms = now_ms - status.at_ms, now_ms - status.started_at_ms
     if silent_ms > HUNG_MS:
-        says = f"process {process} hangs: its loop was last heard of {_span(silent_ms)} ago"
-        return Check("process", Level.OUT_OF_ORDER, says, silent_ms / 1000, "s")
-    up_ms = now_ms - status.started_at_ms
-    return Check("process", Level.OK, f"process {process}, up for {_span(up_ms)}", up_ms / 1000, "s")
+        inputs: dict[str, int | str] = {"process": process, "silent_ms": silent_ms}
+        return HealthFinding(HealthCode.HANGS, HealthLevel.OUT_OF_ORDER, inputs, silent_ms / 1000, "s")
+    inputs = {"process": process, "up_ms": up_ms}
+    return HealthFinding(HealthCode.UP, HealthLevel.OK, inputs, up_ms / 1000, "s")
 
 
-def _journal_file(path: Path) -> Check:
+def _journal_file(path: Path) -> HealthFinding:
     """Whether it is a journal, and one that can be written."""
     try:
         connect_reader(path).close()
     except JournalError as error:
-        return Check("file", Level.OUT_OF_ORDER, f"{error.what}. {error.advice}")
+        return _bad(HealthCode.FILE_UNUSABLE, exit_code=error.exit_code, error=str(error))
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-        return Check("file", Level.OUT_OF_ORDER, f"{path} cannot be written: rights, or a read-only disk")
-    return Check("file", Level.OK, f"{path} can be read and written")
+        return _bad(HealthCode.FILE_NOT_WRITABLE, path=str(path))
+    return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
 
 
-def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Check]:
+def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
     """What only the terminal itself can know."""
     if status is None:
-        yield Check("terminal", Level.LOOK, "it has not said anything yet: it never ran in this folder")
+        yield HealthFinding(HealthCode.NEVER_RAN, HealthLevel.LOOK)
         return
     yield _fill(status)
     yield _unsent(status, now_ms)
@@ -117,97 +222,103 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Chec
     yield _tariff(status, now_ms)
     if status.deny_list_at_ms is not None:
         age_ms = max(0, now_ms - status.deny_list_at_ms)
-        level = Level.LOOK if age_ms > DENY_LIST_WARNING_MS else Level.OK
-        yield Check("deny_list", level, f"{_span(age_ms)} old", age_ms / 1000, "s")
+        level = HealthLevel.LOOK if age_ms > DENY_LIST_WARNING_MS else HealthLevel.OK
+        yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     yield _collector(status, now_ms)
     yield from _extensions(status)
     if status.laboratory:
-        says = f"public {', '.join(status.laboratory)} on a real reader: anybody can make cards for this terminal"
-        yield Check("laboratory", Level.LOOK, says)
+        parts = ", ".join(status.laboratory)
+        yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
 
 
-def _extensions(status: Status) -> Iterator[Check]:
+def _extensions(status: Status) -> Iterator[HealthFinding]:
     """Which code of other authors served last, and the devices of theirs that do not work."""
     for one in status.extensions:
-        says = f"{one.distribution} {one.version}, sha256 {one.sha256}"
-        yield Check(f"{one.role}:{one.name}", Level.OK, says)
+        inputs = {"distribution": one.distribution, "version": one.version, "sha256": one.sha256}
+        about = f"{one.role}:{one.name}"
+        yield HealthFinding(HealthCode.EXTENSION, HealthLevel.OK, inputs, about=about)
     for name, state in () if status.stopped else status.devices_failing.items():
-        yield Check(f"device:{name}", Level.LOOK, state.value)
+        yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
 
 
-def _fill(status: Status) -> Check:
+def _fill(status: Status) -> HealthFinding:
     fill = status.rows / status.capacity_rows if status.capacity_rows else 0.0
-    says = f"{status.rows} of {status.capacity_rows} rows"
+    inputs: dict[str, int | str] = {"rows": status.rows, "capacity_rows": status.capacity_rows}
     if fill >= 1:
-        return Check("journal", Level.OUT_OF_ORDER, f"full: {says}; connect the network", fill, "of capacity")
-    level = Level.LOOK if fill >= WARN_SHARE else Level.OK
-    return Check("journal", level, says, round(fill, 4), "of capacity")
+        return HealthFinding(HealthCode.JOURNAL_FULL, HealthLevel.OUT_OF_ORDER, inputs, fill, "of capacity")
+    level = HealthLevel.LOOK if fill >= WARN_SHARE else HealthLevel.OK
+    return HealthFinding(HealthCode.JOURNAL_FILL, level, inputs, round(fill, 4), "of capacity")
 
 
-def _unsent(status: Status, now_ms: int) -> Check:
+def _unsent(status: Status, now_ms: int) -> HealthFinding:
     if status.oldest_unsent_at_ms is None:
-        return Check("unsent", Level.OK, "every row is at the collector", 0, "s")
+        return HealthFinding(HealthCode.ALL_SENT, HealthLevel.OK, {}, 0, "s")
     age_ms = max(0, now_ms - status.oldest_unsent_at_ms)
-    level = Level.LOOK if age_ms > UNSENT_WARNING_MS else Level.OK
-    return Check("unsent", level, f"{status.unsent} rows, the oldest {_span(age_ms)} old", age_ms / 1000, "s")
+    level = HealthLevel.LOOK if age_ms > UNSENT_WARNING_MS else HealthLevel.OK
+    inputs: dict[str, int | str] = {"rows": status.unsent, "age_ms": age_ms}
+    return HealthFinding(HealthCode.UNSENT, level, inputs, age_ms / 1000, "s")
 
 
-def _clock(status: Status, now_ms: int) -> Check:
+def _clock(status: Status, now_ms: int) -> HealthFinding:
     behind_ms = (status.newest_at_ms or 0) - now_ms
     if behind_ms > 0:
-        says = f"the clock is {_span(behind_ms)} behind the newest record"
-        return Check("clock", Level.LOOK, says, behind_ms / 1000, "s")
-    if status.clock_doubt and not status.stopped:
-        return Check("clock", Level.LOOK, effect_words(status.clock_doubt))
-    return Check("clock", Level.OK, "after the newest record")
+        inputs: dict[str, int | str] = {"behind_ms": behind_ms}
+        return HealthFinding(HealthCode.CLOCK_BEHIND, HealthLevel.LOOK, inputs, behind_ms / 1000, "s")
+    if status.clock_fault and not status.stopped:
+        inputs = {FAULT: status.clock_fault, **status.clock_inputs}
+        return HealthFinding(HealthCode.CLOCK_SUSPECT, HealthLevel.LOOK, inputs)
+    return HealthFinding(HealthCode.CLOCK_OK, HealthLevel.OK)
 
 
-def _last_tap(status: Status, now_ms: int) -> Check:
+def _last_tap(status: Status, now_ms: int) -> HealthFinding:
     if status.last_tap_at_ms is None:
-        return Check("last_tap", Level.OK, "none since the start")
+        return HealthFinding(HealthCode.NO_TAP, HealthLevel.OK)
     ago_ms = max(0, now_ms - status.last_tap_at_ms)
-    return Check("last_tap", Level.OK, f"{_span(ago_ms)} ago", ago_ms / 1000, "s")
+    return HealthFinding(HealthCode.LAST_TAP, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
 
 
-def _reader(status: Status, *, running: bool) -> Check:
+def _reader(status: Status, *, running: bool) -> HealthFinding:
     if not running or status.stopped:
-        return Check("reader", Level.OK, f"{status.reader}, not in use")
-    if status.reader_problem:
-        return Check("reader", Level.OUT_OF_ORDER, f"{status.reader}: {status.reader_problem}")
-    return Check("reader", Level.OK, f"{status.reader}, {status.loop.replace('_', ' ')}")
+        return HealthFinding(HealthCode.READER_UNUSED, HealthLevel.OK, {"reader": status.reader})
+    if status.reader_fault:
+        return _bad(HealthCode.READER_FAULT, reader=status.reader, fault=status.reader_fault)
+    inputs = {"reader": status.reader, "loop": status.loop.replace("_", " ")}
+    return HealthFinding(HealthCode.READER_OK, HealthLevel.OK, inputs)
 
 
-def _tariff(status: Status, now_ms: int) -> Check:
+def _tariff(status: Status, now_ms: int) -> HealthFinding:
     left_ms = status.tariff_until_ms - now_ms
+    inputs: dict[str, int | str] = {"tariff": status.tariff}
     if left_ms <= 0:
-        says = f"{status.tariff} ended {_span(-left_ms)} ago"
-        return Check("policy", Level.OUT_OF_ORDER, says, left_ms / 1000, "s")
-    level = Level.LOOK if left_ms < TARIFF_WARNING_MS else Level.OK
-    return Check("policy", level, f"{status.tariff}, for {_span(left_ms)} more", left_ms / 1000, "s")
+        inputs |= {"ago_ms": -left_ms}
+        return HealthFinding(HealthCode.TARIFF_ENDED, HealthLevel.OUT_OF_ORDER, inputs, left_ms / 1000, "s")
+    level = HealthLevel.LOOK if left_ms < TARIFF_WARNING_MS else HealthLevel.OK
+    return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
 
 
-def _collector(status: Status, now_ms: int) -> Check:
+def _collector(status: Status, now_ms: int) -> HealthFinding:
     if not status.collector:
-        return Check("collector", Level.OK, "none given: rows are sent with `terminal sync`")
-    if status.sync_problem:
+        return HealthFinding(HealthCode.NO_COLLECTOR, HealthLevel.OK)
+    if status.sync_fault:
         heard_ms = status.collector_heard_at_ms or status.started_at_ms
-        level = Level.LOOK if now_ms - heard_ms > COLLECTOR_WARNING_MS else Level.OK
-        return Check("collector", level, status.sync_problem, (now_ms - heard_ms) / 1000, "s")
+        level = HealthLevel.LOOK if now_ms - heard_ms > COLLECTOR_WARNING_MS else HealthLevel.OK
+        inputs: dict[str, int | str] = {FAULT: status.sync_fault}
+        return HealthFinding(HealthCode.SYNC_FAULT, level, inputs, (now_ms - heard_ms) / 1000, "s")
     if status.collector_heard_at_ms is None:
-        return Check("collector", Level.OK, f"{status.collector}: not asked yet")
+        return HealthFinding(HealthCode.NOT_ASKED, HealthLevel.OK, {"collector": status.collector})
     ago_ms = max(0, now_ms - status.collector_heard_at_ms)
-    return Check("collector", Level.OK, f"heard {_span(ago_ms)} ago", ago_ms / 1000, "s")
+    return HealthFinding(HealthCode.HEARD, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
 
 
-def _disk(folder: Path) -> Check:
+def _disk(folder: Path) -> HealthFinding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Check("disk", Level.OUT_OF_ORDER, f"{folder}: {error.strerror}")
-    level = Level.OK
+        return _bad(HealthCode.DISK_UNKNOWN, folder=str(folder), error=error.strerror or "")
+    level = HealthLevel.OK
     if free < DISK_WARNING_BYTES:
-        level = Level.OUT_OF_ORDER if free < DISK_NEEDED_BYTES else Level.LOOK
-    return Check("disk", level, f"{free >> 20} MB free", free, "bytes")
+        level = HealthLevel.OUT_OF_ORDER if free < DISK_NEEDED_BYTES else HealthLevel.LOOK
+    return HealthFinding(HealthCode.DISK, level, {"free_mb": free >> 20}, free, "bytes")
 
 
 def _span(ms: float) -> str:

@@ -113,7 +113,7 @@ def _trust(status: Status, vitals: Vitals) -> list[Family]:
             "When the region document ends, Unix time.",
             status.tariff_until_ms / 1000,
         ),
-        gauge(f"{PREFIX}clock_suspect", "Whether the clock cannot be believed.", bool(status.clock_doubt)),
+        gauge(f"{PREFIX}clock_suspect", "Whether the clock cannot be believed.", bool(status.clock_fault)),
         counter(
             f"{PREFIX}clock_jumps_total",
             "Jumps of the clock by more than five minutes.",

@@ -73,6 +73,7 @@ class NewHardware:
     journal: Path
     terminal: int
     software: str
+    version: str
     sealer: Sealer
     signer: Signer
     clock: Clock
@@ -158,6 +159,7 @@ def _restore(header: Header, old: Path, new: Path, line: _Line) -> Restoration:
         backup_at_ms=header.at_ms,
         unresolved=len(notes),
         software=machine.software,
+        version=machine.version,
     )
     _begin(new, machine, base, notes, restored, line)
     return Restoration(

@@ -36,7 +36,8 @@ class LoadedExtension(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
-    `stopped` is set by the last words of a process that ended in good order.
+    A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
+    words of a process that ended in good order.
     """
 
     schema: int = SCHEMA
@@ -53,7 +54,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     laboratory: tuple[str, ...] = ()
     extensions: tuple[LoadedExtension, ...] = ()
     devices_failing: dict[str, DeviceState] = {}
-    reader_problem: str = ""
+    reader_fault: str = ""
     shift_open: bool = False
     taps: int = 0
     last_tap_at_ms: int | None = None
@@ -61,7 +62,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tariff: str = ""
     tariff_until_ms: int = 0
     deny_list_at_ms: int | None = None
-    clock_doubt: str = ""
+    clock_fault: str = ""
+    clock_inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
     rows: int = 0
     capacity_rows: int = 0
     unsent: int = 0
@@ -69,7 +71,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     newest_at_ms: int | None = None
     collector: str = ""
     collector_heard_at_ms: int | None = None
-    sync_problem: str = ""
+    sync_fault: str = ""
 
 
 def write_status(folder: Path, status: Status) -> None:

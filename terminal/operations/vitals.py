@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
+from terminal.codes import ReaderFault, SyncFault, Trouble
 from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.devices import DeviceState
+from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.records import UnreadableRecord
+from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
-from terminal.trail_words import effect_words
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
@@ -80,8 +82,8 @@ class Vitals:
         self.started_at_ms = unix_ms(clock.now())
         self.last_tap_at_ms: int | None = None
         self.collector_heard_at_ms: int | None = None
-        self.sync_problem = ""
-        self.reader_problem = ""
+        self.sync_fault: SyncFault | None = None
+        self.reader_fault: ReaderFault | None = None
         self.devices_failing: dict[str, DeviceState] = {}
         self.events = events
         self._manager = manager
@@ -90,8 +92,8 @@ class Vitals:
         self._due_s = 0.0
         self._reading = self._read_clock()
         self._newest_at = newest_record_at(journal)
-        self._jump: tuple[float, str] | None = None
-        self._clock_doubt = ""
+        self._jump: tuple[float, Trouble] | None = None
+        self._clock_doubt: Trouble | None = None
         self._unwritable = False
 
     # What happens to the terminal
@@ -128,7 +130,7 @@ class Vitals:
         self.events.info(
             "tap",
             message=str(report.outcome.message),
-            accepted=report.outcome.accepted,
+            admission=report.outcome.admission.value,
             end=report.end.value,
             charge_minor=report.outcome.charge_minor,
             sequence=report.sequence,
@@ -138,16 +140,17 @@ class Vitals:
             duration_ms=round(duration_s * 1000, 1),
         )
 
-    def reader_failed(self, kind: str, detail: str) -> None:
-        """The reader or its service is out of order."""
+    def reader_failed(self, fault: ReaderFault, detail: str) -> None:
+        """The reader or its service is out of order; `detail` goes to the log only."""
         self.tally.outages += 1
-        self.reader_problem = kind
-        self.events.error("reader", f"{kind}: {detail}" if detail else kind)
+        self.reader_fault = fault
+        text = fault_text(fault, {})
+        self.events.error("reader", f"{text}: {detail}" if detail else text, code=fault)
         self._look()
 
     def reader_works(self) -> None:
-        self.reader_problem = ""
-        self.events.notice("reader", "works again")
+        self.reader_fault = None
+        self.events.notice("reader", "works again", code=ReaderFault.WORKS)
         self._look()
 
     def device_is(self, name: str, state: DeviceState, detail: str) -> None:
@@ -162,17 +165,26 @@ class Vitals:
 
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
-        problem = "" if report.problem is None else str(report.problem)
+        problem = report.problem
+        fault = None if problem is None else problem.fault
         self.tally.uploaded += report.uploaded
-        if problem:
+        if fault is not None:
             self.tally.sync_failures += 1
         else:
             self.collector_heard_at_ms = unix_ms(self.clock.now())
         if report.uploaded:
             self.events.info("sync", uploaded=report.uploaded, unsent=report.unsent)
-        if problem != self.sync_problem:
-            self.sync_problem = problem
-            self.events.warning("sync", problem) if problem else self.events.notice("sync", "works again")
+        if fault is not self.sync_fault:
+            self.sync_fault = fault
+            if problem is None:
+                self.events.notice("sync", "works again")
+            else:
+                self.events.warning("sync", str(problem), code=fault)
+
+    def journal_fills(self, trouble: Trouble) -> None:
+        """The journal has reached a level at which staff must do something."""
+        text = fault_text(trouble.code, trouble.inputs)
+        self.events.warning("journal", f"{text}. {ROOM_ADVICE}", code=trouble.code, **trouble.inputs)
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
@@ -184,13 +196,13 @@ class Vitals:
     # What is told
 
     @property
-    def clock_doubt(self) -> str:
-        """Why the clock cannot be believed at present (O-05); empty when it can."""
+    def clock_doubt(self) -> Trouble | None:
+        """Why the clock cannot be believed at present (O-05); None when it can."""
         return self._clock_doubt
 
     @property
     def reader_up(self) -> bool:
-        return not self.reader_problem
+        return self.reader_fault is None
 
     def _oldest_unsent_at_ms(self) -> int | None:
         """When the oldest row was written that the collector has not confirmed."""
@@ -200,7 +212,7 @@ class Vitals:
         return rows[0].record.at_ms if rows else None
 
     def status(self, *, stopped: bool = False) -> Status:
-        identity = self.identity
+        identity, doubt = self.identity, self._clock_doubt
         return Status(
             terminal=identity.terminal,
             profile=identity.profile,
@@ -215,7 +227,7 @@ class Vitals:
             laboratory=identity.laboratory,
             extensions=identity.extensions,
             devices_failing=self.devices_failing,
-            reader_problem=self.reader_problem,
+            reader_fault=self.reader_fault or "",
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),
             last_tap_at_ms=self.last_tap_at_ms,
@@ -223,7 +235,8 @@ class Vitals:
             tariff=identity.tariff,
             tariff_until_ms=unix_ms(identity.tariff_until),
             deny_list_at_ms=deny_list_at_ms(identity.deny_list),
-            clock_doubt=self._clock_doubt,
+            clock_fault="" if doubt is None else doubt.code,
+            clock_inputs={} if doubt is None else dict(doubt.inputs),
             rows=self.journal.head.sequence - self.journal.base.sequence,
             capacity_rows=self.journal.capacity_rows,
             unsent=self.journal.unsent,
@@ -231,7 +244,7 @@ class Vitals:
             newest_at_ms=None if self._newest_at is None else unix_ms(self._newest_at),
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
-            sync_problem=self.sync_problem,
+            sync_fault=self.sync_fault or "",
         )
 
     # Now and then
@@ -240,22 +253,29 @@ class Vitals:
         self._due_s = self.clock.monotonic() + EVERY_S
         self._check_clock()
         self._write()
-        doubt = effect_words(self._clock_doubt) if self._clock_doubt else ""
-        problem = self.reader_problem or doubt or self.sync_problem
-        self._manager.status(problem or f"{self._loop.value}; {self.tally.outcomes.total()} taps")
+        taps = f"{self._loop.value}; {self.tally.outcomes.total()} taps"
+        self._manager.status(self._trouble_text() or taps)
+
+    def _trouble_text(self) -> str:
+        """The worst that is wrong at present, in words; empty for nothing."""
+        if self.reader_fault is not None:
+            return fault_text(self.reader_fault, {})
+        if self._clock_doubt is not None:
+            return fault_text(self._clock_doubt.code, self._clock_doubt.inputs)
+        return "" if self.sync_fault is None else fault_text(self.sync_fault, {})
 
     def _check_clock(self) -> None:
         now = self._read_clock()
         jump = clock_doubt(self._reading, now)
         if jump is not None:
             self.tally.clock_jumps += 1
-            self._jump = (now.monotonic_s, jump.code)
-            self.events.warning("clock", effect_words(jump.code), code=jump.code, **jump.inputs)
+            self._jump = (now.monotonic_s, jump)
+            self.events.warning("clock", fault_text(jump.code, jump.inputs), code=jump.code, **jump.inputs)
         self._reading = now
         if self._jump is not None and now.monotonic_s - self._jump[0] > JUMP_REMEMBERED_S:
             self._jump = None
         behind = clock_doubt(now, now, self._newest_at)
-        self._clock_doubt = behind.code if behind else self._jump[1] if self._jump else ""
+        self._clock_doubt = behind or (self._jump[1] if self._jump else None)
 
     def _read_clock(self) -> Reading:
         return Reading(self.clock.now(), self.clock.monotonic())

@@ -46,7 +46,7 @@ class Policy:
     zone: ZoneInfo
     service_day_end_hour: int
     tariff: str
-    """Which document decided ("demo@1"), as the journal records it."""
+    """Which document decided ("demo:1"), as the journal records it."""
     card: CardCounters
     """What the card counts, as the document splits its bits."""
     fares: FareBook
@@ -85,7 +85,7 @@ class Policy:
             grants=grants,
             zone=ZoneInfo(document.header.time_zone),
             service_day_end_hour=document.header.service_day_end_hour,
-            tariff=f"{document.header.id}@{document.header.version}",
+            tariff=f"{document.header.id}:{document.header.version}",
             card=counters,
             fares=FareBook.of(document.fares, zones, timeframes),
             gtfs=None if document.gtfs is None else FeedFares.of(document.gtfs),

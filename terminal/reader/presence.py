@@ -17,6 +17,7 @@ from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, ReaderGone, ServiceGone, TransmissionError
+from terminal.codes import ReaderFault
 from terminal.reader.port import ReaderPort
 
 HEARTBEAT_S: Final = 0.25
@@ -73,6 +74,13 @@ def next_state(state: PresenceState, event: PresenceEvent) -> PresenceState:
         return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransition(f"{event.name} in {state.name}") from None
+
+
+def reader_fault(error: CardError) -> ReaderFault:
+    """What rows and status say of `error`, which ended the service of a card or of the reader."""
+    if isinstance(error, ServiceGone):
+        return ReaderFault.SERVICE_GONE
+    return ReaderFault.GONE if isinstance(error, ReaderGone) else ReaderFault.FAILED
 
 
 class Presence:

@@ -57,7 +57,7 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
     pairs: list[tuple[str, object, object]] = [
         ("message", expect.message.value, str(outcome.message)),
         ("charge_minor", expect.charge_minor, outcome.charge_minor),
-        ("accepted", expect.accepted, outcome.accepted),
+        ("admission", expect.admission, outcome.admission.value),
         ("balance_minor", expect.balance_minor, balance_minor(played)),
         ("paid_by", expect.paid_by, paid_by(played)),
         ("transfers", expect.transfers, None if event is None else event.transfers),

@@ -90,7 +90,7 @@ def _told(played: Played) -> list[tuple[str, object]]:
     outcome, meal = played.decision.outcome, played.decision.meal
     return [
         ("message", str(outcome.message)),
-        ("accepted", outcome.accepted),
+        ("admission", outcome.admission.value),
         ("charge_minor", outcome.charge_minor),
         ("values", dict(outcome.values)),
         ("sources", None if meal is None else dict(meal.sources)),

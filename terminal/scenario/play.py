@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cardproto.resident.records.event import build_event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
@@ -176,8 +177,8 @@ class _Rider:
     def _took(self, decision: Decision, day: date) -> None:
         """What this terminal took from this card today: what T-43 is measured by."""
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        accepted = decision.outcome.accepted
-        self.taken = (day, count + accepted, minor + decision.outcome.charge_minor)
+        let_in = decision.outcome.accepted
+        self.taken = (day, count + let_in, minor + decision.outcome.charge_minor)
 
     def _service_date(self, at: datetime) -> date:
         return self.policy.service_date(at.astimezone(self.policy.zone))
@@ -212,7 +213,8 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
 def _for_cash(policy: Policy, trip: Trip, at: datetime) -> Decision:
     """A sale for cash in the form of a decision: nothing is written, and the charge is what everybody pays."""
     sold = decide_cash(policy, trip, 1 + trip.companions, at)
-    outcome = Outcome(sold.message, accepted=sold.sum_minor is not None, charge_minor=sold.sum_minor or 0)
+    admission = Admission.REFUSED if sold.sum_minor is None else Admission.LET_IN
+    outcome = Outcome(sold.message, admission, charge_minor=sold.sum_minor or 0)
     return Decision(outcome, None, sold.facts, sold.flags)
 
 

@@ -110,7 +110,7 @@ def as_builtins(played: Played, policy: Policy) -> dict[str, Any]:
         "turn": played.turn,
         "at": played.at.astimezone(policy.zone).isoformat(),
         "message": str(outcome.message),
-        "accepted": outcome.accepted,
+        "admission": outcome.admission.value,
         "charge_minor": outcome.charge_minor,
         "balance_minor": balance_minor(played),
         "paid_by": paid_by(played),

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta, field
 
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
+from terminal.codes import Admission
 from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
@@ -249,7 +250,8 @@ class Expect(Section, frozen=True, kw_only=True):
 
     message: Message
     charge_minor: Minor = 0
-    accepted: bool | None = None
+    admission: Admission | None = None
+    """Whether a gate would open: only for `let_in`."""
     balance_minor: Minor | None = None
     paid_by: Payment | None = None
     counters: dict[Name, Count] = field(default_factory=dict)

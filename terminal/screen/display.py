@@ -54,12 +54,16 @@ ASKS: Final = Colour.YELLOW
 DISCREET: Final = frozenset(
     {
         Message.NO_FUNDS,
+        Message.DEBT,
         Message.DENY_LIST,
         Message.MEAL_LIMIT,
         Message.MEAL_FORBIDDEN,
         Message.NOT_ON_SITE,
         Message.BENEFIT_EXPIRED,
         Message.BENEFIT_OUT_OF_SEASON,
+        Message.BENEFIT_NOT_CHECKED,
+        Message.CREDENTIAL_EXPIRED,
+        Message.CREDENTIAL_NOT_TRUSTED,
         Message.LIMIT_REACHED,
     }
 )

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from terminal.clock import Clock, unix_ms
+from terminal.codes import SyncFault
 from terminal.errors import CollectorContradicts, JournalError, JournalFull
 from terminal.journal.records import Fault
 from terminal.sync.client import SyncClient, SyncReport
@@ -135,7 +136,7 @@ class BackgroundSync:
         contradicted = isinstance(report.problem, CollectorContradicts)
         if contradicted and not self._contradicted:
             with suppress(JournalFull):
-                self._client.journal.append(Fault(self._now_ms(), what="sync: the collector contradicts"))
+                self._client.journal.append(Fault(self._now_ms(), SyncFault.CONTRADICTED))
         if contradicted or report.problem is None:
             self._contradicted = contradicted
 

@@ -16,6 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from terminal.clock import Clock, unix_ms
+from terminal.codes import SyncFault
 from terminal.errors import CollectorContradicts, CollectorError
 from terminal.journal.chain import Head
 from terminal.journal.checkpoint import Signer, signed_digest
@@ -142,7 +143,9 @@ class SyncClient:
             ack = parse_ack(answer.body)
         except Malformed as error:
             raise CollectorError(
-                f"the collector's answer is no acknowledgement: {error}", "Check the collector's address."
+                f"the collector's answer is no acknowledgement: {error}",
+                "Check the collector's address.",
+                SyncFault.NOT_UNDERSTOOD,
             ) from error
         self._take(self._trusted(ack), batch, last_hash)
         self._greeted = True
@@ -210,7 +213,8 @@ class SyncClient:
             self._noted = journal.begin_acknowledge(ack.through, ack.head_hash, at_ms, signed)
             self._through = ack.through
         if ack.through < batch.last:
-            raise CollectorError(f"the collector confirmed row {ack.through} of {batch.last} sent", WAIT)
+            what = f"the collector confirmed row {ack.through} of {batch.last} sent"
+            raise CollectorError(what, WAIT, SyncFault.INCOMPLETE)
         caught_up = ack.through >= self._through
         self._resend_after = None if caught_up else ack.through
 
@@ -221,11 +225,13 @@ class SyncClient:
             raise CollectorError(
                 "an acknowledgement is not signed by the collector this terminal knows",
                 "Check the address and the key.",
+                SyncFault.NOT_TRUSTED,
             )
         if ack.terminal != journal.terminal:
             raise CollectorError(
                 f"an acknowledgement is for terminal {ack.terminal}",
                 "Somebody replays messages: check the network.",
+                SyncFault.NOT_TRUSTED,
             )
         head = journal.head
         self._confirmed_through = max(self._confirmed_through, ack.through)
@@ -259,8 +265,10 @@ class SyncClient:
             self._resend_after = refusal.wants - 1
         what, advice = (_printable(text) for text in (refusal.error, refusal.advice))
         sent = f"rows {batch.first} to {batch.last}" if batch.bodies else "this terminal's greeting"
-        kind = CollectorContradicts if refusal.error == RefusalCode.OTHER_HASH else CollectorError
-        return kind(f"the collector refused {sent}: {what}", advice)
+        contradicted = refusal.error == RefusalCode.OTHER_HASH
+        kind = CollectorContradicts if contradicted else CollectorError
+        fault = SyncFault.CONTRADICTED if contradicted else SyncFault.REFUSED
+        return kind(f"the collector refused {sent}: {what}", advice, fault)
 
 
 def _printable(text: str) -> str:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from terminal.codes import SyncFault
 from terminal.errors import CollectorError
 from terminal.sync.address import TlsFiles, parse_address, tls_context
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH
@@ -43,6 +44,8 @@ class Answer(NamedTuple):
 
 class LinkTooSlow(CollectorError):
     """The exchange did not end in time: a smaller batch may."""
+
+    usual_fault = SyncFault.TOO_SLOW
 
 
 class CollectorLink(Protocol):
@@ -118,7 +121,9 @@ class HttpLink:
             encoding = response.getheader("content-encoding", "identity")
             if encoding != "identity":
                 raise CollectorError(
-                    f"collector {self.base_url} answers in the encoding {encoding[:20]!a}", NOT_A_COLLECTOR
+                    f"collector {self.base_url} answers in the encoding {encoding[:20]!a}",
+                    NOT_A_COLLECTOR,
+                    SyncFault.NOT_UNDERSTOOD,
                 )
             body = self._read(response)
             answer = Answer(response.status, body, _retry_after_s(response.getheader("retry-after")))
@@ -211,10 +216,13 @@ class HttpLink:
             return CollectorError(
                 f"collector {self.base_url} is not who it should be: {error.verify_message}",
                 "Check --tls-ca and the address.",
+                SyncFault.NOT_TRUSTED,
             )
         if isinstance(error, LimitReached):
-            kind = LinkTooSlow if "long" in str(error) else CollectorError
-            return kind(f"collector {self.base_url} {error}", NOT_A_COLLECTOR)
+            what = f"collector {self.base_url} {error}"
+            if isinstance(error, TooLong):
+                return LinkTooSlow(what, NOT_A_COLLECTOR)
+            return CollectorError(what, NOT_A_COLLECTOR, SyncFault.NOT_UNDERSTOOD)
         what = f"collector {self.base_url} cannot be reached: {_in_words(error)}"
         return LinkTooSlow(what, WAIT) if isinstance(error, TimeoutError) else CollectorError(what, WAIT)
 
@@ -237,6 +245,10 @@ class LimitReached(Exception):
     """The exchange cost more than it may; says which limit."""
 
 
+class TooLong(LimitReached):
+    """It took more time than it may."""
+
+
 class Stopped(Exception):
     """The exchange was given up from outside."""
 
@@ -257,7 +269,7 @@ class Guard:
         """How long the next step may take; raises `LimitReached` when nothing is left."""
         left = self._until - self._monotonic()
         if left <= 0:
-            raise LimitReached("takes too long")
+            raise TooLong("takes too long")
         return min(left, at_most_s)
 
     def received(self, count: int) -> None:

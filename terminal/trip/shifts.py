@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Final
 
 from terminal.clock import unix_ms
+from terminal.codes import Admission
 from terminal.errors import JournalError
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed
 from terminal.journal.console_records import TurnStarted
@@ -19,9 +20,9 @@ from terminal.journal.records import (
     Committed,
     Intent,
     NotCommitted,
-    Refused,
     ShiftClosed,
     ShiftOpened,
+    Unwritten,
     parse_record,
 )
 from terminal.journal.taps import End, Intents
@@ -98,19 +99,25 @@ class ShiftCount:
 
     def __init__(self, shift: int) -> None:
         self.shift = shift
-        self._counts: Counter[str] = Counter(taps=0, accepted=0, charged_minor=0, unresolved=0)
+        self._counts: Counter[str] = Counter(taps=0, accepted=0, inside=0, charged_minor=0, unresolved=0)
         self._refused: Counter[str] = Counter()
+        self._inside: Counter[str] = Counter()
         self._lock = Lock()
         self._intents = Intents()
         self._after = shift
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How often each message refused somebody, as far as counted."""
+        """How often each message refused a tap, as far as counted."""
         return self._refused
 
+    @property
+    def inside(self) -> Mapping[str, int]:
+        """How often each message neither let in nor refused, as far as counted."""
+        return self._inside
+
     def totals(self, journal: Journal) -> dict[str, int]:
-        """Taps, accepted, sum charged, refusals by reason, cash, taps whose end is unknown, and rows not yet sent.
+        """Taps, let in, already inside, sum charged, refusals by reason, cash, taps of unknown end, rows not yet sent.
 
         A shift's number is its first row, so nothing before it is read. Any thread.
         """
@@ -136,10 +143,12 @@ class ShiftCount:
             case CashSale() if record.shift == number:
                 totals["cash_sales"] += 1
                 totals["cash_minor"] += record.sum_minor
-            case Refused() if record.shift == number:
+            case Unwritten() if record.shift == number:
                 totals["taps"] += 1
-                totals["accepted"] += record.accepted
-                self._refused[record.message] += not record.accepted
+                totals["accepted"] += record.admission is Admission.LET_IN
+                totals["inside"] += record.admission is Admission.INSIDE
+                self._refused[record.message] += record.admission is Admission.REFUSED
+                self._inside[record.message] += record.admission is Admission.INSIDE
                 totals[f"message_{record.message}"] += 1
             case MealServed() if record.shift == number:
                 totals["meals_without_card"] += 1

@@ -196,7 +196,7 @@ def test_terminal_stops_cleanly_while_waiting(setting: Setting) -> None:
     card = start(setting.card("month_pass", today()))
     try:
         assert terminal.stdout is not None
-        assert json.loads(terminal.stdout.readline())["accepted"] is True
+        assert json.loads(terminal.stdout.readline())["admission"] == "let_in"
         terminal.send_signal(signal.SIGTERM)
         terminal.wait(10)
         assert terminal.returncode == 0

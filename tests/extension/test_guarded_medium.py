@@ -13,6 +13,7 @@ from cardproto import CardChannel, CardGone, TransmissionError
 from cardproto.errors import ProtocolError
 from sim import NotDesfire, SimReader, VirtualClock
 from terminal import (
+    Admission,
     Colour,
     Decision,
     Medium,
@@ -71,7 +72,7 @@ class Gym:
 
 
 def decision_of(code: str = "gym.welcome", plan: WritePlan | None = None, **values: int | str) -> Decision:
-    return Decision(Outcome(code, accepted=True, values=values or {"n": 7}), plan, ())
+    return Decision(Outcome(code, Admission.LET_IN, values=values or {"n": 7}), plan, ())
 
 
 @pytest.fixture

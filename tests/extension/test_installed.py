@@ -211,7 +211,7 @@ def test_journal_and_health_name_version_and_hash(start: Start, tmp_path: Path, 
     )
     for row in recorded:
         assert (row["distribution"], row["version"]) == ("sample-extension", "1.2.0")
-        says = json.loads(health)["checks"][f"{row['role']}:{row['extension']}"]["says"]
+        says = json.loads(health)["checks"][f"extension:{row['role']}:{row['extension']}"]["says"]
         assert says == f"sample-extension 1.2.0, sha256 {row['sha256']}"
     assert recorded[0]["sha256"] == recorded[1]["sha256"] == sha256sum(installed)
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from terminal.app.station import journal_reader
+from terminal.journal.records import parse_record
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.media.resident.medium import ResidentMedium
 from terminal.tap import Terminal
+from tests.journal_rows import assert_codes
 
 FRONT = TerminalSite(70001, "bus", "front door", route=15)
 REAR = TerminalSite(70002, "bus", "rear door", route=15)
@@ -50,6 +53,9 @@ def _town(
     with open_town(folder, stops, residents, DAY, seed=7) as town:
         town.at(DAY, at)
         yield town
+        for number in town.terminals:
+            with journal_reader(town.folder / str(number)) as reader:
+                assert_codes(parse_record(row.body) for row in reader.all_rows())
 
 
 @pytest.fixture(scope="module")

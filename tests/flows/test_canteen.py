@@ -148,7 +148,7 @@ def test_m_34_an_annulled_tap_lets_the_card_eat_again(town_of: OpenTown) -> None
         assert told(town, "pupil_grade3") == "meal_already"
         assert len(report(town).annulled) == 1, "the other one was of no school"
         close_day(school_counter(town), CASHIER, town.clock.now())
-        assert told(town, "pupil_grade3") == "shift_closed"
+        assert told(town, "pupil_grade3") == "serving_closed"
 
 
 def test_m_35_a_lost_card_is_blocked_and_its_pupil_served_without_it(town_of: OpenTown) -> None:
@@ -209,7 +209,7 @@ def test_o_06_a_failing_journal_stops_sales_and_not_entitled_taps(town_of: OpenT
         assert tap.reasons[-1].effect is AccountEffect.IN_SPARE_LOG
         assert card.image() == before, "nothing durable, nothing on the card"
         assert told(town, "pupil_grade3") == "meal_already"
-        assert told(town, "adult_purse") == "out_of_order"
+        assert told(town, "adult_purse") == "selling_stopped"
         assert told(town, "pupil_two_meals") == "meal_ok", "also one no roster lists"
         assert told(town, "pupil_two_meals") == "meal_already"
         spared = school_counter(town).spare.meals()

@@ -13,7 +13,7 @@ from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from sim.faults import replace as answer_instead
 from terminal.app.station import journal_key
-from terminal.journal.records import Committed, Intent, parse_record
+from terminal.journal.records import Committed, Intent, SettledBy, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import Town
 from tests.flows.conftest import FRONT, REAR, OpenTown
@@ -47,7 +47,7 @@ def test_a_tap_commits_without_proof_and_says_so(town_of: OpenTown, writer: Writ
         assert before_minor - town.purses_minor() == writer.charge_minor
         kept = records(town, writer.first.number)
         (committed,) = [record for record in kept if isinstance(record, Committed)]
-        assert (committed.tmc, committed.tmv, committed.how) == (None, b"", "answered")
+        assert (committed.tmc, committed.tmv, committed.how) == (None, b"", SettledBy.ANSWERED)
         (intent,) = [record for record in kept if isinstance(record, Intent)]
         assert 0x3B in [ins for ins, _, _ in intent.proof], "what was done, by the codes it was done with"
         town.clock.advance(3 * 3600)

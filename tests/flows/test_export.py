@@ -63,7 +63,7 @@ def test_an_unknown_document_is_named_with_the_row(town_of: OpenTown, tmp_path: 
     )
     told = run("export", "tides", "--state", tmp_path / "town" / str(FRONT.number), "--region", "next.toml")
     assert told.returncode == 10
-    assert "was decided with demo@1" in told.stderr
+    assert "was decided with demo:1" in told.stderr
 
 
 def test_reports_of_real_journals_equal_the_terminals_own_totals(

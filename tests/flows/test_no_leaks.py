@@ -548,7 +548,7 @@ def test_a_name_planted_in_a_sealed_journal_is_found_only_by_opening_it(tmp_path
     """That the journal's bytes hold nothing must not be because nobody looked properly."""
     name = secret_text("name", NAMES[1])
     with open_journal(tmp_path, 7) as journal:
-        journal.append(Fault(int(time.time() * 1000), what=f"the card of {NAMES[1]}"))  # noqa: TID251 any time will do
+        journal.append(Fault(int(time.time() * 1000), code=f"the card of {NAMES[1]}"))  # noqa: TID251 any time will do
     assert journal_key(tmp_path / "journal.db") is not None
     assert not leaks_in_files([name], tmp_path)
     with journal_reader(tmp_path) as reader:

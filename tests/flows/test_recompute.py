@@ -13,7 +13,8 @@ from terminal.app.station import journal_reader, open_journal
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
 from terminal.cli.recompute import decided_again
-from terminal.journal.records import Refused, parse_record
+from terminal.codes import Admission
+from terminal.journal.records import Unwritten, parse_record
 from terminal.lab.town import DAY, Town
 from terminal.lab.world import DENY_LIST_FILE
 from terminal.policy.load import DEMO_REGION
@@ -74,7 +75,7 @@ def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Pa
     (bus / "next.toml").write_text(text, encoding="utf-8")
     told = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml")
     assert told.returncode == 0
-    assert "region document demo@1 not given" in told.stdout
+    assert "region document demo:1 not given" in told.stdout
     assert f"{TAPS_IN_BUS} could not be decided again" in told.stdout
     both = run("journal", "recompute", "--state", bus, "--region", bus / "next.toml", "--region", "demo")
     assert both.stdout.endswith(
@@ -154,6 +155,15 @@ def test_refusals_and_inspections_are_decided_again(run: Run, refusing: Path) ->
     assert counts == {"recomputed": 15, "differ": 0, "not_possible": 1}
 
 
+def test_d_01_what_was_read_is_recorded_and_not_shown(run: Run, refusing: Path) -> None:
+    with journal_reader(refusing) as reader:
+        read = [row.record.read for row in reader.all_rows() if isinstance(row.record, Unwritten)]
+    assert [sum(map(len, one)) for one in read].count(96) == len(read) - 1, "all but the unknown card"
+    shown = run("journal", "show", "--state", refusing, "--json").stdout
+    assert "96 bytes" in shown
+    assert not [rights for rights, _ in filter(None, read) if rights.hex() in shown]
+
+
 def deny_list_of(state: Path) -> Path:
     return state.parent / DENY_LIST_FILE
 
@@ -162,7 +172,7 @@ def deny_list_of(state: Path) -> Path:
     ("changed", "what"),
     [
         ({"message": "expired"}, "message"),
-        ({"accepted": True}, "accepted"),
+        ({"admission": Admission.LET_IN}, "admission"),
         ({"reasons": ()}, "reasons"),
         ({"flags": ("capped",)}, "flags"),
     ],
@@ -172,7 +182,7 @@ def test_a_refusal_that_does_not_follow_ends_with_code_24(
 ) -> None:
     with open_journal(refusing, FRONT.number) as journal:
         rows = [parse_record(row.body) for row in journal.rows(limit=500)]
-        refused = next(row for row in rows if isinstance(row, Refused) and row.message == "no_funds")
+        refused = next(row for row in rows if isinstance(row, Unwritten) and row.message == "no_funds")
         sequence = journal.append(structs.replace(refused, **changed))
     told = run("journal", "recompute", "--state", refusing, "--json")
     assert told.returncode == 24

@@ -10,7 +10,7 @@ import pytest
 
 from sim.faults import FaultPlan, corrupt, silence, tear_after, tear_before
 from terminal.app.station import journal_key
-from terminal.journal.records import Committed, Intent, NotCommitted, Refused, Unresolved, parse_record
+from terminal.journal.records import Committed, Intent, NotCommitted, Unresolved, Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import TerminalSite, Town
 from terminal.lab.world import purse_minor
@@ -63,7 +63,7 @@ class Ledger:
     committed: set[tuple[int, int]]
     not_committed: set[tuple[int, int]]
     unresolved: set[tuple[int, int]]
-    refused: list[Refused]
+    refused: list[Unwritten]
 
     @classmethod
     def of(cls, town: Town) -> Ledger:
@@ -84,7 +84,7 @@ class Ledger:
                 self.not_committed.add((number, intent))
             case Unresolved(intent=intent):
                 self.unresolved.add((number, intent))
-            case Refused():
+            case Unwritten():
                 self.refused.append(record)
             case _:
                 pass
@@ -92,7 +92,7 @@ class Ledger:
     @property
     def written(self) -> set[tuple[int, int]]:
         """Intents whose event the card holds, told by the journals alone: committed, or seen by a later tap."""
-        taps: list[Intent | Refused] = [*self.refused, *self.intents.values()]
+        taps: list[Intent | Unwritten] = [*self.refused, *self.intents.values()]
         seen = {(tap.prev_terminal, tap.prev_sequence) for tap in taps}
         return self.committed | (seen & set(self.intents))
 

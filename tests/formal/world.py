@@ -16,10 +16,19 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cardproto.resident.records.event import Event, EventKind
+from terminal.codes import Admission
 from terminal.collector.reconcile import Reconciliation, reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import StoredRecord
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused, build_record
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    Unwritten,
+    build_record,
+)
 from terminal.journal.taps import TapId
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
 from terminal.media.resident.settle import settle
@@ -323,11 +332,13 @@ def _record(row: Row, charge_minor: int) -> AnyRecord:
                 prev_terminal, prev_sequence, b"", (), {},
             )  # fmt: skip
         case "committed":
-            return Committed(0, prev_sequence, None, b"", "recovered")
+            return Committed(0, prev_sequence, None, b"", SettledBy.RECOVERED)
         case "not_committed":
-            return NotCommitted(0, prev_sequence, "recovered")
+            return NotCommitted(0, prev_sequence, SettledBy.RECOVERED)
         case _:
-            return Refused(0, CARD, "bus", 0, "read_again", False, "", (), prev_terminal, prev_sequence)
+            return Unwritten(
+                0, CARD, "bus", 0, "read_again", Admission.REFUSED, "", (), prev_terminal, prev_sequence
+            )
 
 
 def check_closing(world: World, rules: Rules) -> None:

@@ -9,7 +9,7 @@ from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
 from cardproto.credential.cose import parse_sign1
 from cardproto.credential.grant import (
-    Refused,
+    RejectedCredential,
     build_claims,
     credential_in_file,
     parse_claims,
@@ -92,7 +92,7 @@ def _must_refuse(parse: object, data: bytes) -> None:
 def credential(data: bytes) -> None:
     """Nothing that is not signed is ever believed; every part by itself raises only `FormatError`."""
     result = verify_credential(data, ISSUERS, NOW)
-    if not isinstance(result, Refused):
+    if not isinstance(result, RejectedCredential):
         assert result.issuer == "ru-34"
     for parse in (parse_sign1, credential_in_file):
         with contextlib.suppress(FormatError):

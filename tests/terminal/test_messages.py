@@ -26,28 +26,44 @@ ok_paid | green | Оплачено. Счастливого пути! | Paid. Hav
 ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
 ok_benefit | green | Льготный проезд. Осталось поездок: {n} | Concession trip. Trips left: {n}
 ok_benefit_unlimited | green | Льготный проезд | Concession trip
+ok_grace | yellow | Поездка в долг. Осталось поездок в долг: {n} | Ride on credit. Rides on credit left: {n}
 ok_transfer | green | Пересадка. Бесплатно до {time} | Transfer. Free until {time}
 ok_checkin | green | Вход отмечен. Приложите карту на выходе | Checked in. Tap again when leaving
 ok_checkout | green | Выход отмечен. Списано {sum} | Checked out. Charged {sum}
 limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
 already_paid | yellow | Проезд уже оплачен | Already paid
 no_funds | red | Недостаточно средств | Not enough money
+debt | red | Есть неоплаченные поездки. Погасите задолженность | Unpaid rides. Please settle the debt
 deny_list | red | Карта в стоп-листе. Погасите задолженность | Card on the deny list. Please settle the debt
 blocked | red | Карта заблокирована | Card blocked
 expired | red | Срок действия карты истёк | Card expired
+not_yet_valid | red | Карта ещё не действует | Card not valid yet
+other_region | red | Карта другого региона | Card of another region
+credential_expired | red | Продлите льготу в пункте выдачи карт | Concession to be renewed at an issuing point
+credential_not_trusted | red | Карта не подтверждена эмитентом | Card not confirmed by its issuer
 benefit_expired | yellow | Срок льготы истёк. Полный тариф | Concession expired. Full fare
 benefit_out_of_season | yellow | Льгота сейчас не действует. Полный тариф | Concession not in season. Full fare
+benefit_not_checked | yellow | Льготу проверить нельзя. Полный тариф | Concession could not be checked. Full fare
 medium_inactive | red | Активна другая карта (или телефон) | Another card or phone is active
 read_again | yellow | Приложите карту ещё раз | Tap again
 one_card | yellow | Приложите одну карту | Present one card only
 unknown_card | red | Карта не поддерживается | Card not supported
-shift_closed | red | Смена не открыта | Shift not open
+not_accepted | red | Карта не принята | Card not accepted
+shift_closed | red | Терминал пока не работает | Terminal not in service yet
+clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service
 out_of_order | red | Терминал неисправен | Terminal out of order
+fare_unknown | red | Тариф не определён. Оплатите проезд водителю | Fare not known. Please pay the driver
+staff_card | green | Служебная карта. Введите ПИН-код до {time} | Service card. Enter the PIN by {time}
+inspection_paid | green | Проезд оплачен | Ride paid
+inspection_unpaid | red | Проезд не оплачен | Ride not paid
 meal_ok | green | Приятного аппетита! | Enjoy your meal!
 meal_already | yellow | {meal} уже получен | {meal} already served
 meal_not_ordered | yellow | Питание на сегодня не заказано | No meal ordered today
 meal_forbidden | red | Этот продукт исключён родителями | Not allowed by parents
 meal_limit | red | Дневной лимит исчерпан | Daily limit reached
+serving_closed | red | Выдача на сегодня закончена | Serving is over for today
+selling_stopped | red | Продажа остановлена | Selling is stopped
+pupil_unknown | red | Ученика нет в списке | Pupil not in the list
 not_on_site | yellow | Ученик на домашнем обучении | Pupil is home schooled
 online_only | yellow | Нужна связь, попробуйте позже | Connection needed, try later
 discount_ok | green | Скидка {p} % | Discount {p} %

@@ -10,12 +10,13 @@ import pytest
 
 from terminal import signals
 from terminal.clock import SystemClock
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.devices import DeviceState
 from terminal.signals import WAITING, SignalWorker
 
 PATIENCE_S = 10.0
-PAID, REFUSED = Outcome(Message.OK_PAID, accepted=True), Outcome(Message.NO_FUNDS, accepted=False)
+PAID, REFUSED = Outcome(Message.OK_PAID, Admission.LET_IN), Outcome(Message.NO_FUNDS, Admission.REFUSED)
 
 
 class Lamp:

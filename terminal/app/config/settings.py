@@ -73,7 +73,7 @@ class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description="Accept the public laboratory keys, demo region and laboratory issuers on a real reader. "
-            "Never in service: anybody can make cards for such a terminal."
+            "Never in service: such cards can be forged."
         ),
     ] = False
 

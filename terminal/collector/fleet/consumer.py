@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from terminal.clock import unix_ms
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.settings import ConsumerSettings
 from terminal.collector.fleet.shelving import Arrival
@@ -136,7 +136,7 @@ class Consumer:
         lasting = [a for a in late if by_number[a.number].metadata.num_delivered >= LATE_DELIVERIES]
         alarms: dict[int, tuple[Alarm, int]] = {}
         for arrival in lasting:
-            detail = f"rows before {arrival.batch.first} were confirmed and are not in the database"
+            detail = detail_of(AlarmCause.ROWS_NOT_STORED, first=arrival.batch.first)
             alarm = Alarm(AlarmKind.GAP, arrival.terminal, arrival.batch.first, detail)
             alarms.setdefault(arrival.terminal, (alarm, arrival.at_ms))
         if alarms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.restoring import lost_by_restoring
 from terminal.collector.store import BatchRefused
 from terminal.journal.chain import Head
@@ -39,7 +39,7 @@ def compare(batch: Batch, hashes: list[bytes], held: Mapping[int, bytes]) -> Non
     stated = statements(batch, hashes)
     for sequence in sorted(stated.keys() & held.keys()):
         if stated[sequence] != held[sequence]:
-            detail = f"row {sequence} has hash {_short(stated[sequence])}, held {_short(held[sequence])}"
+            detail = _differs(sequence, stated[sequence], held[sequence])
             alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
             raise BatchRefused(RefusalCode.OTHER_HASH, alarm, "keep both journals and call the auditor")
 
@@ -47,14 +47,14 @@ def compare(batch: Batch, hashes: list[bytes], held: Mapping[int, bytes]) -> Non
 def missing_rows(batch: Batch, held: Head) -> BatchRefused:
     """The refusal of a batch that begins too far on."""
     wants = held.sequence + 1
-    detail = f"rows {wants} to {batch.first - 1} are missing"
+    detail = detail_of(AlarmCause.ROWS_MISSING, first=wants, last=batch.first - 1)
     alarm = Alarm(AlarmKind.GAP, batch.terminal, wants, detail)
     return BatchRefused(RefusalCode.GAP, alarm, "send from there", wants=wants)
 
 
 def given_up(batch: Batch, sequence: int) -> BatchRefused:
     """The refusal of a batch with a row behind which its terminal was restored on other hardware."""
-    detail = f"row {sequence} comes from hardware that was given up: its terminal was restored elsewhere"
+    detail = detail_of(AlarmCause.GIVEN_UP, row=sequence)
     alarm = Alarm(AlarmKind.OTHER_HASH, batch.terminal, sequence, detail)
     return BatchRefused(RefusalCode.OTHER_HASH, alarm, "stop this machine and call the auditor")
 
@@ -63,8 +63,12 @@ def cut_tail(batch: Batch) -> Alarm | None:
     """The alarm when the terminal itself says its journal ends before a row it knows it has sent."""
     if batch.head_sequence >= batch.confirmed_through:
         return None
-    detail = f"its journal ends at row {batch.head_sequence}, but it has sent row {batch.confirmed_through}"
+    detail = detail_of(AlarmCause.ENDS_EARLY, last=batch.head_sequence, sent=batch.confirmed_through)
     return Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
+
+
+def _differs(row: int, stated: bytes, held: bytes) -> str:
+    return detail_of(AlarmCause.HASH_DIFFERS, row=row, stated=_short(stated), held=_short(held))
 
 
 def _short(value: bytes) -> str:

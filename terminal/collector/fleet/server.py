@@ -33,7 +33,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from terminal.clock import Clock, SystemClock, unix_ms
-from terminal.collector.alarms import Alarm, AlarmKind
+from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_words
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
@@ -287,7 +287,7 @@ class Gateway:
         hashes = row_hashes(batch)
         key = await self._key_of(batch.terminal)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
-            await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, "batch refused"))
+            await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED))
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
             raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
@@ -298,7 +298,7 @@ class Gateway:
             head = await self._keep(batch, hashes, data)
         except BatchRefused as refused:
             await self._alarm(refused.alarm)
-            advice = f"{refused.alarm.detail}: {refused.advice}"
+            advice = f"{detail_words(refused.alarm.detail)}: {refused.advice}"
             raise _Refused(refused.reason, advice, refused.wants) from refused
         return Reply(200, encode(build_ack(batch.terminal, head, self._now_ms(), self._signer)), BATCH_TYPE)
 
@@ -306,11 +306,11 @@ class Gateway:
         try:
             key = self._enrolment.key_of(terminal)
             revoked = key is None and self._enrolment.is_revoked(terminal)
-            problem = "is revoked" if revoked else "is not enrolled"
-        except KeyFileError as error:
-            key, problem = None, error.what
+            cause = AlarmCause.REVOKED if revoked else AlarmCause.NOT_ENROLLED
+        except KeyFileError:
+            key, cause = None, AlarmCause.KEY_UNUSABLE
         if key is None:
-            await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, problem))
+            await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause))
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
             raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
@@ -360,7 +360,7 @@ class Gateway:
         if len(self._told) >= MAX_ALARMS:
             self._told = {told: at for told, at in self._told.items() if now_s - at < ALARM_EVERY_S}
         if len(self._told) >= MAX_ALARMS:
-            alarm = Alarm(alarm.kind, 0, 0, "many more")
+            alarm = Alarm(alarm.kind, 0, 0, AlarmCause.MANY_MORE)
             if alarm in self._told:
                 return
         await self._stream.keep_alarm(alarm, self._now_ms())

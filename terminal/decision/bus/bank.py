@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from terminal.codes import Admission
 from terminal.decision.bus.effects import BankEffect, FareEffect
 from terminal.decision.bus.fare import single_fare
+from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.policy.base import FareMedium
@@ -20,8 +22,6 @@ from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
 BANK: Final = MEDIA.index(FareMedium.BANK_CARD)
-DEFERRED: Final = "deferred"
-STALE_LIST: Final = "stale_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     quote = single_fare(policy, trip, local, BANK)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     sum_minor = quote.fare_minor * (1 + trip.companions)
     if not _within_stale_list(policy, trip, sum_minor, trail):
         return trail.refuse(Message.ONLINE_ONLY)
     trail.note(FareEffect.BANK, {"fare_minor": quote.fare_minor})
-    trail.flag(BankEffect.DEFERRED, DEFERRED, {"charge_minor": sum_minor})
-    outcome = Outcome(Message.OK_PAID, accepted=True, charge_minor=sum_minor)
+    trail.flag(BankEffect.DEFERRED, RideFlag.DEFERRED, {"charge_minor": sum_minor})
+    outcome = Outcome(Message.OK_PAID, Admission.LET_IN, charge_minor=sum_minor)
     return Decision(outcome, None, tuple(trail.reasons), tuple(trail.flags))
 
 
@@ -64,7 +64,7 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
         return Message.READ_AGAIN
     if not card.authenticated:
         trail.note(BankEffect.NOT_AUTHENTIC)
-        return Message.UNKNOWN_CARD
+        return Message.NOT_ACCEPTED
     if today > card.expires_on:
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
@@ -85,5 +85,5 @@ def _within_stale_list(policy: Policy, trip: Trip, sum_minor: int, trail: Trail)
     if taken >= rule.stale_taps or too_much:
         trail.note(BankEffect.LIST_TOO_OLD, inputs)
         return False
-    trail.flag(BankEffect.WITHIN_STALE_CAP, STALE_LIST, inputs)
+    trail.flag(BankEffect.WITHIN_STALE_CAP, RideFlag.STALE_LIST, inputs)
     return True

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from terminal.decision.bus.cover import Cover
 from terminal.decision.bus.effects import FareEffect
+from terminal.decision.flags import RideFlag
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.journeys.index import FareCap, RideCap, SpentCap
 from terminal.policy.scopes import Ride, inside
-
-CAPPED = "capped"
 
 
 def capped(
@@ -78,7 +77,7 @@ def _by_money(cap: SpentCap, limit_minor: int, due_minor: int, counters: int, tr
     if left_minor >= due_minor:
         return due_minor
     inputs: dict[str, int | str] = {"cap": cap.id, "limit_minor": limit_minor, "fare_minor": due_minor}
-    trail.flag(FareEffect.REST_OF_CAP, CAPPED, inputs)
+    trail.flag(FareEffect.REST_OF_CAP, RideFlag.CAPPED, inputs)
     return left_minor
 
 
@@ -86,5 +85,5 @@ def _by_rides(cap: RideCap, due_minor: int, counters: int, trail: Trail) -> int:
     paid = cap.counter.read(counters)
     if not due_minor or paid < cap.trips:
         return due_minor
-    trail.flag(FareEffect.RIDES_PAID, CAPPED, {"cap": cap.id, "paid": paid})
+    trail.flag(FareEffect.RIDES_PAID, RideFlag.CAPPED, {"cap": cap.id, "paid": paid})
     return 0

@@ -9,6 +9,7 @@ from typing import Final
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
 from terminal.policy.base import FareMedium
@@ -18,7 +19,6 @@ from terminal.trail import Reason
 from terminal.trip.facts import Trip
 
 CASH: Final = MEDIA.index(FareMedium.CASH)
-POSITION_MANUAL: Final = "position=manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
     quote = single_fare(policy, trip, local, CASH)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
-        return _refused(Message.OUT_OF_ORDER, trail)
+        return _refused(Message.FARE_UNKNOWN, trail)
     if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, POSITION_MANUAL)
+        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     trail.note(FareEffect.CASH, {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons
     return CashDecision(sum_minor, Message.OK_PAID, tuple(trail.reasons), tuple(trail.flags))

@@ -8,6 +8,7 @@ cost; if it never comes, the next ride debits all that is held.
 from __future__ import annotations
 
 from cardproto.resident.records.event import EventKind
+from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of
 from terminal.decision.bus.effects import CheckInEffect
@@ -85,7 +86,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
         due_minor = balance_minor
     outcome = Outcome(
-        Message.OK_CHECKOUT, accepted=True, charge_minor=due_minor, values={"sum_minor": due_minor}
+        Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values={"sum_minor": due_minor}
     )
     counters = release(rule, counters)
     return accept(tap, trail, outcome, EventKind.CHECK_OUT, paid_by, counters=counters, journey=journey)

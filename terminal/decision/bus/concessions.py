@@ -87,7 +87,7 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
     if tap.trip.freshness.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
         return False
     trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": tap.trip.freshness.data_age_s})
-    trail.lapsed = trail.lapsed or Message.BENEFIT_OUT_OF_SEASON
+    trail.lapsed = trail.lapsed or Message.BENEFIT_NOT_CHECKED
     return True
 
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.checkin import (
     check_in,
@@ -44,18 +45,18 @@ from terminal.policy.scopes import Ride
 
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
-    profile = tap.policy.document.profiles.bus
     if owes_too_much(tap, trail):
-        return trail.refuse(Message.DENY_LIST if profile.deny_lists else Message.NO_FUNDS)
-    if already_paid(tap, trail):
-        return trail.repeat(Message.ALREADY_PAID)
+        return trail.refuse(Message.DEBT)
+    again = already_paid(tap, trail)
+    if again is not None:
+        return trail.repeat(Message.ALREADY_PAID, again)
     if is_check_out(tap):
         return check_out(tap, trail)
     ride, quote = _fare(tap, trail)
     cover = as_companion(tap, quote, trail) or _covered(tap, ride, quote, trail)
     if cover is None:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
 
@@ -130,7 +131,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     """The decision on a covered ride, or None when the purse does not hold the money for it."""
     others_minor = _others(tap, quote, cover, trail)
     if others_minor is None:
-        return trail.refuse(Message.OUT_OF_ORDER)
+        return trail.refuse(Message.FARE_UNKNOWN)
     owed_minor, counters = _owed(tap, cover.counters, trail)
     journey = cover.journey
     if cover.price_minor and cover.opens is not None:
@@ -160,7 +161,9 @@ def _hold(
     if not _enough(tap, owed_minor + held, trail):
         return None
     trail.note(CheckInEffect.HELD, {"held_minor": held})
-    outcome = Outcome(Message.OK_CHECKIN, accepted=True, charge_minor=owed_minor, values={"held_minor": held})
+    outcome = Outcome(
+        Message.OK_CHECKIN, Admission.LET_IN, charge_minor=owed_minor, values={"held_minor": held}
+    )
     counters = check_in(tap, rule, counters, held)
     return _accepted(tap, outcome, EventKind.CHECK_IN, cover, counters, journey, trail)
 
@@ -181,7 +184,7 @@ def _charge(
     if charge_minor and not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    outcome = Outcome(cover.message, accepted=True, charge_minor=charge_minor, values=cover.values)
+    outcome = Outcome(cover.message, Admission.LET_IN, charge_minor=charge_minor, values=cover.values)
     return _accepted(tap, outcome, EventKind.RIDE, cover, counters, journey, trail)
 
 

@@ -5,9 +5,13 @@ Where there is no money, winter grace («довезти ребёнка», T-18) 
 
 from __future__ import annotations
 
+from typing import Final
+
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
+from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.base import Right
@@ -18,16 +22,24 @@ from terminal.policy.scopes import Ride, inside
 RIGHT_OF = {RidePass: Right.PASS, RidePack: Right.PACK, RidePlan: Right.PLAN}
 
 
-def already_paid(tap: Tap, trail: Trail) -> bool:
-    """Whether this tap belongs to the ride of the newest event, whichever way one looks at it."""
+def already_paid(tap: Tap, trail: Trail) -> Admission | None:
+    """Who may come in when this tap belongs to the ride of the newest event; None when it is a tap of its own."""
     event = tap.snapshot.event
     if event.kind not in RIDES or tap.age_s is None:
-        return False
+        return None
     found = _again(tap, tap.age_s)
     if found is None:
-        return False
+        return None
     trail.note(found, {"age_s": tap.age_s})
-    return True
+    return ADMISSIONS[found]
+
+
+ADMISSIONS: Final = {
+    RepeatEffect.SAME_TERMINAL: Admission.LET_IN,
+    RepeatEffect.PAID_ON_ROUTE: Admission.LET_IN,
+    RepeatEffect.PASSED_BACK: Admission.INSIDE,
+}
+"""An honest double tap opens again; a right handed back to the next person does not."""
 
 
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
@@ -95,9 +107,6 @@ def _right_of(tap: Tap, paid_by: PaidBy) -> Right | None:
     return None if product is None else RIGHT_OF[type(product)]
 
 
-GRACE = "grace"
-
-
 def owes_too_much(tap: Tap, trail: Trail) -> bool:
     """Whether the card's debt is full; then it rides no more until a reload point has cleared it."""
     rule = tap.policy.grace
@@ -118,8 +127,8 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
     if not rule.season.holds(tap.service_date) or not inside(rule.areas, ride) or not _entitled(tap):
         return None
     debt = rule.counter.read(tap.counters) + 1
-    trail.flag(ConcessionEffect.GRACE_RIDE, GRACE, {"unpaid": debt, "of": rule.trips})
-    outcome = Outcome(Message.OK_BENEFIT, accepted=True, values={"n": rule.trips - debt})
+    trail.flag(ConcessionEffect.GRACE_RIDE, RideFlag.GRACE, {"unpaid": debt, "of": rule.trips})
+    outcome = Outcome(Message.OK_GRACE, Admission.LET_IN, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
     return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from terminal.codes import Admission
 from terminal.decision.canteen.effects import AccountEffect
-from terminal.decision.meal import BALANCE_UNCERTAIN, STALE_ROSTER, BasketLine
+from terminal.decision.flags import MealFlag
+from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.trail import Reason
@@ -36,13 +38,13 @@ def decide_sale(
     forbidden = tuple(line.product for line in basket if line.foods & pupil.forbidden)
     message = _refusal(pupil, sum_minor, forbidden, trail, paid_stopped)
     if message is not None:
-        outcome = Outcome(message, accepted=False)
+        outcome = Outcome(message, Admission.REFUSED)
         return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
     trail.note(AccountEffect.FROM_BUFFET_ACCOUNT, {"sum_minor": sum_minor})
-    flags = [STALE_ROSTER] if pupil.age is Age.STALE else []
+    flags = [MealFlag.STALE_ROSTER] if pupil.age is Age.STALE else []
     if pupil.buffet is not None and pupil.buffet.uncertain:
-        flags.append(BALANCE_UNCERTAIN)
-    outcome = Outcome(Message.MEAL_OK, accepted=True)
+        flags.append(MealFlag.BALANCE_UNCERTAIN)
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN)
     return SaleDecision(outcome, sum_minor, tuple(trail.reasons), tuple(flags))
 
 
@@ -51,7 +53,7 @@ def _refusal(
 ) -> Message | None:
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
-        return Message.OUT_OF_ORDER
+        return Message.SELLING_STOPPED
     if pupil.buffet is None or pupil.age is Age.EXPIRED:
         unknown = pupil.buffet is None
         trail.note(AccountEffect.NO_BUFFET_ACCOUNT if unknown else AccountEffect.ROSTER_EXPIRED)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
 from terminal.decision.canteen.serving import MealRefusal, decide_portion
+from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -21,15 +22,13 @@ from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import MealPolicy
 from terminal.trip.pupil import MealGrant, Pupil
 
-NOT_IN_ROSTER: Final = "not_in_roster"
-
 
 def decide_meal(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap in the canteen; the card as such has been accepted."""
     canteen = tap.trip.canteen
     if canteen.day_closed:
         trail.note(MealEffect.DAY_CLOSED, {"day": tap.service_date.isoformat()})
-        return trail.refuse(Message.SHIFT_CLOSED)
+        return trail.refuse(Message.SERVING_CLOSED)
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)
@@ -100,8 +99,8 @@ def _shift_on_card(tap: Tap) -> int:
 
 def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) -> Decision:
     if tap.trip.canteen.school and (known := tap.trip.canteen.pupil) is not None and not known.listed:
-        meal = replace(meal, flags=(*meal.flags, NOT_IN_ROSTER))
-    outcome = Outcome(Message.MEAL_OK, accepted=True, values={"meal": kind.id})
+        meal = replace(meal, flags=(*meal.flags, MealFlag.NOT_IN_ROSTER))
+    outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
     decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
     return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

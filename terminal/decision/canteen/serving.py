@@ -11,13 +11,8 @@ from datetime import date
 
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
+from terminal.decision.flags import MealFlag
 from terminal.decision.meal import (
-    ACCOUNT_UNKNOWN,
-    BALANCE_UNCERTAIN,
-    CALENDAR_SILENT,
-    EXPIRED_ROSTER,
-    STALE_ROSTER,
-    WAS_ABSENT,
     Serving,
 )
 from terminal.decision.outcome import Message
@@ -66,9 +61,11 @@ def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:
 
 def _flags(pupil: Pupil, school_day: SchoolDay) -> tuple[str, ...]:
     """What whoever reads the record later must know (O-03, M-40)."""
-    old = {Age.STALE: (STALE_ROSTER,), Age.EXPIRED: (EXPIRED_ROSTER,), Age.FRESH: ()}[pupil.age]
-    silent = (CALENDAR_SILENT,) if school_day is SchoolDay.SILENT else ()
-    absent = (WAS_ABSENT,) if pupil.absent else ()
+    old = {Age.STALE: (MealFlag.STALE_ROSTER,), Age.EXPIRED: (MealFlag.EXPIRED_ROSTER,), Age.FRESH: ()}[
+        pupil.age
+    ]
+    silent = (MealFlag.CALENDAR_SILENT,) if school_day is SchoolDay.SILENT else ()
+    absent = (MealFlag.WAS_ABSENT,) if pupil.absent else ()
     return (*old, *silent, *absent)
 
 
@@ -87,7 +84,7 @@ def _entitled(
     share_minor = sources.get(PARENTS, 0)
     if share_minor:
         if pupil.hot is None:
-            flags = (*flags, ACCOUNT_UNKNOWN)
+            flags = (*flags, MealFlag.ACCOUNT_UNKNOWN)
         else:
             refusal = _account_refuses(pupil, kind, share_minor, policy, right, trail)
             if refusal is not None:
@@ -115,7 +112,7 @@ def _paid(
         return MealRefusal(Message.MEAL_NOT_ORDERED)
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
-        return MealRefusal(Message.OUT_OF_ORDER)
+        return MealRefusal(Message.SELLING_STOPPED)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
         trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
@@ -176,4 +173,4 @@ def _parents_pay_minor(kind: MealKind, pupil: Pupil, policy: MealPolicy, right: 
 
 
 def _with_uncertainty(pupil: Pupil, flags: tuple[str, ...]) -> tuple[str, ...]:
-    return (*flags, BALANCE_UNCERTAIN) if pupil.hot is not None and pupil.hot.uncertain else flags
+    return (*flags, MealFlag.BALANCE_UNCERTAIN) if pupil.hot is not None and pupil.hot.uncertain else flags

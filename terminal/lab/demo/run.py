@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from terminal.app.collector import collector_process, enrol, report, trust
 from terminal.app.output import report_as_json
 from terminal.app.station import journal_key
 from terminal.app.uplink import sync_client
+from terminal.codes import Admission
 from terminal.journal.verify import verify
 from terminal.lab.demo.script import MORNING, STOPS, DemoStep
 from terminal.lab.town import DAY, Town, TownTap, open_town
@@ -43,8 +45,9 @@ class DemoResult:
     purses_after_minor: int
 
     @property
-    def accepted(self) -> int:
-        return sum(played.tap.report.outcome.accepted for played in self.played)
+    def admissions(self) -> Counter[Admission]:
+        """How many taps were let in, were inside already, or were refused."""
+        return Counter(played.tap.report.outcome.admission for played in self.played)
 
     @property
     def spent_minor(self) -> int:
@@ -80,8 +83,7 @@ class DemoResult:
         ]
         return {
             "taps": len(self.played),
-            "accepted": self.accepted,
-            "refused": len(self.played) - self.accepted,
+            **{admission.value: self.admissions[admission] for admission in Admission},
             "journal_records": self.journal_records,
             "synced": self.synced,
             "collector_records": self.collector["total"]["records"],

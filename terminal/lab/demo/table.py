@@ -11,6 +11,7 @@ from cardcli.console import ReadableConsole
 from cardproto.resident.records.event import Event, parse_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.app.output import roubles
+from terminal.codes import Admission
 from terminal.journal.taps import End
 from terminal.lab.demo.run import DemoResult
 from terminal.lab.demo.script import DemoStep
@@ -26,6 +27,7 @@ NARROWEST: Final = 66
 LONGEST_NAME: Final = 18
 """Letters of the longest word: a column this wide breaks none."""
 
+ADMISSIONS: Final = {Admission.LET_IN: "green", Admission.INSIDE: "yellow", Admission.REFUSED: "red"}
 COLOURS: Final = {End.UNRESOLVED: "yellow", End.NOT_COMMITTED: "yellow", End.RECOVERED: "cyan"}
 
 
@@ -101,7 +103,7 @@ def _who(step: DemoStep) -> str:
 
 
 def _seen(report: TapReport, language: str) -> str:
-    colour = COLOURS.get(report.end, "green" if report.outcome.accepted else "red")
+    colour = COLOURS.get(report.end, ADMISSIONS[report.outcome.admission])
     return f"[{colour}]{text(report.outcome.message, language, report.outcome.values)}[/]"
 
 
@@ -141,8 +143,9 @@ def _totals(result: DemoResult) -> Table:
     table.add_column(justify="right")
     rows = {
         "taps": len(result.played),
-        "  accepted": result.accepted,
-        "  refused or asked to tap again": len(result.played) - result.accepted,
+        "  let in": result.admissions[Admission.LET_IN],
+        "  already inside": result.admissions[Admission.INSIDE],
+        "  refused or asked to tap again": result.admissions[Admission.REFUSED],
         "journal records on the terminals": result.journal_records,
         "  hash chains sound": "yes" if result.journals_sound else "NO",
         "  durable flushes": result.flushes,

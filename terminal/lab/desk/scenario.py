@@ -17,6 +17,7 @@ from cardproto.resident.records.event import Event
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
+from terminal.codes import Admission
 from terminal.decision.effects import CardEffect
 from terminal.journal.taps import End
 from terminal.lab.desk.session import DeskRefused, DeskSession
@@ -62,7 +63,7 @@ class _DecidedTap:
 
     entry: FinishedTap
     message: str
-    accepted: bool
+    admission: Admission
     charge_minor: int
     values: Mapping[str, int | str]
     event: Event | None
@@ -113,7 +114,7 @@ def _decided(entry: FinishedTap) -> _DecidedTap | None:
         return _DecidedTap(
             entry,
             str(intent.message),
-            report.end is End.UNRESOLVED or outcome.accepted,
+            Admission.LET_IN if report.end is End.UNRESOLVED else outcome.admission,
             intent.charge_minor,
             intent.values,
             entry.after.event,
@@ -125,7 +126,7 @@ def _decided(entry: FinishedTap) -> _DecidedTap | None:
     return _DecidedTap(
         entry,
         str(outcome.message),
-        outcome.accepted,
+        outcome.admission,
         outcome.charge_minor,
         outcome.values,
         None,
@@ -296,7 +297,7 @@ def _expect(decided_by: _DecidedTap, policy: Policy) -> dict[str, Any]:
     expect: dict[str, Any] = {
         "message": decided_by.message,
         "charge_minor": decided_by.charge_minor,
-        "accepted": decided_by.accepted,
+        "admission": decided_by.admission.value,
         "balance_minor": None if balance is None else balance.balance_after_minor,
         "written": event is not None,
         "paid_by": None if event is None else event.paid_by.name.lower(),

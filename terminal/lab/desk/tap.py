@@ -15,7 +15,7 @@ from sim.transcript import TranscribedTap
 from sim.transcript_view import Keyring
 from terminal.decision.outcome import Outcome
 from terminal.journal.reader import Row
-from terminal.journal.records import Intent, ShiftOpened
+from terminal.journal.records import AnyRecord, Intent, ShiftOpened, shown_fields
 from terminal.lab.desk.town import DeskPlace, DeskTown
 from terminal.policy.policy import Policy
 from terminal.tap import take_tap
@@ -126,10 +126,7 @@ def difference(before: Holding, after: Holding, policy: Policy) -> list[LineChan
     return changes(list(lines_of(before, named)), list(lines_of(after, named)))
 
 
-def fields_of(record: Any) -> dict[str, Any]:
-    """A journal record for people: bytes as hexadecimal, the proof as a count, nothing that is empty."""
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
-    if "proof" in fields:
-        fields["proof"] = f"{len(fields['proof'])} card commands"
-    shown = {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
+def fields_of(record: AnyRecord) -> dict[str, Any]:
+    """A journal record for people, without what is empty."""
+    shown = shown_fields(record)
     return {name: value for name, value in shown.items() if value not in ("", (), [], {}, None)}

@@ -2,7 +2,7 @@
 
 The card stays with the parent process: each APDU goes out as a line `{"apdu": …}` and its answer comes back as
 `{"answer": …}` or `{"gone": true}`. `{"tap": …, "day_s": …}` presents a card at that second of the laboratory's day;
-the reply ends with `{"done": {"end": …, "accepted": …, "sequence": …}}`. Whatever this process says has happened on
+the reply ends with `{"done": {"end": …, "admission": …, "sequence": …}}`. Whatever this process says has happened on
 its disk.
 """
 
@@ -70,7 +70,7 @@ def main(state: Path, number: int) -> None:
                 {
                     "done": {
                         "end": report.end,
-                        "accepted": report.outcome.accepted,
+                        "admission": report.outcome.admission,
                         "sequence": report.sequence,
                     }
                 }

@@ -23,6 +23,7 @@ from terminal.app.simulated import issue_residents
 from terminal.app.station import open_journal
 from terminal.app.uplink import sync_client
 from terminal.clock import SystemClock
+from terminal.codes import Admission
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry
 from terminal.collector.service import DATABASE_FILE
@@ -133,8 +134,8 @@ class Rounds:
     def _done(self, said: dict[str, Any] | None) -> None:
         assert said is not None, "only this process ends the child"
         done = said["done"]
-        self.heard = done["accepted"]
-        self.found.granted += done["accepted"]
+        self.heard = done["admission"] == Admission.LET_IN
+        self.found.granted += self.heard
         if done["end"] in ("committed", "recovered"):
             self.let_in.add((NUMBER, done["sequence"]))
 

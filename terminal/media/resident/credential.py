@@ -18,7 +18,7 @@ from cardproto.credential.grant import (
     CARD_FILE_READ_BYTES,
     CardHolder,
     Credential,
-    Refused,
+    RejectedCredential,
     card_holder_id,
     credential_digest,
     credential_in_file,
@@ -108,7 +108,7 @@ class CredentialCheck:
         if credential_digest(raw) != snapshot.rights.credential_digest:
             return CredentialRefusal(CredentialEffect.OTHER_DIGEST)
         result = verify_credential(raw, self._issuers, now)
-        if isinstance(result, Refused):
+        if isinstance(result, RejectedCredential):
             return CredentialRefusal(CredentialEffect.of("credential", result.reason))
         problem = _mismatch(result, snapshot.uid, snapshot.rights)
         return result if problem is None else CredentialRefusal(problem)

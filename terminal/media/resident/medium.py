@@ -11,6 +11,7 @@ from cardproto.channel import CardChannel
 from cardproto.errors import CardError, TransmissionError
 from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import KeyLimitReached
@@ -88,8 +89,8 @@ class ResidentMedium:
 
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
-    message = Message.BENEFIT_EXPIRED if refusal.out_of_date else Message.UNKNOWN_CARD
-    return Decision(Outcome(message, accepted=False), None, (Reason(refusal.effect),))
+    message = Message.CREDENTIAL_EXPIRED if refusal.out_of_date else Message.CREDENTIAL_NOT_TRUSTED
+    return Decision(Outcome(message, Admission.REFUSED), None, (Reason(refusal.effect),))
 
 
 class ResidentWriter:
@@ -114,7 +115,7 @@ class ResidentWriter:
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         """As the port says. A card that answered the commit wrongly and is still there can tell at once what it did;
-        one that left tells when it comes back."""
+        one that left is asked when it comes back."""
         course, session = Course(), self._session
         result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
         if not isinstance(result, WriteUnknown) or isinstance(result.cause, TransmissionError):

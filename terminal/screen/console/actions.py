@@ -9,7 +9,6 @@ and nothing is lost by a reload, a double click, the back button, or kill -9.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -91,4 +90,4 @@ def _after(action: str) -> int:
 
 
 def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return data.hex()

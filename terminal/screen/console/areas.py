@@ -13,7 +13,7 @@ from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
 from terminal.screen.console.bus.pages import BUS
 from terminal.screen.console.canteen.actions import canteen_area
-from terminal.screen.console.console import Refused
+from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.inspector import INSPECTIONS
 from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
@@ -58,7 +58,7 @@ def state_page(visit: Visit) -> View:
 def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:
     """Out of service: every tap is refused until it is taken back."""
     if visit.console.terminal.profile == "canteen":
-        raise Refused(N_("A canteen's terminal stays in service: entitled meals go on."))
+        raise ActionRefused(N_("A canteen's terminal stays in service: entitled meals go on."))
     in_order = form.number("in_order", 0, 1) == 1
     journal = visit.console.terminal.journal
     if in_order == (journal.out_of_order is None):

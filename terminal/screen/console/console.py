@@ -17,9 +17,10 @@ from typing import Final
 
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.clock import Clock, unix_ms
+from terminal.codes import Admission, ConsoleFault
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, KeyLimitReached, StaffError
-from terminal.journal.console_records import OperatorSeen, SignedIn
+from terminal.journal.console_records import OperatorSeen, SignedIn, SignInWay
 from terminal.journal.records import Fault
 from terminal.policy.policy import Policy
 from terminal.receipt.adapter import ReceiptAdapter
@@ -41,6 +42,11 @@ PIN_WITHIN: Final = timedelta(seconds=90)
 """How long after the service card the PIN may be typed."""
 KEEP_TAPS: Final = 50
 
+SECOND: Final = "second"
+"""Another way to give a PIN besides those of `SignInWay`: as the second person (M-35)."""
+UNLISTED: Final = "?"
+"""Counts the attempts for numbers that are on no list."""
+
 TAP: Final = "tap"
 CARD: Final = "card"
 CHANGED: Final = "changed"
@@ -60,7 +66,7 @@ class Settings:
     """As receipts name it."""
 
 
-class Refused(Exception):
+class ActionRefused(Exception):
     """What the operator asked for is not done. `text` is a message id for his language, `values` fill it."""
 
     def __init__(self, text: str, values: Mapping[str, str | int] | None = None) -> None:
@@ -161,7 +167,7 @@ class Console:
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
-        return Outcome(Message.PERMIT_OK, accepted=True, values={"time": f"{until:%H:%M}"})
+        return Outcome(Message.STAFF_CARD, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
 
     def _holder(self, resident: bytes) -> Member | None:
         try:
@@ -186,16 +192,15 @@ class Console:
     def sign_in(self, typed_ref: str, pin: str) -> str:
         """Check the PIN of the presented card's holder, or of `typed_ref` where that is allowed; return a token.
 
-        Raises `Refused`. One at a time: tries in parallel gain nothing.
+        Raises `ActionRefused`. One at a time: tries in parallel gain nothing.
         """
         with self._checking:
             presented = None if typed_ref else self.presented
             if presented is None and not (typed_ref and self.settings.typed):
-                raise Refused(N_("Present your service card first."))
+                raise ActionRefused(N_("Present your service card first."))
             member = presented or self.staff.get(typed_ref)
-            how = "card" if presented else "typed"
-            key = f"{how}:{member.ref if member else '?'}"
-            self._try(key, pin, member)
+            how = SignInWay.CARD if presented else SignInWay.TYPED
+            key = self._try(how, member.ref if member else "", pin, member)
             assert member is not None, "a PIN without a member never fits"
             token = self.sessions.begin(member, how, self.now_ms())
             self._note(SignedIn(self.now_ms(), member.ref, member.role, how))
@@ -204,39 +209,40 @@ class Console:
         return token
 
     def confirm(self, who: OperatorSession, ref: str, pin: str, roles: frozenset[Role]) -> None:
-        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `Refused`.
+        """A second person, with his own number and PIN, stands by what `who` does (M-35). Raises `ActionRefused`.
 
         He is not signed in by it. Wrong PINs are counted as at the sign-in, apart from it.
         """
         with self._checking:
             member = self.staff.get(ref)
             if ref == who.ref:
-                raise Refused(N_("The second person has to be another member of staff."))
+                raise ActionRefused(N_("The second person has to be another member of staff."))
             fit = member if member is not None and member.role in roles else None
-            self._try(f"second:{member.ref if member else '?'}", pin, fit)
-            self.attempts.right(f"second:{ref}")
+            self.attempts.right(self._try(SECOND, member.ref if member else "", pin, fit))
 
-    def _try(self, key: str, pin: str, member: Member | None) -> None:
+    def _try(self, way: str, ref: str, pin: str, member: Member | None) -> str:
+        """Check a PIN given for `ref`; return under what its attempts are counted. Raises `Refused`."""
+        key = f"{way}:{ref or UNLISTED}"
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)
         if wait_s:
-            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
+            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
         if self._fits(pin, hashed):
-            return
+            return key
         if wait_after(count) >= LOCKED_FROM_S:
-            self._note(Fault(now_ms, f"console: PIN locked, {key}"))
+            self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
         if wait_after(count):
-            raise Refused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
-        raise Refused(N_("This PIN is wrong."))
+            raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
+        raise ActionRefused(N_("This PIN is wrong."))
 
     def _fits(self, pin: str, hashed: str) -> bool:
         try:
             return pin_fits(pin, hashed, self.terminal.keys)
         except KeyLimitReached as limit:
             wait = {"wait": ceil(limit.opens_in_s)}
-            raise Refused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
+            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
         """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor

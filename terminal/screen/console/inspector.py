@@ -26,7 +26,7 @@ PAID: Final = N_("Paid")
 NOT_PAID: Final = N_("No payment")
 NOT_READ: Final = N_("Not read: present the card again")
 RESULTS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
-    {Message.ALREADY_PAID: (PAID, "green", "✓"), Message.PERMIT_NONE: (NOT_PAID, "red", "✕")}
+    {Message.INSPECTION_PAID: (PAID, "green", "✓"), Message.INSPECTION_UNPAID: (NOT_PAID, "red", "✕")}
 )
 """An answer to the inspector: words, colour and mark."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from terminal.screen.console.actions import Written
-from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import Role
 from terminal.screen.console.sessions import OperatorSession
 from terminal.texts import N_, translator
@@ -17,7 +17,7 @@ MOST_FIELDS: Final = 2_000
 
 
 class FormFields:
-    """The fields of a form or of an address; asking for one that is missing or makes no sense raises `Refused`."""
+    """The fields of a form or of an address; a missing or invalid one raises `ActionRefused`."""
 
     def __init__(self, fields: Mapping[str, list[str]]) -> None:
         self._fields = fields
@@ -51,7 +51,7 @@ class FormFields:
         if not (
             said.isascii() and said.lstrip("-").isdecimal() and len(said) < 12 and low <= int(said) <= high
         ):
-            raise Refused(N_("Enter a number from {low} to {high}."), {"low": low, "high": high})
+            raise ActionRefused(N_("Enter a number from {low} to {high}."), {"low": low, "high": high})
         return int(said)
 
 

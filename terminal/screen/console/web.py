@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from terminal.errors import TerminalError
 from terminal.journal.action import acting
-from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import ROLE_NAMES
 from terminal.screen.console.sessions import TOKEN_BYTES, OperatorSession
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
@@ -195,7 +195,7 @@ class Web:
         form = self._own_form(request, form)
         try:
             token = self._console.sign_in(form.text("ref"), form.text("pin"))
-        except Refused as refused:
+        except ActionRefused as refused:
             language, _ = self._look(request)
             problem = worded(refused.text, refused.values, language)
             return self._sign_in_view(request, problem, 403)
@@ -251,7 +251,7 @@ class Web:
             return await run_in_threadpool(work)
         except Denied as denied:
             return self._error(request, denied.status, denied.text, {})
-        except Refused as refused:
+        except ActionRefused as refused:
             return self._error(request, 409, refused.text, refused.values)
         except TerminalError as error:
             return self._error(request, 503, FAILED, {"what": error.what, "advice": error.advice})

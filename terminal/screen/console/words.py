@@ -38,7 +38,14 @@ SHORT: Final[Mapping[str, str]] = MappingProxyType(
         Message.LIMIT_REACHED: N_("Full fare: no concession trips left"),
         Message.BENEFIT_EXPIRED: N_("Full fare: concession expired"),
         Message.BENEFIT_OUT_OF_SEASON: N_("Full fare: concession not in season"),
+        Message.BENEFIT_NOT_CHECKED: N_("Full fare: lists too old"),
+        Message.OK_GRACE: N_("Ride on credit"),
+        Message.DEBT: N_("Too many unpaid rides"),
         Message.DENY_LIST: N_("Card on the deny list"),
+        Message.SHIFT_CLOSED: N_("Shift not open"),
+        Message.CLOCK_UNCONFIRMED: N_("Clock to be confirmed with a service card"),
+        Message.FARE_UNKNOWN: N_("Fare not known"),
+        Message.STAFF_CARD: N_("Service card"),
     }
 )
 """What the crew reads where the passenger's line says more than they need, or has values."""

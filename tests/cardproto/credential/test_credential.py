@@ -22,7 +22,7 @@ from cardproto.credential.grant import (
     CredentialDefect,
     GrantedCategory,
     HolderKey,
-    Refused,
+    RejectedCredential,
     build_claims,
     build_credential,
     card_holder_id,
@@ -67,7 +67,7 @@ def device_key() -> ec.EllipticCurvePublicKey:
 
 def reason(data: bytes, *, trusted: IssuerKeys = TRUSTED, now: datetime = NOW) -> CredentialDefect | None:
     result = verify_credential(data, trusted, now)
-    return result.reason if isinstance(result, Refused) else None
+    return result.reason if isinstance(result, RejectedCredential) else None
 
 
 # the published figures

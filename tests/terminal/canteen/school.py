@@ -32,6 +32,7 @@ from terminal.journal.journal import Journal
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.trip.shifts import open_shift
+from tests.journal_rows import assert_codes_in
 
 ZONE = ZoneInfo("Europe/Volgograd")
 TODAY = date(2026, 9, 15)
@@ -207,6 +208,7 @@ def open_canteen(
         )
         school_counter.start()
         yield Canteen(school_counter, day)
+        assert_codes_in(journal.path)
     finally:
         journal.close()
 

@@ -85,7 +85,7 @@ class Window:
         return msgspec.json.decode(self.file.read_bytes(), type=ControlAddress)
 
     def records(self, kind: type) -> list[Any]:
-        journal = self.canteen.counter.journal
+        journal = self.canteen.canteen.journal
         assert journal is not None
         return [row.record for row in journal.rows(0, 10_000) if isinstance(row.record, kind)]
 
@@ -117,7 +117,7 @@ def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, OpenT
     folder.mkdir(parents=True)
     with open_canteen(folder, *pupils()) as canteen:
         store = CanteenStore(folder / CANTEEN_FOLDER, 80001, load_file_keys(LAB_KEYS).sealer)
-        yield canteen, OpenTill(canteen.counter, store, VirtualClock(local(clock)))
+        yield canteen, OpenTill(canteen.canteen, store, VirtualClock(local(clock)))
 
 
 @pytest.fixture

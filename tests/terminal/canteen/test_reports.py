@@ -21,7 +21,15 @@ from terminal.canteen.report import day_report
 from terminal.canteen.roster import Roster
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, build_record, parse_record
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    build_record,
+    parse_record,
+)
 from tests.properties import examples
 from tests.terminal.canteen.school import (
     CASHIER,
@@ -89,10 +97,10 @@ def written(script: Sequence[tuple[int, int, int, tuple[str, object]]]) -> Rows:
             line, end = detail
             row = write(terminal, intent(at_ms=at_ms, card_ref=ref(pupil), profile="canteen", meal=line))
             if end == "committed":
-                write(terminal, Committed(at_ms, row, 1, b"", "answered"))
+                write(terminal, Committed(at_ms, row, 1, b"", SettledBy.ANSWERED))
                 undoable[terminal].append((row, ref(pupil), line.day, line.sources.get("parents", 0)))
             elif end == "not":
-                write(terminal, NotCommitted(at_ms, row, "answered"))
+                write(terminal, NotCommitted(at_ms, row, SettledBy.ANSWERED))
         elif what == "sale":
             sale = BuffetSale(at_ms, ref(pupil), 1, CASHIER, SCHOOL, "3a", DAYS[0], tuple(detail), "t")
             row = write(terminal, sale)

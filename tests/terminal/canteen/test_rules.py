@@ -259,7 +259,7 @@ def test_m_31_each_pupil_has_his_own_record_and_one_refusal_blocks_nobody(cantee
         child(4, class_id="3a"),
     )
     told = school.told(1, 2, 99, 3, 4, serving="breakfast")
-    assert told == ["meal_ok", "no_funds", "unknown_card", "meal_ok", "meal_not_ordered"]
+    assert told == ["meal_ok", "no_funds", "pupil_unknown", "meal_ok", "meal_not_ordered"]
     served = [record for record in records(school) if isinstance(record, MealServed)]
     assert [(record.pupil, set(record.meal.sources)) for record in served] == [
         (ref(1), {"federal", "regional", "municipal"}),
@@ -419,7 +419,7 @@ def test_m_34_not_after_the_day_is_closed(canteen: OpenCanteen) -> None:
     close_day(school.canteen, CASHIER, school.at("09:01"))
     with pytest.raises(CanteenRefused, match="M-34: the day is closed"):
         annul(school.canteen, ref(1), CASHIER, school.at("09:02"))
-    assert school.told(2, serving="breakfast", at="09:02") == ["shift_closed"]
+    assert school.told(2, serving="breakfast", at="09:02") == ["serving_closed"]
     with pytest.raises(CanteenRefused, match="closed already"):
         close_day(school.canteen, CASHIER, school.at("09:03"))
 
@@ -453,10 +453,11 @@ def test_m_35_a_lent_card_stands_for_its_borrower_for_that_day(canteen: OpenCant
     known = school.canteen.context(spare, school.at("09:00")).pupil
     assert known is not None
     assert (known.ref, known.listed) == (ref(1), True)
-    with pytest.raises(CanteenRefused, match="lent to another pupil"):
+    with pytest.raises(CanteenRefused, match="lent to another pupil") as lent:
         lend_card(school.canteen, spare, ref(2), CASHIER, TEACHER, now)
-    with pytest.raises(CanteenRefused, match="a pupil's own"):
+    with pytest.raises(CanteenRefused, match="a pupil's own") as own:
         lend_card(school.canteen, ref(2), ref(1), CASHIER, TEACHER, now)
+    assert [lent.value.code, own.value.code] == ["m-35:card_lent_already", "m-35:pupils_own_card"]
     school.day += timedelta(days=1)
     stranger = school.canteen.context(spare, school.at("09:00")).pupil
     assert stranger is not None
@@ -606,6 +607,7 @@ def test_t_66_a_shift_counts_what_was_done_without_cards(canteen: OpenCanteen) -
     assert {name: count for name, count in totals.items() if name not in ("unsent_rows", "unresolved")} == {
         "taps": 0,
         "accepted": 0,
+        "inside": 0,
         "charged_minor": 0,
         "meals_without_card": 2,
         "annulled": 1,

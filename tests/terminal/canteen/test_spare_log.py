@@ -50,8 +50,8 @@ def without_journal(folder: Path) -> Canteen:
 def test_o_06_a_full_journal_takes_entitled_meals_and_nothing_that_is_paid(tmp_path: Path) -> None:
     with open_canteen(tmp_path, *PUPILS, capacity_rows=1) as school:
         assert school.canteen.paid_stopped, "the opening of the shift is the one row it holds"
-        assert school.told(1, 3, serving="breakfast") == ["meal_ok", "out_of_order"]
-        assert school.sell(1, bun=1).decision.outcome.message == "out_of_order"
+        assert school.told(1, 3, serving="breakfast") == ["meal_ok", "selling_stopped"]
+        assert school.sell(1, bun=1).decision.outcome.message == "selling_stopped"
         given, *_ = school.give(2, serving="breakfast")
         assert given.sequence == 3, "into the journal itself"
         assert annul(school.canteen, ref(2), CASHIER, school.at("09:01")).of == 3, "and can be annulled"
@@ -63,10 +63,10 @@ def test_o_06_without_a_journal_entitled_meals_go_into_the_spare_log(tmp_path: P
     given, *_ = school.give(1, serving="breakfast")
     assert (given.outcome.message, given.sequence) == ("meal_ok", None)
     assert given.facts[-1].effect is AccountEffect.IN_SPARE_LOG
-    assert school.told(1, 3, serving="breakfast") == ["meal_already", "out_of_order"], (
+    assert school.told(1, 3, serving="breakfast") == ["meal_already", "selling_stopped"], (
         "M-19 holds all the same"
     )
-    assert school.sell(1, bun=1).decision.outcome.message == "out_of_order"
+    assert school.sell(1, bun=1).decision.outcome.message == "selling_stopped"
     with pytest.raises(JournalError):
         annul(school.canteen, ref(1), CASHIER, school.at("09:01"))
     again = without_journal(tmp_path)
@@ -94,7 +94,7 @@ def test_o_06_a_journal_that_breaks_while_serving(tmp_path: Path) -> None:
         assert school.told(1, serving="breakfast") == ["meal_ok"]
         assert isinstance(school.canteen.journal, Journal)
         school.canteen.journal.close()  # whatever the cause: from here on every append fails
-        assert school.told(2, 3, serving="breakfast") == ["meal_ok", "out_of_order"]
+        assert school.told(2, 3, serving="breakfast") == ["meal_ok", "selling_stopped"]
         assert school.told(1, 2, serving="breakfast") == ["meal_already", "meal_already"]
         assert len(school.canteen.spare.meals()) == 1
 

@@ -167,7 +167,7 @@ def test_every_window_at_once_and_the_books_add_up(school: Run, tmp_path: Path) 
     )
     assert kinds["MealServed"] == len(CLASS)
     assert kinds["BuffetSale"] == 2 * ROUNDS + from_console == 3 * ROUNDS
-    accepted = [tap for tap in taps if tap["accepted"]]
+    accepted = [tap for tap in taps if tap["admission"] == "let_in"]
     assert accepted, taps
     assert len({tap["card_ref"] for tap in accepted}) == len(accepted), "one portion for a card"
     assert kinds["Committed"] == len(accepted)

@@ -8,20 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from terminal.app.station import journal_reader
+from terminal.journal.records import parse_record
 from terminal.lab.demo.run import DemoResult, play
-from terminal.lab.demo.script import MORNING
+from terminal.lab.demo.script import MORNING, STOPS
+from tests.journal_rows import assert_codes
 from tests.terminal.cli.conftest import Run
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
-    return play(tmp_path_factory.mktemp("demo"), 1, lambda *_: None)
+    folder = tmp_path_factory.mktemp("demo")
+    result = play(folder, 1, lambda *_: None)
+    for stop in STOPS:
+        with journal_reader(folder / str(stop.number)) as reader:
+            assert assert_codes(parse_record(row.body) for row in reader.all_rows()) > 2
+    return result
 
 
 def test_everything_adds_up(result: DemoResult) -> None:
     found = result.as_json("en")
     assert found["balanced"] is True
-    assert found["taps"] == len(MORNING) == found["accepted"] + found["refused"]
+    assert found["taps"] == len(MORNING) == found["let_in"] + found["inside"] + found["refused"]
     assert found["journal_records"] == found["synced"] == found["collector_records"] > found["taps"]
     assert found["spent_minor"] == found["charged_minor"] > 0
     assert found["collector"]["alarms"] == []
@@ -51,7 +59,16 @@ def test_json_on_standard_output_is_one_object(run: Run) -> None:
     finished = run("demo", "--json", "--language", "en")
     assert finished.returncode == 0, finished.stderr
     found = json.loads(finished.stdout)
-    keys = {"taps", "accepted", "refused", "journal_records", "synced", "collector_records", "balanced"}
+    keys = {
+        "taps",
+        "let_in",
+        "inside",
+        "refused",
+        "journal_records",
+        "synced",
+        "collector_records",
+        "balanced",
+    }
     assert keys <= found.keys()
     assert any(tap["text"] == "Not enough money" for tap in found["tap_list"])
 

@@ -34,7 +34,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
 @contextmanager
 def journal_in(folder: Path) -> Iterator[Journal]:
-    with open_journal(folder / STATE, 1, tariff="demo@1") as journal:
+    with open_journal(folder / STATE, 1, tariff="demo:1") as journal:
         yield journal
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
-from terminal.collector.alarms import AlarmKind
+from terminal.codes import ReaderFault
+from terminal.collector.alarms import AlarmCause, AlarmKind
 from terminal.collector.days import By
 from terminal.collector.registry import write_registry
 from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
-from terminal.journal.canteen_records import MealLine, MealServed
-from terminal.journal.records import Committed, Fault, Intent, NotCommitted, Started, Unresolved
+from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
+from terminal.journal.records import Committed, Fault, Intent, NotCommitted, SettledBy, Started, Unresolved
 from tests.terminal.collector.office import Terminal, Town
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
@@ -59,17 +60,17 @@ def test_a_revoked_terminal_is_said_to_be_revoked(town):
     seven.write(Started(INTENT.at_ms, "x"))
     assert town.collector.enrolment.revoke(7)
     assert town.send(seven) == 403
-    assert town.details() == ["is revoked"]
+    assert town.details() == [AlarmCause.REVOKED]
 
 
 @pytest.mark.parametrize(
     ("records", "sent_ms", "doubt"),
     [
-        ([Started(INTENT.at_ms + HOUR_MS, "x")], 0, "dates records after their receipt"),
-        ([Started(INTENT.at_ms - 40 * 24 * HOUR_MS, "x")], 0, "dates records long before"),
-        ([Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - HOUR_MS // 2, "x")], 0, "went back"),
-        ([Started(INTENT.at_ms, "x")], HOUR_MS, "is ahead of the collector's"),
-        ([Started(INTENT.at_ms, "x")], -HOUR_MS, "is behind the collector's"),
+        ([Started(INTENT.at_ms + HOUR_MS, "x")], 0, AlarmCause.DATED_AHEAD),
+        ([Started(INTENT.at_ms - 40 * 24 * HOUR_MS, "x")], 0, AlarmCause.DATED_LONG_AGO),
+        ([Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - HOUR_MS // 2, "x")], 0, AlarmCause.WENT_BACK),
+        ([Started(INTENT.at_ms, "x")], HOUR_MS, AlarmCause.CLOCK_AHEAD),
+        ([Started(INTENT.at_ms, "x")], -HOUR_MS, AlarmCause.CLOCK_BEHIND),
         ([refused(flags=("clock_suspect",))], 0, "is doubted by the terminal itself"),
     ],
 )
@@ -108,17 +109,17 @@ def test_the_cards_own_proof_and_its_counter(tmp_path):
     record, value = proven(5, card_ref=b"school", prev_terminal=7, prev_sequence=3)
     eight.write(record)
     town.send(eight)
-    eight.write(Committed(INTENT.at_ms, 1, 5, value, "answered"))
+    eight.write(Committed(INTENT.at_ms, 1, 5, value, SettledBy.ANSWERED))
     town.send(eight)
     assert town.alarms()[1:] == [("tmc_twice", 8, 1)]
-    assert "card counter 5 also in row 1 of terminal 7" in town.details()
+    assert "counter_twice counter=5 row=1 terminal=7" in town.details()
     assert town.collector.books.totals()[7].tmv_verified == 1
     town.close()
 
 
 def test_a_terminal_that_denies_what_the_card_shows(town):
     seven, eight = town.terminal(7), town.terminal(8)
-    seven.write(intent(), NotCommitted(INTENT.at_ms, 1, "answered"))
+    seven.write(intent(), NotCommitted(INTENT.at_ms, 1, SettledBy.ANSWERED))
     eight.write(refused(prev_terminal=7, prev_sequence=1))
     assert (town.send(eight), town.send(seven)) == (200, 200)
     assert town.alarms() == [("contradiction", 7, 1)]
@@ -126,7 +127,7 @@ def test_a_terminal_that_denies_what_the_card_shows(town):
 
 def served(at_ms: int, pupil: bytes = CARD) -> MealServed:
     meal = MealLine("12", "5a", "lunch", "2026-02-02", {"regional": 9_000, "parents": 1_500}, "region")
-    return MealServed(at_ms, pupil, 1, "list", "17", meal, "demo/1")
+    return MealServed(at_ms, pupil, 1, ServedBy.CLASS_LIST, "17", meal, "demo:1")
 
 
 @pytest.mark.parametrize("first_sent", [7, 8])
@@ -192,11 +193,11 @@ def test_t_65_a_terminal_silent_for_more_than_a_day(town):
 
 def test_t_64_a_reader_out_of_order_is_seen_until_it_works_again(town):
     seven = town.terminal(7)
-    seven.write(Fault(INTENT.at_ms, "reader: ReaderGone"))
+    seven.write(Fault(INTENT.at_ms, ReaderFault.GONE))
     town.send(seven)
     assert town.alarms() == [("reader", 7, 1)]
-    assert town.collector.books.marks()[7].reader == "ReaderGone"
-    seven.write(Fault(INTENT.at_ms, "reader: works again"))
+    assert town.collector.books.marks()[7].reader == ReaderFault.GONE
+    seven.write(Fault(INTENT.at_ms, ReaderFault.WORKS))
     town.send(seven)
     assert town.collector.books.marks()[7].reader == ""
     assert town.alarms() == [("reader", 7, 1)], "it stays in the history"

@@ -16,19 +16,21 @@ from hypothesis import strategies as st
 
 from cardproto.desfire.crypto import AesKey
 from terminal.canteen.ledger import Ledger
+from terminal.codes import Admission
 from terminal.collector.books import BOOKS_FILE, Books
 from terminal.collector.days import By, Calendar, total_of
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore, connect
 from terminal.errors import CollectorError
-from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine
+from terminal.journal.canteen_records import Annulment, BuffetSale, MealLine, MealServed, SaleLine, ServedBy
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import (
     CashSale,
     Committed,
     Intent,
     NotCommitted,
+    SettledBy,
     Started,
     Unresolved,
     build_record,
@@ -111,7 +113,7 @@ class Town:
             self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause="CardGone"))
 
     def end(self, terminal: int, sequence: int, taken: bool, card: bytes) -> None:
-        how = self.rng.choice(["answered", "recovered"])
+        how = self.rng.choice([SettledBy.ANSWERED, SettledBy.RECOVERED])
         for _ in range(self.rng.choice([1, 1, 1, 2])):
             if taken:
                 tmc = self.rng.choice([None, self.tmc[card]])
@@ -127,11 +129,11 @@ class Town:
         record = rng.choice(
             [
                 Started(at_ms=1, software="test"),
-                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo/1"),
-                MealServed(self.at_ms(), card, 1, "list", "17", self.meal(), "demo/1"),
+                CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1"),
+                MealServed(self.at_ms(), card, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1"),
                 BuffetSale(
                     self.at_ms(), card, 1, "17", "12", "5a", "2026-02-02",
-                    (SaleLine("bun", 1, rng.randrange(5_000)),), "demo/1",
+                    (SaleLine("bun", 1, rng.randrange(5_000)),), "demo:1",
                 ),
                 Annulment(self.at_ms(), card, row, "2026-02-02", "17", 1, 0),
                 refused(
@@ -139,7 +141,7 @@ class Town:
                     prev_terminal=self.on_card[card][0],
                     prev_sequence=self.on_card[card][1],
                     message=rng.choice(["no_funds", "already_paid"]),
-                    accepted=rng.random() < 0.3,
+                    admission=rng.choice(list(Admission)),
                 ),
             ]
         )  # fmt: skip
@@ -226,7 +228,7 @@ def naive_sums(office: Office, by: By) -> dict[str, Counter[tuple[str, str]]]:
     for row, record in records.items():
         if isinstance(record, Intent) and record.meal and end_of[row] is End.COMMITTED:
             ledger.apply(row, record)
-            ledger.apply(row, Committed(1, row[1], None, b"", "answered"))
+            ledger.apply(row, Committed(1, row[1], None, b"", SettledBy.ANSWERED))
         elif isinstance(record, MealServed | Annulment):
             ledger.apply(row, record)
     twice = ledger.duplicates(ledger.meals.values())

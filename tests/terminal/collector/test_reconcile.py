@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
+from terminal.codes import Admission
 from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry, CardSecret, write_registry
 from terminal.collector.store import AlarmKind, StoredRecord
 from terminal.errors import KeyFileError
-from terminal.journal.records import NotCommitted, Started, Unresolved, build_record
+from terminal.journal.records import NotCommitted, SettledBy, Started, Unresolved, build_record
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
 NOBODY = CardRegistry()
@@ -53,10 +54,10 @@ class Fleet:
     def reconcile(self, registry=NOBODY):
         result = reconcile(self.stored(), registry)
         for totals in [*result.terminals.values(), result.total]:
-            ends = (
-                totals.accepted + sum(totals.refused.values()) + totals.not_committed + totals.unresolved_open
+            unwritten = totals.inside + sum(totals.refused.values())
+            assert totals.taps == (
+                totals.accepted + unwritten + totals.not_committed + totals.unresolved_open
             )
-            assert totals.taps == ends
         return result
 
 
@@ -72,25 +73,26 @@ def test_an_ordinary_morning():
     event = fleet.tap(1, charge_minor=3_400)
     event = fleet.tap(2, seen=event, charge_minor=1_700)
     fleet.refuse(2, seen=event, message="no_funds")
-    fleet.refuse(2, seen=event, message="already_paid", accepted=True)
+    fleet.refuse(2, seen=event, message="already_paid", admission=Admission.LET_IN)
+    fleet.refuse(2, seen=event, message="already_paid", admission=Admission.INSIDE)
     fleet.refuse(1, card_ref=None, seen=(0, 0), message="unknown_card")
     result = fleet.reconcile()
     assert result.findings == []
-    assert (result.terminals[1].records, result.terminals[2].records, result.total.records) == (4, 4, 8)
+    assert (result.terminals[1].records, result.terminals[2].records, result.total.records) == (4, 5, 9)
     assert (result.terminals[1].charged_minor, result.terminals[2].charged_minor) == (3_400, 1_700)
     total = result.total
-    assert (total.taps, total.accepted, total.charged_minor) == (5, 3, 5_100)
+    assert (total.taps, total.accepted, total.inside, total.charged_minor) == (6, 3, 1, 5_100)
     assert total.refused == {"no_funds": 1, "unknown_card": 1}
     assert total.tmv_unchecked == 2
 
 
 def test_a_tap_the_terminal_settled_itself():
     fleet = Fleet()
-    for how, end in (("answered", NotCommitted), ("recovered", NotCommitted)):
+    for how, end in ((SettledBy.ANSWERED, NotCommitted), ("recovered", NotCommitted)):
         _, sequence = fleet.tap(1, end="CardGone", card_ref=how.encode())
         fleet.add(1, end(at_ms=2, intent=sequence, how=how))
     _, sequence = fleet.tap(1, end="CardGone")
-    fleet.add(1, committed(sequence, tmc=None, tmv=b"", how="recovered"))
+    fleet.add(1, committed(sequence, tmc=None, tmv=b"", how=SettledBy.RECOVERED))
     assert settled(fleet) == (1, 2, 0, 2)
     assert fleet.reconcile().total.charged_minor == INTENT.charge_minor
 
@@ -188,7 +190,7 @@ def test_any_life_of_a_card_reconciles_with_the_card(story):
 def test_a_terminal_that_says_not_committed_while_the_card_was_charged():
     fleet = Fleet()
     terminal, sequence = fleet.tap(1, end=None)
-    fleet.add(1, NotCommitted(at_ms=2, intent=sequence, how="answered"))
+    fleet.add(1, NotCommitted(at_ms=2, intent=sequence, how=SettledBy.ANSWERED))
     fleet.refuse(2, seen=(terminal, sequence))
     result = fleet.reconcile()
     assert result.total.charged_minor == INTENT.charge_minor

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.collector import books
+from terminal.collector.alarms import AlarmCause
 from terminal.collector.store import MAX_UNKNOWN, Alarm, AlarmKind, CollectorStore, StoredRecord
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
@@ -175,7 +176,7 @@ def test_enrolment_follows_its_folder(collector):
     (collector.enrolment.directory / "7.pub").unlink()
     assert send(collector, CHAIN.batch(5, 6))[1].error == "unknown_terminal"
     details = [alarm.detail for alarm in collector.store.alarms() if alarm.kind == "unknown_terminal"]
-    assert sorted(details)[1] == "is not enrolled"
+    assert sorted(details)[1] == AlarmCause.NOT_ENROLLED
 
 
 def test_strangers_cannot_fill_the_alarms(collector):
@@ -185,7 +186,7 @@ def test_strangers_cannot_fill_the_alarms(collector):
         )
     alarms = collector.store.alarms(limit=5_000)
     assert len(alarms) == MAX_UNKNOWN + 1
-    assert (alarms[-1].terminal, alarms[-1].detail, alarms[-1].times) == (0, "many more numbers", 50)
+    assert (alarms[-1].terminal, alarms[-1].detail, alarms[-1].times) == (0, AlarmCause.MANY_MORE, 50)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_only_the_terminals_own_certificate_opens_the_way(url, authority, folder
     assert post(url, authority, authority.issue("terminal-7")).status_code == 200
     store = CollectorStore(folder / "collector.db")
     alarms = [alarm for alarm in store.alarms() if alarm.kind == "wrong_certificate"]
-    details = ["the certificate is that of no terminal", "the certificate is that of terminal 8"]
+    details = ["other_certificate owner=0", "other_certificate owner=8"]
     assert sorted(alarm.detail for alarm in alarms) == details
     store.close()
 

@@ -44,7 +44,7 @@ def test_t_40_the_tap_is_registered_and_charged_later() -> None:
     ("card", "message"),
     [
         (replace(CARD, readable=False), Message.READ_AGAIN),
-        (replace(CARD, authenticated=False), Message.UNKNOWN_CARD),
+        (replace(CARD, authenticated=False), Message.NOT_ACCEPTED),
         (replace(CARD, expires_on=TODAY - timedelta(days=1)), Message.EXPIRED),
         (replace(CARD, expires_on=TODAY), Message.OK_PAID),
     ],
@@ -118,5 +118,5 @@ def test_t_60_no_bank_card_before_a_shift() -> None:
 
 
 def test_t_70_the_inspector_sees_the_token_only() -> None:
-    assert tap(inspection=True, taken_today=1).outcome.message is Message.ALREADY_PAID
-    assert tap(inspection=True).outcome.message is Message.PERMIT_NONE
+    assert tap(inspection=True, taken_today=1).outcome.message is Message.INSPECTION_PAID
+    assert tap(inspection=True).outcome.message is Message.INSPECTION_UNPAID

@@ -49,11 +49,11 @@ def test_o_02_a_local_block_wins_over_the_grant_on_the_card() -> None:
     ("fields", "message"),
     [
         ({"blocked": True}, Message.BLOCKED),
-        ({"region": 65}, Message.UNKNOWN_CARD),
+        ({"region": 65}, Message.OTHER_REGION),
         ({"valid_to": TODAY}, Message.OK_PAID),
         ({"valid_to": TODAY - timedelta(days=1)}, Message.EXPIRED),
         ({"valid_from": TODAY}, Message.OK_PAID),
-        ({"valid_from": TODAY + timedelta(days=1)}, Message.EXPIRED),
+        ({"valid_from": TODAY + timedelta(days=1)}, Message.NOT_YET_VALID),
     ],
 )
 def test_a_card_is_taken_only_when_it_is_whole_and_valid(fields: dict[str, object], message: Message) -> None:
@@ -86,7 +86,7 @@ def test_the_first_check_that_fails_decides() -> None:
         Message.MEDIUM_INACTIVE,
         Message.DENY_LIST,
         Message.EXPIRED,
-        Message.UNKNOWN_CARD,
+        Message.OTHER_REGION,
         Message.NO_FUNDS,
     ]
 

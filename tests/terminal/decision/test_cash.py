@@ -36,7 +36,7 @@ def test_t_64_nothing_is_sold_by_a_terminal_that_is_out_of_order() -> None:
 
 
 def test_t_61_a_place_entered_by_hand_marks_the_sale() -> None:
-    assert decide_cash(DEMO, replace(HERE, place=BY_HAND), 1, NOW).flags == ("position=manual",)
+    assert decide_cash(DEMO, replace(HERE, place=BY_HAND), 1, NOW).flags == ("position_manual",)
     assert decide_cash(DEMO, HERE, 1, NOW).flags == ()
 
 

@@ -235,7 +235,7 @@ def test_an_unknown_distance_is_refused_or_the_dearest_never_free(bus: str, fare
     assert decision.outcome.accepted == (fare_minor is not None)
     assert decision.outcome.charge_minor == (fare_minor or 0)
     if fare_minor is None:
-        assert (decision.outcome.message, decision.write_plan) == (Message.OUT_OF_ORDER, None)
+        assert (decision.outcome.message, decision.write_plan) == (Message.FARE_UNKNOWN, None)
         assert decision.facts[-1].effect is FareEffect.UNKNOWN
 
 
@@ -272,7 +272,7 @@ def test_t_08_rounding_happens_once_at_the_end() -> None:
 
 def test_an_unknown_fare_leaves_a_percentage_unknown_too() -> None:
     decision = Rider(concessions=(STUDENT,), policy=small(ZONES, HALF, fares=BY_ZONE)).tap(NOW)
-    assert (decision.outcome.message, decision.write_plan) == (Message.OUT_OF_ORDER, None)
+    assert (decision.outcome.message, decision.write_plan) == (Message.FARE_UNKNOWN, None)
     assert rules(decision) == ["T-02", "T-01"]
 
 

@@ -114,7 +114,7 @@ def test_a_concession_is_a_rider_category(tmp_path: Path) -> None:
 
 def test_a_route_the_feed_does_not_have_is_refused(tmp_path: Path) -> None:
     decision = Rider(policy=region(tmp_path, FLAT)).tap(NOW, route=77, stop=1)
-    assert (told(decision), decision.write_plan) == (("out_of_order", 0), None)
+    assert (told(decision), decision.write_plan) == (("fare_unknown", 0), None)
     assert rules(decision) == ["G-07", "T-01"]
 
 

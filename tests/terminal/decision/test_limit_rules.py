@@ -246,19 +246,19 @@ def child(balance_minor: int = 0, bus: str = "") -> Rider:
     return Rider(concessions=(FREE,), balance_minor=balance_minor, policy=policy)
 
 
-def test_t_18_three_unpaid_rides_and_then_the_deny_list_until_cleared_in_person() -> None:
+def test_t_18_three_unpaid_rides_and_then_none_until_cleared_in_person() -> None:
     rider = child()
     for ride in range(3):
         decision = rider.tap(WINTER + ride * SOON, route=ride + 1)
-        assert told(decision) == ("ok_benefit", 0)
+        assert told(decision) == ("ok_grace", 0)
         assert decision.outcome.values == {"n": 2 - ride}
         assert (rider.newest.paid_by, decision.flags) == (PaidBy.GRACE, ("grace",))
     refused = rider.tap(WINTER + timedelta(days=100))
-    assert (refused.outcome.message, refused.write_plan) == (Message.DENY_LIST, None)
+    assert (refused.outcome.message, refused.write_plan) == (Message.DEBT, None)
     rider.event = rider.newest
     rider.rode(WINTER, PaidBy.NOTHING, counter_layout=1, counters=rider.newest.counters)
     rider.balance_minor = 50_000
-    assert told(rider.tap(WINTER + SOON))[0] == "deny_list", "money alone does not clear it"
+    assert told(rider.tap(WINTER + SOON))[0] == "debt", "money alone does not clear it"
     rider.rode(WINTER, PaidBy.NOTHING, counter_layout=1, counters=0, balance_after_minor=50_000)
     assert told(rider.tap(WINTER + SOON)) == ("ok_benefit_unlimited", 2000)
 
@@ -266,9 +266,9 @@ def test_t_18_three_unpaid_rides_and_then_the_deny_list_until_cleared_in_person(
 @pytest.mark.parametrize(
     ("day", "mode", "message"),
     [
-        (date(2026, 11, 1), "bus", "ok_benefit"),
+        (date(2026, 11, 1), "bus", "ok_grace"),
         (date(2026, 10, 31), "bus", "no_funds"),
-        (date(2027, 3, 31), "tram", "ok_benefit"),
+        (date(2027, 3, 31), "tram", "ok_grace"),
         (date(2027, 4, 1), "tram", "no_funds"),
         (date(2026, 12, 1), "metro", "no_funds"),
     ],
@@ -279,7 +279,7 @@ def test_t_18_holds_in_its_season_and_on_its_modes(day: date, mode: str, message
 
 def test_t_18_is_for_its_concession_only_and_money_comes_first() -> None:
     assert told(child(balance_minor=2000).tap(WINTER)) == ("ok_benefit_unlimited", 2000)
-    assert told(child(balance_minor=1999).tap(WINTER)) == ("ok_benefit", 0)
+    assert told(child(balance_minor=1999).tap(WINTER)) == ("ok_grace", 0)
     stranger = child()
     stranger.concessions = ()
     assert told(stranger.tap(WINTER))[0] == "no_funds"
@@ -288,11 +288,11 @@ def test_t_18_is_for_its_concession_only_and_money_comes_first() -> None:
     assert told(expired.tap(WINTER))[0] == "no_funds"
 
 
-def test_o_09_a_region_without_deny_lists_simply_refuses() -> None:
+def test_o_09_a_debt_is_refused_without_deny_lists_too() -> None:
     rider = child(bus="deny_lists = false")
     for ride in range(3):
         rider.tap(WINTER + ride * SOON, route=ride + 1)
-    assert told(rider.tap(WINTER + 4 * SOON))[0] == "no_funds"
+    assert told(rider.tap(WINTER + 4 * SOON))[0] == "debt"
 
 
 # city and suburb: T-19

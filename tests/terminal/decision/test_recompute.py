@@ -11,6 +11,7 @@ import pytest
 from cardproto.resident.records.event import build_event
 from cardproto.resident.records.rights import build_rights
 from terminal.clock import unix_ms
+from terminal.codes import Admission
 from terminal.decision.decide import decide
 from terminal.decision.recompute import (
     INS_READ_DATA,
@@ -99,7 +100,7 @@ def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> R
         event=read.event,
         charge_minor=read.charge_minor,
         message=read.message,
-        accepted=True,
+        admission=Admission.LET_IN,
         reasons=read.reasons,
         flags=read.flags,
         lists=read.lists,
@@ -125,7 +126,7 @@ def test_every_byte_of_the_event_is_compared(at: int) -> None:
     [
         ("charge_minor", 2300),
         ("message", "ok_transfer"),
-        ("accepted", False),
+        ("admission", Admission.INSIDE),
         ("lists", {"grants": ""}),
         ("reasons", (TrailEntry("t-01:guessed"),)),
         ("flags", ("capped",)),
@@ -214,7 +215,7 @@ def unwritten(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> 
         event=b"",
         charge_minor=0,
         message=decision.outcome.message,
-        accepted=decision.outcome.accepted,
+        admission=decision.outcome.admission,
         reasons=as_recorded(decision.facts),
         flags=decision.flags,
         lists=decision.lists,
@@ -229,7 +230,8 @@ def test_what_wrote_nothing_follows_from_what_is_recorded_with_it(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("message", "ok_pass"), ("accepted", True), ("reasons", ("T-34:guessed",))]
+    ("field", "value"),
+    [("message", "ok_pass"), ("admission", Admission.LET_IN), ("reasons", ("T-34:guessed",))],
 )
 def test_a_refusal_that_was_changed_is_noticed(field: str, value: object) -> None:
     (deviation,) = recompute(replace(unwritten(Rider(balance_minor=100)), **{field: value}), DEMO)

@@ -245,7 +245,7 @@ def test_novosibirsk_pupils_ride_in_town_and_to_50_km() -> None:
 def test_novosibirsk_winter_grace() -> None:
     child = rider("novosibirsk", 30, balance_minor=0)
     winter = at("novosibirsk", date(2025, 11, 1))
-    assert [told(child.tap(winter + n * 10 * MIN))[0] for n in range(4)] == ["ok_benefit"] * 3 + ["deny_list"]
+    assert [told(child.tap(winter + n * 10 * MIN))[0] for n in range(4)] == ["ok_grace"] * 3 + ["debt"]
     autumn = rider("novosibirsk", 30, balance_minor=0).tap(at("novosibirsk", date(2025, 10, 31)))
     assert told(autumn)[0] == "no_funds"
     metro = rider("novosibirsk", 30, balance_minor=0).tap(winter, mode="metro")

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
+from terminal.codes import Admission
 from terminal.decision.outcome import Decision
 from tests.terminal.decision.rider import (
     MONTH_PASS,
@@ -129,7 +130,7 @@ def test_t_35_a_second_tap_within_two_seconds_is_ignored(seconds: int, message: 
     rider.tap(NOW)
     decision = rider.tap(NOW + later(seconds=seconds))
     assert told(decision)[0] == message
-    assert decision.outcome.accepted
+    assert decision.outcome.admission is Admission.LET_IN
     assert (decision.write_plan is None) == (message == "already_paid")
 
 
@@ -148,7 +149,11 @@ def test_t_36_a_pass_cannot_be_passed_back(seconds: int, route: int, message: st
     rider.tap(NOW)
     decision = rider.tap(NOW + later(seconds=seconds), route=route, terminal=terminal)
     assert told(decision) == (message, 0)
-    assert (decision.write_plan is None) == (message == "already_paid")
+    passed_back = message == "already_paid"
+    assert (decision.write_plan is None) == passed_back
+    assert decision.outcome.admission is (Admission.INSIDE if passed_back else Admission.LET_IN), (
+        "a gate stays shut"
+    )
 
 
 def test_t_36_the_document_says_which_rights() -> None:
@@ -183,7 +188,7 @@ def test_k_03_a_tap_repeated_at_the_other_door_is_not_charged_again(
     rider.tap(NOW, terminal=7)
     decision = rider.tap(NOW + later(seconds=seconds), terminal=8, route=route)
     assert told(decision)[0] == message
-    assert decision.outcome.accepted
+    assert decision.outcome.admission is Admission.LET_IN
 
 
 @pytest.mark.parametrize("rider", [Rider(concessions=(STUDENT,)), Rider(concessions=(PENSIONER,))])

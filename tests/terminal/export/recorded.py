@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event
 from terminal.clock import unix_ms
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Refused
+from terminal.codes import Admission
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, SettledBy, Unwritten
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 
@@ -54,16 +55,18 @@ def intent(
     return Intent(**(stated | more))  # type: ignore[arg-type] # a record of whatever the test says
 
 
-def refused(when: datetime, message: str = "no_funds", accepted: bool = False, shift: int = 1) -> Refused:
-    return Refused(unix_ms(when), CARD_REF, "bus", shift, message, accepted, POLICY.tariff, (), 0, 0)
+def unwritten(
+    when: datetime, message: str = "no_funds", admission: Admission = Admission.REFUSED, shift: int = 1
+) -> Unwritten:
+    return Unwritten(unix_ms(when), CARD_REF, "bus", shift, message, admission, POLICY.tariff, (), 0, 0)
 
 
-def committed(number: int, how: str = "answered") -> Committed:
+def committed(number: int, how: SettledBy = SettledBy.ANSWERED) -> Committed:
     return Committed(0, number, None, b"", how)
 
 
 def not_committed(number: int) -> NotCommitted:
-    return NotCommitted(0, number, "recovered")
+    return NotCommitted(0, number, SettledBy.RECOVERED)
 
 
 def numbered(*records: AnyRecord) -> list[tuple[int, AnyRecord]]:

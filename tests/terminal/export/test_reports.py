@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cardproto.resident.records.event import PaidBy
 from terminal.clock import unix_ms
+from terminal.codes import Admission
 from terminal.export.reports import TOTAL, RideReport, shift_report, shift_rows
 from terminal.journal.records import AnyRecord, CashSale, ShiftClosed, ShiftOpened
 from terminal.journal.taps import taps
@@ -19,10 +20,10 @@ from tests.terminal.export.recorded import (
     intent,
     not_committed,
     numbered,
-    refused,
+    unwritten,
 )
 
-ENDS = st.sampled_from(("committed", "recovered", "not_committed", "open", "refused", "accepted"))
+ENDS = st.sampled_from(("committed", "recovered", "not_committed", "open", *Admission))
 TAPS = st.lists(
     st.tuples(ENDS, st.integers(0, 0xFFFF), st.integers(0, 30), st.sampled_from(PaidBy)), max_size=25
 )
@@ -37,10 +38,10 @@ def journal(story: list[tuple[str, int, int, PaidBy]]) -> list[tuple[int, AnyRec
     records: list[AnyRecord] = [ShiftOpened(unix_ms(at("06:00")), 1, "driver-7", "bus", 15)]
     for end, charge_minor, hour, paid_by in story:
         when = at(f"{hour % 24:02}:00", f"2026-09-{15 + hour // 24}")
-        if end in ("refused", "accepted"):
-            records.append(
-                refused(when, "already_paid" if end == "accepted" else "no_funds", end == "accepted")
-            )
+        if end in list(Admission):
+            admission = Admission(end)
+            message = "no_funds" if admission is Admission.REFUSED else "already_paid"
+            records.append(unwritten(when, message, admission))
             continue
         records.append(intent(when, charge_minor, paid_by))
         number = len(records)
@@ -68,7 +69,7 @@ def test_t_66_the_day_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) 
 @given(TAPS)
 def test_t_66_the_shift_report_adds_up(story: list[tuple[str, int, int, PaidBy]]) -> None:
     (shift, total) = shift_rows(shift_report(TERMINAL, journal(story)), ZONE)
-    counted = [int(shift[name]) for name in ("accepted", "refused", "not_committed", "unresolved")]
+    counted = [int(shift[name]) for name in ("accepted", "inside", "refused", "not_committed", "unresolved")]
     assert sum(counted) == int(shift["taps"]) == len(story)
     assert minor(shift["amount"]) == sum(c for end, c, _, _ in story if end in ("committed", "recovered"))
     assert (total["terminal"], total["taps"], total["amount"]) == (TOTAL, shift["taps"], shift["amount"])
@@ -77,10 +78,15 @@ def test_t_66_the_shift_report_adds_up(story: list[tuple[str, int, int, PaidBy]]
 
 def test_refusals_are_told_by_reason() -> None:
     rows = journal(
-        [("refused", 0, 8, PaidBy.PURSE), ("refused", 0, 9, PaidBy.PURSE), ("accepted", 0, 9, PaidBy.PURSE)]
+        [(end, 0, 8, PaidBy.PURSE) for end in ("refused", "refused", "let_in", "inside", "inside", "inside")]
     )
     (shift, _) = shift_rows(shift_report(TERMINAL, rows), ZONE)
-    assert (shift["refusals"], shift["refused"], shift["accepted"]) == ("no_funds=2", "2", "1")
+    assert (shift["refusals"], shift["refused"], shift["accepted"], shift["inside"]) == (
+        "no_funds=2",
+        "2",
+        "1",
+        "3",
+    )
 
 
 def test_a_shift_that_is_still_open_has_no_end() -> None:

@@ -25,7 +25,7 @@ from tests.terminal.export.recorded import (
     intent,
     not_committed,
     numbered,
-    refused,
+    unwritten,
 )
 
 PUBLISHED = json.loads(
@@ -182,7 +182,7 @@ def test_d_03_the_category_stays_in_the_bus() -> None:
 def test_only_rides_known_to_be_committed_are_transactions() -> None:
     meal = intent(at("09:00"), 0, PaidBy.BUDGET, EventKind.MEAL, profile="canteen")
     ride = intent(at("08:00"))
-    found = rows(ride, committed(1), ride, not_committed(3), ride, refused(at("08:01")), meal, committed(7))
+    found = rows(ride, committed(1), ride, not_committed(3), ride, unwritten(at("08:01")), meal, committed(7))
     assert [one["transaction_id"] for one in found] == ["7-1"]
 
 
@@ -195,11 +195,11 @@ def test_cells_never_become_formulas() -> None:
 def test_taps_are_told_with_their_ends() -> None:
     ride = intent(at("08:00"))
     found: list[Tap] = list(
-        taps(7, numbered(ride, ride, ride, committed(1), not_committed(2), refused(at("08:02"))))
+        taps(7, numbered(ride, ride, ride, committed(1), not_committed(2), unwritten(at("08:02"))))
     )
     assert [(tap.sequence, tap.end.value, tap.charge_minor, tap.accepted) for tap in found] == [
         (1, "committed", 2400, True),
         (2, "not_committed", 0, False),
         (6, "nothing_written", 0, False),
-        (3, "open", 0, False),
+        (3, "unresolved", 0, False),
     ]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from terminal.errors import JournalFull
 from terminal.journal import canteen_records as canteen
+from terminal.journal.canteen_records import ServedBy
 from terminal.journal.journal import Journal
 from terminal.journal.records import RECORD_VERSION, Intent, Started, build_record, parse_record
 from terminal.trail import TrailEntry
@@ -50,7 +51,7 @@ VECTORS = [
             at_ms=1,
             pupil=b"\xaa",
             shift=2,
-            how="class_list",
+            how=ServedBy.CLASS_LIST,
             operator="o",
             meal=canteen.MealLine("s", "3a", "lunch", "d", {"federal": 5}, "10"),
             tariff="t",

@@ -14,7 +14,7 @@ import pytest
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal.chain import genesis, link
 from terminal.journal.journal import Journal
-from terminal.journal.records import NotCommitted, ShiftClosed, ShiftOpened, Started, Unresolved
+from terminal.journal.records import NotCommitted, SettledBy, ShiftClosed, ShiftOpened, Started, Unresolved
 from terminal.journal.verify import verify
 from tests.terminal.journal.samples import CARD, committed, day, intent, refused
 
@@ -130,7 +130,7 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
     assert again.open_intents() == journal.open_intents() == [(2, intent()), (3, intent(card_ref=other))]
     assert again.unresolved(CARD) == (2, intent())
     assert again.open_shift == journal.open_shift
-    again.append(NotCommitted(at_ms=3, intent=2, how="recovered"))
+    again.append(NotCommitted(at_ms=3, intent=2, how=SettledBy.RECOVERED))
     again.append(ShiftClosed(at_ms=4, shift=1, totals={}))
     assert again.unresolved(CARD) is None
     assert again.open_shift is None

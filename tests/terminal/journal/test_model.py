@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from terminal.journal.journal import Journal
-from terminal.journal.records import AnyRecord, Intent, NotCommitted, ShiftClosed, ShiftOpened
+from terminal.journal.records import AnyRecord, Intent, NotCommitted, SettledBy, ShiftClosed, ShiftOpened
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
 from tests.properties import examples
@@ -43,7 +43,9 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 100), done=st.booleans())
     def end_a_tap(self, pick: int, done: bool) -> None:
         number = sorted(self.open)[pick % len(self.open)]
-        self.append(committed(number) if done else NotCommitted(at_ms=1, intent=number, how="answered"))
+        self.append(
+            committed(number) if done else NotCommitted(at_ms=1, intent=number, how=SettledBy.ANSWERED)
+        )
         del self.open[number]
 
     @rule()

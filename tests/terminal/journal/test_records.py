@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 from terminal.devices import ExtensionRole
 from terminal.journal import records
 from terminal.journal.operation_records import ExtensionLoaded
-from terminal.journal.records import UnreadableRecord, build_record, parse_record
+from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
 INT = st.integers(0, 2**32)
 TEXT = st.text(max_size=20)
+SETTLED = st.sampled_from(records.SettledBy)
 ANY = st.one_of(
     st.builds(records.Started, INT, TEXT),
     st.builds(records.ShiftOpened, INT, INT, TEXT, TEXT, INT, INT),
     st.builds(records.ShiftClosed, INT, INT, st.dictionaries(TEXT, INT, max_size=4)),
-    st.builds(records.Committed, INT, INT, st.none() | INT, st.binary(max_size=8), TEXT),
-    st.builds(records.NotCommitted, INT, INT, TEXT),
+    st.builds(records.Committed, INT, INT, st.none() | INT, st.binary(max_size=8), SETTLED),
+    st.builds(records.NotCommitted, INT, INT, SETTLED),
     st.builds(records.Unresolved, INT, INT, TEXT),
-    st.builds(records.Fault, INT, TEXT),
+    st.builds(records.Fault, INT, TEXT, st.dictionaries(TEXT, INT | TEXT, max_size=3)),
     st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.just(INTENT),
     st.just(REFUSED),
@@ -30,9 +31,15 @@ ANY = st.one_of(
 
 # Written out by hand from the msgpack specification: version 1, then [kind, fields…].
 VECTORS = [
-    (records.Fault(at_ms=1, what="x"), "01 93 09 01 a1 78"),
-    (records.NotCommitted(at_ms=128, intent=300, how="r"), "01 94 06 cc80 cd012c a1 72"),
-    (records.Committed(at_ms=0, intent=1, tmc=None, tmv=b"\xaa", how="a"), "01 96 05 00 01 c0 c401aa a1 61"),
+    (records.Fault(at_ms=1, code="x"), "01 94 09 01 a1 78 80"),
+    (
+        records.NotCommitted(at_ms=128, intent=300, how=SettledBy.RECOVERED),
+        "01 94 06 cc80 cd012c a9 7265636f7665726564",
+    ),
+    (
+        records.Committed(at_ms=0, intent=1, tmc=None, tmv=b"\xaa", how=SettledBy.ANSWERED),
+        "01 96 05 00 01 c0 c401aa a8 616e737765726564",
+    ),
     (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 95 03 02 03 81 a1 74 04 a0"),
 ]
 
@@ -53,7 +60,7 @@ def test_a_row_written_before_rows_named_their_action_is_readable():
 
 
 def test_a_field_appended_by_newer_software_is_passed_over():
-    assert parse_record(bytes.fromhex("01 94 09 01 a1 78 07")) == records.Fault(at_ms=1, what="x")
+    assert parse_record(bytes.fromhex("01 95 09 01 a1 78 80 07")) == records.Fault(at_ms=1, code="x")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from terminal.codes import JournalFault, Trouble
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal import database, room
 from terminal.journal.checkpoint import Notary, sign_checkpoint
 from terminal.journal.database import journal_error
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
-from terminal.journal.room import CAPACITY_ROWS, LOG_BYTES, ROW_BYTES, Fill, FillWatch, Level
+from terminal.journal.room import CAPACITY_ROWS, LOG_BYTES, ROW_BYTES, Fill, FillLevel, FillWatch
 from terminal.journal.sealed import JournalKey
 from terminal.journal.stored import MAX_CHECKPOINTS
 from terminal.journal.verify import verify
@@ -37,19 +38,19 @@ def test_capacity_is_four_days_of_a_busy_door():
 @pytest.mark.parametrize(
     ("rows", "free_bytes", "level"),
     [
-        (0, PLENTY, Level.OK),
-        (749, PLENTY, Level.OK),
-        (750, PLENTY, Level.WARNING),
-        (899, PLENTY, Level.WARNING),
-        (900, PLENTY, Level.CRITICAL),
-        (999, PLENTY, Level.CRITICAL),
-        (1_000, PLENTY, Level.FULL),
-        (1_010, PLENTY, Level.FULL),
-        (100, 900 * ROW_BYTES, Level.OK),
-        (100, 30 * ROW_BYTES, Level.WARNING),
-        (100, 5 * ROW_BYTES, Level.CRITICAL),
-        (100, 0, Level.FULL),
-        (0, 0, Level.FULL),
+        (0, PLENTY, FillLevel.OK),
+        (749, PLENTY, FillLevel.OK),
+        (750, PLENTY, FillLevel.WARNING),
+        (899, PLENTY, FillLevel.WARNING),
+        (900, PLENTY, FillLevel.CRITICAL),
+        (999, PLENTY, FillLevel.CRITICAL),
+        (1_000, PLENTY, FillLevel.FULL),
+        (1_010, PLENTY, FillLevel.FULL),
+        (100, 900 * ROW_BYTES, FillLevel.OK),
+        (100, 30 * ROW_BYTES, FillLevel.WARNING),
+        (100, 5 * ROW_BYTES, FillLevel.CRITICAL),
+        (100, 0, FillLevel.FULL),
+        (0, 0, FillLevel.FULL),
     ],
 )
 def test_levels_by_rows_and_by_the_disk(rows, free_bytes, level):
@@ -58,7 +59,7 @@ def test_levels_by_rows_and_by_the_disk(rows, free_bytes, level):
 
 def test_each_level_is_noted_and_told_once(tmp_path):
     journal = Journal.open(tmp_path / "journal.db", 7, key=KEY, capacity_rows=40)
-    told: list[str] = []
+    told: list[Trouble] = []
     watch = FillWatch(journal, StepClock(), told.append)
     for _ in range(50):
         try:
@@ -67,15 +68,15 @@ def test_each_level_is_noted_and_told_once(tmp_path):
             break
         watch.look()
     watch.look()
-    faults = [row.record.what for row in journal.rows() if isinstance(row.record, Fault)]
-    assert [fault.split(":")[0] for fault in faults] == ["journal warning", "journal critical"]
-    assert len(told) == 3
-    assert told[0].startswith("journal 75% full: 30 of 40 rows")
-    assert "Connect the network" in told[2]
+    faults = [row.record.code for row in journal.rows() if isinstance(row.record, Fault)]
+    assert faults == [JournalFault.FILLING, JournalFault.NEARLY_FULL]
+    assert [trouble.code for trouble in told] == [*faults, JournalFault.FULL]
+    first = told[0].inputs
+    assert (first["share_percent"], first["rows"], first["capacity_rows"]) == (75, 30, 40)
 
     journal.acknowledge(*journal.head, at_ms=0)
     journal.purge(keep_ms=0, now_ms=0)
-    assert watch.look().level is Level.OK
+    assert watch.look().level is FillLevel.OK
     for _ in range(30):
         journal.append(refused())
         watch.look()
@@ -209,4 +210,4 @@ def test_a_disk_that_does_not_answer_counts_as_one_with_room(tmp_path, monkeypat
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(room, "os", SimpleNamespace(statvfs=fails))
-    assert room.fill_of(tmp_path / "journal.db", 10, 1_000).level is Level.OK
+    assert room.fill_of(tmp_path / "journal.db", 10, 1_000).level is FillLevel.OK

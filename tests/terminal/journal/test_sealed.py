@@ -32,7 +32,7 @@ def test_nothing_can_be_read_from_the_file(tmp_path):
     wal = path.with_name("journal.db-wal").read_bytes()
     journal.close()
     content = path.read_bytes() + wal
-    for secret in (CARD, b"demo/1", b"ok_paid", INTENT.event, *hashes):
+    for secret in (CARD, b"demo:1", b"ok_paid", INTENT.event, *hashes):
         assert secret not in content
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.codes import Admission, ReaderFault
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -14,14 +15,15 @@ from terminal.journal.records import (
     Fault,
     Intent,
     NotCommitted,
-    Refused,
+    SettledBy,
     Unresolved,
+    Unwritten,
 )
 from terminal.journal.taps import End, Intents, Tap, taps
 from tests.terminal.journal.samples import INTENT, REFUSED
 
 TERMINAL = 7
-SALE = CashSale(INTENT.at_ms, 2, 1, 7, 0, 3, 9600, "demo/1")
+SALE = CashSale(INTENT.at_ms, 2, 1, 7, 0, 3, 9600, "demo:1")
 ENDS = {Committed: End.COMMITTED, NotCommitted: End.NOT_COMMITTED}
 Rows = list[tuple[int, AnyRecord]]
 
@@ -29,9 +31,9 @@ Rows = list[tuple[int, AnyRecord]]
 def word(kind: str, about: int, at_ms: int) -> AnyRecord:
     match kind:
         case "committed":
-            return Committed(at_ms, about, None, b"", "recovered")
+            return Committed(at_ms, about, None, b"", SettledBy.RECOVERED)
         case "not committed":
-            return NotCommitted(at_ms, about, "answered")
+            return NotCommitted(at_ms, about, SettledBy.ANSWERED)
         case _:
             return Unresolved(at_ms, about, "timeout")
 
@@ -62,11 +64,12 @@ def journals(draw: st.DrawFn) -> Rows:
                     (sequence, msgspec.structs.replace(INTENT, at_ms=at_ms, charge_minor=charge_minor))
                 )
             case "refused":
-                rows.append((sequence, msgspec.structs.replace(REFUSED, accepted=draw(st.booleans()))))
+                admission = draw(st.sampled_from(Admission))
+                rows.append((sequence, msgspec.structs.replace(REFUSED, admission=admission)))
             case "sale":
                 rows.append((sequence, SALE))
             case "fault":
-                rows.append((sequence, Fault(at_ms, what="reader gone")))
+                rows.append((sequence, Fault(at_ms, ReaderFault.GONE)))
             case _:
                 rows.append((sequence, word(kind, draw(st.integers(0, sequence - 1)), at_ms)))
     first = draw(st.integers(0, len(rows)))
@@ -86,7 +89,7 @@ def ends_looked_up(rows: Rows) -> dict[int, End]:
                 and later.intent == sequence
             )
             found[sequence] = next(words, End.UNRESOLVED)
-        elif isinstance(record, Refused):
+        elif isinstance(record, Unwritten):
             found[sequence] = End.NOTHING_WRITTEN
         elif isinstance(record, CashSale):
             found[sequence] = End.SOLD
@@ -181,4 +184,9 @@ def test_the_first_word_counts_and_unresolved_is_none() -> None:
     told = [intents.take(sequence, record) for sequence, record in rows]
     assert [one is not None for one in told] == [False, False, True, False]
     assert told[2] is not None
-    assert (told[2].sequence, told[2].by, told[2].word.at_ms, told[2].word.how) == (1, 3, 5, "answered")
+    assert (told[2].sequence, told[2].by, told[2].word.at_ms, told[2].word.how) == (
+        1,
+        3,
+        5,
+        SettledBy.ANSWERED,
+    )

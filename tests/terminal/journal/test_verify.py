@@ -30,7 +30,7 @@ from tests.terminal.sync.station import StepClock
 ROWS = 200
 KEY = JournalKey(bytes(range(32)))
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-NOTARY = Notary(SIGNER, StepClock(), "demo@1", "c0ffee")
+NOTARY = Notary(SIGNER, StepClock(), "demo:1", "c0ffee")
 IDENTITIES = (SIGNER.public_key(),)
 
 
@@ -242,7 +242,7 @@ def test_notes_of_open_records_must_be_what_the_rows_leave_open(edit, notes, pro
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize(
     "changes",
-    [{"at_ms": 5}, {"tariff": "other@1"}, {"deny_list": ""}, {"last_hash": bytes(32)}, {"terminal": 8}],
+    [{"at_ms": 5}, {"tariff": "other:1"}, {"deny_list": ""}, {"last_hash": bytes(32)}, {"terminal": 8}],
 )
 def test_a_changed_checkpoint_is_named(edit, number, changes):
     found = edit.checkpoint(number, lambda signed: msgspec.structs.replace(signed, **changes))
@@ -300,7 +300,7 @@ def test_the_start_cannot_be_made_anew(edit, tmp_path):
 def test_a_damaged_page_is_a_problem_not_a_crash(original, tmp_path):
     path = shutil.copy(original, tmp_path / "journal.db")
     content = bytearray(path.read_bytes())
-    page = content.rindex(b"demo/1") // 4096 * 4096  # one that holds rows
+    page = content.rindex(b"demo:1") // 4096 * 4096  # one that holds rows
     content[page : page + 4096] = bytes(4096)
     path.write_bytes(content)
     found = verify(path)

@@ -26,7 +26,7 @@ from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from terminal.app.media import credential_check
 from terminal.errors import KeyFileError
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
@@ -94,14 +94,14 @@ def test_a_card_without_concessions_needs_no_credential(town_of: OpenTown) -> No
         assert (report.end, report.exchanges) == (End.COMMITTED, PASS_TAP.exchanges)
 
 
-def refused_as(town: Town, reason: str, message: str = "unknown_card") -> None:
+def refused_as(town: Town, reason: str, message: str = "credential_not_trusted") -> None:
     before = card_of(town).image()
     report = tap(town)
     assert (report.end, report.outcome.message) == (End.NOTHING_WRITTEN, message)
     assert [step.code for step in report.reasons] == [f"credential:{reason}"]
     assert card_of(town).image() == before
     records = [parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows()]
-    assert isinstance(records[-1], Refused)
+    assert isinstance(records[-1], Unwritten)
     assert [step.code for step in records[-1].reasons] == [f"credential:{reason}"]
 
 
@@ -178,7 +178,7 @@ def test_an_expired_credential_is_an_expired_benefit(town_of: OpenTown) -> None:
         expired = build_credential(short, lab_issuer_key())
         write_credential(town, expired)
         change_rights(town, lambda rights: replace(rights, credential_digest=credential_digest(expired)))
-        refused_as(town, "expired", "benefit_expired")
+        refused_as(town, "expired", "credential_expired")
 
 
 def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:

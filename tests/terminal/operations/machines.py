@@ -109,7 +109,7 @@ class Machine:
 
     def restore(self, backup: Path) -> Restoration:
         hardware = NewHardware(
-            self.folder, self.path, NUMBER, "a program 2", self.back.sealer, self.identity, self.back.clock
+            self.folder, self.path, NUMBER, "a_program", "2", self.back.sealer, self.identity, self.back.clock
         )
         return restore(backup, hardware, self.wire, lambda _unpacked: self.back.key.public_key())
 

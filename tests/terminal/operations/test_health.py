@@ -15,9 +15,10 @@ import pytest
 
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
+from terminal.codes import ClockFault, ReaderFault, SyncFault
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
-from terminal.operations.health import Health, Level, examine, holder_of
+from terminal.operations.health import Health, HealthLevel, examine, holder_of
 from terminal.operations.status import STATUS_FILE, Status, read_status, write_status
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal
@@ -37,7 +38,7 @@ WELL = Status(
     shift_open=True,
     taps=3,
     last_tap_at_ms=NOW_MS - 60_000,
-    tariff="demo@1",
+    tariff="demo:1",
     tariff_until_ms=NOW_MS + 30 * 24 * HOUR_MS,
     deny_list_at_ms=NOW_MS - HOUR_MS,
     rows=5,
@@ -62,7 +63,7 @@ def journal(tmp_path: Path) -> Journal:
 
 @pytest.fixture
 def say(tmp_path: Path, journal: Journal) -> Say:
-    """`say(reader_problem="ReaderGone")`: examine a terminal that is well but for that."""
+    """`say(reader_fault=ReaderFault.GONE)`: examine a terminal that is well but for that."""
 
     def say_it(**changes: Any) -> Health:
         write_status(tmp_path, msgspec.structs.replace(WELL, **changes))
@@ -72,15 +73,15 @@ def say(tmp_path: Path, journal: Journal) -> Say:
     journal.close()
 
 
-def level(health: Health, name: str) -> Level:
-    return next(check.level for check in health.checks if check.name == name)
+def level(health: Health, name: str) -> HealthLevel:
+    return next(one.level for one in health.findings if one.name == name)
 
 
 def test_a_terminal_that_is_well(say: Say) -> None:
     health = say()
-    assert {check.level for check in health.checks} == {Level.OK}, health
+    assert {one.level for one in health.findings} == {HealthLevel.OK}, health
     assert health.exit_code == 0
-    assert [check.name for check in health.checks] == [
+    assert [one.name for one in health.findings] == [
         *("process", "file", "journal", "unsent", "clock"),
         *("last_tap", "reader", "policy", "deny_list", "collector", "disk"),
     ]
@@ -92,14 +93,18 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"at_ms": NOW_MS - 61_000}, "process", 2),
         ({"process": 1}, "process", 1),
         ({"stopped": True}, "process", 1),
-        ({"reader_problem": "ReaderGone"}, "reader", 2),
+        ({"reader_fault": ReaderFault.GONE}, "reader", 2),
         ({"tariff_until_ms": NOW_MS - 1}, "policy", 2),
         ({"tariff_until_ms": NOW_MS + 6 * 24 * HOUR_MS}, "policy", 1),
         ({"deny_list_at_ms": NOW_MS - 8 * 24 * HOUR_MS}, "deny_list", 1),
-        ({"clock_doubt": "the clock jumped"}, "clock", 1),
-        ({"sync_problem": "refused", "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
-        ({"sync_problem": "refused"}, "collector", 0),
-        ({"sync_problem": "refused", "collector_heard_at_ms": None, "started_at_ms": 0}, "collector", 1),
+        ({"clock_fault": ClockFault.JUMPED, "clock_inputs": {"jump_s": 900}}, "clock", 1),
+        ({"sync_fault": SyncFault.REFUSED, "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
+        ({"sync_fault": SyncFault.REFUSED}, "collector", 0),
+        (
+            {"sync_fault": SyncFault.REFUSED, "collector_heard_at_ms": None, "started_at_ms": 0},
+            "collector",
+            1,
+        ),
         ({"rows": 100}, "journal", 2),
         ({"rows": 75}, "journal", 1),
         ({"rows": 74}, "journal", 0),
@@ -121,7 +126,7 @@ def test_a_journal_that_is_none_or_cannot_be_written(say: Say, tmp_path: Path, j
     say()
     (tmp_path / JOURNAL_FILE).write_bytes(b"no database")
     damaged = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW)
-    assert level(damaged, "file") is Level.OUT_OF_ORDER
+    assert level(damaged, "file") is HealthLevel.OUT_OF_ORDER
 
 
 def test_it_takes_no_lock_and_sees_whose_it_is(tmp_path: Path, journal: Journal) -> None:
@@ -166,7 +171,7 @@ def test_a_hanging_terminal_is_found_from_outside(tmp_path: Path) -> None:
         later = from_unix_ms(status.at_ms) + timedelta(seconds=61)
         health = examine(state, state / JOURNAL_FILE, later)
         assert health.exit_code == 2
-        assert "hangs: its loop was last heard of 61 s ago" in health.checks[0].says
+        assert "hangs: its loop was last heard of 61 s ago" in health.findings[0].says
 
 
 def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
     assert plain["tariff_end_timestamp_seconds"] > plain["start_time_seconds"]
     for zero in ("unresolved_taps", "clock_suspect", "sync_failures_total", "reader_outages_total"):
         assert plain[zero] == 0, zero
-    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"), ("tariff", "demo@1"))
+    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"), ("tariff", "demo:1"))
     assert found["resident_terminal_info", labels] == 1
 
 

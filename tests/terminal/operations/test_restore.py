@@ -16,7 +16,7 @@ from terminal.errors import BackupError, CollectorError, JournalDamaged, KeyFile
 from terminal.journal.chain import Head, link
 from terminal.journal.key_file import load_key
 from terminal.journal.operation_records import Restored
-from terminal.journal.records import build_record
+from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
@@ -141,7 +141,7 @@ def test_taps_that_only_the_old_hardware_knew_are_named_lost_and_their_numbers_n
     )
     restored = back.held()[done.first]
     assert isinstance(restored, Restored)
-    assert (restored.after, restored.backup, restored.software) == (6, 6, "a program 2")
+    assert (restored.after, restored.backup, restored.software, restored.version) == (6, 6, "a_program", "2")
 
 
 def test_the_chain_goes_through_the_gap(tmp_path: Path, back: Back, old: Machine, hardware: Hardware) -> None:
@@ -242,7 +242,7 @@ def test_unresolved_taps_go_along_and_a_shift_does_not(
     assert found is not None
     assert found[0] == torn
     assert journal.open_shift is None
-    journal.append(committed(torn, how="recovered"))
+    journal.append(committed(torn, how=SettledBy.RECOVERED))
     assert new.sync().problem is None
     assert journal.unresolved(b"torncard") is None
 

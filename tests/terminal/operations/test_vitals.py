@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from terminal.clock import unix_ms
+from terminal.codes import ClockFault, ReaderFault, SyncFault, Trouble
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -52,7 +53,7 @@ class Watched:
 
     def new(self) -> Vitals:
         until = NOW + timedelta(days=30)
-        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo@1", until)
+        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo:1", until)
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said)
         return Vitals(identity, self.journal, self.clock, log, ServiceManager())
 
@@ -73,16 +74,16 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 def test_a_clock_that_jumps_is_noticed_once_and_remembered_for_a_while(watched: Watched) -> None:
     watched.beat()
-    assert watched.vitals.clock_doubt == ""
+    assert watched.vitals.clock_doubt is None
     watched.clock.at += timedelta(hours=2)
     for _ in range(3):
         watched.beat()
-    assert watched.vitals.clock_doubt == "the clock jumped"
-    assert watched.said() == ["terminal 7: clock: the clock jumped jump_s=7200"]
+    assert watched.vitals.clock_doubt == Trouble(ClockFault.JUMPED, {"jump_s": 7200})
+    assert watched.said() == ["terminal 7: clock: Clock jumped by 7200 s code=clock:jumped jump_s=7200"]
     assert watched.vitals.tally.clock_jumps == 1
     watched.clock.run(JUMP_REMEMBERED_S)
     watched.beat()
-    assert watched.vitals.clock_doubt == ""
+    assert watched.vitals.clock_doubt is None
 
 
 def test_a_clock_that_began_in_the_past_is_behind_the_records(watched: Watched) -> None:
@@ -90,35 +91,37 @@ def test_a_clock_that_began_in_the_past_is_behind_the_records(watched: Watched) 
     watched.clock.at -= timedelta(days=3)
     watched.vitals = watched.new()
     watched.beat()
-    assert watched.vitals.clock_doubt == "the clock is behind the last record"
+    doubt = watched.vitals.clock_doubt
+    assert doubt is not None
+    assert doubt.code is ClockFault.BEHIND
     status = read_status(watched.folder)
     assert status is not None
-    assert status.clock_doubt == watched.vitals.clock_doubt
+    assert (status.clock_fault, status.clock_inputs) == (doubt.code, doubt.inputs)
 
 
 def test_a_reader_that_fails_is_seen_from_outside_at_once(watched: Watched) -> None:
-    watched.vitals.reader_failed("ReaderGone", "unplugged")
+    watched.vitals.reader_failed(ReaderFault.GONE, "unplugged")
     status = read_status(watched.folder)
     assert status is not None
-    assert status.reader_problem == "ReaderGone"
+    assert status.reader_fault == ReaderFault.GONE
     page = {
         family.name: family.samples[0].value for family in terminal_metrics(watched.vitals) if family.samples
     }
     assert (page["resident_terminal_reader_up"], page["resident_terminal_reader_outages_total"]) == (0, 1)
     watched.vitals.reader_works()
     assert watched.said() == [
-        "terminal 7: reader: ReaderGone: unplugged",
-        "terminal 7: reader: works again",
+        "terminal 7: reader: Card reader disconnected: unplugged code=reader:gone",
+        "terminal 7: reader: works again code=reader:works",
     ]
 
 
 def test_a_sync_that_fails_is_told_once_until_it_changes(watched: Watched) -> None:
-    refused = CollectorError("refused", "Wait.")
+    refused = CollectorError("refused", "Wait.", SyncFault.REFUSED)
     for problem in (refused, refused, CollectorError("unreachable", "Wait."), None, None):
         watched.vitals.synced(SyncReport(0, 1, 0, 1, problem))
     assert watched.said() == [
-        "terminal 7: sync: refused. Wait.",
-        "terminal 7: sync: unreachable. Wait.",
+        "terminal 7: sync: refused. Wait. code=sync:refused",
+        "terminal 7: sync: unreachable. Wait. code=sync:unreachable",
         "terminal 7: sync: works again",
     ]
     assert watched.vitals.tally.sync_failures == 3

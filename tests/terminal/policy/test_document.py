@@ -32,7 +32,7 @@ def test_the_supplied_region_loads_by_name_and_by_path() -> None:
     assert load_region("demo") == load_region(DEMO_REGION) == load_region(str(DEMO_REGION))
     header = load_region("demo").header
     assert (header.id, header.region, header.time_zone) == ("demo", 34, "Europe/Volgograd")
-    assert Policy.of(load_region("demo")).tariff == "demo@1"
+    assert Policy.of(load_region("demo")).tariff == "demo:1"
 
 
 def test_the_languages_a_document_may_name_are_those_with_texts() -> None:

@@ -163,7 +163,7 @@ def test_a_named_card_may_serve_several_scenarios() -> None:
         ("bank_card = { deny_listed = true }", "deny_list", 0),
         ("bank_card = { expires_on = 2026-09-14 }", "expired", 0),
         ("bank_card = { readable = false }", "read_again", 0),
-        ("bank_card = { authenticated = false }", "unknown_card", 0),
+        ("bank_card = { authenticated = false }", "not_accepted", 0),
         ("cash = {}", "ok_paid", 3200),
     ],
 )

@@ -28,7 +28,7 @@ AT = "at = 2026-09-15T08:00:00"
 RIGHT = {
     "message": "'ok_benefit'",
     "charge_minor": "2000",
-    "accepted": "true",
+    "admission": "'let_in'",
     "balance_minor": "8000",
     "paid_by": "'concession_a'",
     "counters": "{ concession_month = 1 }",
@@ -43,7 +43,7 @@ RIGHT = {
 WRONG = [
     ("message", "'ok_paid'", "message"),
     ("charge_minor", "2001", "charge_minor"),
-    ("accepted", "false", "accepted"),
+    ("admission", "'inside'", "admission"),
     ("balance_minor", "8001", "balance_minor"),
     ("paid_by", "'purse'", "paid_by"),
     ("counters", "{ concession_month = 2 }", "counters.concession_month"),

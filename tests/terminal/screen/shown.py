@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 
 VALUES: dict[str, int | str] = {
@@ -16,4 +17,4 @@ VALUES: dict[str, int | str] = {
 
 
 def outcome(message: Message, **values: int | str) -> Outcome:
-    return Outcome(message, accepted=True, values={**VALUES, **values})
+    return Outcome(message, Admission.LET_IN, values={**VALUES, **values})

@@ -17,6 +17,7 @@ from cardproto.errors import ReaderGone
 from sim.air import VirtualClock
 from terminal.app.console import passenger_display
 from terminal.clock import SystemClock
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.errors import TerminalError
 from terminal.messages import colour, sound, text
@@ -68,7 +69,7 @@ def told(display: Display, settings: DisplaySettings, *outcomes: Outcome) -> lis
 
 def test_a_page_gets_the_message_its_values_and_nothing_else(display: Display) -> None:
     values = {**VALUES, "balance_minor": 123456}
-    outcomes = [Outcome(message, accepted=True, charge_minor=99999, values=values) for message in Message]
+    outcomes = [Outcome(message, Admission.LET_IN, charge_minor=99999, values=values) for message in Message]
     for message, one in zip(Message, told(display, DisplaySettings("ru", "en"), *outcomes), strict=True):
         assert one.keys() == {"state", "age_ms", "colour", "lines", "sound", "hold_ms"}
         assert one["lines"] == [text(message, "ru", VALUES), text(message, "en", VALUES)]
@@ -78,7 +79,9 @@ def test_a_page_gets_the_message_its_values_and_nothing_else(display: Display) -
 
 
 def test_free_and_paid_meals_are_told_alike(display: Display) -> None:
-    free, paid = (Outcome(Message.MEAL_OK, accepted=True, charge_minor=sum_minor) for sum_minor in (0, 8500))
+    free, paid = (
+        Outcome(Message.MEAL_OK, Admission.LET_IN, charge_minor=sum_minor) for sum_minor in (0, 8500)
+    )
     first, second = told(display, DisplaySettings("ru", discreet=True), free, paid)
     assert first == second
 
@@ -104,7 +107,7 @@ def test_a_running_canteen_is_discreet(profile: str, line: str, capsys: pytest.C
 
 
 def test_marks_that_turn_text_around_are_taken_out(display: Display) -> None:
-    turned = Outcome(Message.MEAL_ALREADY, accepted=False, values={"meal": "\u202elunch\u2066\x00"})
+    turned = Outcome(Message.MEAL_ALREADY, Admission.REFUSED, values={"meal": "\u202elunch\u2066\x00"})
     assert told(display, DisplaySettings("en"), turned)[0]["lines"] == ["lunch already served"]
 
 
@@ -196,14 +199,14 @@ def test_a_fault_stays_although_the_terminal_signals_it_as_a_message_too(display
         reader,
         on_card=lambda _card: None,
         on_fault=lambda _error: (
-            display.outcome(Outcome(Message.OUT_OF_ORDER, accepted=False)),
+            display.outcome(Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)),
             presence.stop(),
         ),
     )
     presence.run()
     assert states(display)[-1] is DisplayState.FAULT
     display.card()
-    display.outcome(Outcome(Message.OUT_OF_ORDER, accepted=False))  # a tap whose journal failed
+    display.outcome(Outcome(Message.OUT_OF_ORDER, Admission.REFUSED))  # a tap whose journal failed
     assert states(display)[-2:] == [DisplayState.CARD, DisplayState.RESULT]
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Mount
 
 from sim.air import VirtualClock
 from terminal.clock import SystemClock
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import colour, sound, text
 from terminal.screen.display import Display, DisplaySettings, display_routes
@@ -279,7 +280,7 @@ def test_markup_in_values_is_text(display: Display, served: ScreenServer, page: 
         "{{ 7 * 7 }} {n} %(n)s",
         "אב\u202eגד",
     ):
-        display.outcome(Outcome(Message.MEAL_ALREADY, accepted=False, values={"meal": hostile}))
+        display.outcome(Outcome(Message.MEAL_ALREADY, Admission.REFUSED, values={"meal": hostile}))
         expect(page.get_by_role("heading")).to_have_text(f"{hostile} уже получен".replace("\u202e", ""))
         assert page.evaluate("globalThis.hacked") is None
         assert page.locator("#display img, #display script").count() == 0

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.codes import SyncFault
 from terminal.errors import CollectorContradicts
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
@@ -281,8 +282,8 @@ def test_a_contradiction_is_on_record_once_and_told(station):
         time.sleep(0.001)
     assert sync.stop()
     assert all(isinstance(report.problem, CollectorContradicts) for report in reports)
-    faults = [row.record.what for row in station.journal.rows() if isinstance(row.record, Fault)]
-    assert faults == ["sync: the collector contradicts"]
+    faults = [row.record.code for row in station.journal.rows() if isinstance(row.record, Fault)]
+    assert faults == [SyncFault.CONTRADICTED]
 
 
 def test_thousands_of_rows_are_caught_up_while_taps_go_on(tmp_path, collector):

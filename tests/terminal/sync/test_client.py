@@ -217,18 +217,18 @@ def test_a_terminal_that_is_not_enrolled_is_told_what_to_do(tmp_path, collector)
 
 
 def test_each_batch_is_a_checkpoint_kept_with_its_acknowledgement(station, collector):
-    station.journal.notary = Notary(station.key, collector.clock, "demo@1", "c0ffee")
+    station.journal.notary = Notary(station.key, collector.clock, "demo:1", "c0ffee")
     station.append(day(12))
     assert station.client.sync_once().problem is None
     station.journal.close()
     found = verify(station.journal.path, identities=[station.key.public_key()])
     assert (found.problem, found.checkpoints, found.signatures) == (None, 4, 4)
     sent = [wire.parse_batch(batch) for batch in station.wire.batches]
-    assert {(batch.tariff, batch.deny_list) for batch in sent} == {("demo@1", "c0ffee")}
+    assert {(batch.tariff, batch.deny_list) for batch in sent} == {("demo:1", "c0ffee")}
 
 
 def test_the_last_words_before_a_shutdown_are_the_first_after_it(station, collector):
-    station.journal.notary = Notary(station.key, collector.clock, "demo@1")
+    station.journal.notary = Notary(station.key, collector.clock, "demo:1")
     station.append(day(2))
     station.journal.close()
     station.journal = Journal.open(station.journal.path, 7)

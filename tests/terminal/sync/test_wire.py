@@ -122,7 +122,7 @@ def test_the_two_signatures_cannot_stand_for_each_other():
 
 
 VERSIONED = wire.build_batch(
-    7, genesis(7), BODIES, Head(9, bytes(32)), 5, KEY, tariff="demo@1", deny_list="00c0ffee"
+    7, genesis(7), BODIES, Head(9, bytes(32)), 5, KEY, tariff="demo:1", deny_list="00c0ffee"
 )
 
 
@@ -143,6 +143,6 @@ def test_a_batch_is_its_checkpoint():
     assert checkpoint_is_genuine(checkpoint, KEY.public_key())
     assert parse_checkpoint(build_checkpoint(checkpoint)) == checkpoint
     assert (checkpoint.first, checkpoint.last, checkpoint.last_hash) == (1, len(BODIES), last_hash)
-    assert (checkpoint.tariff, checkpoint.deny_list) == ("demo@1", "00c0ffee")
-    for change in ({"tariff": "demo@2"}, {"deny_list": ""}, {"last_hash": bytes(32)}, {"last": 1}):
+    assert (checkpoint.tariff, checkpoint.deny_list) == ("demo:1", "00c0ffee")
+    for change in ({"tariff": "demo:2"}, {"deny_list": ""}, {"last_hash": bytes(32)}, {"last": 1}):
         assert not checkpoint_is_genuine(msgspec.structs.replace(checkpoint, **change), KEY.public_key())

@@ -18,7 +18,7 @@ from terminal.clock import unix_ms
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
-from terminal.lab.town import DAY, Stop, open_town
+from terminal.lab.town import DAY, TerminalSite, open_town
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.facts import Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
@@ -172,7 +172,9 @@ def test_the_vehicle_states_the_place_until_a_person_does(journal: Journal) -> N
 
 
 def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
-    with open_town(tmp_path, [Stop(7, "bus", "door", route=15)], ["adult_purse"], DAY, seed=7) as town:
+    with open_town(
+        tmp_path, [TerminalSite(7, "bus", "door", route=15)], ["adult_purse"], DAY, seed=7
+    ) as town:
         terminal = town.terminals[7]
         terminal.vehicle = OnBoard(Place(7, 1, source=PlaceSource.VEHICLE, terminus=Spot(zone=4)))
         town.tap(7, "adult_purse")

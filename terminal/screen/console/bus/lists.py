@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from terminal.clock import from_unix_ms
+from terminal.fault_texts import fault_text
 from terminal.journal.console_records import OrderDeclared
 from terminal.journal.records import Fault, ShiftClosed
 from terminal.messages import colour
@@ -17,7 +18,7 @@ from terminal.screen.console.bus.facts import (
     shift_of,
     unsent,
 )
-from terminal.screen.console.console import Refused
+from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.screen.console.words import short, span
@@ -83,7 +84,7 @@ def report_page(visit: Visit) -> View:
     if shift is None or count is None:
         return View("console/bus_report.html", {"report": None})
     totals = count.totals(journal)
-    report = _report(visit, shift.shift, shift.operator_ref, shift.at_ms, None, totals, count.refused)
+    report = _report(visit, shift.shift, shift.operator_ref, shift.at_ms, None, totals, count)
     return View("console/bus_report.html", {"report": report})
 
 
@@ -92,18 +93,18 @@ def closed_report_page(visit: Visit) -> View:
     console = visit.console
     found = shift_of(console.terminal.journal, visit.query.number("sequence", 1, 10**9))
     if found is None:
-        raise Refused(N_("There is no such report on this terminal."))
+        raise ActionRefused(N_("There is no such report on this terminal."))
     opened, closed = found
     operator, since_ms = (opened.operator_ref, opened.at_ms) if opened else ("", closed.at_ms)
-    refused = {} if opened is None else _refused(visit, closed)
-    report = _report(visit, closed.shift, operator, since_ms, closed.at_ms, closed.totals, refused)
+    count = None if opened is None else _counted(visit, closed)
+    report = _report(visit, closed.shift, operator, since_ms, closed.at_ms, closed.totals, count)
     return View("console/bus_report.html", {"report": report})
 
 
-def _refused(visit: Visit, closed: ShiftClosed) -> Mapping[str, int]:
+def _counted(visit: Visit, closed: ShiftClosed) -> ShiftCount:
     count = ShiftCount(closed.shift)
     count.totals(visit.console.terminal.journal)
-    return count.refused
+    return count
 
 
 def _report(
@@ -113,7 +114,7 @@ def _report(
     since_ms: int,
     until_ms: int | None,
     totals: Mapping[str, int],
-    refused: Mapping[str, int],
+    count: ShiftCount | None,
 ) -> dict[str, Any]:
     console, zone = visit.console, visit.console.policy.zone
     since = from_unix_ms(since_ms).astimezone(zone)
@@ -121,8 +122,10 @@ def _report(
     during = (fault for fault in newest_faults(console.terminal.journal, 1000) if fault.at_ms >= since_ms)
     faults = [fault for fault in during if until_ms is None or fault.at_ms <= until_ms][:FAULTS]
     ridden = {name.removeprefix(MESSAGE): n for name, n in totals.items() if name.startswith(MESSAGE)}
-    for name, n in refused.items():
-        ridden[name] = ridden.get(name, 0) - n
+    refused: Mapping[str, int] = {} if count is None else count.refused
+    for not_let_in in (refused, {} if count is None else count.inside):
+        for name, n in not_let_in.items():
+            ridden[name] = ridden.get(name, 0) - n
     return {
         "shift": shift,
         "operator": operator,
@@ -139,10 +142,10 @@ def _report(
 
 
 def fault_line(visit: Visit, fault: Fault | OrderDeclared) -> dict[str, str]:
-    """A fault for a list; what programs noted stands as they noted it."""
+    """A fault for a list, in the operator's language."""
     at = f"{from_unix_ms(fault.at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
     if isinstance(fault, Fault):
-        return {"at": at, "what": fault.what}
+        return {"at": at, "what": fault_text(fault.code, fault.inputs, visit.language)}
     text = BACK_IN_SERVICE if fault.in_order else TAKEN_OUT
     return {"at": at, "what": visit.text(text, ref=fault.operator_ref)}
 

@@ -16,7 +16,7 @@ from terminal.receipt.sales import cash_sale
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus import lists
 from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
-from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.routes import NamedRoute, RouteStop
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
@@ -101,7 +101,7 @@ def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-60: a shift opens with route and direction."""
     journal = visit.console.terminal.journal
     if journal.open_shift is not None:
-        raise Refused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
+        raise ActionRefused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
     route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
     open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", route, direction)
 
@@ -135,7 +135,7 @@ def do_close(visit: Visit, _form: FormFields, _written: Written) -> None:
 def _of_open_shift(visit: Visit) -> Journal:
     journal = visit.console.terminal.journal
     if journal.open_shift is None:
-        raise Refused(NO_SHIFT)
+        raise ActionRefused(NO_SHIFT)
     return journal
 
 
@@ -200,18 +200,18 @@ def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-53: the sale is on record before any money is taken, at the price that was shown."""
     console = visit.console
     if console.policy.document.receipts is None or console.receipts is None:
-        raise Refused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
+        raise ActionRefused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
     persons = form.number("persons", 1, MOST_PERSONS)
     to_zone, _, shown = form.text("ride").partition("-")
     trip = trip_now(console)
     offers = {str(offer.to_zone): offer for offer in _offers(visit, trip)}
     offer = offers.get(to_zone)
     if offer is None:
-        raise Refused(N_("Choose where the ride goes."))
+        raise ActionRefused(N_("Choose where the ride goes."))
     if offer.sum_minor is None:
-        raise Refused(NOT_SOLD, {"reason": offer.reason})
+        raise ActionRefused(NOT_SOLD, {"reason": offer.reason})
     if shown != str(offer.sum_minor):
-        raise Refused(
+        raise ActionRefused(
             N_("The fare has changed since this page was opened. Look at the new one and sell again.")
         )
     ride = _ride_to(trip, offer.to_zone)
@@ -245,7 +245,7 @@ def ticket_page(visit: Visit) -> View:
     console, sequence = visit.console, visit.query.number("sequence", 1, 10**9)
     record = sale_of(console.terminal.journal, sequence)
     if record is None:
-        raise Refused(N_("There is no such ticket on this terminal."))
+        raise ActionRefused(N_("There is no such ticket on this terminal."))
     sold = _sold(console, sequence, record)
     at = sold.at.astimezone(console.policy.zone)
     route = console.routes.get(sold.route)

@@ -48,7 +48,7 @@ from terminal.screen.console.canteen.pages import (
 )
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, results_of, ticked_of
 from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
-from terminal.screen.console.console import Refused
+from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
 from terminal.texts import N_
 from terminal.trail import rule_of
@@ -92,7 +92,7 @@ class CanteenActions:
         done |= {one.person.pupil for one in self._results.get(form.text("action"), ())}
         refs = ticked_of(counter, form.text("class"), frozenset(form.all("ref")))
         if not refs:
-            raise Refused(NONE_TICKED)
+            raise ActionRefused(NONE_TICKED)
         batch = ServingList(kind, how, visit.who.ref, visit.console.clock.now())
         with refusing():
             issued = issue(counter, [ref for ref in refs if ref not in done], batch)
@@ -121,7 +121,7 @@ def counter_of(visit: Visit) -> CanteenCounter:
 
 
 def second_person(visit: Visit, form: FormFields) -> None:
-    """M-35: another member of staff confirms, with number and PIN. Raises `Refused`."""
+    """M-35: another member of staff confirms, with number and PIN. Raises `ActionRefused`."""
     visit.console.confirm(visit.who, form.text("second"), form.text("second_pin"), CANTEEN_STAFF)
 
 
@@ -131,13 +131,13 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except CanteenRefused as refused:
-        raise Refused(REFUSALS.get(rule_of(refused.code), refused.what)) from refused
+        raise ActionRefused(REFUSALS.get(rule_of(refused.code), refused.what)) from refused
 
 
 def _kind(counter: CanteenCounter, form: FormFields) -> str:
     kind = form.text("meal")
     if kind not in (*counter.policy.meals.kinds, BY_SHIFT):
-        raise Refused(NO_MEAL)
+        raise ActionRefused(NO_MEAL)
     return kind
 
 
@@ -154,7 +154,7 @@ def _sell(visit: Visit, form: FormFields, _written: Written) -> None:
     buyer = pupil_of(counter, form.text("pupil"))
     counts = basket_of(form.text, products_of(counter))
     if not counts:
-        raise Refused(EMPTY_BASKET)
+        raise ActionRefused(EMPTY_BASKET)
     with refusing():
         sell(counter, buyer.pupil, counts, visit.who.ref, visit.console.clock.now())
 
@@ -164,11 +164,11 @@ def _sold(visit: Visit, _form: FormFields, written: Written) -> str:
     if isinstance(record, BuffetSale):
         return f"{AT}/buffet?{urlencode({'sold': row, 'of': record.pupil.hex()})}"
     if not isinstance(record, IssueRefused):
-        raise Refused(WHYS["selling_stopped"])
+        raise ActionRefused(WHYS["selling_stopped"])
     reason = why(record.reasons)
     words = Words(visit.language)
     details = {"message": words.message(Message(record.message)), "why": words.why(reason)}
-    raise Refused(N_("Not sold: {message}. {why}"), details)
+    raise ActionRefused(N_("Not sold: {message}. {why}"), details)
 
 
 def _annul(visit: Visit, form: FormFields, _written: Written) -> None:
@@ -226,12 +226,12 @@ def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
     try:
         card = bytes.fromhex(form.text("card"))
     except ValueError:
-        raise Refused(N_("Hold the spare card against the terminal first.")) from None
+        raise ActionRefused(N_("Hold the spare card against the terminal first.")) from None
     now = visit.console.clock.now()
     try:
         corrections.lend_card(counter, card, one.pupil, visit.who.ref, form.text("second"), now)
     except CanteenRefused as refused:
-        raise Refused(LENDING.get(refused.code, REFUSALS["M-35"])) from refused
+        raise ActionRefused(LENDING.get(refused.code, REFUSALS["M-35"])) from refused
 
 
 LENDING: Final[Mapping[str, str]] = {

@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from terminal.canteen.buffet import BUFFET
 from terminal.canteen.counter import CanteenCounter
 from terminal.clock import from_unix_ms
 from terminal.decision.canteen.undo import against_attendance
 from terminal.decision.outcome import Message
-from terminal.journal.canteen_records import IssueRefused, MealServed
+from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.screen.console.actions import Written
 from terminal.screen.console.canteen.buffet import COUNT, MOST_OF_ONE, basket_of, products_of, till
@@ -34,7 +33,7 @@ from terminal.screen.console.canteen.people import Person, classes, classmates, 
 from terminal.screen.console.canteen.report import DoneLine, done_lines, orders_left, report_page
 from terminal.screen.console.canteen.school_class import WAYS, IssueResult, tick_list
 from terminal.screen.console.canteen.words import Words
-from terminal.screen.console.console import Console, Refused
+from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Page, View, Visit
 from terminal.texts import N_
@@ -98,7 +97,7 @@ class Look:
         return View(f"canteen/{template}", common | values, status)
 
     def person(self, name: str = "ref") -> Person:
-        """The pupil the address names; raises `Refused`."""
+        """The pupil the address names; raises `ActionRefused`."""
         return pupil_of(self.counter, self.visit.query.text(name))
 
     def taps(self) -> list[AtCounter]:
@@ -125,13 +124,13 @@ def looking(show: Callable[[Look], View]) -> Callable[[Visit], View]:
 
 
 def pupil_of(counter: CanteenCounter, ref: str) -> Person:
-    """The pupil with this reference; raises `Refused`."""
+    """The pupil with this reference; raises `ActionRefused`."""
     try:
         found = person(counter, bytes.fromhex(ref))
     except ValueError:
         found = None
     if found is None:
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     return found
 
 
@@ -178,7 +177,7 @@ class CanteenPages:
         """The rows are looked up outside the lock: they are in the journal and do not change any more."""
         action, actions = visit.query.text("action"), visit.console.actions
         if not any(actions.genuine(action, visit.who.ref, f"{AT}/{form}") for form in ("issue", "single")):
-            raise Refused(NO_RECORD)
+            raise ActionRefused(NO_RECORD)
         written = actions.written(action)
 
         def show(look: Look) -> View:
@@ -196,7 +195,7 @@ def _class(look: Look) -> View:
     if not class_id:
         return look.view("classes.html", classes=everywhere)
     if class_id not in everywhere:
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     meal = query.text("meal")
     kind = meal if meal in (*look.counter.policy.meals.kinds, BY_SHIFT) else ""
     return look.view("class.html", list=tick_list(look.counter, class_id, kind, look.now), ways=WAYS)
@@ -240,7 +239,7 @@ def _pupils(look: Look) -> View:
     kept = urlencode({COUNT + product: count for product, count in basket.items()})
 
     def address(one: Person) -> str:
-        if target == BUFFET:
+        if target == ServedBy.BUFFET:
             return f"{AT}/buffet?{urlencode({'pupil': one.ref})}{'&' + kept if kept else ''}"
         return f"{AT}/pupil?{urlencode({'ref': one.ref})}"
 
@@ -248,7 +247,7 @@ def _pupils(look: Look) -> View:
     return look.view(
         "pupils.html",
         q=words,
-        target=BUFFET if target == BUFFET else "",
+        target=ServedBy.BUFFET if target == ServedBy.BUFFET else "",
         found=found,
         address=address,
         standing=look.last_person(),
@@ -291,7 +290,7 @@ def _annul(look: Look) -> View:
     row = look.visit.query.text("row")
     line = next((one for one in done_lines(look.counter, look.now, limit=ALL) if str(one.row) == row), None)
     if line is None:
-        raise Refused(NO_RECORD)
+        raise ActionRefused(NO_RECORD)
     return look.view("annul.html", line=line)
 
 
@@ -303,7 +302,7 @@ def _attendance(look: Look) -> View:
         counts = {name: _absent(look, name) for name in classes(look.counter)}
         return look.view("attendance_classes.html", classes=counts, **shared)
     if class_id not in classes(look.counter):
-        raise Refused(NOT_LISTED)
+        raise ActionRefused(NOT_LISTED)
     return look.view("attendance.html", list=tick_list(look.counter, class_id, "", look.now), **shared)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from terminal.canteen.issuing import How
+from terminal.decision.flags import MealFlag
 from terminal.messages import text
 from terminal.screen.console.canteen.counter import Notice
 from terminal.screen.console.canteen.report import Category
@@ -76,14 +77,14 @@ FINDINGS: Final[Mapping[str, str]] = {
 }
 
 FLAGS: Final[Mapping[str, str]] = {
-    "stale_roster": N_("old list"),
-    "expired_roster": N_("expired list"),
-    "calendar_silent": N_("day not in the calendar"),
-    "was_absent": N_("was marked absent"),
-    "balance_uncertain": N_("balance not certain"),
-    "account_unknown": N_("account not known"),
-    "not_in_roster": N_("not in the list"),
-    "from_spare_log": N_("from the spare log"),
+    MealFlag.STALE_ROSTER: N_("old list"),
+    MealFlag.EXPIRED_ROSTER: N_("expired list"),
+    MealFlag.CALENDAR_SILENT: N_("day not in the calendar"),
+    MealFlag.WAS_ABSENT: N_("was marked absent"),
+    MealFlag.BALANCE_UNCERTAIN: N_("balance not certain"),
+    MealFlag.ACCOUNT_UNKNOWN: N_("account not known"),
+    MealFlag.NOT_IN_ROSTER: N_("not in the list"),
+    MealFlag.FROM_SPARE_LOG: N_("from the spare log"),
 }
 
 SOURCES: Final[Mapping[str, str]] = {

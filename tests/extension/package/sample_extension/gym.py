@@ -14,6 +14,7 @@ from cardproto import (
     StatusError,
 )
 from terminal import (
+    Admission,
     Colour,
     Decision,
     Effect,
@@ -91,7 +92,8 @@ class GymMedium:
         message = WELCOME if member else ENDED
         values = {"date": snapshot.valid_to.isoformat()}
         why = Reason(GymEffect.MEMBER if member else GymEffect.ENDED, {"valid_to": values["date"]})
-        return Decision(Outcome(message.code, accepted=member, values=values), None, (why,))
+        admission = Admission.LET_IN if member else Admission.REFUSED
+        return Decision(Outcome(message.code, admission, values=values), None, (why,))
 
 
 @dataclass

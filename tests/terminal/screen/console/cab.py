@@ -44,6 +44,7 @@ from terminal.screen.console.web import Web, console_app
 from terminal.screen.server import ScreenServer
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+from tests.journal_rows import assert_codes_in
 
 NUMBER = 70001
 START = datetime(2026, 9, 15, 4, 40, tzinfo=UTC)
@@ -206,6 +207,7 @@ def open_cab(
     ):
         try:
             yield Cab(folder, clock, terminal, console, server, client, signals)
+            assert_codes_in(journal.path)
         finally:
             journal.close()
 

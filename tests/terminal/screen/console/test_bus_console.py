@@ -11,7 +11,7 @@ import pytest
 
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared, PlaceSet
-from terminal.journal.records import CashSale, Intent, Refused, ShiftClosed, ShiftOpened
+from terminal.journal.records import CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.policy.deny_list import AllDenied
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
@@ -94,11 +94,11 @@ def test_t_61_a_place_by_hand_marks_every_tap_and_sale_until_the_next_turn(cab: 
     cab.tap("month_pass")
     by_hand, sale = cab.records(Intent)[0], cab.records(CashSale)[0]
     for record in (by_hand, sale):
-        assert "position=manual" in record.flags  # type: ignore[attr-defined]
+        assert "position_manual" in record.flags  # type: ignore[attr-defined]
         known = record.trip  # type: ignore[attr-defined]
         place = [known[f"place.{name}"] for name in ("stop", "zone", "mark_m", "source")]
         assert place == [1503, 2, 4000, "hand"], "as the list of routes says"
-    assert "position=manual" not in cab.records(Intent)[1].flags  # type: ignore[attr-defined]
+    assert "position_manual" not in cab.records(Intent)[1].flags  # type: ignore[attr-defined]
 
 
 def test_a_place_may_be_taken_back(cab: Cab) -> None:
@@ -195,7 +195,9 @@ def test_taps_refusals_and_report_agree_and_show_nobody(cab: Cab) -> None:
     assert "Card blocked 2" in report
     assert "Accepted 2" in report
     assert "In cash RUB 64.00" in report
-    refs = {record.card_ref.hex() for record in cab.records(Intent) + cab.records(Refused) if record.card_ref}  # type: ignore[attr-defined]
+    refs = {
+        record.card_ref.hex() for record in cab.records(Intent) + cab.records(Unwritten) if record.card_ref
+    }  # type: ignore[attr-defined]
     pages = [cab.client.get(path).text for path in ("/taps", "/report", "/state", "/shift")]
     assert not any(ref in page for ref in refs for page in pages)
 
@@ -246,12 +248,12 @@ def test_t_65_what_waits_for_the_network_and_how_long(cab: Cab) -> None:
 def test_a_service_card_pays_for_nothing_and_is_not_written(cab: Cab) -> None:
     cab.open_shift()
     cab.tap(SERVICE_CARD)
-    before, rows = cab.image(SERVICE_CARD), len(cab.records(Intent) + cab.records(Refused))
+    before, rows = cab.image(SERVICE_CARD), len(cab.records(Intent) + cab.records(Unwritten))
     report = cab.tap(SERVICE_CARD)
     assert report.card_ref is None
-    assert report.outcome.message is Message.PERMIT_OK
+    assert report.outcome.message is Message.STAFF_CARD
     assert cab.image(SERVICE_CARD) == before
-    assert len(cab.records(Intent) + cab.records(Refused)) == rows
+    assert len(cab.records(Intent) + cab.records(Unwritten)) == rows
 
 
 def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None:
@@ -283,12 +285,12 @@ def test_t_70_the_inspector_reads_whether_the_ride_is_paid_and_nothing_changes(c
     assert "Present the passenger's card." in text(cab.client.get("/inspection")).replace("&#39;", "'")
     cab.tap("month_pass")
     before = cab.image("month_pass")
-    assert cab.tap("month_pass").outcome.message is Message.PERMIT_NONE
+    assert cab.tap("month_pass").outcome.message is Message.INSPECTION_UNPAID
     assert "No payment" in text(cab.client.get("/inspection"))
-    assert cab.tap("adult_purse").outcome.message is Message.ALREADY_PAID
+    assert cab.tap("adult_purse").outcome.message is Message.INSPECTION_PAID
     assert f"Paid at {paid_at} on this vehicle" in text(cab.client.get("/inspection"))
     assert cab.image("month_pass") == before
-    assert all(record.shift == 0 for record in cab.records(Refused)), "no sale of the driver's shift"  # type: ignore[attr-defined]
+    assert all(record.shift == 0 for record in cab.records(Unwritten)), "no sale of the driver's shift"  # type: ignore[attr-defined]
 
 
 def test_t_71_a_concession_card_in_the_wrong_hands_is_reported(cab: Cab) -> None:
@@ -300,7 +302,7 @@ def test_t_71_a_concession_card_in_the_wrong_hands_is_reported(cab: Cab) -> None
     cab.client.post("/inspection/start", data=fields)
     cab.tap("free_pensioner")
     assert "Reported: concession card in the wrong hands." in text(cab.client.get("/inspection"))
-    assert "misuse" in cab.records(Refused)[-1].flags  # type: ignore[attr-defined]
+    assert "misuse" in cab.records(Unwritten)[-1].flags  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("ends", ["stop", "sign-out", "time"])

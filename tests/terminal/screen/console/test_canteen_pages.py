@@ -14,6 +14,7 @@ import pytest
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.issuing import How
+from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.journal.taps import End
 from terminal.screen.console.canteen import school_class as group
@@ -53,7 +54,7 @@ def tap(number: int, message: Message = Message.MEAL_OK, **outcome: Any) -> TapR
     accepted = message is Message.MEAL_OK
     values = {"meal": "breakfast"} if message in (Message.MEAL_OK, Message.MEAL_ALREADY) else {}
     return TapReport(
-        Outcome(message, accepted=accepted, values=values),
+        Outcome(message, Admission.LET_IN if accepted else Admission.REFUSED, values=values),
         End.COMMITTED if accepted else End.NOTHING_WRITTEN,
         local("09:40:05"),
         exchanges=7,

@@ -1,0 +1,95 @@
+"""Codes that stand in journal rows and are meant for more than one room: closed enums, never prose.
+
+Readers of a row compare these values; words for them are made where they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+
+class Admission(StrEnum):
+    """Whether the way is free for the person who presented something."""
+
+    LET_IN = "let_in"
+    """Come in, or go out: the only value that opens a gate or a door. It stands for one person's ride or meal, so an
+    honest double tap within the time of the document's guards is let in again."""
+    REFUSED = "refused"
+    """No ride, no meal, and what to do about it is in the message."""
+    INSIDE = "inside"
+    """Nothing is refused and nothing opens: the right is in use by a person inside (T-36), an inspector only asked
+    (T-70), or the card belongs to staff."""
+
+
+class ReaderFault(StrEnum):
+    """What happened to the card reader (T-64)."""
+
+    GONE = "reader:gone"
+    SERVICE_GONE = "reader:service_gone"
+    """The operating system's PC/SC service stopped."""
+    FAILED = "reader:failed"
+    """Anything else that ended the service of a card."""
+    WORKS = "reader:works"
+    """It works again."""
+
+
+class ClockFault(StrEnum):
+    """Why the clock cannot be believed (O-05)."""
+
+    JUMPED = "clock:jumped"
+    """By `jump_s` against the clock that only runs forward."""
+    BEHIND = "clock:behind"
+    """It is `behind_s` before the newest record."""
+
+
+class JournalFault(StrEnum):
+    """How full the journal is: `share_percent` of its capacity, `rows` of `capacity_rows`, `free_mb` of disk left."""
+
+    FILLING = "journal:filling"
+    NEARLY_FULL = "journal:nearly_full"
+    FULL = "journal:full"
+
+
+class SyncFault(StrEnum):
+    """Why rows do not reach the collector."""
+
+    UNREACHABLE = "sync:unreachable"
+    TOO_SLOW = "sync:too_slow"
+    NOT_TRUSTED = "sync:not_trusted"
+    """A certificate or an acknowledgement is not that of the collector this terminal knows."""
+    NOT_UNDERSTOOD = "sync:not_understood"
+    """The answer is not that of a collector."""
+    REFUSED = "sync:refused"
+    INCOMPLETE = "sync:incomplete"
+    """The collector confirmed less than was sent."""
+    CONTRADICTED = "sync:contradicted"
+    """Journal and collector hold different rows under one number."""
+
+
+class ConsoleFault(StrEnum):
+    """What happened at the operator's console."""
+
+    PIN_LOCKED = "console:pin_locked"
+    """Too many wrong PINs, given the `way`, for the staff number `operator_ref`, empty for one that is not listed."""
+
+
+class KeyFault(StrEnum):
+    """What happened at the key provider."""
+
+    LIMIT = "keys:limit"
+    """A ceiling is met: `use` ("token:transport", "authenticate:validate") opens again in `opens_in_s`."""
+
+
+FaultCode: TypeAlias = ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault
+FAULT_ROOMS: Final = (ReaderFault, ClockFault, JournalFault, SyncFault, ConsoleFault, KeyFault)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A fault with what it was found by."""
+
+    code: FaultCode
+    inputs: Mapping[str, int | str] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""What may mark a row for those who read it later: a closed enum for each room."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TapFlag(StrEnum):
+    """Of every tap, whatever is paid or eaten."""
+
+    CLOCK_SUSPECT = "clock_suspect"
+    """The terminal's clock jumped (O-05)."""
+    POSITION_MANUAL = "position_manual"
+    """The place was entered by hand (T-61)."""
+    STALE_DATA = "stale_data"
+    """The terminal's lists were old (O-03)."""
+    EXPIRED_DATA = "expired_data"
+    """They were too old to be followed (O-03)."""
+    MISUSE = "misuse"
+    """An inspector found a concession card in the wrong hands (T-71)."""
+
+
+class RideFlag(StrEnum):
+    """Of rides."""
+
+    CAPPED = "capped"
+    """A cap took the price or a part of it."""
+    GRACE = "grace"
+    """Taken along unpaid (T-18)."""
+    DEFERRED = "deferred"
+    """The bank charges it later (T-40)."""
+    STALE_LIST = "stale_list"
+    """Taken although the list of bank cards was old (T-43)."""
+
+
+class MealFlag(StrEnum):
+    """Of meals and of sales at the buffet."""
+
+    STALE_ROSTER = "stale_roster"
+    EXPIRED_ROSTER = "expired_roster"
+    CALENDAR_SILENT = "calendar_silent"
+    """The document's calendar does not say whether it is a school day."""
+    WAS_ABSENT = "was_absent"
+    """The class's attendance says that the pupil is not there (M-33)."""
+    BALANCE_UNCERTAIN = "balance_uncertain"
+    """Rows that moved the account may have left this terminal since the balance was stated."""
+    ACCOUNT_UNKNOWN = "account_unknown"
+    NOT_IN_ROSTER = "not_in_roster"
+    FROM_SPARE_LOG = "from_spare_log"
+    """Given while the journal took nothing (O-06), and entered afterwards."""

@@ -1,0 +1,48 @@
+"""Faults in words: the one table from codes to texts, for consoles in every language and for operators in English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from types import MappingProxyType
+from typing import Final
+
+from terminal.codes import ClockFault, ConsoleFault, FaultCode, JournalFault, KeyFault, ReaderFault, SyncFault
+from terminal.texts import N_, translator
+
+FAULTS: Final[Mapping[FaultCode, str]] = MappingProxyType(
+    {
+        ReaderFault.GONE: N_("Card reader disconnected"),
+        ReaderFault.SERVICE_GONE: N_("Card reader service stopped"),
+        ReaderFault.FAILED: N_("Card reader failed"),
+        ReaderFault.WORKS: N_("Card reader works again"),
+        ClockFault.JUMPED: N_("Clock jumped by {jump_s} s"),
+        ClockFault.BEHIND: N_("Clock is {behind_s} s behind the newest record"),
+        JournalFault.FILLING: N_("Journal {share_percent} % full"),
+        JournalFault.NEARLY_FULL: N_("Journal nearly full: {share_percent} %"),
+        JournalFault.FULL: N_("Journal full"),
+        SyncFault.UNREACHABLE: N_("Collector not reachable"),
+        SyncFault.TOO_SLOW: N_("Connection to the collector too slow"),
+        SyncFault.NOT_TRUSTED: N_("Collector not trusted: check its certificate and key"),
+        SyncFault.NOT_UNDERSTOOD: N_("Collector's answer not understood"),
+        SyncFault.REFUSED: N_("Records refused by the collector"),
+        SyncFault.INCOMPLETE: N_("Records only partly confirmed by the collector"),
+        SyncFault.CONTRADICTED: N_("Collector holds other records than this journal"),
+        ConsoleFault.PIN_LOCKED: N_("PIN locked after too many attempts: {operator_ref}"),
+        KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
+    }
+)
+"""Every fault and its wording as the catalogues know it."""
+UNKNOWN: Final = "—"
+"""Stands for an input that a row of other software does not have."""
+ENGLISH: Final = "en"
+
+
+def fault_text(code: str, inputs: Mapping[str, int | str], language: str = ENGLISH) -> str:
+    """The fault in words. A code of newer software stands for itself."""
+    template = next((text for known, text in FAULTS.items() if known == code), None)
+    if template is None:
+        return code
+    wording = translator(language).gettext(template)
+    needed = {name for _, name, _, _ in Formatter().parse(wording) if name}
+    return wording.format_map({name: inputs.get(name) or UNKNOWN for name in needed})
