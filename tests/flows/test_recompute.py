@@ -157,7 +157,7 @@ def test_refusals_and_inspections_are_decided_again(run: Run, refusing: Path) ->
 
 def test_d_01_what_was_read_is_recorded_and_not_shown(run: Run, refusing: Path) -> None:
     with journal_reader(refusing) as reader:
-        read = [row.record.read for row in reader.all_rows() if isinstance(row.record, Refused)]
+        read = [row.record.read for row in reader.all_rows() if isinstance(row.record, Unwritten)]
     assert [sum(map(len, one)) for one in read].count(96) == len(read) - 1, "all but the unknown card"
     shown = run("journal", "show", "--state", refusing, "--json").stdout
     assert "96 bytes" in shown
