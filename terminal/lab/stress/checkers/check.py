@@ -165,5 +165,5 @@ def _alarms(town: StormTown, books: Reconciliation, found: Findings) -> None:
         causes = EXPECTED_ALARMS.get(AlarmKind(alarm.kind))
         if causes is None or (causes and not causes & town.count.faults.keys()):
             found.problems.append(
-                f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.says}"
+                f"alarm {alarm.kind} at row {alarm.sequence} of {alarm.terminal}: {alarm.detail}"
             )
