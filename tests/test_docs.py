@@ -159,10 +159,6 @@ def test_the_totals_in_the_readme_are_those_of_the_demo(demo: dict[str, Any]) ->
 
 
 PRIVATE = re.compile(r"\b(whoever|nobody|somebody|told|tells|honest(?:ly)?|goodbye)\b", re.I)
-MADE_FROM_CODE = {
-    "docs/card-layout.md",
-    "docs/configuration.md",
-}  # the words of the code have a check of their own
 REFERENCE = "<!-- reference: "
 """Where the part of a document begins that is made from the code."""
 
