@@ -11,14 +11,14 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.errors import CardGone
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
-from sim.card.files import DataFile, Head, Rights
+from sim.card.files import AccessMasks, DataFile, FileHeader
 from sim.card.memory import Application, KeySlot, blank_memory
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.faults import tear_after
 from terminal.app.media import media_of
 from terminal.errors import ConfigError
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import Town
 from terminal.messages import Colour, colour, register, text
@@ -33,7 +33,7 @@ UID = bytes.fromhex("04C1D2E3F40516")
 
 
 def membership(content: bytes) -> Application:
-    file = DataFile(Head(1, 0, Rights.of(FREE_READ), 0), backup=False, content=content)
+    file = DataFile(FileHeader(1, 0, AccessMasks.of(FREE_READ), 0), backup=False, content=content)
     return Application(gym.AID[::-1], 0x0F, (KeySlot(bytes(16)),), {gym.FILE: file})
 
 
@@ -57,9 +57,9 @@ def tap(town: Town, card: SimCard, terminal: Terminal) -> TapReport:
     return town.tap(terminal.number, "presented").report
 
 
-def last_row(terminal: Terminal) -> Refused:
+def last_row(terminal: Terminal) -> Unwritten:
     row = parse_record(terminal.journal.rows()[-1].body)
-    assert isinstance(row, Refused)
+    assert isinstance(row, Unwritten)
     return row
 
 
@@ -86,6 +86,7 @@ def test_a_medium_of_others_decides_and_words_its_own_taps(
         assert card.image() == before
         row = last_row(terminal)
         assert (row.message, row.card_ref, row.prev_sequence) == (message, report.card_ref, 0)
+        assert row.admission == report.outcome.admission
         assert report.snapshot == gym.Membership(date.fromisoformat(valid_to))
 
 
