@@ -76,8 +76,15 @@ class ConsoleFault(StrEnum):
     """Too many wrong PINs, given the `way`, for the staff number `operator_ref`, empty for one that is not listed."""
 
 
-FaultCode: TypeAlias = ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault
-FAULT_ROOMS: Final = (ReaderFault, ClockFault, JournalFault, SyncFault, ConsoleFault)
+class KeyFault(StrEnum):
+    """What happened at the key provider."""
+
+    LIMIT = "keys:limit"
+    """A ceiling is met: `use` ("token:transport", "authenticate:validate") opens again in `opens_in_s`."""
+
+
+FaultCode: TypeAlias = ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault
+FAULT_ROOMS: Final = (ReaderFault, ClockFault, JournalFault, SyncFault, ConsoleFault, KeyFault)
 
 
 @dataclass(frozen=True, slots=True)

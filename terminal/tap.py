@@ -17,7 +17,7 @@ When the card leaves during commit:
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,
                                  settles it from what the card itself says
-So no rider is charged twice, and no ride goes unrecorded.
+No passenger is charged twice, and no ride goes unrecorded.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
 from terminal.media.port import Medium, PlannedWrite, Presented, UnsupportedCard, WriteDone, open_channel
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, KEY_LIMIT, TapReport, end_row, intent_row, unwritten_row
+from terminal.tap_report import END_OF, TapReport, end_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -117,7 +117,9 @@ class _Stages:
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except KeyLimitReached as limit:  # keys are asked for before anything is written
-            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, flags=(KEY_LIMIT,))
+            report = self._write_nothing(OUT_OF_ORDER, operator=limit.what)
+            self.t.journal.append(limit_row(self.now, limit))
+            return report
 
     # 2 select
 
@@ -224,7 +226,6 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
-        flags: tuple[str, ...] = (),
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
@@ -234,7 +235,7 @@ class _Stages:
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
         number = 0 if shift is None else shift.shift
         row = unwritten_row(
-            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip, flags
+            self.now, self.t.profile, self.t.policy.tariff, number, self.card, outcome, decision, trip
         )
         try:
             self.t.journal.append(row)

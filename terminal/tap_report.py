@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Final
 
 from terminal.clock import unix_ms
+from terminal.codes import KeyFault
 from terminal.decision.outcome import Decision, Outcome
+from terminal.errors import KeyLimitReached
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.records import (
     Committed,
+    Fault,
     Intent,
     NotCommitted,
     SettledBy,
@@ -31,9 +35,6 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
     WriteUnknown: End.UNRESOLVED,
 }
 """How a tap ended whose write came to this."""
-
-KEY_LIMIT: Final = "key_limit"
-"""Flag of the row of a tap that a ceiling of the key provider ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,8 @@ def unwritten_row(
     outcome: Outcome,
     decision: Decision | None,
     trip: Trip | None,
-    flags: tuple[str, ...] = (),
 ) -> Unwritten:
-    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made,
-    and `flags` mark the row then."""
+    """A tap that writes nothing to the card. `decision` and the `trip` it was made from are None when none was made."""
     prev_terminal, prev_sequence = (0, 0) if card is None else card.previous
     return Unwritten(
         at_ms=unix_ms(at),
@@ -138,7 +137,7 @@ def unwritten_row(
         reasons=recorded(decision.facts) if decision else (),
         prev_terminal=prev_terminal,
         prev_sequence=prev_sequence,
-        flags=decision.flags if decision else flags,
+        flags=decision.flags if decision else (),
         turn=trip.turn if trip else 0,
         route=trip.route if trip else 0,
         direction=trip.direction if trip else 0,
@@ -146,3 +145,9 @@ def unwritten_row(
         trip=stated(trip) if trip else {},
         lists=dict(decision.lists) if decision else {},
     )
+
+
+def limit_row(at: datetime, limit: KeyLimitReached) -> Fault:
+    """Why the tap before this row was out of order."""
+    inputs: dict[str, int | str] = {"use": limit.use, "opens_in_s": ceil(limit.opens_in_s)}
+    return Fault(unix_ms(at), KeyFault.LIMIT, inputs)

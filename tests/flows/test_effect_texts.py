@@ -13,7 +13,7 @@ import pytest
 
 from make_texts import messages_of, mo_bytes, mo_file, read
 from terminal.policy.load import REGIONS
-from terminal.scenario.load import bundled_scenarios
+from terminal.scenario.load import supplied_scenarios
 from terminal.texts import languages
 from terminal.trail_words import RULES, WORDS
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
@@ -62,7 +62,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Texts:
 
 @pytest.mark.parametrize("language", languages())
 def test_the_altered_texts_are_those_that_are_shown(texts: Texts, language: str) -> None:
-    (scenarios,) = bundled_scenarios("demo")
+    (scenarios,) = supplied_scenarios("demo")
     before, after = texts.both("policy", "explain", "demo", f"{scenarios}#1.1", "--language", language)
     assert before.returncode == after.returncode == 0, after.stderr
     assert ALTERED not in before.stdout
@@ -72,7 +72,7 @@ def test_the_altered_texts_are_those_that_are_shown(texts: Texts, language: str)
 
 @pytest.mark.parametrize("region", sorted(path.stem for path in REGIONS.glob("*.toml")))
 def test_scenarios_come_out_the_same(texts: Texts, region: str) -> None:
-    before, after = texts.both("policy", "run", region, *bundled_scenarios(region), "--json")
+    before, after = texts.both("policy", "run", region, *supplied_scenarios(region), "--json")
     assert before.stdout
     assert (after.returncode, after.stdout) == (before.returncode, before.stdout) == (0, before.stdout)
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,10 +16,11 @@ from make_texts import po_file, read_room
 from terminal.decision.bus.effects import FareEffect, TransferEffect
 from terminal.decision.canteen.effects import AccountEffect, CorrectionEffect, GroundEffect
 from terminal.decision.effects import CredentialEffect
+from terminal.policy.document.meals import MealRuleId
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
-from terminal.policy.rights.index import LimitEffect, PriceEffect
-from terminal.scenario.load import bundled_scenarios, load_scenarios
+from terminal.policy.rights.index import LimitEffect, PriceEffect, RidePrice
+from terminal.scenario.load import load_scenarios, supplied_scenarios
 from terminal.scenario.result import run
 from terminal.texts import languages
 from terminal.trail import Effect, Reason, TrailEntry, recorded, rule_of
@@ -83,11 +85,11 @@ def test_every_effect_is_noted_somewhere() -> None:
 
 
 @pytest.mark.parametrize("region", sorted(path.stem for path in REGIONS.glob("*.toml")))
-def test_trails_of_the_bundled_scenarios_hold_codes_and_numbers_with_words_for_each(region: str) -> None:
+def test_trails_of_supplied_scenarios_hold_codes_and_numbers_with_words_for_each(region: str) -> None:
     policy = Policy.of(load_region(region))
     trails = [
         recorded(tap.decision.facts)
-        for path in bundled_scenarios(region)
+        for path in supplied_scenarios(region)
         for result in run(load_scenarios(path), policy)
         for tap in result.played
     ]
@@ -105,6 +107,18 @@ def test_a_code_names_its_rule() -> None:
     assert GroundEffect.of("M-11", "free_meals") is GroundEffect.SPECIAL_NEEDS_FREE
     with pytest.raises(ValueError, match="t-30:reduced_trip"):
         TransferEffect.of("T-30", "reduced_trip")
+
+
+def test_every_rule_that_may_do_something_has_a_member_for_it() -> None:
+    """Members that are found by rule: each rule that can stand there, with each thing it may do."""
+    for rule in (*get_args(MealRuleId), "M-19"):
+        assert {GroundEffect.of(rule, f"{what}_meals").rule for what in ("free", "part_price")} == {rule}
+    for rule in ("T-30", "T-31", "T-32"):
+        assert {TransferEffect.of(rule, what).rule for what in ("none_left", "other_mode")} == {rule}
+    for price in (RidePrice(PriceEffect.PERCENT, percent=50), RidePrice(PriceEffect.AMOUNT_OFF, off_minor=1)):
+        assert price.of(None) is None
+        assert price.unknown.code == f"{price.effect.rule.lower()}:fare_unknown"
+    assert RidePrice(PriceEffect.FREE).of(None) == RidePrice(PriceEffect.FIXED).of(None) == 0
 
 
 def test_sums_are_shown_as_money_spans_in_seconds_and_moments_as_times() -> None:

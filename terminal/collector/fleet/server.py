@@ -39,7 +39,7 @@ from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.placing import brings_rows
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
-from terminal.collector.fleet.stream import ChainEnd, FleetStream, Overtaken
+from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -259,7 +259,7 @@ class Gateway:
         self._signer = signer
         self._clock = clock
         self._buckets = buckets
-        self._guesses: OrderedDict[int, ChainEnd] = OrderedDict()
+        self._guesses: OrderedDict[int, StreamLine] = OrderedDict()
         self._raised_at: dict[Alarm, float] = {}
 
     def forget(self) -> None:
@@ -335,7 +335,7 @@ class Gateway:
             f"terminal {batch.terminal} uploads through several gateways at once", "Try again later."
         )
 
-    async def _line(self, batch: Batch) -> tuple[ChainEnd, Head]:
+    async def _line(self, batch: Batch) -> tuple[StreamLine, Head]:
         """The terminal's line and the newest row held: guessed where the batch fits the guess, else looked up."""
         guess = self._guesses.get(batch.terminal)
         if guess is not None and guess.head == batch.previous:
@@ -346,7 +346,7 @@ class Gateway:
         self._remember(batch.terminal, line)
         return line, line.head
 
-    def _remember(self, terminal: int, line: ChainEnd) -> None:
+    def _remember(self, terminal: int, line: StreamLine) -> None:
         self._guesses[terminal] = line
         self._guesses.move_to_end(terminal)
         if len(self._guesses) > MAX_GUESSES:

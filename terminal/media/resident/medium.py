@@ -114,8 +114,8 @@ class ResidentWriter:
         )
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
-        """As the port says. A card that answered the commit wrongly and is still there shows at once what it did;
-        one that left shows it when it comes back."""
+        """As the port says. A card that answered the commit wrongly and is still there can tell at once what it did;
+        one that left is asked when it comes back."""
         course, session = Course(), self._session
         result = write_plan_to_card(session.card, plan, intent, course, proving=session.proving)
         if not isinstance(result, WriteUnknown) or isinstance(result.cause, TransmissionError):

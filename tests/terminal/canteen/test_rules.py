@@ -453,10 +453,11 @@ def test_m_35_a_lent_card_stands_for_its_borrower_for_that_day(canteen: OpenCant
     known = school.canteen.context(spare, school.at("09:00")).pupil
     assert known is not None
     assert (known.ref, known.listed) == (ref(1), True)
-    with pytest.raises(CanteenRefused, match="lent to another pupil"):
+    with pytest.raises(CanteenRefused, match="lent to another pupil") as lent:
         lend_card(school.canteen, spare, ref(2), CASHIER, TEACHER, now)
-    with pytest.raises(CanteenRefused, match="a pupil's own"):
+    with pytest.raises(CanteenRefused, match="a pupil's own") as own:
         lend_card(school.canteen, ref(2), ref(1), CASHIER, TEACHER, now)
+    assert [lent.value.code, own.value.code] == ["m-35:card_lent_already", "m-35:pupils_own_card"]
     school.day += timedelta(days=1)
     stranger = school.canteen.context(spare, school.at("09:00")).pupil
     assert stranger is not None

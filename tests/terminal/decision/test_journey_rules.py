@@ -192,3 +192,29 @@ def test_a_window_may_lead_to_some_modes_only() -> None:
     rider.tap(NOW)
     assert told(rider.tap(NOW + MIN, mode="bus", route=6))[0] == "ok_paid"
     assert told(rider.tap(NOW + 2 * MIN, mode="tram", route=7))[0] == "ok_transfer"
+
+
+KINDS = {
+    "t-30": (FREE_60, "free_60", ""),
+    "t-31": (REDUCED_120, "reduced_120", ""),
+    "t-32": (MIXED_90, "mixed_90", METRO),
+}
+
+
+@pytest.mark.parametrize("rule", KINDS)
+def test_every_kind_of_window_has_its_count_and_its_modes(rule: str) -> None:
+    text, name, slots = KINDS[rule]
+    once = text.replace('transfers = "unlimited"', "transfers = 1")
+    rider = Rider(policy=small(once, opens=f'transfer = "{name}"', slots=slots), balance_minor=50_000)
+    seen = [rider.tap(NOW + ride * MIN, route=ride + 5) for ride in range(3)]
+    assert [told(tap)[1] for tap in seen] == [3500, 1000 if rule == "t-31" else 0, 3500]
+    assert f"{rule}:none_left" in codes(seen[-1])
+    by_bus = text.replace("window_s", 'modes = ["bus", "metro"]\nwindow_s')
+    rider = Rider(policy=small(by_bus, opens=f'transfer = "{name}"', slots=slots), balance_minor=50_000)
+    rider.tap(NOW)
+    tram = rider.tap(NOW + MIN, route=9, mode="tram")
+    assert (told(tram), f"{rule}:other_mode" in codes(tram)) == (("ok_paid", 3500), True)
+
+
+def codes(decision: Decision) -> list[str]:
+    return [reason.code for reason in decision.facts]

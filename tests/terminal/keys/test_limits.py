@@ -19,17 +19,18 @@ from cardproto.desfire.messaging import Session
 from sim.air import VirtualClock
 from sim.faults import corrupt
 from sim.profile import LAB_KEYS
+from terminal.codes import KeyFault
 from terminal.errors import KeyFileError, KeyLimitReached
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Fault, Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
 from terminal.screen.console.web import ActionRefused as ConsoleRefused
-from terminal.tap_report import KEY_LIMIT
 from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
+from tests.journal_rows import prose_in
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
 
 __all__ = ["town_of"]
@@ -201,10 +202,14 @@ def test_at_the_limit_a_tap_is_out_of_order_on_record_and_free(town_of: OpenTown
         assert not report.outcome.accepted
         assert "limit" in report.operator
         assert town.cards["adult_purse"].image() == before
-        (*_, last) = town.terminals[FRONT.number].journal.rows(0, 10_000)
-        row = parse_record(last.body)
-        assert isinstance(row, Refused)
-        assert (row.message, row.flags) == ("out_of_order", (KEY_LIMIT,))
+        *_, tap, why = [
+            parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows(0, 10_000)
+        ]
+        assert isinstance(tap, Unwritten)
+        assert (tap.message, tap.admission) == ("out_of_order", "refused")
+        assert isinstance(why, Fault)
+        assert (why.code, why.inputs["opens_in_s"]) == (KeyFault.LIMIT, 60)
+        assert prose_in(why) == []
         town.clock.advance(60)
         assert town.tap(FRONT.number, "adult_purse").report.outcome.accepted
 

@@ -13,6 +13,7 @@ from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import StatusError
+from terminal.codes import Admission
 from terminal.decision.outcome import Decision, Outcome
 from terminal.media.port import MediumSetup, Presented, UnsupportedCard
 from terminal.messages import Colour, MediumMessage
@@ -73,5 +74,6 @@ class GymMedium:
         today = policy.service_date(now.astimezone(policy.zone))
         valid = today <= snapshot.valid_to
         values = {"date": snapshot.valid_to.isoformat()}
-        outcome = Outcome("gym.welcome" if valid else "gym.expired", accepted=valid, values=values)
+        admission = Admission.LET_IN if valid else Admission.REFUSED
+        outcome = Outcome("gym.welcome" if valid else "gym.expired", admission, values=values)
         return Decision(outcome, write_plan=None, facts=())

@@ -21,7 +21,7 @@ from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, CREDENTIAL_BYTES, FILE_CREDENTIAL, PASS_TAP, KeyNo
 from cardproto.resident.records.rights import Concession, Rights
 from sim.card.virtual import VirtualCard
-from sim.issue import ReloadPoint
+from sim.issuing import ReloadPoint
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from terminal.app.media import credential_check
@@ -94,7 +94,7 @@ def test_a_card_without_concessions_needs_no_credential(town_of: OpenTown) -> No
         assert (report.end, report.exchanges) == (End.COMMITTED, PASS_TAP.exchanges)
 
 
-def refused_as(town: Town, reason: str, message: str = "unknown_card") -> None:
+def refused_as(town: Town, reason: str, message: str = "credential_not_trusted") -> None:
     before = card_of(town).image()
     report = tap(town)
     assert (report.end, report.outcome.message) == (End.NOTHING_WRITTEN, message)
@@ -178,7 +178,7 @@ def test_an_expired_credential_is_an_expired_benefit(town_of: OpenTown) -> None:
         expired = build_credential(short, lab_issuer_key())
         write_credential(town, expired)
         change_rights(town, lambda rights: replace(rights, credential_digest=credential_digest(expired)))
-        refused_as(town, "expired", "benefit_expired")
+        refused_as(town, "expired", "credential_expired")
 
 
 def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:

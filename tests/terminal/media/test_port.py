@@ -18,7 +18,7 @@ from sim.card.virtual import VirtualCard
 from sim.faults import tear_after
 from terminal.app.media import media_of
 from terminal.errors import ConfigError
-from terminal.journal.records import Refused, parse_record
+from terminal.journal.records import Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import Town
 from terminal.messages import Colour, colour, register, text
@@ -57,9 +57,9 @@ def tap(town: Town, card: SimCard, terminal: Terminal) -> TapReport:
     return town.tap(terminal.number, "presented").report
 
 
-def last_row(terminal: Terminal) -> Refused:
+def last_row(terminal: Terminal) -> Unwritten:
     row = parse_record(terminal.journal.rows()[-1].body)
-    assert isinstance(row, Refused)
+    assert isinstance(row, Unwritten)
     return row
 
 
@@ -86,6 +86,7 @@ def test_a_medium_of_others_decides_and_words_its_own_taps(
         assert card.image() == before
         row = last_row(terminal)
         assert (row.message, row.card_ref, row.prev_sequence) == (message, report.card_ref, 0)
+        assert row.admission == report.outcome.admission
         assert report.snapshot == gym.Membership(date.fromisoformat(valid_to))
 
 
