@@ -80,6 +80,8 @@ class HealthCode(StrEnum):
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
+    EXTENSION = "extension:loaded"
+    DEVICE_FAULT = "device:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -115,6 +117,8 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.DISK_UNKNOWN: "{folder}: {error}",
         HealthCode.DISK: "{free_mb} MB free",
         HealthCode.LABORATORY: "public {parts} on a real reader: anyone can make cards for this terminal",
+        HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
+        HealthCode.DEVICE_FAULT: "{state}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, a fault in its own words."""
@@ -122,18 +126,22 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """One thing looked at. `value` in `unit`, where it is a number worth watching."""
+    """One thing looked at. `value` in `unit`, where it is a number worth watching; `about` says which one it is, where
+    there are several of a kind.
+    """
 
     code: HealthCode
     level: HealthLevel
     inputs: Mapping[str, int | str] = field(default_factory=dict)
     value: float | None = None
     unit: str = ""
+    about: str = ""
 
     @property
     def name(self) -> str:
         """Which thing it is, the same whatever was found."""
-        return self.code.partition(":")[0]
+        kind = self.code.partition(":")[0]
+        return f"{kind}:{self.about}" if self.about else kind
 
     @property
     def says(self) -> str:
@@ -217,9 +225,20 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
         level = HealthLevel.LOOK if age_ms > DENY_LIST_WARNING_MS else HealthLevel.OK
         yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     yield _collector(status, now_ms)
+    yield from _extensions(status)
     if status.laboratory:
         parts = ", ".join(status.laboratory)
         yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
+
+
+def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
+    """Which code of other authors served last, and the devices of theirs that do not work."""
+    for one in status.extensions:
+        inputs = {"distribution": one.distribution, "version": one.version, "sha256": one.sha256}
+        about = f"{one.role}:{one.name}"
+        yield HealthFinding(HealthCode.EXTENSION, HealthLevel.OK, inputs, about=about)
+    for name, state in () if status.stopped else status.devices_failing.items():
+        yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:

@@ -11,12 +11,26 @@ from typing import Final
 
 import msgspec
 
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
 
 STATUS_FILE: Final = "status.json"
 SCHEMA: Final = 1
 EVERY_S: Final = 15.0
 """About 6 000 small writes a day, which the page cache gathers."""
+
+
+class LoadedExtension(msgspec.Struct, frozen=True):
+    """Code of another author in this terminal: its name in `terminal.toml`, and which installed files that is."""
+
+    role: ExtensionRole
+    name: str
+    distribution: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.role.replace('_', ' ')} {self.name} ({self.distribution} {self.version})"
 
 
 class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +52,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     reader: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
+    extensions: tuple[LoadedExtension, ...] = ()
+    devices_failing: dict[str, DeviceState] = {}
     reader_fault: str = ""
     shift_open: bool = False
     taps: int = 0
