@@ -19,7 +19,7 @@ from cardproto.resident.layout import AID, FILE_EVENTS, FILE_RIGHTS, KeyNo
 from cardproto.resident.records.event import EVENT_BYTES
 from cardproto.resident.records.rights import RIGHTS_BYTES
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 

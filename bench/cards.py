@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cardproto.connection import CardConnection
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_keys

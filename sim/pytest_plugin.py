@@ -24,7 +24,7 @@ import pytest
 from sim.air import AirModel, VirtualClock
 from sim.card.port import SimCard
 from sim.faults import FaultPlan
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from sim.reader import SimConnection, SimReader

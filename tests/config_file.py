@@ -20,4 +20,5 @@ def config_file(folder: Path, **tables: Mapping[str, object]) -> Path:
 
 
 def _value(value: object) -> str:
-    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
+    plain = value if isinstance(value, bool | int | float | list) else str(value)
+    return json.dumps(plain, ensure_ascii=False)

@@ -12,7 +12,7 @@ import pytest
 
 from cardproto.desfire.key_types import KeyType
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 

@@ -21,7 +21,7 @@ from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issue import CardView, ReloadPoint, issue
+from sim.issuing import CardView, ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.reader import SimReader

@@ -18,7 +18,7 @@ import typer
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.image_file import is_image, load_card, save_card
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.vpcd import VpcdBridge

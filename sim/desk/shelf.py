@@ -11,7 +11,7 @@ from cardproto.resident.keyset import MasterKeys
 from sim.card.other import EndlessChainCard, RandomBytesCard, SilentCard, WrongLengthCard
 from sim.card.port import SimCard
 from sim.desk.face import CardGroup, Face, face_of
-from sim.issue import issue
+from sim.issuing import issue
 from sim.profile import Description, load_profile, profile_names
 
 NOISE_SEED: Final = 7
@@ -37,7 +37,7 @@ def _hostile() -> Iterator[Laid]:
 
 
 def lay_out(masters: MasterKeys, region: int, today: date, rng: Callable[[int], bytes]) -> dict[str, Laid]:
-    """Every card by name, grouped as on the shelf; personalised through APDUs, as `sim.issue` does it."""
+    """Every card by name, grouped as on the shelf; personalised through APDUs, as `sim.issuing` does it."""
     laid = [
         Laid(face_of(p), issue(p, masters, region, today, rng)) for p in map(load_profile, profile_names())
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cardcli import DISTRIBUTION, VERSION
 from terminal.app.config.settings import CANTEEN
@@ -18,6 +19,9 @@ from terminal.keys.limits import KeyLimits
 from terminal.media.port import MediumSetup
 from terminal.tap import Terminal
 
+if TYPE_CHECKING:
+    from terminal.app.extensions import ExtensionLoader
+
 
 @contextmanager
 def open_terminal(
@@ -28,15 +32,17 @@ def open_terminal(
     random: Callable[[int], bytes] = secrets.token_bytes,
     limits: KeyLimits | None = None,
     journal: JournalFactory = Journal.open,
+    extensions: ExtensionLoader | None = None,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness, limits of its keys and a journal of its own; in a canteen the roster is
-    that in the station's folder, where there is one.
+    that in the station's folder, where there is one. `extensions` brings the media that are not ours.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     policy = station.load_policy(keys, clock.now())
-    media = media_of(station, MediumSetup(station.profile, policy.document.header.region, keys, random))
+    lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
+    media = media_of(station, lent, extensions)
     versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))

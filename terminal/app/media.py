@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from terminal.app.simulated import laboratory_issuers
 from terminal.app.station import Station
@@ -16,6 +16,9 @@ from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.media.resident.medium import ResidentMedium
 from terminal.messages import register
+
+if TYPE_CHECKING:
+    from terminal.app.extensions import ExtensionLoader
 
 MediumFactory = Callable[[Station, MediumSetup], Medium]
 
@@ -28,22 +31,31 @@ def resident_medium(station: Station, setup: MediumSetup) -> ResidentMedium:
 FACTORIES: Final[Mapping[str, MediumFactory]] = MappingProxyType({RESIDENT: resident_medium})
 
 
-def media_of(station: Station, setup: MediumSetup) -> tuple[Medium, ...]:
-    """What `station` takes, in order, with the messages of each registered.
+def media_of(
+    station: Station, setup: MediumSetup, extensions: ExtensionLoader | None = None
+) -> tuple[Medium, ...]:
+    """What `station` takes, in order, with the messages of each registered; `extensions` bring what is not ours.
 
-    Raises `ConfigError` for no name, one unknown or one named twice, `TerminalError` for messages that clash, and
-    what a factory raises.
+    Raises `ConfigError` for no name, one unknown or one named twice, and for an extension that cannot be used;
+    `TerminalError` for messages that clash, and what a factory raises.
     """
     names = station.media
-    if not names or len(set(names)) != len(names) or not set(names) <= FACTORIES.keys():
+    if not names or len(set(names)) != len(names):
         raise ConfigError(
-            f"the media {', '.join(names) or '(none)'} are not a list of different known ones",
-            f"Name each of these once at most: {', '.join(FACTORIES)}.",
+            f"the media {', '.join(names) or '(none)'} are not a list of different ones",
+            "Name each under [media] in terminal.toml once, and at least one.",
         )
-    media = tuple(FACTORIES[name](station, setup) for name in names)
-    for medium in media:
-        register(medium.name, medium.messages)
-    return media
+    return tuple(_medium(name, station, setup, extensions) for name in names)
+
+
+def _medium(name: str, station: Station, setup: MediumSetup, extensions: ExtensionLoader | None) -> Medium:
+    if name in FACTORIES:
+        medium = FACTORIES[name](station, setup)
+        register(name, medium.messages)
+        return medium
+    if extensions is None:
+        raise ConfigError(f"there is no medium {name}", f"Name one of these: {', '.join(FACTORIES)}.")
+    return extensions.medium(name, setup)
 
 
 def credential_check(verify: VerifyCredential, issuers: Path | None, region: int) -> CredentialCheck:

@@ -14,6 +14,7 @@ from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -23,6 +24,7 @@ from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
+from terminal.operations.status import LoadedExtension
 from terminal.operations.vitals import Identity, Vitals
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
@@ -74,15 +76,24 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
-    station, reader, lock = _runnable(config), config.reader, Lock()
-    cards = serve.reader_for(reader.name or "", station, clock, reader.taps, reader.pace_s)
+    station, lock = _runnable(config), Lock()
+    extensions = ExtensionLoader(config.extensions)
+    cards = serve.reader_for(config.reader, station, clock, extensions)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
-        terminal = stack.enter_context(open_terminal(station, clock, passenger.signal_with(audience.outcome)))
-        vitals = _vitals(config, terminal, cards.port.name)
+        devices = stack.enter_context(
+            device_board(config.signals.names, config.vehicle.source, extensions, clock)
+        )
+        heard = passenger.signal_with(devices.before(audience.outcome))
+        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
+        terminal.vehicle = devices.vehicle
+        extensions.record(terminal.journal, clock)
+        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
+        devices.start(vitals.device_is)
+        extensions.on_state = vitals.device_is
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -182,7 +193,9 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     )
 
 
-def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:
+def _vitals(
+    config: StationConfig, terminal: Terminal, reader: str, extensions: tuple[LoadedExtension, ...]
+) -> Vitals:
     real = not config.reader.simulated
     identity = Identity(
         terminal=terminal.number,
@@ -196,6 +209,7 @@ def _vitals(config: StationConfig, terminal: Terminal, reader: str) -> Vitals:
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else (),
+        extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log)
     return Vitals(identity, terminal.journal, terminal.clock, log, connect())

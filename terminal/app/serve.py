@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import structs
+
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone
 from terminal.app.config.rules import require_known_reader
@@ -22,7 +24,8 @@ from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
 if TYPE_CHECKING:
-    from terminal.app.config.settings import StationConfig
+    from terminal.app.config.settings import ReaderTable, StationConfig
+    from terminal.app.extensions import ExtensionLoader
     from terminal.app.station import Station
     from terminal.operations.vitals import Vitals
 
@@ -37,14 +40,16 @@ class CardSource:
     taps: int | None
 
 
-def reader_for(
-    name: str, station: Station, clock: Clock, taps: int | None, pace_s: float | None = None
-) -> CardSource:
-    """The reader `name` stands for; raises `ReaderError` or `ProfileError` with what to do.
+def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: ExtensionLoader) -> CardSource:
+    """The reader that `table` names, PC/SC where it names none; raises `ReaderError`, `ProfileError` or `ConfigError`
+    with what to do.
 
-    `pace_s` is for simulated readers, see `CardsInOrder`; with it and without `taps` the cards come for ever.
+    See `CardsInOrder` for the pace; with it and without `taps` the cards come for ever.
     """
+    name, taps = table.name or PCSC, table.taps
     require_known_reader(name)
+    if table.extension:
+        return CardSource(extensions.reader(table.extension, name.partition(":")[2]), taps)
     if not name.startswith(SIM):
         from terminal.reader.pcsc import PcscReader
 
@@ -55,7 +60,7 @@ def reader_for(
     region, names = load_region(station.region), name.removeprefix(SIM)
     if not names:
         return CardSource(empty_reader(clock), taps)
-    return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, pace_s))
+    return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, table.pace_s))
 
 
 def serve(
@@ -113,10 +118,12 @@ def with_card(at: StationConfig, wait_s: float, work: Callable[[CardConnection],
 
     The card is reset afterwards. Raises `ReaderError` when `wait_s` pass without a card that stays.
     """
+    from terminal.app.extensions import ExtensionLoader
     from terminal.app.station import station_of
 
     clock = SystemClock()
-    port = reader_for(at.reader.name or PCSC, station_of(at), clock, taps=1).port
+    once = structs.replace(at.reader, taps=1)
+    port = reader_for(once, station_of(at), clock, ExtensionLoader(at.extensions)).port
     until = clock.monotonic() + wait_s
     try:
         while True:

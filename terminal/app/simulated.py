@@ -54,7 +54,7 @@ def issue_residents(
     A file that is named again is the same card again; a profile named again is another card of that kind.
     """
     from sim.image_file import ImageFault, is_image, load_card
-    from sim.issue import issue
+    from sim.issuing import issue
     from sim.lab_keys import load_lab_keys
     from sim.profile import ProfileFault, load_profile
 

@@ -91,6 +91,7 @@ def station_of(config: StationConfig) -> Station:
         keys=config.keys.file,
         deny_list=config.lists.deny,
         serving=config.canteen.serving,
+        media=config.media.order,
         verify=VerifyCredential(config.lists.verify_credential),
         issuers=config.lists.issuers,
     )

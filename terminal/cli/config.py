@@ -131,6 +131,7 @@ def _values(found: Configured) -> list[tuple[str, object, str, int]]:
     """Key, value, origin (option, file or default) and line (of the file, else 0) of every key."""
     from terminal.app.config.keys import keys_of, table_names
     from terminal.app.config.lines import lines_of
+    from terminal.app.config.settings import EXTENSIONS
 
     lines = lines_of(found.text)
     values: list[tuple[str, object, str, int]] = []
@@ -142,6 +143,10 @@ def _values(found: Configured) -> list[tuple[str, object, str, int]]:
             origin = "option" if chosen else "file" if line else "default"
             plain = str(value) if isinstance(value, Path) else value
             values.append((f"{table}.{name}", plain, origin, line))
+    for name, options in found.config.extensions.items():
+        for key, value in options.items():
+            path = (EXTENSIONS, name, key)
+            values.append((".".join(path), value, "file", lines.get(path, 0)))
     return values
 
 

@@ -158,6 +158,11 @@ class Alarm(NamedTuple):
     sequence: int
     detail: str
 
+    @property
+    def says(self) -> str:
+        """The detail in words."""
+        return detail_words(self.detail)
+
 
 class SeenAlarm(NamedTuple):
     """An alarm with how often and when it was seen, and who has dealt with it."""

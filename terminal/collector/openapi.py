@@ -17,7 +17,7 @@ from terminal.collector.operator_routes import (
 )
 from terminal.collector.terminal_routes import HEALTH_PATH
 from terminal.collector.totals import Totals
-from terminal.collector.views import DayView, Status, TerminalView
+from terminal.collector.views import CollectorStatus, DayView, TerminalView
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
@@ -33,7 +33,7 @@ _SHAPES: Final = (
     EnrolmentReply,
     EnrolmentRequest,
     Refusal,
-    Status,
+    CollectorStatus,
     TerminalView,
     Totals,
 )

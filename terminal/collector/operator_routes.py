@@ -77,7 +77,7 @@ class AlarmQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
-class Guard:
+class TokenGuard:
     """Lets only an operator through."""
 
     def __init__(self, app: ASGIApp, token: str, *, readers_need_it: bool) -> None:
@@ -140,11 +140,11 @@ class OperatorSide:
             Route("/v1/days/{day}", self.day, methods=["GET"]),
         ]
         mount = Mount(PREFIX, routes=routes)
-        mount.app = Guard(mount.app, self.token, readers_need_it=self.readers_need_it)
+        mount.app = TokenGuard(mount.app, self.token, readers_need_it=self.readers_need_it)
         return mount
 
     def metrics_route(self) -> Route:
-        guard = Middleware(Guard, self.token, readers_need_it=self.readers_need_it)
+        guard = Middleware(TokenGuard, self.token, readers_need_it=self.readers_need_it)
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:

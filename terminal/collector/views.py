@@ -34,7 +34,7 @@ class TerminalView:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CollectorStatus:
     """Everything on one screen."""
 
     at_ms: int
@@ -110,11 +110,11 @@ class OperatorViews:
     def _given_up(self, terminal: int) -> str:
         return "revoked" if self.enrolment.is_revoked(terminal) else "not enrolled"
 
-    def status(self, now_ms: int) -> Status:
+    def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
         states = self.store.terminals()
         days = self.books.days(1)
-        return Status(
+        return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),

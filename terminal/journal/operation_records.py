@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
 
 
@@ -19,3 +20,17 @@ class Restored(Record, frozen=True, array_like=True, tag=40):
     unresolved: int = 0
     software: str = ""
     version: str = ""
+
+
+class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):
+    """After `Started`, one row each: code of another author works in this terminal from here on.
+
+    `extension` is its name in `terminal.toml`; `distribution`, `version` and `sha256` (over the installed files) say
+    which code that is. In a version, + and ! are written as a dot.
+    """
+
+    role: ExtensionRole
+    extension: str
+    distribution: str
+    version: str
+    sha256: bytes

@@ -32,7 +32,7 @@ from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     COLUMNS,
     MAX_CHECKPOINTS,
-    State,
+    JournalState,
     read_checkpoint,
     read_row,
     read_state,
@@ -104,7 +104,7 @@ class _Check:
         self._connection = connection
         self._contents = contents
         self._identities = identities
-        self._state = State.new(contents.terminal)
+        self._state = JournalState.new(contents.terminal)
         self._head = Head(0, b"")
         self._claims: dict[int, tuple[bytes, str]] = {}
         self._open: OpenRecords | None = OpenRecords()

@@ -22,7 +22,7 @@ from cardproto.errors import CardError
 from cardproto.resident.personalise import personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
-from sim.issue import PERSONALISATION_EXCHANGES, content_of, issue, pseudonym_of
+from sim.issuing import PERSONALISATION_EXCHANGES, content_of, issue, pseudonym_of
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry

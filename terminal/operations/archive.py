@@ -31,7 +31,7 @@ MAX_PIECE_BYTES: Final = PIECE_BYTES + 64
 _DAMAGED: Final = "Take another backup: this one is cut short, changed, or of another key file."
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class BackupHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What may be read without the key. `head` is the newest journal row in it, `name` makes it one of a kind."""
 
     terminal: int
@@ -42,7 +42,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def write_archive(target: BinaryIO, header: Header, files: Mapping[str, Path], sealer: Sealer) -> None:
+def write_archive(target: BinaryIO, header: BackupHeader, files: Mapping[str, Path], sealer: Sealer) -> None:
     """Write `files`, by their names in the archive. Raises `KeyFileError` without a key, and OSError."""
     stated = msgspec.json.encode(header)
     target.write(MAGIC + len(stated).to_bytes(4, "big") + stated)
@@ -53,14 +53,14 @@ def write_archive(target: BinaryIO, header: Header, files: Mapping[str, Path], s
     pieces.finish()
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> BackupHeader:
     """What the archive says of itself; believed only when it was opened with the key. Raises `BackupError`."""
     source, _, header = _open(path)
     source.close()
     return header
 
 
-def read_archive(path: Path, folder: Path, sealer: Sealer) -> Header:
+def read_archive(path: Path, folder: Path, sealer: Sealer) -> BackupHeader:
     """Put the files of the archive at `path` below `folder`. Raises `BackupError`, `KeyFileError`, and OSError when
     `folder` cannot take them.
     """
@@ -79,7 +79,7 @@ def read_archive(path: Path, folder: Path, sealer: Sealer) -> Header:
     return header
 
 
-def _open(path: Path) -> tuple[io.BufferedReader, bytes, Header]:
+def _open(path: Path) -> tuple[io.BufferedReader, bytes, BackupHeader]:
     """The file behind its header, the header's bytes, and what they say."""
     try:
         source = path.open("rb")
@@ -94,7 +94,7 @@ def _open(path: Path) -> tuple[io.BufferedReader, bytes, Header]:
             )
         length = int.from_bytes(source.read(4), "big")
         stated = source.read(length) if length <= MAX_HEADER_BYTES else b""
-        return source, stated, msgspec.json.decode(stated, type=Header)
+        return source, stated, msgspec.json.decode(stated, type=BackupHeader)
     except msgspec.DecodeError as error:
         source.close()
         raise BackupError(f"the header of {path} is damaged", _DAMAGED) from error

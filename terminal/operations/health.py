@@ -27,7 +27,7 @@ from terminal.errors import JournalError
 from terminal.fault_texts import fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
-from terminal.operations.status import Status, read_status
+from terminal.operations.status import TerminalStatus, read_status
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -80,6 +80,8 @@ class HealthCode(StrEnum):
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
+    EXTENSION = "extension:loaded"
+    DEVICE_FAULT = "device:fault"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -115,6 +117,8 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.DISK_UNKNOWN: "{folder}: {error}",
         HealthCode.DISK: "{free_mb} MB free",
         HealthCode.LABORATORY: "public {parts} on a real reader: anyone can make cards for this terminal",
+        HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
+        HealthCode.DEVICE_FAULT: "{state}",
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, a fault in its own words."""
@@ -122,18 +126,22 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """One thing looked at. `value` in `unit`, where it is a number worth watching."""
+    """One thing looked at. `value` in `unit`, where it is a number worth watching; `about` says which one it is, where
+    there are several of a kind.
+    """
 
     code: HealthCode
     level: HealthLevel
     inputs: Mapping[str, int | str] = field(default_factory=dict)
     value: float | None = None
     unit: str = ""
+    about: str = ""
 
     @property
     def name(self) -> str:
         """Which thing it is, the same whatever was found."""
-        return self.code.partition(":")[0]
+        kind = self.code.partition(":")[0]
+        return f"{kind}:{self.about}" if self.about else kind
 
     @property
     def says(self) -> str:
@@ -177,7 +185,7 @@ def _bad(code: HealthCode, **inputs: int | str) -> HealthFinding:
     return HealthFinding(code, HealthLevel.OUT_OF_ORDER, inputs)
 
 
-def _process(status: Status | None, process: int | None, now_ms: int) -> HealthFinding:
+def _process(status: TerminalStatus | None, process: int | None, now_ms: int) -> HealthFinding:
     if process is None:
         return _bad(HealthCode.STOPPED if status is None or status.stopped else HealthCode.DIED)
     if status is None or status.process != process or status.stopped:
@@ -201,7 +209,7 @@ def _journal_file(path: Path) -> HealthFinding:
     return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
 
 
-def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
+def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
     """What only the terminal itself can know."""
     if status is None:
         yield HealthFinding(HealthCode.NEVER_RAN, HealthLevel.LOOK)
@@ -217,12 +225,23 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Heal
         level = HealthLevel.LOOK if age_ms > DENY_LIST_WARNING_MS else HealthLevel.OK
         yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     yield _collector(status, now_ms)
+    yield from _extensions(status)
     if status.laboratory:
         parts = ", ".join(status.laboratory)
         yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
 
 
-def _fill(status: Status) -> HealthFinding:
+def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
+    """Which code of other authors served last, and the devices of theirs that do not work."""
+    for one in status.extensions:
+        inputs = {"distribution": one.distribution, "version": one.version, "sha256": one.sha256}
+        about = f"{one.role}:{one.name}"
+        yield HealthFinding(HealthCode.EXTENSION, HealthLevel.OK, inputs, about=about)
+    for name, state in () if status.stopped else status.devices_failing.items():
+        yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
+
+
+def _fill(status: TerminalStatus) -> HealthFinding:
     fill = status.rows / status.capacity_rows if status.capacity_rows else 0.0
     inputs: dict[str, int | str] = {"rows": status.rows, "capacity_rows": status.capacity_rows}
     if fill >= 1:
@@ -231,7 +250,7 @@ def _fill(status: Status) -> HealthFinding:
     return HealthFinding(HealthCode.JOURNAL_FILL, level, inputs, round(fill, 4), "of capacity")
 
 
-def _unsent(status: Status, now_ms: int) -> HealthFinding:
+def _unsent(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if status.oldest_unsent_at_ms is None:
         return HealthFinding(HealthCode.ALL_SENT, HealthLevel.OK, {}, 0, "s")
     age_ms = max(0, now_ms - status.oldest_unsent_at_ms)
@@ -240,7 +259,7 @@ def _unsent(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.UNSENT, level, inputs, age_ms / 1000, "s")
 
 
-def _clock(status: Status, now_ms: int) -> HealthFinding:
+def _clock(status: TerminalStatus, now_ms: int) -> HealthFinding:
     behind_ms = (status.newest_at_ms or 0) - now_ms
     if behind_ms > 0:
         inputs: dict[str, int | str] = {"behind_ms": behind_ms}
@@ -251,14 +270,14 @@ def _clock(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.CLOCK_OK, HealthLevel.OK)
 
 
-def _last_tap(status: Status, now_ms: int) -> HealthFinding:
+def _last_tap(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if status.last_tap_at_ms is None:
         return HealthFinding(HealthCode.NO_TAP, HealthLevel.OK)
     ago_ms = max(0, now_ms - status.last_tap_at_ms)
     return HealthFinding(HealthCode.LAST_TAP, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
 
 
-def _reader(status: Status, *, running: bool) -> HealthFinding:
+def _reader(status: TerminalStatus, *, running: bool) -> HealthFinding:
     if not running or status.stopped:
         return HealthFinding(HealthCode.READER_UNUSED, HealthLevel.OK, {"reader": status.reader})
     if status.reader_fault:
@@ -267,7 +286,7 @@ def _reader(status: Status, *, running: bool) -> HealthFinding:
     return HealthFinding(HealthCode.READER_OK, HealthLevel.OK, inputs)
 
 
-def _tariff(status: Status, now_ms: int) -> HealthFinding:
+def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
     left_ms = status.tariff_until_ms - now_ms
     inputs: dict[str, int | str] = {"tariff": status.tariff}
     if left_ms <= 0:
@@ -277,7 +296,7 @@ def _tariff(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
 
 
-def _collector(status: Status, now_ms: int) -> HealthFinding:
+def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if not status.collector:
         return HealthFinding(HealthCode.NO_COLLECTOR, HealthLevel.OK)
     if status.sync_fault:

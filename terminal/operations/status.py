@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
 
 STATUS_FILE: Final = "status.json"
@@ -19,7 +20,20 @@ EVERY_S: Final = 15.0
 """About 6 000 small writes a day, which the page cache gathers."""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class LoadedExtension(msgspec.Struct, frozen=True):
+    """Code of another author in this terminal: its name in `terminal.toml`, and which installed files that is."""
+
+    role: ExtensionRole
+    name: str
+    distribution: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.role.replace('_', ' ')} {self.name} ({self.distribution} {self.version})"
+
+
+class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
@@ -38,6 +52,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reader: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
+    extensions: tuple[LoadedExtension, ...] = ()
+    devices_failing: dict[str, DeviceState] = {}
     reader_fault: str = ""
     shift_open: bool = False
     taps: int = 0
@@ -58,15 +74,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sync_fault: str = ""
 
 
-def write_status(folder: Path, status: Status) -> None:
+def write_status(folder: Path, status: TerminalStatus) -> None:
     """May raise OSError."""
     # Written anew every few seconds: to flush it each time would only wear the flash memory.
     replace_file(folder / STATUS_FILE, msgspec.json.encode(status), SHARED, durable=False)
 
 
-def read_status(folder: Path) -> Status | None:
+def read_status(folder: Path) -> TerminalStatus | None:
     """What the terminal said last; None when it said nothing that can be read."""
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None

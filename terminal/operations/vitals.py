@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from terminal.clock import Clock, from_unix_ms, unix_ms
 from terminal.codes import ReaderFault, SyncFault, Trouble
 from terminal.decision.clock_check import Reading, clock_doubt
+from terminal.devices import DeviceState
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.records import UnreadableRecord
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, Status, write_status
+from terminal.operations.status import EVERY_S, LoadedExtension, TerminalStatus, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
@@ -51,6 +52,7 @@ class Identity(NamedTuple):
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
     """What a real reader takes from the public laboratory: keys, region, issuers."""
+    extensions: tuple[LoadedExtension, ...] = ()
 
 
 class Tally:
@@ -82,6 +84,7 @@ class Vitals:
         self.collector_heard_at_ms: int | None = None
         self.sync_fault: SyncFault | None = None
         self.reader_fault: ReaderFault | None = None
+        self.devices_failing: dict[str, DeviceState] = {}
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -150,6 +153,16 @@ class Vitals:
         self.events.notice("reader", "works again", code=ReaderFault.WORKS)
         self._look()
 
+    def device_is(self, name: str, state: DeviceState, detail: str) -> None:
+        """A signal or vehicle source works no longer, or works again. On any thread; the status file follows."""
+        others = {other: how for other, how in self.devices_failing.items() if other != name}
+        if state is DeviceState.WORKS:
+            self.devices_failing = others
+            self.events.notice("device", "works again", device=name)
+        else:
+            self.devices_failing = {**others, name: state}
+            self.events.warning("device", detail, device=name, state=state.value)
+
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
         problem = report.problem
@@ -198,9 +211,9 @@ class Vitals:
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
         return rows[0].record.at_ms if rows else None
 
-    def status(self, *, stopped: bool = False) -> Status:
+    def status(self, *, stopped: bool = False) -> TerminalStatus:
         identity, doubt = self.identity, self._clock_doubt
-        return Status(
+        return TerminalStatus(
             terminal=identity.terminal,
             profile=identity.profile,
             software=identity.software,
@@ -212,6 +225,8 @@ class Vitals:
             reader=identity.reader,
             real_reader=identity.real_reader,
             laboratory=identity.laboratory,
+            extensions=identity.extensions,
+            devices_failing=self.devices_failing,
             reader_fault=self.reader_fault or "",
             shift_open=self.journal.open_shift is not None,
             taps=self.tally.outcomes.total(),

@@ -1,17 +1,27 @@
-"""The seam between the presence loop and whatever carries cards: PC/SC or a simulated reader.
+"""The seam between the presence loop and whatever carries cards: PC/SC, a simulated reader, or another author's.
 
 Only primitives and `cardproto` types cross it, so that a simulated reader needs no import from the terminal.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from cardproto.connection import CardConnection
+from cardproto.errors import ReaderGone, TransmissionError
+from terminal.errors import ReaderError
+
+Answer = TypeVar("Answer")
 
 
 class ReaderPort(Protocol):
-    """One slot that holds at most one card. All calls come from one thread."""
+    """One slot that holds at most one card. All calls come from one thread, the one that serves taps.
+
+    Only the two waits may block, and only for `timeout_s` (a quarter of a second); the loop is watched, and a method
+    that never returns is a terminal that hangs. Threads of its own must be daemons or end in `close`. What a tap sends
+    is answered by the connection's `transmit`, which should give up after three seconds with `ExchangeTimeout`.
+    """
 
     @property
     def name(self) -> str:
@@ -42,3 +52,64 @@ class ReaderPort(Protocol):
     def close(self) -> None:
         """Give everything back to the operating system."""
         ...
+
+
+class GuardedReader:
+    """Another author's reader as the presence loop may have it: what it raises besides `TransmissionError` counts as
+    `ReaderGone`, so that the terminal is out of order until the reader works again, and does not end.
+    """
+
+    def __init__(self, port: ReaderPort) -> None:
+        self._port = port
+        self._failed: TransmissionError | None = None
+        self.name = str(port.name)
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        self._raise_what_failed()
+        connection = _guarded(lambda: self._port.wait_for_card(timeout_s))
+        return None if connection is None else GuardedExchange(connection)
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        self._raise_what_failed()
+        return bool(_guarded(lambda: self._port.wait_for_removal(timeout_s)))
+
+    def release(self) -> None:
+        """What goes wrong here is raised by the next wait: a tap that has ended must not fail."""
+        try:
+            _guarded(self._port.release)
+        except TransmissionError as error:
+            self._failed = error
+
+    def close(self) -> None:
+        """Raises `ReaderError` when the reader cannot be given back."""
+        try:
+            _guarded(self._port.close)
+        except TransmissionError as error:
+            raise ReaderError(f"{self.name} was not closed ({error})", "Look at the reader.") from error
+
+    def _raise_what_failed(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
+
+class GuardedExchange:
+    """A connection of such a reader, guarded in the same way."""
+
+    def __init__(self, connection: CardConnection) -> None:
+        self._connection = connection
+
+    def transmit(self, command: bytes) -> bytes:
+        answer: object = _guarded(lambda: self._connection.transmit(command))
+        if not isinstance(answer, bytes | bytearray | memoryview):
+            raise ReaderGone(f"the reader answered {type(answer).__name__}, not bytes")
+        return bytes(answer)
+
+
+def _guarded(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except TransmissionError:
+        raise
+    except Exception as error:
+        raise ReaderGone(f"{type(error).__name__}: {error}") from error

@@ -26,7 +26,7 @@ from cardproto.errors import StatusError
 from cardproto.resident.keyset import MasterKeys
 from cardproto.resident.layout import AID, KeyNo
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.collector.store import AlarmKind

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_keys

@@ -24,7 +24,7 @@ from cardproto.errors import CardGone, ProtocolError, ServiceGone
 from cardproto.resident.layout import AID, KeyNo
 from sim.card.port import SimCard
 from sim.faults import tear_after, tear_before
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from sim.vpcd import VpcdBridge, VpcdFault

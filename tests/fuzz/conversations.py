@@ -22,7 +22,7 @@ from sim.air import VirtualClock
 from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.faults import flip
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_issuer import lab_issuers
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile

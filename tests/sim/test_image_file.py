@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from sim.card.virtual import VirtualCard
 from sim.cli.app import app
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issue import ReloadPoint, issue
+from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 

@@ -25,7 +25,7 @@ from cardproto.resident.records.rights import RIGHTS_BYTES, Concession, Contract
 from sim.card.virtual import VirtualCard
 from sim.cli.app import app, main
 from sim.days import parse_day
-from sim.issue import issue, pseudonym_of
+from sim.issuing import issue, pseudonym_of
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, PROFILE_FOLDER, ProfileFault, load_profile, profile_names
 from tests.cardproto.cards import OpeningInMemory

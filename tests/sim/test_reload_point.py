@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from sim.card.virtual import VirtualCard
-from sim.issue import ReloadPoint, issue
+from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from tests.sim.bench import Counting

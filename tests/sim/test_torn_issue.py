@@ -20,7 +20,7 @@ from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
 from sim.faults import NO_FAULTS, FaultPlan, tear_after, tear_before
 from sim.field import Field, Presentation
-from sim.issue import content_of
+from sim.issuing import content_of
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from tests.sim.bench import UID, Counting

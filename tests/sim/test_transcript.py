@@ -14,7 +14,7 @@ from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardGone
 from sim.air import VirtualClock
 from sim.card.port import SimCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from sim.recorder import ReplayCard, TranscriptWriter

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import secrets
 
-from cardproto.connection import CardConnection
-from cardproto.desfire.authentication import AesAuthentication
-from cardproto.desfire.card import DesfireCard
-from cardproto.desfire.channel import DesfireChannel
-from cardproto.desfire.crypto import AesKey
-from cardproto.desfire.messaging import CommMode
-from cardproto.resident.layout import AID, FILE_EVENTS, KeyNo
-from cardproto.resident.records.event import EVENT_BYTES, parse_event
-from sim.lab_keys import load_lab_keys
+from cardproto import (
+    AID,
+    EVENT_BYTES,
+    FILE_EVENTS,
+    AesAuthentication,
+    AesKey,
+    CardConnection,
+    CommMode,
+    DesfireCard,
+    DesfireChannel,
+    KeyNo,
+    parse_event,
+)
+from sim import load_lab_keys
 
 REGION = 34
 

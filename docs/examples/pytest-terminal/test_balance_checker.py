@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from balance_checker import balance_of
 
-from cardproto.errors import CardGone, StatusError
-from sim.faults import tear_after, tear_before
+from cardproto import CardGone, StatusError
+from sim import tear_after, tear_before
 
 
 @pytest.mark.parametrize(("resident", "balance"), [("adult_purse", "500.00"), ("empty_purse", "0.00")])

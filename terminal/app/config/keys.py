@@ -11,13 +11,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.settings import EXTENSIONS, Option, StationConfig
 
 _PLAIN: Final = {
     inspect.BoolType: "true or false",
     inspect.CustomType: "a path in quotes",
     inspect.StrType: "text in quotes",
+    inspect.VarTupleType: "a list of names in quotes",
 }
+OPTIONS_PURPOSE: Final = "What an extension wants to know, by keys of its own; see docs/api.md."
+OPTION_WANTED: Final = "text, a number, true or false, or a list of these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,17 @@ class Key:
 
 
 def table_names() -> tuple[str, ...]:
-    """The tables, in the order of the file."""
-    return StationConfig.__struct_fields__
+    """The tables whose keys are known, in the order of the file; after them come those of extensions."""
+    return tuple(name for name in StationConfig.__struct_fields__ if name != EXTENSIONS)
+
+
+def takes_option(value: object) -> bool:
+    """Whether an extension may be given `value`."""
+    try:
+        msgspec.convert(value, Option)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 @cache
@@ -69,7 +81,8 @@ def purpose_of(table: str) -> str:
 
 def toml(value: object) -> str:
     """`value` as it is written in the file."""
-    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
+    plain = value if isinstance(value, bool | int | float | list | tuple) else str(value)
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _table(name: str) -> type[msgspec.Struct]:

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.app.config.keys import Key, keys_of, table_names
+from terminal.app.config.keys import OPTION_WANTED, Key, keys_of, table_names, takes_option
 from terminal.app.config.lines import lines_of
 from terminal.app.config.rules import beside, contradictions, incomplete, missing_files, unusable, with_paths
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.settings import EXTENSIONS, StationConfig
 from terminal.errors import ConfigError
 
 NO_LINE: Final = 0
@@ -79,7 +79,9 @@ def _unreadable(data: Mapping[str, Any], lines: Mapping[tuple[str, ...], int]) -
     """Tables and keys that are unknown, and values of another type or out of range."""
     for name, table in data.items():
         line = lines.get((name,), NO_LINE)
-        if name not in table_names():
+        if name == EXTENSIONS:
+            yield from _unreadable_options(table, lines)
+        elif name not in table_names():
             yield Mistake(line, name, *_unknown_table(name))
         elif not isinstance(table, dict):
             yield Mistake(line, name, "is a table, not a value", f"Write [{name}], and its keys below.")
@@ -101,11 +103,31 @@ def _unreadable_keys(
             yield Mistake(line, f"{name}.{word}", what, f"Write, for example: {known[word].example_line}")
 
 
+def _unreadable_options(tables: object, lines: Mapping[tuple[str, ...], int]) -> Iterator[Mistake]:
+    """What stands in tables of extensions and cannot be handed over, or stands outside of them."""
+    if not isinstance(tables, dict):
+        yield Mistake(
+            lines.get((EXTENSIONS,), NO_LINE), EXTENSIONS, "is a table", f"Write [{EXTENSIONS}.NAME]."
+        )
+        return
+    for name, options in tables.items():
+        if not isinstance(options, dict):
+            line = lines.get((EXTENSIONS, name), NO_LINE)
+            yield Mistake(line, f"{EXTENSIONS}.{name}", "is a table", f"Write [{EXTENSIONS}.{name}].")
+            continue
+        for key, value in options.items():
+            if not takes_option(value):
+                line = lines.get((EXTENSIONS, name, key), NO_LINE)
+                yield Mistake(
+                    line, f"{EXTENSIONS}.{name}.{key}", f"is not {OPTION_WANTED}", "Write one of these."
+                )
+
+
 def _unknown_table(name: str) -> tuple[str, str]:
     homes = [table for table in table_names() if name in keys_of(table)]
     if homes:
         return "this key stands outside its table", f"It belongs under [{homes[0]}]."
-    return "there is no such table", _did_you_mean(name, table_names(), "[{}]")
+    return "there is no such table", _did_you_mean(name, (*table_names(), EXTENSIONS), "[{}]")
 
 
 def _unknown_key(table: str, word: str) -> tuple[str, str]:
@@ -125,11 +147,14 @@ def _did_you_mean(word: str, known: tuple[str, ...], form: str) -> str:
 
 def _sound_part(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What of the file can be read, so that its meaning can be looked at, too."""
-    return {
+    sound = {
         name: {word: value for word, value in table.items() if _takes(keys_of(name).get(word), value)}
         for name, table in data.items()
         if name in table_names() and isinstance(table, dict)
     }
+    if EXTENSIONS in data and not any(_unreadable_options(data[EXTENSIONS], {})):
+        sound[EXTENSIONS] = data[EXTENSIONS]
+    return sound
 
 
 def _takes(key: Key | None, value: object) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator
+from functools import partial
 from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.app.config.settings import CANTEEN, PCSC, SIM, StationConfig
+from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, RESIDENT, SIM, StationConfig
+from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.texts import languages
 
@@ -45,6 +48,7 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _host(config)
     yield from _ports(config)
     yield from _profile(config)
+    yield from _extensions(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
 
@@ -53,7 +57,7 @@ def _no_text(config: StationConfig) -> Iterator[Complaint]:
     """No path and no name holds a NUL."""
     for table in config.__struct_fields__:
         settings = getattr(config, table)
-        for key in settings.__struct_fields__:
+        for key in getattr(settings, "__struct_fields__", ()):
             if "\0" in str(getattr(settings, key)):
                 yield Complaint(f"{table}.{key}", "holds a NUL character", "Write it without.")
 
@@ -89,6 +93,7 @@ def unusable(config: StationConfig) -> Iterator[Complaint]:
         yield from _refused(
             "reader.name", lambda: require_residents(reader.removeprefix(SIM).split(",")), config
         )
+    yield from _not_installed(config)
     if config.collector.url is not None:
         yield from _refused("collector.url", lambda: parse_address(config.collector.url or ""), config)
     if config.terminal.state is not None and not _can_be_folder(config.terminal.state):
@@ -141,9 +146,46 @@ def _languages(config: StationConfig) -> Iterator[Complaint]:
 
 
 def require_known_reader(name: str) -> None:
-    """Raise `ReaderError` for a name that no reader has."""
-    if name != PCSC and not name.startswith((SIM, PCSC + ":")):
-        raise ReaderError(f"unknown reader {name!r}", "Use sim:RESIDENT, pcsc or pcsc:NAME.")
+    """Raise `ReaderError` for a name that no reader has, of ours or of an extension, installed or not."""
+    if name == SIM.rstrip(":") or not re.fullmatch(f"{EXTENSION_NAME}(:.*)?", name):
+        advice = "Use sim:RESIDENT, pcsc or pcsc:NAME, or NAME:ADDRESS for the reader of an extension."
+        raise ReaderError(f"unknown reader {name!r}", advice)
+
+
+def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str, str]]:
+    """Every extension that `config` names: its role, its name, and the key that names it."""
+    if config.reader.extension:
+        yield ExtensionRole.READER, config.reader.extension, "reader.name"
+    for name in config.signals.names:
+        yield ExtensionRole.SIGNAL, name, "signals.names"
+    for name in config.media.order:
+        if name != RESIDENT:
+            yield ExtensionRole.MEDIUM, name, "media.order"
+    if config.vehicle.source is not None:
+        yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
+
+
+def _extensions(config: StationConfig) -> Iterator[Complaint]:
+    """Options of an extension that is not used, and one that is named twice."""
+    named = [name for _role, name, _key in extensions_named(config)]
+    for name in config.extensions:
+        if name not in named:
+            what = "this extension is not named anywhere"
+            yield Complaint(
+                f"{EXTENSIONS}.{name}",
+                what,
+                "Name it under [reader], [signals], [media] or [vehicle], or remove its table.",
+            )
+    for key, names in (("signals.names", config.signals.names), ("media.order", config.media.order)):
+        if len(set(names)) < len(names):
+            yield Complaint(key, "names one twice", "Name each once.")
+
+
+def _not_installed(config: StationConfig) -> Iterator[Complaint]:
+    from terminal.app.entry_points import require_installed
+
+    for role, name, key in dict.fromkeys(extensions_named(config)):
+        yield from _refused(key, partial(require_installed, role, name), config)
 
 
 def _reader(config: StationConfig) -> Iterator[Complaint]:

@@ -29,6 +29,13 @@ Text = Annotated[str, Meta(min_length=1)]
 Pace = Annotated[float, Meta(ge=0.2)]
 Count = Annotated[int, Meta(ge=1)]
 Profile = Literal["bus", "canteen"]
+EXTENSION_NAME: Final = "[a-z][a-z0-9_]*"
+Name = Annotated[str, Meta(pattern=f"^{EXTENSION_NAME}$")]
+Option = bool | int | float | str | tuple[bool | int | float | str, ...]
+"""What a key of an extension's own table may hold."""
+
+EXTENSIONS: Final = "extensions"
+RESIDENT: Final = "resident"
 
 
 class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +89,7 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
         Text | None,
         Meta(
             description="pcsc or pcsc:NAME for a real reader; sim:RESIDENT[,…] for software cards (or card image "
-            "files), sim: for none. Demanded by `terminal run`.",
+            "files), sim: for none; NAME or NAME:ADDRESS for the reader of an extension. Demanded by `terminal run`.",
             examples=["pcsc"],
         ),
     ] = None
@@ -105,6 +112,36 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
     def simulated(self) -> bool:
         """Whether software cards are served; so it is where no reader is named."""
         return self.name is None or self.name.startswith(SIM)
+
+    @property
+    def extension(self) -> str:
+        """Which extension brings the reader; empty for one of ours."""
+        name = (self.name or PCSC).partition(":")[0]
+        return "" if name in (PCSC, SIM.rstrip(":")) else name
+
+
+class SignalsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Lamps, sounds and barriers besides the passenger display."""
+
+    names: Annotated[
+        tuple[Name, ...],
+        Meta(
+            description="Extensions that show each result, each on a thread of its own.", examples=[["led"]]
+        ),
+    ] = ()
+
+
+class MediaTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What passengers may present."""
+
+    order: Annotated[
+        tuple[Name, ...],
+        Meta(
+            min_length=1,
+            description="Media in the order in which a card is asked: resident, and those of extensions.",
+            examples=[["resident", "gym"]],
+        ),
+    ] = (RESIDENT,)
 
 
 class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,6 +277,13 @@ class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True):
     """The vehicle a bus terminal stands in."""
 
     name: Annotated[str, Meta(description="The vehicle as receipts name it.", examples=["A123BC34"])] = ""
+    source: Annotated[
+        Name | None,
+        Meta(
+            description="Extension that says where the vehicle is. Unset: only what the driver enters is known.",
+            examples=["gps"],
+        ),
+    ] = None
 
 
 class ReceiptsTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -297,11 +341,17 @@ class RecordingTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+Extensions = dict[str, dict[str, Option]]
+"""[extensions.NAME]: what an extension wants to know, by keys of its own."""
+
+
 class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a station is composed from: the content of a `terminal.toml`, or its defaults."""
 
     terminal: TerminalTable = field(default_factory=TerminalTable)
     reader: ReaderTable = field(default_factory=ReaderTable)
+    signals: SignalsTable = field(default_factory=SignalsTable)
+    media: MediaTable = field(default_factory=MediaTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
     collector: CollectorTable = field(default_factory=CollectorTable)
@@ -314,3 +364,4 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: MetricsTable = field(default_factory=MetricsTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
+    extensions: Extensions = field(default_factory=dict)

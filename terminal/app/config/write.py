@@ -10,8 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.app.config.keys import Key, keys_of, purpose_of, table_names, toml
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.keys import (
+    OPTION_WANTED,
+    OPTIONS_PURPOSE,
+    Key,
+    keys_of,
+    purpose_of,
+    table_names,
+    toml,
+)
+from terminal.app.config.settings import EXTENSIONS, StationConfig
 from terminal.errors import ConfigError
 from terminal.files import SHARED, create_file
 
@@ -31,6 +39,7 @@ def new_file(values: Mapping[str, Mapping[str, object]]) -> str:
         lines += ["", f"[{table}]  # {purpose_of(table)}"]
         for key in keys_of(table).values():
             lines += _explained(key, values.get(table, {}).get(key.name))
+    lines += ["", f"# [{EXTENSIONS}.NAME]  # {OPTIONS_PURPOSE}"]
     return "\n".join(lines) + "\n"
 
 
@@ -39,7 +48,7 @@ def _explained(key: Key, value: object) -> Iterator[str]:
     if value is not None:
         yield f"{key.name} = {toml(value)}"
     else:
-        yield f"# {key.example_line if key.default in (None, '') else f'{key.name} = {toml(key.default)}'}"
+        yield f"# {key.example_line if key.default in (None, '', ()) else f'{key.name} = {toml(key.default)}'}"
 
 
 def service_values(number: int, values: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
@@ -82,6 +91,7 @@ def _path_schema(kind: type) -> dict[str, Any]:
 def reference() -> str:
     """Every key in tables, for docs/configuration.md."""
     parts = [f"### [{table}]\n\n{purpose_of(table)}\n\n{_reference_of(table)}" for table in table_names()]
+    parts.append(f"### [{EXTENSIONS}.NAME]\n\n{OPTIONS_PURPOSE} A value is {OPTION_WANTED}.")
     return "\n\n".join(parts)
 
 

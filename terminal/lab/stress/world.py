@@ -23,7 +23,7 @@ from cardproto.connection import CardConnection
 from cardproto.desfire.crypto import AesKey
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
-from sim.issue import issue
+from sim.issuing import issue
 from sim.profile import CardProfile, load_profile
 from sim.reader import SimReader
 from terminal.app.station import IDENTITY_FILE, Station

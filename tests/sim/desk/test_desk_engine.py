@@ -19,7 +19,7 @@ from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.face import COLOURS, CardGroup, art
 from sim.desk.shelf import Laid, lay_out
 from sim.desk.trace import MOST_ROWS, Traced, TracingConnection, masked_tap, traced, waterfall
-from sim.issue import ReloadPoint
+from sim.issuing import ReloadPoint
 from sim.lab_keys import load_lab_keys
 from sim.profile import profile_names
 from sim.reader import SimReader

@@ -231,7 +231,7 @@ def test_each_commented_key_of_a_new_file_may_be_taken_as_it_stands(run: Run, tm
     ]
     path.write_text("\n".join(lines), "utf-8")
     told = json.loads(run("config", "check", "--json").stdout)["mistakes"]
-    meanings = {"there is no file", "a bus serves no meals"}
+    meanings = {"there is no file", "a bus serves no meals", "no installed package brings"}
     assert [one for one in told if not any(one["what"].startswith(known) for known in meanings)] == []
 
 
@@ -402,3 +402,47 @@ def test_a_reader_that_run_would_refuse_is_one_mistake(run: Run, tmp_path: Path,
     laboratory = '[terminal]\nprofile = "bus"\nlaboratory = true\n'
     found = checked(run, tmp_path, f'{laboratory}[reader]\nname = "{name}"\n')
     assert [(line, key) for line, key, _ in found] == [(5, "reader.name")]
+
+
+EXTENDED = """\
+[reader]
+name = "acme"
+[signals]
+names = ["led", "led"]
+[media]
+order = []
+[vehicle]
+source = "GPS"
+[extensions]
+led = 3
+[extensions.horn]
+volume = 3
+when = 2026-01-01
+"""
+
+
+def test_mistakes_about_extensions_are_found_without_loading_any(run: Run, tmp_path: Path) -> None:
+    found = [(line, key) for line, key, _ in checked(run, tmp_path, EXTENDED)]
+    assert found == [
+        (0, "terminal.profile"),
+        (2, "reader.name"),
+        (2, "reader.name"),
+        (4, "signals.names"),
+        (4, "signals.names"),
+        (6, "media.order"),
+        (8, "vehicle.source"),
+        (10, "extensions.led"),
+        (13, "extensions.horn.when"),
+    ]
+
+
+def test_an_extension_s_options_are_shown_and_kept_for_used_ones_only(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "terminal.toml"
+    path.write_text('[reader]\nname = "acme:usb:1"\n[extensions.acme]\nspeed = 9600\nlines = [1, 2]\n')
+    shown = json.loads(run("config", "show", "--json").stdout)["keys"]
+    assert shown["extensions.acme.speed"] == {"value": 9600, "from": "file", "line": 4}
+    assert shown["extensions.acme.lines"]["value"] == [1, 2]
+    path.write_text("[extensions.acme]\nspeed = 9600\n")
+    done = run("config", "show")
+    assert done.returncode == 15
+    assert "terminal.toml:1: extensions.acme: this extension is not named anywhere" in done.stderr

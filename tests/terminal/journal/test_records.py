@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminal.devices import ExtensionRole
 from terminal.journal import records
+from terminal.journal.operation_records import ExtensionLoaded
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
@@ -22,6 +24,7 @@ ANY = st.one_of(
     st.builds(records.NotCommitted, INT, INT, SETTLED),
     st.builds(records.Unresolved, INT, INT, TEXT),
     st.builds(records.Fault, INT, TEXT, st.dictionaries(TEXT, INT | TEXT, max_size=3)),
+    st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.just(INTENT),
     st.just(REFUSED),
 )

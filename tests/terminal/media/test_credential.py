@@ -21,7 +21,7 @@ from cardproto.desfire.messaging import CommMode
 from cardproto.resident.layout import AID, CREDENTIAL_BYTES, FILE_CREDENTIAL, PASS_TAP, KeyNo
 from cardproto.resident.records.rights import Concession, Rights
 from sim.card.virtual import VirtualCard
-from sim.issue import ReloadPoint
+from sim.issuing import ReloadPoint
 from sim.lab_issuer import lab_credential, lab_issuer_key, lab_issuers
 from sim.lab_keys import load_lab_keys
 from terminal.app.media import credential_check

@@ -38,8 +38,8 @@ class HangsAfterAWhile:
     def release(self): pass
     def close(self): pass
 
-serve.reader_for = lambda name, station, clock, taps, pace_s: serve.CardSource(
-    HangsAfterAWhile(SimReader("a reader", clock)), taps
+serve.reader_for = lambda table, station, clock, extensions: serve.CardSource(
+    HangsAfterAWhile(SimReader("a reader", clock)), table.taps
 )
 sys.argv[0] = "terminal"
 app.main()
