@@ -291,7 +291,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 
 def _made_for(connection: sqlite3.Connection) -> dict[str, str]:
-    """Nothing when that cannot be told from what the file holds; a lock or a failing disk raises."""
+    """Nothing when the file's content does not show it; a lock or a failing disk raises."""
     try:
         return dict(connection.execute("SELECT name, value FROM made_for"))
     except SQLITE_FAULTS as error:

@@ -5,7 +5,7 @@ are money owed; the others stand beside them, so that all lines of a day togethe
 name, to the kopeck:
 
     counted          rides and meals known to be on the card, meals without a card, buffet sales, cash sales
-    open             taps of unknown end (nobody owes anything yet)
+    open             taps of unknown end (nothing is owed yet)
     not_committed    taps that did not come true
     annulled         meals and sales taken back (M-34)
     duplicate        the later of two meals of one pupil, kind and day (O-08): the parents pay once, no budget twice

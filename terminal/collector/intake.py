@@ -69,7 +69,7 @@ class Intake:
         clock: Clock,
         buckets: TokenBuckets | None = None,
     ) -> None:
-        """`buckets` limit how often a terminal may send; without them nobody is limited."""
+        """`buckets` limit how often a terminal may send; without them there is no limit."""
         self._store = store
         self._enrolment = enrolment
         self._signer = signer

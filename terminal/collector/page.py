@@ -113,7 +113,7 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
 
 
 def _terminals(terminals: list[TerminalView]) -> str:
-    # Who needs somebody first comes first.
+    # The terminals that need attention come first.
     worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
     rows = (
         (

@@ -3,7 +3,7 @@
 Of meals and sales they hold which count, which were taken back, and which a pupil got twice (O-08).
 
 Of the meals of one pupil, day and kind that were not annulled, the first by the clock counts; the later ones are
-duplicates, kept and listed, charged to nobody. It makes no difference in which order they arrive.
+duplicates, kept and listed, not charged. It makes no difference in which order they arrive.
 
 Of single taps they hold those that a later record may still decide, and each card's history of committed ones.
 """

@@ -9,7 +9,7 @@ and money counts only for intents known to be committed. An intent whose termina
 settled by what was read from the same card later, here or anywhere. Every record names the event it found on
 the card (`prev_terminal`, `prev_sequence`), and a card's events form one line, so no clock is needed:
 
-- somebody found the intent's own event on a card: committed;
+- the intent's own event was found on a card: committed;
 - the same terminal, later, still found the event the intent had found: not committed;
 - another tap that started from that same event was committed: the card went another way, not committed.
 

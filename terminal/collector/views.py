@@ -18,7 +18,7 @@ class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
     `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
-    had none). What it has recorded since `last_batch_at_ms` nobody here can know.
+    had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
 
     terminal: int

@@ -84,7 +84,7 @@ SELECT count(*), coalesce(sum(
 
 NO_KEY: Final = (
     "Restore the journal's key file and give --keys the key file it was made with; without them, or once the key was "
-    "wiped, nobody can read these rows: put the terminal on a new journal under a new terminal number."
+    "wiped, these rows cannot be read: put the terminal on a new journal under a new terminal number."
 )
 FREE_SPACE: Final = f"Free space, then start again. {ADVICE}"
 KEEP_ASIDE: Final = (

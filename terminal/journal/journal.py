@@ -96,7 +96,7 @@ class Journal:
         self.flushes = 0
         """Durable commits of records since opening: exactly one per record."""
         self.notary: Notary | None = None
-        """Who signs the checkpoint at a clean shutdown; None: nobody does."""
+        """Who signs the checkpoint at a clean shutdown; None: it is not signed."""
         self._file_lock = lock
         self._connection = connection
         self._contents = contents

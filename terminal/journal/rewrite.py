@@ -96,7 +96,7 @@ def upgrade_if_old(path: Path, terminal: int, key: JournalKey | None) -> Rewritt
 
 
 def downgrade(path: Path, key: JournalKey | None) -> Rewritten:
-    """Write the journal at `path` in schema 1, for software before this one. Nobody else may have it open.
+    """Write the journal at `path` in schema 1, for software before this one. No other process may have it open.
 
     Raises `JournalLocked`, `JournalSealed`, or `JournalDamaged` naming the row that does not fit; the file stays.
     """

@@ -44,7 +44,7 @@ class SealedPlace(IntEnum):
 
 
 class JournalKey:
-    """The key of one journal. `id` may be shown: it names the key and tells nothing of it."""
+    """The key of one journal. `id` may be shown: it names the key and reveals nothing of it."""
 
     def __init__(self, key: bytes) -> None:
         """`key` is 32 random bytes that were used for no other journal."""

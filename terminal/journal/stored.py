@@ -18,7 +18,7 @@ from terminal.journal.records import AnyRecord, parse_record
 from terminal.journal.sealed import Broken, Contents, SealedPlace
 
 COLUMNS: Final = "sequence, CAST(body AS BLOB), hash"
-"""The cast: a column takes text and numbers, too, when somebody puts them there; such a row must fail the chain."""
+"""The cast: a column also takes text and numbers put there from outside; such a row must fail the chain."""
 MAX_CHECKPOINTS: Final = 4_096
 """The newest are kept; each contains, by the chain, all that older ones proved."""
 

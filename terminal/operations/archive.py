@@ -3,7 +3,7 @@
     "RCTBACK1" | length (4) | header, JSON | piece, piece, …, last piece          piece: length (4) | sealed bytes
 
 The pieces are a tar file, cut up and sealed one by one under the provider's storage key `backup`, each bound to the
-header, its place and whether it is the last. So nobody without the key reads or changes anything, and an archive that
+header, its place and whether it is the last. So nothing can be read or changed without the key, and an archive that
 was cut short, mixed or reordered does not open. Nothing is compressed, because most of it is sealed already, and memory
 does not grow with the archive.
 """
@@ -67,7 +67,7 @@ def read_archive(path: Path, folder: Path, sealer: Sealer) -> BackupHeader:
     source, stated, header = _open(path)
     with source:
         opening = _OpeningReader(source, stated, sealer, path)
-        pieces = io.BufferedReader(opening)  # type: ignore[type-var]  # typeshed wants `name` and more, nobody asks
+        pieces = io.BufferedReader(opening)  # type: ignore[type-var]  # typeshed wants `name` and more, which are not used
         try:
             with tarfile.open(fileobj=pieces, mode="r|") as tar:
                 for member in tar:
@@ -168,7 +168,7 @@ class _OpeningReader(io.RawIOBase):
         sealed = self._source.read(length) if 0 < length <= MAX_PIECE_BYTES else b""
         if not sealed or len(sealed) < length:
             raise BackupError(f"{self._path} is cut short or damaged", _DAMAGED)
-        self._ended = not self._source.peek(1)  # the seal tells whether it really is the last
+        self._ended = not self._source.peek(1)  # the seal shows whether it really is the last
         try:
             bound = _bound(self._stated, self._pieces, last=self._ended)
             self._piece = self._sealer.unseal(PURPOSE, sealed, bound)

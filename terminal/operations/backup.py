@@ -74,7 +74,7 @@ def check_backup(path: Path, sealer: Sealer) -> BackupHeader:
 
 
 def _copy_journal(journal: Path, copy: Path) -> None:
-    """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and nobody waits for it."""
+    """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and no writer waits for it."""
     source = connect_reader(journal)
     try:
         target = connect(copy)

@@ -1,7 +1,7 @@
 """Is this terminal all right? Answered from its folder alone, whether it runs or not, without a lock.
 
     0   all well
-    1   passengers are served, but somebody must look: soon, and before it becomes a 2
+    1   passengers are served, but attention is needed: soon, and before it becomes a 2
     2   passengers are not served, or what they pay cannot be recorded
 
 The process is found by the kernel's list of locks, the journal's file is opened for reading, and the rest is what the
@@ -334,7 +334,7 @@ LOCKS: Final = Path("/proc/locks")
 
 
 def holder_of(path: Path) -> int | None:
-    """The process that holds the lock on `path` (`terminal.journal.lock`); None when nobody does."""
+    """The process that holds the lock on `path` (`terminal.journal.lock`); None when there is none."""
     lock = path.with_name(path.name + ".lock")
     try:
         content = lock.read_text("ascii").strip()

@@ -54,7 +54,7 @@ def _taps(vitals: Vitals, status: TerminalStatus) -> list[Family]:
     tally = vitals.tally
     return [
         counter(
-            f"{PREFIX}taps_total", "Taps by what the passenger was told.", dict(tally.outcomes), "outcome"
+            f"{PREFIX}taps_total", "Taps by message shown to the passenger.", dict(tally.outcomes), "outcome"
         ),
         counter(
             f"{PREFIX}tap_ends_total", "Taps by how they ended for the journal.", dict(tally.ends), "end"
@@ -69,7 +69,7 @@ def _taps(vitals: Vitals, status: TerminalStatus) -> list[Family]:
         gauge(f"{PREFIX}reader_up", "Whether the reader works.", vitals.reader_up),
         counter(f"{PREFIX}reader_outages_total", "How often it went out of order.", tally.outages),
         gauge(f"{PREFIX}shift_open", "Whether a shift is open.", status.shift_open),
-        gauge(f"{PREFIX}unresolved_taps", "Taps whose end nobody knows yet.", status.unresolved),
+        gauge(f"{PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
     ]
 
 

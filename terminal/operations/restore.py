@@ -3,7 +3,7 @@
     1 ask      the collector, signed with the new identity, how far it holds this terminal's rows: up to A
     2 send     what the backup holds beyond A, so that nothing of the backup is lost
     3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A
-    4 confirm  that row at the collector: from here on these numbers are this machine's, and nobody else gets them
+    4 confirm  that row at the collector: from here on these numbers are this machine's alone
     5 put in   the new journal and the other files in place
 
 The old hardware may have written rows after the backup, and cards may hold their numbers. It cannot have written more

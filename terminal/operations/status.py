@@ -1,7 +1,7 @@
 """What a running terminal leaves in its folder for those who look from outside: one small file, replaced whole.
 
 The presence loop writes it, at every change and every `EVERY_S` seconds; so a file that is much older means a loop that
-hangs or a process that is gone. It is not flushed: after a power cut the journal tells what counts.
+hangs or a process that is gone. It is not flushed: after a power cut the journal holds what counts.
 """
 
 from __future__ import annotations

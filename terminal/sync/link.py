@@ -1,4 +1,4 @@
-"""One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once when told to.
+"""One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once on request.
 
 The standard library's client, because an exchange must end when this side says so: its sockets are ours
 (`GuardedSocket` below). Redirects are not followed, compressed answers not opened, proxies of the environment not

@@ -260,7 +260,7 @@ class Gateway:
         self._clock = clock
         self._buckets = buckets
         self._guesses: OrderedDict[int, StreamLine] = OrderedDict()
-        self._told: dict[Alarm, float] = {}
+        self._raised_at: dict[Alarm, float] = {}
 
     def forget(self) -> None:
         """Look again at everything: the cluster may have come back with another history."""
@@ -355,16 +355,18 @@ class Gateway:
     async def _alarm(self, alarm: Alarm) -> None:
         """Pass an alarm on, the same one once a minute."""
         now_s = self._clock.monotonic()
-        if now_s - self._told.get(alarm, -ALARM_EVERY_S) < ALARM_EVERY_S:
+        if now_s - self._raised_at.get(alarm, -ALARM_EVERY_S) < ALARM_EVERY_S:
             return
-        if len(self._told) >= MAX_ALARMS:
-            self._told = {told: at for told, at in self._told.items() if now_s - at < ALARM_EVERY_S}
-        if len(self._told) >= MAX_ALARMS:
+        if len(self._raised_at) >= MAX_ALARMS:
+            self._raised_at = {
+                raised: at for raised, at in self._raised_at.items() if now_s - at < ALARM_EVERY_S
+            }
+        if len(self._raised_at) >= MAX_ALARMS:
             alarm = Alarm(alarm.kind, 0, 0, AlarmCause.MANY_MORE)
-            if alarm in self._told:
+            if alarm in self._raised_at:
                 return
         await self._stream.keep_alarm(alarm, self._now_ms())
-        self._told[alarm] = now_s
+        self._raised_at[alarm] = now_s
 
     def _now_ms(self) -> int:
         return unix_ms(self._clock.now())
