@@ -29,6 +29,6 @@ called again once there is such a row. With several rows (one for each pupil of 
 then called every time with what is already written, and does the rest.
 
 `do` runs under the lock between taps (`Console.lock`): no PIN, file or network in there. To refuse, raise
-`Refused(N_("Text with {name}"), {"name": …})`; `FormFields.number` and the like do so themselves. Nothing is
+`ActionRefused(N_("Text with {name}"), {"name": …})`; `FormFields.number` and the like do so themselves. Nothing is
 escaped by hand: templates escape, so no `|safe`.
 """

@@ -221,7 +221,7 @@ class Console:
             self.attempts.right(self._try(SECOND, member.ref if member else "", pin, fit))
 
     def _try(self, way: str, ref: str, pin: str, member: Member | None) -> str:
-        """Check a PIN given for `ref`; return under what its attempts are counted. Raises `Refused`."""
+        """Check a PIN given for `ref`; return under what its attempts are counted. Raises `ActionRefused`."""
         key = f"{way}:{ref or UNLISTED}"
         now_ms = self.now_ms()
         wait_s = self.attempts.wait_s(key, now_ms)

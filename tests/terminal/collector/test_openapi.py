@@ -104,6 +104,6 @@ def test_every_route_is_described(town):
 def test_what_the_document_calls_a_shape_is_what_is_sent(town):
     client = town.client()
     shapes = openapi.document()["components"]["schemas"]
-    for path, name in (("status", "Status"), ("report", "Report"), ("days/2026-02-02", "DayView")):
+    for path, name in (("status", "CollectorStatus"), ("report", "Report"), ("days/2026-02-02", "DayView")):
         sent = msgspec.json.decode(client.get(f"/operator/v1/{path}").content)
         assert set(sent) == set(shapes[name]["properties"]), name

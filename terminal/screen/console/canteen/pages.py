@@ -143,7 +143,7 @@ class CanteenPages:
     """All pages; keeps whom the meals of the day are for between two views."""
 
     def __init__(self, results: Callable[[str], tuple[IssueResult, ...] | None]) -> None:
-        """`results`: what this run remembers of a list that was issued (`CanteenDeeds.results`)."""
+        """`results`: what this run remembers of a list that was issued (`CanteenActions.results`)."""
         self._expected = Expected()
         self._results = results
 
