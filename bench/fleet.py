@@ -27,7 +27,7 @@ from bench.result import Result, at_least, at_most
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.fleet.server import prepare_stream
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
-from terminal.collector.fleet.stream import FleetStream, Line
+from terminal.collector.fleet.stream import FleetStream, StreamLine
 from terminal.errors import CollectorError
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.records import Intent, Unwritten, parse_record
@@ -312,7 +312,7 @@ async def _enter(where: StreamSettings, bodies: tuple[bytes, ...], terminals: ra
 
     async def sender() -> None:
         for batch, last_hash, data in waiting:
-            await stream.extend(batch, last_hash, data, Line(0, None))
+            await stream.extend(batch, last_hash, data, StreamLine(0, None))
 
     start = time.perf_counter()
     await asyncio.gather(*(sender() for _ in range(in_flight)))

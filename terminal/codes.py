@@ -15,8 +15,8 @@ class Admission(StrEnum):
     """Whether the way is free for the person who presented something."""
 
     LET_IN = "let_in"
-    """Come in, or go out: the only value that opens a gate or a door. It stands for one person's ride or meal, so an
-    honest double tap within the time of the document's guards is let in again."""
+    """Come in, or go out: the only value that opens a gate or a door. It stands for one person's ride or meal, so a
+    repeated tap of the same rider within the time of the document's guards is let in again."""
     REFUSED = "refused"
     """No ride, no meal, and what to do about it is in the message."""
     INSIDE = "inside"

@@ -151,7 +151,7 @@ class CollectorDamaged(CollectorError):
 
 
 class MetricsError(TerminalError):
-    """The numbers cannot be shown; the terminal does not start, so that nobody believes it is watched."""
+    """The numbers cannot be shown; the terminal does not start, so that it is not taken for a monitored one."""
 
     exit_code = 80
 
@@ -169,7 +169,7 @@ class RestoreRefused(BackupError):
 
 
 class CollectorContradicts(CollectorError):
-    """Journal and collector hold different rows under one number: somebody must look before taps are trusted."""
+    """Journal and collector hold different rows under one number: to be examined before taps are trusted."""
 
     exit_code = 43
     usual_fault = SyncFault.CONTRADICTED

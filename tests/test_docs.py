@@ -158,20 +158,7 @@ def test_the_totals_in_the_readme_are_those_of_the_demo(demo: dict[str, Any]) ->
     assert f"lost exactly what the records charged: {rubles(demo['spent_minor'])}" in story
 
 
-def test_a_word_of_the_glossary_means_one_thing() -> None:
-    rows = re.findall(
-        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE
-    )
-    words = [word.strip() for row in rows if row not in ("English", "---") for word in row.split(",")]
-    assert len(words) > 100
-    assert {word for word in words if words.count(word) > 1} == set()
-
-
 PRIVATE = re.compile(r"\b(whoever|nobody|somebody|told|tells|honest(?:ly)?|goodbye)\b", re.I)
-MADE_FROM_CODE = {
-    "docs/card-layout.md",
-    "docs/configuration.md",
-}  # the words of the code have a check of their own
 REFERENCE = "<!-- reference: "
 """Where the part of a document begins that is made from the code."""
 

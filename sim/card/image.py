@@ -49,7 +49,7 @@ def _key(slot: KeySlot) -> Json:
 
 
 def check_value(slot: KeySlot) -> str:
-    """Tells keys apart without showing them."""
+    """Distinguishes keys without showing them."""
     key = AesKey(slot.key) if slot.type is KeyType.AES else DesKey(slot.key)
     block = bytes(slot.type.block_bytes)
     return key.encrypt(block, block)[:3].hex().upper()

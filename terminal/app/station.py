@@ -24,7 +24,7 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
-from terminal.policy.deny_list import NOBODY, DenyList, DenyListFile
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.sync import identity
@@ -77,7 +77,7 @@ class Station:
     def load_deny_list(self, keys: FileKeys) -> DenyList:
         """The deny list in force; raises `RegionDocumentError`."""
         if self.deny_list is None:
-            return NOBODY
+            return EMPTY_DENY_LIST
         return DenyListFile(self.deny_list, keys.list_key("deny"))
 
 

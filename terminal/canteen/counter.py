@@ -38,7 +38,7 @@ AGAINST_SERVING: Final[Mapping[Effect, Message]] = {
     TerminalEffect.NO_SHIFT: Message.SHIFT_CLOSED,
     MealEffect.DAY_CLOSED: Message.SERVING_CLOSED,
 }
-"""What is told when nothing may be served at all (`CanteenDesk.against_serving`)."""
+"""The message when nothing may be served at all (`CanteenCounter.against_serving`)."""
 SPARE_ROWS: Final = 1 << 62
 """Row numbers above every journal's, for meals that are in the spare log only."""
 

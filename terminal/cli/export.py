@@ -17,7 +17,7 @@ from terminal.cli.options import Config, Keys, station_config
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
     from terminal.cli.export_sources import Sources
-    from terminal.journal.taps import Tap
+    from terminal.journal.taps import JournalTap
     from terminal.policy.policy import Policy
 
 app = typer.Typer(help="Export the journal as tables. Read-only.", no_args_is_help=True)
@@ -150,7 +150,7 @@ def _policies(at: StationConfig, regions: list[str] | None) -> dict[str, Policy]
     return {policy.tariff: policy for policy in policies}
 
 
-def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
+def _policy_of(tap: JournalTap, policies: dict[str, Policy]) -> Policy:
     """The document a tap was decided with; raises `RegionDocumentError` when it was not given."""
     from terminal.errors import RegionDocumentError
 
@@ -163,7 +163,7 @@ def _policy_of(tap: Tap, policies: dict[str, Policy]) -> Policy:
     return policy
 
 
-def _taps(sources: Sources) -> Iterator[Tap]:
+def _taps(sources: Sources) -> Iterator[JournalTap]:
     from terminal.journal.taps import taps
 
     for journal in sources.journals():

@@ -25,7 +25,7 @@ UPGRADE: Final = (
     "ALTER TABLE alarm ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE alarm ADD COLUMN comment TEXT NOT NULL DEFAULT ''",
 )
-"""From schema 1, whose alarms nobody could acknowledge."""
+"""From schema 1, whose alarms could not be acknowledged."""
 
 _RAISE: Final = """
 INSERT INTO alarm (kind, terminal, sequence, detail, times, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, 1, ?,
@@ -54,7 +54,7 @@ class AlarmKind(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_TERMINAL = "unknown_terminal"
     WRONG_CERTIFICATE = "wrong_certificate"  # the client certificate is not that of the terminal in the batch
-    ENROLMENT_REFUSED = "enrolment_refused"  # somebody tried to enrol with a wrong or spent code
+    ENROLMENT_REFUSED = "enrolment_refused"  # an attempt to enrol with a wrong or spent code
     TMV_MISMATCH = "tmv_mismatch"  # the card's own proof does not fit what the terminal says it did
     TMC_TWICE = "tmc_twice"  # one card counter under two taps: a clone or a rolled-back image
     CONTRADICTION = "contradiction"  # the terminal says "not committed", the card showed otherwise later
@@ -158,6 +158,11 @@ class Alarm(NamedTuple):
     sequence: int
     detail: str
 
+    @property
+    def says(self) -> str:
+        """The detail in words."""
+        return detail_words(self.detail)
+
 
 class SeenAlarm(NamedTuple):
     """An alarm with how often and when it was seen, and who has dealt with it."""
@@ -181,7 +186,7 @@ class SeenAlarm(NamedTuple):
 
     @property
     def open(self) -> bool:
-        """Nobody has dealt with it, or it was seen again since."""
+        """It was not acknowledged, or it was seen again since."""
         return self.acknowledged_at_ms is None or self.last_at_ms > self.acknowledged_at_ms
 
 
@@ -208,7 +213,7 @@ def newest(connection: sqlite3.Connection, limit: int, *, only_open: bool) -> li
 
 
 def count_open(connection: sqlite3.Connection) -> int:
-    """How many alarms wait for somebody."""
+    """How many alarms are open."""
     (count,) = connection.execute(f"SELECT count(*) FROM alarm WHERE {_OPEN}").fetchone()  # noqa: S608 a constant
     return int(count)
 

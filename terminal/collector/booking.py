@@ -16,10 +16,10 @@ from terminal.codes import ReaderFault
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import (
     STATE_OF,
-    Calendar,
     Cell,
-    Line,
-    State,
+    CountState,
+    DayLine,
+    ServiceCalendar,
     cells_of,
     line_of_cash,
     line_of_tap,
@@ -41,7 +41,7 @@ from terminal.collector.evidence import (
     proof_failed,
     stated_by,
 )
-from terminal.collector.portions import Portions, Tap, Watched
+from terminal.collector.portions import Portions, Watched, WatchedTap
 from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import Totals
@@ -78,7 +78,7 @@ class Booking:
         connection: sqlite3.Connection,
         body_of: Callable[[TapId], bytes | None],
         registry: CardRegistry,
-        calendar: Calendar,
+        calendar: ServiceCalendar,
         marks: Mapping[int, Mark],
     ) -> None:
         self._connection = connection
@@ -144,7 +144,7 @@ class Booking:
                     start = (record.prev_terminal, record.prev_sequence)
                     self._card_shows(row, self._registry.name(record.card_ref), start)
             case CashSale():
-                self._fill(line_of_cash(row[0], record, self._calendar), State.COUNTED, 1)
+                self._fill(line_of_cash(row[0], record, self._calendar), CountState.COUNTED, 1)
             case MealServed():
                 self._portions.give(row, record.at_ms, record.pupil, record.meal)
             case BuffetSale():
@@ -175,7 +175,7 @@ class Booking:
         others = self._card_shows(row, card, start)
         if END[known] is End.UNRESOLVED and self._watched.card_went_on(card, start):
             known |= WENT_ON
-        tap = Tap(row, card, start, known)
+        tap = WatchedTap(row, card, start, known)
         totals.count_tap(known, proof, intent.charge_minor)
         self._ended(tap, intent, before=None)
         if END[known] is End.COMMITTED:
@@ -197,7 +197,7 @@ class Booking:
                 self._into_history(after, record.tmc)
             self._watched.leave(tap_id)
 
-    def _learn(self, tap: Tap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> Tap:
+    def _learn(self, tap: WatchedTap, fact: Evidence, proof: Proof = Proof.UNCHECKED) -> WatchedTap:
         """Add a fact about a watched tap, and what follows from it."""
         known = tap.evidence | fact
         if known == tap.evidence:
@@ -213,7 +213,7 @@ class Booking:
             self._committed(after, None, self._watched.started_from(tap.card, tap.start))
         return after
 
-    def _ended(self, tap: Tap, intent: Intent, before: Evidence | None) -> None:
+    def _ended(self, tap: WatchedTap, intent: Intent, before: Evidence | None) -> None:
         """Bring the day's sums up to what is now known of a tap."""
         end = END[tap.evidence]
         if contradicts(tap.evidence) and not (before is not None and contradicts(before)):
@@ -229,7 +229,7 @@ class Booking:
         else:
             self._fill(line, STATE_OF[end], 1)
 
-    def _committed(self, tap: Tap, tmc: int | None, others: list[Tap]) -> None:
+    def _committed(self, tap: WatchedTap, tmc: int | None, others: list[WatchedTap]) -> None:
         """Other taps that started from the same event did not come true."""
         self._into_history(tap, tmc)
         for other in others:
@@ -238,7 +238,7 @@ class Booking:
 
     # What a card shows
 
-    def _card_shows(self, row: TapId, card: bytes, start: TapId) -> list[Tap]:
+    def _card_shows(self, row: TapId, card: bytes, start: TapId) -> list[WatchedTap]:
         """`row` found the event `start` on the card; return the watched taps that started from it."""
         writer, others = self._watched.concerned(card, start)
         if writer is not None:
@@ -250,7 +250,7 @@ class Booking:
                 self._learn(self._now(tap), SEEN_AGAIN)
         return others
 
-    def _now(self, tap: Tap) -> Tap:
+    def _now(self, tap: WatchedTap) -> WatchedTap:
         """What is known of a watched tap by now: what one tap taught may have taught others."""
         return self._watched.at(tap.id) or tap
 
@@ -266,7 +266,7 @@ class Booking:
             self.findings.append(proof_failed(row, committed))
         return proof
 
-    def _into_history(self, tap: Tap, tmc: int | None) -> None:
+    def _into_history(self, tap: WatchedTap, tmc: int | None) -> None:
         """Keep the tap in its card's history; of the taps under one card counter all but the first are findings."""
         other = self._watched.into_history(tap, tmc)
         if other is not None and tmc is not None:
@@ -299,7 +299,7 @@ class Booking:
                 return None
         return record if row[1] <= self._reached(row[0]) else None
 
-    def _fill(self, line: Line, state: State, times: int) -> None:
+    def _fill(self, line: DayLine, state: CountState, times: int) -> None:
         for cell, amount_minor in cells_of(line, state):
             filled = self._cells.get(cell)
             if filled is None:

@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 from terminal.collector.booking import Booking
 from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
-from terminal.collector.days import Calendar
+from terminal.collector.days import ServiceCalendar
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
 from terminal.errors import CollectorError
@@ -64,7 +64,7 @@ class Books(BooksReader):
         self.settings = settings or BooksSettings()
         super().__init__(path, store)
         self._registry = registry
-        self._calendar = Calendar(ZoneInfo(self.settings.zone), self.settings.day_ends_at)
+        self._calendar = ServiceCalendar(ZoneInfo(self.settings.zone), self.settings.day_ends_at)
         self._lock = threading.Lock()
         self._last = 0
         self._newest_receipt = 0
@@ -291,7 +291,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 
 def _made_for(connection: sqlite3.Connection) -> dict[str, str]:
-    """Nothing when that cannot be told from what the file holds; a lock or a failing disk raises."""
+    """Nothing when the file's content does not show it; a lock or a failing disk raises."""
     try:
         return dict(connection.execute("SELECT name, value FROM made_for"))
     except SQLITE_FAULTS as error:

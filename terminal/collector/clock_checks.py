@@ -1,4 +1,4 @@
-"""Which clocks cannot be believed (O-05), told from records and batches that have arrived.
+"""Which clocks cannot be trusted (O-05), judged by the records and batches that have arrived.
 
 One alarm a day for each terminal and each kind of doubt: a clock that is wrong is wrong all day.
 """

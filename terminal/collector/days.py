@@ -1,11 +1,11 @@
 """What a record adds to the sums of its service day, and the sums of a day by terminal, route, school or funder.
 
-Every fact is a `Line`: where and when it was, what became of it, and who pays how much. Only lines that *count*
+Every fact is a `DayLine`: where and when it was, what became of it, and who pays how much. Only lines that *count*
 are money owed; the others stand beside them, so that all lines of a day together are all the money its records
 name, to the kopeck:
 
     counted          rides and meals known to be on the card, meals without a card, buffet sales, cash sales
-    open             taps of unknown end (nobody owes anything yet)
+    open             taps of unknown end (nothing is owed yet)
     not_committed    taps that did not come true
     annulled         meals and sales taken back (M-34)
     duplicate        the later of two meals of one pupil, kind and day (O-08): the parents pay once, no budget twice
@@ -44,7 +44,7 @@ class What(StrEnum):
     BUFFET = "buffet"
 
 
-class State(StrEnum):
+class CountState(StrEnum):
     """What became of it."""
 
     COUNTED = "counted"
@@ -54,10 +54,10 @@ class State(StrEnum):
     DUPLICATE = "duplicate"
 
 
-STATE_OF: Final[Mapping[End, State]] = {
-    End.COMMITTED: State.COUNTED,
-    End.UNRESOLVED: State.OPEN,
-    End.NOT_COMMITTED: State.NOT_COMMITTED,
+STATE_OF: Final[Mapping[End, CountState]] = {
+    End.COMMITTED: CountState.COUNTED,
+    End.UNRESOLVED: CountState.OPEN,
+    End.NOT_COMMITTED: CountState.NOT_COMMITTED,
 }
 
 
@@ -70,7 +70,7 @@ class By(StrEnum):
     FUNDER = "funder"
 
 
-class Line(NamedTuple):
+class DayLine(NamedTuple):
     """One fact of a service day. `payers` are kopecks by funder; nobody in it for what costs nothing."""
 
     day: str
@@ -93,7 +93,7 @@ class Cell(NamedTuple):
     funder: str
 
 
-class Calendar:
+class ServiceCalendar:
     """Service days of a region: local days that end some hours after midnight."""
 
     def __init__(self, zone: ZoneInfo, day_ends_at: int) -> None:
@@ -119,31 +119,31 @@ class Calendar:
             return "unknown"  # no calendar has this time: the clock was wrong beyond all measure
 
 
-def line_of_tap(terminal: int, intent: Intent, calendar: Calendar) -> Line:
+def line_of_tap(terminal: int, intent: Intent, calendar: ServiceCalendar) -> DayLine:
     """The line of a tap, be it a ride or a meal."""
     if intent.meal is not None:
         return line_of_meal(terminal, intent.meal)
     payers = {PURSE: intent.charge_minor} if intent.charge_minor else {}
-    return Line(calendar.day_of(intent.at_ms), terminal, intent.route, "", What.RIDE, payers)
+    return DayLine(calendar.day_of(intent.at_ms), terminal, intent.route, "", What.RIDE, payers)
 
 
-def line_of_meal(terminal: int, meal: MealLine) -> Line:
+def line_of_meal(terminal: int, meal: MealLine) -> DayLine:
     """The line of one portion."""
-    return Line(meal.day, terminal, 0, meal.school, What.MEAL, meal.sources)
+    return DayLine(meal.day, terminal, 0, meal.school, What.MEAL, meal.sources)
 
 
-def line_of_sale(terminal: int, sale: BuffetSale) -> Line:
+def line_of_sale(terminal: int, sale: BuffetSale) -> DayLine:
     """The line of a buffet sale."""
-    return Line(sale.day, terminal, 0, sale.school, What.BUFFET, {BUFFET: sale.sum_minor})
+    return DayLine(sale.day, terminal, 0, sale.school, What.BUFFET, {BUFFET: sale.sum_minor})
 
 
-def line_of_cash(terminal: int, sale: CashSale, calendar: Calendar) -> Line:
+def line_of_cash(terminal: int, sale: CashSale, calendar: ServiceCalendar) -> DayLine:
     """The line of rides sold for cash."""
     day = calendar.day_of(sale.at_ms)
-    return Line(day, terminal, sale.route, "", What.CASH, {CASH: sale.sum_minor})
+    return DayLine(day, terminal, sale.route, "", What.CASH, {CASH: sale.sum_minor})
 
 
-def cells_of(line: Line, state: State) -> Iterable[tuple[Cell, int]]:
+def cells_of(line: DayLine, state: CountState) -> Iterable[tuple[Cell, int]]:
     """The cells a line fills, each with its kopecks."""
     place = line[:5]
     yield Cell(*place, state, ""), 0
@@ -182,12 +182,12 @@ class DaySum:
     def take(self, what: str, state: str, count: int, sum_minor: int) -> None:
         """Add facts and kopecks."""
         setattr(self, f"{state}_minor", getattr(self, f"{state}_minor") + sum_minor)
-        if state == State.COUNTED:
+        if state == CountState.COUNTED:
             name = _COUNTED_AS[What(what)]
             setattr(self, name, getattr(self, name) + count)
-        elif state == State.OPEN:
+        elif state == CountState.OPEN:
             self.open += count
-        elif state == State.DUPLICATE:
+        elif state == CountState.DUPLICATE:
             self.duplicates += count
 
 

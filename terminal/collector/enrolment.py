@@ -46,7 +46,7 @@ class Enrolment:
         try:
             changed_ns = path.stat().st_mtime_ns
         except OSError:
-            return None  # also when the directory cannot be read: nobody is trusted then
+            return None  # also when the directory cannot be read: no terminal is trusted then
         known = self._known.get(terminal)
         if known is None or known[0] != changed_ns:
             known = self._known[terminal] = (changed_ns, read_public_key(path))

@@ -50,7 +50,7 @@ class Reply(NamedTuple):
     retry_after_s: int = 0
 
 
-class _Refused(Exception):
+class _UploadRefused(Exception):
     def __init__(
         self, reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0
     ) -> None:
@@ -69,7 +69,7 @@ class Intake:
         clock: Clock,
         buckets: TokenBuckets | None = None,
     ) -> None:
-        """`buckets` limit how often a terminal may send; without them nobody is limited."""
+        """`buckets` limit how often a terminal may send; without them there is no limit."""
         self._store = store
         self._enrolment = enrolment
         self._signer = signer
@@ -83,7 +83,7 @@ class Intake:
         """
         try:
             return self._take(data, certified)
-        except _Refused as refused:
+        except _UploadRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=STORE_WAIT_S)
@@ -93,16 +93,18 @@ class Intake:
         try:
             batch = parse_batch(data)
         except Malformed as error:
-            raise _Refused(
+            raise _UploadRefused(
                 RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
             ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
-            raise _Refused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+            raise _UploadRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         if certified is not None and certified != batch.terminal:
             detail = detail_of(AlarmCause.OTHER_CERTIFICATE, owner=certified)
             alarm = Alarm(AlarmKind.WRONG_CERTIFICATE, batch.terminal, 0, detail)
             self._store.keep_alarm(alarm, at_ms)
-            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate.")
+            raise _UploadRefused(
+                RefusalCode.UNKNOWN_TERMINAL, "Send with this terminal's own client certificate."
+            )
         hashes = row_hashes(batch)
         key = self._key_of(batch.terminal, at_ms)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
@@ -110,11 +112,11 @@ class Intake:
                 Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED), at_ms
             )
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
-            raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
+            raise _UploadRefused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
-            raise _Refused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
+            raise _UploadRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
         return self._store_and_sign(batch, hashes, at_ms)
 
     def _key_of(self, terminal: int, at_ms: int) -> Ed25519PublicKey:
@@ -127,14 +129,14 @@ class Intake:
         if key is None:
             self._store.keep_alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause), at_ms)
             advice = f"Have the operator enrol terminal {terminal} (terminal collector enrol)."
-            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
+            raise _UploadRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
 
     def _store_and_sign(self, batch: Batch, hashes: list[bytes], at_ms: int) -> Reply:
         try:
             head = self._store.receive(batch, hashes, at_ms)
         except BatchRefused as refused:
-            raise _Refused(
+            raise _UploadRefused(
                 refused.reason, f"{detail_words(refused.alarm.detail)}: {refused.advice}", refused.wants
             ) from refused
         return Reply(200, encode(build_ack(batch.terminal, head, at_ms, self._signer)), BATCH_TYPE)

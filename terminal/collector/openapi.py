@@ -17,7 +17,7 @@ from terminal.collector.operator_routes import (
 )
 from terminal.collector.terminal_routes import HEALTH_PATH
 from terminal.collector.totals import Totals
-from terminal.collector.views import DayView, Status, TerminalView
+from terminal.collector.views import CollectorStatus, DayView, TerminalView
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
 from terminal.sync.wire import BATCH_TYPE, BATCHES_PATH, Refusal
 
@@ -33,7 +33,7 @@ _SHAPES: Final = (
     EnrolmentReply,
     EnrolmentRequest,
     Refusal,
-    Status,
+    CollectorStatus,
     TerminalView,
     Totals,
 )
@@ -136,7 +136,9 @@ def _operator_paths() -> dict[str, Any]:
     operations: dict[str, dict[str, Any]] = {
         "/": {"get": _operation("page", "The page for people", html)},
         "/style.css": {"get": _operation("style", "How the page looks", css)},
-        "/v1/status": {"get": _operation("status", "The whole in a few numbers", _ok(_ref("Status")))},
+        "/v1/status": {
+            "get": _operation("status", "The whole in a few numbers", _ok(_ref("CollectorStatus")))
+        },
         "/v1/report": {
             "get": _operation("report", "Counts and money since the beginning", _ok(_ref("Report")))
         },
@@ -197,7 +199,7 @@ def _operation(
     *,
     changes: bool = False,
 ) -> dict[str, Any]:
-    # {}: a collector that listens on loopback lets whoever is on that machine read without the token.
+    # {}: a collector that listens on loopback lets local users read without the token.
     security = TOKEN if changes else [*TOKEN, {}]
     always = {"401": _refusal("The operator's token is missing."), "503": _refusal("The store fails.")}
     found = {"parameters": parameters} if parameters else {}

@@ -1,7 +1,7 @@
 """The routes an operator uses, below /operator: the page for people, the rest for programs.
 
 Everything here needs the operator's token, as `Authorization: Bearer TOKEN` or as the password a browser asks for. One
-exception: a collector that listens on loopback only lets whoever is on that machine read (not change) without it.
+exception: a collector that listens on loopback only lets local users read (not change) without it.
 
 /metrics is for Prometheus. No label names a terminal: a fleet has a hundred thousand of them.
 """
@@ -77,7 +77,7 @@ class AlarmQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
-class Guard:
+class TokenGuard:
     """Lets only an operator through."""
 
     def __init__(self, app: ASGIApp, token: str, *, readers_need_it: bool) -> None:
@@ -140,11 +140,11 @@ class OperatorSide:
             Route("/v1/days/{day}", self.day, methods=["GET"]),
         ]
         mount = Mount(PREFIX, routes=routes)
-        mount.app = Guard(mount.app, self.token, readers_need_it=self.readers_need_it)
+        mount.app = TokenGuard(mount.app, self.token, readers_need_it=self.readers_need_it)
         return mount
 
     def metrics_route(self) -> Route:
-        guard = Middleware(Guard, self.token, readers_need_it=self.readers_need_it)
+        guard = Middleware(TokenGuard, self.token, readers_need_it=self.readers_need_it)
         return Route(METRICS_PATH, self.metrics, methods=["GET"], middleware=[guard])
 
     async def metrics(self, _: Request) -> Response:
@@ -317,8 +317,8 @@ def collector_metrics(views: OperatorViews, now_ms: int) -> list[Family]:
         gauge(f"{METRIC_PREFIX}newest_rows", "Sum of the newest row held of each terminal.", status.records),
         gauge(f"{METRIC_PREFIX}stated_unsent_rows", "Rows terminals said they still had.", said_unsent),
         gauge(f"{METRIC_PREFIX}unbooked_rows", "Rows held and not yet counted in the books.", status.behind),
-        gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps whose end nobody knows yet.", status.unresolved),
-        gauge(f"{METRIC_PREFIX}open_alarms", "Alarms nobody has dealt with.", dict(open_alarms), "kind"),
+        gauge(f"{METRIC_PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
+        gauge(f"{METRIC_PREFIX}open_alarms", "Open alarms.", dict(open_alarms), "kind"),
         gauge(
             f"{METRIC_PREFIX}disk_free_bytes",
             "Room on the database's disk.",

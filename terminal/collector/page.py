@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from terminal.collector.days import By, DaySum, total_of
 from terminal.collector.store import SeenAlarm
-from terminal.collector.views import OperatorViews, Status, TerminalView
+from terminal.collector.views import CollectorStatus, OperatorViews, TerminalView
 from terminal.collector.watch import as_time
 from terminal.fault_texts import fault_text
 
@@ -75,7 +75,7 @@ def response(html: str) -> Response:
     return Response(html, 200, HEADERS, "text/html")
 
 
-def _tiles(status: Status, oldest_unsent_s: int) -> str:
+def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
     tiles = (
         ("terminals", str(status.terminals), False),
         ("silent", str(status.silent), status.silent > 0),
@@ -113,7 +113,7 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
 
 
 def _terminals(terminals: list[TerminalView]) -> str:
-    # Who needs somebody first comes first.
+    # The terminals that need attention come first.
     worst = sorted(terminals, key=lambda t: (-t.open_alarms, -(t.oldest_unsent_s or 0), -(t.silent_s or 0)))
     rows = (
         (

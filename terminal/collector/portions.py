@@ -3,7 +3,7 @@
 Of meals and sales they hold which count, which were taken back, and which a pupil got twice (O-08).
 
 Of the meals of one pupil, day and kind that were not annulled, the first by the clock counts; the later ones are
-duplicates, kept and listed, charged to nobody. It makes no difference in which order they arrive.
+duplicates, kept and listed, not charged. It makes no difference in which order they arrive.
 
 Of single taps they hold those that a later record may still decide, and each card's history of committed ones.
 """
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
-from terminal.collector.days import Line, State, line_of_meal, line_of_sale
+from terminal.collector.days import CountState, DayLine, line_of_meal, line_of_sale
 from terminal.collector.evidence import END, Evidence
 from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
 from terminal.journal.records import AnyRecord, Intent
 from terminal.journal.taps import TapId
 
-Fill: TypeAlias = Callable[[Line, State, int], None]
+Fill: TypeAlias = Callable[[DayLine, CountState, int], None]
 """Adds a line to the day's cells so many times; -1 takes it out."""
 
 _MEMBERS = (
@@ -53,24 +53,24 @@ class Portions:
         """Book a portion known to have been given."""
         line = line_of_meal(row[0], meal)
         if self._is_annulled(row):
-            self._fill(line, State.ANNULLED, 1)
+            self._fill(line, CountState.ANNULLED, 1)
             return
         portion = (meal.day, pupil, meal.kind)
         others = [(found[0], (found[1], found[2])) for found in self._execute(_MEMBERS, portion)]
         self._execute("INSERT INTO portion VALUES (?, ?, ?, ?, ?, ?)", (*portion, at_ms, *row))
         if not others:
-            self._fill(line, State.COUNTED, 1)
+            self._fill(line, CountState.COUNTED, 1)
         elif (at_ms, row) < others[0]:
-            self._fill(line, State.COUNTED, 1)
-            self._move(others[0][1], State.COUNTED, State.DUPLICATE)
+            self._fill(line, CountState.COUNTED, 1)
+            self._move(others[0][1], CountState.COUNTED, CountState.DUPLICATE)
             self._find(others[0][1], row, meal)
         else:
-            self._fill(line, State.DUPLICATE, 1)
+            self._fill(line, CountState.DUPLICATE, 1)
             self._find(row, others[0][1], meal)
 
     def sell(self, row: TapId, sale: BuffetSale) -> None:
         """Book a buffet sale."""
-        state = State.ANNULLED if self._is_annulled(row) else State.COUNTED
+        state = CountState.ANNULLED if self._is_annulled(row) else CountState.COUNTED
         self._fill(line_of_sale(row[0], sale), state, 1)
 
     def lend(self, row: TapId, card_ref: bytes, day: str, pupil: bytes) -> None:
@@ -89,7 +89,7 @@ class Portions:
         self._execute("INSERT INTO annulled VALUES (?, ?)", row)
         match self._record_of(row):
             case BuffetSale():
-                self._move(row, State.COUNTED, State.ANNULLED)
+                self._move(row, CountState.COUNTED, CountState.ANNULLED)
             case MealServed() as served:
                 self._take_back(row, served.at_ms, served.pupil, served.meal)
             case Intent(meal=MealLine() as meal) as intent:
@@ -107,20 +107,20 @@ class Portions:
             " AND sequence = ?",
             (*portion, at_ms, *row),
         )
-        self._move(row, State.COUNTED if row == given[0] else State.DUPLICATE, State.ANNULLED)
+        self._move(row, CountState.COUNTED if row == given[0] else CountState.DUPLICATE, CountState.ANNULLED)
         if row == given[0] and len(given) > 1:
-            self._move(given[1], State.DUPLICATE, State.COUNTED)
+            self._move(given[1], CountState.DUPLICATE, CountState.COUNTED)
 
     def _is_annulled(self, row: TapId) -> bool:
         query = "SELECT 1 FROM annulled WHERE terminal = ? AND sequence = ?"
         return self._execute(query, row).fetchone() is not None
 
-    def _move(self, row: TapId, before: State, after: State) -> None:
+    def _move(self, row: TapId, before: CountState, after: CountState) -> None:
         line = self._line_of(row)
         self._fill(line, before, -1)
         self._fill(line, after, 1)
 
-    def _line_of(self, row: TapId) -> Line:
+    def _line_of(self, row: TapId) -> DayLine:
         match self._record_of(row):
             case BuffetSale() as sale:
                 return line_of_sale(row[0], sale)
@@ -150,7 +150,7 @@ _INTO_HISTORY: Final = (
 )
 
 
-class Tap(NamedTuple):
+class WatchedTap(NamedTuple):
     """An intent as far as it matters to others: its card, the event it started from, and what is known of it."""
 
     id: TapId
@@ -167,25 +167,25 @@ class Watched:
         self._early: set[TapId] = set()
         """Rows of the stretch in hand whose event was found on a card before they came."""
 
-    def at(self, tap_id: TapId) -> Tap | None:
+    def at(self, tap_id: TapId) -> WatchedTap | None:
         found = self._execute(_AT, tap_id).fetchone()
         return _tap(found) if found else None
 
-    def started_from(self, card: bytes, start: TapId) -> list[Tap]:
+    def started_from(self, card: bytes, start: TapId) -> list[WatchedTap]:
         """The watched taps of a card that started from an event."""
         return [_tap(found) for found in self._execute(_STARTED_FROM, (card, *start))]
 
-    def concerned(self, card: bytes, start: TapId) -> tuple[Tap | None, list[Tap]]:
+    def concerned(self, card: bytes, start: TapId) -> tuple[WatchedTap | None, list[WatchedTap]]:
         """The tap that wrote an event, if it is watched, and the card's taps that started from it."""
         found = [_tap(other) for other in self._execute(_CONCERNED, (*start, card, *start))]
         writer = found[0] if found and found[0].id == start else None
         return writer, [tap for tap in found if tap.start == start and tap.card == card]
 
-    def watch(self, tap: Tap, received_at_ms: int) -> None:
+    def watch(self, tap: WatchedTap, received_at_ms: int) -> None:
         values = (*tap.id, tap.card, *tap.start, tap.evidence, END[tap.evidence].value, received_at_ms)
         self._execute("INSERT INTO watched VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
-    def know(self, tap: Tap) -> None:
+    def know(self, tap: WatchedTap) -> None:
         """Keep what is now known of a watched tap."""
         statement = "UPDATE watched SET evidence = ?, end = ? WHERE terminal = ? AND sequence = ?"
         self._execute(statement, (tap.evidence, END[tap.evidence].value, *tap.id))
@@ -214,7 +214,7 @@ class Watched:
 
     # Each card's committed taps
 
-    def into_history(self, tap: Tap, tmc: int | None) -> TapId | None:
+    def into_history(self, tap: WatchedTap, tmc: int | None) -> TapId | None:
         """Keep a committed tap; return the first of the others under the same card counter, which none may share."""
         values = (tap.card, UNKNOWN_TMC if tmc is None else tmc, *tap.id, *tap.start)
         (under_it,) = self._execute(_INTO_HISTORY, values).fetchone()
@@ -224,7 +224,7 @@ class Watched:
         found = [(row[0], row[1]) for row in self._execute(query, (tap.card, tmc))]
         return min(other for other in found if other != tap.id)
 
-    def forget_unknown_counter(self, tap: Tap) -> None:
+    def forget_unknown_counter(self, tap: WatchedTap) -> None:
         """Before the tap comes in again with the counter that has become known."""
         statement = "DELETE FROM history WHERE card = ? AND tmc = ? AND terminal = ? AND sequence = ?"
         self._execute(statement, (tap.card, UNKNOWN_TMC, *tap.id))
@@ -235,5 +235,5 @@ class Watched:
         return self._execute(query, (card, *start)).fetchone() is not None
 
 
-def _tap(found: tuple[int, int, bytes, int, int, int]) -> Tap:
-    return Tap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), found[5])
+def _tap(found: tuple[int, int, bytes, int, int, int]) -> WatchedTap:
+    return WatchedTap((found[0], found[1]), bytes(found[2]), (found[3], found[4]), found[5])

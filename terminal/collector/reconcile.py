@@ -9,7 +9,7 @@ and money counts only for intents known to be committed. An intent whose termina
 settled by what was read from the same card later, here or anywhere. Every record names the event it found on
 the card (`prev_terminal`, `prev_sequence`), and a card's events form one line, so no clock is needed:
 
-- somebody found the intent's own event on a card: committed;
+- the intent's own event was found on a card: committed;
 - the same terminal, later, still found the event the intent had found: not committed;
 - another tap that started from that same event was committed: the card went another way, not committed.
 
@@ -68,7 +68,7 @@ class Reconciliation:
 
 
 @dataclass(slots=True)
-class _Tap:
+class _CountedTap:
     """What is kept of one intent; what it wrote is dropped as soon as its terminal has stated its end."""
 
     intent: Intent | None
@@ -81,7 +81,7 @@ class _Tap:
 
 def reconcile(records: Iterable[StoredRecord], registry: CardRegistry) -> Reconciliation:
     """Add up `records`, ordered by terminal and sequence. Memory grows with the intents among them."""
-    ledger = _Ledger(registry)
+    ledger = _Reconciler(registry)
     for record in records:
         ledger.take(record)
     ledger.settle()
@@ -90,20 +90,20 @@ def reconcile(records: Iterable[StoredRecord], registry: CardRegistry) -> Reconc
 
 def ends(records: Iterable[StoredRecord], registry: CardRegistry) -> dict[TapId, End]:
     """How every intent among `records`, ordered by terminal and sequence, ended, as far as all of them tell."""
-    ledger = _Ledger(registry)
+    ledger = _Reconciler(registry)
     for record in records:
         ledger.take(record)
     ledger.settle()
     return ledger.ends()
 
 
-class _Ledger:
+class _Reconciler:
     """One pass over the records, then what follows from all of them together."""
 
     def __init__(self, registry: CardRegistry) -> None:
         self._registry = registry
         self._totals: dict[int, Totals] = {}
-        self._taps: dict[TapId, _Tap] = {}
+        self._taps: dict[TapId, _CountedTap] = {}
         self._seen_on_a_card: set[TapId] = set()
         self._last_seen_here: dict[tuple[int, bytes, TapId], int] = {}
         self._counters: dict[tuple[bytes, int], list[TapId]] = {}
@@ -123,7 +123,7 @@ class _Ledger:
                 totals.taps += 1
                 previous = (record.prev_terminal, record.prev_sequence)
                 card = self._registry.name(record.card_ref)
-                self._taps[tap_id] = _Tap(record, card, previous, record.charge_minor)
+                self._taps[tap_id] = _CountedTap(record, card, previous, record.charge_minor)
                 self._saw(tap_id, card, previous)
             case Unwritten():
                 totals.count_unwritten(record)
@@ -141,7 +141,7 @@ class _Ledger:
         self._seen_on_a_card.add(previous)
         self._last_seen_here[tap_id[0], card, previous] = tap_id[1]
 
-    def _end(self, tap_id: TapId, tap: _Tap, record: Committed | NotCommitted) -> None:
+    def _end(self, tap_id: TapId, tap: _CountedTap, record: Committed | NotCommitted) -> None:
         if tap.intent is None:
             return
         tap.evidence |= stated_by(record)

@@ -11,7 +11,7 @@ from terminal.sync.wire import Batch
 
 def lost_by_restoring(batch: Batch, held: Head) -> Alarm | None:
     """What an operator must know when `batch` begins behind a gap because its terminal was restored; None when it was
-    not, or does not continue what is `held`: then the gap is one that nobody declared.
+    not, or does not continue what is `held`: then the gap was not declared.
     """
     if not batch.bodies or batch.previous_hash != held.hash:
         return None

@@ -11,8 +11,8 @@ Terminals use /v1 (`terminal.collector.terminal_routes`), operators /operator
 (`terminal.collector.operator_routes`) and Prometheus /metrics. What each route takes and gives is described by
 /openapi.json.
 
-A thread keeps the books up with what arrives and looks once a minute for what did not; systemd is told when the
-service is ready, alive while its loop turns, and stopping."""
+A thread keeps the books up with what arrives and looks once a minute for what did not; systemd is notified when the
+service is ready, alive while its loop runs, and stopping."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ class Follower:
 
 @asynccontextmanager
 async def watched(manager: ServiceManager, status: str) -> AsyncIterator[None]:
-    """Tell `manager` that the service is ready, and that its loop turns as long as the block runs."""
+    """Notify `manager` that the service is ready, and that its loop is alive as long as the block runs."""
     manager.ready(status)
     pings = None if manager.watchdog_s is None else asyncio.create_task(_ping(manager, manager.watchdog_s))
     try:

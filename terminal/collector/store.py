@@ -214,7 +214,7 @@ class CollectorStore:
             self._connection.execute(_INSERT_RECEIPT, receipt)
         head = Head(batch.last, hashes[-1]) if new else held
         # A head below what is held proves nothing, for a late copy of an older batch states one too, and no clock
-        # tells them apart. A terminal that was told of a row beyond its own head says so itself.
+        # distinguishes them. A terminal that got an acknowledgement beyond its own head says so itself.
         if batch.head_sequence < batch.confirmed_through:
             detail = detail_of(AlarmCause.ENDS_EARLY, last=batch.head_sequence, sent=batch.confirmed_through)
             alarm = Alarm(AlarmKind.CUT_TAIL, batch.terminal, batch.head_sequence, detail)
@@ -275,7 +275,7 @@ class CollectorStore:
             return alarms.newest(self._connection, limit, only_open=only_open)
 
     def open_alarms(self) -> int:
-        """How many alarms wait for somebody."""
+        """How many alarms are open."""
         with self._reported(), self._lock:
             return alarms.count_open(self._connection)
 

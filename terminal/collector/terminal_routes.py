@@ -54,9 +54,9 @@ class Gate:
         return None
 
     def pressure(self) -> Reply | None:
-        """Why nobody may upload at present."""
+        """Why uploads are refused at present."""
         if not self.room.enough:
-            advice = "The collector's disk is nearly full; the operator is told."
+            advice = "The collector's disk is nearly full; the operator has been alarmed."
             return refuse(RefusalCode.UNAVAILABLE, advice, retry_after_s=self.limits.full_wait_s)
         if self.in_hand >= self.limits.in_hand:
             return refuse(RefusalCode.UNAVAILABLE, "The collector has its hands full.", retry_after_s=1)

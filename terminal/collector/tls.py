@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-NOBODY: Final = 0
+NO_TERMINAL: Final = 0
 _NAME: Final = re.compile(r"terminal-([1-9][0-9]{0,7})")
 _CERTIFICATE: Final = "resident.client_certificate"
 
@@ -40,9 +40,9 @@ def _with_certificate(app: ASGIApp, certificate: bytes | None) -> ASGIApp:
 
 
 def terminal_of(scope: Scope) -> int:
-    """The terminal the sender's certificate belongs to; `NOBODY` without one that names a terminal."""
+    """The terminal the sender's certificate belongs to; `NO_TERMINAL` without one that names a terminal."""
     certificate = scope.get(_CERTIFICATE)
-    return whose(certificate) if certificate else NOBODY
+    return whose(certificate) if certificate else NO_TERMINAL
 
 
 def whose(certificate: bytes) -> int:
@@ -52,6 +52,6 @@ def whose(certificate: bytes) -> int:
             NameOID.COMMON_NAME
         )
     except ValueError:
-        return NOBODY
+        return NO_TERMINAL
     found = [_NAME.fullmatch(str(name.value)) for name in names]
-    return int(found[0][1]) if len(found) == 1 and found[0] else NOBODY
+    return int(found[0][1]) if len(found) == 1 and found[0] else NO_TERMINAL

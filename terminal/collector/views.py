@@ -18,7 +18,7 @@ class TerminalView:
     """One terminal as the collector knows it. Ages are in seconds.
 
     `unsent` is how many rows it said it still had; the oldest of them is at most `oldest_unsent_s` old (None when it
-    had none). What it has recorded since `last_batch_at_ms` nobody here can know.
+    had none). What it has recorded since `last_batch_at_ms` is not known here.
     """
 
     terminal: int
@@ -34,7 +34,7 @@ class TerminalView:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CollectorStatus:
     """Everything on one screen."""
 
     at_ms: int
@@ -110,11 +110,11 @@ class OperatorViews:
     def _given_up(self, terminal: int) -> str:
         return "revoked" if self.enrolment.is_revoked(terminal) else "not enrolled"
 
-    def status(self, now_ms: int) -> Status:
+    def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
         states = self.store.terminals()
         days = self.books.days(1)
-        return Status(
+        return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
             silent=sum(now_ms - state.received_at_ms > self._silent_ms for state in states),

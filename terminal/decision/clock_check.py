@@ -1,4 +1,4 @@
-"""Can the terminal's clock be believed (O-05)? Asked with readings that somebody else took."""
+"""Whether the terminal's clock can be trusted (O-05), judged by readings the caller takes."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ HOUR_S: Final = 3600
 
 
 def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
-    """Return what the rider is told, what is written to the card, and why.
+    """Return the outcome for the rider, what is written to the card, and why.
 
     `now` is aware. Never raises for anything a card holds: every refusal is an outcome.
     """
@@ -98,7 +98,7 @@ def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
-    """The message for a card nobody may use here, or None."""
+    """The message for a card that may not be used here, or None."""
     rights, header = tap.snapshot.rights, tap.policy.document.header
     if rights.blocked:
         trail.note(CardEffect.BLOCKED_ON_CARD)

@@ -15,7 +15,7 @@ from terminal.trail import Reason
 
 
 class Message(StrEnum):
-    """What the passenger is told; codes are stable, texts are per profile (docs/rules.md)."""
+    """What the passenger reads and hears; codes are stable, texts are per profile (docs/rules.md)."""
 
     OK_PAID = "ok_paid"
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
@@ -111,7 +111,7 @@ class Outcome:
 
     @property
     def accepted(self) -> bool:
-        """Exactly *let in*: a new ride or meal, or an honest double tap of one."""
+        """Exactly *let in*: a new ride or meal, or a repeated tap of the same rider."""
         return self.admission is Admission.LET_IN
 
 

@@ -23,7 +23,7 @@ from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.outcome import DENY, GRANTS, Decision
-from terminal.policy.deny_list import NOBODY, AllDenied, DenyList
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -105,7 +105,7 @@ def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
         grants = policy.grants
         if grants.version != lists[GRANTS]:
             raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
-    denied = AllDenied(lists[DENY]) if DENY in lists else NOBODY
+    denied = AllDenied(lists[DENY]) if DENY in lists else EMPTY_DENY_LIST
     return replace(policy, deny_list=denied, grants=grants)
 
 

@@ -20,7 +20,7 @@ from terminal.codes import Admission
 from terminal.export.product import product_name
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
-from terminal.journal.taps import NOWHERE_SETTLED, End, Tap, taps
+from terminal.journal.taps import NOWHERE_SETTLED, End, JournalTap, taps
 from terminal.policy.policy import Policy
 
 DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")
@@ -67,7 +67,7 @@ class RideReport:
         self._policy = policy
         self._lines: dict[tuple[str, int, str, str], RideTotals] = {}
 
-    def take(self, tap: Tap, policy: Policy | None) -> None:
+    def take(self, tap: JournalTap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
         line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), RideTotals())
@@ -159,7 +159,7 @@ def shift_rows(shifts: Iterable[Shift], zone: tzinfo) -> list[dict[str, str]]:
     return [*rows, total | {"terminal": TOTAL, "cash": decimal(cash_minor), "amount": decimal(amount_minor)}]
 
 
-def _count(shift: Shift, tap: Tap) -> None:
+def _count(shift: Shift, tap: JournalTap) -> None:
     shift.taps += 1
     shift.accepted += tap.accepted
     shift.inside += tap.admission is Admission.INSIDE
@@ -177,7 +177,7 @@ def _count(shift: Shift, tap: Tap) -> None:
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
 
 
-def _what(tap: Tap, policy: Policy | None) -> str:
+def _what(tap: JournalTap, policy: Policy | None) -> str:
     """In which line a tap stands."""
     if isinstance(tap.record, CashSale):
         return "Cash ticket"

@@ -16,7 +16,7 @@ from terminal.clock import from_unix_ms
 from terminal.decision.flags import RideFlag
 from terminal.export.product import product_name, rider_category
 from terminal.journal.records import CashSale, Intent
-from terminal.journal.taps import End, Tap
+from terminal.journal.taps import End, JournalTap
 from terminal.policy.policy import Policy
 
 FIELDS: Final = (
@@ -61,7 +61,7 @@ Pseudonym = Callable[[bytes], bytes]
 """From the card's pseudonym on the terminal to the one of the export: the two cannot be joined (D-01)."""
 
 
-def fare_transaction(tap: Tap, policy: Policy, pseudonym: Pseudonym) -> dict[str, str] | None:
+def fare_transaction(tap: JournalTap, policy: Policy, pseudonym: Pseudonym) -> dict[str, str] | None:
     """The row of one tap, every field in its place; None for what is no fare transaction."""
     intent = tap.record
     if isinstance(intent, CashSale):
@@ -81,7 +81,7 @@ def fare_transaction(tap: Tap, policy: Policy, pseudonym: Pseudonym) -> dict[str
     )
 
 
-def _stated(tap: Tap, record: Intent | CashSale, policy: Policy) -> dict[str, str]:
+def _stated(tap: JournalTap, record: Intent | CashSale, policy: Policy) -> dict[str, str]:
     """What a row says whatever was paid with."""
     local = from_unix_ms(record.at_ms).astimezone(policy.zone)
     return {

@@ -1,6 +1,6 @@
 """Which action of an operator a row belongs to, so that an action asked for twice is done once.
 
-Whoever works on behalf of a screen's form says so with `acting(id)`; every record that has a place for it and is
+Code that works for a screen's form states its id with `acting(id)`; every record that has a place for it and is
 appended inside the block carries the id. It is part of the row, so whatever happens to the terminal there is either
 the deed and its id or neither.
 """

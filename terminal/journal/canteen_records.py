@@ -123,7 +123,7 @@ class Annulment(Record, frozen=True, array_like=True, tag=22):
 
 
 class NotCollected(Record, frozen=True, array_like=True, tag=23):
-    """An ordered meal was not fetched: nobody is charged and nothing is claimed (M-32)."""
+    """An ordered meal was not collected: nothing is charged or claimed (M-32)."""
 
     pupil: bytes
     school: str

@@ -2,8 +2,8 @@
 
 A checkpoint states the rows `first` to `last`, what they follow, and the newest row of the journal at that moment,
 with the versions of what decisions were made from. The signature of a batch *is* the checkpoint over its rows: the
-collector gets it with them, the journal keeps it with the acknowledgement, and nobody signs twice. The one at a clean
-shutdown covers no rows (`last` is `first - 1`): it is the greeting the next start sends.
+collector gets it with them, the journal keeps it with the acknowledgement, and nothing is signed twice. The one
+at a clean shutdown covers no rows (`last` is `first - 1`): it is the greeting the next start sends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a terminal's rows say of its staff: who stood at it, and what he told it of the trip and of itself.
+"""What a terminal's rows say of its staff: who worked at it, and what was entered about the trip and the person.
 
 An `operator_ref` is a staff number, never a name (D-02). Tags 50 to 54 belong to this module.
 """
@@ -12,7 +12,7 @@ from terminal.journal.record_base import Record
 
 
 class OperatorSeen(Record, frozen=True, array_like=True, tag=50):
-    """A service card was presented. Nothing was written to it; nobody is signed in by that alone."""
+    """A service card was presented. Nothing was written to it; that alone signs no one in."""
 
     operator_ref: str
 
@@ -47,8 +47,8 @@ class TurnStarted(Record, frozen=True, array_like=True, tag=52):
 
 
 class PlaceSet(Record, frozen=True, array_like=True, tag=53):
-    """The operator says where the vehicle is, because nobody else does (T-61); it holds until the next one or the
-    next turn. Numbers as in a trip's place; `mark_m` None: not said. All of them unknown: told by the vehicle again.
+    """The operator says where the vehicle is, because the vehicle does not (T-61); it holds until the next one or the
+    next turn. Numbers as in a trip's place; `mark_m` None: not said. All of them unknown: the vehicle says it again.
     """
 
     shift: int

@@ -2,7 +2,7 @@
 
     row             sequence, body, hash: the journal itself
     state           one line: whose journal, under which key; and, sealed with it, where the kept rows begin, what is
-                    acknowledged, and what was open at the last quiet moment (`terminal.journal.stored.State`)
+                    acknowledged, and what was open at the last quiet moment (`terminal.journal.stored.JournalState`)
     checkpoint      number, content: signed checkpoints, the newest few thousand
     acknowledgement what the collector confirmed and when, until the retention is over
 
@@ -29,8 +29,8 @@ from terminal.journal.room import ADVICE, LOG_BYTES, no_room
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     COLUMNS,
+    JournalState,
     Row,
-    State,
     insert_state,
     newest_checkpoint,
     read_row,
@@ -84,7 +84,7 @@ SELECT count(*), coalesce(sum(
 
 NO_KEY: Final = (
     "Restore the journal's key file and give --keys the key file it was made with; without them, or once the key was "
-    "wiped, nobody can read these rows: put the terminal on a new journal under a new terminal number."
+    "wiped, these rows cannot be read: put the terminal on a new journal under a new terminal number."
 )
 FREE_SPACE: Final = f"Free space, then start again. {ADVICE}"
 KEEP_ASIDE: Final = (
@@ -148,7 +148,7 @@ def _create(path: Path, contents: Contents) -> None:
         _use_wal(connection)
         with transaction(connection):
             create_schema(connection)
-            insert_state(connection, contents, State.new(contents.terminal))
+            insert_state(connection, contents, JournalState.new(contents.terminal))
     put_in_place(new, path)
 
 
@@ -352,7 +352,11 @@ TAIL_ROWS: Final = 64
 
 
 def load_tail(
-    connection: sqlite3.Connection, contents: Contents, state: State, path: Path, open_records: OpenRecords
+    connection: sqlite3.Connection,
+    contents: Contents,
+    state: JournalState,
+    path: Path,
+    open_records: OpenRecords,
 ) -> Head:
     """Check the newest rows, fold the rows since the last note into `open_records`, return the head."""
     head = _check_tail(connection, contents, state, path)
@@ -374,7 +378,7 @@ def load_tail(
     return head
 
 
-def _check_tail(connection: sqlite3.Connection, contents: Contents, state: State, path: Path) -> Head:
+def _check_tail(connection: sqlite3.Connection, contents: Contents, state: JournalState, path: Path) -> Head:
     """Return the head; raise when the last rows do not follow from one another or a known one is missing."""
     query = f"SELECT {COLUMNS} FROM row ORDER BY sequence DESC LIMIT ?"  # noqa: S608 constant
     columns = [
@@ -408,7 +412,7 @@ def _open(contents: Contents, path: Path, sequence: int, body: bytes, row_hash: 
 
 
 def _check_known(
-    connection: sqlite3.Connection, contents: Contents, state: State, head: Head, path: Path
+    connection: sqlite3.Connection, contents: Contents, state: JournalState, head: Head, path: Path
 ) -> None:
     """The journal must still hold what it noted in a quiet moment, and what the terminal last signed for."""
     try:
@@ -431,7 +435,9 @@ def _check_known(
             )
 
 
-def hash_of(connection: sqlite3.Connection, contents: Contents, state: State, sequence: int) -> bytes | None:
+def hash_of(
+    connection: sqlite3.Connection, contents: Contents, state: JournalState, sequence: int
+) -> bytes | None:
     """The hash of a held row, or of the last one that has left; None for any other and for a changed row."""
     if sequence == state.base.sequence:
         return state.base.hash

@@ -48,7 +48,7 @@ from terminal.journal.rewrite import upgrade_if_old
 from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
-    State,
+    JournalState,
     insert_checkpoint,
     insert_row,
     newest_checkpoint,
@@ -96,7 +96,7 @@ class Journal:
         self.flushes = 0
         """Durable commits of records since opening: exactly one per record."""
         self.notary: Notary | None = None
-        """Who signs the checkpoint at a clean shutdown; None: nobody does."""
+        """Who signs the checkpoint at a clean shutdown; None: it is not signed."""
         self._file_lock = lock
         self._connection = connection
         self._contents = contents
@@ -307,7 +307,9 @@ class Journal:
             write_state(connection, self._contents, state)
         self._state = state
 
-    def _keep(self, connection: sqlite3.Connection, state: State, checkpoint: Checkpoint | None) -> State:
+    def _keep(
+        self, connection: sqlite3.Connection, state: JournalState, checkpoint: Checkpoint | None
+    ) -> JournalState:
         if checkpoint is None:
             return state
         insert_checkpoint(connection, self._contents, state.checkpoints + 1, checkpoint)
@@ -371,7 +373,7 @@ class Journal:
             write_state(connection, self._contents, state)
         self._state = state
 
-    def _noted(self) -> State | None:
+    def _noted(self) -> JournalState | None:
         """The line of state with what is open now; None in a busy moment."""
         with self._lock:
             if self._assigned != self._durable:
@@ -421,7 +423,7 @@ class Journal:
         return journal_error(self.path, error)
 
 
-def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) -> State:
+def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) -> JournalState:
     try:
         return read_state(connection, contents)
     except Broken as error:

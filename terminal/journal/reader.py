@@ -18,11 +18,11 @@ from terminal.journal.database import (
     state_changed,
 )
 from terminal.journal.sealed import Broken, JournalKey
-from terminal.journal.stored import COLUMNS, Row, State, newest_checkpoint, read_row, read_state
+from terminal.journal.stored import COLUMNS, JournalState, Row, newest_checkpoint, read_row, read_state
 
 PAGE_ROWS: Final = 1000
 
-__all__ = ["BrokenRow", "JournalReader", "Row", "State"]
+__all__ = ["BrokenRow", "JournalReader", "JournalState", "Row"]
 
 
 class BrokenRow(NamedTuple):
@@ -46,7 +46,7 @@ class JournalReader:
             self._connection.close()
             raise
 
-    def state(self) -> State:
+    def state(self) -> JournalState:
         """Raises `JournalError`; `JournalDamaged` when the line of state was changed."""
         with self._reported(), self._lock:
             try:

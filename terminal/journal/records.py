@@ -69,7 +69,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     who sees the card next can tell whether this intent came true. `reasons` is the trail of the decision:
     codes of effects and what they looked at, no category codes. `proof` lists the transaction's data commands in
     order as (INS, header, plain data), so that the collector can recompute the card's TMV (datasheet 10.3).
-    `values` fill the message when the passenger is told at the next presentation. `meal` is the portion, in a
+    `values` fill the message when it is shown at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
     those who read it later; `counted` are the server's counters it adds one to (O-04), `lists` the lists of the
@@ -103,7 +103,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
 
 
 class SettledBy(StrEnum):
-    """What told how an intent ended."""
+    """What settled how an intent ended."""
 
     ANSWERED = "answered"
     """The card answered the commit."""

@@ -39,7 +39,15 @@ from terminal.journal.database import (
 )
 from terminal.journal.lock import FileLock
 from terminal.journal.sealed import Broken, Contents, JournalKey
-from terminal.journal.stored import COLUMNS, Row, State, insert_row, insert_state, read_state, rows_between
+from terminal.journal.stored import (
+    COLUMNS,
+    JournalState,
+    Row,
+    insert_row,
+    insert_state,
+    read_state,
+    rows_between,
+)
 
 SLICE_ROWS: Final = 5_000
 SCHEMA_1: Final = """
@@ -88,7 +96,7 @@ def upgrade_if_old(path: Path, terminal: int, key: JournalKey | None) -> Rewritt
 
 
 def downgrade(path: Path, key: JournalKey | None) -> Rewritten:
-    """Write the journal at `path` in schema 1, for software before this one. Nobody else may have it open.
+    """Write the journal at `path` in schema 1, for software before this one. No other process may have it open.
 
     Raises `JournalLocked`, `JournalSealed`, or `JournalDamaged` naming the row that does not fit; the file stays.
     """
@@ -151,7 +159,7 @@ def _leaving(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _carry(
-    rows: Iterable[Row], state: State, path: Path, target: sqlite3.Connection, contents: Contents
+    rows: Iterable[Row], state: JournalState, path: Path, target: sqlite3.Connection, contents: Contents
 ) -> Rewritten:
     """Copy `rows`, each checked against the one before; the last must reach what the journal is known to have held."""
     previous, count = state.base, 0
@@ -187,7 +195,7 @@ def _must_follow(previous: Head, row: Row, path: Path) -> None:
         raise row_changed(path, row.sequence)
 
 
-def _state_1(connection: sqlite3.Connection, path: Path) -> State:
+def _state_1(connection: sqlite3.Connection, path: Path) -> JournalState:
     """The line of state of schema 1, with the notes that stood in a table of their own."""
     try:
         line = connection.execute(
@@ -203,7 +211,9 @@ def _state_1(connection: sqlite3.Connection, path: Path) -> State:
     if not all(isinstance(body, bytes) for _, body in notes):
         raise state_changed(path)
     terminal, base, base_hash, acknowledged, noted, noted_hash = line
-    return State(terminal, Head(base, base_hash), acknowledged, Head(noted, noted_hash), 0, tuple(notes))
+    return JournalState(
+        terminal, Head(base, base_hash), acknowledged, Head(noted, noted_hash), 0, tuple(notes)
+    )
 
 
 def _rows_1(connection: sqlite3.Connection, base: Head) -> Iterator[Row]:

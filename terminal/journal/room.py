@@ -33,7 +33,7 @@ ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and 
 
 
 class FillLevel(StrEnum):
-    """How soon somebody must do something."""
+    """How soon staff must act."""
 
     OK = "ok"
     WARNING = "warning"
@@ -79,7 +79,7 @@ class Fill:
 
 
 def fill_of(path: Path, rows: int, capacity_rows: int) -> Fill:
-    """A disk that does not answer counts as one with room: the next write tells."""
+    """A disk that does not answer counts as one with room: the next write will show."""
     free_bytes = capacity_rows * ROW_BYTES
     with suppress(OSError):
         disk = os.statvfs(path.parent)
@@ -97,21 +97,21 @@ class Filling(Protocol):
 
 
 class FillWatch:
-    """Notes in the journal and tells staff when the journal reaches a level: once for each, and again only after it
+    """Notes in the journal and alerts staff when the journal reaches a level: once for each, and again only after it
     has been below."""
 
     def __init__(self, journal: Filling, clock: Clock, tell: Callable[[Trouble], None]) -> None:
         self._journal = journal
         self._clock = clock
         self._tell = tell
-        self._told = FillLevel.OK
+        self._noted = FillLevel.OK
 
     def look(self) -> Fill:
-        """After a tap. What a full journal does not take is told all the same; raises as `Journal.append` otherwise."""
+        """After a tap. Staff are alerted also when a full journal takes no note. Raises as `Journal.append`."""
         fill = self._journal.fill
-        level, told = fill.level, self._told
-        self._told = level
-        if _RANK[level] > _RANK[told]:
+        level, noted = fill.level, self._noted
+        self._noted = level
+        if _RANK[level] > _RANK[noted]:
             trouble = Trouble(FAULT_OF[level], fill.inputs)
             self._tell(trouble)
             with suppress(JournalFull):
@@ -131,7 +131,7 @@ _RANK: Final = {level: rank for rank, level in enumerate(FillLevel)}
 def no_room(path: Path) -> str | None:
     """Why files beside `path` cannot grow, if that is so; asked after a write failed for a reason unknown.
 
-    SQLite tells a full disk apart, but calls a quota and a limit on file sizes an input/output error.
+    SQLite reports a full disk as such, but calls a quota and a limit on file sizes an input/output error.
     """
     limit_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit_bytes != resource.RLIM_INFINITY:

@@ -35,7 +35,7 @@ class Broken(ValueError):
     """The stored bytes are not what this journal's key sealed in this place."""
 
 
-class Place(IntEnum):
+class SealedPlace(IntEnum):
     """Which table a content stands in; never renumbered."""
 
     ROW = 1
@@ -44,7 +44,7 @@ class Place(IntEnum):
 
 
 class JournalKey:
-    """The key of one journal. `id` may be shown: it names the key and tells nothing of it."""
+    """The key of one journal. `id` may be shown: it names the key and reveals nothing of it."""
 
     def __init__(self, key: bytes) -> None:
         """`key` is 32 random bytes that were used for no other journal."""
@@ -73,13 +73,13 @@ class Contents:
         """Empty for a plain journal."""
         return b"" if self.key is None else self.key.id
 
-    def close(self, place: Place, sequence: int, content: bytes) -> bytes:
+    def close(self, place: SealedPlace, sequence: int, content: bytes) -> bytes:
         if self.key is None:
             return _PLAIN + content
         nonce = secrets.token_bytes(NONCE_BYTES)
         return _SEALED + nonce + self.key.cipher.encrypt(nonce, content, self._bound(place, sequence))
 
-    def open(self, place: Place, sequence: int, stored: object) -> bytes:
+    def open(self, place: SealedPlace, sequence: int, stored: object) -> bytes:
         """Raises `Broken`; a plain content in a sealed journal is one somebody put there. A damaged page of the
         database may give anything.
         """
@@ -97,5 +97,5 @@ class Contents:
         except (InvalidTag, ValueError) as error:
             raise Broken("does not open under the journal's key") from error
 
-    def _bound(self, place: Place, sequence: int) -> bytes:
+    def _bound(self, place: SealedPlace, sequence: int) -> bytes:
         return _DOMAIN + _PLACE.pack(self.terminal, place, sequence)

@@ -15,10 +15,10 @@ import msgspec
 from terminal.journal.chain import HASH_BYTES, Head, genesis
 from terminal.journal.checkpoint import Checkpoint, build_checkpoint, parse_checkpoint
 from terminal.journal.records import AnyRecord, parse_record
-from terminal.journal.sealed import Broken, Contents, Place
+from terminal.journal.sealed import Broken, Contents, SealedPlace
 
 COLUMNS: Final = "sequence, CAST(body AS BLOB), hash"
-"""The cast: a column takes text and numbers, too, when somebody puts them there; such a row must fail the chain."""
+"""The cast: a column also takes text and numbers put there from outside; such a row must fail the chain."""
 MAX_CHECKPOINTS: Final = 4_096
 """The newest are kept; each contains, by the chain, all that older ones proved."""
 
@@ -36,7 +36,7 @@ class Row(NamedTuple):
         return parse_record(self.body)
 
 
-class State(NamedTuple):
+class JournalState(NamedTuple):
     """The line of state. `base` is the last row that has left. `notes` are the bodies of the records that were open
     when row `noted` was the newest. `checkpoints` counts the signed checkpoints ever kept."""
 
@@ -48,12 +48,12 @@ class State(NamedTuple):
     notes: tuple[tuple[int, bytes], ...] = ()
 
     @classmethod
-    def new(cls, terminal: int) -> State:
+    def new(cls, terminal: int) -> JournalState:
         return cls(terminal, genesis(terminal), 0, genesis(terminal))
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(State).decode
+_decode = msgspec.msgpack.Decoder(JournalState).decode
 
 
 def read_row(contents: Contents, sequence: int, body: bytes, row_hash: Any) -> Row:
@@ -62,7 +62,7 @@ def read_row(contents: Contents, sequence: int, body: bytes, row_hash: Any) -> R
         if not isinstance(row_hash, bytes) or len(row_hash) != HASH_BYTES:
             raise Broken("its hash was changed")
         return Row(sequence, body, row_hash)
-    content = contents.open(Place.ROW, sequence, body)
+    content = contents.open(SealedPlace.ROW, sequence, body)
     return Row(sequence, content[HASH_BYTES:], content[:HASH_BYTES])
 
 
@@ -70,7 +70,7 @@ def row_columns(contents: Contents, row: Row) -> tuple[int, bytes, bytes]:
     """The columns that hold `row`."""
     if contents.key is None:
         return row
-    return row.sequence, contents.close(Place.ROW, row.sequence, row.hash + row.body), b""
+    return row.sequence, contents.close(SealedPlace.ROW, row.sequence, row.hash + row.body), b""
 
 
 def insert_row(connection: sqlite3.Connection, contents: Contents, row: Row) -> None:
@@ -93,11 +93,11 @@ def row_at(connection: sqlite3.Connection, contents: Contents, sequence: int) ->
     return next(rows_between(connection, contents, sequence - 1, sequence), None)
 
 
-def read_state(connection: sqlite3.Connection, contents: Contents) -> State:
+def read_state(connection: sqlite3.Connection, contents: Contents) -> JournalState:
     """Raises `Broken`."""
     (content,) = connection.execute("SELECT CAST(content AS BLOB) FROM state").fetchone()
     try:
-        state = _decode(contents.open(Place.STATE, 1, content))
+        state = _decode(contents.open(SealedPlace.STATE, 1, content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Broken(str(error)) from error
     if state.terminal != contents.terminal:
@@ -105,13 +105,15 @@ def read_state(connection: sqlite3.Connection, contents: Contents) -> State:
     return state
 
 
-def write_state(connection: sqlite3.Connection, contents: Contents, state: State) -> None:
-    connection.execute("UPDATE state SET content = ?", (contents.close(Place.STATE, 1, _encode(state)),))
+def write_state(connection: sqlite3.Connection, contents: Contents, state: JournalState) -> None:
+    connection.execute(
+        "UPDATE state SET content = ?", (contents.close(SealedPlace.STATE, 1, _encode(state)),)
+    )
 
 
-def insert_state(connection: sqlite3.Connection, contents: Contents, state: State) -> None:
+def insert_state(connection: sqlite3.Connection, contents: Contents, state: JournalState) -> None:
     """For a new file."""
-    content = contents.close(Place.STATE, 1, _encode(state))
+    content = contents.close(SealedPlace.STATE, 1, _encode(state))
     connection.execute("INSERT INTO state VALUES (1, ?, ?, ?)", (contents.terminal, contents.key_id, content))
 
 
@@ -119,7 +121,7 @@ def insert_checkpoint(
     connection: sqlite3.Connection, contents: Contents, number: int, checkpoint: Checkpoint
 ) -> None:
     """Keep `checkpoint` as the `number`-th; the oldest goes when there are too many."""
-    content = contents.close(Place.CHECKPOINT, number, build_checkpoint(checkpoint))
+    content = contents.close(SealedPlace.CHECKPOINT, number, build_checkpoint(checkpoint))
     connection.execute("INSERT INTO checkpoint VALUES (?, ?)", (number, content))
     connection.execute("DELETE FROM checkpoint WHERE number <= ?", (number - MAX_CHECKPOINTS,))
 
@@ -127,7 +129,7 @@ def insert_checkpoint(
 def read_checkpoint(contents: Contents, number: int, content: bytes) -> Checkpoint:
     """Raises `Broken`."""
     try:
-        return parse_checkpoint(contents.open(Place.CHECKPOINT, number, content))
+        return parse_checkpoint(contents.open(SealedPlace.CHECKPOINT, number, content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Broken(str(error)) from error
 

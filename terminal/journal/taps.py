@@ -82,7 +82,7 @@ class Intents:
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class JournalTap:
     """One card presented to `terminal`, or one cash sale there; `sequence` is its row."""
 
     terminal: int
@@ -129,7 +129,7 @@ class Tap:
 
 def taps(
     terminal: int, rows: Iterable[tuple[int, AnyRecord]], settled: Mapping[int, End] = NOWHERE_SETTLED
-) -> Iterator[Tap]:
+) -> Iterator[JournalTap]:
     """The taps and cash sales among `rows` (sequence and record), each when its end is known; open ones come last.
     `settled` are ends known from elsewhere, by the intent's row.
     """
@@ -137,12 +137,12 @@ def taps(
     for sequence, record in rows:
         match record:
             case CashSale():
-                yield Tap(terminal, sequence, record, End.SOLD)
+                yield JournalTap(terminal, sequence, record, End.SOLD)
             case Unwritten():
-                yield Tap(terminal, sequence, record, End.NOTHING_WRITTEN)
+                yield JournalTap(terminal, sequence, record, End.NOTHING_WRITTEN)
             case _:
                 known = intents.take(sequence, record)
                 if known is not None:
-                    yield Tap(terminal, known.sequence, known.intent, known.end)
+                    yield JournalTap(terminal, known.sequence, known.intent, known.end)
     for sequence, intent in intents.open():
-        yield Tap(terminal, sequence, intent, settled.get(sequence, End.UNRESOLVED))
+        yield JournalTap(terminal, sequence, intent, settled.get(sequence, End.UNRESOLVED))

@@ -1,4 +1,4 @@
-"""Prove that nobody touched the journal, or name the first thing that somebody did.
+"""Prove that the journal was not changed, or name the first change.
 
 What the chain alone cannot show is a cut tail: rows that were the newest leave no successor that misses them.
 The journal notes its head in quiet moments, and the terminal signs checkpoints, so a cut below those is found here;
@@ -32,7 +32,7 @@ from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     COLUMNS,
     MAX_CHECKPOINTS,
-    State,
+    JournalState,
     read_checkpoint,
     read_row,
     read_state,
@@ -104,7 +104,7 @@ class _Check:
         self._connection = connection
         self._contents = contents
         self._identities = identities
-        self._state = State.new(contents.terminal)
+        self._state = JournalState.new(contents.terminal)
         self._head = Head(0, b"")
         self._claims: dict[int, tuple[bytes, str]] = {}
         self._open: OpenRecords | None = OpenRecords()
@@ -206,7 +206,7 @@ class _Check:
         self._signatures += 1
 
     def _claim(self, head: Head, who: str) -> None:
-        """Somebody stated the hash of a row: two must agree, and the row, where it is held, with both."""
+        """The hash of a row was stated: two statements must agree, and the row, where it is held, with both."""
         stated, other = self._claims.setdefault(head.sequence, (head.hash, who))
         if stated != head.hash:
             raise _Found(f"{who} and {other} state different hashes of row {head.sequence}")

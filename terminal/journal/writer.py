@@ -135,7 +135,7 @@ class Writer:
             job.finish(error)
 
     def _drain(self) -> None:
-        """Nobody may wait for ever: whatever is still queued when the thread ends fails."""
+        """No caller may wait for ever: what is still queued when the thread ends fails."""
         with self._lock:
             self._fail(_stopped())
             while not self._jobs.empty():

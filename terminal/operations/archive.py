@@ -3,7 +3,7 @@
     "RCTBACK1" | length (4) | header, JSON | piece, piece, …, last piece          piece: length (4) | sealed bytes
 
 The pieces are a tar file, cut up and sealed one by one under the provider's storage key `backup`, each bound to the
-header, its place and whether it is the last. So nobody without the key reads or changes anything, and an archive that
+header, its place and whether it is the last. So nothing can be read or changed without the key, and an archive that
 was cut short, mixed or reordered does not open. Nothing is compressed, because most of it is sealed already, and memory
 does not grow with the archive.
 """
@@ -31,7 +31,7 @@ MAX_PIECE_BYTES: Final = PIECE_BYTES + 64
 _DAMAGED: Final = "Take another backup: this one is cut short, changed, or of another key file."
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class BackupHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What may be read without the key. `head` is the newest journal row in it, `name` makes it one of a kind."""
 
     terminal: int
@@ -42,7 +42,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def write_archive(target: BinaryIO, header: Header, files: Mapping[str, Path], sealer: Sealer) -> None:
+def write_archive(target: BinaryIO, header: BackupHeader, files: Mapping[str, Path], sealer: Sealer) -> None:
     """Write `files`, by their names in the archive. Raises `KeyFileError` without a key, and OSError."""
     stated = msgspec.json.encode(header)
     target.write(MAGIC + len(stated).to_bytes(4, "big") + stated)
@@ -53,21 +53,21 @@ def write_archive(target: BinaryIO, header: Header, files: Mapping[str, Path], s
     pieces.finish()
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> BackupHeader:
     """What the archive says of itself; believed only when it was opened with the key. Raises `BackupError`."""
     source, _, header = _open(path)
     source.close()
     return header
 
 
-def read_archive(path: Path, folder: Path, sealer: Sealer) -> Header:
+def read_archive(path: Path, folder: Path, sealer: Sealer) -> BackupHeader:
     """Put the files of the archive at `path` below `folder`. Raises `BackupError`, `KeyFileError`, and OSError when
     `folder` cannot take them.
     """
     source, stated, header = _open(path)
     with source:
         opening = _OpeningReader(source, stated, sealer, path)
-        pieces = io.BufferedReader(opening)  # type: ignore[type-var]  # typeshed wants `name` and more, nobody asks
+        pieces = io.BufferedReader(opening)  # type: ignore[type-var]  # typeshed wants `name` and more, which are not used
         try:
             with tarfile.open(fileobj=pieces, mode="r|") as tar:
                 for member in tar:
@@ -79,7 +79,7 @@ def read_archive(path: Path, folder: Path, sealer: Sealer) -> Header:
     return header
 
 
-def _open(path: Path) -> tuple[io.BufferedReader, bytes, Header]:
+def _open(path: Path) -> tuple[io.BufferedReader, bytes, BackupHeader]:
     """The file behind its header, the header's bytes, and what they say."""
     try:
         source = path.open("rb")
@@ -94,7 +94,7 @@ def _open(path: Path) -> tuple[io.BufferedReader, bytes, Header]:
             )
         length = int.from_bytes(source.read(4), "big")
         stated = source.read(length) if length <= MAX_HEADER_BYTES else b""
-        return source, stated, msgspec.json.decode(stated, type=Header)
+        return source, stated, msgspec.json.decode(stated, type=BackupHeader)
     except msgspec.DecodeError as error:
         source.close()
         raise BackupError(f"the header of {path} is damaged", _DAMAGED) from error
@@ -168,7 +168,7 @@ class _OpeningReader(io.RawIOBase):
         sealed = self._source.read(length) if 0 < length <= MAX_PIECE_BYTES else b""
         if not sealed or len(sealed) < length:
             raise BackupError(f"{self._path} is cut short or damaged", _DAMAGED)
-        self._ended = not self._source.peek(1)  # the seal tells whether it really is the last
+        self._ended = not self._source.peek(1)  # the seal shows whether it really is the last
         try:
             bound = _bound(self._stated, self._pieces, last=self._ended)
             self._piece = self._sealer.unseal(PURPOSE, sealed, bound)

@@ -21,7 +21,7 @@ from terminal.journal.database import SQLITE_FAULTS, connect, connect_reader, jo
 from terminal.journal.reader import JournalReader
 from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
-from terminal.operations.archive import Header, read_archive, write_archive
+from terminal.operations.archive import BackupHeader, read_archive, write_archive
 from terminal.operations.status import STATUS_FILE
 
 LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json")
@@ -41,7 +41,7 @@ class Source:
     sealer: Sealer
 
 
-def back_up(source: Source, target: Path, now: datetime) -> Header:
+def back_up(source: Source, target: Path, now: datetime) -> BackupHeader:
     """Write a backup of the terminal, running or not, to `target`; it is there whole or not at all.
 
     The journal is copied at one moment of its life and checked row by row before it is trusted. Raises `BackupError`,
@@ -67,14 +67,14 @@ def back_up(source: Source, target: Path, now: datetime) -> Header:
     return header
 
 
-def check_backup(path: Path, sealer: Sealer) -> Header:
+def check_backup(path: Path, sealer: Sealer) -> BackupHeader:
     """Open all of a backup and throw it away again. Raises `BackupError` or `KeyFileError`."""
     with TemporaryDirectory(dir=path.parent, prefix=".check") as scratch:
         return read_archive(path, Path(scratch), sealer)
 
 
 def _copy_journal(journal: Path, copy: Path) -> None:
-    """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and nobody waits for it."""
+    """SQLite's own copy in one step: one moment, whatever is being written meanwhile, and no writer waits for it."""
     source = connect_reader(journal)
     try:
         target = connect(copy)
@@ -89,7 +89,7 @@ def _copy_journal(journal: Path, copy: Path) -> None:
         source.close()
 
 
-def _header(source: Source, copy: Path, now: datetime) -> Header:
+def _header(source: Source, copy: Path, now: datetime) -> BackupHeader:
     found = verify(copy, source.key)
     if found.problem is not None:
         raise JournalDamaged(
@@ -102,7 +102,7 @@ def _header(source: Source, copy: Path, now: datetime) -> Header:
         head = reader.last_sequence()
     finally:
         reader.close()
-    return Header(
+    return BackupHeader(
         terminal=state.terminal,
         profile=source.profile,
         software=source.software,

@@ -1,7 +1,7 @@
 """Is this terminal all right? Answered from its folder alone, whether it runs or not, without a lock.
 
     0   all well
-    1   passengers are served, but somebody must look: soon, and before it becomes a 2
+    1   passengers are served, but attention is needed: soon, and before it becomes a 2
     2   passengers are not served, or what they pay cannot be recorded
 
 The process is found by the kernel's list of locks, the journal's file is opened for reading, and the rest is what the
@@ -27,7 +27,7 @@ from terminal.errors import JournalError
 from terminal.fault_texts import fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
-from terminal.operations.status import Status, read_status
+from terminal.operations.status import TerminalStatus, read_status
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -185,7 +185,7 @@ def _bad(code: HealthCode, **inputs: int | str) -> HealthFinding:
     return HealthFinding(code, HealthLevel.OUT_OF_ORDER, inputs)
 
 
-def _process(status: Status | None, process: int | None, now_ms: int) -> HealthFinding:
+def _process(status: TerminalStatus | None, process: int | None, now_ms: int) -> HealthFinding:
     if process is None:
         return _bad(HealthCode.STOPPED if status is None or status.stopped else HealthCode.DIED)
     if status is None or status.process != process or status.stopped:
@@ -209,7 +209,7 @@ def _journal_file(path: Path) -> HealthFinding:
     return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
 
 
-def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
+def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Iterator[HealthFinding]:
     """What only the terminal itself can know."""
     if status is None:
         yield HealthFinding(HealthCode.NEVER_RAN, HealthLevel.LOOK)
@@ -231,7 +231,7 @@ def _said(status: Status | None, *, running: bool, now_ms: int) -> Iterator[Heal
         yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
 
 
-def _extensions(status: Status) -> Iterator[HealthFinding]:
+def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
     """Which code of other authors served last, and the devices of theirs that do not work."""
     for one in status.extensions:
         inputs = {"distribution": one.distribution, "version": one.version, "sha256": one.sha256}
@@ -241,7 +241,7 @@ def _extensions(status: Status) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
 
 
-def _fill(status: Status) -> HealthFinding:
+def _fill(status: TerminalStatus) -> HealthFinding:
     fill = status.rows / status.capacity_rows if status.capacity_rows else 0.0
     inputs: dict[str, int | str] = {"rows": status.rows, "capacity_rows": status.capacity_rows}
     if fill >= 1:
@@ -250,7 +250,7 @@ def _fill(status: Status) -> HealthFinding:
     return HealthFinding(HealthCode.JOURNAL_FILL, level, inputs, round(fill, 4), "of capacity")
 
 
-def _unsent(status: Status, now_ms: int) -> HealthFinding:
+def _unsent(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if status.oldest_unsent_at_ms is None:
         return HealthFinding(HealthCode.ALL_SENT, HealthLevel.OK, {}, 0, "s")
     age_ms = max(0, now_ms - status.oldest_unsent_at_ms)
@@ -259,7 +259,7 @@ def _unsent(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.UNSENT, level, inputs, age_ms / 1000, "s")
 
 
-def _clock(status: Status, now_ms: int) -> HealthFinding:
+def _clock(status: TerminalStatus, now_ms: int) -> HealthFinding:
     behind_ms = (status.newest_at_ms or 0) - now_ms
     if behind_ms > 0:
         inputs: dict[str, int | str] = {"behind_ms": behind_ms}
@@ -270,14 +270,14 @@ def _clock(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.CLOCK_OK, HealthLevel.OK)
 
 
-def _last_tap(status: Status, now_ms: int) -> HealthFinding:
+def _last_tap(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if status.last_tap_at_ms is None:
         return HealthFinding(HealthCode.NO_TAP, HealthLevel.OK)
     ago_ms = max(0, now_ms - status.last_tap_at_ms)
     return HealthFinding(HealthCode.LAST_TAP, HealthLevel.OK, {"ago_ms": ago_ms}, ago_ms / 1000, "s")
 
 
-def _reader(status: Status, *, running: bool) -> HealthFinding:
+def _reader(status: TerminalStatus, *, running: bool) -> HealthFinding:
     if not running or status.stopped:
         return HealthFinding(HealthCode.READER_UNUSED, HealthLevel.OK, {"reader": status.reader})
     if status.reader_fault:
@@ -286,7 +286,7 @@ def _reader(status: Status, *, running: bool) -> HealthFinding:
     return HealthFinding(HealthCode.READER_OK, HealthLevel.OK, inputs)
 
 
-def _tariff(status: Status, now_ms: int) -> HealthFinding:
+def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
     left_ms = status.tariff_until_ms - now_ms
     inputs: dict[str, int | str] = {"tariff": status.tariff}
     if left_ms <= 0:
@@ -296,7 +296,7 @@ def _tariff(status: Status, now_ms: int) -> HealthFinding:
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
 
 
-def _collector(status: Status, now_ms: int) -> HealthFinding:
+def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:
     if not status.collector:
         return HealthFinding(HealthCode.NO_COLLECTOR, HealthLevel.OK)
     if status.sync_fault:
@@ -334,7 +334,7 @@ LOCKS: Final = Path("/proc/locks")
 
 
 def holder_of(path: Path) -> int | None:
-    """The process that holds the lock on `path` (`terminal.journal.lock`); None when nobody does."""
+    """The process that holds the lock on `path` (`terminal.journal.lock`); None when there is none."""
     lock = path.with_name(path.name + ".lock")
     try:
         content = lock.read_text("ascii").strip()

@@ -2,7 +2,7 @@
 
     {"at": "2026-09-15T07:40:00.123Z", "level": "info", "event": "tap", "terminal": 7, "message": "ok_paid", …}
 
-`event` is one word, names of fields carry units. Nobody's name, card number, key or pseudonym is a field of any
+`event` is one word, names of fields carry units. No name, card number, key or pseudonym is a field of any
 event, and no event carries what was said to a card: those who may read the journal find a tap there by `sequence`.
 Nothing is rotated here: journald does it.
 """
@@ -76,7 +76,7 @@ class Log:
         self._write(Level.ERROR, event, says, fields)
 
     def warning(self, event: str, says: str = "", **fields: Any) -> None:
-        """Somebody must look, soon; taps go on."""
+        """Attention is needed soon; taps go on."""
         self._write(Level.WARNING, event, says, fields)
 
     def notice(self, event: str, says: str = "", **fields: Any) -> None:
@@ -104,9 +104,9 @@ class Log:
             self._stream.flush()
 
     def _as_text(self, event: str, says: str, fields: dict[str, Any]) -> str:
-        told = [says] if says else []
-        told += [f"{name}={value}" for name, value in fields.items() if value not in ("", None)]
-        return _printable(f"terminal {self._terminal}: {event}: {' '.join(told)}")
+        parts = [says] if says else []
+        parts += [f"{name}={value}" for name, value in fields.items() if value not in ("", None)]
+        return _printable(f"terminal {self._terminal}: {event}: {' '.join(parts)}")
 
     def _as_json(self, level: Level, event: str, says: str, fields: dict[str, Any]) -> str:
         at = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,8 @@
 """Keeping the memory of a process out of files: keys of the file provider, UIDs and pseudonyms are in it.
 
 A process that works with keys has them in its memory, and Python cannot wipe them. So no core dump of it is ever
-written: the limit on core files is 0, hard, and the kernel is told that the process is not dumpable, which also keeps
-other processes of the same user from reading its memory. Whoever is root can do so still.
+written: the limit on core files is 0, hard, and the process is marked as not dumpable, which also keeps
+other processes of the same user from reading its memory. Root can do so still.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from errno import EADDRINUSE
 from typing import Final
 
 from terminal.errors import MetricsError
-from terminal.operations.status import Status
+from terminal.operations.status import TerminalStatus
 from terminal.operations.text_format import CONTENT_TYPE, Family, counter, gauge, info
 from terminal.operations.vitals import Vitals
 
@@ -33,7 +33,7 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
     ]
 
 
-def _identity(status: Status) -> list[Family]:
+def _identity(status: TerminalStatus) -> list[Family]:
     return [
         info(
             f"{PREFIX}info",
@@ -50,11 +50,11 @@ def _identity(status: Status) -> list[Family]:
     ]
 
 
-def _taps(vitals: Vitals, status: Status) -> list[Family]:
+def _taps(vitals: Vitals, status: TerminalStatus) -> list[Family]:
     tally = vitals.tally
     return [
         counter(
-            f"{PREFIX}taps_total", "Taps by what the passenger was told.", dict(tally.outcomes), "outcome"
+            f"{PREFIX}taps_total", "Taps by message shown to the passenger.", dict(tally.outcomes), "outcome"
         ),
         counter(
             f"{PREFIX}tap_ends_total", "Taps by how they ended for the journal.", dict(tally.ends), "end"
@@ -69,11 +69,11 @@ def _taps(vitals: Vitals, status: Status) -> list[Family]:
         gauge(f"{PREFIX}reader_up", "Whether the reader works.", vitals.reader_up),
         counter(f"{PREFIX}reader_outages_total", "How often it went out of order.", tally.outages),
         gauge(f"{PREFIX}shift_open", "Whether a shift is open.", status.shift_open),
-        gauge(f"{PREFIX}unresolved_taps", "Taps whose end nobody knows yet.", status.unresolved),
+        gauge(f"{PREFIX}unresolved_taps", "Taps with unknown end.", status.unresolved),
     ]
 
 
-def _journal(status: Status, vitals: Vitals) -> list[Family]:
+def _journal(status: TerminalStatus, vitals: Vitals) -> list[Family]:
     return [
         gauge(f"{PREFIX}journal_rows", "Rows held by the journal.", status.rows),
         gauge(f"{PREFIX}journal_capacity_rows", "Rows it takes before it stops.", status.capacity_rows),
@@ -85,7 +85,7 @@ def _journal(status: Status, vitals: Vitals) -> list[Family]:
     ]
 
 
-def _sync(status: Status, vitals: Vitals) -> list[Family]:
+def _sync(status: TerminalStatus, vitals: Vitals) -> list[Family]:
     tally, waits_ms = vitals.tally, 0
     if status.oldest_unsent_at_ms is not None:
         waits_ms = max(0, status.at_ms - status.oldest_unsent_at_ms)
@@ -106,7 +106,7 @@ def _sync(status: Status, vitals: Vitals) -> list[Family]:
     ]
 
 
-def _trust(status: Status, vitals: Vitals) -> list[Family]:
+def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
     families = [
         gauge(
             f"{PREFIX}tariff_end_timestamp_seconds",

@@ -1,8 +1,8 @@
-"""What a service tells systemd, over the datagram socket named in NOTIFY_SOCKET (sd_notify(3)).
+"""What a service reports to systemd, over the datagram socket named in NOTIFY_SOCKET (sd_notify(3)).
 
     READY=1       cards can be served
     STATUS=…      one line for `systemctl status`
-    WATCHDOG=1    still alive; systemd restarts whoever stops saying it
+    WATCHDOG=1    still alive; systemd restarts a service that stops saying it
     STOPPING=1    ending in good order
 
 Without NOTIFY_SOCKET nothing is sent. A manager that does not listen is no reason to stop serving passengers.
@@ -72,11 +72,11 @@ class ServiceManager:
         try:
             self._line.send(message.encode())
         except OSError:
-            return  # a full or vanished queue: what matters is said again, and nobody waits for it here
+            return  # a full or vanished queue: what matters is said again, and this thread does not wait
 
 
 class Watchdog:
-    """Says that the loop is alive, from inside the loop: when it hangs, nobody says so any more."""
+    """Says that the loop is alive, from inside the loop: when it hangs, the signs stop."""
 
     def __init__(self, manager: ServiceManager, clock: Clock) -> None:
         self._manager = manager

@@ -3,7 +3,7 @@
     1 ask      the collector, signed with the new identity, how far it holds this terminal's rows: up to A
     2 send     what the backup holds beyond A, so that nothing of the backup is lost
     3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A
-    4 confirm  that row at the collector: from here on these numbers are this machine's, and nobody else gets them
+    4 confirm  that row at the collector: from here on these numbers are this machine's alone
     5 put in   the new journal and the other files in place
 
 The old hardware may have written rows after the backup, and cards may hold their numbers. It cannot have written more
@@ -36,8 +36,8 @@ from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.sealed import Contents, JournalKey
-from terminal.journal.stored import State, insert_state
-from terminal.operations.archive import Header, read_archive
+from terminal.journal.stored import JournalState, insert_state
+from terminal.operations.archive import BackupHeader, read_archive
 from terminal.sync.client import SyncClient
 from terminal.sync.link import CollectorLink
 from terminal.sync.wire import (
@@ -83,7 +83,7 @@ class NewHardware:
 class Restoration:
     """What was done: the backup, how far the collector held rows, and the number this machine goes on with."""
 
-    backup: Header
+    backup: BackupHeader
     sent: int
     held_through: int
     first: int
@@ -109,7 +109,7 @@ def restore(
         header = read_archive(backup, old, machine.sealer)
         if header.terminal != machine.terminal:
             raise BackupError(f"{backup} is of terminal {header.terminal}", "Give --number that number.")
-        line = _Line(machine, link, collector_key(old))
+        line = _CollectorLine(machine, link, collector_key(old))
         done = _restore(header, old / machine.journal.name, new / machine.journal.name, line)
         _put_in(machine, old, new)
         return done
@@ -136,7 +136,7 @@ def _only_here(machine: NewHardware) -> FileLock:
     return lock
 
 
-def _restore(header: Header, old: Path, new: Path, line: _Line) -> Restoration:
+def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -> Restoration:
     machine = line.machine
     journal = Journal.open(old, machine.terminal, key=load_key(old, machine.sealer))
     try:
@@ -173,7 +173,7 @@ def _begin(
     base: Head,
     notes: tuple[tuple[int, bytes], ...],
     restored: Restored,
-    line: _Line,
+    line: _CollectorLine,
 ) -> None:
     """A journal that begins behind `base`, its first row confirmed by the collector."""
     key = load_or_create_key(path, machine.sealer)
@@ -193,11 +193,11 @@ def _create_after(
     contents = Contents(terminal, key)
     with new_file(path) as (new, connection), transaction(connection):
         create_schema(connection)
-        insert_state(connection, contents, State(terminal, base, base.sequence, base, 0, notes))
+        insert_state(connection, contents, JournalState(terminal, base, base.sequence, base, 0, notes))
     put_in_place(new, path)
 
 
-class _Line:
+class _CollectorLine:
     """What is said between the new hardware and the collector."""
 
     def __init__(self, machine: NewHardware, link: CollectorLink, key: Ed25519PublicKey) -> None:

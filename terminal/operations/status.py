@@ -1,7 +1,7 @@
 """What a running terminal leaves in its folder for those who look from outside: one small file, replaced whole.
 
 The presence loop writes it, at every change and every `EVERY_S` seconds; so a file that is much older means a loop that
-hangs or a process that is gone. It is not flushed: after a power cut the journal tells what counts.
+hangs or a process that is gone. It is not flushed: after a power cut the journal holds what counts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LoadedExtension(msgspec.Struct, frozen=True):
         return f"{self.role.replace('_', ' ')} {self.name} ({self.distribution} {self.version})"
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
@@ -74,15 +74,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sync_fault: str = ""
 
 
-def write_status(folder: Path, status: Status) -> None:
+def write_status(folder: Path, status: TerminalStatus) -> None:
     """May raise OSError."""
     # Written anew every few seconds: to flush it each time would only wear the flash memory.
     replace_file(folder / STATUS_FILE, msgspec.json.encode(status), SHARED, durable=False)
 
 
-def read_status(folder: Path) -> Status | None:
+def read_status(folder: Path) -> TerminalStatus | None:
     """What the terminal said last; None when it said nothing that can be read."""
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None

@@ -1,4 +1,4 @@
-"""What one running terminal knows of its own health, gathered where it happens and told to whoever asks.
+"""What one running terminal knows of its own health, gathered where it happens and given on request.
 
 The presence loop calls `beat`, `tap`, `reader_failed` and `reader_works`; the sync thread calls `synced`. From that
 come the log's lines, the word to systemd, the status file for `terminal health`, and the numbers for `/metrics`.
@@ -22,7 +22,7 @@ from terminal.journal.records import UnreadableRecord
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, LoadedExtension, Status, write_status
+from terminal.operations.status import EVERY_S, LoadedExtension, TerminalStatus, write_status
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
 JUMP_REMEMBERED_S: Final = 3600.0
-"""How long a jump of the clock is told after it happened."""
+"""How long a jump of the clock is reported after it happened."""
 
 LOOK_BACK_ROWS: Final = 20
 
@@ -193,7 +193,7 @@ class Vitals:
         self.events.notice("stopping", taps=self.tally.outcomes.total())
         self._write(stopped=True)
 
-    # What is told
+    # What is reported
 
     @property
     def clock_doubt(self) -> Trouble | None:
@@ -211,9 +211,9 @@ class Vitals:
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
         return rows[0].record.at_ms if rows else None
 
-    def status(self, *, stopped: bool = False) -> Status:
+    def status(self, *, stopped: bool = False) -> TerminalStatus:
         identity, doubt = self.identity, self._clock_doubt
-        return Status(
+        return TerminalStatus(
             terminal=identity.terminal,
             profile=identity.profile,
             software=identity.software,
@@ -293,7 +293,7 @@ class Vitals:
 
 
 def newest_record_at(journal: Journal) -> datetime | None:
-    """The latest moment any of the newest rows tells of: not the last row alone, which this start has just written."""
+    """The latest moment in any of the newest rows: not the last row alone, which this start has just written."""
     newest_ms = 0
     for row in journal.rows(max(0, journal.head.sequence - LOOK_BACK_ROWS), LOOK_BACK_ROWS):
         try:

@@ -2,7 +2,7 @@
 
     magic "RCDL" | version 1 | byte order ">" | key id (4) | count (4) | count entries of 8 bytes, ascending
 
-An entry is HMAC-SHA256(list key, pseudonym) cut to 8 bytes (T-42): whoever finds the file learns nobody's
+An entry is HMAC-SHA256(list key, pseudonym) cut to 8 bytes (T-42): the file reveals no
 pseudonym. All numbers are big-endian, so entries compare as bytes and the file means the same on every
 machine; a file that says otherwise is refused. Memory stays constant however long the list is: pages are
 mapped, not loaded.
@@ -49,7 +49,7 @@ class DenyList(Protocol):
 
 
 class EmptyDenyList:
-    """Nobody is on it."""
+    """A list without entries."""
 
     version: Final = ""
 
@@ -57,7 +57,7 @@ class EmptyDenyList:
         return False
 
 
-NOBODY: Final = EmptyDenyList()
+EMPTY_DENY_LIST: Final = EmptyDenyList()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class GrantList(Protocol):
 
 
 class NoGrants:
-    """A list of nobody."""
+    """A list without entries."""
 
     version: Final = ""
 

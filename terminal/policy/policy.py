@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from terminal.policy.counters.index import CardCounters, Counter
-from terminal.policy.deny_list import NOBODY, DenyList
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.document.schema import RegionDocument
 from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
@@ -38,7 +38,7 @@ class Policy:
 
     document: RegionDocument
     deny_list: DenyList
-    """Resident cards nobody may ride on, by pseudonym."""
+    """Resident cards to be refused, by pseudonym."""
     bank_deny_list: DenyList
     """Bank cards with an unpaid charge, by token (T-41, T-42)."""
     grants: GrantList
@@ -67,12 +67,12 @@ class Policy:
     def of(
         cls,
         document: RegionDocument,
-        deny_list: DenyList = NOBODY,
+        deny_list: DenyList = EMPTY_DENY_LIST,
         *,
-        bank_deny_list: DenyList = NOBODY,
+        bank_deny_list: DenyList = EMPTY_DENY_LIST,
         grants: GrantList = NO_GRANTS,
     ) -> Policy:
-        """Index a checked `document` (see `terminal.policy.load`); without a list nobody is on it."""
+        """Index a checked `document` (see `terminal.policy.load`); without a list there are no entries."""
         counters = CardCounters.of(document.counters)
         zones = {zone.name: zone.number for zone in document.zones}
         timeframes = {timeframe.id: WeekTimes.of(timeframe) for timeframe in document.timeframes}
@@ -114,7 +114,7 @@ class Policy:
     def ordinary_fare(
         self, ride: Ride, local: datetime, *, medium: int = TRANSPORT_CARD, dearest: bool = False
     ) -> Quote | None:
-        """What `ride` costs at a local time when no right covers it, or None when nobody knows (T-01).
+        """What `ride` costs at a local time when no right covers it, or None when that is unknown (T-01).
 
         `dearest`: where a place is not known, the most it can be.
         """

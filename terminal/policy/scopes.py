@@ -42,7 +42,7 @@ class Area:
     longest_m: int | None
 
     def holds(self, ride: Ride) -> bool | None:
-        """Whether `ride` is inside; None when nobody knows."""
+        """Whether `ride` is inside; None when that is unknown."""
         if self.modes is not None and ride.mode not in self.modes:
             return False
         if self.routes is not None and ride.route not in self.routes:
@@ -68,7 +68,7 @@ class Area:
 
 
 def inside(areas: tuple[Area, ...], ride: Ride) -> bool | None:
-    """Whether `ride` is in one of `areas` (none: everywhere); None when that depends on what nobody knows."""
+    """Whether `ride` is in one of `areas` (none: everywhere); None when that depends on something unknown."""
     if not areas:
         return True
     answer: bool | None = False

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from terminal.clock import from_unix_ms
 from terminal.journal.records import AnyRecord, CashSale, Intent
-from terminal.journal.taps import End, Tap, taps
+from terminal.journal.taps import End, JournalTap, taps
 from terminal.policy.base import FareMedium
 from terminal.receipt.request import ReceiptSale
 
@@ -27,7 +27,7 @@ def sales(terminal: int, rows: Iterable[tuple[int, AnyRecord]], vehicle: str = "
                 pass
 
 
-def _ride(tap: Tap, intent: Intent, vehicle: str) -> ReceiptSale:
+def _ride(tap: JournalTap, intent: Intent, vehicle: str) -> ReceiptSale:
     return ReceiptSale(
         terminal=tap.terminal,
         sequence=tap.sequence,

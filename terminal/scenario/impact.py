@@ -76,7 +76,7 @@ def _charged(played: list[Played]) -> int:
 
 
 def _changes(now: Played, old: Policy, then: Played, new: Policy) -> Iterator[Change]:
-    for (what, before), (_, after) in zip(_told(now), _told(then), strict=True):
+    for (what, before), (_, after) in zip(_stated(now), _stated(then), strict=True):
         if before != after:
             yield Change(what, before, after)
     counted, recounted = counters_of(now, old), counters_of(then, new)
@@ -85,7 +85,7 @@ def _changes(now: Played, old: Policy, then: Played, new: Policy) -> Iterator[Ch
             yield Change(f"counters.{name}", counted[name], recounted[name])
 
 
-def _told(played: Played) -> list[tuple[str, object]]:
+def _stated(played: Played) -> list[tuple[str, object]]:
     """What the rider and his accounts notice of a tap."""
     outcome, meal = played.decision.outcome, played.decision.meal
     return [

@@ -23,7 +23,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome
 from terminal.errors import ScenarioFileError
 from terminal.policy.base import Weekday
-from terminal.policy.deny_list import NOBODY, AllDenied
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point, listed, local_time, new_card
 from terminal.scenario.load import card_of
@@ -80,7 +80,7 @@ class Played:
     hot_minor: int | None
 
 
-EVERYBODY: Final = AllDenied("scenario")
+ALL_DENIED: Final = AllDenied("scenario")
 TOKEN: Final = b"scenario"
 
 
@@ -165,12 +165,12 @@ class _Rider:
     def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
-            stopped = EVERYBODY if bank_card.deny_listed else NOBODY
+            stopped = ALL_DENIED if bank_card.deny_listed else EMPTY_DENY_LIST
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
             return decide(card, replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, trip, at)
-        denied = EVERYBODY if self.denied else NOBODY
+        denied = ALL_DENIED if self.denied else EMPTY_DENY_LIST
         policy = replace(self.policy, deny_list=denied, grants=self.listed)
         return decide(self.card, policy, trip, at)
 

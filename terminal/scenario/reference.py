@@ -83,7 +83,7 @@ def _tables(root: type) -> Iterator[str]:
 
 def _part(table: inspect.StructType) -> str:
     kind = f' (`kind = "{table.tag}"`)' if table.tag else ""
-    lines = [f"### {table.cls.__name__}{kind}", _told(table.cls)]
+    lines = [f"### {table.cls.__name__}{kind}", _docstrings(table.cls)]
     if table.fields:
         remarks = _remarks(table.cls)
         rows = [_row(field, remarks.get(field.name, "")) for field in table.fields]
@@ -91,11 +91,11 @@ def _part(table: inspect.StructType) -> str:
     return "\n\n".join(lines)
 
 
-def _told(cls: type) -> str:
+def _docstrings(cls: type) -> str:
     """The docstrings of a table and of what it extends."""
     family = [base for base in cls.__mro__ if issubclass(base, Section) and base is not Section]
-    told = [python_inspect.cleandoc(base.__doc__) for base in family if base.__doc__]
-    return "\n\n".join(" ".join(text.split("\n")) if "\n\n" not in text else text for text in told)
+    said = [python_inspect.cleandoc(base.__doc__) for base in family if base.__doc__]
+    return "\n\n".join(" ".join(text.split("\n")) if "\n\n" not in text else text for text in said)
 
 
 def _row(field: inspect.Field, remark: str) -> tuple[str, str, str]:
@@ -116,13 +116,13 @@ def _remarks(cls: type) -> dict[str, str]:
             continue
         body = ast.parse(textwrap.dedent(python_inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
-        for key, told in pairwise(body.body):
+        for key, said in pairwise(body.body):
             if (
                 isinstance(key, ast.AnnAssign)
-                and isinstance(told, ast.Expr)
+                and isinstance(said, ast.Expr)
                 and isinstance(key.target, ast.Name)
             ):
-                found[key.target.id] = " ".join(str(ast.literal_eval(told.value)).split())
+                found[key.target.id] = " ".join(str(ast.literal_eval(said.value)).split())
     return found
 
 
@@ -137,25 +137,25 @@ def _default(value: object) -> str:
 
 
 def _type(kind: inspect.Type) -> str:
-    told: str | None = None
+    said: str | None = None
     match kind:
         case inspect.Metadata():
-            told = _type(kind.type)
+            said = _type(kind.type)
         case inspect.StructType():
-            told = f"[{kind.cls.__name__}](#{_anchor(kind)})"
+            said = f"[{kind.cls.__name__}](#{_anchor(kind)})"
         case inspect.UnionType():
-            told = " or ".join(_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+            said = " or ".join(_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
         case inspect.VarTupleType() | inspect.ListType():
-            told = f"list of {_type(kind.item_type)}{_length(kind)}"
+            said = f"list of {_type(kind.item_type)}{_length(kind)}"
         case inspect.TupleType():
-            told = "list of " + " and ".join(_type(one) for one in kind.item_types)
+            said = "list of " + " and ".join(_type(one) for one in kind.item_types)
         case inspect.DictType():
-            told = f"table: name = {_type(kind.value_type)}"
+            said = f"table: name = {_type(kind.value_type)}"
         case inspect.EnumType():
-            told = ", ".join(f"`{member.value}`" for member in kind.cls)
+            said = ", ".join(f"`{member.value}`" for member in kind.cls)
         case inspect.LiteralType():
-            told = ", ".join(f"`{value}`" for value in kind.values)
-    return told or _plain(kind)
+            said = ", ".join(f"`{value}`" for value in kind.values)
+    return said or _plain(kind)
 
 
 PLAIN: Final = {

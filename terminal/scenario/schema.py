@@ -174,7 +174,7 @@ class Where(Section, frozen=True, kw_only=True):
     to_stop: Count | None = None
     """The stop ridden to, where the rider said so."""
     zone: Zone | None = None
-    """The number of the zone boarded in; 0: nobody knows."""
+    """The number of the zone boarded in; 0: unknown."""
     to_zone: Zone | None = None
     """The number of the zone ridden to, where the rider said so."""
     terminus_zone: Zone | None = None

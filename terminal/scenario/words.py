@@ -13,7 +13,7 @@ from terminal.trail_words import step_line
 
 
 def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:
-    """The tap in lines: where and when, each step of the trail, and what the passenger was told."""
+    """The tap in lines: where and when, each step of the trail, and what the passenger was shown."""
     outcome, left_minor = played.decision.outcome, balance_minor(played)
     yield f"{played.tap}{_turn(played)}. {place(played, policy)}"
     for number, reason in enumerate(played.decision.facts, start=1):
@@ -24,8 +24,8 @@ def tap_lines(played: Played, policy: Policy, language: str) -> Iterator[str]:
         (t.pgettext("trail", "charged"), outcome.charge_minor or None),
         (t.pgettext("trail", "balance"), left_minor),
     ]
-    told_sums = "".join(f" · {what} {money(minor, language)}" for what, minor in sums if minor is not None)
-    yield f"   → {shown}{told_sums}"
+    sums_shown = "".join(f" · {what} {money(minor, language)}" for what, minor in sums if minor is not None)
+    yield f"   → {shown}{sums_shown}"
 
 
 def place(played: Played, policy: Policy) -> str:

@@ -67,7 +67,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.ca is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody but this authority is trusted then
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # only this authority is trusted then
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         _load(files.ca, lambda: context.load_verify_locations(files.ca))
     if files.cert is not None:

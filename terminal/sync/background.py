@@ -1,5 +1,5 @@
-"""Uploading beside the taps: a thread that waits when there is nothing to do and backs off when nobody
-answers.
+"""Uploading beside the taps: a thread that waits when there is nothing to do and backs off when there is no
+answer.
 """
 
 from __future__ import annotations

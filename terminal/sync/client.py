@@ -230,7 +230,7 @@ class SyncClient:
         if ack.terminal != journal.terminal:
             raise CollectorError(
                 f"an acknowledgement is for terminal {ack.terminal}",
-                "Somebody replays messages: check the network.",
+                "Messages are being replayed: check the network.",
                 SyncFault.NOT_TRUSTED,
             )
         head = journal.head

@@ -3,7 +3,7 @@
     POST /v1/enrolments   JSON `EnrolmentRequest`   → 201 JSON `EnrolmentReply`
 
 The operator makes the code at the collector and carries it to the terminal. It never travels itself: each side proves
-with it which public key is its own (HMAC-SHA256), so that whoever sits in between can put in no key of his. It is
+with it which public key is its own (HMAC-SHA256), so that an attacker in between can substitute no key. It is
 80 random bits, good for one terminal, once, for a day.
 """
 
@@ -49,13 +49,13 @@ class EnrolmentReply(msgspec.Struct, frozen=True):
 
 
 def new_code() -> str:
-    """A code nobody can guess, in groups that can be read out: "K7QP-2M4X-9RTD-HW3F"."""
+    """A code that cannot be guessed, in groups that can be read out: "K7QP-2M4X-9RTD-HW3F"."""
     groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(_GROUPS))
     return "-".join(groups)
 
 
 def request_proof(code: str, terminal: int, public_key: bytes) -> str:
-    """What only somebody with the code can say of a terminal's key."""
+    """A statement on a terminal's key that only a holder of the code can make."""
     return _proof(code, _REQUEST_DOMAIN, terminal, public_key)
 
 
@@ -110,6 +110,6 @@ def _believed(content: bytes, terminal: int, public_key: bytes, code: str) -> Ed
         proven = False
     if not proven:
         raise CollectorError(
-            "whoever answers does not know the code", "Somebody sits in between: check address and network."
+            "the other side does not know the code", "Possible interception: check address and network."
         )
     return Ed25519PublicKey.from_public_bytes(collector_key)

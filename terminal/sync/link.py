@@ -1,4 +1,4 @@
-"""One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once when told to.
+"""One exchange with the collector over HTTP, bounded in time and in bytes, and given up at once on request.
 
 The standard library's client, because an exchange must end when this side says so: its sockets are ours
 (`GuardedSocket` below). Redirects are not followed, compressed answers not opened, proxies of the environment not
@@ -220,7 +220,7 @@ class HttpLink:
             )
         if isinstance(error, LimitReached):
             what = f"collector {self.base_url} {error}"
-            if isinstance(error, TooLong):
+            if isinstance(error, TimeUsedUp):
                 return LinkTooSlow(what, NOT_A_COLLECTOR)
             return CollectorError(what, NOT_A_COLLECTOR, SyncFault.NOT_UNDERSTOOD)
         what = f"collector {self.base_url} cannot be reached: {_in_words(error)}"
@@ -245,7 +245,7 @@ class LimitReached(Exception):
     """The exchange cost more than it may; says which limit."""
 
 
-class TooLong(LimitReached):
+class TimeUsedUp(LimitReached):
     """It took more time than it may."""
 
 
@@ -269,7 +269,7 @@ class Guard:
         """How long the next step may take; raises `LimitReached` when nothing is left."""
         left = self._until - self._monotonic()
         if left <= 0:
-            raise TooLong("takes too long")
+            raise TimeUsedUp("takes too long")
         return min(left, at_most_s)
 
     def received(self, count: int) -> None:

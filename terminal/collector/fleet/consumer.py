@@ -37,7 +37,7 @@ Task: TypeAlias = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 class Consumer:
-    """Runs until told to stop; the loss of either server is waited out."""
+    """Runs until it is stopped; the loss of either server is waited out."""
 
     def __init__(self, stream: FleetStream, dsn: str, settings: ConsumerSettings) -> None:
         self._stream = stream

@@ -156,7 +156,7 @@ class FleetDatabase:
         return {(terminal, sequence): row_hash for terminal, sequence, row_hash in await found.fetchall()}
 
     async def refuse(self, stream: str, number: int, reason: str, data: bytes, at_ms: int) -> None:
-        """Keep a message nobody can read."""
+        """Keep a message that cannot be read."""
         with _reported():
             await self._connection.execute(_REFUSE, (stream, number, reason, data, at_ms))
 

@@ -39,7 +39,7 @@ from terminal.collector.fleet.consumer import Consumer
 from terminal.collector.fleet.database import FleetDatabase
 from terminal.collector.fleet.placing import brings_rows
 from terminal.collector.fleet.settings import ConsumerSettings, StreamSettings
-from terminal.collector.fleet.stream import FleetStream, Line, Overtaken
+from terminal.collector.fleet.stream import FleetStream, Overtaken, StreamLine
 from terminal.collector.intake import Reply, refuse
 from terminal.collector.limits import Limits, TokenBuckets
 from terminal.collector.store import BatchRefused
@@ -232,7 +232,7 @@ DatabaseHead = Callable[[int], Awaitable[Head]]
 """The newest row of a terminal in the database; asked only for terminals the stream knows nothing of."""
 
 
-class _Refused(Exception):
+class _GatewayRefused(Exception):
     def __init__(
         self, reason: RefusalCode, advice: str, wants: int | None = None, retry_after_s: int = 0
     ) -> None:
@@ -259,8 +259,8 @@ class Gateway:
         self._signer = signer
         self._clock = clock
         self._buckets = buckets
-        self._guesses: OrderedDict[int, Line] = OrderedDict()
-        self._told: dict[Alarm, float] = {}
+        self._guesses: OrderedDict[int, StreamLine] = OrderedDict()
+        self._raised_at: dict[Alarm, float] = {}
 
     def forget(self) -> None:
         """Look again at everything: the cluster may have come back with another history."""
@@ -270,7 +270,7 @@ class Gateway:
         """Never raises for anything a client can send; what looks like an attack leaves an alarm."""
         try:
             return await self._take(data)
-        except _Refused as refused:
+        except _GatewayRefused as refused:
             return refused.reply
         except CollectorError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice, retry_after_s=RETRY_AFTER_S)
@@ -279,27 +279,27 @@ class Gateway:
         try:
             batch = parse_batch(data)
         except Malformed as error:
-            raise _Refused(
+            raise _GatewayRefused(
                 RefusalCode.MALFORMED, f"Send a batch of this protocol version: {error}."
             ) from error
         if len(batch.bodies) > MAX_BATCH_RECORDS:
-            raise _Refused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
+            raise _GatewayRefused(RefusalCode.TOO_LARGE, f"Send at most {MAX_BATCH_RECORDS} records at once.")
         hashes = row_hashes(batch)
         key = await self._key_of(batch.terminal)
         if not batch_is_genuine(batch, hashes[-1] if hashes else batch.previous_hash, key):
             await self._alarm(Alarm(AlarmKind.BAD_SIGNATURE, batch.terminal, 0, AlarmCause.BATCH_REFUSED))
             advice = "Enrol this terminal's present public key, or find out who sends in its name."
-            raise _Refused(RefusalCode.BAD_SIGNATURE, advice)
+            raise _GatewayRefused(RefusalCode.BAD_SIGNATURE, advice)
         # Only now: a stranger who names a terminal must not use up what that terminal may send.
         wait_s = 0 if self._buckets is None else self._buckets.take(batch.terminal)
         if wait_s:
-            raise _Refused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
+            raise _GatewayRefused(RefusalCode.BUSY, "Send less often.", retry_after_s=wait_s)
         try:
             head = await self._keep(batch, hashes, data)
         except BatchRefused as refused:
             await self._alarm(refused.alarm)
             advice = f"{detail_words(refused.alarm.detail)}: {refused.advice}"
-            raise _Refused(refused.reason, advice, refused.wants) from refused
+            raise _GatewayRefused(refused.reason, advice, refused.wants) from refused
         return Reply(200, encode(build_ack(batch.terminal, head, self._now_ms(), self._signer)), BATCH_TYPE)
 
     async def _key_of(self, terminal: int) -> Ed25519PublicKey:
@@ -312,7 +312,7 @@ class Gateway:
         if key is None:
             await self._alarm(Alarm(AlarmKind.UNKNOWN_TERMINAL, terminal, 0, cause))
             advice = f"Put the public key of terminal {terminal} into each gateway's folder of terminals."
-            raise _Refused(RefusalCode.UNKNOWN_TERMINAL, advice)
+            raise _GatewayRefused(RefusalCode.UNKNOWN_TERMINAL, advice)
         return key
 
     async def _keep(self, batch: Batch, hashes: list[bytes], data: bytes) -> Head:
@@ -335,7 +335,7 @@ class Gateway:
             f"terminal {batch.terminal} uploads through several gateways at once", "Try again later."
         )
 
-    async def _line(self, batch: Batch) -> tuple[Line, Head]:
+    async def _line(self, batch: Batch) -> tuple[StreamLine, Head]:
         """The terminal's line and the newest row held: guessed where the batch fits the guess, else looked up."""
         guess = self._guesses.get(batch.terminal)
         if guess is not None and guess.head == batch.previous:
@@ -346,7 +346,7 @@ class Gateway:
         self._remember(batch.terminal, line)
         return line, line.head
 
-    def _remember(self, terminal: int, line: Line) -> None:
+    def _remember(self, terminal: int, line: StreamLine) -> None:
         self._guesses[terminal] = line
         self._guesses.move_to_end(terminal)
         if len(self._guesses) > MAX_GUESSES:
@@ -355,16 +355,18 @@ class Gateway:
     async def _alarm(self, alarm: Alarm) -> None:
         """Pass an alarm on, the same one once a minute."""
         now_s = self._clock.monotonic()
-        if now_s - self._told.get(alarm, -ALARM_EVERY_S) < ALARM_EVERY_S:
+        if now_s - self._raised_at.get(alarm, -ALARM_EVERY_S) < ALARM_EVERY_S:
             return
-        if len(self._told) >= MAX_ALARMS:
-            self._told = {told: at for told, at in self._told.items() if now_s - at < ALARM_EVERY_S}
-        if len(self._told) >= MAX_ALARMS:
+        if len(self._raised_at) >= MAX_ALARMS:
+            self._raised_at = {
+                raised: at for raised, at in self._raised_at.items() if now_s - at < ALARM_EVERY_S
+            }
+        if len(self._raised_at) >= MAX_ALARMS:
             alarm = Alarm(alarm.kind, 0, 0, AlarmCause.MANY_MORE)
-            if alarm in self._told:
+            if alarm in self._raised_at:
                 return
         await self._stream.keep_alarm(alarm, self._now_ms())
-        self._told[alarm] = now_s
+        self._raised_at[alarm] = now_s
 
     def _now_ms(self) -> int:
         return unix_ms(self._clock.now())

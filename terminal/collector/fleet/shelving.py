@@ -41,7 +41,7 @@ class Arrival:
         return self.batch.terminal
 
 
-class Row(NamedTuple):
+class ShelvedRow(NamedTuple):
     """A record as it is stored."""
 
     terminal: int
@@ -83,7 +83,7 @@ class Shelving:
 
     def __init__(self, terminals: Mapping[int, TerminalRow], held: Mapping[RowId, bytes]) -> None:
         self.terminals = dict(terminals)
-        self.rows: list[Row] = []
+        self.rows: list[ShelvedRow] = []
         self.receipts: list[ReceiptRow] = []
         self.late: list[Arrival] = []
         self.refused: list[tuple[Arrival, str]] = []
@@ -139,7 +139,7 @@ class Shelving:
         self.receipts.append(ReceiptRow(batch.terminal, *new, envelope))
         for sequence in range(first, batch.last + 1):
             place = sequence - batch.first
-            row = Row(batch.terminal, sequence, batch.bodies[place], arrival.hashes[place])
+            row = ShelvedRow(batch.terminal, sequence, batch.bodies[place], arrival.hashes[place])
             if (row.terminal, row.sequence) not in self._in_database:
                 self.rows.append(row)
             held[sequence] = row.hash

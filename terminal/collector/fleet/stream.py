@@ -55,7 +55,7 @@ class Overtaken(Exception):
     """Something else entered the terminal's part of the stream since it was looked at; nothing was stored."""
 
 
-class Line(NamedTuple):
+class StreamLine(NamedTuple):
     """The end of one terminal's chain in the stream: the newest message's number (0: none) and its last row."""
 
     message: int
@@ -163,7 +163,7 @@ class FleetStream:
 
     # Gateways
 
-    async def line(self, terminal: int) -> Line:
+    async def line(self, terminal: int) -> StreamLine:
         """Where the terminal's chain ends, as the stream's leader has it."""
         with _reported(self.settings):
             try:
@@ -171,7 +171,7 @@ class FleetStream:
             except NotFoundError as error:
                 if error.err_code != _NO_MESSAGE:
                     raise
-                return Line(0, None)
+                return StreamLine(0, None)
         try:
             batch = parse_batch(newest.data or b"")
             last_hash = row_hashes(batch)[-1]
@@ -181,9 +181,9 @@ class FleetStream:
                 "Only gateways may publish there: look at message "
                 f"{newest.seq} of {self.settings.name}, then delete it.",
             ) from error
-        return Line(newest.seq or 0, Head(batch.last, last_hash))
+        return StreamLine(newest.seq or 0, Head(batch.last, last_hash))
 
-    async def extend(self, batch: Batch, last_hash: bytes, data: bytes, line: Line) -> Line:
+    async def extend(self, batch: Batch, last_hash: bytes, data: bytes, line: StreamLine) -> StreamLine:
         """Append `data`, the encoded `batch`, behind `line`; return when it is stored on most servers.
 
         Raises `Overtaken` when the line has moved. After a `CollectorError` it may or may not be stored.
@@ -203,7 +203,7 @@ class FleetStream:
                 raise
         if stored.duplicate:  # stored by an earlier attempt, perhaps not as the newest: look again
             raise Overtaken
-        return Line(stored.seq, Head(batch.last, last_hash))
+        return StreamLine(stored.seq, Head(batch.last, last_hash))
 
     async def keep_copy(self, terminal: int, data: bytes) -> None:
         """Have a batch without new rows compared with what is held."""

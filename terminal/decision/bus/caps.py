@@ -52,7 +52,7 @@ def _applies(cap: FareCap, cover: Cover) -> bool:
 
 
 def _tier(cap: SpentCap, ride: Ride) -> int | None:
-    """The cheapest tier the ride is in; where nobody knows, the dearest it may be in."""
+    """The cheapest tier the ride is in; where that is unknown, the dearest it may be in."""
     possible = None
     for number, (_, areas) in enumerate(cap.tiers):
         holds = inside(areas, ride)

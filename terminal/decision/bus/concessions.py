@@ -66,7 +66,7 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
 def _awake(
     tap: Tap, ride: Ride, slot: int, grant: Concession, concession: FareConcession, trail: Trail
 ) -> tuple[bool, Message | None]:
-    """Whether a concession holds for this ride; if not, what the rider is told of it, if anything."""
+    """Whether a concession holds for this ride; if not, the message for the rider, if any."""
     if tap.service_date > grant.valid_to:
         trail.note(ConcessionEffect.EXPIRED, {"slot": slot, "valid_to": grant.valid_to.isoformat()})
         return False, Message.BENEFIT_EXPIRED
@@ -94,8 +94,8 @@ def _too_old(tap: Tap, trail: Trail) -> bool:
 def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
     concession = choice.concession
     inputs = {"price_minor": choice.price_minor}
-    if concession.told is not None:
-        inputs["code"] = concession.told
+    if concession.shown_code is not None:
+        inputs["code"] = concession.shown_code
     if tap.listed:
         trail.note(ConcessionEffect.LIST_NEWER)
     trail.note(concession.price.effect, inputs)

@@ -38,7 +38,7 @@ class Cover(NamedTuple):
 
 
 def ride_of(trip: Trip) -> Ride:
-    """Where this ride goes, as far as the vehicle and the rider told."""
+    """Where this ride goes, as far as it is known from vehicle and rider."""
     here, there = trip.place.mark_m, trip.place.destination.mark_m
     length_m = None if here is None or there is None else abs(there - here)
     return Ride(trip.mode, trip.route, trip.place.zone, trip.place.destination.zone, length_m)

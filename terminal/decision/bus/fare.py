@@ -13,9 +13,9 @@ from terminal.trip.facts import Trip
 
 
 def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int) -> Quote | None:
-    """What one person pays with this medium here and now, or None when nobody knows (T-01).
+    """What one person pays with this medium here and now, or None when that is unknown (T-01).
 
-    Where the place is not told, the profile may say that the dearest fare is due.
+    Where the place is unknown, the profile may say that the dearest fare is due.
     """
     if policy.gtfs is not None:
         return feed_quote(policy.gtfs, trip, local, medium)

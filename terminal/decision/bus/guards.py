@@ -39,7 +39,7 @@ ADMISSIONS: Final = {
     RepeatEffect.PAID_ON_ROUTE: Admission.LET_IN,
     RepeatEffect.PASSED_BACK: Admission.INSIDE,
 }
-"""An honest double tap opens again; a right handed back to the next person does not."""
+"""A repeated tap of the same rider opens again; a right handed back to the next person does not."""
 
 
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:

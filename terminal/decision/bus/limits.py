@@ -23,9 +23,9 @@ class Use(NamedTuple):
 
 
 def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
-    """The limits that count `ride`. One that depends on a place nobody knows does.
+    """The limits that count `ride`. One that depends on an unknown place does.
 
-    A count on a card we cannot read is full; one the server never told is 0 (O-04).
+    A count on a card we cannot read is full; one the server never sent is 0 (O-04).
     """
     if not limits:
         return NO_CLAIMS

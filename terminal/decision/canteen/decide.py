@@ -1,7 +1,7 @@
 """A tap in the canteen: what is served now, what this card's pupil gets of it, and what the card then holds.
 
 Card and roster together say who eats (O-02); the meals of the day are those the card remembers and those this
-terminal served without it (M-19). The passenger's message is the same whoever pays (M-38).
+terminal served without it (M-19). The passenger's message does not depend on who pays (M-38).
 """
 
 from __future__ import annotations

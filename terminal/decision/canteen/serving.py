@@ -24,7 +24,7 @@ from terminal.trip.pupil import Age, Pupil
 
 @dataclass(frozen=True, slots=True)
 class MealRefusal:
-    """No meal: what is told. Why stands in the trail."""
+    """No meal: the message. Why stands in the trail."""
 
     message: Message
     meal: str = ""
@@ -60,7 +60,7 @@ def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:
 
 
 def _flags(pupil: Pupil, school_day: SchoolDay) -> tuple[str, ...]:
-    """What whoever reads the record later must know (O-03, M-40)."""
+    """What a later reader of the record must know (O-03, M-40)."""
     old = {Age.STALE: (MealFlag.STALE_ROSTER,), Age.EXPIRED: (MealFlag.EXPIRED_ROSTER,), Age.FRESH: ()}[
         pupil.age
     ]

@@ -39,7 +39,7 @@ class CounterSlot(Section, frozen=True, kw_only=True):
 
 
 class ServerCounter(Section, frozen=True, kw_only=True):
-    """O-04: a counter kept by the server; the terminal adds its own count to the last one it was told."""
+    """O-04: a counter kept by the server; the terminal adds its own count to the last one it received."""
 
     name: Name
     period: Period

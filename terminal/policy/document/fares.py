@@ -22,7 +22,7 @@ class FareByMedium(Section, frozen=True, kw_only=True):
 
 
 class Zone(Section, frozen=True, kw_only=True):
-    """A zone by the number the vehicle tells (T-61) and the name the rest of the document uses."""
+    """A zone by the number the vehicle sends (T-61) and the name the rest of the document uses."""
 
     number: Annotated[int, Meta(ge=1, le=255)]
     name: Name

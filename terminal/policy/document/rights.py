@@ -28,7 +28,7 @@ class Scope(Section, frozen=True, kw_only=True):
     """T-17: rides on these modes and routes, all of whose known zones are `zones`, one of whose zones is in
     `touching`, and which go no further than `longest_m` beyond the boundary. What is not named does not matter.
 
-    A place nobody knows is in no zone: where zones or distance matter, the ride is outside.
+    An unknown place is in no zone: where zones or distance matter, the ride is outside.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -67,7 +67,7 @@ class TripLimit(Section, frozen=True, kw_only=True, tag_field="kind", tag="trips
     """So many rides per period of `counter` (T-10, T-37); then the right sleeps and the ordinary fare is due (T-13).
 
     Rights that name one counter share its visits. With a `scope` only rides inside it count and are limited
-    (T-19); a ride of which nobody knows whether it is inside counts.
+    (T-19); a ride that may or may not be inside counts.
     """
 
     trips: Trips
@@ -110,8 +110,8 @@ class Companions(Section, frozen=True, kw_only=True):
     counter: Name
 
 
-class Concession(Section, frozen=True, kw_only=True):
-    """A льгота by the code cards carry. `sensitive`: it reveals health, so the code is never told (D-03)."""
+class ConcessionRule(Section, frozen=True, kw_only=True):
+    """A льгота by the code cards carry. `sensitive`: it reveals health, so the code is never shown (D-03)."""
 
     code: Code
     name: str

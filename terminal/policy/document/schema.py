@@ -20,7 +20,7 @@ from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
 from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
 from terminal.policy.document.meals import Meals
-from terminal.policy.document.rights import Concession, Grace, Product, TripCalendar
+from terminal.policy.document.rights import ConcessionRule, Grace, Product, TripCalendar
 from terminal.policy.gtfs.section import GtfsFares
 
 SCHEMA_VERSION: Final = 2
@@ -41,7 +41,7 @@ class Header(Section, frozen=True, kw_only=True):
 
 
 class UnknownFare(StrEnum):
-    """What a ride costs when the fare depends on something nobody knows; never nothing."""
+    """What a ride costs when the fare depends on something unknown; never nothing."""
 
     REFUSE = "refuse"
     DEAREST = "dearest"
@@ -96,7 +96,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     gtfs: GtfsFares | None = None
     zones: tuple[Zone, ...] = ()
     timeframes: tuple[Timeframe, ...] = ()
-    concessions: tuple[Concession, ...] = ()
+    concessions: tuple[ConcessionRule, ...] = ()
     trip_calendars: tuple[TripCalendar, ...] = ()
     products: tuple[Product, ...] = ()
     transfers: tuple[AnyTransfer, ...] = ()

@@ -184,7 +184,7 @@ def _meet(one: AnyFareRule, other: AnyFareRule) -> bool:
 
 
 def _gaps(path: str, table: FareTable, document: RegionDocument, times: Times) -> Iterator[Problem]:
-    """Where a ride would have no fare, for each mode and route that some rule tells from the others."""
+    """Where a ride would have no fare, for each mode and route that some rule distinguishes."""
     routes = sorted({route for rule in table.rules for route in rule.routes})
     modes = [mode for mode in Mode if any(mode in rule.modes for rule in table.rules)]
     others = [mode for mode in Mode if mode not in modes][:1]

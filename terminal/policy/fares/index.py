@@ -27,7 +27,7 @@ TRANSPORT_CARD: Final = MEDIA.index(FareMedium.TRANSPORT_CARD)
 NO_FARE: Final = 0
 """The rule is not about this ride."""
 UNKNOWN: Final = -1
-"""The rule may be about this ride: it depends on a place nobody told."""
+"""The rule may be about this ride: it depends on an unknown place."""
 
 
 class Quote(NamedTuple):

@@ -1,7 +1,7 @@
 """Prices from a GTFS-Fares v2 feed (specification of June 2026): tables, import, matching, transfers.
 
 How a region document uses it. The document has an optional section `gtfs` (`section.GtfsFares`); it names the
-tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the feed cannot say. For whoever decides:
+tables `terminal policy import-gtfs FEED --out FILE` wrote, and says what the feed cannot say. For decisions:
 
     section = section_with_tables(document.gtfs, folder)      # once, when the document is loaded (section.py)
     section_problems(section, currency, time_zone, free_bits) # what `terminal.policy.checks` yields for it

@@ -1,7 +1,7 @@
 """What the tables must satisfy beyond their types: keys that are unique, places and times that make sense;
 of products and rules, that what they name is there and that each can be read in one way only.
 
-How something wrong in the tables is told: a row and a column, which importer and document turn into a place.
+How an error in the tables is reported: a row and a column, which importer and document turn into a place.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class FileSpec:
     unused: frozenset[str] = frozenset()
     """Columns of the standard that no fare depends on."""
     fares: bool = True
-    """It is part of the fares: a column nobody knows may be a misspelt one and is warned about."""
+    """It is part of the fares: an unknown column may be a misspelt one and is warned about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ FILES: Final[Mapping[str, FileSpec]] = {
         ),
     )
 }
-"""Every file that is read, in the order their problems are told."""
+"""Every file that is read, in the order their problems are reported."""
 
 REQUIRED_FILES: Final = ("agency.txt", "stops.txt", "routes.txt", "fare_products.txt", "fare_leg_rules.txt")
 DRAFT_FILES: Final = frozenset(

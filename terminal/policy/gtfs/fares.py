@@ -60,7 +60,7 @@ class FeedFares:
         return self.route_ids.get(str(number), str(number))
 
     def stop_id(self, number: int) -> str | None:
-        """The feed's id of a stop; None for 0, which is a stop nobody knows."""
+        """The feed's id of a stop; None for 0, the unknown stop."""
         return None if number == 0 else self.stop_ids.get(str(number), str(number))
 
     def rider(self, concessions: Collection[int] = ()) -> Rider:

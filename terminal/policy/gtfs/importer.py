@@ -1,7 +1,7 @@
 """From a feed to checked tables, or the list of everything that has to be corrected first.
 
 Only what a fare depends on is read: trips and timetables are not opened. What has no effect (draft columns and files,
-areas without stops, ...) is told as a warning, because an author may have meant it to have one.
+areas without stops, ...) is reported as a warning, because an author may have meant it to have one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOT_V2: Final = "Only GTFS-Fares v2 can be imported: fare_products.txt and fare_
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Checked tables and what was told on the way."""
+    """Checked tables and what was reported on the way."""
 
     name: str
     tables: GtfsTables
@@ -78,7 +78,7 @@ def import_feed(path: Path) -> Imported:
 
 
 def each_once(problems: Iterable[FeedProblem]) -> tuple[FeedProblem, ...]:
-    """The same thing in many rows is told once, with its first row and how often it is there."""
+    """The same thing in many rows is reported once, with its first row and how often it is there."""
     rows: dict[tuple[str, str | None, str], list[FeedProblem]] = {}
     for problem in problems:
         rows.setdefault((problem.file, problem.column, problem.what), []).append(problem)
@@ -101,7 +101,7 @@ def _require_files(feed: Feed) -> None:
 
 
 class _FeedReading:
-    """Rows of every file with the lines they came from, and everything told on the way."""
+    """Rows of every file with the lines they came from, and everything reported on the way."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
@@ -236,7 +236,7 @@ def _zone_problem(zones: list[str]) -> tuple[int, str, str] | None:
 
 
 def _without_trip_services(tables: GtfsTables) -> GtfsTables:
-    """Only the services that timeframes name: those of trips change nobody's fare."""
+    """Only the services that timeframes name: those of trips change no fare."""
     named = {frame.service_id for frame in tables.timeframes}
     return replace(
         tables,
@@ -285,11 +285,11 @@ def feed_warnings(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
 def _areas_without_stops(tables: GtfsTables, at: At) -> Iterator[FeedProblem]:
     served = {row.area_id for row in tables.stop_areas}
     for column in ("from_area_id", "to_area_id"):
-        told = set()
+        warned = set()
         for row, rule in enumerate(tables.fare_leg_rules):
             area = getattr(rule, column)
-            if area is not None and area not in served and area not in told:
-                told.add(area)
+            if area is not None and area not in served and area not in warned:
+                warned.add(area)
                 what = f"no stop is in area {area!r}: the rule can never apply"
                 yield at("fare_leg_rules", row, column, what, "Add its stops to stop_areas.txt.")
 

@@ -51,7 +51,7 @@ class FeedTransferRule(NamedTuple):
 
 
 class ProductPrice(NamedTuple):
-    """What a product costs somebody; `row` is the row of fare_products."""
+    """What a product costs a rider; `row` is the row of fare_products."""
 
     amount_minor: int
     row: int
@@ -68,7 +68,7 @@ class Prices:
     of: tuple[ProductPrice | None, ...]
 
 
-Bundle = tuple[LegRule, ...]
+RuleSet = tuple[LegRule, ...]
 
 
 class LegEnd(NamedTuple):
@@ -80,7 +80,7 @@ class LegEnd(NamedTuple):
 
     dearest_minor: int
     transfers: int | None
-    rules: Bundle
+    rules: RuleSet
 
 
 REMEMBERED: Final = 1024
@@ -111,7 +111,7 @@ class Index:
     _by_product: tuple[tuple[tuple[int, FareProduct], ...], ...]
     _stride: int
     _prices: dict[tuple[Rider, str | None], Prices] = field(default_factory=dict)
-    _onward: dict[tuple[int, int], tuple[Bundle, ...]] = field(default_factory=dict)
+    _onward: dict[tuple[int, int], tuple[RuleSet, ...]] = field(default_factory=dict)
     _dearest: dict[tuple[int, int, Prices], tuple[LegEnd, ...]] = field(default_factory=dict)
 
     def rules_between(self, network: int, from_keys: Keys, to_keys: Keys) -> list[LegRule]:
@@ -127,7 +127,7 @@ class Index:
                         found += bucket
         return found
 
-    def rules_onward(self, network: int, origin: int) -> tuple[Bundle, ...]:
+    def rules_onward(self, network: int, origin: int) -> tuple[RuleSet, ...]:
         """For every end a leg may have that some rule speaks of, the rules it may follow; equal ones once."""
         known = self._onward.get((network, origin))
         if known is None:
@@ -135,7 +135,7 @@ class Index:
         return known
 
     def dearest_first(self, network: int, origin: int, prices: Prices) -> tuple[LegEnd, ...]:
-        """The same with the dearest price of each, in falling order; an end nobody can pay for is left out."""
+        """The same with the dearest price of each, in falling order; an end without a price is left out."""
         known = self._dearest.get((network, origin, prices))
         if known is None:
             if len(self._dearest) == REMEMBERED:
@@ -149,7 +149,7 @@ class Index:
             self._dearest[network, origin, prices] = known
         return known
 
-    def _rules_onward(self, network: int, origin: int) -> tuple[Bundle, ...]:
+    def _rules_onward(self, network: int, origin: int) -> tuple[RuleSet, ...]:
         from_keys, wide = self.places.origins[origin].keys, self.tables.uses_rule_priority
         ends = {
             to_key
@@ -157,7 +157,7 @@ class Index:
             for from_key in from_keys
             for to_key in self.onward.get(network_key * self._stride + from_key, ())
         }
-        different: dict[frozenset[LegRule], Bundle] = {}
+        different: dict[frozenset[LegRule], RuleSet] = {}
         for to_key in sorted(ends):
             to_keys = (to_key, BLANK) if wide and to_key != BLANK else (to_key,)
             rules = tuple(self.rules_between(network, from_keys, to_keys))

@@ -20,7 +20,7 @@ from terminal.trail import Effect
 class Leg(NamedTuple):
     """One ride as far as it is known: ids of the feed, aware times.
 
-    `from_stop` None: nobody knows where the rider boards. `to_stop` None: nobody knows yet how far he goes.
+    `from_stop` None: unknown where the rider boards. `to_stop` None: not known yet how far.
     """
 
     route: str
@@ -82,8 +82,8 @@ def stop_number(index: Index, stop: str) -> int:
     return number
 
 
-class Turns:
-    """The turns a ride may take: for each, the rules it then follows.
+class RidePaths:
+    """The paths a ride may take: for each, the rules it then follows.
 
     A ride with a known end and arrival takes one. Where the end is unknown there is one for each end some rule speaks
     of, and where the arrival is unknown one for each timeframe it may fall into.
@@ -100,7 +100,7 @@ class Turns:
             if ride.arrived is not None and ride.end:
                 self._arriving = _LegTimes(index, ride.arrived, places.stops[ride.end].zone)
 
-    def bundles(self) -> Sequence[Sequence[LegRule]]:
+    def rules_by_place(self) -> Sequence[Sequence[LegRule]]:
         """The rules by places alone, for every end the ride may have."""
         ride, places = self._ride, self._index.places
         if not ride.end:
@@ -108,19 +108,19 @@ class Turns:
         from_keys, to_keys = places.origins[ride.origin].keys, places.stops[ride.end].to_keys
         return (self._index.rules_between(ride.network, from_keys, to_keys),)
 
-    def of(self, bundle: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
-        """The turns of one bundle, as the time decides; none of them is empty."""
+    def of(self, candidates: Sequence[LegRule]) -> Iterator[Sequence[LegRule]]:
+        """The paths among `candidates`, as the time decides; none of them is empty."""
         departing, arriving = self._departing, self._arriving
-        if len(bundle) == 1:
-            (rule,) = bundle
+        if len(candidates) == 1:
+            (rule,) = candidates
             if (departing is None or departing.within(rule.from_timeframe)) and (
                 arriving is None or arriving.within(rule.to_timeframe)
             ):
-                yield bundle
+                yield candidates
             return
-        rules = bundle
+        rules = candidates
         if departing is not None:
-            rules = [rule for rule in bundle if departing.within(rule.from_timeframe)]
+            rules = [rule for rule in candidates if departing.within(rule.from_timeframe)]
         if arriving is not None:
             rules = [rule for rule in rules if arriving.within(rule.to_timeframe)]
             if rules:

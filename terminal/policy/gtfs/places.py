@@ -16,7 +16,7 @@ from terminal.policy.gtfs.tables import GtfsTables, Stop
 BLANK: Final = 0
 """The key of a blank cell; areas and networks count from 1."""
 MIXED: Final = -1
-"""The network of an effective leg whose legs are of networks that some rule tells apart."""
+"""The network of an effective leg whose legs are of networks that some rule distinguishes."""
 Keys = tuple[int, ...]
 
 
@@ -50,11 +50,11 @@ class Places:
     """Keys to look up under `network_id` for each network, and for MIXED."""
     areas: int
     origins: tuple[Origin, ...]
-    """The first is a start nobody knows: it matches only where no rule asks for an area."""
+    """The first is the unknown start: it matches only where no rule asks for an area."""
     numbers: Mapping[str, int]
     """Every stop's number by its id; they count from 1."""
     stops: tuple[FeedPlace, ...]
-    """By number; the first is a stop nobody knows."""
+    """By number; the first is the unknown stop."""
 
     def network_name(self, network: int) -> str:
         """For people."""

@@ -33,11 +33,11 @@ class Destination(StrEnum):
 
 
 class Refuse(Section, frozen=True, tag_field="kind", tag="refuse"):
-    """A ride whose fare nobody knows is refused."""
+    """A ride of unknown fare is refused."""
 
 
 class Fallback(Section, frozen=True, kw_only=True, tag_field="kind", tag="fixed_price"):
-    """A ride whose fare nobody knows costs this much, and no transfer follows from it."""
+    """A ride of unknown fare costs this much, and no transfer follows from it."""
 
     price_minor: Fare
 

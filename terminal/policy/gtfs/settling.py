@@ -1,4 +1,4 @@
-"""By which of its offers a ride is charged: the cheapest of each turn it may take, of those the dearest.
+"""By which of its offers a ride is charged: the cheapest of each path it may take, of those the dearest.
 
 Which transfer rules apply between a journey and the leg that follows it is decided as the specification says:
 filter by both leg groups, then by the time limit; of the rules with different transfer counts the smallest that
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import FeedTransferRule, LegRule, Prices
-from terminal.policy.gtfs.matching import Turns
+from terminal.policy.gtfs.matching import RidePaths
 from terminal.policy.gtfs.state import Journey, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
@@ -31,14 +31,14 @@ class Option(NamedTuple):
 
 
 def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
-    """The option by which `ride` is charged after `journey`: the cheapest of each turn it may take, of those the
-    dearest. None: nobody knows.
+    """The option by which `ride` is charged after `journey`: the cheapest of each path it may take, of those the
+    dearest. None: unknown.
     """
-    index, turns = fares.index, Turns(fares.index, ride)
+    index, paths = fares.index, RidePaths(fares.index, ride)
     transfers = _Transfers(fares, prices, journey, ride)
     if ride.end:
         found: Option | None = None
-        for rules in turns.of(turns.bundles()[0]):
+        for rules in paths.of(paths.rules_by_place()[0]):
             found = _dearer(found, _cheapest(rules, prices, transfers))
         return found
     worst: Option | None = None
@@ -49,7 +49,7 @@ def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: Open
             break  # no further end can be dearer
         if end.transfers in seen:
             continue
-        for rules in turns.of(end.rules):
+        for rules in paths.of(end.rules):
             worst = _dearer(worst, _cheapest(rules, prices, transfers))
             if end.transfers is not None:
                 seen.add(end.transfers)

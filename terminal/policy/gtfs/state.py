@@ -15,7 +15,7 @@ class Journey(NamedTuple):
     `total_minor` is what the specification makes them cost, `paid_minor` what was taken: more, where a later leg
     made the journey cheaper than what was already paid. `run` counts transfers in a row under rules from a group to
     itself; `run_*` are the times of the first leg of that run (of the last leg where there is none). An arrival
-    nobody saw is the departure: it was not earlier.
+    that was not seen is the departure: it was not earlier.
     """
 
     group: int
@@ -33,7 +33,7 @@ class Journey(NamedTuple):
 class OpenRide(NamedTuple):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 
-    `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nobody saw the
+    `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nothing recorded the
     rider leave. `seen` is the last tap of this ride, `charged_minor` what it has cost so far.
     """
 

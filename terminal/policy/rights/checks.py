@@ -12,7 +12,7 @@ from terminal.policy.document.counters import Period
 from terminal.policy.document.rights import (
     AmountOff,
     CalendarLimit,
-    Concession,
+    ConcessionRule,
     Limit,
     Pass,
     Plan,
@@ -65,7 +65,7 @@ def _months(path: str, calendar: TripCalendar, document: RegionDocument) -> Iter
     header = document.header
     try:
         zone = ZoneInfo(header.time_zone)
-    except (KeyError, ValueError, OSError):  # told as a problem of the header
+    except (KeyError, ValueError, OSError):  # reported as a problem of the header
         return
     end_hour = timedelta(hours=header.service_day_end_hour)
     first = (header.valid_from.astimezone(zone) - end_hour).date()
@@ -91,7 +91,7 @@ def _next_month(first: date) -> date:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _concession(path: str, concession: Concession, document: RegionDocument) -> Iterator[Problem]:
+def _concession(path: str, concession: ConcessionRule, document: RegionDocument) -> Iterator[Problem]:
     ride_only = {
         "limits": concession.limits,
         "season": concession.season,
@@ -189,7 +189,9 @@ def _grace(document: RegionDocument) -> Iterator[Problem]:
         if code not in with_fare:
             yield unknown(f"grace.concessions[{index}]", "concession with a fare", code, with_fare)
     if not grace.concessions:
-        yield Problem("grace.concessions", "nobody is taken along", "Name a concession or remove [grace].")
+        yield Problem(
+            "grace.concessions", "it applies to no concession", "Name a concession or remove [grace]."
+        )
     yield from season_problems("grace.season", grace.season, document)
     yield from scope_problems("grace.scope", grace.scope, document)
     yield from counter_problems("grace.counter", grace.counter, document, (Period.KEPT,), grace.trips)

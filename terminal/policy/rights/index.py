@@ -103,10 +103,10 @@ class RideCompanions:
 
 @dataclass(frozen=True, slots=True)
 class FareConcession:
-    """A concession on the bus. `told` is its code, or None where it must not be told (D-03)."""
+    """A concession on the bus. `shown_code` is its code, or None where it must not be shown (D-03)."""
 
     code: int
-    told: int | None
+    shown_code: int | None
     price: RidePrice
     limits: tuple[RideLimit, ...]
     season: YearlySeason | None
@@ -159,7 +159,7 @@ def concessions_of(
         companions = concession.companions
         indexed[concession.code] = FareConcession(
             code=concession.code,
-            told=None if concession.sensitive else concession.code,
+            shown_code=None if concession.sensitive else concession.code,
             price=price_of(concession.fare),
             limits=_limits(concession.limits, calendars, counters, zones),
             season=None if concession.season is None else YearlySeason.of(concession.season),

@@ -18,7 +18,7 @@ from cardproto.desfire.crypto import AesKey
 from terminal.canteen.ledger import Ledger
 from terminal.codes import Admission
 from terminal.collector.books import BOOKS_FILE, Books
-from terminal.collector.days import By, Calendar, total_of
+from terminal.collector.days import By, ServiceCalendar, total_of
 from terminal.collector.reconcile import ends, reconcile
 from terminal.collector.registry import CardRegistry, CardSecret
 from terminal.collector.store import CollectorStore, connect
@@ -52,7 +52,7 @@ REGISTRY = CardRegistry(
 )
 DAY_MS = 24 * 3600 * 1000
 START_MS = 1_770_000_000_000
-CALENDAR = Calendar(ZoneInfo("Europe/Moscow"), 3)
+CALENDAR = ServiceCalendar(ZoneInfo("Europe/Moscow"), 3)
 
 
 class Town:

@@ -30,6 +30,9 @@ def town(tmp_path):
     made.close()
 
 
+GAP = Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, last=4))
+
+
 def fill(town: Town) -> None:
     seven = town.terminal(7)
     sale = CashSale(INTENT.at_ms, 1, 1, 9, 0, 2, 6_801, "demo:1")

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from terminal.collector.enrolment import Enrolment
 from terminal.collector.store import CollectorStore
-from terminal.collector.tls import NOBODY, whose
+from terminal.collector.tls import NO_TERMINAL, whose
 from terminal.journal.records import Started
 from terminal.sync.wire import BATCHES_PATH
 from tests.terminal.collector.office import HandClock, Terminal
@@ -158,8 +158,15 @@ def test_whose_certificate_it_is(authority):
         return whose(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
 
     names = ["terminal-7", "terminal-16777215", "terminal-07", "xterminal-7", "terminal-7.example", "7"]
-    assert [named(name) for name in names] == [7, 16_777_215, NOBODY, NOBODY, NOBODY, NOBODY]
-    assert whose(b"no certificate") == NOBODY
+    assert [named(name) for name in names] == [
+        7,
+        16_777_215,
+        NO_TERMINAL,
+        NO_TERMINAL,
+        NO_TERMINAL,
+        NO_TERMINAL,
+    ]
+    assert whose(b"no certificate") == NO_TERMINAL
 
 
 def test_files_that_are_no_certificates(tmp_path):

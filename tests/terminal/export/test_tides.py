@@ -15,7 +15,7 @@ import pytest
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.export.reports import write_table
 from terminal.export.tides import FIELDS, decimal, fare_transaction
-from terminal.journal.taps import Tap, taps
+from terminal.journal.taps import JournalTap, taps
 from tests.terminal.export.recorded import (
     CARD_REF,
     POLICY,
@@ -194,7 +194,7 @@ def test_cells_never_become_formulas() -> None:
 
 def test_taps_are_told_with_their_ends() -> None:
     ride = intent(at("08:00"))
-    found: list[Tap] = list(
+    found: list[JournalTap] = list(
         taps(7, numbered(ride, ride, ride, committed(1), not_committed(2), unwritten(at("08:02"))))
     )
     assert [(tap.sequence, tap.end.value, tap.charge_minor, tap.accepted) for tap in found] == [

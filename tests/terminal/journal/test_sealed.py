@@ -13,7 +13,7 @@ from terminal.errors import JournalDamaged, JournalSealed, KeyFileError
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import key_path, load_key, load_or_create_key, wipe_key
 from terminal.journal.reader import JournalReader
-from terminal.journal.sealed import SEALED_BYTES, Broken, Contents, JournalKey, Place
+from terminal.journal.sealed import SEALED_BYTES, Broken, Contents, JournalKey, SealedPlace
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
 from tests.properties import examples
@@ -37,41 +37,43 @@ def test_nothing_can_be_read_from_the_file(tmp_path):
 
 
 def test_every_content_is_bound_to_its_place():
-    sealed = Contents(7, KEY).close(Place.ROW, 5, b"content")
+    sealed = Contents(7, KEY).close(SealedPlace.ROW, 5, b"content")
     assert len(sealed) == len(b"content") + SEALED_BYTES
-    assert Contents(7, KEY).open(Place.ROW, 5, sealed) == b"content"
+    assert Contents(7, KEY).open(SealedPlace.ROW, 5, sealed) == b"content"
     elsewhere = [
-        (Contents(8, KEY), Place.ROW, 5),
-        (Contents(7, KEY), Place.CHECKPOINT, 5),
-        (Contents(7, KEY), Place.ROW, 6),
-        (Contents(7, JournalKey.generate()), Place.ROW, 5),
-        (Contents(7, None), Place.ROW, 5),
+        (Contents(8, KEY), SealedPlace.ROW, 5),
+        (Contents(7, KEY), SealedPlace.CHECKPOINT, 5),
+        (Contents(7, KEY), SealedPlace.ROW, 6),
+        (Contents(7, JournalKey.generate()), SealedPlace.ROW, 5),
+        (Contents(7, None), SealedPlace.ROW, 5),
     ]
     for contents, place, sequence in elsewhere:
         with pytest.raises(Broken):
             contents.open(place, sequence, sealed)
     with pytest.raises(Broken):
-        Contents(7, KEY).open(Place.ROW, 5, b"\x00content")
+        Contents(7, KEY).open(SealedPlace.ROW, 5, b"\x00content")
 
 
 @given(st.integers(0, 1000), st.integers(1, 255))
 def test_no_bit_can_be_changed(position, change):
-    sealed = bytearray(Contents(7, KEY).close(Place.ROW, 5, b"content"))
+    sealed = bytearray(Contents(7, KEY).close(SealedPlace.ROW, 5, b"content"))
     sealed[position % len(sealed)] ^= change
     with pytest.raises(Broken):
-        Contents(7, KEY).open(Place.ROW, 5, bytes(sealed))
+        Contents(7, KEY).open(SealedPlace.ROW, 5, bytes(sealed))
 
 
 @pytest.mark.parametrize("damaged", [None, 7, "text", b""])
 def test_what_a_damaged_page_gives_is_broken_and_nothing_worse(damaged):
     for key in (KEY, None):
         with pytest.raises(Broken):
-            Contents(7, key).open(Place.CHECKPOINT, 1, damaged)
+            Contents(7, key).open(SealedPlace.CHECKPOINT, 1, damaged)
 
 
 def test_the_same_row_written_again_after_a_restore_is_sealed_differently():
     """A nonce made from the sequence would be used twice, which gives both contents and the key's MACs away."""
-    assert Contents(7, KEY).close(Place.ROW, 5, b"one") != Contents(7, KEY).close(Place.ROW, 5, b"one")
+    assert Contents(7, KEY).close(SealedPlace.ROW, 5, b"one") != Contents(7, KEY).close(
+        SealedPlace.ROW, 5, b"one"
+    )
 
 
 def test_a_key_is_shown_by_its_id_only():

@@ -19,7 +19,7 @@ from terminal.journal.records import (
     Unresolved,
     Unwritten,
 )
-from terminal.journal.taps import End, Intents, Tap, taps
+from terminal.journal.taps import End, Intents, JournalTap, taps
 from tests.terminal.journal.samples import INTENT, REFUSED
 
 TERMINAL = 7
@@ -173,7 +173,7 @@ def test_ends_known_elsewhere_are_for_open_intents_only(rows: Rows, elsewhere: E
 @pytest.mark.parametrize("gone", [0, 3, 99])
 def test_a_word_on_an_intent_that_is_not_there_is_passed_over(gone: int) -> None:
     rows: Rows = [(1, INTENT), (2, word("committed", gone, 0)), (4, word("not committed", gone, 0))]
-    assert list(taps(TERMINAL, rows)) == [Tap(TERMINAL, 1, INTENT, End.UNRESOLVED)]
+    assert list(taps(TERMINAL, rows)) == [JournalTap(TERMINAL, 1, INTENT, End.UNRESOLVED)]
 
 
 def test_the_first_word_counts_and_unresolved_is_none() -> None:

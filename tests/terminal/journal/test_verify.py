@@ -13,7 +13,7 @@ from terminal.errors import JournalDamaged, JournalError
 from terminal.journal.chain import Head, genesis, link
 from terminal.journal.checkpoint import Notary, sign_checkpoint
 from terminal.journal.journal import Journal
-from terminal.journal.sealed import Contents, JournalKey, Place
+from terminal.journal.sealed import Contents, JournalKey, SealedPlace
 from terminal.journal.stored import (
     Row,
     build_checkpoint,
@@ -88,8 +88,8 @@ class Edit:
     def checkpoint(self, number, change):
         query = "SELECT content FROM checkpoint WHERE number = ?"
         (content,) = self.connection.execute(query, (number,)).fetchone()
-        changed = change(parse_checkpoint(self.contents.open(Place.CHECKPOINT, number, content)))
-        content = self.contents.close(Place.CHECKPOINT, number, build_checkpoint(changed))
+        changed = change(parse_checkpoint(self.contents.open(SealedPlace.CHECKPOINT, number, content)))
+        content = self.contents.close(SealedPlace.CHECKPOINT, number, build_checkpoint(changed))
         self.connection.execute("UPDATE checkpoint SET content = ? WHERE number = ?", (content, number))
         return self()
 

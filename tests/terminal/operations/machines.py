@@ -15,7 +15,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.records import AnyRecord, Intent, parse_record
 from terminal.keys.sealing import StorageKeys
-from terminal.operations.archive import Header
+from terminal.operations.archive import BackupHeader
 from terminal.operations.backup import Source, back_up
 from terminal.operations.restore import NewHardware, Restoration, restore
 from terminal.sync.client import SyncClient, SyncReport
@@ -102,7 +102,7 @@ class Machine:
         key = self.back.key.public_key()
         return SyncClient(self.journal, self.wire, self.identity, key, self.back.clock).sync_once()
 
-    def back_up(self, target: Path) -> Header:
+    def back_up(self, target: Path) -> BackupHeader:
         key = load_key(self.path, self.back.sealer)
         source = Source(self.folder, self.path, "bus", "a program 1", key, self.back.sealer)
         return back_up(source, target, self.back.clock.now())

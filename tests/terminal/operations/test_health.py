@@ -20,14 +20,14 @@ from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.operations.health import Health, HealthLevel, examine, holder_of
-from terminal.operations.status import STATUS_FILE, LoadedExtension, Status, read_status, write_status
+from terminal.operations.status import STATUS_FILE, LoadedExtension, TerminalStatus, read_status, write_status
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 NOW_MS = unix_ms(NOW)
 HOUR_MS = 3_600_000
-WELL = Status(
+WELL = TerminalStatus(
     terminal=7,
     profile="bus",
     software="a program 1",

@@ -20,7 +20,7 @@ from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
-from terminal.operations.archive import PIECE_BYTES, Header, read_archive, read_header, write_archive
+from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
 from terminal.sync.link import Answer
 from terminal.sync.wire import build_batch, encode
@@ -392,7 +392,7 @@ def archive(tmp_path: Path, back: Back) -> Path:
     """An archive of three pieces."""
     content = tmp_path / "content"
     content.write_bytes(random.Random(1).randbytes(2 * PIECE_BYTES + 100))
-    header = Header(terminal=NUMBER, profile="bus", software="x", at_ms=1, head=6, name="n")
+    header = BackupHeader(terminal=NUMBER, profile="bus", software="x", at_ms=1, head=6, name="n")
     with (tmp_path / "archive").open("wb") as file:
         write_archive(file, header, {"folder/content": content}, back.sealer)
     return tmp_path / "archive"

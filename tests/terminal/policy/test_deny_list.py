@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.deny_list import NOBODY, DenyListFile, build_deny_list, key_id
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyListFile, build_deny_list, key_id
 from tests.properties import examples
 
 KEY = b"k" * 32
@@ -54,7 +54,7 @@ def test_a_resident_listed_twice_is_one_entry(tmp_path: Path) -> None:
 
 def test_an_empty_list_denies_nobody(tmp_path: Path) -> None:
     assert not DenyListFile(built(tmp_path), KEY).contains(pseudonym(1))
-    assert not NOBODY.contains(pseudonym(1))
+    assert not EMPTY_DENY_LIST.contains(pseudonym(1))
 
 
 def test_a_new_list_replaces_the_old_one_while_that_is_in_use(tmp_path: Path) -> None:

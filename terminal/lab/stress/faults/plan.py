@@ -132,7 +132,7 @@ class Planner:
         rng = self._rng
         if rng.random() < SYNC_CHANCE:
             return [self._sync(faults)]
-        group, (terminal, card) = self._group(faults), self._somebody()
+        group, (terminal, card) = self._group(faults), self._terminal_and_card()
         gap_s = round(rng.expovariate(1 / 15), 1)
         if group == BETWEEN:
             fault = self._pick(BETWEEN, faults)
@@ -189,7 +189,7 @@ class Planner:
             return rng.randint(1, DISK_OPERATIONS)
         return TAP_EXCHANGES - min(int(rng.expovariate(0.4)), TAP_EXCHANGES - 1)
 
-    def _somebody(self) -> tuple[int, int]:
+    def _terminal_and_card(self) -> tuple[int, int]:
         rng = self._rng
         if self._canteens and (rng.random() < 0.15 or not self._buses):
             return rng.choice(self._canteens), self._riders + rng.randrange(self._pupils)

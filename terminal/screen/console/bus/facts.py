@@ -19,7 +19,7 @@ from terminal.journal.records import (
     ShiftOpened,
     parse_record,
 )
-from terminal.journal.taps import End, Tap, taps
+from terminal.journal.taps import End, JournalTap, taps
 from terminal.messages import Colour, colour
 from terminal.policy.document.fares import DistanceFares
 from terminal.policy.policy import Policy
@@ -50,7 +50,7 @@ def newest_taps(journal: Journal, limit: int) -> list[TapLine]:
     return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
 
 
-def _line(tap: Tap) -> TapLine:
+def _line(tap: JournalTap) -> TapLine:
     record, at = tap.record, from_unix_ms(tap.record.at_ms)
     if tap.end is End.UNRESOLVED:
         return TapLine(at, "", Colour.YELLOW, "?")

@@ -13,7 +13,7 @@ from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.importer import Imported, import_feed
 from terminal.policy.gtfs.index import Index
-from terminal.policy.gtfs.matching import Leg, Turns, ride_of
+from terminal.policy.gtfs.matching import Leg, RidePaths, ride_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.state import JourneyState
 
@@ -150,8 +150,10 @@ def match_leg(index: Index, leg: Leg) -> tuple[PricedProduct, ...]:
 
     Nothing found: the fare is unknown. Raises `UnknownPlace`.
     """
-    turns = Turns(index, ride_of(index, leg))
-    matched = {rule for bundle in turns.bundles() for rules in turns.of(bundle) for rule in rules}
+    paths = RidePaths(index, ride_of(index, leg))
+    matched = {
+        rule for candidates in paths.rules_by_place() for rules in paths.of(candidates) for rule in rules
+    }
     return tuple(
         PricedProduct(
             fare_product_id=row.fare_product_id,
