@@ -71,7 +71,7 @@ class By(StrEnum):
 
 
 class DayLine(NamedTuple):
-    """One fact of a service day. `payers` are kopecks by funder; nobody in it for what costs nothing."""
+    """One fact of a service day. `payers` are kopecks by funder, empty for what costs nothing."""
 
     day: str
     terminal: int
