@@ -14,6 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from cardproto.desfire.commands import (
+    INS_READ_DATA,
+    INS_READ_DATA_NATIVE,
+    INS_READ_RECORDS,
+    INS_READ_RECORDS_NATIVE,
+)
 from cardproto.errors import FormatError
 from cardproto.resident.layout import FILE_EVENTS, FILE_RIGHTS
 from cardproto.resident.records.event import build_event, parse_event
@@ -31,10 +37,12 @@ from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
 from terminal.trip.stated import PUPIL, Fact, UnknownFact, restore
 
-INS_READ_DATA: Final = 0xAD
-INS_READ_RECORDS: Final = 0xAB
 NO_UID: Final = bytes(7)
-WHAT_IS_READ: Final = ((INS_READ_DATA, FILE_RIGHTS), (INS_READ_RECORDS, FILE_EVENTS))
+WHAT_IS_READ: Final = (
+    ((INS_READ_DATA, INS_READ_DATA_NATIVE), FILE_RIGHTS),
+    ((INS_READ_RECORDS, INS_READ_RECORDS_NATIVE), FILE_EVENTS),
+)
+"""By which commands a tap reads what it decides from; an EV1 card knows the native ones only."""
 
 Command = tuple[int, bytes, bytes]
 """INS, header and plain data of one command of the card's transaction."""
@@ -151,12 +159,12 @@ def snapshot_of(read: tuple[bytes, ...]) -> CardSnapshot:
 
 def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
     """What was read from the card, from the first commands of its transaction."""
-    found = (_read(proof, ins, file_no) for ins, file_no in WHAT_IS_READ)
+    found = (_read(proof, codes, file_no) for codes, file_no in WHAT_IS_READ)
     return tuple(data for data in found if data is not None)
 
 
-def _read(proof: tuple[Command, ...], ins: int, file_no: int) -> bytes | None:
-    commands = (data for command, header, data in proof if command == ins and header[:1] == bytes((file_no,)))
+def _read(proof: tuple[Command, ...], codes: tuple[int, int], file_no: int) -> bytes | None:
+    commands = (data for ins, header, data in proof if ins in codes and header[:1] == bytes((file_no,)))
     return next(commands, None)
 
 

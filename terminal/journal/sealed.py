@@ -80,7 +80,7 @@ class Contents:
         return _SEALED + nonce + self.key.cipher.encrypt(nonce, content, self._bound(place, sequence))
 
     def open(self, place: SealedPlace, sequence: int, stored: object) -> bytes:
-        """Raises `Broken`; a plain content in a sealed journal was put there from outside. A damaged page of the
+        """Raises `Broken`; plain content in a sealed journal was put there by another hand. A damaged page of the
         database may give anything.
         """
         if not isinstance(stored, bytes):

@@ -34,6 +34,7 @@ from sim import SimReader, VirtualCard, VirtualClock, issue, load_lab_keys, load
 from terminal import SystemClock
 from tests.config_file import config_file
 from tests.extension.conftest import CLEAN, ROOT, SAMPLE, Installed
+from tests.journal_rows import assert_codes
 
 PATIENCE_S = 30.0
 REGION = 34
@@ -362,6 +363,7 @@ def test_the_gym_s_own_card_is_decided_shown_and_recorded(
     assert codes == ["gym.welcome", "gym.ended", "ok_paid", "unknown_card"]
     loaded = [record.extension for record in records if type(record).__name__ == "ExtensionLoaded"]
     assert sorted(loaded) == ["gym", "led", "tcp"]
+    assert_codes(records)
     code, out, err = ended(start("journal", "recompute", "--config", path))
     assert code == 0, out + err
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from sim.profile import profile_names
 from terminal.app.station import journal_reader, open_journal
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
@@ -31,9 +32,11 @@ RESIDENTS = (
     "student_half_price",
     "social_pack_45",
     "pupil_grade3",
+    "adult_purse_ev1",
     "empty_purse",
 )
-TAPS_IN_BUS = 6
+EVERY_RESIDENT = sorted(name for name in profile_names() if not name.startswith("blank"))
+TAPS_IN_BUS = 7
 """The last of them is refused: its purse is empty."""
 
 
@@ -67,7 +70,7 @@ def test_a_document_changed_under_the_same_version_is_noticed(run: Run, bus: Pat
     told = run("journal", "recompute", "--state", bus, "--region", bus / "other.toml")
     assert told.returncode == 24
     assert "charge_minor: recorded 2400, recomputed 2300" in told.stdout
-    assert "3 records do not follow" in told.stderr, "two charges and what the empty purse lacked"
+    assert "4 records do not follow" in told.stderr, "three charges and what the empty purse lacked"
 
 
 def test_taps_of_a_version_that_is_not_given_are_counted_apart(run: Run, bus: Path) -> None:
@@ -117,6 +120,21 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
         later = Roster.of(structs.replace(document, header=header), town.policy)
         ((_, why),) = _recomputed(town, Replay(A, town.policy, later))
         assert why == "decided with a school roster that is not at hand"
+
+
+def test_every_resident_of_the_laboratory_is_decided_again_wherever_he_taps(town_of: OpenTown) -> None:
+    with town_of(*EVERY_RESIDENT, stops=(FRONT, COUNTER_A)) as town:
+        for site in (FRONT, COUNTER_A):
+            for resident in EVERY_RESIDENT * 2:
+                town.tap(site.number, resident)
+                town.clock.advance(3)
+        for site in (FRONT, COUNTER_A):
+            with journal_reader(town.folder / str(site.number)) as reader:
+                found = [what for _, what in decided_again(reader, {town.policy.tariff: town.policy}, None)]
+            assert len(found) == 2 * len(EVERY_RESIDENT)
+            assert [what for what in found if isinstance(what, list) and what] == []
+            why = {what.partition(" (")[0] for what in found if isinstance(what, str)}
+            assert {one[:20] for one in why} == {"refused by deny list", "the row holds nothin"}
 
 
 REFUSED_IN_BUS = ("blocked", "expired", "inactive_medium", "deny_listed", "empty_purse", "free_pensioner")

@@ -27,7 +27,7 @@ def test_the_collector_is_right_at_any_moment() -> None:
     [
         (Rules(intent_before_commit=False), "charge|record|number|count"),
         (Rules(tell_before_record=False), "charged twice"),
-        (Rules(unknown_is_open=False), "not committed|charged twice|forget"),
+        (Rules(unknown_is_open=False), "contradiction|charged twice|forget"),
         (Rules(settle_before_serve=False), "charged twice"),
     ],
     ids=["commit first", "record before telling", "unknown is failed", "serve before settling"],

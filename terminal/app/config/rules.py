@@ -179,6 +179,9 @@ def _extensions(config: StationConfig) -> Iterator[Complaint]:
     for key, names in (("signals.names", config.signals.names), ("media.order", config.media.order)):
         if len(set(names)) < len(names):
             yield Complaint(key, "names one twice", "Name each once.")
+    if RESIDENT in config.media.order[1:]:
+        what = "the resident card is asked first, so that no exchange of its taps is spent on others"
+        yield Complaint("media.order", what, f"Write {RESIDENT} first.")
 
 
 def _not_installed(config: StationConfig) -> Iterator[Complaint]:

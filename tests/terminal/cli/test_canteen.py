@@ -209,7 +209,7 @@ def test_o_06_a_damaged_journal_stops_sales_and_not_entitled_meals(school: Run, 
 
     assert issue(ANNA).stdout.splitlines()[0] == f"{ANNA}  meal_ok"
     assert issue(ANNA).stdout.splitlines()[0].startswith(f"{ANNA}  meal_already")
-    assert issue(VERA).stdout.splitlines()[0].startswith(f"{VERA}  out_of_order  O-06")
+    assert issue(VERA).stdout.splitlines()[0].startswith(f"{VERA}  selling_stopped  O-06")
     sold = school("canteen", "sell", ANNA, "--product", "bun", *AT)
     assert sold.returncode == 22
     with sqlite3.connect(tmp_path / "var/terminal/journal.db") as database:

@@ -442,6 +442,9 @@ def test_an_extension_s_options_are_shown_and_kept_for_used_ones_only(run: Run, 
     shown = json.loads(run("config", "show", "--json").stdout)["keys"]
     assert shown["extensions.acme.speed"] == {"value": 9600, "from": "file", "line": 4}
     assert shown["extensions.acme.lines"]["value"] == [1, 2]
+    path.write_text('[media]\norder = ["gym", "resident"]\n')
+    done = run("config", "show")
+    assert "Write resident first" in done.stderr
     path.write_text("[extensions.acme]\nspeed = 9600\n")
     done = run("config", "show")
     assert done.returncode == 15

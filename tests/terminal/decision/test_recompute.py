@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from cardproto.desfire.commands import (
+    INS_READ_DATA,
+    INS_READ_DATA_NATIVE,
+    INS_READ_RECORDS,
+    INS_READ_RECORDS_NATIVE,
+)
 from cardproto.resident.records.event import build_event
 from cardproto.resident.records.rights import build_rights
 from terminal.clock import unix_ms
 from terminal.codes import Admission
 from terminal.decision.decide import decide
 from terminal.decision.recompute import (
-    INS_READ_DATA,
-    INS_READ_RECORDS,
     CannotRecompute,
     Command,
     RecordedTap,
@@ -54,6 +58,12 @@ RIDERS = {
 def proof_of(rider: Rider) -> tuple[Command, ...]:
     rights, event = build_rights(rider.snapshot.rights), build_event(rider.snapshot.event)
     return (INS_READ_DATA, b"\x01" + bytes(6), rights), (INS_READ_RECORDS, b"\x02" + bytes(6), event)
+
+
+def test_what_an_ev1_card_was_read_by_is_known_too() -> None:
+    native = {INS_READ_DATA: INS_READ_DATA_NATIVE, INS_READ_RECORDS: INS_READ_RECORDS_NATIVE}
+    by_ev2 = proof_of(Rider())
+    assert read_of(tuple((native[ins], header, data) for ins, header, data in by_ev2)) == read_of(by_ev2)
 
 
 def in_fields(trip: Trip) -> Trip:

@@ -16,10 +16,11 @@ import pytest
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
 from terminal.codes import ClockFault, ReaderFault, SyncFault
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.operations.health import Health, HealthLevel, examine, holder_of
-from terminal.operations.status import STATUS_FILE, TerminalStatus, read_status, write_status
+from terminal.operations.status import STATUS_FILE, LoadedExtension, TerminalStatus, read_status, write_status
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal
 
@@ -172,6 +173,16 @@ def test_a_hanging_terminal_is_found_from_outside(tmp_path: Path) -> None:
         health = examine(state, state / JOURNAL_FILE, later)
         assert health.exit_code == 2
         assert "hangs: its loop was last heard of 61 s ago" in health.findings[0].says
+
+
+def test_extensions_are_named_and_a_device_that_fails_asks_for_a_look(say: Say) -> None:
+    loaded = LoadedExtension(ExtensionRole.SIGNAL, "led", "acme-led", "1.0", "ab" * 32)
+    well = say(extensions=(loaded,))
+    (found,) = [one for one in well.findings if one.name == "extension:signal:led"]
+    assert (found.level, found.says) == (HealthLevel.OK, f"acme-led 1.0, sha256 {'ab' * 32}")
+    assert well.exit_code == 0
+    failing = say(extensions=(loaded,), devices_failing={"led": DeviceState.HANGS})
+    assert (level(failing, "device:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
 
 
 def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:

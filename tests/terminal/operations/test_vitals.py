@@ -11,6 +11,7 @@ import pytest
 
 from terminal.clock import unix_ms
 from terminal.codes import ClockFault, ReaderFault, SyncFault, Trouble
+from terminal.devices import DeviceState
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -145,3 +146,13 @@ def test_the_oldest_unsent_row_is_told_by_its_own_time(watched: Watched) -> None
     assert status.oldest_unsent_at_ms == unix_ms(NOW)
     watched.journal.acknowledge(2, watched.journal.head.hash, 1)
     assert watched.vitals.status().oldest_unsent_at_ms is None
+
+
+def test_a_device_that_fails_is_in_the_status_until_it_works(watched: Watched) -> None:
+    vitals = watched.vitals
+    vitals.device_is("led", DeviceState.RAISES, "OSError: no lamp")
+    vitals.device_is("gps", DeviceState.HANGS, "")
+    assert vitals.status().devices_failing == {"led": DeviceState.RAISES, "gps": DeviceState.HANGS}
+    vitals.device_is("led", DeviceState.WORKS, "")
+    assert vitals.status().devices_failing == {"gps": DeviceState.HANGS}
+    assert watched.said()[0] == "terminal 7: device: OSError: no lamp device=led state=raises"
