@@ -11,14 +11,14 @@ from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import MealRefusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
 from terminal.journal.canteen_records import ServedBy
-from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.trail import Reason
 from terminal.trip.pupil import Pupil
 
@@ -135,24 +135,13 @@ def _decide(
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
         return MealRefusal(Message.PUPIL_UNKNOWN)
-    kind = _kind(counter, pupil, batch)
-    if kind is None:
-        trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+    clock = counter.time_of(batch.now)
+    kind = kind_served(counter.policy.meals, batch.serving, pupil.shift, pupil.school, clock, trail)
+    if isinstance(kind, MealRefusal):
+        return kind
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
     day, meals = counter.day_of(batch.now), counter.policy.meals
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=counter.paid_stopped)
-
-
-def _kind(counter: CanteenCounter, pupil: Pupil, batch: ServingList) -> MealKind | None:
-    meals = counter.policy.meals
-    if batch.serving == BY_SHIFT:
-        return meals.assigned(pupil.shift, pupil.school)
-    return (
-        meals.kinds[batch.serving]
-        if batch.serving
-        else meals.kind_at(counter.time_of(batch.now), pupil.school)
-    )

@@ -42,6 +42,8 @@ FOODS: Final[Mapping[str, str]] = {
 
 WHYS: Final[Mapping[str, str]] = {
     "no_meal_now": N_("Nothing is served at this hour."),
+    "none_for_shift": N_("The region document assigns no meal to this shift."),
+    "no_such_meal": N_("The region document has no such meal."),
     "no_meals_today": N_("By the school's calendar there are no meals today."),
     "not_ordered": N_("There is no order for it, or it was fetched already."),
     "not_for_sale": N_("This meal is not sold."),
