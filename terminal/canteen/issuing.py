@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
-from terminal.codes import Admission
+from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
 from terminal.decision.canteen.undo import against_single_issue
@@ -69,7 +69,9 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
     kinds = counter.policy.meals.kinds
     if batch.serving not in ("", BY_SHIFT) and batch.serving not in kinds:
         known = ", ".join((*kinds, BY_SHIFT))
-        raise CanteenRefused(f"no meal {batch.serving!r} in the region document", f"It has: {known}.")
+        raise CanteenRefused(
+            f"no meal {batch.serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
+        )
     counter.follow()
     return [_issue(counter, ref, batch) for ref in pupils]
 
@@ -81,7 +83,9 @@ def pupils_of(counter: CanteenCounter, class_id: str, absent: Iterable[bytes], n
     """
     if counter.roster is None or class_id not in counter.roster.classes:
         known = "none" if counter.roster is None else ", ".join(counter.roster.classes)
-        raise CanteenRefused(f"the roster has no class {class_id!r}", f"It has: {known}.")
+        raise CanteenRefused(
+            f"the roster has no class {class_id!r}", f"It has: {known}.", CanteenFault.NO_CLASS
+        )
     day, missing = counter.day_of(now).isoformat(), frozenset(absent)
     return [
         ref
