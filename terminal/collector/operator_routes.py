@@ -168,7 +168,7 @@ class OperatorSide:
             return {
                 "total": report.total,
                 "terminals": report.terminals,
-                "alarms": [{**alarm._asdict(), "says": alarm.says} for alarm in report.alarms],
+                "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in report.alarms],
                 "behind": report.behind,
             }
 
@@ -212,7 +212,7 @@ class OperatorSide:
 
         def work() -> object:
             found = self.views.store.alarms(query.limit, only_open=query.open)
-            return [{**alarm._asdict(), "says": alarm.says, "open": alarm.open} for alarm in found]
+            return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
 

@@ -101,7 +101,7 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.says,
+            a.says(),
             str(a.times),
             as_time(a.last_at_ms),
         )
