@@ -12,7 +12,7 @@
 
 Money moves on a card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
 
-When the card leaves during commit:
+When the card leaves during commit (states of a write: terminal/media/resident/machine.py):
     before the commit was sent   WriteNotDone: the card is as it was; "tap again", on record as not committed
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,
