@@ -4,7 +4,7 @@
     2 select     the first medium of the terminal's list that recognises it   terminal.media
     3 open       the medium reads what a decision needs -> snapshot, reference
     9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
-    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision
+    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision, terminal.trip
     5 intent     the journal durably holds what we are about to do            terminal.journal
     6 commit     the medium's own act: all or nothing, proven                 terminal.media
     7 signal     the passenger sees and hears the result
