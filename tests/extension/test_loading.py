@@ -245,7 +245,17 @@ def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
 
 @pytest.mark.parametrize(
     ("body", "detail"),
-    [("raise OSError('no fix')", "OSError: no fix"), ("return 7", "TypeError: int is no place")],
+    [
+        ("raise OSError('no fix')", "OSError: no fix"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return 7", "TypeError: int is no place"),
+        ("return Place(stop='7')", "ValidationError: Expected `int`, got `str` - at `$.stop`"),
+        ("return Place(stop=1, source='gps')", "ValidationError: Invalid enum value 'gps' - at `$.source`"),
+        (
+            "return Place(stop=2**70)",
+            "ValueError: a row cannot hold it: can't serialize ints < -2**63 or > 2**64 - 1",
+        ),
+    ],
 )
 def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     install: Install, body: str, detail: str
@@ -256,7 +266,7 @@ def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     loader.on_state = lambda *report: heard.append(report)
     assert vehicle.place() is None
     assert vehicle.place() is None
-    assert heard == [("gps", DeviceState.RAISES, detail)]
+    assert heard == [("vehicle_source:gps", DeviceState.RAISES, detail)]
 
 
 MEDIUM = """
@@ -274,7 +284,7 @@ def open_reader(setup, lent): return Gym()
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
-        ("pool", "pool.welcome", "the medium gym calls itself 'pool'"),
+        ("pool", "pool.welcome", "does not start: it calls itself 'pool'"),
         ("gym", "pool.welcome", "message 'pool.welcome' of medium gym has another form"),
         ("gym", "ok_paid", "message 'ok_paid' of medium gym has another form"),
     ],
