@@ -94,7 +94,7 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
 
 def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     if not alarms:
-        return "<h2>Alarms</h2><p class=good>No alarm waits for anybody.</p>"
+        return "<h2>Alarms</h2><p class=good>No open alarms.</p>"
     rows = (
         (
             str(a.id),
