@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import tomllib
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -64,6 +65,7 @@ VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
     {str(version): version for version in range(MAX_VERSION + 1)}
 )
 MAX_SHOWN: Final = 16
+_LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
 
@@ -184,7 +186,10 @@ def _table(data: Mapping[str, object], name: str, path: Path) -> dict[str, objec
 
 
 def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:
-    return {key: _key(f"{name}.{key}", value, path, exact) for key, value in _table(data, name, path).items()}
+    return {
+        key: _key(f"{name}.{_shown(key)}", value, path, exact)
+        for key, value in _table(data, name, path).items()
+    }
 
 
 def _masters(data: Mapping[str, object], path: Path) -> dict[str, dict[int, bytes]]:
@@ -193,21 +198,27 @@ def _masters(data: Mapping[str, object], path: Path) -> dict[str, dict[int, byte
     for name, value in _table(data, "masters", path).items():
         versions = value if isinstance(value, dict) else {str(KEY_VERSION): value}
         if not versions:
-            raise KeyFileError(f"key file {path}: masters.{name} has no version", ADVICE)
+            raise KeyFileError(f"key file {path}: masters.{_shown(name)} has no version", ADVICE)
         found[name] = {
-            _version(f"masters.{name}", number, path): _key(
-                f"masters.{name}.{number}", key, path, MASTER_BYTES
+            _version(f"masters.{_shown(name)}", number, path): _key(
+                f"masters.{_shown(name)}.{number}", key, path, MASTER_BYTES
             )
             for number, key in versions.items()
         }
     return found
 
 
+def _shown(name: str) -> str:
+    """A name as an error may quote it: not where a key was written in its place."""
+    return "…" if _LIKE_A_KEY.match(name) else name[:MAX_SHOWN]
+
+
 def _version(name: str, number: str, path: Path) -> int:
     """A version has one way to be written, so that no file names it twice ("1" and "01")."""
     if number not in VERSIONS:
-        shown = number[:MAX_SHOWN]
-        raise KeyFileError(f"key file {path}: {name}.{shown} is no version from 0 to {MAX_VERSION}", ADVICE)
+        raise KeyFileError(
+            f"key file {path}: {name}.{_shown(number)} is no version from 0 to {MAX_VERSION}", ADVICE
+        )
     return VERSIONS[number]
 
 
@@ -227,7 +238,7 @@ def _limits(
     for table, held in ((tables.authentications, masters), (tables.tokens, purposes)):
         for name in table:
             if name not in held:
-                raise KeyFileError(f"key file {path}: limits: it holds no key {name!r}", ADVICE)
+                raise KeyFileError(f"key file {path}: limits: it holds no key {_shown(name)!r}", ADVICE)
     return KeyLimits(tables.authentications, tables.tokens)
 
 
