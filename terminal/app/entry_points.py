@@ -33,6 +33,8 @@ def require_installed(role: ExtensionRole, name: str) -> EntryPoint:
     if not found:
         here = sorted({point.name for point in offered})
         others = f" Installed are: {', '.join(here)}." if here else ""
+        if role is ExtensionRole.READER:
+            others += " Without an extension: sim:RESIDENT, pcsc or pcsc:NAME."
         raise ConfigError(
             f"no installed package brings the {said}",
             f"Install it into this environment, or correct {KEYS[role]} in terminal.toml.{others}",

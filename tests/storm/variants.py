@@ -157,7 +157,7 @@ def recovery_forgets_another_terminal(patch: Patch) -> None:
 
 def rounding_in_the_sum(patch: Patch) -> None:
     """The collector adds up in roubles."""
-    original = reconcile._RecordsPass.result
+    original = reconcile._Reconciler.result
 
     def result(self: Any) -> Any:
         found = original(self)
@@ -165,7 +165,7 @@ def rounding_in_the_sum(patch: Patch) -> None:
             totals.charged_minor = round(totals.charged_minor / 10_000) * 10_000
         return found
 
-    patch.setattr(reconcile._RecordsPass, "result", result)
+    patch.setattr(reconcile._Reconciler, "result", result)
 
 
 def recovery_recorded_before_told(patch: Patch) -> None:

@@ -281,6 +281,10 @@ def require_own(config: StationConfig, parts: Container[str], *, real_reader: bo
     missing = [part for part in laboratory_parts(config) if part in parts]
     if not real_reader or config.terminal.laboratory or not missing:
         return
+    if config.reader.extension:  # a mistyped name is no real reader, and says so first
+        from terminal.app.entry_points import require_installed
+
+        require_installed(ExtensionRole.READER, config.reader.extension)
     named = {
         "keys": "file under [keys]",
         "region": "region under [terminal]",

@@ -47,7 +47,7 @@ def rows_in(tmp_path: Path) -> int:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ((*SERVE, "--reader", "usb"), 30, "Use sim:RESIDENT"),
+        ((*SERVE, "--reader", "usb"), 15, "no installed package brings the reader 'usb'"),
         ((*SERVE, "--reader", "sim:nobody"), 50, "Choose one of"),
         ((*SERVE, "--reader", "sim:adult_purse", "--region", "atlantis"), 10, "supplied regions"),
         ((*SERVE, "--reader", "sim:adult_purse", "--keys", "missing.toml"), 50, "missing.toml"),

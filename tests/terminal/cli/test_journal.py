@@ -167,7 +167,7 @@ def test_a_wiped_key_is_asked_for_first_and_final(
     for command in ("show", "verify", "status"):
         finished = told("journal", command)
         assert finished.returncode == 25, finished.stderr
-        assert "nobody can read these rows" in finished.stderr
+        assert "these rows cannot be read" in finished.stderr
     assert told("shift", "open", "--operator", "17").returncode == 25
     assert "no key" in told("journal", "wipe-key", "--yes").stdout
 
