@@ -267,7 +267,12 @@ def _alarm() -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    return _object({"status": {"type": "string"}, **_numbers("terminals", "records", "alarms", "behind")})
+    return _object(
+        {
+            "status": {"enum": ["ok", "disk_nearly_full"]},
+            **_numbers("terminals", "records", "alarms", "behind"),
+        }
+    )
 
 
 def _report() -> dict[str, Any]:

@@ -38,7 +38,7 @@ from terminal.collector.books import Books
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
-from terminal.collector.store import Operation
+from terminal.collector.store import Operation, OperationKind
 from terminal.collector.terminal_routes import JSON, body_of, respond
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.errors import CollectorError
@@ -185,7 +185,7 @@ class OperatorSide:
         def work() -> object:
             now_ms = self._now_ms()
             code = self.views.enrolment.make_code(terminal, now_ms)
-            self.views.store.note(Operation(now_ms, terminal, "made a code", "", "operator"))
+            self.views.store.note(Operation(now_ms, terminal, OperationKind.CODE_MADE, "", "operator"))
             return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
 
         return await _json(work, 201)
@@ -196,7 +196,7 @@ class OperatorSide:
         def work() -> bool:
             if terminal is None or not self.views.enrolment.revoke(terminal):
                 return False
-            self.views.store.note(Operation(self._now_ms(), terminal, "revoked", "", "operator"))
+            self.views.store.note(Operation(self._now_ms(), terminal, OperationKind.REVOKED, "", "operator"))
             return True
 
         done = await _answer(work)

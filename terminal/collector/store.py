@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -115,12 +116,25 @@ class Receipt(NamedTuple):
     envelope: bytes
 
 
+class OperationKind(StrEnum):
+    """What was done about a terminal's enrolment."""
+
+    CODE_MADE = "code_made"
+    ENROLLED = "enrolled"
+    KEY_REPLACED = "key_replaced"
+    ENROLLED_WITH_CODE = "enrolled_with_code"
+    KEY_REPLACED_WITH_CODE = "key_replaced_with_code"
+    REVOKED = "revoked"
+
+
 class Operation(NamedTuple):
-    """What an operator did about a terminal; `key` is the beginning of the SHA-256 of the public key it is about."""
+    """What was done about a terminal; `key` is the beginning of the SHA-256 of the public key it is about. `by` is who
+    did it, as the operator writes it: a staff number, "operator", or "terminal" for the terminal itself.
+    """
 
     at_ms: int
     terminal: int
-    what: str
+    what: OperationKind
     key: str
     by: str
 
@@ -294,7 +308,10 @@ class CollectorStore:
         """What was done about `terminal`, oldest first."""
         query = "SELECT at_ms, terminal, what, key, by FROM operation WHERE terminal = ? ORDER BY id"
         with self._reported(), self._lock:
-            return [Operation(*row) for row in self._connection.execute(query, (terminal,))]
+            return [
+                Operation(at_ms, number, OperationKind(what), key, by)
+                for at_ms, number, what, key, by in self._connection.execute(query, (terminal,))
+            ]
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""

@@ -22,7 +22,7 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.enrolment import Enrolment, short_of
 from terminal.collector.intake import Intake, Reply, refuse
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
-from terminal.collector.store import CollectorStore, Operation
+from terminal.collector.store import CollectorStore, Operation, OperationKind
 from terminal.errors import CollectorError, TerminalError
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest, reply_proof
 from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, RefusalCode
@@ -133,8 +133,8 @@ class TerminalSide:
                 return refuse(RefusalCode.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
             key = self.enrolment.key_of(asked.terminal)
             assert key is not None, "it has just been put there"
-            what = "replaced the key with a code" if known else "enrolled with a code"
-            self.store.note(Operation(at_ms, asked.terminal, what, short_of(key), "the terminal"))
+            what = OperationKind.KEY_REPLACED_WITH_CODE if known else OperationKind.ENROLLED_WITH_CODE
+            self.store.note(Operation(at_ms, asked.terminal, what, short_of(key), "terminal"))
         except TerminalError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice)
         proof = reply_proof(code, asked.terminal, bytes.fromhex(asked.public_key), self.collector_key)
@@ -145,7 +145,7 @@ class TerminalSide:
         try:
             states = self.store.terminals()
             health = {
-                "status": "ok" if self.gate.room.enough else "disk nearly full",
+                "status": "ok" if self.gate.room.enough else "disk_nearly_full",
                 "terminals": len(states),
                 "records": sum(state.sequence for state in states),
                 "alarms": self.store.open_alarms(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, total_of
@@ -11,6 +12,14 @@ from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
 
 SHOWN_ALARMS = 1_000
+
+
+class EnrolmentState(StrEnum):
+    """Whether a terminal may upload."""
+
+    ENROLLED = "enrolled"
+    REVOKED = "revoked"
+    NOT_ENROLLED = "not_enrolled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,7 @@ class TerminalView:
     """
 
     terminal: int
-    enrolment: str
+    enrolment: EnrolmentState
     held: int
     unsent: int
     oldest_unsent_s: int | None
@@ -94,7 +103,7 @@ class OperatorViews:
             views.append(
                 TerminalView(
                     terminal=number,
-                    enrolment="enrolled" if number in enrolled else self._given_up(number),
+                    enrolment=EnrolmentState.ENROLLED if number in enrolled else self._given_up(number),
                     held=state.sequence if state else 0,
                     unsent=unsent,
                     oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
@@ -107,8 +116,8 @@ class OperatorViews:
             )
         return views
 
-    def _given_up(self, terminal: int) -> str:
-        return "revoked" if self.enrolment.is_revoked(terminal) else "not enrolled"
+    def _given_up(self, terminal: int) -> EnrolmentState:
+        return EnrolmentState.REVOKED if self.enrolment.is_revoked(terminal) else EnrolmentState.NOT_ENROLLED
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
