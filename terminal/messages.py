@@ -84,6 +84,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.MEAL_OK: (_GREEN, N_("Enjoy your meal!")),
         Message.MEAL_ALREADY: (_YELLOW, N_("{meal} already served")),
         Message.MEAL_NOT_ORDERED: (_YELLOW, N_("No meal ordered today")),
+        Message.NO_MEAL_NOW: (_YELLOW, N_("No meal is served now")),
         Message.MEAL_FORBIDDEN: (_RED, N_("Not allowed by parents")),
         Message.MEAL_LIMIT: (_RED, N_("Daily limit reached")),
         Message.SERVING_CLOSED: (_RED, N_("Serving is over for today")),

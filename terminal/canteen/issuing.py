@@ -138,7 +138,7 @@ def _decide(
     kind = _kind(counter, pupil, batch)
     if kind is None:
         trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.NO_MEAL_NOW)
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})

@@ -61,6 +61,8 @@ class Message(StrEnum):
     MEAL_OK = "meal_ok"
     MEAL_ALREADY = "meal_already"
     MEAL_NOT_ORDERED = "meal_not_ordered"
+    NO_MEAL_NOW = "no_meal_now"
+    """Nothing is served at this hour, or on this day, to anyone."""
     MEAL_FORBIDDEN = "meal_forbidden"
     MEAL_LIMIT = "meal_limit"
     SERVING_CLOSED = "serving_closed"

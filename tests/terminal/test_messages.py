@@ -59,6 +59,7 @@ inspection_unpaid | red | Проезд не оплачен | Ride not paid
 meal_ok | green | Приятного аппетита! | Enjoy your meal!
 meal_already | yellow | {meal} уже получен | {meal} already served
 meal_not_ordered | yellow | Питание на сегодня не заказано | No meal ordered today
+no_meal_now | yellow | Сейчас питание не выдаётся | No meal is served now
 meal_forbidden | red | Этот продукт исключён родителями | Not allowed by parents
 meal_limit | red | Дневной лимит исчерпан | Daily limit reached
 serving_closed | red | Выдача на сегодня закончена | Serving is over for today

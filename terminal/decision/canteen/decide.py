@@ -34,7 +34,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     pupil = _pupil(tap, trail)
     kind = _kind_served(tap.policy.meals, canteen.serving, tap, pupil, trail)
     if kind is None:
-        return trail.refuse(Message.MEAL_NOT_ORDERED)
+        return trail.refuse(Message.NO_MEAL_NOW)
     meal = decide_portion(
         pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
     )

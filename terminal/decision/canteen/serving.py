@@ -40,7 +40,7 @@ def decide_portion(
     school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
         trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.NO_MEAL_NOW)
     right = entitlement(pupil, policy, day, trail)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:

@@ -162,13 +162,13 @@ def test_m_15_a_school_may_assign_otherwise(canteen: OpenCanteen) -> None:
     [
         (date(2026, 9, 15), 3, "3a", "meal_ok"),
         (date(2026, 9, 19), 3, "3a", "meal_ok"),  # a Saturday that is worked
-        (date(2026, 9, 20), 3, "3a", "meal_not_ordered"),  # Sunday
-        (date(2026, 10, 26), 3, "3a", "meal_not_ordered"),  # first day of the autumn holidays
-        (date(2026, 11, 4), 3, "3a", "meal_not_ordered"),  # last day of them
+        (date(2026, 9, 20), 3, "3a", "no_meal_now"),  # Sunday
+        (date(2026, 10, 26), 3, "3a", "no_meal_now"),  # first day of the autumn holidays
+        (date(2026, 11, 4), 3, "3a", "no_meal_now"),  # last day of them
         (date(2026, 11, 5), 3, "3a", "meal_ok"),
-        (date(2026, 9, 28), 4, "4a", "meal_not_ordered"),  # a break in the primary wing
+        (date(2026, 9, 28), 4, "4a", "no_meal_now"),  # a break in the primary wing
         (date(2026, 9, 28), 5, "5a", "meal_ok"),
-        (date(2026, 10, 5), 7, "7b", "meal_not_ordered"),  # one class is out
+        (date(2026, 10, 5), 7, "7b", "no_meal_now"),  # one class is out
         (date(2026, 10, 5), 7, "7a", "meal_ok"),
     ],
 )

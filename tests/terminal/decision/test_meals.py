@@ -156,13 +156,13 @@ def test_m_19_a_bus_ride_in_between_forgets_no_meal() -> None:
 @pytest.mark.parametrize(
     ("clock", "message"),
     [
-        ("07:29:59", "meal_not_ordered"),
+        ("07:29:59", "no_meal_now"),
         ("07:30:00", "meal_ok"),
         ("10:29:59", "meal_ok"),
-        ("10:30:00", "meal_not_ordered"),
-        ("11:29:59", "meal_not_ordered"),
+        ("10:30:00", "no_meal_now"),
+        ("11:29:59", "no_meal_now"),
         ("14:59:59", "meal_ok"),
-        ("15:00:00", "meal_not_ordered"),
+        ("15:00:00", "no_meal_now"),
     ],
 )
 def test_a_window_includes_its_first_second_and_not_its_end(clock: str, message: str) -> None:
@@ -235,7 +235,7 @@ def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> Non
 def test_an_unknown_meal_to_serve_is_no_meal() -> None:
     card = pupil(code(10, GRADE_3))
     trip = trip_at("canteen", 70, 1, canteen=CanteenContext(serving="tea"))
-    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "meal_not_ordered"
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "no_meal_now"
 
 
 def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only() -> None:
