@@ -94,14 +94,14 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
 
 def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     if not alarms:
-        return "<h2>Alarms</h2><p class=good>No alarm waits for anybody.</p>"
+        return "<h2>Alarms</h2><p class=good>No open alarms.</p>"
     rows = (
         (
             str(a.id),
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.says,
+            a.says(),
             str(a.times),
             as_time(a.last_at_ms),
         )

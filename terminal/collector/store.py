@@ -43,6 +43,7 @@ __all__ = [
     "BatchRefused",
     "CollectorStore",
     "Operation",
+    "OperationCode",
     "Receipt",
     "SeenAlarm",
     "StoredRecord",
@@ -116,25 +117,30 @@ class Receipt(NamedTuple):
     envelope: bytes
 
 
-class OperationKind(StrEnum):
-    """What was done about a terminal's enrolment."""
+class OperationCode(StrEnum):
+    """What was done about a terminal."""
 
     CODE_MADE = "code_made"
     ENROLLED = "enrolled"
     KEY_REPLACED = "key_replaced"
-    ENROLLED_WITH_CODE = "enrolled_with_code"
-    KEY_REPLACED_WITH_CODE = "key_replaced_with_code"
+    ENROLLED_BY_CODE = "enrolled_by_code"
+    KEY_REPLACED_BY_CODE = "key_replaced_by_code"
     REVOKED = "revoked"
 
 
+BY_OPERATOR: Final = "operator"
+BY_TERMINAL: Final = "terminal"
+"""Who did it, where it was no person named by a staff number."""
+
+
 class Operation(NamedTuple):
-    """What was done about a terminal; `key` is the beginning of the SHA-256 of the public key it is about. `by` is who
-    did it, as the operator writes it: a staff number, "operator", or "terminal" for the terminal itself.
+    """What was done about a terminal; `key` is the beginning of the SHA-256 of the public key it is about, `by` a
+    staff number, `BY_OPERATOR` or `BY_TERMINAL`.
     """
 
     at_ms: int
     terminal: int
-    what: OperationKind
+    code: OperationCode
     key: str
     by: str
 
@@ -299,7 +305,7 @@ class CollectorStore:
             return alarms.acknowledge(self._connection, number, by, comment, at_ms)
 
     def note(self, operation: Operation) -> None:
-        """Keep what an operator did about a terminal."""
+        """Keep what was done about a terminal."""
         statement = "INSERT INTO operation (at_ms, terminal, what, key, by) VALUES (?, ?, ?, ?, ?)"
         with self._reported(), self._lock:
             self._connection.execute(statement, operation)
@@ -308,10 +314,10 @@ class CollectorStore:
         """What was done about `terminal`, oldest first."""
         query = "SELECT at_ms, terminal, what, key, by FROM operation WHERE terminal = ? ORDER BY id"
         with self._reported(), self._lock:
-            return [
-                Operation(at_ms, number, OperationKind(what), key, by)
-                for at_ms, number, what, key, by in self._connection.execute(query, (terminal,))
-            ]
+            rows = self._connection.execute(query, (terminal,)).fetchall()
+        return [
+            Operation(at_ms, number, OperationCode(code), key, by) for at_ms, number, code, key, by in rows
+        ]
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, total_of
@@ -12,14 +11,6 @@ from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
 
 SHOWN_ALARMS = 1_000
-
-
-class EnrolmentState(StrEnum):
-    """Whether a terminal may upload."""
-
-    ENROLLED = "enrolled"
-    REVOKED = "revoked"
-    NOT_ENROLLED = "not_enrolled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +22,7 @@ class TerminalView:
     """
 
     terminal: int
-    enrolment: EnrolmentState
+    enrolment: str
     held: int
     unsent: int
     oldest_unsent_s: int | None
@@ -103,7 +94,7 @@ class OperatorViews:
             views.append(
                 TerminalView(
                     terminal=number,
-                    enrolment=EnrolmentState.ENROLLED if number in enrolled else self._given_up(number),
+                    enrolment="enrolled" if number in enrolled else self._given_up(number),
                     held=state.sequence if state else 0,
                     unsent=unsent,
                     oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
@@ -116,8 +107,8 @@ class OperatorViews:
             )
         return views
 
-    def _given_up(self, terminal: int) -> EnrolmentState:
-        return EnrolmentState.REVOKED if self.enrolment.is_revoked(terminal) else EnrolmentState.NOT_ENROLLED
+    def _given_up(self, terminal: int) -> str:
+        return "revoked" if self.enrolment.is_revoked(terminal) else "not_enrolled"
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
