@@ -15,7 +15,8 @@ from terminal.clock import from_unix_ms
 if TYPE_CHECKING:
     from terminal.app.config.settings import StationConfig
     from terminal.canteen.facts import Replay
-    from terminal.decision.recompute import Deviation, RecordedCash, RecordedTap
+    from terminal.decision.recompute import CannotRecompute, Deviation, RecordedCash, RecordedTap
+    from terminal.journal.canteen_records import MealLine
     from terminal.journal.reader import JournalReader
     from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
     from terminal.policy.deny_list import DenyList
@@ -45,6 +46,7 @@ def recompute(
     """
     from terminal.app.output import print_json
     from terminal.app.station import journal_reader
+    from terminal.decision.recompute import CannotRecompute
     from terminal.errors import ChargesDiffer
 
     at = station_config(config, state=state, keys=keys)
@@ -53,9 +55,14 @@ def recompute(
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
         for sequence, found in decided_again(reader, policies, replay):
-            if isinstance(found, str):
+            if isinstance(found, CannotRecompute):
                 counts["not_possible"] += 1
-                _print_difference(json, sequence, {"not_possible": found})
+                said = (
+                    {"not_possible": found.gap.value, "says": str(found)}
+                    if json
+                    else {"not_possible": str(found)}
+                )
+                _print_difference(json, sequence, said)
                 continue
             counts["recomputed"] += 1
             if found:
@@ -77,7 +84,7 @@ def recompute(
 
 def decided_again(
     reader: JournalReader, policies: Mapping[str, Policy], replay: Replay | None
-) -> Iterator[tuple[int, list[Deviation] | str]]:
+) -> Iterator[tuple[int, list[Deviation] | CannotRecompute]]:
     """For every row of a tap or cash sale: where it deviates, or why it could not be decided again."""
     from terminal.decision.recompute import CannotRecompute
     from terminal.journal.records import CashSale, Intent, Unwritten
@@ -89,7 +96,7 @@ def decided_again(
             try:
                 yield row.sequence, _deviations(terminal, row.sequence, record, policies, replay)
             except CannotRecompute as error:
-                yield row.sequence, str(error)
+                yield row.sequence, error
         if replay is not None:
             replay.follow(row.sequence, record)
 
@@ -101,13 +108,13 @@ def _deviations(
     policies: Mapping[str, Policy],
     replay: Replay | None,
 ) -> list[Deviation]:
-    from terminal.decision.recompute import CannotRecompute, recompute_cash
+    from terminal.decision.recompute import CannotRecompute, RecomputeGap, recompute_cash
     from terminal.decision.recompute import recompute as decide_again
     from terminal.journal.records import CashSale
 
     policy = policies.get(record.tariff)
     if policy is None:
-        raise CannotRecompute(f"region document {record.tariff} not given")
+        raise CannotRecompute(RecomputeGap.REGION, f"region document {record.tariff} not given")
     if isinstance(record, CashSale):
         return recompute_cash(recorded_cash(terminal, sequence, record), policy)
     tap = recorded_tap(terminal, sequence, record)
@@ -183,13 +190,15 @@ def recorded_cash(terminal: int, sequence: int, sale: CashSale) -> RecordedCash:
 def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> RecordedTap:
     """The tap in its row, as it was decided; raises `CannotRecompute` for one that was not decided from a card."""
     from terminal.codes import Admission
-    from terminal.decision.recompute import CannotRecompute, RecordedTap, read_of
+    from terminal.decision.recompute import CannotRecompute, RecomputeGap, RecordedTap, read_of
     from terminal.journal.records import Intent
 
     written = row if isinstance(row, Intent) else None
     read = read_of(row.proof) if isinstance(row, Intent) else row.read
     if written is None and not read:
-        raise CannotRecompute(f"the row holds nothing to decide again from ({row.message})")
+        raise CannotRecompute(
+            RecomputeGap.NOTHING_READ, f"the row holds nothing to decide again from ({row.message})"
+        )
     return RecordedTap(
         at=_moment(row),
         trip=_trip(terminal, sequence, row.profile, row),
@@ -202,11 +211,39 @@ def recorded_tap(terminal: int, sequence: int, row: Intent | Unwritten) -> Recor
         reasons=row.reasons,
         flags=row.flags,
         lists=row.lists,
+        states=_states(row),
     )
 
 
+def _states(row: Intent | Unwritten) -> dict[str, object]:
+    """What else the row says that follows from the card and the decision."""
+    from terminal.journal.records import Unwritten
+
+    previous = {"previous": (row.prev_terminal, row.prev_sequence)}
+    if isinstance(row, Unwritten):
+        return {**previous}
+    return {
+        **previous,
+        "balance_before_minor": row.balance_before_minor,
+        "balance_after_minor": row.balance_after_minor,
+        "paid_by": row.paid_by,
+        "values": row.values,
+        "counted": row.counted,
+        "meal": None if row.meal is None else _portion(row.meal),
+    }
+
+
+def _portion(line: MealLine) -> tuple[object, ...]:
+    return (line.school, line.class_id, line.kind, line.day, line.sources, line.category, line.flags)
+
+
 def _moment(record: AnyRecord) -> datetime:
-    return from_unix_ms(record.at_ms)
+    from terminal.decision.recompute import CannotRecompute, RecomputeGap
+
+    try:
+        return from_unix_ms(record.at_ms)
+    except OverflowError as error:
+        raise CannotRecompute(RecomputeGap.TIME, "no calendar has its time") from error
 
 
 def _print_difference(json: bool, sequence: int, found_by_name: Mapping[str, object]) -> None:

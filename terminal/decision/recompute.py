@@ -10,8 +10,9 @@ The card's UID is in no record; no rule looks at it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from cardproto.desfire.commands import (
@@ -28,6 +29,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
+from terminal.decision.meal import Serving
 from terminal.decision.outcome import DENY, GRANTS, Decision
 from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
@@ -51,7 +53,8 @@ Command = tuple[int, bytes, bytes]
 @dataclass(frozen=True, slots=True)
 class RecordedTap:
     """What a row holds of one tap. `trip` has what the row states in fields of its own, `known` what else the terminal
-    knew. `read` is (rights, event) as on the card; `event` what was to be written, empty for nothing.
+    knew. `read` is (rights, event) as on the card; `event` what was to be written, empty for nothing. `states` is what
+    else the row says of the decision, by the names of `_following`.
     """
 
     at: datetime
@@ -65,6 +68,7 @@ class RecordedTap:
     reasons: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
     lists: Mapping[str, str]
+    states: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,29 @@ class RecordedCash:
     flags: tuple[str, ...]
 
 
+class RecomputeGap(StrEnum):
+    """What is missing where a record cannot be decided again."""
+
+    NOTHING_READ = "nothing_read"
+    """The tap ended before a decision, or another medium decided it."""
+    CARD = "card"
+    """What was read from the card is incomplete or not understood."""
+    FACTS = "facts"
+    """What the terminal knew is not understood."""
+    TIME = "time"
+    """No calendar has the record's time."""
+    REGION = "region"
+    ROSTER = "roster"
+    GRANTS = "grants"
+    DENY_LIST = "deny_list"
+
+
 class CannotRecompute(Exception):
-    """The record does not hold all a decision needs; the text says what is missing."""
+    """The record does not hold all a decision needs, or it is not at hand: `gap` says what, the text in words."""
+
+    def __init__(self, gap: RecomputeGap, what: str) -> None:
+        super().__init__(what)
+        self.gap = gap
 
 
 def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> list[Deviation]:
@@ -100,10 +125,12 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     names. Raises `CannotRecompute`, for a tap refused by a deny list that is not at hand after all else was compared.
     """
     if PUPIL in tap.known and pupil is None:
-        raise CannotRecompute("decided with a school roster that is not at hand")
+        raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
     snapshot = snapshot_of(tap.read)
     decision = decide(snapshot, _as_recorded(policy, tap.lists), _trip(tap, pupil), tap.at)
-    return list(_deviations(tap, decision)) or _denied_otherwise(tap.lists, snapshot, policy.deny_list)
+    return list(_deviations(tap, snapshot, decision)) or _denied_otherwise(
+        tap.lists, snapshot, policy.deny_list
+    )
 
 
 def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
@@ -112,7 +139,9 @@ def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
     if GRANTS in lists:
         grants = policy.grants
         if grants.version != lists[GRANTS]:
-            raise CannotRecompute("decided with the terminal's own list of grants, which is not at hand")
+            raise CannotRecompute(
+                RecomputeGap.GRANTS, "decided with the terminal's own list of grants, which is not at hand"
+            )
     denied = AllDenied(lists[DENY]) if DENY in lists else EMPTY_DENY_LIST
     return replace(policy, deny_list=denied, grants=grants)
 
@@ -122,7 +151,10 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
     if DENY not in lists:
         return []
     if at_hand.version != lists[DENY]:
-        raise CannotRecompute(f"refused by deny list {lists[DENY]}, which is not at hand; the rest follows")
+        raise CannotRecompute(
+            RecomputeGap.DENY_LIST,
+            f"refused by deny list {lists[DENY]}, which is not at hand; the rest follows",
+        )
     if at_hand.contains(snapshot.rights.pseudonym):
         return []
     return [Deviation(DENY, recorded=True, recomputed=False)]
@@ -143,18 +175,22 @@ def _trip(record: RecordedTap | RecordedCash, pupil: Pupil | None = None) -> Tri
     try:
         return restore(record.trip, record.known, pupil)
     except UnknownFact as error:
-        raise CannotRecompute(f"what the terminal knew is not understood: {error}") from error
+        raise CannotRecompute(
+            RecomputeGap.FACTS, f"what the terminal knew is not understood: {error}"
+        ) from error
 
 
 def snapshot_of(read: tuple[bytes, ...]) -> CardSnapshot:
     """The card as it was read; raises `CannotRecompute`."""
     if len(read) != len(WHAT_IS_READ):
-        raise CannotRecompute("what was read from the card is not in the record")
+        raise CannotRecompute(RecomputeGap.CARD, "what was read from the card is not in the record")
     rights, event = read
     try:
         return CardSnapshot(NO_UID, parse_rights(rights), parse_event(event))
     except FormatError as error:
-        raise CannotRecompute(f"what was read from the card is not understood: {error}") from error
+        raise CannotRecompute(
+            RecomputeGap.CARD, f"what was read from the card is not understood: {error}"
+        ) from error
 
 
 def read_of(proof: tuple[Command, ...]) -> tuple[bytes, ...]:
@@ -168,7 +204,7 @@ def _read(proof: tuple[Command, ...], codes: tuple[int, int], file_no: int) -> b
     return next(commands, None)
 
 
-def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
+def _deviations(tap: RecordedTap, snapshot: CardSnapshot, decision: Decision) -> Iterator[Deviation]:
     plan, outcome = decision.write_plan, decision.outcome
     event = b"" if plan is None else build_event(plan.event)
     for what, before, again in (
@@ -182,3 +218,26 @@ def _deviations(tap: RecordedTap, decision: Decision) -> Iterator[Deviation]:
     ):
         if before != again:
             yield Deviation(what, before, again)
+    following = _following(snapshot, decision)
+    for what, stated in tap.states.items():
+        if stated != following[what]:
+            yield Deviation(what, stated, following[what])
+
+
+def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, object]:
+    """What else follows from the card and the decision, as rows state it."""
+    plan, meal, last = decision.write_plan, decision.meal, snapshot.event
+    return {
+        "previous": (last.terminal, last.sequence),
+        "balance_before_minor": snapshot.balance_minor,
+        "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
+        "paid_by": None if plan is None else int(plan.event.paid_by),
+        "values": dict(decision.outcome.values),
+        "counted": decision.counted,
+        "meal": None if meal is None else _portion(meal),
+    }
+
+
+def _portion(meal: Serving) -> tuple[object, ...]:
+    day, sources = meal.day.isoformat(), dict(meal.sources)
+    return (meal.school, meal.class_id, meal.kind, day, sources, meal.category, meal.flags)

@@ -94,12 +94,16 @@ def close_shift(journal: Journal, now: datetime, count: ShiftCount | None = None
     return closed
 
 
+COUNTED: Final = ("taps", "accepted", "inside", "refused", "not_committed", "charged_minor", "unresolved")
+"""Totals that every shift has, 0 included."""
+
+
 class ShiftCount:
     """The totals of one shift while it goes on: each look reads only the rows that have come since."""
 
     def __init__(self, shift: int) -> None:
         self.shift = shift
-        self._counts: Counter[str] = Counter(taps=0, accepted=0, inside=0, charged_minor=0, unresolved=0)
+        self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._refused: Counter[str] = Counter()
         self._inside: Counter[str] = Counter()
         self._lock = Lock()
@@ -117,7 +121,8 @@ class ShiftCount:
         return self._inside
 
     def totals(self, journal: Journal) -> dict[str, int]:
-        """Taps, let in, already inside, sum charged, refusals by reason, cash, taps of unknown end, rows not yet sent.
+        """Taps, which are those let in, already inside, refused, not committed and of unknown end together; the sum
+        charged, counts by message, cash, rows not yet sent.
 
         A shift's number is its first row, so nothing before it is read. Any thread.
         """
@@ -136,6 +141,7 @@ class ShiftCount:
                 totals["taps"] += 1
             case Committed() | NotCommitted():
                 settled = self._intents.take(sequence, record)
+                totals["not_committed"] += settled is not None and settled.end is End.NOT_COMMITTED
                 if settled is not None and settled.end is End.COMMITTED:
                     totals["accepted"] += 1
                     totals["charged_minor"] += settled.intent.charge_minor
@@ -147,6 +153,7 @@ class ShiftCount:
                 totals["taps"] += 1
                 totals["accepted"] += record.admission is Admission.LET_IN
                 totals["inside"] += record.admission is Admission.INSIDE
+                totals["refused"] += record.admission is Admission.REFUSED
                 self._refused[record.message] += record.admission is Admission.REFUSED
                 self._inside[record.message] += record.admission is Admission.INSIDE
                 totals[f"message_{record.message}"] += 1

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from cardproto.resident.records.event import build_event, parse_event
 from sim.profile import profile_names
 from terminal.app.station import journal_reader, open_journal
 from terminal.canteen.facts import Replay
 from terminal.canteen.roster import Roster
 from terminal.cli.recompute import decided_again
 from terminal.codes import Admission
-from terminal.journal.records import Unwritten, parse_record
+from terminal.decision.recompute import CannotRecompute, RecomputeGap
+from terminal.journal.records import Intent, Unwritten, parse_record
 from terminal.lab.town import DAY, Town
 from terminal.lab.world import DENY_LIST_FILE
 from terminal.policy.load import DEMO_REGION
@@ -104,7 +107,8 @@ def test_a_canteens_taps_follow_from_record_and_roster_together(town_of: OpenTow
         assert len(found) == 6
         assert set(map(str, found.values())) == {"[]"}
         without = [found for _, found in _recomputed(town, None)]
-        assert without.count("decided with a school roster that is not at hand") == 4
+        gaps = [found.gap for found in without if isinstance(found, CannotRecompute)]
+        assert gaps == [RecomputeGap.ROSTER] * 4
         assert without.count([]) == 2, "the card that no roster lists"
 
 
@@ -119,7 +123,8 @@ def test_another_roster_is_not_taken_for_the_one_that_was_in_force(town_of: Open
         header = structs.replace(document.header, sequence=4)
         later = Roster.of(structs.replace(document, header=header), town.policy)
         ((_, why),) = _recomputed(town, Replay(A, town.policy, later))
-        assert why == "decided with a school roster that is not at hand"
+        assert isinstance(why, CannotRecompute)
+        assert why.gap is RecomputeGap.ROSTER
 
 
 def test_every_resident_of_the_laboratory_is_decided_again_wherever_he_taps(town_of: OpenTown) -> None:
@@ -133,8 +138,8 @@ def test_every_resident_of_the_laboratory_is_decided_again_wherever_he_taps(town
                 found = [what for _, what in decided_again(reader, {town.policy.tariff: town.policy}, None)]
             assert len(found) == 2 * len(EVERY_RESIDENT)
             assert [what for what in found if isinstance(what, list) and what] == []
-            why = {what.partition(" (")[0] for what in found if isinstance(what, str)}
-            assert {one[:20] for one in why} == {"refused by deny list", "the row holds nothin"}
+            why = {what.gap for what in found if isinstance(what, CannotRecompute)}
+            assert why == {RecomputeGap.DENY_LIST, RecomputeGap.NOTHING_READ}
 
 
 REFUSED_IN_BUS = ("blocked", "expired", "inactive_medium", "deny_listed", "empty_purse", "free_pensioner")
@@ -164,9 +169,10 @@ def test_refusals_and_inspections_are_decided_again(run: Run, refusing: Path) ->
     assert told.returncode == 0, told.stderr
     *rows, counts = map(json.loads, told.stdout.splitlines())
     assert counts == {"recomputed": 14, "differ": 0, "not_possible": 2}
-    why = sorted(row["not_possible"].partition(" (")[0] for row in rows)
-    assert "refused by deny list" in why[0]
-    assert why[1] == "the row holds nothing to decide again from"
+    assert sorted(row["not_possible"] for row in rows) == ["deny_list", "nothing_read"]
+    says = sorted(row["says"].partition(" (")[0] for row in rows)
+    assert "refused by deny list" in says[0]
+    assert says[1] == "the row holds nothing to decide again from"
     lists = config_file(refusing, terminal={"state": refusing}, lists={"deny": deny_list_of(refusing)})
     with_list = run("journal", "recompute", "--config", lists, "--json")
     counts = json.loads(with_list.stdout.splitlines()[-1])
@@ -193,6 +199,7 @@ def deny_list_of(state: Path) -> Path:
         ({"admission": Admission.LET_IN}, "admission"),
         ({"reasons": ()}, "reasons"),
         ({"flags": ("capped",)}, "flags"),
+        ({"prev_sequence": 77}, "previous"),
     ],
 )
 def test_a_refusal_that_does_not_follow_ends_with_code_24(
@@ -206,6 +213,43 @@ def test_a_refusal_that_does_not_follow_ends_with_code_24(
     assert told.returncode == 24
     differing = [row for row in map(json.loads, told.stdout.splitlines()) if row.get("sequence") == sequence]
     assert [set(row) - {"sequence"} for row in differing] == [{what}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"values": {"n": 99}}, "values"),
+        ({"counted": ("student_card",)}, "counted"),
+        ({"prev_terminal": 9}, "previous"),
+        ({"balance_before_minor": 1}, "balance_before_minor"),
+        ({"balance_after_minor": 1}, "balance_after_minor"),
+        ({"paid_by": 7}, "paid_by"),
+    ],
+)
+def test_what_a_written_tap_says_besides_is_compared_too(
+    run: Run, bus: Path, changed: dict[str, object], what: str
+) -> None:
+    with open_journal(bus, FRONT.number) as journal:
+        rows = [parse_record(row.body) for row in journal.rows(limit=500)]
+        intent = next(row for row in rows if isinstance(row, Intent) and row.values)
+        event = build_event(replace(parse_event(intent.event), sequence=journal.head.sequence + 1))
+        later = journal.append(structs.replace(intent, event=event, **changed))
+        assert later == parse_event(event).sequence
+    told = run("journal", "recompute", "--state", bus, "--json")
+    assert told.returncode == 24
+    differing = [row for row in map(json.loads, told.stdout.splitlines()) if row.get("sequence") == later]
+    assert [set(row) - {"sequence"} for row in differing] == [{what}]
+
+
+def test_a_time_that_no_calendar_has_is_counted_and_not_a_traceback(run: Run, refusing: Path) -> None:
+    with open_journal(refusing, FRONT.number) as journal:
+        rows = [parse_record(row.body) for row in journal.rows(limit=500)]
+        refused = next(row for row in rows if isinstance(row, Unwritten) and row.message == "no_funds")
+        sequence = journal.append(structs.replace(refused, at_ms=-(10**17)))
+    told = run("journal", "recompute", "--state", refusing, "--json")
+    assert told.returncode == 0, told.stderr
+    gaps = {row.get("sequence"): row.get("not_possible") for row in map(json.loads, told.stdout.splitlines())}
+    assert gaps[sequence] == "time"
 
 
 def _recomputed(town: Town, replay: Replay | None) -> list[tuple[int, object]]:

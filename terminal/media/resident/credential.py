@@ -33,8 +33,6 @@ from cardproto.resident.records.rights import Rights, build_rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.decision.effects import CredentialEffect
 
-OUT_OF_DATE: Final = frozenset((CredentialEffect.EXPIRED, CredentialEffect.NOT_YET_VALID))
-
 SEEN_LIMIT: Final = 20_000
 
 
@@ -51,11 +49,6 @@ class CredentialRefusal:
     """Why the rights on the card are not believed."""
 
     effect: CredentialEffect
-
-    @property
-    def out_of_date(self) -> bool:
-        """The grant was genuine but is not in force now."""
-        return self.effect in OUT_OF_DATE
 
 
 class CredentialCheck:

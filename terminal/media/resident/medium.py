@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from cardproto.channel import CardChannel
@@ -13,6 +14,8 @@ from cardproto.resident.records.event import build_event
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.decide import decide
+from terminal.decision.effects import CredentialEffect
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import KeyLimitReached
 from terminal.journal.journal import Pending
@@ -82,15 +85,31 @@ class ResidentMedium:
         return ValidationKeys(self.setup.keys, self.setup.region, self._fitting)
 
     def decide(self, snapshot: ResidentSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
-        if snapshot.refusal is not None:
-            return _not_granted(snapshot.refusal)
-        return decide(snapshot, policy, trip, now)
+        decision = decide(snapshot, policy, trip, now)
+        if snapshot.refusal is None or trip.inspection is not None or decision.outcome.message in OF_TERMINAL:
+            return decision  # an inspection asks what was paid, whatever the rights are worth now
+        flags = tuple(flag for flag in decision.flags if flag in OF_EVERY_TAP)
+        return replace(_not_granted(snapshot.refusal), flags=flags)
+
+
+OF_TERMINAL: Final = frozenset((Message.SHIFT_CLOSED, Message.CLOCK_UNCONFIRMED, Message.OUT_OF_ORDER))
+"""A terminal that takes no taps says so, whatever the card is."""
+OF_EVERY_TAP: Final = frozenset(TapFlag)
 
 
 def _not_granted(refusal: CredentialRefusal) -> Decision:
     """The rights on the card are not what an issuer signed: none of them counts, and the operator learns why."""
-    message = Message.CREDENTIAL_EXPIRED if refusal.out_of_date else Message.CREDENTIAL_NOT_TRUSTED
+    message = OUT_OF_DATE.get(refusal.effect, Message.CREDENTIAL_NOT_TRUSTED)
     return Decision(Outcome(message, Admission.REFUSED), None, (Reason(refusal.effect),))
+
+
+OUT_OF_DATE: Final[Mapping[CredentialEffect, Message]] = MappingProxyType(
+    {
+        CredentialEffect.EXPIRED: Message.CREDENTIAL_EXPIRED,
+        CredentialEffect.NOT_YET_VALID: Message.NOT_YET_VALID,
+    }
+)
+"""Of a grant that is genuine and not in force now."""
 
 
 class ResidentWriter:

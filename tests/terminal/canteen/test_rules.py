@@ -608,6 +608,8 @@ def test_t_66_a_shift_counts_what_was_done_without_cards(canteen: OpenCanteen) -
         "taps": 0,
         "accepted": 0,
         "inside": 0,
+        "refused": 0,
+        "not_committed": 0,
         "charged_minor": 0,
         "meals_without_card": 2,
         "annulled": 1,

@@ -32,6 +32,8 @@ from terminal.keys.file import load_issuers
 from terminal.lab.town import Town
 from terminal.media.resident.credential import CredentialCheck, VerifyCredential
 from terminal.tap_report import TapReport
+from terminal.trip.build import InspectionRound
+from terminal.trip.shifts import close_shift
 from tests.flows.conftest import FRONT, OpenTown, resident_of
 
 REGION = 34
@@ -179,6 +181,20 @@ def test_an_expired_credential_is_an_expired_benefit(town_of: OpenTown) -> None:
         write_credential(town, expired)
         change_rights(town, lambda rights: replace(rights, credential_digest=credential_digest(expired)))
         refused_as(town, "expired", "credential_expired")
+
+
+def test_a_terminal_out_of_service_and_an_inspection_speak_before_the_credential(town_of: OpenTown) -> None:
+    with town_of(WHO, stops=(FRONT,)) as town:
+        assert tap(town).end is End.COMMITTED
+        trust(town, ALWAYS, IssuerKeys())
+        terminal = town.terminals[FRONT.number]
+        terminal.inspecting = InspectionRound(15, 0, town.clock.now() + timedelta(minutes=15), misuse=False)
+        inspected = town.tap(FRONT.number, WHO).report
+        assert (inspected.outcome.message, inspected.outcome.admission) == ("inspection_paid", "inside")
+        terminal.inspecting = None
+        refused_as(town, "unknown_issuer", "credential_not_trusted")
+        close_shift(terminal.journal, town.clock.now())
+        assert tap(town).outcome.message == "shift_closed"
 
 
 def test_issuers_come_from_a_file(tmp_path: Path, town_of: OpenTown) -> None:

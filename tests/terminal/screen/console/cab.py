@@ -21,6 +21,7 @@ import msgspec
 
 from sim.air import VirtualClock
 from sim.card.port import SimCard
+from sim.faults import NO_FAULTS, FaultPlan
 from sim.reader import SimReader
 from terminal.app.console import ConsoleOptions, console_of
 from terminal.app.media import media_of
@@ -96,7 +97,7 @@ class Cab:
         every = [row.record for row in self.journal.rows(0, 10_000)]
         return every if kind is None else [one for one in every if isinstance(one, kind)]
 
-    def tap(self, resident: str, at_s: float = 5.0) -> TapReport:
+    def tap(self, resident: str, at_s: float = 5.0, fault: FaultPlan = NO_FAULTS) -> TapReport:
         """Present a resident's card to the terminal, `at_s` after what happened last, as its loop does."""
         self.clock.advance(at_s)
         if resident not in self._cards:
@@ -104,7 +105,7 @@ class Cab:
             region = load_region("demo")
             (self._cards[resident],) = issue_residents([resident], region, START.date(), None, rng)
         reader = SimReader("reader", self.clock)
-        reader.present(self._cards[resident])
+        reader.present(self._cards[resident], fault)
         connection = reader.wait_for_card(0)
         assert connection is not None
         with self.console.lock:

@@ -9,9 +9,11 @@ from threading import Thread
 import httpx
 import pytest
 
+from sim.faults import tear_after, tear_before
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.records import CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
+from terminal.journal.taps import End
 from terminal.policy.deny_list import AllDenied
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
@@ -46,6 +48,26 @@ def test_t_60_no_ride_before_the_shift_and_the_shift_is_the_operators(cab: Cab) 
     assert cab.tap("adult_purse").outcome.message is Message.OK_PAID
     (opened,) = cab.records(ShiftOpened)
     assert (opened.operator_ref, opened.route, opened.direction) == (DRIVER, 15, 1)  # type: ignore[attr-defined]
+
+
+def test_t_66_the_lines_of_a_shift_add_up_to_its_taps(cab: Cab) -> None:
+    cab.open_shift(15, 1)
+    assert cab.tap("month_pass").outcome.accepted
+    assert not cab.tap("month_pass").outcome.accepted, "handed back"
+    cab.tap("empty_purse")
+    assert cab.tap("adult_purse", fault=tear_before(7)).end is End.NOT_COMMITTED
+    assert cab.tap("student_half_price", fault=tear_after(8)).end is End.UNRESOLVED
+    for path in ("/taps", "/report"):
+        shown = text(cab.client.get(path))
+        for line in ("Taps 5", "Accepted 1", "Already inside 1", "Refused 1"):
+            assert line in shown
+        assert "Card taken away too early 1" in shown
+        assert "End not known 1" in shown
+    cab.act("/report", "/shift/close")
+    totals = cab.records(ShiftClosed)[0].totals  # type: ignore[attr-defined]
+    parts = ("accepted", "inside", "refused", "not_committed", "unresolved")
+    assert [totals[name] for name in parts] == [1] * len(parts)
+    assert totals["taps"] == len(parts)
 
 
 @pytest.mark.parametrize(

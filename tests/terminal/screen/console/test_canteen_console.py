@@ -517,7 +517,7 @@ def test_a_class_cut_off_in_the_middle_is_finished_by_the_same_form(school: Scho
         form = fields(client.get("/canteen/class?id=3а").text, "issue")
         first = [one.pupil for one in school.pupils("3а")[:10]]
         batch = ServingList("breakfast", How.CLASS_LIST, CASHIER, school.console.clock.now())
-        with school.console.lock, acting(str(form["action"])):
+        with school.console.lock, acting(form["action"][0]):
             issue(school.counter.canteen, first, batch)  # and here the plug was pulled
         answer = client.post("/canteen/issue", data=form)
         done = client.get(answer.headers["location"]).text
