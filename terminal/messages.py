@@ -125,7 +125,7 @@ def register(medium: str, messages: Iterable[MediumMessage]) -> None:
     """Let `text` and the others know the messages of `medium`; the same ones again change nothing.
 
     Raises `TerminalError` for a code that is not the medium's own or is taken, for a message without an English line,
-    and for lines that ask for a value no outcome has, or not all for the same. Then none of them is known.
+    for lines that cannot be shown on one line, and for lines that ask for a value no outcome has, or not all for the same. Then none of them is known.
     """
     found: dict[str, MediumMessage] = {}
     for message in messages:
@@ -147,6 +147,10 @@ def _problem(medium: str, message: MediumMessage, others: Mapping[str, MediumMes
         return "clashes with another message of the same code"
     if not message.texts.get(SOURCE):
         return "has no English line"
+    if not isinstance(message.colour, Colour):
+        return "has a colour that is none of ours"
+    if not all(line.isprintable() for line in message.texts.values()):
+        return "has a line with characters that cannot be shown"
     try:
         asked = {frozenset(_fields(line)) for line in message.texts.values()}
     except ValueError as error:
