@@ -4,7 +4,7 @@
     2 select     the first medium of the terminal's list that recognises it   terminal.media
     3 open       the medium reads what a decision needs -> snapshot, reference
     9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
-    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision
+    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision, terminal.trip
     5 intent     the journal durably holds what we are about to do            terminal.journal
     6 commit     the medium's own act: all or nothing, proven                 terminal.media
     7 signal     the passenger sees and hears the result
@@ -12,7 +12,7 @@
 
 Money moves on a card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
 
-When the card leaves during commit:
+When the card leaves during commit (states of a write: terminal/media/resident/machine.py):
     before the commit was sent   WriteNotDone: the card is as it was; "tap again", on record as not committed
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,

@@ -101,7 +101,7 @@ def _alarms(alarms: list[SeenAlarm], count: int) -> str:
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.says,
+            a.says(),
             str(a.times),
             as_time(a.last_at_ms),
         )
@@ -118,7 +118,7 @@ def _terminals(terminals: list[TerminalView]) -> str:
     rows = (
         (
             str(t.terminal),
-            t.enrolment,
+            t.enrolment.replace("_", " "),
             "never" if t.silent_s is None else f"{age(t.silent_s)} ago",
             str(t.held),
             str(t.unsent),
