@@ -130,8 +130,9 @@ _VALUES: Final = frozenset(("n", "date", "time", "sum", "meal", "p"))
 def register(medium: str, messages: Iterable[MediumMessage]) -> None:
     """Let `text` and the others know the messages of `medium`; the same ones again change nothing.
 
-    Raises `TerminalError` for a code that is not the medium's own or is taken, for a message without an English line,
-    and for lines that ask for a value no outcome has, or not all for the same. Then none of them is known.
+    Raises `TerminalError` for a code that is not the medium's own or is taken, for a message without an English line or
+    a colour of ours, and for lines that are not printable, ask for a value no outcome has, or not all for the same.
+    Then none of them is known.
     """
     found: dict[str, MediumMessage] = {}
     for message in messages:
@@ -151,10 +152,18 @@ def _problem(medium: str, message: MediumMessage, others: Mapping[str, MediumMes
         return f"has another form than {medium}.name"
     if others.get(message.code, message) != message:
         return "clashes with another message of the same code"
-    if not message.texts.get(SOURCE):
+    if message.colour not in tuple(Colour):
+        return "has a colour that is none of ours"
+    return _problem_of_lines(message.texts)
+
+
+def _problem_of_lines(lines: Mapping[str, str]) -> str:
+    if not lines.get(SOURCE):
         return "has no English line"
+    if not all(line.isprintable() for line in lines.values()):
+        return "has a line with characters that cannot be shown"
     try:
-        asked = {frozenset(_fields(line)) for line in message.texts.values()}
+        asked = {frozenset(_fields(line)) for line in lines.values()}
     except ValueError as error:
         return f"is malformed ({error})"
     if len(asked) != 1 or not next(iter(asked)) <= _VALUES:

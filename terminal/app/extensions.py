@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
+from queue import SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -161,14 +163,50 @@ class ExtensionLoader:
             )
 
 
+PLACE_S: Final = 0.5
+"""How long a tap waits for the place, once: while a call does not return, the place is unknown at once."""
+
+
+class _PlaceAsked:
+    """One question to a vehicle source, and its answer when there is one."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+        self.place: Place | None = None
+
+
 class GuardedVehicle:
-    """Another author's vehicle source: while it raises, the vehicle does not know where it is, and taps go on."""
+    """Another author's vehicle source: while it raises or hangs, the vehicle does not know where it is, and taps go on.
+    It is asked on a daemon thread of its own.
+    """
 
     def __init__(self, source: VehicleSource, watch: DeviceWatch) -> None:
         self._source = source
         self._watch = watch
+        self._asked = _PlaceAsked()
+        self._asked.answered.set()
+        self._questions: SimpleQueue[_PlaceAsked] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=watch.name, daemon=True)
 
     def place(self) -> Place | None:
+        if not self._asked.answered.is_set():
+            return None
+        if self._thread.ident is None:
+            self._thread.start()
+        asked = self._asked = _PlaceAsked()
+        self._questions.put(asked)
+        if not asked.answered.wait(PLACE_S):
+            self._watch.hangs()
+            return None
+        return asked.place
+
+    def _run(self) -> None:
+        while True:
+            asked = self._questions.get()
+            asked.place = self._answer()
+            asked.answered.set()
+
+    def _answer(self) -> Place | None:
         try:
             place: object = self._source.place()
             if place is not None and not isinstance(place, Place):

@@ -8,6 +8,7 @@ import importlib
 import random
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from sim.profile import LAB_KEYS
 from terminal.app.config.settings import ReaderTable
 from terminal.app.entry_points import GROUPS, KEYS, require_installed
-from terminal.app.extensions import ExtensionLoader, ExtensionSetup, GuardedVehicle, device_board
+from terminal.app.extensions import PLACE_S, ExtensionLoader, ExtensionSetup, GuardedVehicle, device_board
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
@@ -326,6 +327,25 @@ def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     assert vehicle.place() is None
     assert vehicle.place() is None
     assert heard == [("vehicle_source:gps", DeviceState.RAISES, detail)]
+
+
+def test_a_source_that_hangs_costs_one_tap_half_a_second_and_the_others_nothing(install: Install) -> None:
+    loader = ExtensionLoader({})
+    vehicle = vehicle_of(
+        install,
+        "import time; time.sleep(PLACE_S * 3); return Place(stop=7)".replace("PLACE_S", str(PLACE_S)),
+        loader,
+    )
+    heard: list[tuple[str, DeviceState, str]] = []
+    loader.on_state = lambda *report: heard.append(report)
+    begun_s = time.monotonic()
+    assert [vehicle.place() for _ in range(20)] == [None] * 20
+    assert time.monotonic() - begun_s < PLACE_S * 2
+    assert heard == [("vehicle_source:gps", DeviceState.HANGS, "")]
+    until_s = time.monotonic() + 30
+    while len(heard) < 2 and time.monotonic() < until_s:
+        time.sleep(0.02)
+    assert heard[1:] == [("vehicle_source:gps", DeviceState.WORKS, "")]
 
 
 MEDIUM = """

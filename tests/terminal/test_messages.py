@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from terminal.decision.outcome import Message
@@ -215,6 +217,9 @@ def test_a_medium_brings_messages_in_its_languages() -> None:
         ([brought("spa.in", "In {}")], "asks for values"),
         ([brought("spa.in", "In {time}", ru="Вход")], "asks for values"),
         ([brought("spa.in", "In {time")], "malformed"),
+        ([brought("spa.in", "In\nuntil {time}")], "cannot be shown"),
+        ([brought("spa.in", ru="До \x1b[2J{time}")], "cannot be shown"),
+        ([MediumMessage("spa.in", cast(Colour, "blue"), {"en": "In"})], "none of ours"),
     ],
 )
 def test_messages_that_cannot_be_shown_are_refused_and_none_is_kept(
