@@ -47,6 +47,7 @@ ROOMS: Final = {
         "terminal/cli/canteen",
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
+    "operations": ("terminal/operations/", "terminal/collector/", "terminal/cli/"),
     "desk": ("terminal/lab/", "terminal/scenario/"),
 }
 """Where the messages of a room are found; the first room that fits. Everything else is common."""
@@ -254,7 +255,7 @@ def main(begin: list[str]) -> None:
         catalog = updated(language, ids)
         write(language, catalog)
         found = list(problems(catalog, ids))
-        print(f"texts: {language}: {len(catalog)} messages, {len(found) or 'no'} to mend")
+        print(f"texts: {language}: {len(catalog)} messages, {len(found) or 'none'} to mend")
         for line in found:
             print(f"  {line}")
 

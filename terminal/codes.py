@@ -76,6 +76,21 @@ class ConsoleFault(StrEnum):
     """Too many wrong PINs, given the `way`, for the staff number `operator_ref`, empty for one that is not listed."""
 
 
+class CanteenFault(StrEnum):
+    """Why the canteen's staff cannot have what they asked for, where no rule is against it."""
+
+    NO_ROSTER = "canteen:no_roster"
+    NO_PRICE_LIST = "canteen:no_price_list"
+    NO_CLASS = "canteen:no_class"
+    NO_MEAL = "canteen:no_meal"
+    NO_PRODUCT = "canteen:no_product"
+    EMPTY_BASKET = "canteen:empty_basket"
+    BAD_COUNT = "canteen:bad_count"
+    NOTHING_TO_ANNUL = "canteen:nothing_to_annul"
+    REPORT_DIFFERS = "canteen:report_differs"
+    NOT_UNDERSTOOD = "canteen:not_understood"
+
+
 class KeyFault(StrEnum):
     """What happened at the key provider."""
 
@@ -83,8 +98,28 @@ class KeyFault(StrEnum):
     """A ceiling is met: `use` ("token:transport", "authenticate:validate") opens again in `opens_in_s`."""
 
 
-FaultCode: TypeAlias = ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault
-FAULT_ROOMS: Final = (ReaderFault, ClockFault, JournalFault, SyncFault, ConsoleFault, KeyFault)
+class ExtensionFault(StrEnum):
+    """What happened in code of another author: `extension` is its role and name, such as "medium:gym"."""
+
+    FAILED = "extension:failed"
+    """It raised, or returned what cannot be used. Of a medium, a row for each tap; of others, for the first time since
+    the start."""
+    HANGS = "extension:hangs"
+    """It did not return in time, for the first time since the start."""
+
+
+FaultCode: TypeAlias = (
+    ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault | ExtensionFault
+)
+FAULT_ROOMS: Final = (
+    ReaderFault,
+    ClockFault,
+    JournalFault,
+    SyncFault,
+    ConsoleFault,
+    KeyFault,
+    ExtensionFault,
+)
 
 
 @dataclass(frozen=True, slots=True)

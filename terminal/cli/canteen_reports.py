@@ -27,7 +27,8 @@ States = Annotated[
     list[Path] | None,
     typer.Option(
         "--state",
-        help="Folder of a terminal of this school; the first one's roster is used. [default: var/terminal]",
+        help="Folder of a terminal of this school; the first one's roster is used.",
+        show_default="var/terminal",
     ),
 ]
 CollectorFolder = Annotated[
@@ -170,9 +171,12 @@ class _SchoolRecords:
 
 
 def _day(text: str) -> date:
+    from terminal.codes import CanteenFault
     from terminal.errors import CanteenRefused
 
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise CanteenRefused(f"{text!r} is no date", "Write it as 2026-09-15, a month as 2026-09.") from error
+        raise CanteenRefused(
+            f"{text!r} is no date", "Write it as 2026-09-15, a month as 2026-09.", CanteenFault.NOT_UNDERSTOOD
+        ) from error

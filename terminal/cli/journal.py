@@ -1,4 +1,4 @@
-"""`terminal journal`: what the terminal did, whether anybody changed it, how full it is, and its key and form."""
+"""`terminal journal`: what the terminal did, whether it was changed, how full it is, and its key and form."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def verify(
     identity: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Public key (.pub) this terminal signs or once signed with; may be repeated. [default: its own]"
+            help="Public key (.pub) this terminal signs or once signed with; may be repeated.",
+            show_default="its own",
         ),
     ] = None,
     keys: Keys = None,

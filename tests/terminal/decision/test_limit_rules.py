@@ -51,7 +51,7 @@ def packs(lapses: str, most: str = "") -> Policy:
     )
 
 
-def test_t_11_trips_carried_over_are_those_the_desk_added_to_the_contract() -> None:
+def test_t_11_trips_carried_over_are_those_the_reload_point_added_to_the_contract() -> None:
     rider = Rider(
         contracts=(Contract(30, FIRST, LAST, 30),), policy=packs("with_contract", "most_trips = 90\n")
     )
@@ -401,7 +401,7 @@ def test_t_37_a_pass_may_have_a_daily_ceiling() -> None:
         decision = rider.tap(NOW + ride * SOON, route=ride + 1)
         assert (told(decision)[0], rules(decision)) == ("ok_pass", ["K-02", "T-37"])
     over = rider.tap(NOW + 15 * SOON, route=99)
-    assert (told(over), rules(over)) == (("limit_reached", 3500), ["K-02", "T-13", "T-01"])
+    assert (told(over), rules(over)) == (("pass_used_up", 3500), ["K-02", "T-13", "T-01"])
     assert told(rider.tap(local("03:00", TODAY + timedelta(days=1)), route=1))[0] == "ok_pass"
 
 
