@@ -66,6 +66,15 @@ class Attempts:
         """The PIN fitted: start over."""
         self._forget({key})
 
+    def unchecked(self, key: str) -> None:
+        """The PIN of the try begun last could not be looked at: it does not count. Raises `StaffError`."""
+        with self._lock:
+            self._refresh()
+            wrong = self._wrong.get(key)
+            if wrong is not None:  # an administrator may have ended the wait meanwhile
+                left = {name: other for name, other in self._wrong.items() if name != key}
+                self._keep(left | ({key: _Wrong(wrong.count - 1, 0)} if wrong.count > 1 else {}))
+
     def unlock(self, ref: str) -> bool:
         """An administrator ends every wait for this member's PIN; False when there was none."""
         return self._forget({f"{how}:{ref}" for how in WAYS})

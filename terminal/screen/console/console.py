@@ -232,20 +232,19 @@ class Console:
             raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), {"wait": wait_s})
         count = self.attempts.begin(key, now_ms)
         hashed = member.pin if member and member.pin else NO_MEMBERS_PIN
-        if self._fits(pin, hashed):
+        try:
+            fits = pin_fits(pin, hashed, self.terminal.keys)
+        except KeyLimitReached as limit:
+            self.attempts.unchecked(key)
+            wait = {"wait": ceil(limit.opens_in_s)}
+            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
+        if fits:
             return key
         if wait_after(count) >= LOCKED_FROM_S:
             self._note(Fault(now_ms, ConsoleFault.PIN_LOCKED, {"way": way, "operator_ref": ref}))
         if wait_after(count):
             raise ActionRefused(N_("This PIN is wrong. Next try in {wait}."), {"wait": wait_after(count)})
         raise ActionRefused(N_("This PIN is wrong."))
-
-    def _fits(self, pin: str, hashed: str) -> bool:
-        try:
-            return pin_fits(pin, hashed, self.terminal.keys)
-        except KeyLimitReached as limit:
-            wait = {"wait": ceil(limit.opens_in_s)}
-            raise ActionRefused(N_("Too many wrong PINs. Try again in {wait}."), wait) from limit
 
     def _note(self, record: OperatorSeen | SignedIn | Fault) -> None:
         """Into the journal, if it takes it: one that is full or broken must not keep out who comes to see to it, nor
