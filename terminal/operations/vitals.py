@@ -158,7 +158,7 @@ class Vitals:
         others = {other: how for other, how in self.devices_failing.items() if other != name}
         if state is DeviceState.WORKS:
             self.devices_failing = others
-            self.events.notice("device", "works again", device=name)
+            self.events.notice("device", "works again", device=name, state=state.value)
         else:
             self.devices_failing = {**others, name: state}
             self.events.warning("device", detail, device=name, state=state.value)
