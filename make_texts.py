@@ -255,7 +255,7 @@ def main(begin: list[str]) -> None:
         catalog = updated(language, ids)
         write(language, catalog)
         found = list(problems(catalog, ids))
-        print(f"texts: {language}: {len(catalog)} messages, {len(found) or 'no'} to mend")
+        print(f"texts: {language}: {len(catalog)} messages, {len(found) or 'none'} to mend")
         for line in found:
             print(f"  {line}")
 

@@ -4,7 +4,7 @@
     2 select     the first medium of the terminal's list that recognises it   terminal.media
     3 open       the medium reads what a decision needs -> snapshot, reference
     9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
-    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision
+    4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision, terminal.trip
     5 intent     the journal durably holds what we are about to do            terminal.journal
     6 commit     the medium's own act: all or nothing, proven                 terminal.media
     7 signal     the passenger sees and hears the result
@@ -12,7 +12,7 @@
 
 Money moves on a card only in stage 6, only after stage 5 is on disk, and counts only with the card's own proof.
 
-When the card leaves during commit:
+When the card leaves during commit (states of a write: terminal/media/resident/machine.py):
     before the commit was sent   WriteNotDone: the card is as it was; "tap again", on record as not committed
     after it was sent            WriteUnknown: the card may hold it or not; "tap again", the intent stays open, and
                                  stage 9 of the next presentation, here, on another terminal or at the collector,
@@ -40,9 +40,17 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
-from terminal.media.port import Medium, PlannedWrite, Presented, UnsupportedCard, WriteDone, open_channel
+from terminal.media.port import (
+    Medium,
+    MediumFailed,
+    PlannedWrite,
+    Presented,
+    UnsupportedCard,
+    WriteDone,
+    open_channel,
+)
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, TapReport, end_row, intent_row, limit_row, unwritten_row
+from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -116,6 +124,10 @@ class _Stages:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+        except MediumFailed as failed:  # before anything is written; the next card is another matter
+            report = self._write_nothing(OUT_OF_ORDER, operator=str(failed))
+            self.t.journal.append(failed_row(self.now, failed))
+            return report
         except KeyLimitReached as limit:  # keys are asked for before anything is written
             report = self._write_nothing(OUT_OF_ORDER, operator=limit.what)
             self.t.journal.append(limit_row(self.now, limit))
@@ -124,9 +136,15 @@ class _Stages:
     # 2 select
 
     def _select(self) -> Medium:
+        failed = None
         for medium in self.t.media:
-            if medium.select(self.channel):
-                return medium
+            try:
+                if medium.select(self.channel):
+                    return medium
+            except MediumFailed as error:  # another may know the card
+                failed = failed or error
+        if failed is not None:
+            raise failed
         names = ", ".join(medium.name for medium in self.t.media)
         raise UnsupportedCard(f"not recognised by any of: {names}")
 

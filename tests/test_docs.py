@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import typer
+from rich.text import Text
 
 import run
 from sim.cli.app import app as sim_app
@@ -98,6 +99,36 @@ def check_command(words: list[str], *, complete: bool) -> None:
         options = [one for one in command.params if one.param_type_name == "option"]
         forgotten = [one.name for one in options if one.required and not {*one.opts} & {*words}]
         assert not forgotten, f"{' '.join(words)}: needs {forgotten}"
+
+
+def helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Every help text of a command, its parameters and sub-commands, as it was written."""
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for word, sub_command in getattr(command, "commands", {}).items():
+        yield from helps(sub_command, f"{name} {word}")
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_help_is_shown_as_it_was_written(name: str) -> None:
+    for place, text in helps(typer.main.get_command(APPS[name]), name):
+        assert Text.from_markup(text).plain == text, f"{place}: brackets are taken for markup"
+
+
+def test_the_tariff_author_reads_of_keys_that_exist() -> None:
+    """Code spans of the guide in the form of a key, its command and the values that fill a message apart."""
+    schemas = "".join(path.read_text() for path in sorted((ROOT / "docs" / "schema").glob("*.json")))
+    guide = (ROOT / "docs" / "tariff-author.md").read_text().partition(REFERENCE)[0]
+    spans = {span.strip("[]") for span in re.findall(r"`([^`\n]+)`", guide)}
+    keys = {span for span in spans if re.fullmatch("[a-z_]+", span)} - {
+        "diff",
+        "list_of_tables",
+        "n",
+        "table",
+        "time",
+    }
+    assert sorted(key for key in keys if f'"{key}"' not in schemas) == []
 
 
 @pytest.mark.parametrize("document", documents(), ids=named)

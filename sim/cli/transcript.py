@@ -26,7 +26,9 @@ LOOK_S: Final = 0.5
 
 app = typer.Typer(help="Recorded taps: show, replay, compute air time.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="Transcript written by [recording] in terminal.toml.")]
+File = Annotated[
+    Path, typer.Argument(help="Transcript, as `file` under `recording` in terminal.toml names it.")
+]
 Keys = Annotated[Path | None, typer.Option(help="Laboratory master keys: decipher and verify.")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
 Tap = Annotated[int | None, typer.Option(min=1, help="Only this tap.")]

@@ -46,7 +46,7 @@ def sync_client(
     if not collector_key.exists():
         raise KeyFileError(
             f"this terminal does not know the collector's public key ({collector_key} is missing)",
-            "Copy the collector's .pub file there, and give the collector this terminal's terminal.pub.",
+            "Enrol it: `terminal collector enrol NUMBER` at the collector prints a code for `terminal enrol` here.",
         )
     link = HttpLink(url, tls)
     try:

@@ -27,7 +27,8 @@ States = Annotated[
     list[Path] | None,
     typer.Option(
         "--state",
-        help="Folder of a terminal of this school; the first one's roster is used. [default: var/terminal]",
+        help="Folder of a terminal of this school; the first one's roster is used.",
+        show_default="var/terminal",
     ),
 ]
 CollectorFolder = Annotated[

@@ -91,7 +91,7 @@ def collector(
         if json:
             print_json({"url": url, "public_key": str(settings.public_key)})
         else:
-            print(f"collector: listening on {url}; operators see {url}/operator/", flush=True)
+            print(f"collector: listening on {url}; operators: {url}/operator/", flush=True)
 
     run(settings, ready)
 

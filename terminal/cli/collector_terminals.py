@@ -59,9 +59,7 @@ def enrol(
         code = enrolment.make_code(terminal, now_ms)
         _note(folder, now_ms, terminal, OperationCode.CODE_MADE, "", by)
         done = {"terminal": terminal, "code": code}
-        text = (
-            f"{code}\nGood once, for a day. At the terminal: terminal enrol --number {terminal} --code {code}"
-        )
+        text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal} --code {code}"
     if json:
         print_json(done)
     else:

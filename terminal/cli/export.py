@@ -26,7 +26,7 @@ PURPOSE = "export"
 
 States = Annotated[
     list[Path] | None,
-    typer.Option("--state", help="Terminal folder; may be repeated. [default: var/terminal]"),
+    typer.Option("--state", help="Terminal folder; may be repeated.", show_default="var/terminal"),
 ]
 Collector = Annotated[
     Path | None,

@@ -108,7 +108,8 @@ def verify(
     identity: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Public key (.pub) this terminal signs or once signed with; may be repeated. [default: its own]"
+            help="Public key (.pub) this terminal signs or once signed with; may be repeated.",
+            show_default="its own",
         ),
     ] = None,
     keys: Keys = None,

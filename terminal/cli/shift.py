@@ -19,7 +19,9 @@ def open_shift(
         typer.Option(help="Kind of terminal.", show_default="from terminal.toml, else bus"),
     ] = None,
     route: Annotated[int, typer.Option(min=0, max=0x7FFF, help="Route number (bus).")] = 0,
-    direction: Annotated[int, typer.Option(min=0, max=1, help="Direction of the trip (bus).")] = 0,
+    direction: Annotated[
+        int, typer.Option(min=0, max=1, help="Direction of the turn: 0 out, 1 back (bus).")
+    ] = 0,
     config: Config = None,
     state: State = None,
     number: Number = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -42,6 +42,7 @@ def sync(
     from terminal.app.station import open_journal
     from terminal.app.uplink import sync_client, tls_of
     from terminal.clock import SystemClock
+    from terminal.operations.status import say_uploaded
 
     clock = SystemClock()
     at = station_config(
@@ -63,6 +64,16 @@ def sync(
             report = client.sync_once(progress=advance)
         deleted = journal.purge(keep_hours * 3_600_000, unix_ms(clock.now()))
         journal.checkpoint()
+        if report.problem is None:
+            waiting = journal.rows(journal.acknowledged_through, 1)
+            with suppress(OSError):  # the records are sent, whatever `terminal health` may show
+                say_uploaded(
+                    folder,
+                    rows=journal.head.sequence - journal.base.sequence,
+                    unsent=journal.unsent,
+                    oldest_unsent_at_ms=waiting[0].record.at_ms if waiting else None,
+                    heard_at_ms=unix_ms(clock.now()),
+                )
     if json:
         print_json(
             {

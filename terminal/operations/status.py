@@ -86,3 +86,26 @@ def read_status(folder: Path) -> TerminalStatus | None:
         return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=TerminalStatus)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def say_uploaded(
+    folder: Path, *, rows: int, unsent: int, oldest_unsent_at_ms: int | None, heard_at_ms: int
+) -> None:
+    """`terminal sync` uploaded for a terminal that does not run: what that terminal said last is out of date.
+
+    May raise OSError. A terminal that never ran said nothing, and that stays so.
+    """
+    said = read_status(folder)
+    if said is None:
+        return
+    write_status(
+        folder,
+        msgspec.structs.replace(
+            said,
+            rows=rows,
+            unsent=unsent,
+            oldest_unsent_at_ms=oldest_unsent_at_ms,
+            collector_heard_at_ms=heard_at_ms,
+            sync_fault="",
+        ),
+    )

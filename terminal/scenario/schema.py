@@ -178,13 +178,13 @@ class Where(Section, frozen=True, kw_only=True):
     to_zone: Zone | None = None
     """The number of the zone ridden to, where the rider said so."""
     terminus_zone: Zone | None = None
-    """The number of the zone where the vehicle's trip ends."""
+    """The number of the zone where the vehicle's turn ends."""
     mark_m: Metres | None = None
     """The place on the route: metres beyond the city boundary, 0 inside the city."""
     to_mark_m: Metres | None = None
     """The place ridden to, where the rider said so."""
     terminus_mark_m: Metres | None = None
-    """The place where the vehicle's trip ends."""
+    """The place where the vehicle's turn ends."""
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
     companions: Count | None = None

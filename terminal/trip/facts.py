@@ -53,7 +53,7 @@ NOWHERE: Final = Spot()
 class Place:
     """Where the tap is taken: stop, zone and mark as of a `Spot`, and who stated them.
 
-    `terminus` is the end of the vehicle's trip, `destination` where the rider said the ride goes.
+    `terminus` is the end of the vehicle's turn, `destination` where the rider said the ride goes.
     """
 
     stop: int = 0
@@ -118,7 +118,7 @@ class Trip:
     """What a tap is part of.
 
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
-    and `direction` describe the vehicle's trip and are 0 in a canteen. `mode` is one of the region document's modes
+    and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
     ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34). `reader_ok` is
     what the latest self-test found (T-64). `counts` are the counters kept by the server: the last known count plus
     this terminal's own taps (O-04).

@@ -46,8 +46,8 @@ credential_expired | red | Продлите льготу в пункте выд�
 credential_not_trusted | red | Карта не подтверждена эмитентом | Card not confirmed by its issuer
 benefit_expired | yellow | Срок льготы истёк. Полный тариф | Concession expired. Full fare
 benefit_out_of_season | yellow | Льгота сейчас не действует. Полный тариф | Concession not in season. Full fare
-benefit_not_checked | yellow | Льготу проверить нельзя. Полный тариф | Concession could not be checked. Full fare
-medium_inactive | red | Активна другая карта (или телефон) | Another card or phone is active
+benefit_not_checked | yellow | Льготу не удалось проверить. Полный тариф | Concession could not be checked. Full fare
+medium_inactive | red | Активна другая карта или телефон | Another card or phone is active
 read_again | yellow | Приложите карту ещё раз | Tap again
 one_card | yellow | Приложите одну карту | Present one card only
 unknown_card | red | Карта не поддерживается | Card not supported

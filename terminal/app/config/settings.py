@@ -46,7 +46,7 @@ class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
     profile: Annotated[
         Profile | None,
-        Meta(description="What the terminal is. Demanded by `terminal run`.", examples=["bus"]),
+        Meta(description="What the terminal is. Required by `terminal run`.", examples=["bus"]),
     ] = None
     state: Annotated[
         Path,
@@ -89,7 +89,7 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
         Text | None,
         Meta(
             description="pcsc or pcsc:NAME for a real reader; sim:RESIDENT[,…] for software cards (or card image "
-            "files), sim: for none; NAME or NAME:ADDRESS for the reader of an extension. Demanded by `terminal run`.",
+            "files), sim: for none; NAME or NAME:ADDRESS for the reader of an extension. Required by `terminal run`.",
             examples=["pcsc"],
         ),
     ] = None

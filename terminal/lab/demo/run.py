@@ -76,7 +76,7 @@ class DemoResult:
                 "terminal": played.step.stop.number,
                 "place": played.step.stop.place,
                 "note": played.step.note,
-                "air_ms": round(played.tap.air_ms, 1),
+                "air_ms": round(played.tap.air_ms, 3),
                 **report_as_json(played.tap.report, language),
             }
             for played in self.played

@@ -47,7 +47,7 @@ FIRST_THEME: Final = {"canteen": "day"}
 
 ERROR: Final = "console/error.html"
 OLD_FORM: Final = N_("This page is out of date. Open it again and repeat what you wanted to do.")
-FOREIGN_FORM: Final = N_("This form was not made by this console for you. Nothing was done.")
+FOREIGN_FORM: Final = N_("This form is not valid: it is of another console or session. Nothing was done.")
 FAILED: Final = N_("The terminal could not do this: {what}. {advice}")
 SIGNED_OUT: Final = N_("You were signed out. Nothing was done; sign in and repeat it.")
 NOT_FOR_ROLE: Final = N_("This page is not for your role.")

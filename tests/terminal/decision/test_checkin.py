@@ -197,7 +197,7 @@ def test_t_07_a_ride_never_costs_more_than_was_held() -> None:
     assert told(leave(rider, NOW + 30 * MIN, 30_000)) == ("ok_checkout", 4600)
 
 
-def test_t_07_a_desk_that_paid_out_what_was_held_leaves_what_is_there() -> None:
+def test_t_07_a_reload_point_that_paid_out_what_was_held_leaves_what_is_there() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     board(rider)
     rider.event = replace(rider.newest, balance_after_minor=3000)

@@ -51,7 +51,7 @@ def packs(lapses: str, most: str = "") -> Policy:
     )
 
 
-def test_t_11_trips_carried_over_are_those_the_desk_added_to_the_contract() -> None:
+def test_t_11_trips_carried_over_are_those_the_reload_point_added_to_the_contract() -> None:
     rider = Rider(
         contracts=(Contract(30, FIRST, LAST, 30),), policy=packs("with_contract", "most_trips = 90\n")
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from terminal.operations.health import HealthCode
 from terminal.operations.restore import RESERVE
 from terminal.operations.text_format import CONTENT_TYPE
 from tests.config_file import config_file
@@ -112,6 +113,27 @@ def test_the_collectors_numbers_after_a_restore(run: Run, inside: RunInside, tmp
     alarms = {dict(labels)["kind"]: n for (_, labels), n in found.items() if labels}
     assert {kind: n for kind, n in alarms.items() if n} == {"gap": 1, "bad_signature": 1}
     assert (total["taps"], total["charged_minor"], total["records"]) == (2, 4800, 9)
+
+
+def test_health_of_a_stopped_terminal_sees_what_sync_sent(
+    run: Run, inside: RunInside, tmp_path: Path
+) -> None:
+    back, state = tmp_path / "back", tmp_path / "state"
+
+    def unsent() -> str:
+        checks = json.loads(inside("health", "--state", state, "--json").stdout)["checks"]
+        return str(checks["unsent"]["code"])
+
+    with collector(back) as address:
+        config = config_file(tmp_path, shift={"operator": "17"})
+        arguments = ("--config", config, "--profile", "bus", "--reader", "sim:adult_purse", "--state", state)
+        assert run("run", *arguments).returncode == 0
+        assert unsent() == HealthCode.UNSENT
+        key = state / "terminal.pub"
+        assert inside("collector", "enrol", 1, "--folder", back, "--key", key).returncode == 0
+        (state / "collector.pub").write_bytes((back / "collector.pub").read_bytes())
+        assert inside("sync", "--state", state, "--collector", address).returncode == 0
+        assert unsent() == HealthCode.ALL_SENT
 
 
 def test_who_is_not_on_this_machine_needs_the_token(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_card_may_be_out_of_use(flag: str, message: str) -> None:
     assert tap.decision.outcome.message == message
 
 
-def test_the_desk_reloads_and_the_running_state_goes_on() -> None:
+def test_the_reload_point_reloads_and_the_running_state_goes_on() -> None:
     first, second = played(
         "at = 2026-09-15T08:00:00, route = 1, expect = { message = 'ok_benefit' }",
         "at = 2026-09-15T08:30:00, route = 2, expect = { message = 'ok_transfer' }, "
@@ -124,7 +124,7 @@ PACK = "{ product = 145, valid_from = 2026-09-01, valid_to = 2026-12-31, trips =
         (PACK.replace("2026-09-01", "2026-09-15"), 1),  # a contract of its own: begins at 0
     ],
 )
-def test_the_desk_sells_a_contract(sold: str, left: int) -> None:
+def test_the_reload_point_sells_a_contract(sold: str, left: int) -> None:
     first, second = played(
         "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",
         "at = 2026-09-15T09:30:00, expect = { message = 'ok_benefit' }, "
@@ -135,7 +135,7 @@ def test_the_desk_sells_a_contract(sold: str, left: int) -> None:
     assert second.decision.outcome.values["n"] == left
 
 
-def test_the_desk_blocks_and_unblocks() -> None:
+def test_the_issuing_point_blocks_and_unblocks() -> None:
     told = result(
         "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T07:00:00, blocked = true }",
@@ -194,14 +194,14 @@ def test_o_02_the_terminals_list_counts_when_it_is_newer_than_the_card() -> None
     ]
 
 
-def test_a_desk_needs_a_resident_card() -> None:
+def test_an_issuing_point_needs_a_resident_card() -> None:
     with pytest.raises(
         ScenarioFileError, match=r"scenarios\[0\].taps\[0\]: issuing_point: there is no resident card"
     ):
         played(f"{PAID}, issuing_point = {{ at = 2026-09-15T07:00:00 }}", card="bank_card = {}")
 
 
-def test_a_desk_may_set_a_counter() -> None:
+def test_an_issuing_point_may_set_a_counter() -> None:
     first, second = played(
         "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",
         "after_s = 9000, expect = { message = 'ok_benefit' }, "
