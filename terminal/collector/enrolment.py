@@ -11,6 +11,7 @@ under its number, and its new journal must continue where the old one ended.
 from __future__ import annotations
 
 import hmac
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,14 @@ from terminal.sync.identity import read_public_key, write_public_key
 
 CODE_GOOD_MS: Final = 24 * 3600 * 1000
 TRIES: Final = 5
+
+
+class EnrolmentState(StrEnum):
+    """Whether a terminal may upload."""
+
+    ENROLLED = "enrolled"
+    REVOKED = "revoked"
+    NOT_ENROLLED = "not_enrolled"
 
 
 class _Code(msgspec.Struct, frozen=True):
@@ -70,6 +79,12 @@ class Enrolment:
 
     def is_revoked(self, terminal: int) -> bool:
         return not self._path(terminal).exists() and self._path(terminal, "revoked").exists()
+
+    def state_of(self, terminal: int) -> EnrolmentState:
+        """Whether `terminal` may upload, or once could."""
+        if self._path(terminal).exists():
+            return EnrolmentState.ENROLLED
+        return EnrolmentState.REVOKED if self.is_revoked(terminal) else EnrolmentState.NOT_ENROLLED
 
     def numbers(self) -> list[int]:
         """The terminals that may upload."""

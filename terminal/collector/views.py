@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from terminal.collector.books_reader import BooksReader
 from terminal.collector.days import By, DaySum, total_of
-from terminal.collector.enrolment import Enrolment
+from terminal.collector.enrolment import Enrolment, EnrolmentState
 from terminal.collector.store import CollectorStore, SeenAlarm
 from terminal.collector.totals import Totals
 
@@ -22,7 +22,7 @@ class TerminalView:
     """
 
     terminal: int
-    enrolment: str
+    enrolment: EnrolmentState
     held: int
     unsent: int
     oldest_unsent_s: int | None
@@ -94,7 +94,7 @@ class OperatorViews:
             views.append(
                 TerminalView(
                     terminal=number,
-                    enrolment="enrolled" if number in enrolled else self._given_up(number),
+                    enrolment=self.enrolment.state_of(number),
                     held=state.sequence if state else 0,
                     unsent=unsent,
                     oldest_unsent_s=max(0, now_ms - newest_ms) // 1000 if unsent and newest_ms else None,
@@ -106,9 +106,6 @@ class OperatorViews:
                 )
             )
         return views
-
-    def _given_up(self, terminal: int) -> str:
-        return "revoked" if self.enrolment.is_revoked(terminal) else "not_enrolled"
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""

@@ -278,9 +278,9 @@ def _fill(status: TerminalStatus) -> HealthFinding:
     fill = status.rows / status.capacity_rows if status.capacity_rows else 0.0
     inputs: dict[str, int | str] = {"rows": status.rows, "capacity_rows": status.capacity_rows}
     if fill >= 1:
-        return HealthFinding(HealthCode.JOURNAL_FULL, HealthLevel.OUT_OF_ORDER, inputs, fill, "of capacity")
+        return HealthFinding(HealthCode.JOURNAL_FULL, HealthLevel.OUT_OF_ORDER, inputs, fill, "share")
     level = HealthLevel.LOOK if fill >= WARN_SHARE else HealthLevel.OK
-    return HealthFinding(HealthCode.JOURNAL_FILL, level, inputs, round(fill, 4), "of capacity")
+    return HealthFinding(HealthCode.JOURNAL_FILL, level, inputs, round(fill, 4), "share")
 
 
 def _unsent(status: TerminalStatus, now_ms: int) -> HealthFinding:

@@ -170,7 +170,7 @@ class Vitals:
             others = {other: how for other, how in self.devices_failing.items() if other != name}
             self.devices_failing = others if state is DeviceState.WORKS else {**others, name: state}
         if state is DeviceState.WORKS:
-            self.events.notice("device", "works again", device=name)
+            self.events.notice("device", "works again", device=name, state=state.value)
         else:
             self.events.warning("device", detail, device=name, state=state.value)
         self._devices_to_note.put((name, state))

@@ -10,6 +10,7 @@ from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.issuing import How, ServingList, issue, pupils_of
 from terminal.canteen.roster import Roster
+from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import Annulment, BuffetSale, IssueRefused, MealServed, NotCollected
 from terminal.journal.records import parse_record
@@ -155,6 +156,16 @@ def test_m_15_a_school_may_assign_otherwise(canteen: OpenCanteen) -> None:
         school = canteen(child(1, 10), child(2, 10, shift=2), policy=policy, terminal=number)
         given = school.give(1, 2, serving="by_shift", how=How.STREAM)
         assert [one.meal.kind for one in given if one.meal] == kinds
+
+
+def test_m_15_a_shift_without_a_meal_and_an_hour_without_one_are_said_apart(canteen: OpenCanteen) -> None:
+    school = canteen(child(1, 10, shift=3))
+    (by_shift,) = school.give(1, serving="by_shift", how=How.STREAM)
+    assert by_shift.outcome.message is Message.MEAL_NOT_ARRANGED
+    assert [reason.code for reason in by_shift.facts] == ["m-15:none_for_shift"]
+    (too_early,) = school.give(1, serving="", at="03:30:00")
+    assert too_early.outcome.message is Message.NO_MEAL_NOW
+    assert [reason.code for reason in too_early.facts] == ["m-15:nothing_served_now"]
 
 
 @pytest.mark.parametrize(

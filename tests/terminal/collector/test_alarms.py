@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.transaction_mac import DataCommand, tmi, transaction_mac_value
 from terminal.codes import ReaderFault
-from terminal.collector.alarms import AlarmCause, AlarmKind
+from terminal.collector.alarms import CAUSES, AlarmCause, AlarmKind, detail_of, detail_words
 from terminal.collector.days import By
 from terminal.collector.registry import write_registry
 from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
 from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
 from terminal.journal.records import Committed, Fault, Intent, NotCommitted, SettledBy, Started, Unresolved
+from tests.journal_rows import CODE
 from tests.terminal.collector.office import Terminal, Town
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
@@ -228,6 +230,17 @@ def test_an_alarm_is_acknowledged_stays_and_opens_again(town):
 def test_every_kind_is_in_the_manual():
     manual = (Path(__file__).parents[3] / "docs/collector.md").read_text()
     assert [kind for kind in AlarmKind if f"`{kind}`" not in manual] == []
+
+
+def test_every_cause_is_a_code_with_words_in_each_language():
+    for cause, words in CAUSES.items():
+        names = [name for _, name, _, _ in Formatter().parse(words) if name]
+        detail = detail_of(cause, **dict.fromkeys(names, ReaderFault.GONE))
+        assert all(CODE.fullmatch(part.partition("=")[2]) for part in detail.split(" "))
+        english, russian = (detail_words(detail, language) for language in ("en", "ru"))
+        assert detail not in (english, russian)
+        assert english != russian, cause
+    assert set(CAUSES) == set(AlarmCause)
 
 
 def test_a_database_of_schema_1_is_upgraded_in_place(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from terminal.collector.alarms import AlarmCause, detail_of
 from terminal.collector.books import BooksSettings
 from terminal.collector.page import STYLE
-from terminal.collector.store import Alarm, AlarmKind
+from terminal.collector.store import Alarm, AlarmKind, OperationCode
 from terminal.journal.records import CashSale, Fault, Started
 from tests.terminal.collector.office import Town
 from tests.terminal.journal.samples import INTENT, committed, day, intent
@@ -153,6 +153,8 @@ def test_the_commands_change_what_a_running_collector_does(town):
     code = json.loads(run(town, "enrol", "9", "--json"))["code"]
     assert re.fullmatch(r"([A-Z0-9]{4}-){3}[A-Z0-9]{4}", code)
     assert (town.settings.terminals / "9.code").stat().st_mode & 0o777 == 0o600
+    noted = town.collector.store.operations(9)
+    assert [(done.code, done.by) for done in noted] == [(OperationCode.CODE_MADE, "operator")]
     town.terminal(7)
     run(town, "revoke", "7", "--by", "17")
     assert town.collector.enrolment.key_of(7) is None
@@ -160,6 +162,7 @@ def test_the_commands_change_what_a_running_collector_does(town):
     town.collector.store.keep_alarm(
         Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, last=4)), town.clock.now_ms
     )
+    assert "не хватает записей с 3 по 4" in run(town, "alarms", "--language", "ru")
     run(town, "ack", "1", "--by", "17", "--comment", "resent")
     assert "17: resent" in run(town, "alarms", "--all")
     assert "there is no alarm 5" in run(town, "ack", "5", "--by", "17", fails=True)

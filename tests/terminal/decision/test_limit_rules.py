@@ -70,6 +70,28 @@ def test_t_10_a_pack_that_lapses_says_so_by_its_rule() -> None:
     assert rules(rider.tap(NOW)) == ["T-10"]
 
 
+# one line for each thing
+
+
+def test_each_right_that_ran_out_has_its_own_line_and_a_plan_at_its_fare_has_none() -> None:
+    limits = 'limits = [{ kind = "trips", trips = 1, counter = "month" }]\n'
+    pack = '[[products]]\nkind = "trip_pack"\nid = 30\nname = "30"\ntrips = 30\nlapses = "monthly"\n'
+    plan = '[[products]]\nkind = "plan"\nid = 60\nname = "plan"\nfare_minor = 3000\n'
+    policy = small(CONCESSION + limits, PASS + limits, pack, plan, slots=MONTH)
+    of_pass, of_pack = Contract(100, FIRST, LAST, 0), Contract(30, FIRST, LAST, 1)
+    for right, lines in (
+        ({"contracts": (of_pass,)}, ["ok_pass", "pass_used_up"]),
+        ({"contracts": (of_pack,)}, ["ok_pack", "pack_used_up"]),
+        ({"concessions": (FREE,)}, ["ok_benefit", "limit_reached"]),
+    ):
+        rider = Rider(policy=policy, **right)
+        taps = [told(rider.tap(NOW + n * SOON, route=n + 1)) for n in range(2)]
+        assert taps == [(lines[0], 0), (lines[1], 3500)]
+    rider = Rider(policy=policy, contracts=(of_pack, Contract(60, FIRST, LAST, 0)))
+    taps = [told(rider.tap(NOW + n * SOON, route=n + 1)) for n in range(2)]
+    assert taps == [("ok_pack", 0), ("ok_paid", 3000)], "the full fare was not charged"
+
+
 # calendars: T-12
 
 
