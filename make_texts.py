@@ -47,6 +47,7 @@ ROOMS: Final = {
         "terminal/cli/canteen",
     ),
     "console": ("terminal/screen/console/", "terminal/app/console.py", "terminal/fault_texts.py"),
+    "operations": ("terminal/operations/", "terminal/collector/", "terminal/cli/"),
     "desk": ("terminal/lab/", "terminal/scenario/"),
 }
 """Where the messages of a room are found; the first room that fits. Everything else is common."""

@@ -76,6 +76,21 @@ class ConsoleFault(StrEnum):
     """Too many wrong PINs, given the `way`, for the staff number `operator_ref`, empty for one that is not listed."""
 
 
+class CanteenFault(StrEnum):
+    """Why the canteen's staff cannot have what they asked for, where no rule is against it."""
+
+    NO_ROSTER = "canteen:no_roster"
+    NO_PRICE_LIST = "canteen:no_price_list"
+    NO_CLASS = "canteen:no_class"
+    NO_MEAL = "canteen:no_meal"
+    NO_PRODUCT = "canteen:no_product"
+    EMPTY_BASKET = "canteen:empty_basket"
+    BAD_COUNT = "canteen:bad_count"
+    NOTHING_TO_ANNUL = "canteen:nothing_to_annul"
+    REPORT_DIFFERS = "canteen:report_differs"
+    NOT_UNDERSTOOD = "canteen:not_understood"
+
+
 class KeyFault(StrEnum):
     """What happened at the key provider."""
 

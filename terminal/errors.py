@@ -26,7 +26,7 @@ TerminalError            1
 │   └── RestoreRefused   71   restoring here and now could repeat a sequence number
 ├── ProfileError         50   simulated resident profile unknown or malformed
 ├── StaffError           51   staff list unusable, or a reference or PIN that cannot be taken
-├── CanteenRefused       60   a rule of the canteen stands against what was asked
+├── CanteenRefused       60   the canteen cannot do what was asked
 ├── ControlError         62   the running terminal cannot be asked, or its answer was lost
 └── ReceiptError         61   a receipt or ticket could not be handed over
 """
@@ -198,13 +198,13 @@ class RosterError(TerminalError):
 
 
 class CanteenRefused(TerminalError):
-    """What the canteen's staff asked for is not allowed now; nothing was recorded. `code` is the effect's,
-    where a rule is against it.
+    """What the canteen's staff asked for is not possible now; nothing was recorded. `code` is the effect's
+    where a rule is against it, else a `CanteenFault`.
     """
 
     exit_code = 60
 
-    def __init__(self, what: str, advice: str, code: str = "") -> None:
+    def __init__(self, what: str, advice: str, code: str) -> None:
         super().__init__(what, advice)
         self.code = code
 

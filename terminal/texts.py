@@ -6,7 +6,7 @@
     t.pgettext("sum format", "RUB {sign}{major}.{minor}")    # one English text with two meanings
 
 The English text is the message id. A language is a folder `LANGUAGE/LC_MESSAGES` with a .po file for each
-room (decision, passenger, canteen, console, desk, common) and, compiled from all of them, `terminal.mo`: in
+room (decision, passenger, canteen, console, operations, desk, common) and, compiled from all of them, `terminal.mo`: in
 `terminal/locale`, or in a folder named by the environment variable TERMINAL_LOCALE.
 `make texts` collects message ids from code and templates, brings the catalogues up to date and compiles them.
 

@@ -14,6 +14,7 @@ from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
 from terminal.clock import Clock, SystemClock
+from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
@@ -38,7 +39,9 @@ def counter_over(station: Station, policy: Policy, keys: FileKeys, journal: Jour
     """
     if station.serving not in ("", BY_SHIFT, *policy.meals.kinds):
         known = ", ".join((*policy.meals.kinds, BY_SHIFT))
-        raise CanteenRefused(f"no meal {station.serving!r} in the region document", f"It has: {known}.")
+        raise CanteenRefused(
+            f"no meal {station.serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
+        )
     store = store_of(station, keys)
     counter = CanteenCounter(
         terminal=station.number,

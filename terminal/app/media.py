@@ -54,7 +54,8 @@ def _medium(name: str, station: Station, setup: MediumSetup, extensions: Extensi
         register(name, medium.messages)
         return medium
     if extensions is None:
-        raise ConfigError(f"there is no medium {name}", f"Name one of these: {', '.join(FACTORIES)}.")
+        known = ", ".join(FACTORIES)
+        raise ConfigError(f"the media name {name}, which is unknown here", f"Known are: {known}.")
     return extensions.medium(name, setup)
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.clock import unix_ms
-from terminal.codes import Admission
+from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
+from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Outcome
 from terminal.decision.tap import Trail
@@ -36,11 +37,19 @@ def sell(
     """
     counter.follow()
     if counter.price_list is None:
-        raise CanteenRefused("no price list is loaded", "Load one: `terminal canteen prices load FILE`.")
+        raise CanteenRefused(
+            "no price list is loaded",
+            "Load one: `terminal canteen prices load FILE`.",
+            CanteenFault.NO_PRICE_LIST,
+        )
     basket = counter.price_list.basket(counts)
     pupil = counter.pupil(ref, now)
     if pupil is None:
-        raise CanteenRefused("not in the roster of this school", "Check the reference, or sell for cash.")
+        raise CanteenRefused(
+            "not in the roster of this school",
+            "Check the reference, or sell for cash.",
+            MealEffect.NOT_LISTED,
+        )
     closed = counter.against_serving(now)
     if closed is not None:
         return Sold(SaleDecision(Outcome(AGAINST_SERVING[closed.effect], Admission.REFUSED), 0, (closed,)))

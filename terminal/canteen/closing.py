@@ -7,6 +7,7 @@ from datetime import date, datetime
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.report import DayReport, day_report
 from terminal.clock import unix_ms
+from terminal.decision.canteen.effects import MealEffect
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import DayClosed
 
@@ -24,6 +25,8 @@ def close_day(counter: CanteenCounter, operator: str, now: datetime) -> DayRepor
     """
     report = report_of(counter, counter.day_of(now), now)
     if report.closed:
-        raise CanteenRefused(f"the day {report.day} is closed already", "Print its report instead.")
+        raise CanteenRefused(
+            f"the day {report.day} is closed already", "Print its report instead.", MealEffect.DAY_CLOSED
+        )
     counter.append(DayClosed(at_ms=unix_ms(now), day=report.day, operator=operator, totals=report.totals()))
     return report_of(counter, counter.day_of(now), now)

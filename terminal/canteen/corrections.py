@@ -10,6 +10,7 @@ from terminal.canteen.ledger import Meal
 from terminal.canteen.lines import require
 from terminal.canteen.roster import Roster
 from terminal.clock import from_unix_ms, unix_ms
+from terminal.codes import CanteenFault
 from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.canteen.undo import (
@@ -36,7 +37,9 @@ def annul(
     counter.follow()
     newest = counter.ledger.newest_of(pupil)
     if newest is None:
-        raise CanteenRefused("this pupil has no meal or sale here", "Check the reference.")
+        raise CanteenRefused(
+            "this pupil has no meal or sale here", "Check the reference.", CanteenFault.NOTHING_TO_ANNUL
+        )
     served_at = from_unix_ms(newest.at_ms)
     over = newest.day in counter.ledger.closed_days or newest.day != counter.day_of(now).isoformat()
     last = of in (None, newest.row[1])
@@ -65,7 +68,9 @@ def mark_not_collected(
     roster, kind = _roster(counter), counter.policy.meals.kinds.get(kind_id)
     if kind is None:
         raise CanteenRefused(
-            f"no meal {kind_id!r} here", f"There are: {', '.join(counter.policy.meals.kinds)}."
+            f"no meal {kind_id!r} here",
+            f"There are: {', '.join(counter.policy.meals.kinds)}.",
+            CanteenFault.NO_MEAL,
         )
     window = counter.policy.meals.window(kind, counter.school)
     require(against_not_collected(counter.time_of(now), window.served_until))
@@ -164,7 +169,9 @@ def lend_card(
 
 def _roster(counter: CanteenCounter) -> Roster:
     if counter.roster is None:
-        raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
+        raise CanteenRefused(
+            "no roster is loaded", "Load one: `terminal canteen roster load FILE`.", CanteenFault.NO_ROSTER
+        )
     return counter.roster
 
 

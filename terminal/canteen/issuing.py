@@ -9,16 +9,16 @@ from enum import StrEnum
 
 from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
-from terminal.codes import Admission
+from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import MealRefusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import CanteenRefused, JournalError
 from terminal.journal.canteen_records import ServedBy
-from terminal.policy.document.meals import BY_SHIFT, MealKind
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.trail import Reason
 from terminal.trip.pupil import Pupil
 
@@ -69,7 +69,9 @@ def issue(counter: CanteenCounter, pupils: Sequence[bytes], batch: ServingList) 
     kinds = counter.policy.meals.kinds
     if batch.serving not in ("", BY_SHIFT) and batch.serving not in kinds:
         known = ", ".join((*kinds, BY_SHIFT))
-        raise CanteenRefused(f"no meal {batch.serving!r} in the region document", f"It has: {known}.")
+        raise CanteenRefused(
+            f"no meal {batch.serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
+        )
     counter.follow()
     return [_issue(counter, ref, batch) for ref in pupils]
 
@@ -81,7 +83,9 @@ def pupils_of(counter: CanteenCounter, class_id: str, absent: Iterable[bytes], n
     """
     if counter.roster is None or class_id not in counter.roster.classes:
         known = "none" if counter.roster is None else ", ".join(counter.roster.classes)
-        raise CanteenRefused(f"the roster has no class {class_id!r}", f"It has: {known}.")
+        raise CanteenRefused(
+            f"the roster has no class {class_id!r}", f"It has: {known}.", CanteenFault.NO_CLASS
+        )
     day, missing = counter.day_of(now).isoformat(), frozenset(absent)
     return [
         ref
@@ -135,24 +139,13 @@ def _decide(
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
         return MealRefusal(Message.PUPIL_UNKNOWN)
-    kind = _kind(counter, pupil, batch)
-    if kind is None:
-        trail.note(MealEffect.NOTHING_SERVED_NOW, {"serving": batch.serving or "by_clock"})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+    clock = counter.time_of(batch.now)
+    kind = kind_served(counter.policy.meals, batch.serving, pupil.shift, pupil.school, clock, trail)
+    if isinstance(kind, MealRefusal):
+        return kind
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
     day, meals = counter.day_of(batch.now), counter.policy.meals
     return decide_portion(pupil, kind, day, meals, trail, paid_stopped=counter.paid_stopped)
-
-
-def _kind(counter: CanteenCounter, pupil: Pupil, batch: ServingList) -> MealKind | None:
-    meals = counter.policy.meals
-    if batch.serving == BY_SHIFT:
-        return meals.assigned(pupil.shift, pupil.school)
-    return (
-        meals.kinds[batch.serving]
-        if batch.serving
-        else meals.kind_at(counter.time_of(batch.now), pupil.school)
-    )

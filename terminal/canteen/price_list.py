@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
+from terminal.codes import CanteenFault
 from terminal.decision.meal import BasketLine
 from terminal.errors import CanteenRefused
 from terminal.policy.base import Problem, unique
@@ -29,16 +30,20 @@ class PriceList:
     def basket(self, counts: Mapping[str, int]) -> tuple[BasketLine, ...]:
         """The lines of a sale, by product and how many. Raises `CanteenRefused` for what is not sold."""
         if not counts:
-            raise CanteenRefused("nothing is being sold", "Name a product of the price list.")
+            raise CanteenRefused(
+                "nothing is being sold", "Name a product of the price list.", CanteenFault.EMPTY_BASKET
+            )
         return tuple(self._line(product, count) for product, count in counts.items())
 
     def _line(self, product: str, count: int) -> BasketLine:
         sold = self.products.get(product)
         if sold is None:
             known = ", ".join(sorted(self.products))
-            raise CanteenRefused(f"the price list has no product {product!r}", f"It has: {known}.")
+            raise CanteenRefused(
+                f"the price list has no product {product!r}", f"It has: {known}.", CanteenFault.NO_PRODUCT
+            )
         if count < 1:
-            raise CanteenRefused(f"{count} of {product!r}", "Sell one or more.")
+            raise CanteenRefused(f"{count} of {product!r}", "Sell one or more.", CanteenFault.BAD_COUNT)
         return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
 
 

@@ -26,7 +26,8 @@ from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
 from terminal.canteen.store import CanteenStore
 from terminal.clock import Clock, unix_ms
-from terminal.errors import CanteenRefused, TerminalError
+from terminal.codes import CanteenFault
+from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
 from terminal.journal.canteen_records import RosterLoaded
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -163,16 +164,23 @@ class Failed(TillAnswer, frozen=True):
     what: str
     advice: str
     exit_code: int
+    code: str = ""
+    """Of `CanteenRefused`."""
 
     @classmethod
     def of(cls, error: TerminalError) -> Failed:
         """For sending."""
-        return cls(type(error).__name__, error.what, error.advice, error.exit_code)
+        code = error.code if isinstance(error, CanteenRefused) else ""
+        return cls(type(error).__name__, error.what, error.advice, error.exit_code, code)
 
     def as_error(self) -> TerminalError:
-        """The error as it was raised there; one of newer software keeps its texts and exit code."""
+        """The error as it was raised there; one of newer software, or made of more than its texts, keeps
+        its texts and exit code.
+        """
+        if self.error == CanteenRefused.__name__:
+            return CanteenRefused(self.what, self.advice, self.code)
         known = getattr(errors, self.error, None)
-        if not (isinstance(known, type) and issubclass(known, TerminalError)):
+        if not (isinstance(known, type) and issubclass(known, TerminalError)) or known is KeyLimitReached:
             known = type(self.error, (TerminalError,), {"exit_code": self.exit_code})
         error: TerminalError = known(self.what, self.advice)
         return error
@@ -373,7 +381,11 @@ class ListPupils(_Asked, frozen=True):
         """As the accounts stand now."""
         roster = till.counter.roster
         if roster is None:
-            raise CanteenRefused("no roster is loaded", "Load one: `terminal canteen roster load FILE`.")
+            raise CanteenRefused(
+                "no roster is loaded",
+                "Load one: `terminal canteen roster load FILE`.",
+                CanteenFault.NO_ROSTER,
+            )
         wanted = (one for one in roster.pupils.items() if self.class_id in (None, one[1].class_id))
         return PupilsListed(tuple(self._line(till.counter, ref, listed, now) for ref, listed in wanted))
 

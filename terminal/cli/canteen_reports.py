@@ -171,9 +171,12 @@ class _SchoolRecords:
 
 
 def _day(text: str) -> date:
+    from terminal.codes import CanteenFault
     from terminal.errors import CanteenRefused
 
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise CanteenRefused(f"{text!r} is no date", "Write it as 2026-09-15, a month as 2026-09.") from error
+        raise CanteenRefused(
+            f"{text!r} is no date", "Write it as 2026-09-15, a month as 2026-09.", CanteenFault.NOT_UNDERSTOOD
+        ) from error

@@ -12,6 +12,7 @@ from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import DayReport, Finding
 from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
+from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
 from terminal.policy.document.meals import PAID
@@ -116,7 +117,11 @@ def ref(text: str) -> bytes:
     except ValueError:
         reference = b""
     if len(reference) != 8:
-        raise CanteenRefused(f"{text!r} is no reference", "Give 16 hexadecimal digits, see `roster show`.")
+        raise CanteenRefused(
+            f"{text!r} is no reference",
+            "Give 16 hexadecimal digits, see `roster show`.",
+            CanteenFault.NOT_UNDERSTOOD,
+        )
     return reference
 
 
@@ -129,7 +134,9 @@ def basket(products: Sequence[str]) -> dict[str, int]:
     for text in products:
         product, stated, count = text.partition("=")
         if stated and not (count.isdecimal() and len(count) <= MAX_COUNT_DIGITS):
-            raise CanteenRefused(f"{text!r} is no sale", "Write PRODUCT or PRODUCT=COUNT.")
+            raise CanteenRefused(
+                f"{text!r} is no sale", "Write PRODUCT or PRODUCT=COUNT.", CanteenFault.NOT_UNDERSTOOD
+            )
         counts[product] = counts.get(product, 0) + int(count or 1)
     return counts
 
@@ -164,6 +171,7 @@ def show_day(report: DayReport, concessions: Mapping[str, str], language: str, j
         raise CanteenRefused(
             f"the report differs from the records by {roubles(report.control.difference_minor)}",
             "Do not sign it; send the journal to the operator.",
+            CanteenFault.REPORT_DIFFERS,
         )
 
 

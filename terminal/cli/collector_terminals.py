@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from terminal.cli.options import (
     station_config,
 )
 from terminal.clock import unix_ms
+
+if TYPE_CHECKING:
+    from terminal.collector.store import OperationCode
 
 Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
 
@@ -40,6 +43,7 @@ def enrol(
     from terminal.clock import SystemClock
     from terminal.collector.enrolment import Enrolment, short_of
     from terminal.collector.service import TERMINALS_FOLDER
+    from terminal.collector.store import OperationCode
     from terminal.sync.identity import read_public_key
 
     enrolment, now_ms = Enrolment(folder / TERMINALS_FOLDER), unix_ms(SystemClock().now())
@@ -47,12 +51,13 @@ def enrol(
         public = read_public_key(key)
         replaced = enrolment.key_of(terminal) is not None
         enrolment.enrol(terminal, public)
-        _note(folder, now_ms, terminal, "replaced the key" if replaced else "enrolled", short_of(public), by)
+        noted = OperationCode.KEY_REPLACED if replaced else OperationCode.ENROLLED
+        _note(folder, now_ms, terminal, noted, short_of(public), by)
         done = {"terminal": terminal, "key": short_of(public), "replaced": replaced}
         text = f"terminal {terminal} may upload with key {short_of(public)}"
     else:
         code = enrolment.make_code(terminal, now_ms)
-        _note(folder, now_ms, terminal, "made a code", "", by)
+        _note(folder, now_ms, terminal, OperationCode.CODE_MADE, "", by)
         done = {"terminal": terminal, "code": code}
         text = f"{code}\nValid once, for one day. At the terminal: terminal enrol --number {terminal} --code {code}"
     if json:
@@ -70,22 +75,23 @@ def revoke(
     from terminal.clock import SystemClock
     from terminal.collector.enrolment import Enrolment
     from terminal.collector.service import TERMINALS_FOLDER
+    from terminal.collector.store import OperationCode
     from terminal.errors import CollectorError
 
     if not Enrolment(folder / TERMINALS_FOLDER).revoke(terminal):
         raise CollectorError(f"terminal {terminal} is not enrolled", "See `terminal collector terminals`.")
     now_ms = unix_ms(SystemClock().now())
-    _note(folder, now_ms, terminal, "revoked", "", by)
+    _note(folder, now_ms, terminal, OperationCode.REVOKED, "", by)
     print(f"terminal {terminal} is revoked")
 
 
-def _note(folder: Path, at_ms: int, terminal: int, what: str, key: str, by: str) -> None:
+def _note(folder: Path, at_ms: int, terminal: int, code: OperationCode, key: str, by: str) -> None:
     from terminal.collector.service import DATABASE_FILE
     from terminal.collector.store import CollectorStore, Operation
 
     store = CollectorStore(folder / DATABASE_FILE)
     try:
-        store.note(Operation(at_ms, terminal, what, key, by))
+        store.note(Operation(at_ms, terminal, code, key, by))
     finally:
         store.close()
 

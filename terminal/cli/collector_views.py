@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cardcli.output import data_output
-from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json
+from terminal.cli.options import DEFAULT_COLLECTOR_FOLDER, CollectorFolder, Json, ShownLang
 from terminal.clock import unix_ms
 from terminal.errors import CollectorError, TerminalError
 
@@ -43,6 +43,7 @@ def alarms(
     everything: Annotated[bool, typer.Option("--all", help="Include acknowledged alarms.")] = False,
     json: Json = False,
     as_csv: Csv = False,
+    language: ShownLang = "en",
 ) -> None:
     """List open alarms; docs/collector.md explains each."""
     from terminal.collector.watch import as_time
@@ -52,7 +53,7 @@ def alarms(
     if json or as_csv:
         _print_rows(
             "alarms",
-            [alarm._asdict() | {"says": alarm.says, "open": alarm.open} for alarm in found],
+            [alarm._asdict() | {"says": alarm.says(language), "open": alarm.open} for alarm in found],
             json,
             as_csv,
         )
@@ -63,7 +64,7 @@ def alarms(
         row = f" row {alarm.sequence}" if alarm.sequence else ""
         who = f" terminal {alarm.terminal}{row}" if alarm.terminal else ""
         times = f", {alarm.times} times" if alarm.times > 1 else ""
-        print(f"{alarm.id:>5}  {as_time(alarm.last_at_ms)}  {alarm.kind}{who}: {alarm.says}{times}")
+        print(f"{alarm.id:>5}  {as_time(alarm.last_at_ms)}  {alarm.kind}{who}: {alarm.says(language)}{times}")
         if alarm.acknowledged_at_ms is not None:
             said = f": {alarm.comment}" if alarm.comment else ""
             print(f"       {as_time(alarm.acknowledged_at_ms)}  {alarm.acknowledged_by}{said}")

@@ -144,7 +144,7 @@ def report(
             {
                 "total": msgspec.to_builtins(result.total),
                 "terminals": terminals,
-                "alarms": [{**alarm._asdict(), "says": alarm.says} for alarm in alarms],
+                "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in alarms],
             }
         )
         return
@@ -154,7 +154,7 @@ def report(
     )
     print(f"  charged {roubles(total.charged_minor)}, unresolved {total.unresolved_open}")
     for alarm in alarms:
-        print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says}")
+        print(f"  ALARM {alarm.kind} terminal {alarm.terminal} row {alarm.sequence}: {alarm.says()}")
 
 
 def _needs_extra() -> None:

@@ -6,12 +6,15 @@ from typing import Final
 
 import typer
 
-from terminal.cli.options import Config, Json, State, station_config
+from terminal.cli.options import Config, Json, ShownLang, State, station_config
+from terminal.texts import N_, translator
 
-MARKS: Final = ("ok", "LOOK", "OUT OF ORDER")
+MARKS: Final = (N_("ok"), N_("LOOK"), N_("OUT OF ORDER"))
 
 
-def health(config: Config = None, state: State = None, json: Json = False) -> None:
+def health(
+    config: Config = None, state: State = None, json: Json = False, language: ShownLang = "en"
+) -> None:
     """Check a terminal, running or not. Exit code 0: ok; 1: needs attention; 2: out of order."""
     from terminal.app.output import print_json
     from terminal.app.station import JOURNAL_FILE
@@ -26,7 +29,7 @@ def health(config: Config = None, state: State = None, json: Json = False) -> No
                 "level": one.level.name.lower(),
                 "code": one.code.value,
                 "inputs": dict(one.inputs),
-                "says": one.says,
+                "says": one.says(language),
                 "value": one.value,
                 "unit": one.unit,
             }
@@ -34,6 +37,7 @@ def health(config: Config = None, state: State = None, json: Json = False) -> No
         }
         print_json({"exit_code": found.exit_code, "checks": checks})
     else:
+        words = translator(language)
         for one in found.findings:
-            print(f"{MARKS[one.level]:<12}  {one.name:<10} {one.says}")
+            print(f"{words.gettext(MARKS[one.level]):<12}  {one.name:<10} {one.says(language)}")
     raise typer.Exit(found.exit_code)

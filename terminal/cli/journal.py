@@ -1,4 +1,4 @@
-"""`terminal journal`: what the terminal did, whether anybody changed it, how full it is, and its key and form."""
+"""`terminal journal`: what the terminal did, whether it was changed, how full it is, and its key and form."""
 
 from __future__ import annotations
 

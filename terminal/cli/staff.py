@@ -58,7 +58,7 @@ def add(
         raise StaffError(
             f"{ref} is on the staff list already", "Remove him first, or see `terminal staff pin`."
         )
-    staff.put(Member(ref=ref, role=role))  # refuses a wrong reference before anybody types a PIN
+    staff.put(Member(ref=ref, role=role))  # refuses a wrong reference before a PIN is typed
     try:
         reference = _card(at, wait) if card else ""
         staff.put(Member(ref=ref, role=role, pin="" if no_pin else _ask_pin(at), card=reference))

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from terminal.fault_texts import fault_text
+from terminal.fault_texts import ENGLISH, fault_text
+from terminal.texts import N_, translator
 
 MAX_UNKNOWN: Final = 1_000
 """Alarms about strangers are kept apart for so many numbers; anybody could make up more."""
@@ -100,37 +101,41 @@ class AlarmCause(StrEnum):
 
 CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
     {
-        AlarmCause.ROWS_MISSING: "rows {first} to {last} are missing",
-        AlarmCause.ROWS_LOST: "rows {first} to {last} were lost with the old hardware, or never written: restored from"
-        " a backup up to row {backup}",
-        AlarmCause.ROWS_NOT_STORED: "rows before {first} were confirmed and are not in the database",
-        AlarmCause.HASH_DIFFERS: "row {row} has hash {stated}, held {held}",
-        AlarmCause.GIVEN_UP: "row {row} comes from hardware that was given up: its terminal was restored elsewhere",
-        AlarmCause.ENDS_EARLY: "its journal ends at row {last}, but it has sent row {sent}",
-        AlarmCause.BATCH_REFUSED: "batch refused",
-        AlarmCause.NOT_ENROLLED: "is not enrolled",
-        AlarmCause.REVOKED: "is revoked",
-        AlarmCause.KEY_UNUSABLE: "its key file cannot be used",
-        AlarmCause.MANY_MORE: "many more numbers",
-        AlarmCause.OTHER_CERTIFICATE: "the certificate is that of terminal {owner}, 0 for none",
-        AlarmCause.CODE_REFUSED: "with a wrong or spent code, or another terminal's certificate",
-        AlarmCause.PROOF_FAILED: "card counter {counter}",
-        AlarmCause.COUNTER_TWICE: "card counter {counter} also in row {row} of terminal {terminal}",
-        AlarmCause.FOUND_LATER: "stated not committed, found on the card later",
-        AlarmCause.MEAL_TWICE: "{meal} of {day} also in row {row} of terminal {terminal}",
-        AlarmCause.WENT_BACK: "went back, {day}",
-        AlarmCause.DOUBTED: "is doubted by the terminal itself, {day}",
-        AlarmCause.DATED_AHEAD: "dates records after their receipt, {day}",
-        AlarmCause.DATED_LONG_AGO: "dates records long before their receipt, {day}",
-        AlarmCause.CLOCK_AHEAD: "is ahead of the collector's, {day}",
-        AlarmCause.CLOCK_BEHIND: "is behind the collector's, {day}",
+        AlarmCause.ROWS_MISSING: N_("rows {first} to {last} are missing"),
+        AlarmCause.ROWS_LOST: N_(
+            "rows {first} to {last} were lost with the old hardware, or never written:"
+            " restored from a backup up to row {backup}"
+        ),
+        AlarmCause.ROWS_NOT_STORED: N_("rows before {first} were confirmed and are not in the database"),
+        AlarmCause.HASH_DIFFERS: N_("row {row} has hash {stated}, held {held}"),
+        AlarmCause.GIVEN_UP: N_(
+            "row {row} comes from hardware that was given up: its terminal was restored elsewhere"
+        ),
+        AlarmCause.ENDS_EARLY: N_("its journal ends at row {last}, but it has sent row {sent}"),
+        AlarmCause.BATCH_REFUSED: N_("batch refused"),
+        AlarmCause.NOT_ENROLLED: N_("is not enrolled"),
+        AlarmCause.REVOKED: N_("is revoked"),
+        AlarmCause.KEY_UNUSABLE: N_("its key file cannot be used"),
+        AlarmCause.MANY_MORE: N_("many more numbers"),
+        AlarmCause.OTHER_CERTIFICATE: N_("the certificate is that of terminal {owner}, 0 for none"),
+        AlarmCause.CODE_REFUSED: N_("with a wrong or spent code, or another terminal's certificate"),
+        AlarmCause.PROOF_FAILED: N_("card counter {counter}"),
+        AlarmCause.COUNTER_TWICE: N_("card counter {counter} also in row {row} of terminal {terminal}"),
+        AlarmCause.FOUND_LATER: N_("stated not committed, found on the card later"),
+        AlarmCause.MEAL_TWICE: N_("{meal} of {day} also in row {row} of terminal {terminal}"),
+        AlarmCause.WENT_BACK: N_("went back, {day}"),
+        AlarmCause.DOUBTED: N_("is doubted by the terminal itself, {day}"),
+        AlarmCause.DATED_AHEAD: N_("dates records after their receipt, {day}"),
+        AlarmCause.DATED_LONG_AGO: N_("dates records long before their receipt, {day}"),
+        AlarmCause.CLOCK_AHEAD: N_("is ahead of the collector's, {day}"),
+        AlarmCause.CLOCK_BEHIND: N_("is behind the collector's, {day}"),
         AlarmCause.READER_FAULT: "{fault}",
-        AlarmCause.NOT_COME_BACK: "its card has not come back",
-        AlarmCause.NOT_HEARD: "nothing heard since {since}",
-        AlarmCause.DISK_NEARLY_FULL: "nearly full, {day}",
+        AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
+        AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),
+        AlarmCause.DISK_NEARLY_FULL: N_("nearly full, {day}"),
     }
 )
-"""The one place of their words, in English for operators."""
+"""The one place of their words, as the catalogues know them."""
 
 
 def detail_of(cause: AlarmCause, **inputs: int | str) -> str:
@@ -138,14 +143,14 @@ def detail_of(cause: AlarmCause, **inputs: int | str) -> str:
     return " ".join([cause.value, *(f"{name}={value}" for name, value in inputs.items())])
 
 
-def detail_words(detail: str) -> str:
+def detail_words(detail: str, language: str = ENGLISH) -> str:
     """The words of what `detail_of` made; anything else, of other software, stands for itself."""
     cause, *stated = detail.split(" ")
     inputs = dict(one.partition("=")[::2] for one in stated)
     if "fault" in inputs:
-        inputs["fault"] = fault_text(inputs["fault"], {})
+        inputs["fault"] = fault_text(inputs["fault"], {}, language)
     try:
-        return CAUSES[AlarmCause(cause)].format_map(inputs)
+        return translator(language).gettext(CAUSES[AlarmCause(cause)]).format_map(inputs)
     except (KeyError, ValueError):
         return detail
 
@@ -158,10 +163,9 @@ class Alarm(NamedTuple):
     sequence: int
     detail: str
 
-    @property
-    def says(self) -> str:
+    def says(self, language: str = ENGLISH) -> str:
         """The detail in words."""
-        return detail_words(self.detail)
+        return detail_words(self.detail, language)
 
 
 class SeenAlarm(NamedTuple):
@@ -179,10 +183,9 @@ class SeenAlarm(NamedTuple):
     acknowledged_by: str
     comment: str
 
-    @property
-    def says(self) -> str:
+    def says(self, language: str = ENGLISH) -> str:
         """The detail in words."""
-        return detail_words(self.detail)
+        return detail_words(self.detail, language)
 
     @property
     def open(self) -> bool:

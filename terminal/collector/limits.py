@@ -1,4 +1,4 @@
-"""How much anybody may ask of the collector, and when it asks everybody to wait."""
+"""How much one sender may ask of the collector, and when all senders are asked to wait."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from terminal.collector.alarms import SeenAlarm
+from terminal.collector.alarms import AlarmCause, SeenAlarm
 from terminal.collector.days import By
 from terminal.collector.operator_routes import (
     METRICS_PATH,
@@ -15,7 +15,7 @@ from terminal.collector.operator_routes import (
     PREFIX,
     Acknowledgement,
 )
-from terminal.collector.terminal_routes import HEALTH_PATH
+from terminal.collector.terminal_routes import COLLECTOR_OK, HEALTH_PATH
 from terminal.collector.totals import Totals
 from terminal.collector.views import CollectorStatus, DayView, TerminalView
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest
@@ -267,7 +267,8 @@ def _alarm() -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    return _object({"status": {"type": "string"}, **_numbers("terminals", "records", "alarms", "behind")})
+    status = {"type": "string", "enum": [COLLECTOR_OK, AlarmCause.DISK_NEARLY_FULL]}
+    return _object({"status": status, **_numbers("terminals", "records", "alarms", "behind")})
 
 
 def _report() -> dict[str, Any]:

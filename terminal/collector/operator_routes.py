@@ -38,7 +38,7 @@ from terminal.collector.books import Books
 from terminal.collector.days import By
 from terminal.collector.enrolment import CODE_GOOD_MS
 from terminal.collector.intake import Reply
-from terminal.collector.store import Operation
+from terminal.collector.store import BY_OPERATOR, Operation, OperationCode
 from terminal.collector.terminal_routes import JSON, body_of, respond
 from terminal.collector.views import SHOWN_ALARMS, OperatorViews
 from terminal.errors import CollectorError
@@ -168,7 +168,7 @@ class OperatorSide:
             return {
                 "total": report.total,
                 "terminals": report.terminals,
-                "alarms": [{**alarm._asdict(), "says": alarm.says} for alarm in report.alarms],
+                "alarms": [{**alarm._asdict(), "says": alarm.says()} for alarm in report.alarms],
                 "behind": report.behind,
             }
 
@@ -185,7 +185,7 @@ class OperatorSide:
         def work() -> object:
             now_ms = self._now_ms()
             code = self.views.enrolment.make_code(terminal, now_ms)
-            self.views.store.note(Operation(now_ms, terminal, "made a code", "", "operator"))
+            self.views.store.note(Operation(now_ms, terminal, OperationCode.CODE_MADE, "", BY_OPERATOR))
             return {"terminal": terminal, "code": code, "good_until_ms": now_ms + CODE_GOOD_MS}
 
         return await _json(work, 201)
@@ -196,7 +196,8 @@ class OperatorSide:
         def work() -> bool:
             if terminal is None or not self.views.enrolment.revoke(terminal):
                 return False
-            self.views.store.note(Operation(self._now_ms(), terminal, "revoked", "", "operator"))
+            done = Operation(self._now_ms(), terminal, OperationCode.REVOKED, "", BY_OPERATOR)
+            self.views.store.note(done)
             return True
 
         done = await _answer(work)
@@ -211,7 +212,7 @@ class OperatorSide:
 
         def work() -> object:
             found = self.views.store.alarms(query.limit, only_open=query.open)
-            return [{**alarm._asdict(), "says": alarm.says, "open": alarm.open} for alarm in found]
+            return [{**alarm._asdict(), "says": alarm.says(), "open": alarm.open} for alarm in found]
 
         return await _json(work)
 

@@ -94,14 +94,14 @@ def _tiles(status: CollectorStatus, oldest_unsent_s: int) -> str:
 
 def _alarms(alarms: list[SeenAlarm], count: int) -> str:
     if not alarms:
-        return "<h2>Alarms</h2><p class=good>No alarm waits for anybody.</p>"
+        return "<h2>Alarms</h2><p class=good>No open alarms.</p>"
     rows = (
         (
             str(a.id),
             a.kind,
             str(a.terminal or ""),
             str(a.sequence or ""),
-            a.says,
+            a.says(),
             str(a.times),
             as_time(a.last_at_ms),
         )
@@ -118,7 +118,7 @@ def _terminals(terminals: list[TerminalView]) -> str:
     rows = (
         (
             str(t.terminal),
-            t.enrolment,
+            t.enrolment.replace("_", " "),
             "never" if t.silent_s is None else f"{age(t.silent_s)} ago",
             str(t.held),
             str(t.unsent),

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -42,6 +43,7 @@ __all__ = [
     "BatchRefused",
     "CollectorStore",
     "Operation",
+    "OperationCode",
     "Receipt",
     "SeenAlarm",
     "StoredRecord",
@@ -115,12 +117,30 @@ class Receipt(NamedTuple):
     envelope: bytes
 
 
+class OperationCode(StrEnum):
+    """What was done about a terminal."""
+
+    CODE_MADE = "code_made"
+    ENROLLED = "enrolled"
+    KEY_REPLACED = "key_replaced"
+    ENROLLED_BY_CODE = "enrolled_by_code"
+    KEY_REPLACED_BY_CODE = "key_replaced_by_code"
+    REVOKED = "revoked"
+
+
+BY_OPERATOR: Final = "operator"
+BY_TERMINAL: Final = "terminal"
+"""Who did it, where it was no person named by a staff number."""
+
+
 class Operation(NamedTuple):
-    """What an operator did about a terminal; `key` is the beginning of the SHA-256 of the public key it is about."""
+    """What was done about a terminal; `key` is the beginning of the SHA-256 of the public key it is about, `by` a
+    staff number, `BY_OPERATOR` or `BY_TERMINAL`.
+    """
 
     at_ms: int
     terminal: int
-    what: str
+    code: OperationCode
     key: str
     by: str
 
@@ -285,7 +305,7 @@ class CollectorStore:
             return alarms.acknowledge(self._connection, number, by, comment, at_ms)
 
     def note(self, operation: Operation) -> None:
-        """Keep what an operator did about a terminal."""
+        """Keep what was done about a terminal."""
         statement = "INSERT INTO operation (at_ms, terminal, what, key, by) VALUES (?, ?, ?, ?, ?)"
         with self._reported(), self._lock:
             self._connection.execute(statement, operation)
@@ -294,7 +314,10 @@ class CollectorStore:
         """What was done about `terminal`, oldest first."""
         query = "SELECT at_ms, terminal, what, key, by FROM operation WHERE terminal = ? ORDER BY id"
         with self._reported(), self._lock:
-            return [Operation(*row) for row in self._connection.execute(query, (terminal,))]
+            rows = self._connection.execute(query, (terminal,)).fetchall()
+        return [
+            Operation(at_ms, number, OperationCode(code), key, by) for at_ms, number, code, key, by in rows
+        ]
 
     def terminals(self) -> list[TerminalState]:
         """What is known of each terminal, by number."""

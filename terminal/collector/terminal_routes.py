@@ -22,12 +22,14 @@ from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.enrolment import Enrolment, short_of
 from terminal.collector.intake import Intake, Reply, refuse
 from terminal.collector.limits import DiskRoom, Limits, TokenBuckets
-from terminal.collector.store import CollectorStore, Operation
+from terminal.collector.store import BY_TERMINAL, CollectorStore, Operation, OperationCode
 from terminal.errors import CollectorError, TerminalError
 from terminal.sync.enrolment import ENROLMENTS_PATH, EnrolmentReply, EnrolmentRequest, reply_proof
 from terminal.sync.wire import BATCHES_PATH, MAX_BATCH_BYTES, RefusalCode
 
 HEALTH_PATH: Final = "/v1/health"
+COLLECTOR_OK: Final = "ok"
+"""The status in health, unless there is a cause for alarm."""
 MAX_REQUEST_BYTES: Final = 4_096
 JSON: Final = "application/json"
 STORE_THREADS: Final = 4
@@ -133,8 +135,8 @@ class TerminalSide:
                 return refuse(RefusalCode.UNKNOWN_TERMINAL, "Ask the operator for a new code.")
             key = self.enrolment.key_of(asked.terminal)
             assert key is not None, "it has just been put there"
-            what = "replaced the key with a code" if known else "enrolled with a code"
-            self.store.note(Operation(at_ms, asked.terminal, what, short_of(key), "the terminal"))
+            done = OperationCode.KEY_REPLACED_BY_CODE if known else OperationCode.ENROLLED_BY_CODE
+            self.store.note(Operation(at_ms, asked.terminal, done, short_of(key), BY_TERMINAL))
         except TerminalError as error:
             return refuse(RefusalCode.UNAVAILABLE, error.advice)
         proof = reply_proof(code, asked.terminal, bytes.fromhex(asked.public_key), self.collector_key)
@@ -145,7 +147,7 @@ class TerminalSide:
         try:
             states = self.store.terminals()
             health = {
-                "status": "ok" if self.gate.room.enough else "disk nearly full",
+                "status": COLLECTOR_OK if self.gate.room.enough else AlarmCause.DISK_NEARLY_FULL,
                 "terminals": len(states),
                 "records": sum(state.sequence for state in states),
                 "alarms": self.store.open_alarms(),

@@ -108,7 +108,7 @@ class OperatorViews:
         return views
 
     def _given_up(self, terminal: int) -> str:
-        return "revoked" if self.enrolment.is_revoked(terminal) else "not enrolled"
+        return "revoked" if self.enrolment.is_revoked(terminal) else "not_enrolled"
 
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""

@@ -19,6 +19,8 @@ class Message(StrEnum):
 
     OK_PAID = "ok_paid"
     OK_PASS = "ok_pass"  # noqa: S105 a travel pass
+    OK_PACK = "ok_pack"
+    """One trip of a pack that was bought (T-10, T-11)."""
     OK_BENEFIT = "ok_benefit"
     OK_BENEFIT_UNLIMITED = "ok_benefit_unlimited"
     OK_GRACE = "ok_grace"
@@ -27,6 +29,10 @@ class Message(StrEnum):
     OK_CHECKIN = "ok_checkin"
     OK_CHECKOUT = "ok_checkout"
     LIMIT_REACHED = "limit_reached"
+    """A concession has no trips left (T-13)."""
+    PACK_USED_UP = "pack_used_up"
+    PASS_USED_UP = "pass_used_up"  # noqa: S105 a travel pass
+    """As often as a pass may be used (T-37)."""
     ALREADY_PAID = "already_paid"
     NO_FUNDS = "no_funds"
     DEBT = "debt"
@@ -61,6 +67,13 @@ class Message(StrEnum):
     MEAL_OK = "meal_ok"
     MEAL_ALREADY = "meal_already"
     MEAL_NOT_ORDERED = "meal_not_ordered"
+    """It is given on order only, and no order stands (M-32)."""
+    MEAL_NOT_ARRANGED = "meal_not_arranged"
+    """The pupil neither is entitled to this meal nor can buy it."""
+    NO_MEAL_NOW = "no_meal_now"
+    """Nothing is served at this hour (M-15)."""
+    NO_MEAL_TODAY = "no_meal_today"
+    """No school day (M-17)."""
     MEAL_FORBIDDEN = "meal_forbidden"
     MEAL_LIMIT = "meal_limit"
     SERVING_CLOSED = "serving_closed"

@@ -23,11 +23,13 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.errors import JournalError
-from terminal.fault_texts import fault_text
+from terminal.devices import DeviceState
+from terminal.errors import JournalDamaged, JournalError
+from terminal.fault_texts import ENGLISH, fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.room import WARN_SHARE
 from terminal.operations.status import TerminalStatus, read_status
+from terminal.texts import N_, translator
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
@@ -54,6 +56,8 @@ class HealthCode(StrEnum):
     NO_CARDS = "process:no_cards"
     HANGS = "process:hangs"
     UP = "process:up"
+    FILE_MISSING = "file:missing"
+    FILE_DAMAGED = "file:damaged"
     FILE_UNUSABLE = "file:unusable"
     FILE_NOT_WRITABLE = "file:not_writable"
     FILE_OK = "file:ok"
@@ -86,42 +90,64 @@ class HealthCode(StrEnum):
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
     {
-        HealthCode.STOPPED: "not running",
-        HealthCode.DIED: "not running, and it did not stop in good order",
-        HealthCode.NO_CARDS: "process {process} uses the journal and serves no cards",
-        HealthCode.HANGS: "process {process} hangs: its loop was last heard of {silent_ms} ago",
-        HealthCode.UP: "process {process}, up for {up_ms}",
-        HealthCode.FILE_UNUSABLE: "{error}",
-        HealthCode.FILE_NOT_WRITABLE: "{path} cannot be written: rights, or a read-only disk",
-        HealthCode.FILE_OK: "{path} can be read and written",
-        HealthCode.NEVER_RAN: "it has not said anything yet: it never ran in this folder",
-        HealthCode.JOURNAL_FULL: "full: {rows} of {capacity_rows} rows; connect the network",
-        HealthCode.JOURNAL_FILL: "{rows} of {capacity_rows} rows",
-        HealthCode.ALL_SENT: "every row is at the collector",
-        HealthCode.UNSENT: "{rows} rows, the oldest {age_ms} old",
-        HealthCode.CLOCK_BEHIND: "the clock is {behind_ms} behind the newest record",
+        HealthCode.STOPPED: N_("not running"),
+        HealthCode.DIED: N_("not running, and it did not stop in good order"),
+        HealthCode.NO_CARDS: N_("process {process} uses the journal and serves no cards"),
+        HealthCode.HANGS: N_("process {process} hangs: its loop was last heard of {silent_ms} ago"),
+        HealthCode.UP: N_("process {process}, up for {up_ms}"),
+        HealthCode.FILE_MISSING: N_("no journal at {path}"),
+        HealthCode.FILE_DAMAGED: N_("the journal is damaged: {path}"),
+        HealthCode.FILE_UNUSABLE: N_("{path} cannot be used, see exit code {exit_code}"),
+        HealthCode.FILE_NOT_WRITABLE: N_("{path} cannot be written: rights, or a read-only disk"),
+        HealthCode.FILE_OK: N_("{path} can be read and written"),
+        HealthCode.NEVER_RAN: N_("it has not said anything yet: it never ran in this folder"),
+        HealthCode.JOURNAL_FULL: N_("full: {rows} of {capacity_rows} rows; connect the network"),
+        HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),
+        HealthCode.ALL_SENT: N_("every row is at the collector"),
+        HealthCode.UNSENT: N_("{rows} rows, the oldest {age_ms} old"),
+        HealthCode.CLOCK_BEHIND: N_("the clock is {behind_ms} behind the newest record"),
         HealthCode.CLOCK_SUSPECT: "{fault}",
-        HealthCode.CLOCK_OK: "after the newest record",
-        HealthCode.NO_TAP: "none since the start",
-        HealthCode.LAST_TAP: "{ago_ms} ago",
-        HealthCode.READER_UNUSED: "{reader}, not in use",
+        HealthCode.CLOCK_OK: N_("after the newest record"),
+        HealthCode.NO_TAP: N_("none since the start"),
+        HealthCode.LAST_TAP: N_("{ago_ms} ago"),
+        HealthCode.READER_UNUSED: N_("{reader}, not in use"),
         HealthCode.READER_FAULT: "{reader}: {fault}",
         HealthCode.READER_OK: "{reader}, {loop}",
-        HealthCode.TARIFF_ENDED: "{tariff} ended {ago_ms} ago",
-        HealthCode.TARIFF: "{tariff}, for {left_ms} more",
-        HealthCode.DENY_LIST: "{age_ms} old",
-        HealthCode.NO_COLLECTOR: "none given: rows are sent with `terminal sync`",
+        HealthCode.TARIFF_ENDED: N_("{tariff} ended {ago_ms} ago"),
+        HealthCode.TARIFF: N_("{tariff}, for {left_ms} more"),
+        HealthCode.DENY_LIST: N_("{age_ms} old"),
+        HealthCode.NO_COLLECTOR: N_("none given: rows are sent with `terminal sync`"),
         HealthCode.SYNC_FAULT: "{fault}",
-        HealthCode.NOT_ASKED: "{collector}: not asked yet",
-        HealthCode.HEARD: "heard {ago_ms} ago",
-        HealthCode.DISK_UNKNOWN: "{folder}: {error}",
-        HealthCode.DISK: "{free_mb} MB free",
-        HealthCode.LABORATORY: "public {parts} on a real reader: anyone can make cards for this terminal",
+        HealthCode.NOT_ASKED: N_("{collector}: not asked yet"),
+        HealthCode.HEARD: N_("heard {ago_ms} ago"),
+        HealthCode.DISK_UNKNOWN: N_("{folder} cannot be examined (errno {errno})"),
+        HealthCode.DISK: N_("{free_mb} MB free"),
+        HealthCode.LABORATORY: N_("public {parts} on a real reader: anyone can make cards for this terminal"),
         HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
         HealthCode.DEVICE_FAULT: "{state}",
     }
 )
-"""The one place of their words. Inputs in milliseconds are shown as durations, a fault in its own words."""
+"""The one place of their words. Inputs in milliseconds are shown as durations, a code in its own words."""
+
+VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "loop": {
+            "stopped": N_("not running"),
+            "wait_for_card": N_("waits for a card"),
+            "processing": N_("a card is being served"),
+            "wait_for_removal": N_("waits for the card to leave"),
+            "out_of_order": N_("tries again after a pause"),
+        },
+        "state": {DeviceState.RAISES: N_("raises errors"), DeviceState.HANGS: N_("does not answer")},
+        "parts": {"keys": N_("keys"), "region": N_("region document"), "issuers": N_("issuers")},
+    }
+)
+"""By input: the words of its codes, of which there may be several with colons between."""
+
+UNITS: Final = (
+    (86_400, N_("{n} d"), 3_600, N_("{n} h")),
+    (3_600, N_("{n} h"), 60, N_("{n} min")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +169,19 @@ class HealthFinding:
         kind = self.code.partition(":")[0]
         return f"{kind}:{self.about}" if self.about else kind
 
-    @property
-    def says(self) -> str:
+    def says(self, language: str = ENGLISH) -> str:
         """The finding in words."""
-        return TEXTS[self.code].format_map({name: self._shown(name) for name in self.inputs})
+        words = translator(language).gettext(TEXTS[self.code])
+        return words.format_map({name: self._shown(name, language) for name in self.inputs})
 
-    def _shown(self, name: str) -> str:
+    def _shown(self, name: str, language: str) -> str:
         value = self.inputs[name]
         if name == FAULT:
-            return fault_text(str(value), self.inputs)
-        return _span(int(value)) if name.endswith("_ms") else str(value)
+            return fault_text(str(value), self.inputs, language)
+        if name in VALUES:
+            known, words = VALUES[name], translator(language)
+            return ", ".join(words.gettext(known.get(code, code)) for code in str(value).split(":"))
+        return _span(int(value), language) if name.endswith("_ms") else str(value)
 
 
 FAULT: Final = "fault"
@@ -200,10 +229,14 @@ def _process(status: TerminalStatus | None, process: int | None, now_ms: int) ->
 
 def _journal_file(path: Path) -> HealthFinding:
     """Whether it is a journal, and one that can be written."""
+    if not path.is_file():
+        return _bad(HealthCode.FILE_MISSING, path=str(path))
     try:
         connect_reader(path).close()
+    except JournalDamaged:
+        return _bad(HealthCode.FILE_DAMAGED, path=str(path))
     except JournalError as error:
-        return _bad(HealthCode.FILE_UNUSABLE, exit_code=error.exit_code, error=str(error))
+        return _bad(HealthCode.FILE_UNUSABLE, path=str(path), exit_code=error.exit_code)
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return _bad(HealthCode.FILE_NOT_WRITABLE, path=str(path))
     return HealthFinding(HealthCode.FILE_OK, HealthLevel.OK, {"path": str(path)})
@@ -227,7 +260,7 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield _collector(status, now_ms)
     yield from _extensions(status)
     if status.laboratory:
-        parts = ", ".join(status.laboratory)
+        parts = ":".join(status.laboratory)
         yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
 
 
@@ -282,7 +315,7 @@ def _reader(status: TerminalStatus, *, running: bool) -> HealthFinding:
         return HealthFinding(HealthCode.READER_UNUSED, HealthLevel.OK, {"reader": status.reader})
     if status.reader_fault:
         return _bad(HealthCode.READER_FAULT, reader=status.reader, fault=status.reader_fault)
-    inputs = {"reader": status.reader, "loop": status.loop.replace("_", " ")}
+    inputs = {"reader": status.reader, "loop": status.loop}
     return HealthFinding(HealthCode.READER_OK, HealthLevel.OK, inputs)
 
 
@@ -314,20 +347,23 @@ def _disk(folder: Path) -> HealthFinding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return _bad(HealthCode.DISK_UNKNOWN, folder=str(folder), error=error.strerror or "")
+        return _bad(HealthCode.DISK_UNKNOWN, folder=str(folder), errno=error.errno or 0)
     level = HealthLevel.OK
     if free < DISK_WARNING_BYTES:
         level = HealthLevel.OUT_OF_ORDER if free < DISK_NEEDED_BYTES else HealthLevel.LOOK
     return HealthFinding(HealthCode.DISK, level, {"free_mb": free >> 20}, free, "bytes")
 
 
-def _span(ms: float) -> str:
+def _span(ms: int, language: str) -> str:
     """A duration as people say it: its largest unit, and the next."""
-    seconds = int(ms // 1000)
-    for name, size, next_name, next_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60)):
+    seconds, words = ms // 1000, translator(language)
+    for size, text, next_size, next_text in UNITS:
         if seconds >= size:
-            return f"{seconds // size} {name} {seconds % size // next_size} {next_name}"
-    return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
+            first = words.gettext(text).format(n=seconds // size)
+            return f"{first} {words.gettext(next_text).format(n=seconds % size // next_size)}"
+    minutes = seconds >= 120
+    unit = N_("{n} min") if minutes else N_("{n} s")
+    return words.gettext(unit).format(n=seconds // 60 if minutes else seconds)
 
 
 LOCKS: Final = Path("/proc/locks")

@@ -58,6 +58,7 @@ DISCREET: Final = frozenset(
         Message.DENY_LIST,
         Message.MEAL_LIMIT,
         Message.MEAL_FORBIDDEN,
+        Message.MEAL_NOT_ARRANGED,
         Message.NOT_ON_SITE,
         Message.BENEFIT_EXPIRED,
         Message.BENEFIT_OUT_OF_SEASON,
@@ -65,6 +66,8 @@ DISCREET: Final = frozenset(
         Message.CREDENTIAL_EXPIRED,
         Message.CREDENTIAL_NOT_TRUSTED,
         Message.LIMIT_REACHED,
+        Message.PACK_USED_UP,
+        Message.PASS_USED_UP,
     }
 )
 

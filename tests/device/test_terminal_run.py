@@ -154,7 +154,7 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
 RESIDENTS = [
     ("bus", "adult_purse", "ok_paid"),
     ("bus", "month_pass", "ok_pass"),
-    ("bus", "social_pack_45", "ok_benefit"),
+    ("bus", "social_pack_45", "ok_pack"),
     ("bus", "free_pensioner", "ok_benefit_unlimited"),
     ("bus", "student_half_price", "ok_benefit"),
     ("bus", "empty_purse", "no_funds"),

@@ -38,14 +38,14 @@ from terminal.errors import JournalError
 from terminal.media.guard import GuardedMedium, GuardedWriter
 from terminal.messages import register
 
-WELCOME = MediumMessage("gym.welcome", Colour.GREEN, {"en": "Welcome {n}"})
+WELCOME = MediumMessage("pool.welcome", Colour.GREEN, {"en": "Welcome {n}"})
 ANY: Any = None
 
 
-class Gym:
+class Pool:
     """Recognises every card and lets it in, but for one verb, which raises or returns `answer`."""
 
-    name = "gym"
+    name = "pool"
     messages = (WELCOME,)
 
     def __init__(self, verb: str, answer: object) -> None:
@@ -71,7 +71,7 @@ class Gym:
         return decision
 
 
-def decision_of(code: str = "gym.welcome", plan: WritePlan | None = None, **values: int | str) -> Decision:
+def decision_of(code: str = "pool.welcome", plan: WritePlan | None = None, **values: int | str) -> Decision:
     return Decision(Outcome(code, Admission.LET_IN, values=values or {"n": 7}), plan, ())
 
 
@@ -82,14 +82,14 @@ def heard() -> list[tuple[str, DeviceState, str]]:
 
 @pytest.fixture
 def watch(heard: list[tuple[str, DeviceState, str]]) -> DeviceWatch:
-    return DeviceWatch("gym", lambda *report: heard.append(report))
+    return DeviceWatch("pool", lambda *report: heard.append(report))
 
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     station = Station(number=7, profile="bus", state=tmp_path / "state", region="demo")
     with open_terminal(station, SystemClock()) as opened:
-        register("gym", Gym.messages)
+        register("pool", Pool.messages)
         yield opened
 
 
@@ -103,8 +103,8 @@ def tapped(terminal: Terminal, *media: Medium) -> TapReport:
 
 
 def test_a_sound_one_is_as_it_was(terminal: Terminal, watch: DeviceWatch, heard: list[Any]) -> None:
-    report = tapped(terminal, GuardedMedium(Gym("", None), watch))
-    assert report.outcome.message == "gym.welcome"
+    report = tapped(terminal, GuardedMedium(Pool("", None), watch))
+    assert report.outcome.message == "pool.welcome"
     assert heard == []
 
 
@@ -115,8 +115,8 @@ def test_a_sound_one_is_as_it_was(terminal: Terminal, watch: DeviceWatch, heard:
         ("open", None, "TypeError: NoneType where Presented belongs"),
         ("decide", ZeroDivisionError("division"), "ZeroDivisionError: division"),
         ("decide", None, "TypeError: NoneType where Decision belongs"),
-        ("decide", decision_of("gym.unknown"), "there is no message 'gym.unknown'"),
-        ("decide", decision_of(m=7), "message gym.welcome needs 'n'"),
+        ("decide", decision_of("pool.unknown"), "there is no message 'pool.unknown'"),
+        ("decide", decision_of(m=7), "message pool.welcome needs 'n'"),
         ("decide", decision_of(n="Иванов"), "'Иванов' is no code"),
         ("decide", decision_of(plan=WritePlan(ANY)), "no writer"),
     ],
@@ -124,26 +124,26 @@ def test_a_sound_one_is_as_it_was(terminal: Terminal, watch: DeviceWatch, heard:
 def test_a_card_at_which_it_fails_is_not_supported(
     terminal: Terminal, watch: DeviceWatch, heard: list[Any], verb: str, answer: object, detail: str
 ) -> None:
-    report = tapped(terminal, GuardedMedium(Gym(verb, answer), watch))
+    report = tapped(terminal, GuardedMedium(Pool(verb, answer), watch))
     assert report.outcome.message is Message.UNKNOWN_CARD
     ((name, state, said),) = heard
-    assert (name, state) == ("gym", DeviceState.RAISES)
+    assert (name, state) == ("pool", DeviceState.RAISES)
     assert detail in said
 
 
 def test_where_select_fails_the_next_medium_is_asked(
     terminal: Terminal, watch: DeviceWatch, heard: list[Any]
 ) -> None:
-    broken = GuardedMedium(Gym("select", OSError("disk")), watch)
-    assert tapped(terminal, broken, Gym("", None)).outcome.message == "gym.welcome"
-    assert heard == [("gym", DeviceState.RAISES, "OSError: disk")]
+    broken = GuardedMedium(Pool("select", OSError("disk")), watch)
+    assert tapped(terminal, broken, Pool("", None)).outcome.message == "pool.welcome"
+    assert heard == [("pool", DeviceState.RAISES, "OSError: disk")]
 
 
 @pytest.mark.parametrize("verb", ["select", "open"])
 def test_a_card_that_leaves_is_the_card_s_matter(
     terminal: Terminal, watch: DeviceWatch, heard: list[Any], verb: str
 ) -> None:
-    report = tapped(terminal, GuardedMedium(Gym(verb, CardGone("left")), watch))
+    report = tapped(terminal, GuardedMedium(Pool(verb, CardGone("left")), watch))
     assert report.outcome.message is Message.READ_AGAIN
     assert heard == []
 

@@ -184,7 +184,7 @@ def test_m_35_a_lent_card_serves_its_borrower_on_his_own_account(town_of: OpenTo
 def test_m_30_a_stream_gives_each_pupil_his_assigned_meal(town_of: OpenTown) -> None:
     with town_of("pupil_grade3", "pupil_large_family", stops=STOPS, at="11:00:00") as town:
         enrol(town, ("pupil_grade3", {}), ("pupil_large_family", {"grade": 7, "shift": 2}))
-        assert told(town, "pupil_grade3") == "meal_not_ordered", "nothing is served at eleven"
+        assert told(town, "pupil_grade3") == "no_meal_now", "nothing is served at eleven"
         school_counter(town).serving = "by_shift"
         taps = [town.tap(A, who).report.outcome for who in ("pupil_grade3", "pupil_large_family")]
         assert [(tap.message, tap.values["meal"]) for tap in taps] == [

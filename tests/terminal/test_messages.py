@@ -24,6 +24,7 @@ from terminal.messages import (
 ROWS = """
 ok_paid | green | Оплачено. Счастливого пути! | Paid. Have a good trip!
 ok_pass | green | Проездной действителен до {date} | Pass valid until {date}
+ok_pack | green | Осталось поездок: {n} | Trips left: {n}
 ok_benefit | green | Льготный проезд. Осталось поездок: {n} | Concession trip. Trips left: {n}
 ok_benefit_unlimited | green | Льготный проезд | Concession trip
 ok_grace | yellow | Поездка в долг. Осталось поездок в долг: {n} | Ride on credit. Rides on credit left: {n}
@@ -31,6 +32,8 @@ ok_transfer | green | Пересадка. Бесплатно до {time} | Trans
 ok_checkin | green | Вход отмечен. Приложите карту на выходе | Checked in. Tap again when leaving
 ok_checkout | green | Выход отмечен. Списано {sum} | Checked out. Charged {sum}
 limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
+pack_used_up | yellow | Поездки по пакету закончились. Списан полный тариф | Pack used up. Full fare charged
+pass_used_up | yellow | Поездки по проездному закончились. Списан полный тариф | Pass used up. Full fare charged
 already_paid | yellow | Проезд уже оплачен | Already paid
 no_funds | red | Недостаточно средств | Not enough money
 debt | red | Есть неоплаченные поездки. Погасите задолженность | Unpaid rides. Please settle the debt
@@ -59,6 +62,9 @@ inspection_unpaid | red | Проезд не оплачен | Ride not paid
 meal_ok | green | Приятного аппетита! | Enjoy your meal!
 meal_already | yellow | {meal} уже получен | {meal} already served
 meal_not_ordered | yellow | Питание на сегодня не заказано | No meal ordered today
+meal_not_arranged | yellow | Питание не оформлено | No meal arranged
+no_meal_now | yellow | Сейчас питание не выдаётся | No meals are served now
+no_meal_today | yellow | Сегодня питания нет | No meals today
 meal_forbidden | red | Этот продукт исключён родителями | Not allowed by parents
 meal_limit | red | Дневной лимит исчерпан | Daily limit reached
 serving_closed | red | Выдача на сегодня закончена | Serving is over for today

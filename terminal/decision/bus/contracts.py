@@ -30,7 +30,7 @@ def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         until, counters = held
         counting = claims(product.limits, tap, ride)
         if used_up(counting, trail):
-            trail.lapsed = Message.LIMIT_REACHED
+            trail.lapsed = Message.PASS_USED_UP
             continue
         used = use(counting, tap, trail)
         if product.length_s is not None:
@@ -105,12 +105,12 @@ def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         inputs = {"product": contract.product, "used": used, "of": sold}
         if used >= sold:
             trail.note(ContractEffect.PACK_USED_UP, inputs)
-            trail.lapsed = Message.LIMIT_REACHED
+            trail.lapsed = Message.PACK_USED_UP
             continue
         effect = ContractEffect.PACK_TRIP if product.monthly else ContractEffect.CARRIED_OVER_PACK_TRIP
         trail.note(effect, inputs)
         counters = counter.write(tap.counters, used + 1)
-        return Cover(CONTRACT_SLOTS[slot], Message.OK_BENEFIT, counters, values={"n": sold - used - 1})
+        return Cover(CONTRACT_SLOTS[slot], Message.OK_PACK, counters, values={"n": sold - used - 1})
     return None
 
 
@@ -127,7 +127,7 @@ def by_plan(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         trail.note(ContractEffect.PLAN_FARE, inputs)
         return Cover(
             CONTRACT_SLOTS[slot],
-            trail.lapsed or Message.OK_PAID,
+            Message.OK_PAID,
             tap.counters,
             price_minor=product.fare_minor,
             opens=tap.policy.transfer_by_id.get(product.transfer or ""),

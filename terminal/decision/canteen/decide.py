@@ -13,13 +13,12 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import MealRefusal, decide_portion
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
-from terminal.policy.document.meals import BY_SHIFT, MealKind
-from terminal.policy.meals.index import MealPolicy
+from terminal.policy.document.meals import MealKind
 from terminal.trip.pupil import MealGrant, Pupil
 
 
@@ -32,29 +31,16 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     if _lost(tap, trail):
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)
-    kind = _kind_served(tap.policy.meals, canteen.serving, tap, pupil, trail)
-    if kind is None:
-        return trail.refuse(Message.MEAL_NOT_ORDERED)
+    shift = pupil.shift or _shift_on_card(tap)
+    kind = kind_served(tap.policy.meals, canteen.serving, shift, pupil.school, tap.local.time(), trail)
+    if isinstance(kind, MealRefusal):
+        return trail.refuse(kind.message)
     meal = decide_portion(
         pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
     )
     if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)
     return _serve(tap, trail, kind, pupil, meal)
-
-
-def _kind_served(policy: MealPolicy, serving: str, tap: Tap, pupil: Pupil, trail: Trail) -> MealKind | None:
-    """The kind this tap is for: the pupil's assigned one, the one the operator serves, or the one of the hour."""
-    if serving == BY_SHIFT:
-        kind = policy.assigned(pupil.shift or _shift_on_card(tap), pupil.school)
-        effect = MealEffect.NONE_FOR_SHIFT
-    elif serving:
-        kind, effect = policy.kinds.get(serving), MealEffect.NO_SUCH_MEAL
-    else:
-        kind, effect = policy.kind_at(tap.local.time(), pupil.school), MealEffect.NOTHING_SERVED_NOW
-    if kind is None:
-        trail.note(effect, {"time": f"{tap.local:%H:%M}"})
-    return kind
 
 
 def _lost(tap: Tap, trail: Trail) -> bool:

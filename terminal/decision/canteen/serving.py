@@ -7,7 +7,7 @@ a network: an entitled meal is given on what is known, and flagged where that is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
@@ -17,7 +17,15 @@ from terminal.decision.meal import (
 )
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
-from terminal.policy.document.meals import PAID, PARENTS, Credit, CreditAmount, CreditOneMeal, MealKind
+from terminal.policy.document.meals import (
+    BY_SHIFT,
+    PAID,
+    PARENTS,
+    Credit,
+    CreditAmount,
+    CreditOneMeal,
+    MealKind,
+)
 from terminal.policy.meals.index import MealPolicy, SchoolDay
 from terminal.trip.pupil import Age, Pupil
 
@@ -30,6 +38,23 @@ class MealRefusal:
     meal: str = ""
 
 
+def kind_served(
+    policy: MealPolicy, serving: str, shift: int, school: str, at: time, trail: Trail
+) -> MealKind | MealRefusal:
+    """The kind that is served: the one of the pupil's shift, the one the operator names, or the one of the hour."""
+    if serving == BY_SHIFT:
+        kind, effect = policy.assigned(shift, school), MealEffect.NONE_FOR_SHIFT
+    elif serving:
+        kind, effect = policy.kinds.get(serving), MealEffect.NO_SUCH_MEAL
+    else:
+        kind, effect = policy.kind_at(at, school), MealEffect.NOTHING_SERVED_NOW
+    if kind is not None:
+        return kind
+    trail.note(effect, {"time": f"{at:%H:%M}"})
+    missing = effect is MealEffect.NONE_FOR_SHIFT
+    return MealRefusal(Message.MEAL_NOT_ARRANGED if missing else Message.NO_MEAL_NOW)
+
+
 def decide_portion(
     pupil: Pupil, kind: MealKind, day: date, policy: MealPolicy, trail: Trail, *, paid_stopped: bool = False
 ) -> Serving | MealRefusal:
@@ -40,7 +65,7 @@ def decide_portion(
     school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
         trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.NO_MEAL_TODAY)
     right = entitlement(pupil, policy, day, trail)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
@@ -109,7 +134,7 @@ def _paid(
     if price_minor is None or pupil.hot is None:
         missing = AccountEffect.NO_PRICE if price_minor is None else AccountEffect.NO_HOT_ACCOUNT
         trail.note(missing, {"meal": kind.id})
-        return MealRefusal(Message.MEAL_NOT_ORDERED)
+        return MealRefusal(Message.MEAL_NOT_ARRANGED)
     if paid_stopped:
         trail.note(AccountEffect.SELLING_STOPPED)
         return MealRefusal(Message.SELLING_STOPPED)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,15 @@ from terminal.canteen.requests import (
     parse_answer,
 )
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
-from terminal.errors import ControlError, JournalFull, RosterError, TerminalError
+from terminal.codes import CanteenFault
+from terminal.errors import (
+    CanteenRefused,
+    ControlError,
+    JournalFull,
+    KeyLimitReached,
+    RosterError,
+    TerminalError,
+)
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealServed
 from terminal.keys.file import load_file_keys
 from tests.terminal.canteen.school import CASHIER, Canteen, child, local, open_canteen, ref, roster_document
@@ -557,6 +566,11 @@ def test_a_failure_comes_back_as_what_it_was() -> None:
     assert (type(newer).__name__, newer.what, newer.exit_code) == ("OfNewerSoftware", "what", 99)
     odd = Failed("annotations", "what", "Advice.", 98).as_error()
     assert odd.exit_code == 98
+    refused = Failed.of(CanteenRefused("no roster", "Load one.", CanteenFault.NO_ROSTER)).as_error()
+    assert isinstance(refused, CanteenRefused)
+    assert refused.code == "canteen:no_roster"
+    limit = Failed.of(KeyLimitReached("token:transport", 60.0, datetime(2026, 9, 15, tzinfo=UTC))).as_error()
+    assert (limit.exit_code, "token:transport" in limit.what) == (16, True)
 
 
 def test_nothing_that_is_shown_in_a_log_holds_a_list_or_a_name() -> None:

@@ -162,13 +162,13 @@ def test_m_15_a_school_may_assign_otherwise(canteen: OpenCanteen) -> None:
     [
         (date(2026, 9, 15), 3, "3a", "meal_ok"),
         (date(2026, 9, 19), 3, "3a", "meal_ok"),  # a Saturday that is worked
-        (date(2026, 9, 20), 3, "3a", "meal_not_ordered"),  # Sunday
-        (date(2026, 10, 26), 3, "3a", "meal_not_ordered"),  # first day of the autumn holidays
-        (date(2026, 11, 4), 3, "3a", "meal_not_ordered"),  # last day of them
+        (date(2026, 9, 20), 3, "3a", "no_meal_today"),  # Sunday
+        (date(2026, 10, 26), 3, "3a", "no_meal_today"),  # first day of the autumn holidays
+        (date(2026, 11, 4), 3, "3a", "no_meal_today"),  # last day of them
         (date(2026, 11, 5), 3, "3a", "meal_ok"),
-        (date(2026, 9, 28), 4, "4a", "meal_not_ordered"),  # a break in the primary wing
+        (date(2026, 9, 28), 4, "4a", "no_meal_today"),  # a break in the primary wing
         (date(2026, 9, 28), 5, "5a", "meal_ok"),
-        (date(2026, 10, 5), 7, "7b", "meal_not_ordered"),  # one class is out
+        (date(2026, 10, 5), 7, "7b", "no_meal_today"),  # one class is out
         (date(2026, 10, 5), 7, "7a", "meal_ok"),
     ],
 )
@@ -220,7 +220,7 @@ def test_m_20_on_1_september_a_new_fifth_grader_loses_m_10(canteen: OpenCanteen)
     assert before.told(1, serving="breakfast") == ["meal_ok"]
     before.day = date(2026, 9, 1)
     refused, *_ = before.give(1, serving="breakfast")
-    assert refused.outcome.message == "meal_not_ordered"
+    assert refused.outcome.message == "meal_not_arranged"
     assert "M-20" in rules(refused.facts)
     known = before.canteen.pupil(ref(1), before.at("09:00"))
     assert known is not None
@@ -234,7 +234,7 @@ def test_m_20_the_service_day_decides_not_midnight(canteen: OpenCanteen) -> None
     school = canteen(last, policy=policy)
     school.day = date(2026, 9, 16)
     assert school.told(1, serving="", at="02:59:59") == ["meal_ok"]
-    assert school.told(1, serving="", at="03:00:00") == ["meal_not_ordered"]
+    assert school.told(1, serving="", at="03:00:00") == ["meal_not_arranged"]
     assert {meal.day for meal in school.canteen.ledger.meals.values()} == {"2026-09-15"}
 
 
@@ -259,7 +259,7 @@ def test_m_31_each_pupil_has_his_own_record_and_one_refusal_blocks_nobody(cantee
         child(4, class_id="3a"),
     )
     told = school.told(1, 2, 99, 3, 4, serving="breakfast")
-    assert told == ["meal_ok", "no_funds", "pupil_unknown", "meal_ok", "meal_not_ordered"]
+    assert told == ["meal_ok", "no_funds", "pupil_unknown", "meal_ok", "meal_not_arranged"]
     served = [record for record in records(school) if isinstance(record, MealServed)]
     assert [(record.pupil, set(record.meal.sources)) for record in served] == [
         (ref(1), {"federal", "regional", "municipal"}),
@@ -614,7 +614,7 @@ def test_t_66_a_shift_counts_what_was_done_without_cards(canteen: OpenCanteen) -
         "buffet_sales": 1,
         "buffet_minor": 3500,
         "refused_without_card": 2,
-        "message_meal_not_ordered": 1,
+        "message_meal_not_arranged": 1,
         "message_no_funds": 1,
     }
     refused = [record for record in records(school) if isinstance(record, IssueRefused)]

@@ -39,8 +39,9 @@ def test_everything_adds_up(result: DemoResult) -> None:
 def test_every_kind_of_resident_appears(result: DemoResult) -> None:
     messages = {played.tap.report.outcome.message.value for played in result.played}
     assert messages >= {
-        "ok_paid", "ok_pass", "ok_benefit", "ok_benefit_unlimited", "ok_transfer", "already_paid", "no_funds",
-        "deny_list", "blocked", "expired", "read_again", "unknown_card", "meal_ok", "meal_already", "meal_not_ordered",
+        "ok_paid", "ok_pass", "ok_pack", "ok_benefit", "ok_benefit_unlimited", "ok_transfer", "already_paid",
+        "no_funds", "deny_list", "blocked", "expired", "read_again", "unknown_card", "meal_ok", "meal_already",
+        "meal_not_arranged",
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def test_the_demo_is_readable_in_any_window(
     text = done.stdout.decode(encoding)
     assert says in text
     assert not HALF_A_WORD.search(text)
-    whole = {step.resident for step in MORNING} | {"SelectApplication:", "(application", "balanced:"}
+    whole = {step.resident for step in MORNING} | {"recognised", "resident", "balanced:"}
     assert whole <= set(re.split(r"[\s|]+", text))
     table = text.partition("\n\n")[0].splitlines()[1:]
     table = table[: next((at for at, line in enumerate(table) if not line.strip()), None)]

@@ -89,7 +89,7 @@ def test_a_replaced_key_keeps_the_history(tmp_path):
     client = town.client()
     answer = client.post(ENROLMENTS_PATH, content=msgspec.json.encode(request(code, key=seven.key)))
     assert answer.status_code == 201
-    assert town.collector.store.operations(7)[0].what == "replaced the key with a code"
+    assert town.collector.store.operations(7)[0].code == "key_replaced_by_code"
     assert town.collector.store.operations(7)[0].key == short_of(seven.key.public_key())
     seven.write(Started(INTENT.at_ms, "after"))
     assert town.send(seven) == 200

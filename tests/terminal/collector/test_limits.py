@@ -80,7 +80,7 @@ def test_a_nearly_full_disk_takes_nothing_and_says_so(tmp_path):
     refused = client.post(BATCHES_PATH, content=seven.batch(1, 1))
     assert (refused.status_code, refused.json()["error"]) == (503, "unavailable")
     assert refused.headers["retry-after"] == "60"
-    assert client.get("/v1/health").json()["status"] == "disk nearly full"
+    assert client.get("/v1/health").json()["status"] == "disk_nearly_full"
     assert town.alarms() == [("disk", 0, 0)]
     town.close()
 

@@ -156,7 +156,7 @@ def test_the_commands_change_what_a_running_collector_does(town):
     town.terminal(7)
     run(town, "revoke", "7", "--by", "17")
     assert town.collector.enrolment.key_of(7) is None
-    assert [(done.what, done.by) for done in town.collector.store.operations(7)] == [("revoked", "17")]
+    assert [(done.code, done.by) for done in town.collector.store.operations(7)] == [("revoked", "17")]
     town.collector.store.keep_alarm(
         Alarm(AlarmKind.GAP, 7, 3, detail_of(AlarmCause.ROWS_MISSING, first=3, last=4)), town.clock.now_ms
     )

@@ -154,13 +154,16 @@ def test_a_ride_that_costs_nothing_says_why(tap: tuple[Policy, CardSnapshot, Tri
         return
     free_of_charge = {
         Message.OK_PASS: {"K-02"},
-        Message.OK_BENEFIT: {"T-05", "T-10", "T-11", "T-18", "CAP"},
+        Message.OK_PACK: {"T-10", "T-11"},
+        Message.OK_BENEFIT: {"T-05", "T-18", "CAP"},
         Message.OK_BENEFIT_UNLIMITED: {"T-05", "T-20", "CAP"},
         Message.OK_TRANSFER: {"T-30", "T-32"},
         Message.OK_CHECKIN: {"T-07"},
         Message.OK_CHECKOUT: {"CAP", "T-05"},
         Message.OK_PAID: {"CAP"},
         Message.LIMIT_REACHED: {"CAP"},
+        Message.PACK_USED_UP: {"CAP"},
+        Message.PASS_USED_UP: {"CAP"},
         Message.BENEFIT_EXPIRED: {"CAP"},
         Message.BENEFIT_OUT_OF_SEASON: {"CAP"},
     }

@@ -143,7 +143,7 @@ def test_k_02_rights_are_taken_in_the_order_of_the_profile() -> None:
     everything = Rider(concessions=(PENSIONER,), contracts=(SOCIAL_PACK, MONTH_PASS), policy=policy)
     assert everything.tap(NOW).outcome.message is Message.OK_BENEFIT_UNLIMITED
     without = Rider(contracts=(SOCIAL_PACK, MONTH_PASS), policy=policy)
-    assert without.tap(NOW).outcome.message is Message.OK_BENEFIT
+    assert without.tap(NOW).outcome.message is Message.OK_PACK
 
 
 def test_k_02_the_pass_says_until_when() -> None:
@@ -168,7 +168,7 @@ def test_t_10_the_pack_counts_on_the_card() -> None:
     rider = Rider(contracts=(SOCIAL_PACK,), balance_minor=0)
     for trip in range(1, 46):
         decision = rider.tap(NOW + timedelta(minutes=10 * trip))
-        assert (decision.outcome.message, decision.outcome.values) == (Message.OK_BENEFIT, {"n": 45 - trip})
+        assert (decision.outcome.message, decision.outcome.values) == (Message.OK_PACK, {"n": 45 - trip})
         assert counter_of(rider, "pack_a") == trip
     assert rider.tap(NOW + timedelta(hours=9)).outcome.message is Message.NO_FUNDS
     assert counter_of(rider, "pack_a") == 45
@@ -177,7 +177,7 @@ def test_t_10_the_pack_counts_on_the_card() -> None:
 def test_t_10_an_empty_pack_costs_the_full_fare() -> None:
     rider = counted("pack_a", 45, Rider(contracts=(SOCIAL_PACK,)))
     decision = rider.tap(NOW)
-    assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.LIMIT_REACHED, 2400)
+    assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.PACK_USED_UP, 2400)
     assert decision.outcome.accepted
     assert counter_of(rider, "pack_a") == 45
 
@@ -205,7 +205,7 @@ def test_t_10_another_contract_in_the_slot_starts_at_zero() -> None:
 def test_t_10_a_contract_that_began_on_the_day_of_the_event_keeps_its_count() -> None:
     yesterday = Contract(145, TODAY - timedelta(days=1), LAST, 45)
     assert (
-        counted("pack_a", 45, Rider(contracts=(yesterday,))).tap(NOW).outcome.message is Message.LIMIT_REACHED
+        counted("pack_a", 45, Rider(contracts=(yesterday,))).tap(NOW).outcome.message is Message.PACK_USED_UP
     )
 
 
@@ -272,12 +272,20 @@ def test_codes_and_products_the_document_does_not_know_give_nothing() -> None:
     assert rider.tap(NOW).outcome.message is Message.OK_PAID
 
 
-@pytest.mark.parametrize("rider", [Rider(concessions=(STUDENT,)), Rider(contracts=(SOCIAL_PACK,))])
+@pytest.mark.parametrize(
+    ("rider", "message"),
+    [
+        (Rider(concessions=(STUDENT,)), Message.LIMIT_REACHED),
+        (Rider(contracts=(SOCIAL_PACK,)), Message.PACK_USED_UP),
+    ],
+)
 @pytest.mark.parametrize("counters", [0, 0x1234567890ABCD])
-def test_o_04_counters_of_an_unknown_layout_are_kept_and_cover_no_ride(rider: Rider, counters: int) -> None:
+def test_o_04_counters_of_an_unknown_layout_are_kept_and_cover_no_ride(
+    rider: Rider, message: Message, counters: int
+) -> None:
     rider.event = replace(issued(), counter_layout=9, counters=counters)
     decision = rider.tap(NOW)
-    assert (decision.outcome.message, decision.outcome.charge_minor) == (Message.LIMIT_REACHED, 2400)
+    assert (decision.outcome.message, decision.outcome.charge_minor) == (message, 2400)
     assert (rider.newest.counter_layout, rider.newest.counters) == (9, counters)
 
 

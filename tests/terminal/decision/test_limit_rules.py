@@ -401,7 +401,7 @@ def test_t_37_a_pass_may_have_a_daily_ceiling() -> None:
         decision = rider.tap(NOW + ride * SOON, route=ride + 1)
         assert (told(decision)[0], rules(decision)) == ("ok_pass", ["K-02", "T-37"])
     over = rider.tap(NOW + 15 * SOON, route=99)
-    assert (told(over), rules(over)) == (("limit_reached", 3500), ["K-02", "T-13", "T-01"])
+    assert (told(over), rules(over)) == (("pass_used_up", 3500), ["K-02", "T-13", "T-01"])
     assert told(rider.tap(local("03:00", TODAY + timedelta(days=1)), route=1))[0] == "ok_pass"
 
 

@@ -53,13 +53,13 @@ def test_m_10_one_free_hot_meal_a_day() -> None:
         "regional": 2134,
         "municipal": 710,
     }
-    assert told(child.eat(LUNCH)) == ("meal_not_ordered", None)
+    assert told(child.eat(LUNCH)) == ("meal_not_arranged", None)
 
 
 @pytest.mark.parametrize("parameter", [SECOND_SHIFT, SECOND_SHIFT | GRADE_3])
 def test_m_15_the_second_shift_has_lunch(parameter: int) -> None:
     child = pupil(code(10, parameter))
-    assert told(child.eat(BREAKFAST)) == ("meal_not_ordered", None)
+    assert told(child.eat(BREAKFAST)) == ("meal_not_arranged", None)
     assert told(child.eat(LUNCH)) == ("meal_ok", "lunch")
 
 
@@ -68,7 +68,7 @@ def test_m_11_two_free_meals_include_the_one_of_m_10() -> None:
     assert [told(child.eat(now)) for now in (BREAKFAST, LUNCH, SNACK)] == [
         ("meal_ok", "breakfast"),
         ("meal_ok", "lunch"),
-        ("meal_not_ordered", None),
+        ("meal_not_arranged", None),
     ]
     assert child.newest.meals == 0b11
 
@@ -107,7 +107,7 @@ def test_m_16_replace_wins_even_with_fewer_meals() -> None:
     policy = demo_with(("winner = 11\nloser = 10", "winner = 10\nloser = 11"))
     child = pupil(code(10, GRADE_3), code(11, GRADE_3), policy=policy)
     assert funded(child.eat(BREAKFAST))["municipal"] == 710
-    assert told(child.eat(LUNCH)) == ("meal_not_ordered", None)
+    assert told(child.eat(LUNCH)) == ("meal_not_arranged", None)
 
 
 def test_m_16_add_gives_both_in_one_portion() -> None:
@@ -156,13 +156,13 @@ def test_m_19_a_bus_ride_in_between_forgets_no_meal() -> None:
 @pytest.mark.parametrize(
     ("clock", "message"),
     [
-        ("07:29:59", "meal_not_ordered"),
+        ("07:29:59", "no_meal_now"),
         ("07:30:00", "meal_ok"),
         ("10:29:59", "meal_ok"),
-        ("10:30:00", "meal_not_ordered"),
-        ("11:29:59", "meal_not_ordered"),
+        ("10:30:00", "no_meal_now"),
+        ("11:29:59", "no_meal_now"),
         ("14:59:59", "meal_ok"),
-        ("15:00:00", "meal_not_ordered"),
+        ("15:00:00", "no_meal_now"),
     ],
 )
 def test_a_window_includes_its_first_second_and_not_its_end(clock: str, message: str) -> None:
@@ -173,8 +173,8 @@ def test_a_window_includes_its_first_second_and_not_its_end(clock: str, message:
     ("first", "last", "message"),
     [
         (TODAY, TODAY, "meal_ok"),
-        (date(2025, 9, 1), date(2026, 8, 31), "meal_not_ordered"),
-        (TODAY + timedelta(days=1), LAST, "meal_not_ordered"),
+        (date(2025, 9, 1), date(2026, 8, 31), "meal_not_arranged"),
+        (TODAY + timedelta(days=1), LAST, "meal_not_arranged"),
     ],
 )
 def test_m_20_the_grant_ends_with_its_last_day(first: date, last: date, message: str) -> None:
@@ -182,7 +182,7 @@ def test_m_20_the_grant_ends_with_its_last_day(first: date, last: date, message:
 
 
 def test_m_12_a_grade_outside_the_grant_gives_nothing() -> None:
-    assert told(pupil(code(12, 0x0A)).eat(BREAKFAST))[0] == "meal_not_ordered"
+    assert told(pupil(code(12, 0x0A)).eat(BREAKFAST))[0] == "meal_not_arranged"
     assert told(pupil(code(12, 0x09)).eat(BREAKFAST))[0] == "meal_ok"
 
 
@@ -193,8 +193,8 @@ def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> N
 
 
 def test_nobody_else_eats() -> None:
-    assert told(pupil(code(1)).eat(BREAKFAST))[0] == "meal_not_ordered"
-    assert told(pupil().eat(BREAKFAST))[0] == "meal_not_ordered"
+    assert told(pupil(code(1)).eat(BREAKFAST))[0] == "meal_not_arranged"
+    assert told(pupil().eat(BREAKFAST))[0] == "meal_not_arranged"
 
 
 LISTED_LATER = {
@@ -208,9 +208,9 @@ LISTED_LATER = {
     ("listed", "message"),
     [
         ((), "meal_ok"),
-        ((MealGrant(10, **LISTED_LATER),), "meal_not_ordered"),  # the list is newer: it ended
+        ((MealGrant(10, **LISTED_LATER),), "meal_not_arranged"),  # the list is newer: it ended
         ((MealGrant(10, **LISTED_LATER | {"issued_on": FIRST}),), "meal_ok"),  # of the same day: the card
-        ((MealGrant(10, **LISTED_LATER | {"issued_on": FIRST, "blocked": True}),), "meal_not_ordered"),
+        ((MealGrant(10, **LISTED_LATER | {"issued_on": FIRST, "blocked": True}),), "meal_not_arranged"),
         ((MealGrant(12, **LISTED_LATER),), "meal_ok"),  # another ground
     ],
 )
@@ -235,7 +235,7 @@ def test_a_card_no_roster_lists_is_served_by_its_own_grants_and_flagged() -> Non
 def test_an_unknown_meal_to_serve_is_no_meal() -> None:
     card = pupil(code(10, GRADE_3))
     trip = trip_at("canteen", 70, 1, canteen=CanteenContext(serving="tea"))
-    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "meal_not_ordered"
+    assert decide(card.snapshot, card.policy, trip, BREAKFAST).outcome.message == "no_meal_now"
 
 
 def test_d_03_the_trail_of_a_special_needs_pupil_tells_the_number_of_meals_only() -> None:

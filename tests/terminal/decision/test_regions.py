@@ -77,8 +77,8 @@ def test_volgograd_social_pass_of_45_trips() -> None:
         at("volgograd", date(2025, 11, 1), "05:00"),
     )
     seen = [told(holder.tap(start + n * 10 * MIN, route=n + 1))[0] for n in range(47)]
-    assert seen == ["ok_benefit"] * 45 + ["limit_reached", "no_funds"]
-    assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("ok_benefit", 0)
+    assert seen == ["ok_pack"] * 45 + ["pack_used_up", "no_funds"]
+    assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("ok_pack", 0)
 
 
 def test_volgograd_sixty_minutes_for_30_00() -> None:
@@ -277,4 +277,4 @@ def test_st_petersburg_15_rides_a_day_on_a_pass() -> None:
         at("st_petersburg", date(2025, 11, 10), "05:00"),
     )
     seen = [told(holder.tap(start + n * 10 * MIN, route=n + 1))[0] for n in range(16)]
-    assert seen == ["ok_pass"] * 15 + ["limit_reached"]
+    assert seen == ["ok_pass"] * 15 + ["pass_used_up"]

@@ -150,7 +150,7 @@ def test_strangers_are_refused_with_an_alarm_once_a_minute(town):
 def test_many_strange_numbers_are_many_more(town):
     async def play():
         async with town.gateways() as (gateway,):
-            gateway._told = {("alarm", n): town.clock.monotonic() for n in range(1_000)}
+            gateway._raised_at = {("alarm", n): town.clock.monotonic() for n in range(1_000)}
             for number in (8, 9):
                 await gateway.take(plain(number, 1).batch(1, 1))
         await town.consume()

@@ -19,8 +19,19 @@ from terminal.codes import ClockFault, ReaderFault, SyncFault
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
-from terminal.operations.health import Health, HealthLevel, examine, holder_of
+from terminal.operations.health import (
+    TEXTS,
+    VALUES,
+    Health,
+    HealthCode,
+    HealthFinding,
+    HealthLevel,
+    examine,
+    holder_of,
+)
 from terminal.operations.status import STATUS_FILE, LoadedExtension, TerminalStatus, read_status, write_status
+from terminal.reader.presence import PresenceState
+from tests.journal_rows import CODE
 from tests.terminal.cli.conftest import Run
 from tests.terminal.operations.service import HANGING, running, waiting_terminal
 
@@ -128,6 +139,10 @@ def test_a_journal_that_is_none_or_cannot_be_written(say: Say, tmp_path: Path, j
     (tmp_path / JOURNAL_FILE).write_bytes(b"no database")
     damaged = examine(tmp_path, tmp_path / JOURNAL_FILE, NOW)
     assert level(damaged, "file") is HealthLevel.OUT_OF_ORDER
+    (found,) = [one for one in damaged.findings if one.name == "file"]
+    assert found.code in (HealthCode.FILE_DAMAGED, HealthCode.FILE_UNUSABLE)
+    gone = examine(tmp_path, tmp_path / "none.sqlite", NOW)
+    assert HealthCode.FILE_MISSING in [one.code for one in gone.findings]
 
 
 def test_it_takes_no_lock_and_sees_whose_it_is(tmp_path: Path, journal: Journal) -> None:
@@ -150,7 +165,7 @@ def test_a_running_a_stopped_and_a_killed_terminal(run: Run, tmp_path: Path) -> 
         told = json.loads(finished.stdout)
         assert (finished.returncode, told["exit_code"]) == (0, 0), told
         assert told["checks"]["process"]["says"].startswith(f"process {process.pid}, up for")
-        assert told["checks"]["reader"]["says"] == "empty simulated reader, wait for card"
+        assert told["checks"]["reader"]["says"] == "empty simulated reader, waits for a card"
         process.kill()
         process.wait(20)
         killed = run("health", "--state", state)
@@ -172,14 +187,14 @@ def test_a_hanging_terminal_is_found_from_outside(tmp_path: Path) -> None:
         later = from_unix_ms(status.at_ms) + timedelta(seconds=61)
         health = examine(state, state / JOURNAL_FILE, later)
         assert health.exit_code == 2
-        assert "hangs: its loop was last heard of 61 s ago" in health.findings[0].says
+        assert "hangs: its loop was last heard of 61 s ago" in health.findings[0].says()
 
 
 def test_extensions_are_named_and_a_device_that_fails_asks_for_a_look(say: Say) -> None:
     loaded = LoadedExtension(ExtensionRole.SIGNAL, "led", "acme-led", "1.0", "ab" * 32)
     well = say(extensions=(loaded,))
     (found,) = [one for one in well.findings if one.name == "extension:signal:led"]
-    assert (found.level, found.says) == (HealthLevel.OK, f"acme-led 1.0, sha256 {'ab' * 32}")
+    assert (found.level, found.says()) == (HealthLevel.OK, f"acme-led 1.0, sha256 {'ab' * 32}")
     assert well.exit_code == 0
     failing = say(extensions=(loaded,), devices_failing={"led": DeviceState.HANGS})
     assert (level(failing, "device:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
@@ -203,3 +218,40 @@ def _wait_for(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_finding_is_codes_and_has_words_in_every_language(say: Say) -> None:
+    """What is stored or sent of it is a code with inputs; paths, and names other people gave, are the exception."""
+    free = {"path", "reader", "folder", "collector", "tariff"}
+    loop = [state.name.lower() for state in PresenceState]
+    assert set(VALUES["loop"]) == set(loop)
+    assert set(VALUES["state"]) == set(DeviceState) - {DeviceState.WORKS}
+    assert set(TEXTS) == set(HealthCode)
+    for changes in (
+        {},
+        {"laboratory": ("keys", "issuers")},
+        {"devices_failing": {"led": DeviceState.RAISES}},
+    ):
+        for one in say(**changes).findings:
+            texts = [str(value) for name, value in one.inputs.items() if name not in free]
+            assert all(CODE.fullmatch(text) for text in texts), (one.code, texts)
+            assert one.says("ru") != ""
+    lab = HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": "keys:issuers"})
+    assert lab.says() == "public keys, issuers on a real reader: anyone can make cards for this terminal"
+    assert "ключи, эмитенты" in lab.says("ru")
+    old = HealthFinding(HealthCode.UNSENT, HealthLevel.LOOK, {"rows": 7, "age_ms": 25 * HOUR_MS})
+    assert (old.says(), old.says("ru")) == (
+        "7 rows, the oldest 1 d 1 h old",
+        "не передано записей: 7, самой старой 1 сут 1 ч",
+    )
+
+
+def test_the_command_speaks_russian_and_its_codes_stay(run: Run, tmp_path: Path) -> None:
+    shown = run("health", "--state", tmp_path, "--language", "ru")
+    assert "НЕ РАБОТАЕТ   process    не запущен\n" in shown.stdout
+    english, russian = (
+        json.loads(run("health", "--state", tmp_path, "--json", "--language", language).stdout)["checks"]
+        for language in ("en", "ru")
+    )
+    assert english["process"]["says"] != russian["process"]["says"]
+    assert english["process"]["code"] == russian["process"]["code"] == "process:stopped"

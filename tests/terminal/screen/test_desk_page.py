@@ -120,7 +120,7 @@ def test_from_the_first_click_to_a_scenario_that_plays_the_same(
     assert done.exit_code == 0, done.output
     results = [json.loads(line) for line in done.stdout.splitlines()]
     taps = [one for result in results for one in result.get("taps", [])]
-    assert [one["message"] for one in taps] == ["ok_paid", "ok_paid", "meal_not_ordered"]
+    assert [one["message"] for one in taps] == ["ok_paid", "ok_paid", "no_meal_now"]
     saved = path.read_text("utf-8")
     assert saved.count("[[scenarios.taps]]") == 3
     assert "balance_minor = 45200" in saved

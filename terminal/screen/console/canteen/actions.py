@@ -9,7 +9,7 @@ the same form goes on with those who have none yet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlencode
@@ -19,7 +19,6 @@ from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.issuing import How, ServingList, issue
-from terminal.decision.canteen.effects import CorrectionEffect
 from terminal.decision.outcome import Message
 from terminal.errors import CanteenRefused
 from terminal.journal.canteen_records import (
@@ -51,7 +50,6 @@ from terminal.screen.console.canteen.words import REFUSALS, WHYS, Words
 from terminal.screen.console.console import ActionRefused
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Visit
 from terminal.texts import N_
-from terminal.trail import rule_of
 from terminal.trip.shifts import close_shift, open_shift
 
 NONE_TICKED: Final = N_("No pupil is ticked.")
@@ -131,7 +129,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except CanteenRefused as refused:
-        raise ActionRefused(REFUSALS.get(rule_of(refused.code), refused.what)) from refused
+        raise ActionRefused(REFUSALS[refused.code]) from refused
 
 
 def _kind(counter: CanteenCounter, form: FormFields) -> str:
@@ -228,16 +226,8 @@ def _lend(visit: Visit, form: FormFields, _written: Written) -> None:
     except ValueError:
         raise ActionRefused(N_("Hold the spare card against the terminal first.")) from None
     now = visit.console.clock.now()
-    try:
+    with refusing():
         corrections.lend_card(counter, card, one.pupil, visit.who.ref, form.text("second"), now)
-    except CanteenRefused as refused:
-        raise ActionRefused(LENDING.get(refused.code, REFUSALS["M-35"])) from refused
-
-
-LENDING: Final[Mapping[str, str]] = {
-    CorrectionEffect.PUPILS_OWN_CARD: N_("This card is a pupil's own. Lend one of the school's spare cards."),
-    CorrectionEffect.CARD_LENT_ALREADY: N_("This card is lent to another pupil today. Take another one."),
-}
 
 
 def _lent(_visit: Visit, form: FormFields, _written: Written) -> str:

@@ -71,6 +71,8 @@ def at_counter(counter: CanteenCounter, report: TapReport) -> AtCounter:
 
 WHY: Final[Mapping[str, str]] = {
     MealEffect.NOTHING_SERVED_NOW: "no_meal_now",
+    MealEffect.NONE_FOR_SHIFT: "none_for_shift",
+    MealEffect.NO_SUCH_MEAL: "no_such_meal",
     MealEffect.NONE_TODAY: "no_meals_today",
     AccountEffect.NOT_ORDERED: "not_ordered",
     AccountEffect.ORDER_DONE: "not_ordered",

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from terminal.canteen.issuing import How
+from terminal.codes import CanteenFault
+from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
+from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.messages import text
 from terminal.screen.console.canteen.counter import Notice
@@ -42,6 +45,8 @@ FOODS: Final[Mapping[str, str]] = {
 
 WHYS: Final[Mapping[str, str]] = {
     "no_meal_now": N_("Nothing is served at this hour."),
+    "none_for_shift": N_("The region document assigns no meal to this shift."),
+    "no_such_meal": N_("The region document has no such meal."),
     "no_meals_today": N_("By the school's calendar there are no meals today."),
     "not_ordered": N_("There is no order for it, or it was fetched already."),
     "not_for_sale": N_("This meal is not sold."),
@@ -101,14 +106,34 @@ WAYS: Final[Mapping[str, str]] = {
 }
 
 REFUSALS: Final[Mapping[str, str]] = {
-    "M-31": N_("This pupil or class is not in the list."),
-    "M-32": N_("Orders can be marked only when the serving of that meal is over."),
-    "M-33": N_("It is too late to correct the attendance of today."),
-    "M-34": N_("It cannot be annulled any more: too late, not the last record, or the day is closed."),
-    "M-35": N_("A second person has to confirm."),
-    "T-60": N_("Open a shift first."),
+    CorrectionEffect.ORDER_TOO_LATE: N_("It is too late to order for that day."),
+    CorrectionEffect.STILL_SERVED: N_("Orders can be marked only when the serving of that meal is over."),
+    CorrectionEffect.ATTENDANCE_TOO_LATE: N_("It is too late to correct the attendance of today."),
+    CorrectionEffect.NOT_THE_LAST: N_("Only the last record of a pupil can be annulled."),
+    CorrectionEffect.ANNULMENT_TOO_LATE: N_("It is too late to annul it."),
+    CorrectionEffect.SECOND_PERSON: N_("A second person has to confirm."),
+    CorrectionEffect.PUPILS_OWN_CARD: N_("This card is a pupil's own. Lend one of the school's spare cards."),
+    CorrectionEffect.CARD_LENT_ALREADY: N_("This card is lent to another pupil today. Take another one."),
+    MealEffect.DAY_CLOSED: N_("The day is closed already."),
+    MealEffect.NOT_LISTED: N_("This pupil is not in the list."),
+    TerminalEffect.NO_SHIFT: N_("Open a shift first."),
+    CanteenFault.NO_ROSTER: N_("No list of pupils is loaded."),
+    CanteenFault.NO_PRICE_LIST: N_("No price list is loaded."),
+    CanteenFault.NO_CLASS: N_("This class is not in the list."),
+    CanteenFault.NO_MEAL: N_("The region document has no such meal."),
+    CanteenFault.NO_PRODUCT: N_("The price list has no such product."),
+    CanteenFault.EMPTY_BASKET: N_("The basket is empty."),
+    CanteenFault.BAD_COUNT: N_("Sell one or more of each product."),
+    CanteenFault.NOTHING_TO_ANNUL: N_("This pupil has no meal or sale here."),
+    CanteenFault.REPORT_DIFFERS: N_("The report differs from the records. Do not sign it."),
+    CanteenFault.NOT_UNDERSTOOD: N_("This was not understood."),
 }
-"""By rule: why a correction was refused."""
+"""By code: why the staff's request was refused. There is a line for every code of `CanteenRefused`."""
+
+TOO_LATE_TO_ANNUL: Final = N_(
+    "It cannot be annulled any more: too late, not the last record, or the day is closed."
+)
+"""For the page that offers it, before anything was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +166,9 @@ class Words:
         """The staff's line to a refusal; empty for none."""
         return self._of(WHYS, code)
 
-    def refusal(self, rule: str) -> str:
-        """Why a correction was refused, by the rule's id."""
-        return self._of(REFUSALS, rule)
+    def too_late_to_annul(self) -> str:
+        """In place of the button."""
+        return self._texts.gettext(TOO_LATE_TO_ANNUL)
 
     def notice(self, notice: Notice) -> str:
         """A line for the top of the page."""

@@ -198,7 +198,7 @@ def test_m_35_a_forgotten_card_needs_a_second_person(school: School, page: Page)
     tab_to(page, "#issue-pin")
     page.keyboard.type(PIN)
     enter(page)
-    expect(page.locator(".notice-red")).to_contain_text("somebody else")
+    expect(page.locator(".notice-red")).to_contain_text("another member of staff")
     assert school.rows(MealServed) == []
     page.goto(school.at(f"pupil?ref={pupil.ref}"))
     tab_to(page, "#issue-staff")
@@ -490,7 +490,7 @@ def test_a_class_sent_again_is_served_once(school: School, page: Page) -> None:
     page.go_back()
     expect(page.locator(".tick-served")).to_have_count(24)
     page.locator(".ticks-form .button-main").click()
-    expect(page.locator(".notice-red")).to_contain_text("Nobody is ticked")
+    expect(page.locator(".notice-red")).to_contain_text("No pupil is ticked")
     assert len(school.rows(MealServed)) == 24
 
 

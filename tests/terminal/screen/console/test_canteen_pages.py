@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import fields
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ import pytest
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.documents import RosterPupil
 from terminal.canteen.issuing import How
-from terminal.codes import Admission
+from terminal.codes import Admission, CanteenFault
+from terminal.decision.canteen.effects import CorrectionEffect, MealEffect
 from terminal.decision.outcome import Message, Outcome
 from terminal.journal.taps import End
 from terminal.screen.console.canteen import school_class as group
+from terminal.screen.console.canteen import words
 from terminal.screen.console.canteen.buffet import basket_of, till
 from terminal.screen.console.canteen.counter import AtCounter, Expected, at_counter, meal_now, notices
 from terminal.screen.console.canteen.people import classes, find, person
@@ -303,3 +307,24 @@ def test_a_new_meal_of_the_document_needs_no_code(canteen: OpenCanteen) -> None:
     policy = region_with(('id = "snack"', 'id = "teatime"'))
     now = meal_now(canteen(child(1), policy=policy).canteen, Expected(), local("16:00"))
     assert now.kind == "teatime"
+
+
+def test_every_reason_to_refuse_the_staff_has_its_line() -> None:
+    """Whatever `CanteenRefused` is raised with is a code of these enums, and the page has words for it."""
+    rooms = {room.__name__: room for room in (CanteenFault, CorrectionEffect, MealEffect)}
+    raised: set[str] = set(CanteenFault) | set(CorrectionEffect)
+    package = Path(words.__file__).parents[3]
+    for path in package.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+            if name == "Reason" and path.name == "undo.py":
+                raised.add(_member(call.args[0], rooms))
+            elif name == "CanteenRefused" and ast.unparse(call.args[2]) not in ("reason.code", "self.code"):
+                raised.add(_member(call.args[2], rooms))
+    assert len(raised) > len(CanteenFault) + len(CorrectionEffect), "the search found some"
+    assert raised <= set(words.REFUSALS)
+
+
+def _member(code: ast.expr, rooms: Mapping[str, type[StrEnum]]) -> str:
+    assert isinstance(code, ast.Attribute), ast.unparse(code)
+    return rooms[ast.unparse(code.value)][code.attr]
