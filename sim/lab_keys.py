@@ -10,6 +10,7 @@ from sim.profile import LAB_KEYS, ProfileFault, read_toml
 
 LABORATORY: Final = "laboratory"
 MASTER_NAMES: Final = ("picc", "application", "validate", "reload", "inspect", "entitle", "transaction_mac")
+VERSIONS: Final = tuple(str(version) for version in range(256))
 _FORM: Final = "Write it as 32 hexadecimal digits under [masters], or as a table of such by version."
 
 
@@ -31,9 +32,7 @@ def load_lab_keys(path: Path = LAB_KEYS) -> MasterKeys:
 
 def _key(path: Path, name: str, value: object) -> bytes:
     if isinstance(value, dict):
-        value = max(
-            ((int(number), key) for number, key in value.items() if number.isdecimal()), default=(0, None)
-        )[1]
+        value = value.get(max((number for number in VERSIONS if number in value), key=int, default=""))
     if not isinstance(value, str):
         raise ProfileFault(f"{path}: masters.{name} is missing", _FORM)
     try:

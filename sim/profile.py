@@ -139,7 +139,7 @@ def read_toml(path: Path) -> dict[str, object]:
         raise ProfileFault(f"there is no file {path}", "Give the path of a TOML file.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileFault(f"{path} cannot be read ({error})", "Give a readable UTF-8 file.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ProfileFault(f"{path} is not TOML: {error}", "Correct the line it names.") from error
 
 

@@ -98,8 +98,28 @@ class KeyFault(StrEnum):
     """A ceiling is met: `use` ("token:transport", "authenticate:validate") opens again in `opens_in_s`."""
 
 
-FaultCode: TypeAlias = ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault
-FAULT_ROOMS: Final = (ReaderFault, ClockFault, JournalFault, SyncFault, ConsoleFault, KeyFault)
+class ExtensionFault(StrEnum):
+    """What happened in code of another author: `extension` is its role and name, such as "medium:gym"."""
+
+    FAILED = "extension:failed"
+    """It raised, or returned what cannot be used. Of a medium, a row for each tap; of others, for the first time since
+    the start."""
+    HANGS = "extension:hangs"
+    """It did not return in time, for the first time since the start."""
+
+
+FaultCode: TypeAlias = (
+    ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault | ExtensionFault
+)
+FAULT_ROOMS: Final = (
+    ReaderFault,
+    ClockFault,
+    JournalFault,
+    SyncFault,
+    ConsoleFault,
+    KeyFault,
+    ExtensionFault,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,16 @@ from string import Formatter
 from types import MappingProxyType
 from typing import Final
 
-from terminal.codes import ClockFault, ConsoleFault, FaultCode, JournalFault, KeyFault, ReaderFault, SyncFault
+from terminal.codes import (
+    ClockFault,
+    ConsoleFault,
+    ExtensionFault,
+    FaultCode,
+    JournalFault,
+    KeyFault,
+    ReaderFault,
+    SyncFault,
+)
 from terminal.texts import N_, translator
 
 FAULTS: Final[Mapping[FaultCode, str]] = MappingProxyType(
@@ -30,6 +39,8 @@ FAULTS: Final[Mapping[FaultCode, str]] = MappingProxyType(
         SyncFault.CONTRADICTED: N_("Collector holds other records than this journal"),
         ConsoleFault.PIN_LOCKED: N_("PIN locked after too many attempts: {operator_ref}"),
         KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
+        ExtensionFault.FAILED: N_("Extension failed: {extension}"),
+        ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
     }
 )
 """Every fault and its wording as the catalogues know it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from terminal.devices import DeviceWatch, OnDeviceState
+from terminal.devices import DeviceWatch, ExtensionRole, OnDeviceState
 
 if TYPE_CHECKING:
     from terminal.clock import Clock
@@ -51,7 +51,7 @@ class SignalWorker:
     """
 
     def __init__(self, name: str, signal: Signal, clock: Clock) -> None:
-        self._watch = DeviceWatch(name)
+        self._watch = DeviceWatch(f"{ExtensionRole.SIGNAL}:{name}")
         self._signal = signal
         self._clock = clock
         self._waiting: deque[Outcome] = deque(maxlen=WAITING)
@@ -69,6 +69,10 @@ class SignalWorker:
         """Let the signal show `outcome` as soon as it can."""
         self._waiting.append(outcome)
         self._wake.set()
+        self.look()
+
+    def look(self) -> None:
+        """Find out whether it hangs; to be called now and then, because no tap may come for hours."""
         since_s = self._busy_since_s
         if since_s is not None and self._clock.monotonic() - since_s > HANGS_S:
             self._watch.hangs()
@@ -96,7 +100,7 @@ class SignalWorker:
         self._busy_since_s = self._clock.monotonic()
         try:
             call()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
+        except BaseException as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
             self._watch.raised(error)
         else:
             self._watch.works()

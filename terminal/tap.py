@@ -40,9 +40,17 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
-from terminal.media.port import Medium, PlannedWrite, Presented, UnsupportedCard, WriteDone, open_channel
+from terminal.media.port import (
+    Medium,
+    MediumFailed,
+    PlannedWrite,
+    Presented,
+    UnsupportedCard,
+    WriteDone,
+    open_channel,
+)
 from terminal.policy.policy import Policy
-from terminal.tap_report import END_OF, TapReport, end_row, intent_row, limit_row, unwritten_row
+from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -116,6 +124,10 @@ class _Stages:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
+        except MediumFailed as failed:  # before anything is written; the next card is another matter
+            report = self._write_nothing(OUT_OF_ORDER, operator=str(failed))
+            self.t.journal.append(failed_row(self.now, failed))
+            return report
         except KeyLimitReached as limit:  # keys are asked for before anything is written
             report = self._write_nothing(OUT_OF_ORDER, operator=limit.what)
             self.t.journal.append(limit_row(self.now, limit))
@@ -124,9 +136,15 @@ class _Stages:
     # 2 select
 
     def _select(self) -> Medium:
+        failed = None
         for medium in self.t.media:
-            if medium.select(self.channel):
-                return medium
+            try:
+                if medium.select(self.channel):
+                    return medium
+            except MediumFailed as error:  # another may know the card
+                failed = failed or error
+        if failed is not None:
+            raise failed
         names = ", ".join(medium.name for medium in self.t.media)
         raise UnsupportedCard(f"not recognised by any of: {names}")
 

@@ -9,8 +9,9 @@ from math import ceil
 from typing import Final
 
 from terminal.clock import unix_ms
-from terminal.codes import KeyFault
+from terminal.codes import ExtensionFault, KeyFault
 from terminal.decision.outcome import Decision, Outcome
+from terminal.devices import ExtensionRole
 from terminal.errors import KeyLimitReached
 from terminal.journal.canteen_records import MealLine
 from terminal.journal.records import (
@@ -24,7 +25,15 @@ from terminal.journal.records import (
     cause_of,
 )
 from terminal.journal.taps import End
-from terminal.media.port import PlannedWrite, Presented, WriteDone, WriteNotDone, WriteResult, WriteUnknown
+from terminal.media.port import (
+    MediumFailed,
+    PlannedWrite,
+    Presented,
+    WriteDone,
+    WriteNotDone,
+    WriteResult,
+    WriteUnknown,
+)
 from terminal.trail import Reason, recorded
 from terminal.trip.facts import Trip
 from terminal.trip.stated import stated
@@ -151,3 +160,8 @@ def limit_row(at: datetime, limit: KeyLimitReached) -> Fault:
     """Why the tap before this row was out of order."""
     inputs: dict[str, int | str] = {"use": limit.use, "opens_in_s": ceil(limit.opens_in_s)}
     return Fault(unix_ms(at), KeyFault.LIMIT, inputs)
+
+
+def failed_row(at: datetime, failed: MediumFailed) -> Fault:
+    """Whose code put the tap before this row out of order."""
+    return Fault(unix_ms(at), ExtensionFault.FAILED, {"extension": f"{ExtensionRole.MEDIUM}:{failed.medium}"})

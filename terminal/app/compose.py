@@ -16,7 +16,8 @@ from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.limits import KeyLimits
-from terminal.media.port import MediumSetup
+from terminal.keys.provider import require_keys
+from terminal.media.port import PURPOSE, MediumSetup
 from terminal.tap import Terminal
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def open_terminal(
     that in the station's folder, where there is one. `extensions` brings the media that are not ours.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
+    require_keys(keys, PURPOSE[station.profile])
     policy = station.load_policy(keys, clock.now())
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)

@@ -17,6 +17,7 @@ from terminal.app.serve import CardSource
 from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 from terminal.errors import StaffError, TerminalError
+from terminal.keys.provider import require_keys
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.texts import N_
@@ -77,10 +78,12 @@ def operator_console(
 
 
 def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock) -> Console:
-    """The console of `terminal`, not served yet; raises `StaffError`."""
+    """The console of `terminal`, not served yet; raises `StaffError`, and `KeyFileError` where staff have no key."""
     from terminal.receipt.folder import ReceiptFolder
     from terminal.screen.console.console import Console, Settings
+    from terminal.screen.console.pins import PURPOSE
 
+    require_keys(terminal.keys, PURPOSE)
     settings = Settings(
         language=options.language,
         typed=terminal.profile == CANTEEN if options.typed is None else options.typed,

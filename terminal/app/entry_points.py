@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from terminal.devices import ExtensionRole
+from terminal.devices import ExtensionRole, said_of
 from terminal.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,21 +27,44 @@ KEYS: Final = {
 
 def require_installed(role: ExtensionRole, name: str) -> EntryPoint:
     """The one entry point of that name, not loaded; raises `ConfigError` when there is none, or more than one."""
-    from importlib.metadata import entry_points  # 30 ms that only a terminal with extensions needs
-
-    found = list(entry_points(group=GROUPS[role], name=name))
+    offered = _offered(GROUPS[role])
+    found = [point for point in offered if point.name == name]
     said = f"{role.replace('_', ' ')} {name!r}"
     if not found:
-        here = sorted({point.name for point in entry_points(group=GROUPS[role])})
+        here = sorted({point.name for point in offered})
         others = f" Installed are: {', '.join(here)}." if here else ""
         raise ConfigError(
             f"no installed package brings the {said}",
             f"Install it into this environment, or correct {KEYS[role]} in terminal.toml.{others}",
         )
     if len(found) > 1:
-        packages = ", ".join(sorted(distribution_of(point).name for point in found))
+        packages = ", ".join(sorted(installed_as(point)[0] for point in found))
         raise ConfigError(f"more than one package brings the {said}: {packages}", "Uninstall all but one.")
     return found[0]
+
+
+def _offered(group: str) -> list[EntryPoint]:
+    from importlib.metadata import entry_points  # 30 ms that only a terminal with extensions needs
+
+    try:
+        return list(entry_points(group=group))
+    except Exception as error:
+        raise ConfigError(
+            f"the entry points of the installed packages cannot be read ({said_of(error)})",
+            "Look for an entry_points.txt that is damaged, and install its package again.",
+        ) from error
+
+
+def installed_as(point: EntryPoint) -> tuple[str, str]:
+    """Name and version of its package; raises `ConfigError` for one whose METADATA does not say."""
+    metadata = distribution_of(point).metadata
+    name, version = metadata["Name"], metadata["Version"]
+    if not name or not version:
+        raise ConfigError(
+            f"the package that brings {point.name!r} as {point.value} has no name and version (METADATA)",
+            "Install it as a wheel: pip install PACKAGE.",
+        )
+    return name, version
 
 
 def distribution_of(point: EntryPoint) -> Distribution:

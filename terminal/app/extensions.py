@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -24,10 +24,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from terminal.app.config.settings import EXTENSIONS, Extensions, Option
-from terminal.app.entry_points import distribution_of, require_installed
+from terminal.app.entry_points import distribution_of, installed_as, require_installed
 from terminal.clock import Clock, unix_ms
 from terminal.decision.outcome import Outcome
-from terminal.devices import DeviceState, DeviceWatch, ExtensionRole, OnDeviceState
+from terminal.devices import (
+    DeviceState,
+    DeviceWatch,
+    ExtensionRole,
+    OnDeviceState,
+    one_line,
+    require_held,
+    said_of,
+)
 from terminal.errors import ConfigError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import ExtensionLoaded
@@ -47,7 +55,6 @@ Shape = TypeVar("Shape")
 Port = TypeVar("Port")
 
 _INSTALLERS_OWN: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-_SHOWN_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,16 @@ class ExtensionSetup:
             if key not in known:
                 raise ConfigError(f"[extensions.{self.name}] has no key {key}", _known(known))
         try:
-            return msgspec.convert(dict(self.options), shape)
+            return msgspec.convert(dict(self.options), shape, dec_hook=_path)
         except msgspec.ValidationError as error:
             raise ConfigError(f"[extensions.{self.name}]: {error}", "Correct it in terminal.toml.") from error
+
+
+def _path(kind: type, value: object) -> object:
+    """For a field that is a `Path`."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 class ExtensionLoader:
@@ -90,41 +104,47 @@ class ExtensionLoader:
 
     def reader(self, name: str, address: str) -> ReaderPort:
         """The reader of that name, guarded; raises `ConfigError`."""
-        return GuardedReader(cast(ReaderPort, self._open(ExtensionRole.READER, name, ReaderPort, address)))
+        made, loaded = self._open(ExtensionRole.READER, name, ReaderPort, address)
+        return cast(
+            ReaderPort, _attempt(loaded, "does not start", lambda: GuardedReader(cast(ReaderPort, made)))
+        )
 
     def signal(self, name: str) -> Signal:
         """The signal of that name; raises `ConfigError`."""
-        return cast(Signal, self._open(ExtensionRole.SIGNAL, name, Signal))
+        return cast(Signal, self._open(ExtensionRole.SIGNAL, name, Signal)[0])
 
     def vehicle_source(self, name: str) -> GuardedVehicle:
         """The vehicle source of that name; raises `ConfigError`."""
-        source = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
-        return GuardedVehicle(cast(VehicleSource, source), self._watch(name))
+        source, loaded = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
+        return GuardedVehicle(cast(VehicleSource, source), self._watch(loaded))
 
     def medium(self, name: str, lent: MediumSetup) -> Medium:
         """The medium of that name, guarded, its messages registered; raises `ConfigError`."""
-        medium = cast(Medium, self._open(ExtensionRole.MEDIUM, name, Medium, "", lent))
-        if medium.name != name:
-            raise ConfigError(
-                f"the medium {name} calls itself {medium.name!r}", "Install a version that does not."
-            )
-        try:
-            register(name, medium.messages)
-        except TerminalError as error:
-            raise ConfigError(error.what, error.advice) from error
-        return GuardedMedium(medium, self._watch(name))
+        made, loaded = self._open(ExtensionRole.MEDIUM, name, Medium, "", lent)
+        medium = cast(Medium, made)
 
-    def _watch(self, name: str) -> DeviceWatch:
-        return DeviceWatch(name, self._report)
+        def registered() -> GuardedMedium:
+            if medium.name != name:
+                raise ConfigError(f"it calls itself {medium.name!r}", "Install a version that does not.")
+            guarded = GuardedMedium(medium, self._watch(loaded))
+            register(name, guarded.messages)
+            return guarded
+
+        return cast(Medium, _attempt(loaded, "does not start", registered))
+
+    def _watch(self, loaded: LoadedExtension) -> DeviceWatch:
+        return DeviceWatch(f"{loaded.role}:{loaded.name}", self._report)
 
     def _report(self, name: str, state: DeviceState, detail: str) -> None:
         self.on_state(name, state, detail)
 
-    def _open(self, role: ExtensionRole, name: str, port: object, address: str = "", *lent: object) -> object:
+    def _open(
+        self, role: ExtensionRole, name: str, port: object, address: str = "", *lent: object
+    ) -> tuple[object, LoadedExtension]:
         setup = ExtensionSetup(name, address, MappingProxyType(self._options.get(name, {})))
         made, loaded = _opened(role, port, setup, *lent)
         self._loaded.append(loaded)
-        return made
+        return made, loaded
 
     def record(self, journal: Journal, clock: Clock) -> None:
         """One row for each, so that the journal says whose code serves."""
@@ -153,7 +173,8 @@ class GuardedVehicle:
             place: object = self._source.place()
             if place is not None and not isinstance(place, Place):
                 raise TypeError(f"{type(place).__name__} is no place")
-        except Exception as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
+            require_held(place, Place | None)
+        except BaseException as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
             self._watch.raised(error)
             return None
         self._watch.works()
@@ -176,6 +197,11 @@ class DeviceBoard:
             also(outcome)
 
         return signal if self.signals else also
+
+    def look(self) -> None:
+        """Find out which signals hang; to be called now and then."""
+        for worker in self.signals:
+            worker.look()
 
     def start(self, on_state: OnDeviceState) -> None:
         """Let the signals show what was passed on; `on_state` hears of those that do not work."""
@@ -203,31 +229,48 @@ def _opened(
     """What the extension's factory returns, and which code that is."""
     point = require_installed(role, setup.name)
     distribution = distribution_of(point)
+    package, version = installed_as(point)
     loaded = LoadedExtension(
         role=role,
         name=setup.name,
-        distribution=re.sub(r"[-_.]+", "-", distribution.name).lower(),
-        version=re.sub(r"[^a-z0-9_.-]", ".", distribution.version.lower()),
+        distribution=re.sub(r"[-_.]+", "-", package).lower(),
+        version=re.sub(r"[^a-z0-9_.-]", ".", version.lower()),
         sha256=fingerprint(distribution),
     )
     factory = cast(Callable[..., object], _attempt(loaded, "cannot be loaded", point.load))
     _require_own_file(point, distribution, loaded)
     made = _attempt(loaded, "does not start", lambda: factory(setup, *lent))
-    missing = [name for name in vars(port) if not name.startswith("_") and not hasattr(made, name)]
+    missing = _attempt(loaded, "does not start", lambda: ", ".join(_missing(made, port)))
     if missing:
-        raise ConfigError(f"the {loaded} has no {', '.join(missing)}", _ask_for(loaded))
+        raise ConfigError(f"the {loaded} has no {missing}", _ask_for(loaded))
     return made, loaded
 
 
+def _missing(made: object, port: object) -> list[str]:
+    """The members of `port` that `made` lacks, or has of another kind."""
+    wanted = {name: of for name, of in vars(port).items() if not name.startswith("_")}
+    lent = isinstance(made, type)  # a class in place of an object: its methods belong to nothing
+    return [
+        name
+        for name, of in wanted.items()
+        if lent or not hasattr(made, name) or (callable(of) and not callable(getattr(made, name)))
+    ]
+
+
 def _attempt(loaded: LoadedExtension, fails: str, work: Callable[[], object]) -> object:
-    """What `work`, which is other people's code, returns; raises `ConfigError` whatever it raises."""
+    """What `work`, which is other people's code, returns; raises `ConfigError` whatever it raises. What it prints goes
+    to stderr: stdout belongs to the programs that read our JSON.
+    """
     try:
-        return work()
+        with redirect_stdout(sys.stderr):
+            return work()
+    except KeyboardInterrupt:
+        raise
     except TerminalError as error:
-        raise ConfigError(f"the {loaded} {fails}: {_line(error.what)}", _line(error.advice)) from error
-    except (Exception, SystemExit) as error:
-        what = f"the {loaded} {fails} ({_line(f'{type(error).__name__}: {error}')})"
-        raise ConfigError(what, _ask_for(loaded)) from error
+        what, advice = one_line(str(error.what)), one_line(str(error.advice))
+        raise ConfigError(f"the {loaded} {fails}: {what}", advice) from error
+    except BaseException as error:
+        raise ConfigError(f"the {loaded} {fails} ({said_of(error)})", _ask_for(loaded)) from error
 
 
 def fingerprint(distribution: Distribution) -> str:
@@ -236,10 +279,15 @@ def fingerprint(distribution: Distribution) -> str:
     The files are those of its RECORD, read anew, without byte code, the scripts made for this environment, and what
     the installer notes for itself; so the same wheel has the same hash everywhere. Raises `ConfigError`.
     """
+    if not distribution.files:
+        raise ConfigError(
+            f"the package {distribution.name} has no list of its files (RECORD)",
+            "Install it as a wheel: pip install PACKAGE.",
+        )
     try:
         lines = [
             f"{sha256(Path(str(file.locate())).read_bytes()).hexdigest()}  {file}\n"
-            for file in sorted(distribution.files or (), key=str)
+            for file in sorted(distribution.files, key=str)
             if _counts(file)
         ]
     except OSError as error:
@@ -264,11 +312,6 @@ def _require_own_file(point: EntryPoint, distribution: Distribution, loaded: Loa
             f"the {loaded} is not among the files of its package, as in an editable installation",
             "Install it as a wheel: pip install PACKAGE.",
         )
-
-
-def _line(text: str) -> str:
-    """One line, cut to what fits into one."""
-    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:_SHOWN_CHARACTERS]
 
 
 def _known(keys: list[str]) -> str:

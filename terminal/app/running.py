@@ -56,10 +56,20 @@ class Running:
     recorded: Callable[[CardConnection], CardConnection]
     fill: FillWatch
     sync: BackgroundSync | None
+    look: Callable[[], None]
+    """Whether the signals do their work."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
-        serve.serve(self.terminal, self.cards, self.tapped, self.vitals, self.lock, recorded=self.recorded)
+        serve.serve(
+            self.terminal,
+            self.cards,
+            self.tapped,
+            self.vitals,
+            self.lock,
+            recorded=self.recorded,
+            look=self.look,
+        )
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
@@ -81,6 +91,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     cards = serve.reader_for(config.reader, station, clock, extensions)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
+        stack.callback(cards.port.close)
         passenger = stack.enter_context(
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
@@ -108,6 +119,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
+            look=devices.look,
         )
         _begin(stack, config, around)
         yield around

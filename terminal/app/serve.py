@@ -19,7 +19,7 @@ from terminal.codes import ReaderFault
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
 from terminal.reader.port import ReaderPort
-from terminal.reader.presence import Presence, reader_fault
+from terminal.reader.presence import Presence, PresenceState, reader_fault
 from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
 
@@ -71,12 +71,14 @@ def serve(
     lock: AbstractContextManager[object] | None = None,
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
+    look: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
-    `vitals` hears of everything, and of the end last.
+    `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round. The reader stays
+    open: its owner closes it.
     """
     clock = terminal.clock
 
@@ -97,7 +99,11 @@ def serve(
         vitals.reader_works()
         _note(terminal, ReaderFault.WORKS)
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=vitals.beat)
+    def on_beat(state: PresenceState) -> None:
+        look()
+        vitals.beat(state)
+
+    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=on_beat)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()
@@ -105,7 +111,6 @@ def serve(
         presence.run(max_taps=cards.taps)
     finally:
         vitals.stopping()
-        cards.port.close()
 
 
 def _note(terminal: Terminal, fault: ReaderFault) -> None:

@@ -32,9 +32,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -60,6 +61,11 @@ STORAGE_KEY_BYTES: Final = 32
 MASTER_BYTES: Final = 16
 RND_BYTES: Final = 16
 MAX_VERSION: Final = 255
+VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
+    {str(version): version for version in range(MAX_VERSION + 1)}
+)
+MAX_SHOWN: Final = 16
+_LIKE_A_KEY: Final = re.compile("[0-9a-fA-F]{16}")
 NO_KEYS: Final[Mapping[str, bytes]] = MappingProxyType({})
 ADVICE: Final = "Give --keys a laboratory key file; its format is documented in terminal/keys/file.py."
 
@@ -153,19 +159,20 @@ def load_file_keys(
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise KeyFileError(f"no key file {path}", ADVICE) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise KeyFileError(f"key file {path} is not readable TOML ({type(error).__name__})", ADVICE) from None
     if data.get("environment") != LABORATORY:
         raise KeyFileError(
             f"key file {path} is not marked as laboratory keys",
             "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
         )
+    masters, purposes = _masters(data, path), _section(data, "purposes", path, exact=None)
     return FileKeys(
-        _masters(data, path),
-        _section(data, "purposes", path, exact=None),
+        masters,
+        purposes,
         _section(data, "lists", path, exact=None),
         _section(data, "storage", path, exact=STORAGE_KEY_BYTES) if "storage" in data else NO_KEYS,
-        limits or _limits(data, path),
+        limits or _limits(data, path, masters, purposes),
         clock=clock,
         random=random,
     )
@@ -179,7 +186,10 @@ def _table(data: Mapping[str, object], name: str, path: Path) -> dict[str, objec
 
 
 def _section(data: Mapping[str, object], name: str, path: Path, *, exact: int | None) -> dict[str, bytes]:
-    return {key: _key(f"{name}.{key}", value, path, exact) for key, value in _table(data, name, path).items()}
+    return {
+        key: _key(f"{name}.{_shown(key)}", value, path, exact)
+        for key, value in _table(data, name, path).items()
+    }
 
 
 def _masters(data: Mapping[str, object], path: Path) -> dict[str, dict[int, bytes]]:
@@ -187,19 +197,29 @@ def _masters(data: Mapping[str, object], path: Path) -> dict[str, dict[int, byte
     found = {}
     for name, value in _table(data, "masters", path).items():
         versions = value if isinstance(value, dict) else {str(KEY_VERSION): value}
+        if not versions:
+            raise KeyFileError(f"key file {path}: masters.{_shown(name)} has no version", ADVICE)
         found[name] = {
-            _version(f"masters.{name}", number, path): _key(
-                f"masters.{name}.{number}", key, path, MASTER_BYTES
+            _version(f"masters.{_shown(name)}", number, path): _key(
+                f"masters.{_shown(name)}.{number}", key, path, MASTER_BYTES
             )
             for number, key in versions.items()
         }
     return found
 
 
+def _shown(name: str) -> str:
+    """A name as an error may quote it: not where a key was written in its place."""
+    return "…" if _LIKE_A_KEY.match(name) else name[:MAX_SHOWN]
+
+
 def _version(name: str, number: str, path: Path) -> int:
-    if not (number.isascii() and number.isdecimal() and int(number) <= MAX_VERSION):
-        raise KeyFileError(f"key file {path}: {name}.{number} is no version from 0 to {MAX_VERSION}", ADVICE)
-    return int(number)
+    """A version has one way to be written, so that no file names it twice ("1" and "01")."""
+    if number not in VERSIONS:
+        raise KeyFileError(
+            f"key file {path}: {name}.{_shown(number)} is no version from 0 to {MAX_VERSION}", ADVICE
+        )
+    return VERSIONS[number]
 
 
 class _LimitTables(Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,11 +227,18 @@ class _LimitTables(Struct, frozen=True, forbid_unknown_fields=True):
     tokens: dict[str, Ceiling] = {}
 
 
-def _limits(data: Mapping[str, object], path: Path) -> KeyLimits:
+def _limits(
+    data: Mapping[str, object], path: Path, masters: Container[str], purposes: Container[str]
+) -> KeyLimits:
+    """A limit of a key that is not there would be one that nothing meets."""
     try:
         tables = msgspec.convert(data.get("limits", {}), _LimitTables)
     except msgspec.ValidationError as error:
         raise KeyFileError(f"key file {path}: limits: {error}", ADVICE) from error
+    for table, held in ((tables.authentications, masters), (tables.tokens, purposes)):
+        for name in table:
+            if name not in held:
+                raise KeyFileError(f"key file {path}: limits: it holds no key {_shown(name)!r}", ADVICE)
     return KeyLimits(tables.authentications, tables.tokens)
 
 

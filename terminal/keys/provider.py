@@ -48,6 +48,13 @@ class KeyProvider(Protocol):
         ...
 
 
+def require_keys(provider: KeyProvider, purpose: str) -> None:
+    """Raise `KeyFileError` at the start, not at the first card, unless `provider` can open cards and make tokens of
+    `purpose`; one use of it is counted."""
+    provider.versions(VALIDATE)
+    provider.token(purpose, b"")
+
+
 class FittingVersions:
     """Which key version fitted which card, where it was not the newest; in memory, for as long as the terminal runs.
 

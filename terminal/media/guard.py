@@ -8,15 +8,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from cardproto.channel import CardChannel
-from cardproto.errors import CardError, ProtocolError
-from terminal.decision.outcome import Decision, WritePlan
-from terminal.devices import DeviceWatch
+from cardproto.errors import CardError, LimitExceeded, ProtocolError
+from terminal.codes import Admission
+from terminal.decision.meal import Serving
+from terminal.decision.outcome import Decision, Outcome, WritePlan
+from terminal.devices import DeviceWatch, require_held
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
+from terminal.keys.file import TOKEN_BYTES
 from terminal.media.port import (
+    LastTap,
     Medium,
+    MediumFailed,
     MediumWriter,
     PlannedWrite,
     Presented,
@@ -28,6 +35,7 @@ from terminal.media.port import (
 )
 from terminal.messages import LANGUAGES, TABLE, text
 from terminal.policy.policy import Policy
+from terminal.trail import TrailEntry, recorded
 from terminal.trip.facts import Trip
 
 Answer = TypeVar("Answer")
@@ -35,10 +43,37 @@ Answer = TypeVar("Answer")
 CODE: Final = re.compile("[a-z0-9_.:-]*")
 """What a string in a row may be made of."""
 
+SELECT_EXCHANGES: Final = 4
+"""What `select` may spend: one exchange and what follows it up. The rest of a tap's exchanges belongs to the others."""
+
+
+class _Held(msgspec.Struct, array_like=True):
+    """What rows and reports keep of a decision."""
+
+    message: str
+    charge_minor: int
+    values: dict[str, int | str]
+    trail: tuple[TrailEntry, ...]
+    flags: tuple[str, ...]
+    counted: tuple[str, ...]
+    lists: dict[str, str]
+
+    @classmethod
+    def of(cls, outcome: Outcome, decision: Decision) -> _Held:
+        return cls(
+            outcome.message,
+            outcome.charge_minor,
+            dict(outcome.values),
+            recorded(decision.facts),
+            decision.flags,
+            decision.counted,
+            dict(decision.lists),
+        )
+
 
 class GuardedMedium:
-    """`medium`, whose mistakes `watch` hears of. A card at which it fails is not supported; where `select` fails, the
-    next medium is asked. A decision is checked before it is shown or recorded.
+    """`medium`, whose mistakes `watch` hears of and a tap gets as `MediumFailed`. What it reads and decides is checked
+    before it is shown or recorded.
     """
 
     def __init__(self, medium: Medium, watch: DeviceWatch) -> None:
@@ -50,31 +85,42 @@ class GuardedMedium:
         self._writes = False
 
     def select(self, channel: CardChannel) -> bool:
-        try:
-            selected = self._medium.select(channel)
-        except CardError:
-            raise
-        except Exception as error:  # noqa: BLE001 other people's code: the next medium may know the card
-            self._watch.raised(error)
-            return False
-        return bool(selected)
+        few = CardChannel(channel, max_exchanges=SELECT_EXCHANGES)
+
+        def selected() -> bool:
+            try:
+                return bool(self._medium.select(few))
+            except LimitExceeded as error:
+                raise ValueError(f"select: {error}") from error
+
+        found = self._tried(selected)
+        channel.uid = few.uid or channel.uid
+        return found
 
     def open(self, channel: CardChannel, now: datetime) -> Presented:
-        found: Presented = self._tried(lambda: _require(self._medium.open(channel, now), Presented))
+        found: Presented = self._tried(lambda: _opened(self._medium.open(channel, now)))
         self._writes = found.writer is not None
-        writer = None if found.writer is None else GuardedWriter(found.writer, self._watch)
+        writer = None if found.writer is None else GuardedWriter(found.writer, self.name, self._watch)
         return replace(found, read=(), writer=writer)  # nothing is decided again without this code
 
     def decide(self, snapshot: Any, policy: Policy, trip: Trip, now: datetime) -> Decision:
-        return self._tried(lambda: self._sound(self._medium.decide(snapshot, policy, trip, now)))
+        decision = self._tried(lambda: self._sound(self._medium.decide(snapshot, policy, trip, now)))
+        self._watch.works()
+        return decision
 
     def _sound(self, decision: Decision) -> Decision:
         """`decision`, if it can be carried out, shown in every language and recorded as codes."""
-        outcome = _require(decision, Decision).outcome
+        outcome: Outcome = _require(_require(decision, Decision).outcome, Outcome)
+        _require(outcome.admission, Admission)
+        if decision.meal is not None:
+            _require(decision.meal, Serving)
         if decision.write_plan is not None and not self._writes:
             raise TypeError("a write is planned, and there is no writer")
         if outcome.message not in TABLE and outcome.message not in self._own:
             raise ValueError(f"there is no message {outcome.message!r}")
+        require_held(_Held.of(outcome, decision), _Held)
+        if outcome.charge_minor < 0:
+            raise ValueError(f"a charge of {outcome.charge_minor}")
         for language in LANGUAGES:
             text(outcome.message, language, outcome.values)
         for string in _strings(decision):
@@ -84,49 +130,82 @@ class GuardedMedium:
 
     def _tried(self, call: Callable[[], Answer]) -> Answer:
         try:
-            answer = call()
-        except (CardError, UnsupportedCard, KeyLimitReached):
+            return call()
+        except (CardError, KeyLimitReached):
             raise
-        except Exception as error:
-            raise UnsupportedCard(f"{self.name}: {self._watch.raised(error)}") from error
-        self._watch.works()
-        return answer
+        except UnsupportedCard as card:
+            raise UnsupportedCard(f"{self.name}: {card.why}") from card
+        except BaseException as error:
+            raise MediumFailed(self.name, self._watch.raised(error)) from error
 
 
 class GuardedWriter:
     """The writing side of such a medium. From the commit on, a mistake means *unknown*, never *failed*."""
 
-    def __init__(self, writer: MediumWriter, watch: DeviceWatch) -> None:
+    def __init__(self, writer: MediumWriter, medium: str, watch: DeviceWatch) -> None:
         self._writer = writer
+        self._medium = medium
         self._watch = watch
 
     def planned(self, plan: WritePlan) -> PlannedWrite:
         try:
-            planned: PlannedWrite = _require(self._writer.planned(plan), PlannedWrite)
-        except Exception as error:
-            raise UnsupportedCard(self._watch.raised(error)) from error
+            planned: PlannedWrite = _held(self._writer.planned(plan), PlannedWrite)
+        except BaseException as error:
+            raise MediumFailed(self._medium, self._watch.raised(error)) from error
         return planned
 
     def commit(self, plan: WritePlan, intent: Pending) -> WriteResult:
         try:
-            result: WriteResult = _require(
-                self._writer.commit(plan, intent), WriteDone, WriteNotDone, WriteUnknown
-            )
+            result: WriteResult = _written(self._writer.commit(plan, intent))
         except JournalError:
             raise
         except CardError as error:
             return WriteUnknown(error)
-        except Exception as error:  # noqa: BLE001 other people's code: the card may hold the write
+        except BaseException as error:  # noqa: BLE001 other people's code: the card may hold the write
             return WriteUnknown(ProtocolError(self._watch.raised(error)))
         return result
 
     def became(self, earlier: TapId, previous: TapId) -> WriteDone | WriteNotDone | None:
         try:
-            return self._writer.became(earlier, previous)
+            result = self._writer.became(earlier, previous)
+            if isinstance(result, WriteUnknown):
+                raise TypeError("unknown is None here")
+            return None if result is None else _written(result)
         except (CardError, KeyLimitReached):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise ProtocolError(self._watch.raised(error)) from error
+
+
+def _opened(found: Any) -> Presented:
+    """`found`, if rows can hold what they keep of it."""
+    presented: Presented = _require(found, Presented)
+    reference: Any = presented.reference
+    if not isinstance(reference, bytes) or len(reference) != TOKEN_BYTES:
+        raise TypeError("the reference is not one of MediumSetup.reference")
+    require_held(presented.balance_minor, int | None)
+    if presented.last is not None:
+        last = _held(presented.last, LastTap).at
+        if last.tzinfo is None:
+            raise ValueError("the newest tap is at a time without a zone")
+    return presented
+
+
+def _written(result: Any) -> Any:
+    """`result`, if the row of the tap's end can hold it."""
+    match _require(result, WriteDone, WriteNotDone, WriteUnknown):
+        case WriteDone():
+            require_held(result, WriteDone)
+        case WriteNotDone(cause):
+            _require(cause, CardError, type(None))
+        case WriteUnknown(cause):
+            _require(cause, CardError)
+    return result
+
+
+def _held(value: Any, kind: type) -> Any:
+    require_held(_require(value, kind), kind)
+    return value
 
 
 def _strings(decision: Decision) -> Iterator[str]:

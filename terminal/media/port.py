@@ -43,6 +43,17 @@ class UnsupportedCard(Exception):
         self.why = why
 
 
+class MediumFailed(Exception):
+    """The code of the medium `medium` did something amiss, so the terminal cannot say anything of the card; `why` is
+    one line for the operator.
+    """
+
+    def __init__(self, medium: str, why: str) -> None:
+        super().__init__(f"{medium}: {why}")
+        self.medium = medium
+        self.why = why
+
+
 @dataclass(frozen=True, slots=True)
 class WriteDone:
     """The medium holds the write, verified. `counter` and `mac` are its proof; None and empty when it has none, or a

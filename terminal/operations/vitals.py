@@ -10,15 +10,17 @@ import os
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, from_unix_ms, unix_ms
-from terminal.codes import ReaderFault, SyncFault, Trouble
+from terminal.codes import ExtensionFault, ReaderFault, SyncFault, Trouble
 from terminal.decision.clock_check import Reading, clock_doubt
-from terminal.devices import DeviceState
+from terminal.devices import DeviceState, ExtensionRole
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
-from terminal.journal.records import UnreadableRecord
+from terminal.journal.records import Fault, UnreadableRecord
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
@@ -35,6 +37,11 @@ JUMP_REMEMBERED_S: Final = 3600.0
 """How long a jump of the clock is reported after it happened."""
 
 LOOK_BACK_ROWS: Final = 20
+
+DEVICE_FAULTS: Final = {
+    DeviceState.RAISES: ExtensionFault.FAILED,
+    DeviceState.HANGS: ExtensionFault.HANGS,
+}
 
 
 class Identity(NamedTuple):
@@ -85,6 +92,9 @@ class Vitals:
         self.sync_fault: SyncFault | None = None
         self.reader_fault: ReaderFault | None = None
         self.devices_failing: dict[str, DeviceState] = {}
+        self._devices_lock = Lock()
+        self._devices_noted: set[tuple[str, DeviceState]] = set()
+        self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -115,6 +125,7 @@ class Vitals:
         """The presence loop came round and stands in `state`."""
         self._loop = state
         self._watchdog.beat()
+        self._note_devices()
         if self.clock.monotonic() >= self._due_s:
             self._look()
 
@@ -154,14 +165,33 @@ class Vitals:
         self._look()
 
     def device_is(self, name: str, state: DeviceState, detail: str) -> None:
-        """A signal or vehicle source works no longer, or works again. On any thread; the status file follows."""
-        others = {other: how for other, how in self.devices_failing.items() if other != name}
+        """An extension works no longer, or works again. On any thread; status file and journal follow with a beat."""
+        with self._devices_lock:
+            others = {other: how for other, how in self.devices_failing.items() if other != name}
+            self.devices_failing = others if state is DeviceState.WORKS else {**others, name: state}
         if state is DeviceState.WORKS:
-            self.devices_failing = others
             self.events.notice("device", "works again", device=name)
         else:
-            self.devices_failing = {**others, name: state}
             self.events.warning("device", detail, device=name, state=state.value)
+        self._devices_to_note.put((name, state))
+
+    def _note_devices(self) -> None:
+        """Show what has changed, and record what fails: each once since the start, however often it comes and goes.
+        What a medium does is on record with its tap.
+        """
+        changed = False
+        while not self._devices_to_note.empty():
+            change = name, state = self._devices_to_note.get()
+            changed = True
+            if state is DeviceState.WORKS or change in self._devices_noted:
+                continue
+            self._devices_noted.add(change)
+            if not name.startswith(f"{ExtensionRole.MEDIUM}:"):
+                self.journal.append(
+                    Fault(unix_ms(self.clock.now()), DEVICE_FAULTS[state], {"extension": name})
+                )
+        if changed:
+            self._look()
 
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""

@@ -6,10 +6,11 @@ Only primitives and `cardproto` types cross it, so that a simulated reader needs
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from cardproto.connection import CardConnection
-from cardproto.errors import ReaderGone, TransmissionError
+from cardproto.errors import ReaderGone, ServiceGone, TransmissionError
+from terminal.devices import said_of
 from terminal.errors import ReaderError
 
 Answer = TypeVar("Answer")
@@ -62,12 +63,19 @@ class GuardedReader:
     def __init__(self, port: ReaderPort) -> None:
         self._port = port
         self._failed: TransmissionError | None = None
-        self.name = str(port.name)
+        name: object = port.name
+        if not isinstance(name, str) or not name.isprintable() or not name:
+            raise TypeError("a reader's name is text on one line")
+        self.name = name
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         self._raise_what_failed()
-        connection = _guarded(lambda: self._port.wait_for_card(timeout_s))
-        return None if connection is None else GuardedExchange(connection)
+        connection: object = _guarded(lambda: self._port.wait_for_card(timeout_s))
+        if connection is None:
+            return None
+        if not callable(getattr(connection, "transmit", None)):
+            raise ReaderGone(f"the reader handed out {type(connection).__name__}, not a connection")
+        return GuardedExchange(cast(CardConnection, connection), self._remember)
 
     def wait_for_removal(self, timeout_s: float) -> bool:
         self._raise_what_failed()
@@ -78,7 +86,7 @@ class GuardedReader:
         try:
             _guarded(self._port.release)
         except TransmissionError as error:
-            self._failed = error
+            self._remember(error)
 
     def close(self) -> None:
         """Raises `ReaderError` when the reader cannot be given back."""
@@ -87,6 +95,9 @@ class GuardedReader:
         except TransmissionError as error:
             raise ReaderError(f"{self.name} was not closed ({error})", "Look at the reader.") from error
 
+    def _remember(self, error: TransmissionError) -> None:
+        self._failed = error
+
     def _raise_what_failed(self) -> None:
         failed, self._failed = self._failed, None
         if failed is not None:
@@ -94,16 +105,28 @@ class GuardedReader:
 
 
 class GuardedExchange:
-    """A connection of such a reader, guarded in the same way."""
+    """A connection of such a reader, guarded in the same way. `on_gone` hears of a reader that failed, because the tap
+    takes it for a card that left: the next wait must say it again.
+    """
 
-    def __init__(self, connection: CardConnection) -> None:
+    def __init__(
+        self, connection: CardConnection, on_gone: Callable[[TransmissionError], None] = lambda _error: None
+    ) -> None:
         self._connection = connection
+        self._on_gone = on_gone
 
     def transmit(self, command: bytes) -> bytes:
-        answer: object = _guarded(lambda: self._connection.transmit(command))
-        if not isinstance(answer, bytes | bytearray | memoryview):
-            raise ReaderGone(f"the reader answered {type(answer).__name__}, not bytes")
-        return bytes(answer)
+        try:
+            return _guarded(lambda: _as_bytes(self._connection.transmit(command)))
+        except (ReaderGone, ServiceGone) as error:
+            self._on_gone(error)
+            raise
+
+
+def _as_bytes(answer: object) -> bytes:
+    if not isinstance(answer, bytes | bytearray | memoryview):
+        raise ReaderGone(f"the reader answered {type(answer).__name__}, not bytes")
+    return bytes(answer)
 
 
 def _guarded(call: Callable[[], Answer]) -> Answer:
@@ -111,5 +134,5 @@ def _guarded(call: Callable[[], Answer]) -> Answer:
         return call()
     except TransmissionError:
         raise
-    except Exception as error:
-        raise ReaderGone(f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise ReaderGone(said_of(error)) from error

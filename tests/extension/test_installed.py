@@ -291,7 +291,7 @@ def test_a_signal_that_hangs_or_raises_delays_no_tap(start: Start, tmp_path: Pat
     tapping.join(PATIENCE_S)
     assert code == 0, err
     assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_paid"]
-    assert "device: device=led state=hangs" in err
+    assert "device: device=signal:led state=hangs" in err
 
 
 def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_tap(

@@ -9,6 +9,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from sim.profile import LAB_KEYS
 from terminal.app.config.settings import ReaderTable
 from terminal.app.entry_points import GROUPS, KEYS, require_installed
-from terminal.app.extensions import ExtensionLoader, GuardedVehicle, device_board
+from terminal.app.extensions import ExtensionLoader, ExtensionSetup, GuardedVehicle, device_board
 from terminal.app.serve import reader_for
 from terminal.app.station import Station
 from terminal.clock import SystemClock
@@ -166,6 +167,21 @@ def test_a_signal_of_the_same_name_is_no_clash(install: Install) -> None:
         ),
         ("def open_reader(): pass", "does not start (TypeError"),
         ("open_reader = 3", "does not start (TypeError"),
+        ("class Stop(BaseException): pass\nraise Stop('now')", "cannot be loaded (Stop: now)"),
+        (READER.replace("return Reader()", "return Reader"), "has no name, wait_for_card"),
+        (READER.replace("def close(self): pass", "close = None"), "has no close"),
+        (
+            READER.replace('"a reader"', "None"),
+            "does not start (TypeError: a reader's name is text on one line)",
+        ),
+        (
+            READER.replace('name = "a reader"', "name = property(lambda self: 1 / 0)"),
+            "does not start (ZeroDiv",
+        ),
+        (
+            "class Mute(Exception):\n    def __str__(self): return 1 / 0\ndef open_reader(setup): raise Mute",
+            "does not start (Mute: it does not say what)",
+        ),
         (
             "def open_reader(setup): return None",
             "has no name, wait_for_card, wait_for_removal, release, close",
@@ -181,6 +197,49 @@ def test_one_that_does_not_do(install: Install, code: str, says: str) -> None:
 def test_one_whose_code_the_hash_would_not_cover(install: Install) -> None:
     install("acme_reader", READER, listed=False)
     refused("not among the files of its package", "Install it as a wheel")
+
+
+def test_one_without_a_list_of_its_files_runs_no_code(install: Install, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    module = install("acme_reader", f"open({str(ran)!r}, 'w').close()")
+    (module.parent / "acme_reader-1.0.dist-info" / "RECORD").unlink()
+    refused("has no list of its files (RECORD)", "Install it as a wheel")
+    assert not ran.exists()
+
+
+def test_one_that_does_not_say_what_it_is(install: Install) -> None:
+    module = install("acme_reader", READER)
+    (module.parent / "acme_reader-1.0.dist-info" / "METADATA").unlink()
+    refused("has no name and version (METADATA)", "Install it as a wheel")
+
+
+def test_another_package_that_is_damaged(install: Install) -> None:
+    install("acme_reader", READER)
+    other = install("others", READER, name="other")
+    points = other.parent / "others-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[{GROUPS[ExtensionRole.READER]}]\nno equals sign\n")
+    refused("cannot be read", "damaged")
+
+
+def test_what_it_prints_at_the_start_does_not_reach_programs(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("acme_reader", "print('hello')\n" + READER.replace("return", "print('again'); return"))
+    opened()
+    assert capsys.readouterr() == ("", "hello\nagain\n")
+
+
+def test_an_option_may_be_a_path() -> None:
+    @dataclass
+    class Options:
+        file: Path
+        speed: float = 1.0
+
+    assert ExtensionSetup("led", "", {"file": "/run/led", "speed": 2}).options_as(Options).file == Path(
+        "/run/led"
+    )
+    with pytest.raises(ConfigError, match="Expected `Path`, got `int`"):
+        ExtensionSetup("led", "", {"file": 3}).options_as(Options)
 
 
 def test_one_with_a_file_missing(install: Install) -> None:
@@ -245,7 +304,17 @@ def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
 
 @pytest.mark.parametrize(
     ("body", "detail"),
-    [("raise OSError('no fix')", "OSError: no fix"), ("return 7", "TypeError: int is no place")],
+    [
+        ("raise OSError('no fix')", "OSError: no fix"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return 7", "TypeError: int is no place"),
+        ("return Place(stop='7')", "ValidationError: Expected `int`, got `str` - at `$.stop`"),
+        ("return Place(stop=1, source='gps')", "ValidationError: Invalid enum value 'gps' - at `$.source`"),
+        (
+            "return Place(stop=2**70)",
+            "ValueError: a row cannot hold it: can't serialize ints < -2**63 or > 2**64 - 1",
+        ),
+    ],
 )
 def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     install: Install, body: str, detail: str
@@ -256,7 +325,7 @@ def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     loader.on_state = lambda *report: heard.append(report)
     assert vehicle.place() is None
     assert vehicle.place() is None
-    assert heard == [("gps", DeviceState.RAISES, detail)]
+    assert heard == [("vehicle_source:gps", DeviceState.RAISES, detail)]
 
 
 MEDIUM = """
@@ -274,7 +343,7 @@ def open_reader(setup, lent): return Gym()
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
-        ("pool", "pool.welcome", "the medium gym calls itself 'pool'"),
+        ("pool", "pool.welcome", "does not start: it calls itself 'pool'"),
         ("gym", "pool.welcome", "message 'pool.welcome' of medium gym has another form"),
         ("gym", "ok_paid", "message 'ok_paid' of medium gym has another form"),
     ],

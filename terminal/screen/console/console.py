@@ -172,7 +172,10 @@ class Console:
     def _holder(self, resident: bytes) -> Member | None:
         try:
             return self.staff.by_card(card_reference(self.terminal.keys, resident))
-        except StaffError:  # shown on every page; passengers are served all the same
+        except (
+            StaffError,
+            KeyLimitReached,
+        ):  # shown on every page, or soon over; passengers are served all the same
             return None
 
     @property

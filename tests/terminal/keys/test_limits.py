@@ -18,7 +18,8 @@ from cardproto.desfire.legacy_crypto import DesKey
 from cardproto.desfire.messaging import Session
 from sim.air import VirtualClock
 from sim.faults import corrupt
-from sim.profile import LAB_KEYS
+from sim.lab_keys import load_lab_keys
+from sim.profile import LAB_KEYS, ProfileFault
 from terminal.codes import KeyFault
 from terminal.errors import KeyFileError, KeyLimitReached
 from terminal.journal.records import Fault, Unwritten, parse_record
@@ -27,10 +28,12 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
-from terminal.screen.console.web import ActionRefused as ConsoleRefused
+from terminal.screen.console.console import ActionRefused as ConsoleRefused
+from tests.config_file import config_file
 from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
 from tests.flows.leaks import secret_bytes
 from tests.journal_rows import prose_in
+from tests.terminal.cli.inside import runner
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
 
 __all__ = ["town_of"]
@@ -148,6 +151,8 @@ def test_limits_of_the_file(tmp_path: Path) -> None:
         "tokens = { school = { per_hour = 1 } }",
         "speed = 1",
         "tokens = { a = { per_day = 'x' } }",
+        "tokens = { trnasport = { per_day = 5 } }",
+        "authentications = { credit = { per_day = 5 } }",
     ],
 )
 def test_limits_that_are_none(tmp_path: Path, line: str) -> None:
@@ -167,10 +172,36 @@ def test_versions_in_the_file(tmp_path: Path) -> None:
     keys = load_file_keys(path)
     assert keys.versions("validate") == (12, 3, 1)
     assert keys.versions("inspect") == (1,)
-    for odd in ("256", "-1", "new"):
-        path.write_text(text.replace(f'validate = "{key}"', f'validate = {{ {odd} = "{key}" }}'))
+    for odd in ("256", "-1", "new", "01", "1_0", "two-hundred"):
+        path.write_text(text.replace(f'validate = "{key}"', f'validate = {{ 1 = "{key}", {odd} = "{key}" }}'))
         with pytest.raises(KeyFileError, match=f"masters.validate.{odd} is no version"):
             load_file_keys(path)
+    path.write_text(text.replace(f'validate = "{key}"', "validate = {}"))
+    with pytest.raises(KeyFileError, match=r"masters.validate has no version"):
+        load_file_keys(path)
+
+
+@pytest.mark.parametrize("table", ["masters", "purposes", "lists", "storage"])
+def test_a_key_written_where_its_name_belongs_is_not_quoted(tmp_path: Path, table: str) -> None:
+    text, path = LAB_KEYS.read_text("utf-8"), tmp_path / "keys.toml"
+    for line in ('{key} = "name"', 'name = {{ {key} = "1" }}', "name = {{ {key} = {{}} }}", "{key} = {{}}"):
+        path.write_text(text.replace(f"[{table}]", f"[{table}]\n{line.format(key='5A' * 16)}"))
+        with pytest.raises(KeyFileError, match=table) as refused:
+            load_file_keys(path)
+        assert "5A5A" not in str(refused.value)
+        path.write_text(f"{text}\n[limits]\ntokens.{'5A' * 16} = {{ per_day = 5 }}\n")
+        with pytest.raises(KeyFileError, match="limits") as refused:
+            load_file_keys(path)
+        assert "5A5A" not in str(refused.value)
+
+
+def test_a_key_file_nested_without_end_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(f"{LAB_KEYS.read_text('utf-8')}\nx = {'[' * 5000}\n", "utf-8")
+    with pytest.raises(KeyFileError, match="not readable TOML"):
+        load_file_keys(path)
+    with pytest.raises(ProfileFault, match="not TOML"):
+        load_lab_keys(path)
 
 
 # a tap, and the console
@@ -241,6 +272,36 @@ def test_the_console_says_how_long_to_wait(cab: Cab) -> None:
     assert cab.sign_in().status_code == 403
     cab.clock.advance(60)
     assert cab.sign_in().status_code == 303
+
+
+def test_passengers_ride_on_while_staff_cards_cannot_be_told(cab: Cab) -> None:
+    cab.sign_in()
+    cab.open_shift()
+    cab.terminal.keys = load_file_keys(LAB_KEYS, KeyLimits(tokens={"staff": ONE}), clock=cab.clock)
+    cab.terminal.keys.token("staff", b"")
+    assert cab.tap("adult_purse").outcome.accepted
+
+
+@pytest.mark.parametrize("purpose", ["transport", "staff"])
+def test_a_terminal_without_a_purpose_key_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], purpose: str
+) -> None:
+    """It used to say that it was ready, and to end at the first card."""
+    lines = LAB_KEYS.read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "keys.toml").write_text("".join(line for line in lines if not line.startswith(purpose)))
+    run = runner(tmp_path, monkeypatch, capfd)
+    config_file(
+        tmp_path,
+        terminal={"profile": "bus"},
+        reader={"name": "sim:month_pass"},
+        keys={"file": "keys.toml"},
+        shift={"operator": "17"},
+        console={"enabled": True},
+    )
+    done = run("run")
+    assert done.returncode == 11
+    assert f"no purpose key '{purpose}'" in done.stderr
+    assert "ready" not in done.stderr
 
 
 # nothing shows

@@ -196,8 +196,8 @@ def test_extensions_are_named_and_a_device_that_fails_asks_for_a_look(say: Say) 
     (found,) = [one for one in well.findings if one.name == "extension:signal:led"]
     assert (found.level, found.says()) == (HealthLevel.OK, f"acme-led 1.0, sha256 {'ab' * 32}")
     assert well.exit_code == 0
-    failing = say(extensions=(loaded,), devices_failing={"led": DeviceState.HANGS})
-    assert (level(failing, "device:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
+    failing = say(extensions=(loaded,), devices_failing={"signal:led": DeviceState.HANGS})
+    assert (level(failing, "device:signal:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
 
 
 def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:

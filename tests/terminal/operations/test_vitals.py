@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from terminal.clock import unix_ms
-from terminal.codes import ClockFault, ReaderFault, SyncFault, Trouble
+from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault, Trouble
 from terminal.devices import DeviceState
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
-from terminal.journal.records import Started
+from terminal.journal.records import Fault, Started
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
@@ -150,9 +150,29 @@ def test_the_oldest_unsent_row_is_told_by_its_own_time(watched: Watched) -> None
 
 def test_a_device_that_fails_is_in_the_status_until_it_works(watched: Watched) -> None:
     vitals = watched.vitals
-    vitals.device_is("led", DeviceState.RAISES, "OSError: no lamp")
-    vitals.device_is("gps", DeviceState.HANGS, "")
-    assert vitals.status().devices_failing == {"led": DeviceState.RAISES, "gps": DeviceState.HANGS}
-    vitals.device_is("led", DeviceState.WORKS, "")
-    assert vitals.status().devices_failing == {"gps": DeviceState.HANGS}
-    assert watched.said()[0] == "terminal 7: device: OSError: no lamp device=led state=raises"
+    led, gps = "signal:led", "vehicle_source:gps"
+    watched.beat()
+    vitals.device_is(led, DeviceState.RAISES, "OSError: no lamp")
+    vitals.device_is(gps, DeviceState.HANGS, "")
+    assert vitals.status().devices_failing == {led: DeviceState.RAISES, gps: DeviceState.HANGS}
+    watched.beat()
+    status = read_status(watched.folder)
+    assert status is not None, "the next beat shows it, not the next of every 15 s"
+    assert status.devices_failing == vitals.status().devices_failing
+    vitals.device_is(led, DeviceState.WORKS, "")
+    assert vitals.status().devices_failing == {gps: DeviceState.HANGS}
+    assert watched.said()[0] == "terminal 7: device: OSError: no lamp device=signal:led state=raises"
+
+
+def test_the_journal_records_each_failure_of_an_extension_once_and_leaves_media_to_their_taps(
+    watched: Watched,
+) -> None:
+    for state in (DeviceState.RAISES, DeviceState.WORKS, DeviceState.RAISES, DeviceState.HANGS):
+        watched.vitals.device_is("signal:led", state, "")
+        watched.vitals.device_is("medium:gym", state, "")
+        watched.beat()
+    faults = [row.record for row in watched.journal.rows() if isinstance(row.record, Fault)]
+    assert [(fault.code, fault.inputs) for fault in faults] == [
+        (ExtensionFault.FAILED, {"extension": "signal:led"}),
+        (ExtensionFault.HANGS, {"extension": "signal:led"}),
+    ]
