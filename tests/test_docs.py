@@ -131,6 +131,12 @@ def test_the_tariff_author_reads_of_keys_that_exist() -> None:
     assert sorted(key for key in keys if f'"{key}"' not in schemas) == []
 
 
+def test_the_glossary_names_classes_that_exist() -> None:
+    sources = "".join(path.read_text() for path in tracked() if path.suffix == ".py")
+    names = {name for name in mentioned(ROOT / "docs" / "glossary.md") if re.fullmatch(r"[A-Z]\w+", name)}
+    assert sorted(name for name in names if not re.search(rf"^class {name}\b", sources, re.MULTILINE)) == []
+
+
 @pytest.mark.parametrize("document", documents(), ids=named)
 def test_commands_in_documents_exist(document: Path) -> None:
     for words in commands_among(to_be_typed(document)):
