@@ -58,6 +58,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.OK_CHECKOUT: (_GREEN, N_("Checked out. Charged {sum}")),
         Message.LIMIT_REACHED: (_YELLOW, N_("No concession trips left. Full fare charged")),
         Message.PACK_USED_UP: (_YELLOW, N_("Pack used up. Full fare charged")),
+        Message.COUNT_UNREADABLE: (_YELLOW, N_("Trips left unknown. Full fare charged")),
         Message.PASS_USED_UP: (_YELLOW, N_("Pass used up. Full fare charged")),
         Message.ALREADY_PAID: (_YELLOW, N_("Already paid")),
         Message.NO_FUNDS: (_RED, N_("Not enough money")),

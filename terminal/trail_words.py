@@ -123,6 +123,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         ContractEffect.CARRIED_OVER_PACK_TRIP: N_("one trip of the pack"),
         ContractEffect.PACK_NOT_TODAY: N_("trip pack does not hold today"),
         ContractEffect.PACK_USED_UP: N_("trip pack used up"),
+        ContractEffect.COUNT_UNREADABLE: N_("the trips used cannot be read: counted under another tariff"),
         ContractEffect.PLAN_FARE: N_("fare of the tariff plan"),
         ContractEffect.PLAN_NOT_TODAY: N_("tariff plan does not hold today"),
         ContractEffect.NOT_ON_THIS_RIDE: N_("the product does not hold on this ride"),

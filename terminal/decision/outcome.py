@@ -31,6 +31,7 @@ class Message(StrEnum):
     LIMIT_REACHED = "limit_reached"
     """A concession has no trips left (T-13)."""
     PACK_USED_UP = "pack_used_up"
+    COUNT_UNREADABLE = "count_unreadable"
     PASS_USED_UP = "pass_used_up"  # noqa: S105 a travel pass
     """As often as a pass may be used (T-37)."""
     ALREADY_PAID = "already_paid"

@@ -1,4 +1,4 @@
-"""What a ride was paid with, in words that may leave the bus: the product sold, never the category (D-03)."""
+"""What a ride was paid with, as it may leave the bus: the product sold, never the category (D-03)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,42 @@ NAMES: Final[Mapping[PaidBy, str]] = MappingProxyType(
     }
 )
 
+CODES: Final[Mapping[PaidBy, str]] = MappingProxyType(
+    {
+        PaidBy.PURSE: "purse",
+        PaidBy.TRANSFER: "transfer",
+        PaidBy.GRACE: "grace",
+        **dict.fromkeys(CONCESSIONS, "concession"),
+        **dict.fromkeys(CONTRACTS, "contract"),
+    }
+)
+
+
+def product_of(intent: Intent) -> int | None:
+    """The number of the pass or pack that paid, None where none did or the row does not show it."""
+    paid_by = PaidBy(intent.paid_by)
+    if paid_by not in CONTRACTS:
+        return None
+    try:
+        contract = snapshot_of(read_of(intent.proof)).rights.contracts[CONTRACTS.index(paid_by)]
+    except CannotRecompute:
+        return None
+    return None if contract is None else contract.product
+
+
+def payment_code(intent: Intent) -> str:
+    """What paid, as a code: "product:170", else "purse", "concession" and the like."""
+    product = product_of(intent)
+    return CODES.get(PaidBy(intent.paid_by), "other") if product is None else f"product:{product}"
+
 
 def product_name(intent: Intent, policy: Policy | None) -> str:
     """The product by its name in the region document; without the document by its sort."""
-    paid_by = PaidBy(intent.paid_by)
-    if paid_by in CONTRACTS and policy is not None:
-        try:
-            contract = snapshot_of(read_of(intent.proof)).rights.contracts[CONTRACTS.index(paid_by)]
-        except CannotRecompute:
-            contract = None
-        sold = {product.id: product.name for product in policy.document.products}
-        if contract is not None and contract.product in sold:
-            return sold[contract.product]
-    return NAMES.get(paid_by, "Other")
+    product = product_of(intent)
+    sold = {} if policy is None else {product.id: product.name for product in policy.document.products}
+    if product in sold:
+        return sold[product]
+    return NAMES.get(PaidBy(intent.paid_by), "Other")
 
 
 def rider_category(intent: Intent) -> str:

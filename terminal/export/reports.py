@@ -13,17 +13,27 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from terminal.clock import from_unix_ms
 from terminal.codes import Admission
-from terminal.export.product import product_name
+from terminal.export.product import payment_code, product_name
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import NOWHERE_SETTLED, End, JournalTap, taps
 from terminal.policy.policy import Policy
 
-DAY_FIELDS: Final = ("service_date", "terminal", "profile", "what", "taps", "persons", "amount")
+DAY_FIELDS: Final = (
+    "service_date",
+    "terminal",
+    "profile",
+    "kind",
+    "code",
+    "product",
+    "taps",
+    "persons",
+    "amount",
+)
 SHIFT_FIELDS: Final = (
     "terminal",
     "shift",
@@ -43,6 +53,7 @@ SHIFT_FIELDS: Final = (
     "refusals",
 )
 TOTAL: Final = "total"
+CASH: Final = "cash"
 COUNTED: Final = ("taps", "accepted", "inside", "refused", "not_committed", "unresolved", "cash_sales")
 
 
@@ -60,27 +71,52 @@ class RideTotals:
         self.amount_minor += other.amount_minor
 
 
+class DayEntry(NamedTuple):
+    """In which line a tap stands: codes alone. `kind` is an admission, "cash", or the end of a write that is not
+    committed; `code` is what paid for a ride, else the message."""
+
+    day: str
+    terminal: int
+    profile: str
+    kind: str
+    code: str
+
+
 class RideReport:
     """Per service day and terminal: what rides were paid with, what was refused and why, what is unknown."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._lines: dict[tuple[str, int, str, str], RideTotals] = {}
+        self._lines: dict[DayEntry, RideTotals] = {}
+        self._products: dict[str, str] = {}
 
     def take(self, tap: JournalTap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
-        line = self._lines.setdefault((day, tap.terminal, tap.profile, _what(tap, policy)), RideTotals())
-        line.add(RideTotals(1, tap.riders, tap.charge_minor))
+        entry = DayEntry(day, tap.terminal, tap.profile, *_kind_and_code(tap))
+        self._lines.setdefault(entry, RideTotals()).add(RideTotals(1, tap.riders, tap.charge_minor))
+        bus = tap.profile == "bus"
+        if (
+            isinstance(tap.record, Intent)
+            and bus
+            and (policy is not None or entry.code not in self._products)
+        ):
+            self._products[entry.code] = product_name(tap.record, policy)
 
     def rows(self) -> list[dict[str, str]]:
         """The lines in order, and their total last."""
         total = RideTotals()
         rows = []
-        for (day, terminal, profile, what), line in sorted(self._lines.items()):
+        for entry, line in sorted(self._lines.items()):
             total.add(line)
-            rows.append(_day_row(day, str(terminal), profile, what, line))
-        return [*rows, _day_row(TOTAL, "", "", "", total)]
+            rows.append(_day_row(entry._asdict(), self._product(entry), line))
+        return [*rows, _day_row(dict.fromkeys(DayEntry._fields, "") | {"day": TOTAL}, "", total)]
+
+    def _product(self, entry: DayEntry) -> str:
+        """The line's product in words; empty where nothing was sold."""
+        if entry.kind == CASH:
+            return "Cash ticket"
+        return self._products.get(entry.code, "") if entry.kind == Admission.LET_IN else ""
 
 
 @dataclass(slots=True)
@@ -177,24 +213,22 @@ def _count(shift: Shift, tap: JournalTap) -> None:
         shift.refusals[tap.record.message] = shift.refusals.get(tap.record.message, 0) + 1
 
 
-def _what(tap: JournalTap, policy: Policy | None) -> str:
-    """In which line a tap stands."""
-    if isinstance(tap.record, CashSale):
-        return "Cash ticket"
-    if isinstance(tap.record, Intent) and tap.end is End.COMMITTED:
-        return product_name(tap.record, policy) if tap.record.profile == "bus" else tap.record.message
-    if isinstance(tap.record, Unwritten):
-        refused = tap.admission is Admission.REFUSED
-        return f"refused: {tap.record.message}" if refused else tap.record.message
-    return {End.NOT_COMMITTED: "not committed", End.UNRESOLVED: "end unknown"}[tap.end]
+def _kind_and_code(tap: JournalTap) -> tuple[str, str]:
+    record = tap.record
+    if isinstance(record, CashSale):
+        return CASH, ""
+    if isinstance(record, Unwritten):
+        return record.admission, record.message
+    if tap.end is not End.COMMITTED:
+        return tap.end, ""
+    return Admission.LET_IN, payment_code(record) if record.profile == "bus" else record.message
 
 
-def _day_row(day: str, terminal: str, profile: str, what: str, line: RideTotals) -> dict[str, str]:
+def _day_row(entry: Mapping[str, object], product: str, line: RideTotals) -> dict[str, str]:
     return {
-        "service_date": day,
-        "terminal": terminal,
-        "profile": profile,
-        "what": what,
+        "service_date": str(entry["day"]),
+        **{name: str(entry[name]) for name in ("terminal", "profile", "kind", "code")},
+        "product": product,
         "taps": str(line.taps),
         "persons": str(line.riders),
         "amount": decimal(line.amount_minor),

@@ -94,7 +94,7 @@ def test_reports_of_real_journals_equal_the_terminals_own_totals(
     assert minor(total["amount"]) == sum(own["charged_minor"] for own in totals.values()) > 0
     day = list(csv.DictReader(io.StringIO(run("export", "csv", "day", *states).stdout)))
     assert (day[-1]["service_date"], day[-1]["amount"]) == (TOTAL, total["amount"])
-    assert "end unknown" in {line["what"] for line in day}
+    assert "unresolved" in {line["kind"] for line in day}
 
 
 def test_a_collector_knows_ends_that_a_terminal_never_learned(

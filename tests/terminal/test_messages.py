@@ -35,6 +35,7 @@ ok_checkin | green | Вход отмечен. Приложите карту на
 ok_checkout | green | Выход отмечен. Списано {sum} | Checked out. Charged {sum}
 limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
 pack_used_up | yellow | Поездки по пакету закончились. Списан полный тариф | Pack used up. Full fare charged
+count_unreadable | yellow | Остаток поездок неизвестен. Списан полный тариф | Trips left unknown. Full fare charged
 pass_used_up | yellow | Поездки по проездному закончились. Списан полный тариф | Pass used up. Full fare charged
 already_paid | yellow | Проезд уже оплачен | Already paid
 no_funds | red | Недостаточно средств | Not enough money

@@ -56,9 +56,10 @@ def cheapest(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Choice 
             trail.note(concession.price.unknown, {"slot": slot})
     for price_minor, slot, concession in sorted(choices, key=CHEAPEST_FIRST):
         counting = claims(concession.limits, tap, ride)
-        if not used_up(counting, trail):
+        reached = used_up(counting, trail, Message.LIMIT_REACHED)
+        if reached is None:
             return Choice(slot, concession, price_minor, counting)
-        lapsed = Message.LIMIT_REACHED
+        lapsed = reached
     trail.lapsed = trail.lapsed or lapsed
     return None
 

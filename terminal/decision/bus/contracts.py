@@ -8,7 +8,7 @@ from typing import Final
 from cardproto.resident.records.rights import Contract
 from terminal.decision.bus.cover import CONTRACT_SLOTS, Cover
 from terminal.decision.bus.effects import ContractEffect, PassEffect
-from terminal.decision.bus.limits import claims, use, used_up
+from terminal.decision.bus.limits import claims, unreadable, use, used_up
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
@@ -29,8 +29,9 @@ def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
             continue
         until, counters = held
         counting = claims(product.limits, tap, ride)
-        if used_up(counting, trail):
-            trail.lapsed = Message.PASS_USED_UP
+        reached = used_up(counting, trail, Message.PASS_USED_UP)
+        if reached is not None:
+            trail.lapsed = reached
             continue
         used = use(counting, tap, trail)
         if product.length_s is not None:
@@ -101,7 +102,10 @@ def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
             trail.note(ContractEffect.PACK_NOT_TODAY, {"product": contract.product})
             continue
         counter, sold = tap.policy.card.contracts[slot], min(contract.trips, product.most)
-        used = counter.read(tap.counters) if tap.counters_known else sold
+        if not tap.counters_known:
+            trail.lapsed = unreadable(trail)
+            continue
+        used = counter.read(tap.counters)
         inputs = {"product": contract.product, "used": used, "of": sold}
         if used >= sold:
             trail.note(ContractEffect.PACK_USED_UP, inputs)

@@ -54,6 +54,7 @@ class ContractEffect(Effect):
     CARRIED_OVER_PACK_TRIP = "t-11:pack_trip"
     PACK_NOT_TODAY = "t-10:pack_not_today"
     PACK_USED_UP = "t-10:pack_used_up"
+    COUNT_UNREADABLE = "o-04:count_unreadable"
     PLAN_FARE = "t-34:plan_fare"
     PLAN_NOT_TODAY = "t-34:plan_not_today"
     NOT_ON_THIS_RIDE = "t-17:product_not_here"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeAlias
 
 from terminal.decision.bus.effects import ContractEffect
+from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.rights.index import RideLimit
 from terminal.policy.scopes import Ride, inside
 
-Claims: TypeAlias = list[tuple[RideLimit, int, int]]
-"""The limits a ride falls under, with the uses so far and how many there are."""
+Claims: TypeAlias = list[tuple[RideLimit, int | None, int]]
+"""The limits a ride falls under, with the uses so far (None: cannot be read) and how many there are."""
 NO_CLAIMS: Final[Claims] = []
 
 
@@ -25,31 +26,43 @@ class Use(NamedTuple):
 def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
     """The limits that count `ride`. One that depends on an unknown place does.
 
-    A count on a card we cannot read is full; one the server never sent is 0 (O-04).
+    A count that the server never sent is 0 (O-04).
     """
     if not limits:
         return NO_CLAIMS
-    found = []
+    found: Claims = []
     month = tap.service_date.year * 12 + tap.service_date.month
     for limit in limits:
         if limit.areas and inside(limit.areas, ride) is False:
             continue
-        trips = limit.trips_in(month)
-        if limit.counter is None:
-            used = tap.trip.counts.get(limit.name, 0)
-        else:
-            used = limit.counter.read(tap.counters) if tap.counters_known else trips
-        found.append((limit, used, trips))
+        found.append((limit, _used(limit, tap), limit.trips_in(month)))
     return found
 
 
-def used_up(found: Claims, trail: Trail) -> bool:
-    """Whether one of them leaves no ride; then the ordinary fare is due (T-13)."""
+def _used(limit: RideLimit, tap: Tap) -> int | None:
+    if limit.counter is None:
+        return tap.trip.counts.get(limit.name, 0)
+    return limit.counter.read(tap.counters) if tap.counters_known else None
+
+
+def used_up(found: Claims, trail: Trail, reached: Message) -> Message | None:
+    """`reached` when one of them leaves no ride; then the ordinary fare is due (T-13).
+
+    It is due as well where the count on the card cannot be read (O-04), under a message of its own.
+    """
     for _, used, trips in found:
+        if used is None:
+            return unreadable(trail)
         if used >= trips:
             trail.note(ContractEffect.LIMIT_REACHED, {"used": used, "of": trips})
-            return True
-    return False
+            return reached
+    return None
+
+
+def unreadable(trail: Trail) -> Message:
+    """A count that was written under another layout is no ride used and no ride left."""
+    trail.note(ContractEffect.COUNT_UNREADABLE)
+    return Message.COUNT_UNREADABLE
 
 
 def use(found: Claims, tap: Tap, trail: Trail) -> Use:
@@ -58,6 +71,7 @@ def use(found: Claims, tap: Tap, trail: Trail) -> Use:
         return Use(tap.counters)
     counters, lefts, counted = tap.counters, [], []
     for limit, used, trips in found:
+        assert used is not None, "used_up was asked first"
         trail.note(limit.effect, {"used": used, "of": trips})
         lefts.append(trips - used - 1)
         if limit.counter is None:

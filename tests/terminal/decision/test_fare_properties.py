@@ -163,6 +163,7 @@ def test_a_ride_that_costs_nothing_says_why(tap: tuple[Policy, CardSnapshot, Tri
         Message.OK_PAID: {"CAP"},
         Message.LIMIT_REACHED: {"CAP"},
         Message.PACK_USED_UP: {"CAP"},
+        Message.COUNT_UNREADABLE: {"CAP"},
         Message.PASS_USED_UP: {"CAP"},
         Message.BENEFIT_EXPIRED: {"CAP"},
         Message.BENEFIT_OUT_OF_SEASON: {"CAP"},

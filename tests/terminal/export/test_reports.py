@@ -122,9 +122,23 @@ def test_t_66_cash_is_counted_and_summed_apart() -> None:
     report = RideReport(POLICY)
     for tap in taps(TERMINAL, rows):
         report.take(tap, POLICY)
-    lines = [(line["what"], line["taps"], line["persons"], line["amount"]) for line in report.rows()]
-    assert lines == [
-        ("Cash ticket", "1", "3", "96.00"),
-        ("Single ride", "1", "1", "24.00"),
-        ("", "2", "4", "120.00"),
+    columns = ("kind", "code", "product", "taps", "persons", "amount")
+    assert [tuple(line[column] for column in columns) for line in report.rows()] == [
+        ("cash", "", "Cash ticket", "1", "3", "96.00"),
+        ("let_in", "purse", "Single ride", "1", "1", "24.00"),
+        ("", "", "", "2", "4", "120.00"),
+    ]
+
+
+def test_a_line_of_a_day_is_its_codes_whatever_the_product_is_called() -> None:
+    """Without the document a pass is known by its number alone; a name in it is no part of the grouping."""
+    report = RideReport(POLICY)
+    for tap in taps(
+        TERMINAL, journal([("committed", 0, 8, PaidBy.CONTRACT_A), ("committed", 0, 9, PaidBy.PURSE)])
+    ):
+        report.take(tap, None)
+        report.take(tap, POLICY)
+    assert [(line["code"], line["taps"]) for line in report.rows()][:-1] == [
+        ("contract", "2"),
+        ("purse", "2"),
     ]

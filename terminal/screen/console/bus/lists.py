@@ -60,12 +60,8 @@ UNKNOWN_END: Final = N_("Not known yet: ask for the card again")
 
 def by_reason(counts: Mapping[str, int], language: str) -> list[dict[str, Any]]:
     """How often each message was given, most often first."""
-    lines: dict[str, dict[str, Any]] = {}
-    for name, n in counts.items():
-        line = lines.setdefault(short(name, language), {"count": 0, **_mark(name)})
-        line["count"] += n
-    found = [{"text": text, **line} for text, line in lines.items() if line["count"]]
-    return sorted(found, key=lambda line: (-line["count"], line["text"]))
+    lines = [{"text": short(name, language), "count": n, **_mark(name)} for name, n in counts.items() if n]
+    return sorted(lines, key=lambda line: (-line["count"], line["text"]))
 
 
 def _mark(name: str) -> dict[str, str]:
