@@ -53,7 +53,7 @@ def rows_in(tmp_path: Path) -> int:
         ((*SERVE, "--reader", "sim:adult_purse", "--keys", "missing.toml"), 50, "missing.toml"),
         (("journal", "show", "--state", "nowhere"), 20, "has run"),
         (("journal", "verify", "--state", "nowhere"), 20, "has run"),
-        (("sync", "--state", STATE), 11, "collector's .pub"),
+        (("sync", "--state", STATE), 11, "terminal enrol"),
         (("shift", "close", "--state", STATE), 20, "terminal shift open"),
         (("card", "read", "--reader", "sim:not_desfire"), 30, "not a resident card"),
         (("card", "issue", "--resident", "adult_purse", "--reader", "sim:month_pass"), 30, "blank DESFire"),
