@@ -19,6 +19,7 @@ from tests.terminal.journal.samples import INTENT, intent
 
 INT = st.integers(0, 2**32)
 TEXT = st.text(max_size=20)
+HOW = st.sampled_from(ServedBy)
 REF = st.binary(min_size=8, max_size=8)
 FLAGS = st.lists(TEXT, max_size=3).map(tuple)
 INPUTS = st.dictionaries(TEXT, st.one_of(INT, TEXT), max_size=3)
@@ -28,7 +29,7 @@ MEAL = st.builds(
 )
 SALE_LINES = st.lists(st.builds(canteen.SaleLine, TEXT, INT, INT), max_size=3).map(tuple)
 ANY = st.one_of(
-    st.builds(canteen.MealServed, INT, REF, INT, TEXT, TEXT, MEAL, TEXT, TRAIL, TEXT, INT),
+    st.builds(canteen.MealServed, INT, REF, INT, HOW, TEXT, MEAL, TEXT, TRAIL, TEXT, INT),
     st.builds(canteen.BuffetSale, INT, REF, INT, TEXT, TEXT, TEXT, TEXT, SALE_LINES, TEXT, FLAGS, INT),
     st.builds(canteen.Annulment, INT, REF, INT, TEXT, TEXT, INT, INT),
     st.builds(canteen.NotCollected, INT, REF, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, INT),
@@ -36,7 +37,7 @@ ANY = st.one_of(
     st.builds(canteen.DayClosed, INT, TEXT, TEXT, st.dictionaries(TEXT, INT, max_size=4)),
     st.builds(canteen.CardLent, INT, REF, REF, TEXT, TEXT, TEXT),
     st.builds(canteen.RosterLoaded, INT, TEXT, INT, INT, INT),
-    st.builds(canteen.IssueRefused, INT, REF, INT, TEXT, TEXT, TEXT, TEXT, TRAIL),
+    st.builds(canteen.IssueRefused, INT, REF, INT, HOW, TEXT, TEXT, TEXT, TRAIL),
     MEAL.map(lambda meal: intent(profile="canteen", meal=meal)),
 )
 
