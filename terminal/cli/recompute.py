@@ -73,8 +73,10 @@ def recompute(
     if json:
         print_json(counts)
     else:
-        print(f"{counts['recomputed']} taps and sales decided again: {counts['differ']} differ, ", end="")
-        print(f"{counts['not_possible']} could not be decided again")
+        print(
+            f"Taps and sales decided again: {counts['recomputed']}; differ: {counts['differ']}; "
+            f"not possible: {counts['not_possible']}"
+        )
     if counts["differ"]:
         raise ChargesDiffer(
             f"{counts['differ']} records do not follow from what is recorded with them, the first is {first}",
