@@ -1,12 +1,13 @@
 """Card image files: a whole software card in one readable JSON file, to keep, to compare and to hand on.
 
-    {"format": "resident-card-image", "version": 1, "environment": "laboratory",
+    {"format": "resident-card-image", "version": 2, "environment": "laboratory",
      "card": {"uid": …, "generation": …, "memory": {…}}, "check": SHA-256 over "card"}
 
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
 only, and says so. `check` finds damage, not forgery. To change a card on purpose, use `sim card set`.
 
-Frozen dataclasses become JSON values and come back exactly: bytes as hexadecimal, dataclasses with their name.
+Frozen dataclasses become JSON values and come back exactly: bytes as hexadecimal, dataclasses with the name that
+`KINDS` gives them, so that renaming a class changes no file.
 Only what a card's memory is made of; anything else is a defect of ours and raises `TypeError`. Reading checks
 every type and refuses unknown and missing keys with `ValueError`, naming the place."""
 
@@ -24,11 +25,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from sim.card.memory import Memory
+from sim.card.files import AccessMasks, DataFile, FileHeader, RecordFile, TransactionMacFile, ValueFile
+from sim.card.memory import Application, DefaultKey, KeySet, KeySlot, Memory, StoredKeySets
 from sim.card.virtual import VirtualCard
 
 FORMAT: Final = "resident-card-image"
-VERSION: Final = 1
+VERSION: Final = 2
 LABORATORY: Final = "laboratory"
 NEW_ONE: Final = "Make a new one with `sim card new`."
 
@@ -115,15 +117,31 @@ def _check(content: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-CLASS: Final = "is"
+KIND: Final = "is"
+KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
+    {
+        Memory: "memory",
+        Application: "application",
+        KeySlot: "key",
+        KeySet: "key_set",
+        StoredKeySets: "key_sets",
+        DefaultKey: "default_key",
+        FileHeader: "header",
+        AccessMasks: "access",
+        DataFile: "data_file",
+        ValueFile: "value_file",
+        RecordFile: "record_file",
+        TransactionMacFile: "transaction_mac_file",
+    }
+)
+"""What a card's memory is made of, as files name it."""
 
 
 def to_plain(value: Any) -> Any:
     """`value` as dicts, lists, strings, integers and booleans."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {CLASS: type(value).__name__} | {
-            f.name: to_plain(getattr(value, f.name)) for f in fields(value)
-        }
+    kind = KINDS.get(type(value))
+    if kind is not None:
+        return {KIND: kind} | {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
     match value:
         case Enum():
             return value.name
@@ -162,18 +180,18 @@ def _one_of(plain: Any, choices: tuple[Any, ...], where: str) -> Any:
     choices = tuple(choice for choice in choices if choice is not types.NoneType)
     if len(choices) == 1:
         return from_plain(plain, choices[0], where)
-    name = _expect(plain, dict, where).get(CLASS)
+    name = _expect(plain, dict, where).get(KIND)
     for choice in choices:
-        if choice.__name__ == name:
+        if KINDS[choice] == name:
             return from_plain(plain, choice, where)
-    raise ValueError(f"{where}: {name!r} is none of {', '.join(choice.__name__ for choice in choices)}")
+    raise ValueError(f"{where}: {name!r} is none of {', '.join(KINDS[choice] for choice in choices)}")
 
 
 def _record(plain: Any, wanted: Any, where: str) -> Any:
     hints = _hints(wanted)
     given = dict(_expect(plain, dict, where))
-    if given.pop(CLASS, wanted.__name__) != wanted.__name__:
-        raise ValueError(f"{where}: is no {wanted.__name__}")
+    if given.pop(KIND, KINDS[wanted]) != KINDS[wanted]:
+        raise ValueError(f"{where}: is no {KINDS[wanted]}")
     if given.keys() != hints.keys():
         odd = ", ".join(sorted(given.keys() ^ hints.keys()))
         raise ValueError(f"{where}: unknown or missing: {odd}")

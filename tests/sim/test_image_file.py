@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
+from sim.card.memory import Memory
 from sim.card.virtual import VirtualCard
 from sim.cli.app import app
-from sim.image_file import ImageFault, load_card, save_card
+from sim.image_file import KINDS, ImageFault, load_card, save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
@@ -71,7 +73,7 @@ def _edit(path: Path, change: Any) -> None:
     [
         (lambda d: d["card"].update(uid="04000000000000"), "damaged"),
         (lambda d: d["card"]["memory"].update(random_uid=True), "damaged"),
-        (lambda d: d.update(version=2), "version 2"),
+        (lambda d: d.update(version=1), "version 1"),
         (lambda d: d.update(format="zip"), "no card image"),
         (lambda d: d.update(environment="production"), "laboratory"),
         (lambda d: d.pop("check"), "damaged"),
@@ -84,6 +86,24 @@ def test_damage_is_refused(tmp_path: Path, change: Any, says: str) -> None:
     _edit(path, change)
     with pytest.raises(ImageFault, match=says):
         load_card(path, RANDOM)
+
+
+def test_files_name_every_part_of_a_card_in_words_of_their_own() -> None:
+    """Computed from the types: a part that the table does not name could not be saved."""
+    found: set[type] = set()
+
+    def look(kind: Any) -> None:
+        if is_dataclass(kind) and isinstance(kind, type) and kind not in found:
+            found.add(kind)
+            for part in get_type_hints(kind).values():
+                look(part)
+        for part in get_args(kind):
+            look(part)
+
+    look(Memory)
+    assert found == KINDS.keys()
+    assert len(set(KINDS.values())) == len(KINDS)
+    assert not {kind.__name__ for kind in KINDS} & set(KINDS.values())
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
