@@ -34,7 +34,7 @@ from terminal.collector.intake import Intake
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore
 from terminal.journal.chain import Head, genesis, link
-from terminal.journal.records import Committed, Intent, SettledBy, Unresolved, build_record
+from terminal.journal.records import Committed, Intent, SettledBy, Unresolved, UnresolvedCause, build_record
 from terminal.sync import wire
 from terminal.trail import TrailEntry
 
@@ -108,7 +108,7 @@ class Fleet:
             values={"n": 6_600},
         )
         end = (
-            Unresolved(self._at_ms, sequence, "card_gone")
+            Unresolved(self._at_ms, sequence, UnresolvedCause.CARD_GONE)
             if lost
             else Committed(self._at_ms, sequence, self._tmc[card], bytes(8), SettledBy.ANSWERED)
         )

@@ -8,6 +8,19 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
+from cardproto.errors import (
+    CardError,
+    CardGone,
+    ExchangeTimeout,
+    FormatError,
+    IntegrityError,
+    LimitExceeded,
+    ProtocolError,
+    ReaderGone,
+    ServiceGone,
+    StatusError,
+    TransmissionError,
+)
 from terminal.clock import unix_ms
 from terminal.codes import ExtensionFault, KeyFault
 from terminal.decision.outcome import Decision, Outcome
@@ -21,8 +34,8 @@ from terminal.journal.records import (
     NotCommitted,
     SettledBy,
     Unresolved,
+    UnresolvedCause,
     Unwritten,
-    cause_of,
 )
 from terminal.journal.taps import End
 from terminal.media.port import (
@@ -44,6 +57,21 @@ END_OF: Final[Mapping[type[WriteResult], End]] = {
     WriteUnknown: End.UNRESOLVED,
 }
 """How a tap ended whose write came to this."""
+
+
+CAUSES: Final[Mapping[type[Exception], UnresolvedCause]] = {
+    CardGone: UnresolvedCause.CARD_GONE,
+    ReaderGone: UnresolvedCause.READER_GONE,
+    ServiceGone: UnresolvedCause.SERVICE_GONE,
+    ExchangeTimeout: UnresolvedCause.TIMEOUT,
+    TransmissionError: UnresolvedCause.TRANSMISSION,
+    StatusError: UnresolvedCause.STATUS,
+    IntegrityError: UnresolvedCause.INTEGRITY,
+    LimitExceeded: UnresolvedCause.LIMIT,
+    ProtocolError: UnresolvedCause.PROTOCOL,
+    FormatError: UnresolvedCause.CONTENT,
+}
+"""How rows name the failures of a commit; a kind that is not listed counts as the one it derives from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +148,7 @@ def end_row(
         case WriteNotDone():
             return NotCommitted(at_ms=unix_ms(at), intent=sequence, how=how)
         case WriteUnknown(cause):
-            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=cause_of(cause))
+            return Unresolved(at_ms=unix_ms(at), intent=sequence, cause=_cause_of(cause))
 
 
 def unwritten_row(
@@ -165,3 +193,7 @@ def limit_row(at: datetime, limit: KeyLimitReached) -> Fault:
 def failed_row(at: datetime, failed: MediumFailed) -> Fault:
     """Whose code put the tap before this row out of order."""
     return Fault(unix_ms(at), ExtensionFault.FAILED, {"extension": f"{ExtensionRole.MEDIUM}:{failed.medium}"})
+
+
+def _cause_of(error: CardError) -> UnresolvedCause:
+    return next((CAUSES[kind] for kind in type(error).__mro__ if kind in CAUSES), UnresolvedCause.OTHER)

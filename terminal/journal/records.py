@@ -10,7 +10,6 @@ card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +24,6 @@ from terminal.trail import TrailEntry
 
 RECORD_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([RECORD_VERSION])
-_INSIDE_NAME: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableRecord(ValueError):
@@ -111,9 +109,20 @@ class SettledBy(StrEnum):
     """The card held or lacked the event when it came back."""
 
 
-def cause_of(error: Exception) -> str:
-    """How rows name the kind of `error`: CardGone is card_gone."""
-    return _INSIDE_NAME.sub("_", type(error).__name__).lower()
+class UnresolvedCause(StrEnum):
+    """Why a commit got no verified answer."""
+
+    CARD_GONE = "card_gone"
+    READER_GONE = "reader_gone"
+    SERVICE_GONE = "service_gone"
+    TIMEOUT = "timeout"
+    TRANSMISSION = "transmission"
+    STATUS = "status"
+    INTEGRITY = "integrity"
+    LIMIT = "limit"
+    PROTOCOL = "protocol"
+    CONTENT = "content"
+    OTHER = "other"
 
 
 class Committed(Record, frozen=True, array_like=True, tag=5):
@@ -136,13 +145,10 @@ class NotCommitted(Record, frozen=True, array_like=True, tag=6):
 
 
 class Unresolved(Record, frozen=True, array_like=True, tag=7):
-    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open.
-
-    `cause` is the kind of failure, `cause_of` of its exception.
-    """
+    """The commit of intent `intent` got no verified answer: unknown, not failed. The intent stays open."""
 
     intent: int
-    cause: str
+    cause: UnresolvedCause
 
 
 class Unwritten(Record, frozen=True, array_like=True, tag=8):

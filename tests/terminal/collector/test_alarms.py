@@ -17,7 +17,16 @@ from terminal.collector.registry import write_registry
 from terminal.collector.store import APPLICATION_ID, CollectorStore
 from terminal.collector.watch import watch
 from terminal.journal.canteen_records import MealLine, MealServed, ServedBy
-from terminal.journal.records import Committed, Fault, Intent, NotCommitted, SettledBy, Started, Unresolved
+from terminal.journal.records import (
+    Committed,
+    Fault,
+    Intent,
+    NotCommitted,
+    SettledBy,
+    Started,
+    Unresolved,
+    UnresolvedCause,
+)
 from tests.journal_rows import CODE
 from tests.terminal.collector.office import Terminal, Town
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
@@ -35,9 +44,9 @@ def town(tmp_path):
 
 def ride(terminal: Terminal, **changes) -> int:
     """A ride of unknown end; return its row."""
-    return (
-        terminal.write(intent(**changes), Unresolved(INTENT.at_ms, len(terminal.bodies) + 1, "CardGone")) - 1
-    )
+    about = len(terminal.bodies) + 1
+    unknown = Unresolved(INTENT.at_ms, about, UnresolvedCause.CARD_GONE)
+    return terminal.write(intent(**changes), unknown) - 1
 
 
 def test_same_row_with_another_hash_gap_and_stranger(town):

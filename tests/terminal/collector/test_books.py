@@ -33,6 +33,7 @@ from terminal.journal.records import (
     SettledBy,
     Started,
     Unresolved,
+    UnresolvedCause,
     build_record,
     parse_record,
 )
@@ -110,7 +111,7 @@ class Town:
             self.tap_or_other()
             self.end(terminal, sequence, taken, card)
         else:
-            self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause="CardGone"))
+            self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause=UnresolvedCause.CARD_GONE))
 
     def end(self, terminal: int, sequence: int, taken: bool, card: bytes) -> None:
         how = self.rng.choice([SettledBy.ANSWERED, SettledBy.RECOVERED])

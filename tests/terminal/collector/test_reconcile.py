@@ -15,7 +15,14 @@ from terminal.collector.reconcile import reconcile
 from terminal.collector.registry import CardRegistry, CardSecret, write_registry
 from terminal.collector.store import AlarmKind, StoredRecord
 from terminal.errors import KeyFileError
-from terminal.journal.records import NotCommitted, SettledBy, Started, Unresolved, build_record
+from terminal.journal.records import (
+    NotCommitted,
+    SettledBy,
+    Started,
+    Unresolved,
+    UnresolvedCause,
+    build_record,
+)
 from tests.terminal.journal.samples import CARD, INTENT, committed, intent, refused
 
 NOBODY = CardRegistry()
@@ -38,7 +45,7 @@ class Fleet:
         if end == "committed":
             self.add(terminal, committed(sequence, tmc=None, tmv=b""))
         elif end is not None:
-            self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause=end))
+            self.add(terminal, Unresolved(at_ms=1, intent=sequence, cause=UnresolvedCause(end)))
         return terminal, sequence
 
     def refuse(self, terminal: int, seen=ISSUED, **changes) -> None:
@@ -89,15 +96,15 @@ def test_an_ordinary_morning():
 def test_a_tap_the_terminal_settled_itself():
     fleet = Fleet()
     for how, end in ((SettledBy.ANSWERED, NotCommitted), ("recovered", NotCommitted)):
-        _, sequence = fleet.tap(1, end="CardGone", card_ref=how.encode())
+        _, sequence = fleet.tap(1, end="card_gone", card_ref=how.encode())
         fleet.add(1, end(at_ms=2, intent=sequence, how=how))
-    _, sequence = fleet.tap(1, end="CardGone")
+    _, sequence = fleet.tap(1, end="card_gone")
     fleet.add(1, committed(sequence, tmc=None, tmv=b"", how=SettledBy.RECOVERED))
     assert settled(fleet) == (1, 2, 0, 2)
     assert fleet.reconcile().total.charged_minor == INTENT.charge_minor
 
 
-@pytest.mark.parametrize("end", ["CardGone", None], ids=["unresolved", "killed before it could say"])
+@pytest.mark.parametrize("end", ["card_gone", None], ids=["unresolved", "killed before it could say"])
 class TestOpenEnds:
     """A tap of terminal 1 whose end it never learned; what somebody reads from the card later decides."""
 
@@ -178,7 +185,7 @@ def test_any_life_of_a_card_reconciles_with_the_card(story):
             fleet.refuse(terminal, seen=card)
             continue
         event = fleet.tap(
-            terminal, seen=card, charge_minor=number + 1, end="committed" if what == "paid" else "CardGone"
+            terminal, seen=card, charge_minor=number + 1, end="committed" if what == "paid" else "card_gone"
         )
         if what != "torn":
             card, spent = event, spent + number + 1

@@ -14,7 +14,15 @@ import pytest
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
 from terminal.journal.chain import genesis, link
 from terminal.journal.journal import Journal
-from terminal.journal.records import NotCommitted, SettledBy, ShiftClosed, ShiftOpened, Started, Unresolved
+from terminal.journal.records import (
+    NotCommitted,
+    SettledBy,
+    ShiftClosed,
+    ShiftOpened,
+    Started,
+    Unresolved,
+    UnresolvedCause,
+)
 from terminal.journal.verify import verify
 from tests.terminal.journal.samples import CARD, committed, day, intent, refused
 
@@ -121,7 +129,7 @@ def test_open_intents_and_shift_survive(journal, tmp_path, quiet):
         intent(card_ref=other),
         intent(turn=9),
         committed(4),
-        Unresolved(at_ms=2, intent=2, cause="CardGone"),
+        Unresolved(at_ms=2, intent=2, cause=UnresolvedCause.CARD_GONE),
     ):
         journal.append(record)
     if quiet:

@@ -22,7 +22,7 @@ ANY = st.one_of(
     st.builds(records.ShiftClosed, INT, INT, st.dictionaries(TEXT, INT, max_size=4)),
     st.builds(records.Committed, INT, INT, st.none() | INT, st.binary(max_size=8), SETTLED),
     st.builds(records.NotCommitted, INT, INT, SETTLED),
-    st.builds(records.Unresolved, INT, INT, TEXT),
+    st.builds(records.Unresolved, INT, INT, st.sampled_from(records.UnresolvedCause)),
     st.builds(records.Fault, INT, TEXT, st.dictionaries(TEXT, INT | TEXT, max_size=3)),
     st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.just(INTENT),

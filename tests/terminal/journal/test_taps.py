@@ -17,6 +17,7 @@ from terminal.journal.records import (
     NotCommitted,
     SettledBy,
     Unresolved,
+    UnresolvedCause,
     Unwritten,
 )
 from terminal.journal.taps import End, Intents, JournalTap, taps
@@ -35,7 +36,7 @@ def word(kind: str, about: int, at_ms: int) -> AnyRecord:
         case "not committed":
             return NotCommitted(at_ms, about, SettledBy.ANSWERED)
         case _:
-            return Unresolved(at_ms, about, "timeout")
+            return Unresolved(at_ms, about, UnresolvedCause.TIMEOUT)
 
 
 @st.composite

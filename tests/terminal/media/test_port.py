@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardGone
+from cardproto.errors import CardError, CardGone, NotAuthenticated
 from cardproto.resident.layout import PASS_TAP, PURSE_TAP, ExchangeBudget
 from sim.card.files import AccessMasks, DataFile, FileHeader
 from sim.card.memory import Application, KeySlot, blank_memory
@@ -23,7 +24,7 @@ from terminal.journal.taps import End
 from terminal.lab.town import Town
 from terminal.messages import Colour, colour, register, text
 from terminal.tap import Terminal, take_tap
-from terminal.tap_report import TapReport
+from terminal.tap_report import CAUSES, TapReport
 from tests.flows.conftest import FRONT, OpenTown, resident_of
 from tests.terminal.media import gym
 
@@ -216,3 +217,16 @@ def test_a_tap_needs_nothing_of_the_medium_after_it_has_left(town_of: OpenTown) 
 
         report = take_tap(Gone(), terminal)
         assert (report.outcome.message, report.exchanges, report.snapshot) == ("read_again", 0, None)
+
+
+def test_every_failure_of_a_commit_has_a_code_in_rows() -> None:
+    """A class that is renamed changes no row; one that is added counts as the one it derives from."""
+    listed = {error for error in subclasses(CardError) if error.__module__ == CardError.__module__}
+    assert listed - CAUSES.keys() == {NotAuthenticated}
+    assert len(set(CAUSES.values())) == len(CAUSES)
+
+
+def subclasses(kind: type[CardError]) -> Iterator[type[CardError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from subclasses(below)
