@@ -508,33 +508,34 @@ def test_the_file_is_its_owners(window: Window) -> None:
 
 
 def test_a_stopping_terminal_finishes_the_request_being_done(tmp_path: Path) -> None:
-    state, waiting = tmp_path / "state", threading.Event()
+    """The request holds the lock, and goes on only when the end of the block waits for it."""
+    state = tmp_path / "state"
 
     class WatchedLock:
-        """Sets `waiting` when a thread waits for it."""
+        """The first holder keeps it until a second one wants it."""
 
         def __init__(self) -> None:
-            self.lock = threading.Lock()
+            self.lock, self.held, self.wanted = threading.Lock(), threading.Event(), threading.Event()
 
         def __enter__(self) -> None:
-            waiting.set()
+            if self.held.is_set():
+                self.wanted.set()
             self.lock.acquire()
+            if not self.held.is_set():
+                self.held.set()
+                assert self.wanted.wait(10)
 
         def __exit__(self, *_: object) -> None:
             self.lock.release()
 
     watched = WatchedLock()
-    with till_at(state) as (canteen, till), ThreadPoolExecutor(1) as staff:
-        watched.lock.acquire()
+    with till_at(state) as (canteen, till), ThreadPoolExecutor(1) as staff, ExitStack() as clients:
         with open_control(state, till, watched, pytest.fail):
-            silent = socket.create_connection(
-                (LOOPBACK, msgspec.json.decode((state / "canteen/counter.json").read_bytes())["port"])
-            )
+            port = msgspec.json.decode((state / "canteen/counter.json").read_bytes())["port"]
+            clients.enter_context(socket.create_connection((LOOPBACK, port)))  # one that never asks
             asked = staff.submit(ask, state, bun())
-            assert waiting.wait(10)
-            watched.lock.release()
+            assert watched.held.wait(10)
         answer = asked.result(10)
-        silent.close()
         assert ask(state, bun()) is None
         assert answer is not None
         assert answer.accepted
