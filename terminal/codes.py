@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 
 class Admission(StrEnum):
@@ -110,15 +110,6 @@ class ExtensionFault(StrEnum):
 
 FaultCode: TypeAlias = (
     ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault | ExtensionFault
-)
-FAULT_ROOMS: Final = (
-    ReaderFault,
-    ClockFault,
-    JournalFault,
-    SyncFault,
-    ConsoleFault,
-    KeyFault,
-    ExtensionFault,
 )
 
 

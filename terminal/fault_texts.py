@@ -11,7 +11,6 @@ from terminal.codes import (
     ClockFault,
     ConsoleFault,
     ExtensionFault,
-    FaultCode,
     JournalFault,
     KeyFault,
     ReaderFault,
@@ -19,7 +18,7 @@ from terminal.codes import (
 )
 from terminal.texts import N_, translator
 
-FAULTS: Final[Mapping[FaultCode, str]] = MappingProxyType(
+FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         ReaderFault.GONE: N_("Card reader disconnected"),
         ReaderFault.SERVICE_GONE: N_("Card reader service stopped"),
@@ -51,9 +50,10 @@ ENGLISH: Final = "en"
 
 def fault_text(code: str, inputs: Mapping[str, int | str], language: str = ENGLISH) -> str:
     """The fault in words. A code of newer software stands for itself."""
-    template = next((text for known, text in FAULTS.items() if known == code), None)
+    template = FAULTS.get(code)
     if template is None:
         return code
     wording = translator(language).gettext(template)
     needed = {name for _, name, _, _ in Formatter().parse(wording) if name}
-    return wording.format_map({name: inputs.get(name) or UNKNOWN for name in needed})
+    given = {name: inputs.get(name, "") for name in needed}
+    return wording.format_map({name: UNKNOWN if value == "" else value for name, value in given.items()})

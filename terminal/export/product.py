@@ -13,16 +13,6 @@ from terminal.policy.policy import Policy
 
 CONTRACTS: Final = (PaidBy.CONTRACT_A, PaidBy.CONTRACT_B)
 CONCESSIONS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
-NAMES: Final[Mapping[PaidBy, str]] = MappingProxyType(
-    {
-        PaidBy.PURSE: "Single ride",
-        PaidBy.TRANSFER: "Transfer",
-        PaidBy.GRACE: "Winter grace",
-        **dict.fromkeys(CONCESSIONS, "Concession"),
-        **dict.fromkeys(CONTRACTS, "Pass or pack"),
-    }
-)
-
 CODES: Final[Mapping[PaidBy, str]] = MappingProxyType(
     {
         PaidBy.PURSE: "purse",
@@ -32,33 +22,39 @@ CODES: Final[Mapping[PaidBy, str]] = MappingProxyType(
         **dict.fromkeys(CONTRACTS, "contract"),
     }
 )
-
-
-def product_of(intent: Intent) -> int | None:
-    """The number of the pass or pack that paid, None where none did or the row does not show it."""
-    paid_by = PaidBy(intent.paid_by)
-    if paid_by not in CONTRACTS:
-        return None
-    try:
-        contract = snapshot_of(read_of(intent.proof)).rights.contracts[CONTRACTS.index(paid_by)]
-    except CannotRecompute:
-        return None
-    return None if contract is None else contract.product
+NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "purse": "Single ride",
+        "transfer": "Transfer",
+        "grace": "Winter grace",
+        "concession": "Concession",
+        "contract": "Pass or pack",
+        "other": "Other",
+    }
+)
+"""Each sort of payment in words."""
+PRODUCT: Final = "product:"
 
 
 def payment_code(intent: Intent) -> str:
     """What paid, as a code: "product:170", else "purse", "concession" and the like."""
-    product = product_of(intent)
-    return CODES.get(PaidBy(intent.paid_by), "other") if product is None else f"product:{product}"
+    paid_by = PaidBy(intent.paid_by)
+    if paid_by in CONTRACTS:
+        try:
+            contract = snapshot_of(read_of(intent.proof)).rights.contracts[CONTRACTS.index(paid_by)]
+        except CannotRecompute:
+            contract = None
+        if contract is not None:
+            return f"{PRODUCT}{contract.product}"
+    return CODES.get(paid_by, "other")
 
 
-def product_name(intent: Intent, policy: Policy | None) -> str:
-    """The product by its name in the region document; without the document by its sort."""
-    product = product_of(intent)
-    sold = {} if policy is None else {product.id: product.name for product in policy.document.products}
-    if product in sold:
-        return sold[product]
-    return NAMES.get(PaidBy(intent.paid_by), "Other")
+def payment_name(code: str, policy: Policy | None) -> str:
+    """A `payment_code` in words: the product by its name in the region document, without the document by its sort."""
+    if not code.startswith(PRODUCT):
+        return NAMES[code]
+    sold = () if policy is None else policy.document.products
+    return next((product.name for product in sold if code == f"{PRODUCT}{product.id}"), NAMES["contract"])
 
 
 def rider_category(intent: Intent) -> str:

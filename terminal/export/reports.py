@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TextIO
 
 from terminal.clock import from_unix_ms
 from terminal.codes import Admission
-from terminal.export.product import payment_code, product_name
+from terminal.export.product import payment_code, payment_name
 from terminal.export.tides import decimal
 from terminal.journal.records import AnyRecord, CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import NOWHERE_SETTLED, End, JournalTap, taps
@@ -88,20 +88,16 @@ class RideReport:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._lines: dict[DayEntry, RideTotals] = {}
-        self._products: dict[str, str] = {}
+        self._named: dict[str, Policy | None] = {}
+        """What paid for rides, and a policy that knows its name, if one came by."""
 
     def take(self, tap: JournalTap, policy: Policy | None) -> None:
         """Count one tap; `policy` is the one it was decided with, None when that is not known."""
         day = self._policy.service_date(_local(tap.record.at_ms, self._policy.zone)).isoformat()
         entry = DayEntry(day, tap.terminal, tap.profile, *_kind_and_code(tap))
         self._lines.setdefault(entry, RideTotals()).add(RideTotals(1, tap.riders, tap.charge_minor))
-        bus = tap.profile == "bus"
-        if (
-            isinstance(tap.record, Intent)
-            and bus
-            and (policy is not None or entry.code not in self._products)
-        ):
-            self._products[entry.code] = product_name(tap.record, policy)
+        if entry.kind == Admission.LET_IN and isinstance(tap.record, Intent) and tap.profile == "bus":
+            self._named[entry.code] = self._named.get(entry.code) or policy
 
     def rows(self) -> list[dict[str, str]]:
         """The lines in order, and their total last."""
@@ -116,7 +112,9 @@ class RideReport:
         """The line's product in words; empty where nothing was sold."""
         if entry.kind == CASH:
             return "Cash ticket"
-        return self._products.get(entry.code, "") if entry.kind == Admission.LET_IN else ""
+        if entry.kind == Admission.LET_IN and entry.code in self._named:
+            return payment_name(entry.code, self._named[entry.code])
+        return ""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from cardproto.errors import FormatError
 from cardproto.resident.records.event import EventKind, PaidBy, parse_event
 from terminal.clock import from_unix_ms
 from terminal.decision.flags import RideFlag
-from terminal.export.product import product_name, rider_category
+from terminal.export.product import payment_code, payment_name, rider_category
 from terminal.journal.records import CashSale, Intent
 from terminal.journal.taps import End, JournalTap
 from terminal.policy.policy import Policy
@@ -74,7 +74,7 @@ def fare_transaction(tap: JournalTap, policy: Policy, pseudonym: Pseudonym) -> d
             "fare_action": _action(intent),
             "fare_media_id": SMART_CARD,
             "rider_category": rider_category(intent),
-            "fare_product": product_name(intent, policy),
+            "fare_product": payment_name(payment_code(intent), policy),
             "token_id": pseudonym(intent.card_ref).hex(),
             "balance": decimal(intent.balance_after_minor),
         }

@@ -53,10 +53,10 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import KeyFileError
 from terminal.files import Sealer
 from terminal.keys.limits import Ceiling, KeyLimits, UseCounter
+from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.keys.sealing import StorageKeys
 
 LABORATORY: Final = "laboratory"
-TOKEN_BYTES: Final = 8
 STORAGE_KEY_BYTES: Final = 32
 MASTER_BYTES: Final = 16
 RND_BYTES: Final = 16
@@ -113,7 +113,7 @@ class FileKeys(KeyMaterial):
         if key is None:
             raise KeyFileError(f"the key file holds no purpose key {purpose!r}", ADVICE)
         self._uses.token(purpose)
-        return hmac.digest(key, value, hashlib.sha256)[:TOKEN_BYTES]
+        return hmac.digest(key, value, hashlib.sha256)[:KEYED_TOKEN_BYTES]
 
     def _master(self, key: str) -> Mapping[int, AesKey]:
         versions = self._masters.get(key)

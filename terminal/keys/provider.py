@@ -23,6 +23,8 @@ TRIED: Final = 2
 """How many key versions a card is tried with: the newest, and the one before."""
 REMEMBERED: Final = 20_000
 """Cards of an older key version whose version is kept: a tenth of a large town's taps in a day, about 3 MB."""
+KEYED_TOKEN_BYTES: Final = 8
+"""What `KeyProvider.token` gives."""
 REFERENCE_BYTES: Final = 8
 
 

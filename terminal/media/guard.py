@@ -19,7 +19,7 @@ from terminal.devices import DeviceWatch, require_held
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.keys.file import TOKEN_BYTES
+from terminal.keys.provider import KEYED_TOKEN_BYTES
 from terminal.media.port import (
     LastTap,
     Medium,
@@ -181,7 +181,7 @@ def _opened(found: Any) -> Presented:
     """`found`, if rows can hold what they keep of it."""
     presented: Presented = _require(found, Presented)
     reference: Any = presented.reference
-    if not isinstance(reference, bytes) or len(reference) != TOKEN_BYTES:
+    if not isinstance(reference, bytes) or len(reference) != KEYED_TOKEN_BYTES:
         raise TypeError("the reference is not one of MediumSetup.reference")
     require_held(presented.balance_minor, int | None)
     if presented.last is not None:
