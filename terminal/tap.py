@@ -37,7 +37,7 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
-from terminal.journal.records import SettledBy
+from terminal.journal.records import Fault, SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
 from terminal.media.port import (
@@ -125,13 +125,11 @@ class _Stages:
         except CardError as error:
             return self._write_nothing(READ_AGAIN, operator=str(error))
         except MediumFailed as failed:  # before anything is written; the next card is another matter
-            report = self._write_nothing(OUT_OF_ORDER, operator=str(failed))
-            self.t.journal.append(failed_row(self.now, failed))
-            return report
+            fault = failed_row(self.now, failed)
+            return self._write_nothing(OUT_OF_ORDER, operator=str(failed), fault=fault)
         except KeyLimitReached as limit:  # keys are asked for before anything is written
-            report = self._write_nothing(OUT_OF_ORDER, operator=limit.what)
-            self.t.journal.append(limit_row(self.now, limit))
-            return report
+            fault = limit_row(self.now, limit)
+            return self._write_nothing(OUT_OF_ORDER, operator=limit.what, fault=fault)
 
     # 2 select
 
@@ -244,10 +242,12 @@ class _Stages:
         decision: Decision | None = None,
         operator: str = "",
         trip: Trip | None = None,
+        fault: Fault | None = None,
     ) -> TapReport:
         """A refusal, or a tap that needs no write: signal first, no money depends on the record.
 
         `trip` is what `decision` was made from, for the row to be decided again from; without it nothing was decided.
+        `fault` is why, where neither card nor rider is the reason; its row follows.
         """
         self.t.signal(outcome)
         shift = self.t.journal.open_shift if self.inspecting is None else None  # an inspection is no sale
@@ -257,6 +257,8 @@ class _Stages:
         )
         try:
             self.t.journal.append(row)
+            if fault is not None:
+                self.t.journal.append(fault)
         except JournalError:
             if self.t.canteen is None:  # a canteen goes on for the entitled (O-06)
                 raise
