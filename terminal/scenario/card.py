@@ -33,7 +33,7 @@ from terminal.trip.facts import Trip
 T = TypeVar("T")
 UID: Final = bytes(7)
 PSEUDONYM: Final = b"scenario"
-ISSUING_POINT: Final = 0xFFFFFF
+ISSUING_POINT: Final = 0xFFFFF
 """The number of the issuing and reload point in events; no validator of a scenario should have it."""
 
 

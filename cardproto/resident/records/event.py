@@ -4,15 +4,16 @@ One read and one append carry everything a decision needs: who tapped where, wha
 after, the open journey, the meals of the day and the counters of the open periods. There is no separate
 counter file that could disagree with the log after a torn write.
 
-Counters belong to the periods (service day, month, ...) in which `at` lies; the region document names them
-and splits the 56 bits, `counter_layout` says by which split they were written.
+Counters belong to the periods (service day, month, ...) of the card's period day, `period_ahead` days after the service
+day of `at`: so a clock that is behind opens no period again, and one that is ahead is noticed
+(docs/adr/0026-periods-and-clocks.md). The region document names the counters and splits the 56 bits; `counter_layout`
+says by which split they were written.
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final
 
@@ -22,8 +23,25 @@ from construct import Struct as Layout
 from cardproto.errors import FormatError
 
 EVENT_BYTES: Final = 32
-EVENT_VERSION: Final = 1
-NO_JOURNEY: Final = 0x3FFFF
+EVENT_VERSION: Final = 2
+FIRST_AT: Final = datetime(2024, 1, 1, tzinfo=UTC)
+MOST_SECONDS: Final = (1 << 30) - 1
+LAST_AT: Final = FIRST_AT + timedelta(seconds=MOST_SECONDS)
+"""The times a record can state."""
+MOST_DAYS_BACK: Final = 32
+MOST_DAYS_AHEAD: Final = 31
+"""How far before and after the service day of `at` the card's period day can be stated."""
+LARGEST_TERMINAL: Final = (1 << 20) - 1
+LARGEST_SEQUENCE: Final = (1 << 28) - 1
+LARGEST_MINOR: Final = (1 << 21) - 1
+LARGEST_ROUTE: Final = (1 << 15) - 1
+MOST_TRANSFERS: Final = 15
+"""Means "this many or more"."""
+MOST_INSIDE: Final = 7
+ORDER_NUMBERS: Final = 1 << 10
+LARGEST_ORDER: Final = ORDER_NUMBERS - 1
+LARGEST_COUNTERS: Final = (1 << 56) - 1
+NO_JOURNEY: Final = (1 << 17) - 1
 WHERE: Final = "file 02 (events)"
 
 
@@ -38,6 +56,7 @@ class EventKind(IntEnum):
     MEAL = 6
     CORRECTION = 7
     RIGHTS_CHANGE = 8
+    ORDER = 9
 
 
 class PaidBy(IntEnum):
@@ -57,7 +76,13 @@ class PaidBy(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None: no open journey."""
+    """One record. Money in kopecks; `at` aware UTC, whole seconds; `journey_age_s` None: no open journey.
+
+    `amount_minor` is what the tap itself took, or what a reload, an issue or an order alone brought: where an order's
+    credit and a fare share one commit and one event, it is the fare. `balance_after_minor` is after all of it.
+    `inside` counts the persons checked in with the card, companions included, 0 when none is. `last_order` is the
+    number of the newest card order that was carried out, modulo `ORDER_NUMBERS`.
+    """
 
     kind: EventKind
     at: datetime
@@ -73,26 +98,34 @@ class Event:
     counter_layout: int = 0
     meals: int = 0
     counters: int = 0
+    period_ahead: int = 0
+    inside: int = 0
+    last_order: int = 0
 
 
 SCHEMA: Final[Any] = Bitwise(
     Layout(
-        "version" / BitsInteger(4) * "record version, 1",
+        "version" / BitsInteger(4) * "record version, 2",
         "kind" / BitsInteger(4) * "kind of event, see below",
-        "at" / BitsInteger(32) * "UTC, seconds since 1970",
-        "terminal" / BitsInteger(24) * "terminal or service point that wrote it",
-        "sequence" / BitsInteger(32) * "its journal number there",
-        "balance_after_minor" / BitsInteger(24) * "purse after the event, kopecks",
-        "amount_minor" / BitsInteger(24) * "charged or credited, kopecks",
+        "at" / BitsInteger(30) * "UTC, seconds since 2024-01-01 00:00",
+        "period_ahead"
+        / BitsInteger(6, signed=True)
+        * "days from the service day of `at` to the card's period day",
+        "terminal" / BitsInteger(20) * "terminal or service point that wrote it",
+        "sequence" / BitsInteger(28) * "its journal number there",
+        "balance_after_minor" / BitsInteger(21) * "purse after the event, kopecks",
+        "amount_minor" / BitsInteger(21) * "charged or credited, kopecks",
         "direction" / BitsInteger(1) * "direction of the trip",
         "route" / BitsInteger(15) * "route, 0 where there is none",
+        "inside" / BitsInteger(3) * "persons checked in, companions included; 0: none",
         "journey_age_s"
-        / BitsInteger(18)
+        / BitsInteger(17)
         * "seconds since the open journey's first tap; all ones: none is open",
-        "transfers" / BitsInteger(6) * "transfers used in the open journey",
+        "transfers" / BitsInteger(4) * "transfers used in the open journey; 15: that many or more",
         "paid_by" / BitsInteger(4) * "what covered it, see below",
         "counter_layout" / BitsInteger(4) * "which split of the region document the counters follow",
-        "meals" / BitsInteger(8) * "meals of the service day, a bit each",
+        "last_order" / BitsInteger(10) * "number of the newest card order carried out, modulo 1024",
+        "meals" / BitsInteger(8) * "meals of the period day, a bit each",
         "counters" / BitsInteger(56) * "counters of the open periods",
     )
 )
@@ -102,64 +135,88 @@ EXACT_SCHEMA: Final[Any] = Layout("event" / SCHEMA, Terminated)
 
 _KINDS: Final = {int(kind): kind for kind in EventKind}
 _PAYMENTS: Final = {int(payment): payment for payment in PaidBy}
-_FAST: Final = struct.Struct(">BI3sI3s3sH3sBB7s")
+_LARGEST: Final = {
+    "terminal": LARGEST_TERMINAL,
+    "sequence": LARGEST_SEQUENCE,
+    "balance_after_minor": LARGEST_MINOR,
+    "amount_minor": LARGEST_MINOR,
+    "direction": 1,
+    "route": LARGEST_ROUTE,
+    "inside": MOST_INSIDE,
+    "journey_age_s": NO_JOURNEY,
+    "transfers": MOST_TRANSFERS,
+    "counter_layout": 15,
+    "last_order": LARGEST_ORDER,
+    "meals": 0xFF,
+    "counters": LARGEST_COUNTERS,
+}
 
 
 def parse_event(data: bytes) -> Event:
     """Return the event in exactly 32 bytes; raises `FormatError` for anything else, naming the byte."""
     if len(data) != EVENT_BYTES:
         raise FormatError(WHERE, f"record of {len(data)} bytes, expected {EVENT_BYTES}")
-    head, at, terminal, sequence, balance, amount, way, journey, paid, meals, counters = _FAST.unpack(data)
-    if head >> 4 != EVENT_VERSION:
-        raise FormatError(WHERE, f"unknown record version {head >> 4}", 0)
-    journey_bits = int.from_bytes(journey, "big")
-    age = journey_bits >> 6
-    kind, paid_by = _codes(head & 0x0F, paid >> 4)
+    if data[0] >> 4 != EVENT_VERSION:
+        raise FormatError(WHERE, f"unknown record version {data[0] >> 4}", 0)
+    bits = int.from_bytes(data, "big")
+    ahead, age = bits >> 212 & 0x3F, bits >> 86 & NO_JOURNEY
+    kind, paid_by = _codes(bits >> 248 & 0x0F, bits >> 78 & 0x0F)
     return Event(
         kind=kind,
-        at=datetime.fromtimestamp(at, UTC),
-        terminal=int.from_bytes(terminal, "big"),
-        sequence=sequence,
-        balance_after_minor=int.from_bytes(balance, "big"),
-        amount_minor=int.from_bytes(amount, "big"),
-        route=way & 0x7FFF,
-        direction=way >> 15,
+        at=FIRST_AT + timedelta(seconds=bits >> 218 & MOST_SECONDS),
+        terminal=bits >> 192 & LARGEST_TERMINAL,
+        sequence=bits >> 164 & LARGEST_SEQUENCE,
+        balance_after_minor=bits >> 143 & LARGEST_MINOR,
+        amount_minor=bits >> 122 & LARGEST_MINOR,
+        route=bits >> 106 & LARGEST_ROUTE,
+        direction=bits >> 121 & 1,
         journey_age_s=None if age == NO_JOURNEY else age,
-        transfers=journey_bits & 0x3F,
+        transfers=bits >> 82 & MOST_TRANSFERS,
         paid_by=paid_by,
-        counter_layout=paid & 0x0F,
-        meals=meals,
-        counters=int.from_bytes(counters, "big"),
+        counter_layout=bits >> 74 & 0x0F,
+        meals=bits >> 56 & 0xFF,
+        counters=bits & LARGEST_COUNTERS,
+        period_ahead=ahead - 64 if ahead > MOST_DAYS_AHEAD else ahead,
+        inside=bits >> 103 & MOST_INSIDE,
+        last_order=bits >> 64 & LARGEST_ORDER,
     )
 
 
 def build_event(event: Event) -> bytes:
     """Return the 32 bytes of `event`; raises `FormatError` when a value does not fit its field."""
-    if event.at.utcoffset() is None or event.at.microsecond:
-        raise FormatError(WHERE, f"time {event.at!r} is not aware UTC in whole seconds", 1)
-    age = event.journey_age_s
-    if (age is not None and not 0 <= age < NO_JOURNEY) or not 0 <= event.transfers < 64:
-        raise FormatError(WHERE, f"journey age {age} s or transfers {event.transfers} out of range", 20)
-    if not 0 <= event.route <= 0x7FFF or event.direction not in (0, 1):
-        raise FormatError(WHERE, f"route {event.route} or direction {event.direction} out of range", 18)
-    if not 0 <= event.counter_layout <= 15:
-        raise FormatError(WHERE, f"counter layout {event.counter_layout} out of range", 23)
-    try:
-        return _FAST.pack(
-            EVENT_VERSION << 4 | event.kind,
-            int(event.at.timestamp()),
-            event.terminal.to_bytes(3, "big"),
-            event.sequence,
-            event.balance_after_minor.to_bytes(3, "big"),
-            event.amount_minor.to_bytes(3, "big"),
-            event.direction << 15 | event.route,
-            ((NO_JOURNEY if age is None else age) << 6 | event.transfers).to_bytes(3, "big"),
-            event.paid_by << 4 | event.counter_layout,
-            event.meals,
-            event.counters.to_bytes(7, "big"),
-        )
-    except (struct.error, OverflowError) as error:
-        raise FormatError(WHERE, f"value does not fit: {error}") from error
+    at = event.at
+    if at.utcoffset() is None or at.microsecond or not FIRST_AT <= at <= LAST_AT:
+        raise FormatError(WHERE, f"time {at!r} is not aware UTC in whole seconds from 2024 to 2058", 1)
+    age = NO_JOURNEY if event.journey_age_s is None else event.journey_age_s
+    if event.journey_age_s == NO_JOURNEY:
+        raise FormatError(WHERE, f"journey age {age} s out of range", 19)
+    if not -MOST_DAYS_BACK <= event.period_ahead <= MOST_DAYS_AHEAD:
+        raise FormatError(WHERE, f"period {event.period_ahead} days ahead out of range", 4)
+    for name, most in _LARGEST.items():
+        value = age if name == "journey_age_s" else getattr(event, name)
+        if not 0 <= value <= most:
+            raise FormatError(WHERE, f"{name} {value} out of range, at most {most}")
+    bits = (
+        EVENT_VERSION << 252
+        | event.kind << 248
+        | int((at - FIRST_AT).total_seconds()) << 218
+        | (event.period_ahead & 0x3F) << 212
+        | event.terminal << 192
+        | event.sequence << 164
+        | event.balance_after_minor << 143
+        | event.amount_minor << 122
+        | event.direction << 121
+        | event.route << 106
+        | event.inside << 103
+        | age << 86
+        | event.transfers << 82
+        | event.paid_by << 78
+        | event.counter_layout << 74
+        | event.last_order << 64
+        | event.meals << 56
+        | event.counters
+    )
+    return bits.to_bytes(EVENT_BYTES, "big")
 
 
 def parse_event_with_schema(data: bytes) -> Event:
@@ -173,7 +230,7 @@ def parse_event_with_schema(data: bytes) -> Event:
     kind, paid_by = _codes(raw.kind, raw.paid_by)
     return Event(
         kind=kind,
-        at=datetime.fromtimestamp(raw.at, UTC),
+        at=FIRST_AT + timedelta(seconds=raw.at),
         terminal=raw.terminal,
         sequence=raw.sequence,
         balance_after_minor=raw.balance_after_minor,
@@ -186,6 +243,9 @@ def parse_event_with_schema(data: bytes) -> Event:
         counter_layout=raw.counter_layout,
         meals=raw.meals,
         counters=raw.counters,
+        period_ahead=raw.period_ahead,
+        inside=raw.inside,
+        last_order=raw.last_order,
     )
 
 
@@ -194,5 +254,5 @@ def _codes(kind: int, paid_by: int) -> tuple[EventKind, PaidBy]:
     if known_kind is None:
         raise FormatError(WHERE, f"unknown kind of event {kind}", 0)
     if known_payment is None:
-        raise FormatError(WHERE, f"unknown payment {paid_by}", 23)
+        raise FormatError(WHERE, f"unknown payment {paid_by}", 21)
     return known_kind, known_payment

@@ -15,7 +15,7 @@ from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
 
-MANY: Final = 63
+MANY: Final = 15
 """The largest count of transfers a card holds: that many or more."""
 
 

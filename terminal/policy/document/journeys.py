@@ -10,8 +10,8 @@ from msgspec import Meta
 from terminal.policy.base import Code, Fare, FareMedium, Mode, Name, Right, Section
 from terminal.policy.document.rights import Scope, Trips
 
-MOST_TRANSFERS: Final = 62
-"""The card counts to 63, and that means "so many or more"."""
+MOST_TRANSFERS: Final = 14
+"""The card counts to 15, and that means "so many or more"."""
 MARK_M: Final = 100
 """The card keeps a place on the route to this many metres (T-07)."""
 

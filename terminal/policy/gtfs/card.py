@@ -25,7 +25,7 @@ from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 EDITION_BITS: Final = 6
-MOST_TRANSFERS: Final = 63
+MOST_TRANSFERS: Final = 15
 LONGEST_AGE_S: Final = 0x3FFFE
 """What the event can hold of `transfers` and `journey_age_s`."""
 
