@@ -11,7 +11,7 @@ from sim.card.virtual import VirtualCard
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from tests.sim.bench import Counting
+from tests.sim.bench import SERVICE_DAY, Counting
 
 AT = datetime(2026, 9, 15, 9, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def test_money_and_rights_at_the_reload_point(name: str) -> None:
     masters, rng = load_lab_keys(), Counting()
     card = issue(load_profile(name), masters, 34, date(2026, 9, 15), rng)
     assert isinstance(card, VirtualCard)
-    point = ReloadPoint(card, masters.for_card(card.uid, 34), rng)
+    point = ReloadPoint(card, masters.for_card(card.uid, 34), rng, SERVICE_DAY)
     point.set_purse(71_000, AT)
     point.set_purse(60_000, AT)
     point.set_rights(lambda rights: replace(rights, blocked=True), AT)
