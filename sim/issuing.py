@@ -14,6 +14,7 @@ from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.credential.grant import credential_digest
+from cardproto.desfire.authentication import Authentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -30,7 +31,7 @@ from cardproto.resident.layout import (
     FILE_RIGHTS,
     KeyNo,
 )
-from cardproto.resident.opening import begin, in_memory
+from cardproto.resident.opening import begin_with, in_memory
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, CardContent, personalise
 from cardproto.resident.records.event import (
     EVENT_BYTES,
@@ -231,10 +232,20 @@ class ReloadPoint:
         self._write_rights(card, changed, before.event, at)
         return changed
 
+    def roll(self, key_set: int) -> None:
+        """Make a spare key set the active one; the former active one takes its place."""
+        self._open(KeyNo.ROLL).roll_key_set(key_set)
+
     def _open(self, key_no: KeyNo) -> DesfireCard:
+        """With the keys of whichever generation the card has; each wrong one costs two exchanges."""
         card = DesfireCard(DesfireChannel(self._connection))
         card.select_application(AID)
-        begin(card, key_no, in_memory(AesKey(self._keys.application_key(key_no)), self._rng))
+        generations = (self._keys, *self._keys.spare)
+
+        def attempt(at: int) -> Authentication:
+            return in_memory(AesKey(generations[at].application_key(key_no)), self._rng)()
+
+        begin_with(card, key_no, range(len(generations)), attempt)
         return card
 
     def _files(self, card: DesfireCard) -> tuple[Rights, Event]:

@@ -114,11 +114,12 @@ def _key_sets() -> Iterator[str]:
     versions = " and ".join(str(KEY_VERSION + number) for number in range(1, 1 + SPARE_KEY_SETS))
     yield "### Key sets"
     yield ""
-    yield f"The application has {1 + SPARE_KEY_SETS} sets of these keys. Set 0 is active; the spare sets, numbered from 1, hold"
-    yield f"the next generations (versions {versions}), filled and finalised at issue. RollKeySet under"
-    yield f"K{KeyNo.ROLL} makes one of them active at a stroke, so no key travels over the air; torn, the card is in the"
-    yield "old set or in the new one. The card's own master key and the transaction MAC key are in no set. A"
-    yield "terminal tries the version in service and one other: an older one where it holds one, else the next."
+    yield f"The application has {1 + SPARE_KEY_SETS} sets of these keys. Set 0 is active; the spare sets,"
+    yield f"numbered from 1, hold the next generations (versions {versions}), filled and finalised at issue."
+    yield f"RollKeySet under K{KeyNo.ROLL} makes one of them active at a stroke, so no key travels over the air;"
+    yield "torn, the card is in the old set or in the new one. The card's own master key and the transaction MAC"
+    yield "key are in no set. A terminal tries the version in service and one other: an older one where it holds"
+    yield "one, else the next."
     yield ""
 
 
@@ -250,9 +251,9 @@ def _ev1() -> Iterator[str]:
     yield "without proof: purse and newest event show what became of a lost commit. Inspectors and"
     yield "entitlement issuers need K1 to read what they read by an additional set elsewhere."
     yield ""
-    yield f"There are {len(KEYS_EV1)} keys, K0 to K{len(KEYS_EV1) - 1}, and K{KeyNo.IDENTIFY} with random UID. A file has one"
-    yield f"read-write right here, on the purse it is K{KeyNo.RELOAD}'s: so there are no card orders. Without key sets these"
-    yield "cards are never rolled."
+    yield f"There are {len(KEYS_EV1)} keys, K0 to K{len(KEYS_EV1) - 1}, and K{KeyNo.IDENTIFY} with random UID."
+    yield f"A file has one read-write right here, on the purse it is K{KeyNo.RELOAD}'s: so there are no card orders."
+    yield "Without key sets these cards are never rolled."
     yield ""
     yield from _table(("file", *(r.replace("_", "-") for r in _RIGHTS)), _rights_of(FILES_EV1))
 

@@ -4,8 +4,8 @@ A *blank card* here has a master key of 16 zero bytes and no application 4B5A01.
 a DES key; it becomes an AES key first. The application's own keys are all zero right after creation; each of them,
 and the card's master key, ends up diversified.
 
-An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions, and has neither a key for orders
-nor key sets. An EV3 card gets a transaction timer, unless it refuses.
+An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions, has no key for orders and no
+key sets. An EV3 card gets a transaction timer, unless it refuses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`sim card new|show|set|tear`: software cards kept in image files."""
+"""`sim card new|show|set|roll|tear`: software cards kept in image files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cardproto.errors import CardError, CardGone
-from cardproto.resident.layout import PURSE_LIMIT_MINOR
+from cardproto.resident.layout import PURSE_LIMIT_MINOR, SPARE_KEY_SETS
 from cardproto.resident.records.rights import Rights
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
@@ -117,6 +117,22 @@ def change(
         at_reload_point(
             lambda point: point.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now())
         )
+    save_card(card, file)
+
+
+@app.command()
+def roll(
+    file: File,
+    key_set: Annotated[
+        int, typer.Option("--set", min=1, max=SPARE_KEY_SETS, help="Spare key set to make active.")
+    ] = 1,
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+) -> None:
+    """Change all keys of the card for those of a spare key set, as a terminal with the roll key does."""
+    card = load_card(file, secrets.token_bytes)
+    service_day = _service_day(DEMO_ZONE, DEMO_DAY_ENDS)
+    _reload_point(card, region, keys, service_day)(lambda point: point.roll(key_set))
     save_card(card, file)
 
 

@@ -98,11 +98,13 @@ def terminal_end(connection: CardConnection, max_exchanges: int = 64) -> Desfire
     return DesfireCard(DesfireChannel(connection, max_exchanges=max_exchanges))
 
 
-def authenticated(connection: CardConnection, number: KeyNo = KeyNo.VALIDATE) -> DesfireCard:
+def authenticated(
+    connection: CardConnection, number: KeyNo = KeyNo.VALIDATE, keys: ResidentKeys = KEYS
+) -> DesfireCard:
     """The resident application selected and a session begun: three exchanges."""
     card = terminal_end(connection)
     card.select_application(AID)
     card.authenticate_ev2_first(
-        number, AesAuthentication(AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+        number, AesAuthentication(AesKey(keys.application_key(number)), numbers("terminal")(16))
     )
     return card
