@@ -224,6 +224,9 @@ def _content(card: VirtualCard, view: CardView) -> dict[str, Any]:
         "revision": rights.revision,
         "newest_event": f"{event.kind.name} at {event.at.isoformat()} by terminal {event.terminal}",
         "newest_event_balance": event.balance_after_minor,
+        "inside": event.inside,
+        "last_order": event.last_order,
+        "period_ahead_days": event.period_ahead,
         "counters": f"{event.counters:014X} (layout {event.counter_layout})",
     }
 
