@@ -5,8 +5,7 @@ rebased:
 
 - a counter of days, weeks, months or years starts at 0 in another one (T-14), the meals on another service
   day;
-- a contract's counter starts at 0 when the contract in that slot began after the event, or when its product
-  lapses monthly and the month is another (T-10);
+- a contract's counter starts at 0 when the contract in that slot began after the event;
 - the journey's age grows by the time since the event; when its window has closed, its counters start at 0.
 
 Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From
@@ -32,7 +31,6 @@ from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, Wri
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
-from terminal.policy.rights.index import RidePack
 from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
@@ -179,15 +177,10 @@ def _counters(
         counters = card.carried_over(counters, event_day, today)
     if not journey_open:
         counters &= card.kept_by_journey
-    new_month = event_day < today and (event_day.year, event_day.month) != (today.year, today.month)
     for slot, counter in enumerate(card.contracts):
         contract = snapshot.rights.contracts[slot]
         if contract is None or contract.valid_from > event_day:
             counters = counter.write(counters, 0)
-        elif new_month:
-            product = policy.products.get(contract.product)
-            if isinstance(product, RidePack) and product.monthly:
-                counters = counter.write(counters, 0)
     return counters
 
 
