@@ -203,6 +203,8 @@ class Where(Section, frozen=True, kw_only=True):
     """The clock jumped (O-05)."""
     clock_confirmed: bool | None = None
     """A service card has confirmed the clock since."""
+    clock_authenticated: bool | None = None
+    """The clock's time was signed by another party recently (O-05)."""
     data_age_s: Count | None = None
     """How old the terminal's lists and grants are (O-03)."""
     deny_list_age_s: Count | None = None
