@@ -202,14 +202,19 @@ def accept(
     meals: int | None = None,
     journey: tuple[int | None, int] | None = None,
     counted: tuple[str, ...] = (),
+    inside: int | None = None,
 ) -> Decision:
     """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.
 
     What is not given stays as rebased; `journey` is (age in seconds, transfers used), `counted` the counters
-    the server has to add one to.
+    the server has to add one to. `inside` is how many persons ride on with the card; without it those who are checked
+    in stay so, and the event keeps what their ride is: route, direction and what it is paid by.
     """
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
-    trip = tap.trip
+    trip, newest = tap.trip, tap.snapshot.event
+    route, direction = trip.route, trip.direction
+    if inside is None and newest.inside:
+        route, direction, paid_by = newest.route, newest.direction, newest.paid_by
     event = Event(
         kind=kind,
         at=tap.at,
@@ -217,14 +222,16 @@ def accept(
         sequence=trip.sequence,
         balance_after_minor=tap.snapshot.balance_minor - outcome.charge_minor,
         amount_minor=outcome.charge_minor,
-        route=trip.route,
-        direction=trip.direction,
+        route=route,
+        direction=direction,
         journey_age_s=age_s,
         transfers=transfers,
         paid_by=paid_by,
         counter_layout=tap.counter_layout,
         meals=tap.meals if meals is None else meals,
         counters=tap.counters if counters is None else counters,
+        inside=newest.inside if inside is None else inside,
+        last_order=newest.last_order,
     )
     plan = WritePlan(event, outcome.charge_minor)
     return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted, lists=dict(trail.lists))
