@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, PaidBy
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.trail import Reason
@@ -135,10 +135,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit."""
+    """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit.
+
+    `payer` is what pays for this tap where the event holds another: what pays for the ride of those who are checked
+    in (T-07), which a meal in between leaves as it is.
+    """
 
     event: Event
     debit_minor: int = 0
+    payer: PaidBy | None = None
+
+    @property
+    def paid_by(self) -> PaidBy:
+        """What pays for this tap, as its row states it."""
+        return self.event.paid_by if self.payer is None else self.payer
 
 
 @dataclass(frozen=True, slots=True)

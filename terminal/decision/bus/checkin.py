@@ -28,7 +28,7 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_ter
 from terminal.decision.bus.effects import CheckInEffect
 from terminal.decision.bus.feed import RideEnd, end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
-from terminal.decision.tap import Tap, Trail, accept
+from terminal.decision.tap import Tap, Trail, accept, of_boarding
 from terminal.policy.document.journeys import MARK_M
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.rights.index import FareConcession
@@ -122,13 +122,6 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         journey=out.journey,
         inside=0,
     )
-
-
-def of_boarding(tap: Tap) -> Tap:
-    """The same tap in the periods of the newest event: an exit belongs to the service day on which the ride began."""
-    event = tap.snapshot.event
-    counters = event.counters if event.counter_layout else 0
-    return tap._replace(counters=counters, meals=event.meals)
 
 
 def release(rule: CheckInRule, counters: int) -> int:
