@@ -31,6 +31,8 @@ class Message(StrEnum):
     LIMIT_REACHED = "limit_reached"
     """A concession has no trips left (T-13)."""
     PACK_USED_UP = "pack_used_up"
+    PACK_LAPSED = "pack_lapsed"
+    """Its trips were those of another month (T-10)."""
     COUNT_UNREADABLE = "count_unreadable"
     PASS_USED_UP = "pass_used_up"  # noqa: S105 a travel pass
     """As often as a pass may be used (T-37)."""
@@ -62,6 +64,8 @@ class Message(StrEnum):
     """A service card has to confirm the clock first (O-05)."""
     OUT_OF_ORDER = "out_of_order"
     FARE_UNKNOWN = "fare_unknown"
+    TOO_MANY_PERSONS = "too_many_persons"
+    """More than a card can check in, or than the money held can be counted for (T-07)."""
     STAFF_CARD = "staff_card"
     INSPECTION_PAID = "inspection_paid"
     INSPECTION_UNPAID = "inspection_unpaid"

@@ -119,7 +119,7 @@ def test_t_07_a_pass_rides_free_but_an_earlier_ride_is_still_charged() -> None:
     board(rider)
     rider.contracts = (Contract(100, FIRST, LAST, 0),)
     assert told(rider.tap(NOW + timedelta(days=1), route=9)) == ("ok_pass", 10_600)
-    assert told(board(rider, NOW + timedelta(days=1, hours=1), route=5)) == ("ok_pass", 0)
+    assert told(board(rider, NOW + timedelta(days=1, hours=1), route=5)) == ("ok_checkin", 0)
 
 
 def test_t_07_an_empty_purse_cannot_ride_on_what_is_held() -> None:
@@ -183,7 +183,7 @@ def test_t_07_without_a_known_terminus_the_longest_ride_is_held() -> None:
 
 def test_t_07_a_concession_is_held_and_charged_at_its_own_price_and_counts_once() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000, concessions=(STUDENT,))
-    assert board(rider).outcome.values == {"held_minor": 5300}
+    assert board(rider).outcome.values == {"n": 4, "held_minor": 5300}
     decision = leave(rider, NOW + 30 * MIN, 12_000)
     assert told(decision) == ("ok_checkout", 2500)
     assert rider.newest.paid_by is PaidBy.CONCESSION_A
@@ -214,7 +214,9 @@ def test_t_07_a_card_whose_counters_cannot_be_read_pays_to_the_end_at_once() -> 
     policy = small(DISTANCE, slots=SLOTS, bus='unknown_fare = "dearest"')
     rider = Rider(policy=policy, balance_minor=50_000)
     rider.rode(NOW - timedelta(days=1), PaidBy.NOTHING, counter_layout=9)
-    assert told(board(rider)) == ("ok_paid", 2600 + 200 * 60)
+    assert told(board(rider)) == ("ok_paid", 2600 + 200 * 40)
+    assert rider.newest.inside == 0
+    assert told(board(rider, NOW + 2 * MIN, terminus_mark_m=None, route=6)) == ("ok_paid", 2600 + 200 * 60)
 
 
 def test_t_07_zones_are_remembered_like_places() -> None:

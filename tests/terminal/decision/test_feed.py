@@ -177,7 +177,8 @@ def test_t_07_a_forgotten_check_out_costs_what_was_held(tmp_path: Path) -> None:
 
 def test_who_says_how_far_he_goes_pays_that_at_once(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD))
-    assert told(rider.tap(NOW, stop=1, to_stop=2)) == ("ok_paid", 3000)
+    assert told(rider.tap(NOW, stop=1, to_stop=2)) == ("ok_checkin", 3000)
+    assert told(rider.tap(NOW + 20 * MIN, stop=3)) == ("ok_checkout", 0)
 
 
 def refused(folder: Path, text: str) -> str:

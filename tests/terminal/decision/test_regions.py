@@ -76,8 +76,12 @@ def test_volgograd_social_pass_of_45_trips() -> None:
         rider("volgograd", products=((145, 45),), balance_minor=2400),
         at("volgograd", date(2025, 11, 1), "05:00"),
     )
+    november, december = (Contract(145, date(2025, month, 1), LAST, 45) for month in (11, 12))
+    holder.contracts = (november,)
     seen = [told(holder.tap(start + n * 10 * MIN, route=n + 1))[0] for n in range(47)]
     assert seen == ["ok_pack"] * 45 + ["pack_used_up", "no_funds"]
+    assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("no_funds", 0)
+    holder.contracts = (december,)
     assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("ok_pack", 0)
 
 
