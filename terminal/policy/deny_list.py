@@ -15,15 +15,18 @@ a file that says otherwise is refused. Memory stays constant however long the li
 
 from __future__ import annotations
 
+import csv
 import hmac
 import mmap
+import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from terminal.errors import RegionDocumentError
@@ -47,6 +50,11 @@ class DenyKind(StrEnum):
     CARD = "card"
     PERSON = "person"
     BANK_CARD = "bank"
+
+
+IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType({DenyKind.CARD: 7, DenyKind.PERSON: 8})
+"""What an operator lists by hand; tokens of bank cards come from the one who charges them."""
+COLUMNS: Final = ("kind", "identity")
 
 
 class DenyList(Protocol):
@@ -148,6 +156,37 @@ def build_deny_list(path: Path, key: bytes, denied: Iterable[tuple[DenyKind, byt
             f"deny list {path} cannot be written: {error}", "Check the directory's free space and rights."
         ) from error
     return len(entries)
+
+
+def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
+    """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
+    bytes, or `person` with a pseudonym of 8, in hexadecimal. Raises `RegionDocumentError` naming the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if tuple(rows.fieldnames or ()) != COLUMNS:
+                raise RegionDocumentError(
+                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of nothing'}",
+                    f"Give {' and '.join(COLUMNS)} in the first line.",
+                )
+            for row in rows:
+                yield _to_deny(f"{path}:{rows.line_num}", row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RegionDocumentError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
+
+
+def _to_deny(at: str, row: Mapping[str, str | None]) -> tuple[DenyKind, bytes]:
+    kind = next((kind for kind in IDENTITY_BYTES if kind == row["kind"]), None)
+    if kind is None:
+        raise RegionDocumentError(f"{at}: kind {row['kind'] or ''!r}", "Give card or person.")
+    written = row["identity"] or ""
+    if re.fullmatch("[0-9a-fA-F]+", written) is None or len(written) != 2 * IDENTITY_BYTES[kind]:
+        raise RegionDocumentError(
+            f"{at}: what identifies a {kind} is {2 * IDENTITY_BYTES[kind]} hexadecimal digits",
+            "Correct the line.",  # which is not repeated here: it names a card or a person
+        )
+    return kind, bytes.fromhex(written)
 
 
 def key_id(key: bytes) -> bytes:
