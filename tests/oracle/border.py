@@ -107,7 +107,7 @@ class Product:
     def whole(self, tariff: Tariff) -> Seen:
         """The whole visible state, counters by their names."""
         event = self.snapshot.event
-        hidden = _hidden(tariff)
+        hidden = _hidden(tariff) | _unused(tariff, [c is not None for c in self.snapshot.rights.contracts])
         counters = {c.name: c.read(event.counters) for c in self.policy.counters if c.name not in hidden}
         bits = {kind.id: 1 << kind.bit for kind in self.policy.document.meals.kinds}
         period = self.policy.service_date(event.at.astimezone(self.policy.zone)) + timedelta(
@@ -142,7 +142,7 @@ def card_expected(card: Card) -> Seen:
 
 
 def whole_expected(tariff: Tariff, card: Card) -> Seen:
-    hidden, used = _hidden(tariff), dict(card.used)
+    hidden, used = _hidden(tariff) | _unused(tariff, [b is not None for b in card.bought]), dict(card.used)
     if tariff.checkin is not None:
         used[tariff.checkin["reserve"]] = card.held
     units = {name: int(slot.get("unit_minor", 1)) for name, slot in tariff.slots.items()}
@@ -161,6 +161,11 @@ def _hidden(tariff: Tariff) -> set[str]:
     checkin = tariff.checkin or {}
     named = (tariff.doc["counters"].get("journey"), checkin.get("zone"), checkin.get("mark"))
     return {name for name in named if name is not None}
+
+
+def _unused(tariff: Tariff, filled: list[bool]) -> set[str]:
+    """The counters of contract slots that hold no contract: what they say means nothing."""
+    return {slot for slot, there in zip(tariff.contract_slots, filled, strict=True) if not there}
 
 
 def _value(value: object) -> object:

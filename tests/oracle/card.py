@@ -146,6 +146,8 @@ def on_day(tariff: Tariff, card: Card, tap: Tap) -> tuple[Card, frozenset[str]]:
         keeps_meals = keeps_meals or period == card.period
     meals = card.meals if keeps_meals else frozenset()
     journey = _older(tariff, card.journey, elapsed_s(tariff, card, tap))
+    if journey is None:
+        used = {name: n for name, n in used.items() if tariff.slots[name]["period"] != "journey"}
     return replace(card, period=period, used=used, meals=meals, journey=journey), flags
 
 

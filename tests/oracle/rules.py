@@ -24,8 +24,12 @@ from tests.oracle.card import (
     refused,
     written,
 )
-from tests.oracle.tariff import CARD, Price, Ride, Spot, Table, Tariff, kopecks
+from tests.oracle.tariff import CARD, FareUnknown, Ride, Spot, Table, Tariff, kopecks
 
+import os
+
+USED_UP = ("pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
+LEVEL = os.environ.get("LEVEL")
 PASSES = ("pass", "timed_pass")
 Values = Mapping[str, int | str]
 
@@ -49,7 +53,7 @@ class Use:
 
 def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     """One tap; the answer holds the card as it is afterwards."""
-    if tap.inspection:
+    if tap.inspection and tap.reader_ok:
         return _inspect(tariff, card, tap)
     answer = _before_any_rule(tariff, card, tap)
     if answer is not None:
@@ -58,7 +62,10 @@ def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     if tap.profile == "canteen":
         answer = canteen.decide(tariff, card, now, tap)
     else:
-        answer = Bus(tariff, card, now, tap).decide()
+        try:
+            answer = Bus(tariff, card, now, tap).decide()
+        except FareUnknown:
+            answer = refused(card, "fare_unknown")
     return replace(answer, flags=answer.flags | flags) if answer.written else answer
 
 
@@ -96,8 +103,14 @@ class Bus:
         self.ride, self.today = tap.ride, tariff.day(tap.at)
         self.age = elapsed_s(tariff, old, tap)
         self.lapse: str | None = None
+        self.price = tariff.price(tap.ride)
         self.checks_in = tariff.checkin is not None and card.readable and self._in_checkin_scope(self.ride)
         self.forgotten = card.held
+
+    def _ordinary(self) -> Fraction:
+        if self.price is None:
+            raise FareUnknown
+        return self.price.ordinary
 
     def _in_checkin_scope(self, ride: Ride) -> bool:
         assert self.tariff.checkin is not None
@@ -119,13 +132,11 @@ class Bus:
             if self.tap.companions + 1 > MOST_INSIDE:
                 return refused(self.old, "too_many_persons")
             self.ride = replace(self.ride, named=self.ride.terminus)
-        price = self.tariff.price(self.ride)
-        if price is None:
-            return refused(self.old, "fare_unknown")
+        self.price = self.tariff.price(self.ride)
         for right in self.tariff.rights:
-            use = self._covered_by(right, price)
+            use = self._covered_by(right)
             if use is not None:
-                return self._board(use, price)
+                return self._board(use)
         return refused(self.old, "no_funds")
 
     # ------------------------------------------------------------ already paid (T-35, K-03, T-36)
@@ -171,17 +182,22 @@ class Bus:
         return (grant, rule) if within and same and left else None
 
     def _second_tap_of_companion(self) -> Answer | None:
-        again, price = self._may_ride_again(), self.tariff.price(self.ride)
-        if again is None or price is None:
+        again = self._may_ride_again()
+        if again is None:
             return None
         grant, rule = again
-        sum_ = kopecks(self.tariff.concession_price(rule, price))
+        counter, persons = rule["companions"]["counter"], 1 + self.tap.companions
+        covered = min(persons, rule["companions"]["most"] - self.card.count(counter)) if not LEVEL else 1
+        own = self.tariff.concession_price(rule, self.price)
+        use = Use("concession", self.old.paid_by, "", own, concession=grant)
+        sum_, card = self._capped(use, covered * kopecks(own))
+        if persons > covered:
+            sum_ += (persons - covered) * kopecks(self._ordinary())
         if self.card.money - self.card.held < sum_:
             return refused(self.old, "no_funds")
-        card = counted(self.card, **{rule["companions"]["counter"]: 1})
         n = self._left(rule, ridden=0)
         message, values = ("ok_benefit", {"n": n}) if n is not None else ("ok_benefit_unlimited", {})
-        return self._write(card, "ride", message, sum_, values)
+        return self._write(counted(card, **{counter: covered}), "ride", message, sum_, values)
 
     def _in_debt(self) -> bool:
         grace = self.tariff.grace
@@ -191,24 +207,30 @@ class Bus:
 
     # ------------------------------------------------------------ which right covers the ride (K-02)
 
-    def _covered_by(self, right: str, price: Price) -> Use | None:
+    def _covered_by(self, right: str) -> Use | None:
         if right in ("pass", "pack", "plan"):
-            return next(filter(None, (self._contract(right, i, price) for i in (0, 1))), None)
+            return next(filter(None, (self._contract(right, i) for i in (0, 1))), None)
         if right == "transfer":
-            return self._transfer(price)
+            return self._transfer()
         if right == "concession":
-            return self._concession(price)
+            return self._concession()
         message = self.lapse or "ok_paid"
-        return Use("purse", "purse", message, price.ordinary, opens=self._fares_transfer())
+        return Use("purse", "purse", message, self._ordinary(), opens=self._fares_transfer())
 
     def _fares_transfer(self) -> str | None:
         opens: str | None = self.tariff.doc["fares"].get("transfer")
         return opens
 
     def _lapsed(self, message: str) -> None:
-        self.lapse = self.lapse or message
+        """A right that is used up is named before one that sleeps, and among these the first."""
 
-    def _contract(self, right: str, index: int, price: Price) -> Use | None:
+        def rank(name: str | None) -> int:
+            return USED_UP.index(name) if name in USED_UP else len(USED_UP)
+
+        if self.lapse is None or rank(message) < rank(self.lapse):
+            self.lapse = message
+
+    def _contract(self, right: str, index: int) -> Use | None:
         bought = self.card.bought[index]
         product = None if bought is None else self.tariff.products.get(bought.product)
         kinds = {"pass": PASSES, "pack": ("trip_pack",), "plan": ("plan",)}[right]
@@ -246,7 +268,7 @@ class Bus:
     def _timed_pass(self, bought: Bought, product: Table, paid_by: str, slot: str) -> Use | None:
         return None  # no document here sells one
 
-    def _transfer(self, price: Price) -> Use | None:
+    def _transfer(self) -> Use | None:
         """T-30 to T-33: the next ride of the open journey, by the rule that opened it."""
         journey = self.card.journey
         rule = None if journey is None else self.tariff.transfers[journey.rule]
@@ -266,26 +288,27 @@ class Bus:
                 not self.card.readable or self.card.count(rule["counter"])
             ):
                 return None
-        ends = self.tap.at + timedelta(seconds=rule["window_s"] - journey.age_s)
+        age = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
+        ends = self.tap.at + timedelta(seconds=rule["window_s"] - age)
         values: Values = {"time": f"{self.tariff.local(ends):%H:%M}"}
         if rule["kind"] != "reduced_window":
             return Use("transfer", "transfer", "ok_transfer", values=values, transfer=True)
         reduced = Fraction(rule["price_minor"])
-        if self._cheapest_otherwise(price) < reduced:
+        if self.price is not None and self._cheapest_otherwise() < reduced:
             return None
         return Use("transfer", "transfer", "ok_paid", reduced, values, transfer=True)
 
-    def _cheapest_otherwise(self, price: Price) -> Fraction:
-        before, (use, self.lapse) = self.lapse, (self._concession(price), self.lapse)
+    def _cheapest_otherwise(self) -> Fraction:
+        before, (use, self.lapse) = self.lapse, (self._concession(), self.lapse)
         self.lapse = before
-        return price.ordinary if use is None else min(price.ordinary, use.own)
+        return self._ordinary() if use is None else min(self._ordinary(), use.own)
 
-    def _concession(self, price: Price) -> Use | None:
+    def _concession(self) -> Use | None:
         """The cheapest of those that hold, the first slot where prices are equal (T5)."""
-        uses = [use for use in self._concessions(price) if use is not None]
+        uses = [use for use in self._concessions() if use is not None]
         return min(uses, key=lambda use: use.own, default=None)
 
-    def _concessions(self, price: Price) -> Iterator[Use | None]:
+    def _concessions(self) -> Iterator[Use | None]:
         if self.tap.data_age_s > self.tariff.stale_s:
             if any(
                 "fare" in self.tariff.concessions.get(g.code, ()) for g in self.card.grants if g is not None
@@ -296,13 +319,15 @@ class Bus:
             rule = None if grant is None else self.tariff.concessions.get(grant.code)
             if grant is None or rule is None or "fare" not in rule:
                 continue
-            yield self._granted(grant, rule, letter, price)
+            yield self._granted(grant, rule, letter)
 
-    def _granted(self, grant: Grant, rule: Table, letter: str, price: Price) -> Use | None:
-        if self.today < grant.first or not self.tariff.inside(rule.get("scope"), self.ride):
+    def _granted(self, grant: Grant, rule: Table, letter: str) -> Use | None:
+        if self.today < grant.first:
             return None
         if self.today > grant.last:
             return self._lapsed("benefit_expired")
+        if not self.tariff.inside(rule.get("scope"), self.ride):
+            return None
         if not self.tariff.in_season(rule.get("season"), self.today):
             return self._lapsed("benefit_out_of_season")
         counts = self._within_limits(rule, "limit_reached")
@@ -310,7 +335,10 @@ class Bus:
             return None
         n = self._left(rule, ridden=1)
         message, values = ("ok_benefit", {"n": n}) if n is not None else ("ok_benefit_unlimited", {})
-        own = self.tariff.concession_price(rule, price)
+        try:
+            own = self.tariff.concession_price(rule, self.price)
+        except FareUnknown:
+            return None
         opens = self._fares_transfer() if own else None
         covers = 0
         if "companions" in rule and self.card.readable:
@@ -353,15 +381,19 @@ class Bus:
 
     # ------------------------------------------------------------ money (CAP, T-34, T-18) and the ride itself
 
-    def _board(self, use: Use, price: Price) -> Answer:
+    def _board(self, use: Use) -> Answer:
         if self.checks_in:
-            return self._check_in(use, price)
-        others = self.tap.companions - use.covers
+            return self._check_in(use)
         own, card = self._capped(use, kopecks(use.own) * (1 + use.covers))
-        sum_ = own + others * kopecks(price.ordinary)
+        others = self.tap.companions - use.covers
+        sum_ = own + (others * kopecks(self._ordinary()) if others else 0)
         if sum_ > self.card.money - self.card.held:
             return self._on_credit(use, others) or refused(self.old, "no_funds")
         card = self._ridden(use, card)
+        if LEVEL and card.readable:
+            for cap in self.tariff.caps:
+                if "level" in cap:
+                    card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
         return self._write(
             replace(card, held=0, inside=0),
             "ride",
@@ -467,11 +499,11 @@ class Bus:
         age = (self.tap.at - old.at).total_seconds()
         return same and 0 <= age <= checkin["longest_s"]
 
-    def _check_in(self, use: Use, price: Price) -> Answer:
+    def _check_in(self, use: Use) -> Answer:
         """What follows from the fare is held to the terminus, what does not is charged at once; all are inside."""
         by_fare = use.right in ("purse", "concession")
         own, _ = self._capped(use, kopecks(use.own) * (1 + use.covers))
-        others = (self.tap.companions - use.covers) * kopecks(price.ordinary)
+        others = (self.tap.companions - use.covers) * kopecks(self._ordinary())
         hold, sum_ = (own + others, 0) if by_fare else (others, own)
         assert self.tariff.checkin is not None
         if hold > self.tariff.most(self.tariff.checkin["reserve"]):
@@ -496,25 +528,25 @@ class Bus:
             self.old.boarded,
             self.ride.start,
         )
-        price, (card, sum_) = self.tariff.price(began), (self.card, self.card.held)
-        if price is not None:
-            use = self._boarded_by(price)
+        self.price, (card, sum_) = self.tariff.price(began), (self.card, self.card.held)
+        if self.price is not None:
+            use = self._boarded_by()
             own, card = self._capped(use, kopecks(use.own) * (1 + use.covers))
             others = self.old.inside - 1 - use.covers
-            sum_ = min(sum_, own + others * kopecks(price.ordinary))
+            sum_ = min(sum_, own + others * kopecks(self._ordinary()))
         card = replace(card, inside=0, held=0)
         return self._write(card, "check_out", "ok_checkout", sum_)
 
-    def _boarded_by(self, price: Price) -> Use:
+    def _boarded_by(self) -> Use:
         if not self.old.paid_by.startswith("concession"):
-            own = price.ordinary if self.old.paid_by == "purse" else Fraction(0)
+            own = self._ordinary() if self.old.paid_by == "purse" else Fraction(0)
             return Use(self.old.paid_by, self.old.paid_by, "", own)
         grant = self.old.grants["abc".index(self.old.paid_by[-1])]
         rule = self.tariff.concessions[grant.code] if grant is not None else None
         if rule is None:
             return Use("concession", self.old.paid_by, "")
         covers = self.card.count(rule["companions"]["counter"]) if "companions" in rule else 0
-        own = self.tariff.concession_price(rule, price)
+        own = self.tariff.concession_price(rule, self.price)
         return Use("concession", self.old.paid_by, "", own, covers=covers, concession=grant)
 
     def _write(

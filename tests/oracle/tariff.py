@@ -45,6 +45,10 @@ class Price:
     base: Fraction
 
 
+class FareUnknown(Exception):
+    """What the ride costs is not known, and what covers it follows from that."""
+
+
 def kopecks(sum_: Fraction) -> int:
     """Half up, once, at the end (T-08)."""
     return int(sum_ + Fraction(1, 2))
@@ -152,6 +156,10 @@ class Tariff:
         if "longest_m" in scope:
             if ride.start.mark_m is None or ride.named.mark_m is None:
                 return unknown
+            import os
+
+            if os.environ.get("LEVEL"):
+                return abs(ride.start.mark_m - ride.named.mark_m) <= scope["longest_m"]
             return max(ride.start.mark_m, ride.named.mark_m) <= scope["longest_m"]
         return True
 
@@ -227,16 +235,17 @@ class Tariff:
         """Whether an unknown fare is the dearest there can be."""
         return bool(self.bus.get("unknown_fare", "refuse") == "dearest")
 
-    def concession_price(self, rule: Table, price: Price) -> Fraction:
-        """T-02 to T-05; never more than the ordinary fare."""
+    def concession_price(self, rule: Table, price: Price | None) -> Fraction:
+        """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
         fare: Table = rule["fare"]
-        wanted = {
-            "free": lambda: Fraction(0),
-            "fixed_price": lambda: Fraction(fare["price_minor"]),
-            "percent_of_base": lambda: price.base * fare["pays_percent"] / 100,
-            "amount_off": lambda: max(Fraction(0), price.ordinary - fare["amount_minor"]),
-        }[fare["kind"]]()
-        return min(wanted, price.ordinary)
+        if fare["kind"] in ("free", "fixed_price"):
+            wanted = Fraction(fare.get("price_minor", 0))
+            return wanted if price is None else min(wanted, price.ordinary)
+        if price is None:
+            raise FareUnknown
+        if fare["kind"] == "percent_of_base":
+            return min(price.base * fare["pays_percent"] / 100, price.ordinary)
+        return max(Fraction(0), price.ordinary - fare["amount_minor"])
 
     def limit(self, rule: Table, day: date) -> int:
         """How many rides a limit gives in the period of `day` (T-12)."""
