@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from terminal.scenario.schema import Grant as GrantThere
 from terminal.scenario.schema import IssuingPointVisit
 from terminal.trip.facts import ClockState, Freshness, Inspection, Place, PlaceSource, Trip
 from terminal.trip.facts import Spot as SpotThere
-from tests.oracle.card import RIDES, SERVICE_POINT, Answer, Bought, Card, Grant, Tap
+from tests.oracle.card import SERVICE_POINT, Answer, Bought, Card, Grant, Tap
 from tests.oracle.tariff import Spot, Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")

@@ -12,12 +12,12 @@ from typing import Final
 
 from tests.oracle.tariff import Ride, Spot, Tariff
 
-RIDES: Final = frozenset({"ride", "check_in", "check_out"})
 FIRST_AT: Final = datetime(2024, 1, 1, tzinfo=UTC)
 LAST_AT: Final = FIRST_AT + timedelta(seconds=(1 << 30) - 1)
 MOST_TRANSFERS: Final = 15
 MOST_INSIDE: Final = 7
 SERVICE_POINT: Final = 0xFFFFF
+Values = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Journey:
 
 @dataclass(frozen=True)
 class Card:
-    """The state after the newest event. `period` is the day whose periods the counters belong to."""
+    """The state after the newest event. `period` is the day whose periods the counters belong to; where it is not
+    `known`, that day or a later one (ADR 26). `readable`: the counters are of this document's split."""
 
     region: int
     first: date
@@ -74,11 +75,16 @@ class Card:
     boarded: Spot = Spot()
     used: Mapping[str, int] = field(default_factory=dict)
     meals: frozenset[str] = frozenset()
+    known: bool = True
     readable: bool = True
-    """False: the counters were written under another split of the document."""
 
     def count(self, counter: str) -> int:
+        """How often, or how much, by the counter's name."""
         return self.used.get(counter, 0)
+
+    def counted(self, **more: int) -> Card:
+        """The card with these counters higher."""
+        return replace(self, used={**self.used, **{name: self.count(name) + n for name, n in more.items()}})
 
 
 @dataclass(frozen=True)
@@ -117,38 +123,39 @@ class Answer:
     message: str
     card: Card
     charge: int = 0
-    values: Mapping[str, int | str] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     written: bool = False
     flags: frozenset[str] = frozenset()
 
 
-def refused(card: Card, message: str) -> Answer:
-    return Answer("refused", message, card)
+def refused(card: Card, message: str, **values: int | str) -> Answer:
+    return Answer("refused", message, card, values=values)
 
 
-def on_day(tariff: Tariff, card: Card, tap: Tap) -> tuple[Card, frozenset[str]]:
-    """The card as the terminal has to take it: in the period its clock may begin, and what is said of the clocks."""
-    today, written_on = tariff.day(tap.at), tariff.day(card.at)
-    period, flags = card.period, frozenset[str]()
-    used = dict(card.used)
-    if not tap.clock.suspect:
-        if today > period:
+def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Card, frozenset[str]]:
+    """The card as the terminal has to take it: in the period its clock may begin, and what is said of the clocks
+    (ADR 26). `lift`: False at a check-out, which belongs to the periods the ride began in."""
+    today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
+    period, flags, known, used = before, frozenset[str](), card.known, dict(card.used)
+    if not tap.clock.suspect and FIRST_AT <= tap.at <= LAST_AT:
+        if today > before and lift:
             period = today
-            used = {name: n for name, n in used.items() if _goes_on(tariff, name, card.period, today)}
-        elif period > today + timedelta(days=1):
+            used = {k: n for k, n in used.items() if not known or _goes_on(tariff, k, before, today)}
+        elif before > today + timedelta(days=1):
             flags = frozenset({"period_lowered" if tap.clock.authenticated else "period_ahead"})
-            period = today if tap.clock.authenticated else period
+            period = today if tap.clock.authenticated else before
+        known = True
     for slot, bought in zip(tariff.contract_slots, card.bought, strict=True):
-        if bought is not None and bought.first > max(written_on, card.period):
+        if bought is not None and bought.first > max(written_on, before) and card.known:
             used.pop(slot, None)
-    keeps_meals = today == written_on or today == card.period
-    if tap.profile == "bus":
-        keeps_meals = keeps_meals or period == card.period
-    meals = card.meals if keeps_meals else frozenset()
-    journey = _older(tariff, card.journey, elapsed_s(tariff, card, tap))
-    if journey is None:
-        used = {name: n for name, n in used.items() if tariff.slots[name]["period"] != "journey"}
-    return replace(card, period=period, used=used, meals=meals, journey=journey), flags
+    served_on = written_on if card.kind == "meal" else before
+    meals = card.meals if served_on == (today if tap.profile == "canteen" else period) else frozenset()
+    journey, seconds = None, elapsed_s(tariff, card, tap)
+    if card.journey is not None and seconds is not None:
+        journey = replace(card.journey, age_s=card.journey.age_s + seconds)
+        journey = journey if journey.age_s <= tariff.transfers[journey.rule]["window_s"] else None
+    card = replace(card, period=period, known=known, used=used, meals=meals, journey=journey)
+    return (without_journey(tariff, card) if journey is None else card), flags
 
 
 def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
@@ -158,51 +165,37 @@ def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
     )
 
 
+def without_journey(tariff: Tariff, card: Card) -> Card:
+    """The card with what is counted in a journey at its start."""
+    used = {name: n for name, n in card.used.items() if tariff.slots[name]["period"] != "journey"}
+    return replace(card, used=used, journey=None)
+
+
 def elapsed_s(tariff: Tariff, card: Card, tap: Tap) -> int | None:
     """Seconds since the newest event; None: it lies in the future, by more than clocks may differ (O-05)."""
     seconds = int((tap.at - card.at).total_seconds())
-    return None if seconds < -tariff.skew_s else max(0, seconds)
-
-
-def _older(tariff: Tariff, journey: Journey | None, seconds: int | None) -> Journey | None:
-    """The journey `seconds` later; None when its window is over."""
-    if journey is None or seconds is None:
-        return None
-    age = journey.age_s + seconds
-    return None if age > tariff.transfers[journey.rule]["window_s"] else replace(journey, age_s=age)
+    return None if seconds < -tariff.guards["clock_skew_s"] else max(0, seconds)
 
 
 def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
-    """What the card can hold of this state: the time and the distance to the period day have their limits."""
+    """What the card can hold of this state: times, distances to the period day and counters have their limits."""
     at = min(max(tap.at.replace(microsecond=0), FIRST_AT), LAST_AT)
     today = tariff.day(at)
-    ahead = min(max((card.period - today).days, -32), 31)
+    ahead = min(max((card.period - today).days, -32), 31) if card.known else 31
     used = {name: min(n, tariff.most(name)) for name, n in card.used.items() if n}
-    return replace(card, at=at, period=today + timedelta(days=ahead), used=used, terminal=tap.terminal)
+    period = today + timedelta(days=ahead)
+    return replace(card, at=at, period=period, known=ahead < 31, used=used, terminal=tap.terminal)
 
 
-def counted(card: Card, **more: int) -> Card:
-    """The card with these counters higher."""
-    return replace(card, used={**card.used, **{name: card.count(name) + n for name, n in more.items()}})
-
-
-def at_service_point(
-    tariff: Tariff,
-    card: Card,
-    at: datetime,
-    money: int,
-    grants: tuple[Grant | None, ...],
-    bought: tuple[Bought | None, ...],
-) -> Card:
-    """The card after a reload or issuing point with a right clock: the running state goes on, and a contract that is
-    another product or begins on another day is counted from 0."""
+def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, held: Card) -> Card:
+    """The card after a reload or issuing point with a right clock, with the rights of `held`: the running state goes
+    on, and a contract that is another product or begins on another day is counted from 0."""
     tap = Tap("bus", SERVICE_POINT, Ride(at, "bus", 0, 0))
     now, _ = on_day(tariff, card, tap)
-    used = dict(now.used)
-    for slot, old, new in zip(tariff.contract_slots, card.bought, bought, strict=True):
+    for slot, old, new in zip(tariff.contract_slots, card.bought, held.bought, strict=True):
         if new is not None and (old is None or (old.product, old.first) != (new.product, new.first)):
-            used.pop(slot, None)
-    after = replace(now, kind="reload" if money else "rights_change", grants=grants, bought=bought, used=used)
+            now = now.counted(**{slot: -now.count(slot)})
+    now = replace(now, kind="reload" if money else "rights_change", money=card.money + money)
     if not card.inside:
-        after = replace(after, route=0, direction=0, paid_by="nothing")
-    return written(tariff, replace(after, money=card.money + money), tap)
+        now = replace(now, route=0, direction=0, paid_by="nothing")
+    return written(tariff, replace(now, grants=held.grants, bought=held.bought), tap)

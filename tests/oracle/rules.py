@@ -2,568 +2,483 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from fractions import Fraction
+from typing import Final
 
-from tests.oracle import canteen
 from tests.oracle.card import (
     MOST_INSIDE,
     MOST_TRANSFERS,
-    RIDES,
     Answer,
     Bought,
     Card,
-    Grant,
     Journey,
     Tap,
-    counted,
+    Values,
     elapsed_s,
     on_day,
     refused,
+    without_journey,
     written,
 )
-from tests.oracle.tariff import CARD, FareUnknown, Ride, Spot, Table, Tariff, kopecks
+from tests.oracle.tariff import CARD, KNOWN, FareUnknown, Spot, Table, Tariff, kopecks
 
-import os
-
-USED_UP = ("pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
-LEVEL = os.environ.get("LEVEL")
-PASSES = ("pass", "timed_pass")
-Values = Mapping[str, int | str]
+USED_UP: Final = ("pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
+KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 
 
 @dataclass(frozen=True)
 class Use:
-    """The right that covers a ride: what the holder pays, what it counts, and the journey after it."""
+    """The right that covers a ride: what the holder pays, what it counts, which transfer it opens or is, and how many
+    companions ride on the holder's terms."""
 
     right: str
     paid_by: str
-    message: str
+    message: str = ""
     own: Fraction = Fraction(0)
     values: Values = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Values = field(default_factory=dict)
     opens: str | None = None
-    transfer: bool = False
     covers: int = 0
-    """Companions who ride on the holder's terms."""
-    concession: Grant | None = None
+    rule: Table | None = None
+    """The concession."""
 
 
 def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     """One tap; the answer holds the card as it is afterwards."""
-    if tap.inspection and tap.reader_ok:
-        return _inspect(tariff, card, tap)
     answer = _before_any_rule(tariff, card, tap)
     if answer is not None:
         return answer
     now, flags = on_day(tariff, card, tap)
-    if tap.profile == "canteen":
-        answer = canteen.decide(tariff, card, now, tap)
-    else:
-        try:
-            answer = Bus(tariff, card, now, tap).decide()
-        except FareUnknown:
-            answer = refused(card, "fare_unknown")
-    return replace(answer, flags=answer.flags | flags) if answer.written else answer
+    try:
+        answer = (
+            _meal(tariff, card, now, tap)
+            if tap.profile == "canteen"
+            else Bus(tariff, card, now, tap).decide()
+        )
+    except FareUnknown:
+        answer = refused(card, "fare_unknown")
+    return replace(answer, flags=flags) if answer.written else answer
 
 
 def _before_any_rule(tariff: Tariff, card: Card, tap: Tap) -> Answer | None:
-    today = tariff.day(tap.at)
-    checks = (
+    today, clock = tariff.day(tap.at), tap.clock
+    terminal = (
         ("out_of_order", not tap.reader_ok),
-        ("shift_closed", not tap.shift_open),
-        ("clock_unconfirmed", tap.profile == "bus" and tap.clock.suspect and not tap.clock.confirmed),
+        ("shift_closed", not tap.shift_open and not tap.inspection),
+        ("clock_unconfirmed", tap.profile == "bus" and clock.suspect and not clock.confirmed),
+    )
+    of_card = (
         ("blocked", card.blocked),
         ("medium_inactive", card.inactive),
         ("not_yet_valid", today < card.first),
         ("expired", today > card.last),
         ("other_region", card.region != tariff.doc["header"]["region"]),
     )
-    return next((refused(card, message) for message, fails in checks if fails), None)
+    for message, fails in terminal if tap.inspection else terminal + of_card:
+        if fails:
+            return refused(card, message)
+    return _inspect(tariff, card, tap) if tap.inspection else None
 
 
 def _inspect(tariff: Tariff, card: Card, tap: Tap) -> Answer:
-    """T-70: paid on this vehicle lately, or still inside; nothing is written."""
-    age = elapsed_s(tariff, card, tap)
-    here = (card.route, card.direction) == (tap.ride.route, tap.ride.direction)
-    rode = card.inside > 0 or card.kind in ("ride", "check_in")
-    paid = here and rode and age is not None and age <= tariff.inspection_s
-    if not paid:
+    """T-70: paid on this route lately, or still inside; nothing is written and no right is looked at."""
+    age, longest = elapsed_s(tariff, card, tap), -1
+    if (card.route, card.direction) == (tap.ride.route, tap.ride.direction):
+        longest = tariff.guards["inspection_s"] if card.kind in ("ride", "check_in") else longest
+        longest = max(longest, tariff.checkin["longest_s"]) if card.inside and tariff.checkin else longest
+    if age is None or age > longest:
         return refused(card, "inspection_unpaid")
     return Answer("inside", "inspection_paid", card, values={"time": f"{tariff.local(card.at):%H:%M}"})
+
+
+def _meal(tariff: Tariff, old: Card, card: Card, tap: Tap) -> Answer:
+    """A meal by the card alone: the kind of the hour, where a ground of the card gives it (M-10 to M-19)."""
+    meals, now, today = tariff.doc.get("meals", {}), tariff.local(tap.at).time(), tariff.day(tap.at)
+    hours = (k["id"] for k in meals.get("kinds", []) if k["served_from"] <= now < k["served_until"])
+    kind, given = next(hours, None), set[str]()
+    if kind is None:
+        return refused(old, "no_meal_now")
+    first = meals.get("school_year", {"month": 9, "day": 1})
+    for grant in (g for g in card.grants if g is not None and g.first <= today <= g.last):
+        years = [
+            day.year - ((day.month, day.day) < (first["month"], first["day"])) for day in (grant.first, today)
+        ]
+        grade, shift = grant.parameter & 15, grant.parameter >> 4 or 1
+        grade = grade + years[1] - years[0] if grade else 0
+        by_shift = {row["shift"]: row["kind"] for row in meals.get("by_shift", [])}
+        for rule in meals.get("entitlements", []):
+            grades = rule.get("grades", {"first": 0, "last": 99})
+            fits = not grade or grades["first"] <= grade <= grades["last"]
+            if rule["code"] == grant.code and fits and rule.get("shift", shift) == shift:
+                given |= {by_shift[shift] if p["kind"] == "by_shift" else p["kind"] for p in rule["portions"]}
+                break
+    if kind not in given:
+        return refused(old, "meal_not_arranged")
+    if kind in card.meals:
+        return refused(old, "meal_already", meal=kind)
+    after = replace(card, kind="meal", meals=card.meals | {kind})
+    after = after if card.inside else replace(after, route=0, direction=0, paid_by="budget")
+    return Answer("let_in", "meal_ok", written(tariff, after, tap), 0, {"meal": kind}, True)
 
 
 class Bus:
     """A ride with everything it is decided by: the card as it was (`old`) and in today's periods (`card`)."""
 
     def __init__(self, tariff: Tariff, old: Card, card: Card, tap: Tap) -> None:
-        self.tariff, self.old, self.card, self.tap = tariff, old, card, tap
-        self.ride, self.today = tap.ride, tariff.day(tap.at)
-        self.age = elapsed_s(tariff, old, tap)
+        self.tariff, self.old, self.card, self.tap, self.ride = tariff, old, card, tap, tap.ride
+        self.today, self.age = tariff.day(tap.at), elapsed_s(tariff, old, tap)
         self.lapse: str | None = None
-        self.price = tariff.price(tap.ride)
-        self.checks_in = tariff.checkin is not None and card.readable and self._in_checkin_scope(self.ride)
-        self.forgotten = card.held
-
-    def _ordinary(self) -> Fraction:
-        if self.price is None:
-            raise FareUnknown
-        return self.price.ordinary
-
-    def _in_checkin_scope(self, ride: Ride) -> bool:
-        assert self.tariff.checkin is not None
-        return self.tariff.inside(self.tariff.checkin["scope"], ride)
+        self.checkin = tariff.checkin if card.readable else None
+        self.checks_in = self.checkin is not None and tariff.inside(self.checkin["scope"], self.ride)
+        if self.checks_in:
+            self.ride = replace(self.ride, named=self.ride.terminus)
+        self.price = tariff.price(self.ride)
+        self.same_route = old.route == self.ride.route
+        self.same_way = self.same_route and old.direction == self.ride.direction
+        away = (tap.at - old.at).total_seconds()
+        self.leaves = bool(
+            self.checkin and old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]
+        )
 
     def decide(self) -> Answer:
         """The steps of "Deciding a ride", in order."""
-        if self._in_debt():
-            return refused(self.old, "debt")
-        guarded = self._already_paid()
-        if guarded is not None:
-            return guarded
-        if self._leaves():
+        grace, again = self.tariff.grace, self._may_take_along()
+        if self._tapped_again():
+            return Answer("let_in", "already_paid", self.old)
+        if self.leaves:
             return self._check_out()
-        companion = self._second_tap_of_companion()
-        if companion is not None:
-            return companion
-        if self.checks_in:
-            if self.tap.companions + 1 > MOST_INSIDE:
-                return refused(self.old, "too_many_persons")
-            self.ride = replace(self.ride, named=self.ride.terminus)
-        self.price = self.tariff.price(self.ride)
-        for right in self.tariff.rights:
-            use = self._covered_by(right)
-            if use is not None:
-                return self._board(use)
-        return refused(self.old, "no_funds")
+        if grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]:
+            return refused(self.old, "debt")
+        if self._passed_back() and again is None:
+            return Answer("inside", "already_paid", self.old)
+        if again is not None:
+            return self._take_along(again)
+        if self.checks_in and self.tap.companions + 1 > MOST_INSIDE:
+            return refused(self.old, "too_many_persons")
+        return self._board(next(use for right in self.tariff.rights if (use := self._covered_by(right))))
 
-    # ------------------------------------------------------------ already paid (T-35, K-03, T-36)
+    def _ordinary(self) -> int:
+        if self.price is None:
+            raise FareUnknown
+        return kopecks(self.price.ordinary)
 
-    def _already_paid(self) -> Answer | None:
-        old, tap, tariff = self.old, self.tap, self.tariff
-        if old.kind not in RIDES or self.age is None:
+    # ------------------------------------------------------------ already paid (T-35, K-03, T-36), companions (T-20)
+
+    def _tapped_again(self) -> bool:
+        rode = self.old.kind in ("ride", "check_in", "check_out") and self.age is not None
+        here = self.old.terminal == self.tap.terminal
+        if "retap" in KNOWN and self.old.kind != "ride":
+            here = here and not self.same_route
+        longest = self.tariff.guards["repeat_s" if here else "retap_s"]
+        return rode and (here or self.same_route) and (self.age or 0) <= longest
+
+    def _passed_back(self) -> bool:
+        rode = self.old.kind in (("ride",) if "passback" in KNOWN else ("ride", "check_in", "check_out"))
+        within = self.age is not None and self.age <= self.tariff.guards["passback_s"]
+        return (
+            rode
+            and within
+            and self.same_route
+            and self._right_before() in self.tariff.guards["passback_rights"]
+        )
+
+    def _right_before(self) -> str:
+        name, _, slot = self.old.paid_by.partition("_")
+        if name != "contract":
+            return name
+        bought = self.old.bought["ab".index(slot)]
+        return KINDS[self.tariff.products[bought.product]["kind"]] if bought is not None else ""
+
+    def _granted_before(self) -> Table | None:
+        """The concession that the newest event names."""
+        name, _, slot = self.old.paid_by.partition("_")
+        grant = self.old.grants["abc".index(slot)] if name == "concession" else None
+        return None if grant is None else self.tariff.concessions.get(grant.code)
+
+    def _may_take_along(self) -> Table | None:
+        """The concession of the newest ride, where it takes a further companion by a tap of his own."""
+        rule, within = self._granted_before(), self.tariff.guards["passback_s"]
+        if rule is None or "companions" not in rule or self.old.kind != "ride" or self.checks_in:
             return None
-        same_route = old.route == tap.ride.route
-        if old.terminal == tap.terminal:
-            if self.age <= tariff.repeat_s:
-                return Answer("let_in", "already_paid", old)
-        elif same_route and self.age <= tariff.retap_s:
-            return Answer("let_in", "already_paid", old)
-        guarded = same_route and self.age <= tariff.passback_s
-        if guarded and not self._leaves() and self._may_ride_again() is None:
-            right = self._right_of(old.paid_by)
-            if right in tariff.passback_rights:
-                return Answer("inside", "already_paid", old)
-        return None
-
-    def _right_of(self, paid_by: str) -> str:
-        if not paid_by.startswith("contract"):
-            return paid_by.split("_")[0]
-        bought = self.old.bought["ab".index(paid_by[-1])]
-        if bought is None or bought.product not in self.tariff.products:
-            return "nothing"
-        kind = self.tariff.products[bought.product]["kind"]
-        return {"trip_pack": "pack", "plan": "plan"}.get(kind, "pass")
-
-    def _may_ride_again(self) -> tuple[Grant, Table] | None:
-        """T-20: the concession of the newest ride, where it takes a further companion by a tap of his own."""
-        old = self.old
-        if old.kind != "ride" or not old.paid_by.startswith("concession") or not self.card.readable:
-            return None
-        grant = old.grants["abc".index(old.paid_by[-1])]
-        rule = None if grant is None else self.tariff.concessions.get(grant.code)
-        if grant is None or rule is None or "companions" not in rule or self.checks_in:
-            return None
-        within = self.age is not None and self.age <= self.tariff.passback_s
-        same = (old.route, old.direction) == (self.ride.route, self.ride.direction)
         left = self.card.count(rule["companions"]["counter"]) < rule["companions"]["most"]
-        return (grant, rule) if within and same and left else None
+        lately = self.age is not None and self.age <= within
+        return rule if left and lately and self.same_way and self.card.readable else None
 
-    def _second_tap_of_companion(self) -> Answer | None:
-        again = self._may_ride_again()
-        if again is None:
-            return None
-        grant, rule = again
+    def _take_along(self, rule: Table) -> Answer:
+        """On the holder's terms as far as the grant goes, without using up a limit; others pay the ordinary fare."""
         counter, persons = rule["companions"]["counter"], 1 + self.tap.companions
-        covered = min(persons, rule["companions"]["most"] - self.card.count(counter)) if not LEVEL else 1
+        covered = min(persons, rule["companions"]["most"] - self.card.count(counter))
+        covered = 1 if "companion" in KNOWN else covered
         own = self.tariff.concession_price(rule, self.price)
-        use = Use("concession", self.old.paid_by, "", own, concession=grant)
-        sum_, card = self._capped(use, covered * kopecks(own))
-        if persons > covered:
-            sum_ += (persons - covered) * kopecks(self._ordinary())
+        use = Use("concession", self.old.paid_by, own=own, rule=rule)
+        sum_ = self._due(use, covered * kopecks(own))
+        card = self._spent(use, sum_).counted(**{counter: covered})
+        sum_ += (persons - covered) * self._ordinary() if persons > covered else 0
         if self.card.money - self.card.held < sum_:
             return refused(self.old, "no_funds")
-        n = self._left(rule, ridden=0)
-        message, values = ("ok_benefit", {"n": n}) if n is not None else ("ok_benefit_unlimited", {})
-        return self._write(counted(card, **{counter: covered}), "ride", message, sum_, values)
-
-    def _in_debt(self) -> bool:
-        grace = self.tariff.grace
-        return (
-            grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
-        )
+        return self._write(card, "ride", "ok_benefit_unlimited", sum_)
 
     # ------------------------------------------------------------ which right covers the ride (K-02)
 
     def _covered_by(self, right: str) -> Use | None:
-        if right in ("pass", "pack", "plan"):
-            return next(filter(None, (self._contract(right, i) for i in (0, 1))), None)
+        if right in KINDS.values():
+            return next(filter(None, (self._contract(right, slot) for slot in "ab")), None)
         if right == "transfer":
             return self._transfer()
         if right == "concession":
-            return self._concession()
-        message = self.lapse or "ok_paid"
-        return Use("purse", "purse", message, self._ordinary(), opens=self._fares_transfer())
-
-    def _fares_transfer(self) -> str | None:
-        opens: str | None = self.tariff.doc["fares"].get("transfer")
-        return opens
+            return min(self._concessions(), key=lambda use: use.own, default=None)
+        opens, ordinary = self.tariff.doc["fares"].get("transfer"), Fraction(self._ordinary())
+        return Use("purse", "purse", self.lapse or "ok_paid", ordinary, opens=opens)
 
     def _lapsed(self, message: str) -> None:
-        """A right that is used up is named before one that sleeps, and among these the first."""
-
-        def rank(name: str | None) -> int:
-            return USED_UP.index(name) if name in USED_UP else len(USED_UP)
-
-        if self.lapse is None or rank(message) < rank(self.lapse):
+        """The passenger reads of a right that is used up before one that sleeps, and among these of the first."""
+        ranks = {name: rank for rank, name in enumerate(USED_UP)}
+        if self.lapse is None or ranks.get(message, len(ranks)) < ranks.get(self.lapse, len(ranks)):
             self.lapse = message
 
-    def _contract(self, right: str, index: int) -> Use | None:
-        bought = self.card.bought[index]
+    def _contract(self, right: str, letter: str) -> Use | None:
+        bought = self.card.bought["ab".index(letter)]
         product = None if bought is None else self.tariff.products.get(bought.product)
-        kinds = {"pass": PASSES, "pack": ("trip_pack",), "plan": ("plan",)}[right]
-        if bought is None or product is None or product["kind"] not in kinds:
+        if bought is None or product is None or KINDS[product["kind"]] != right:
             return None
-        if not self.tariff.inside(product.get("scope"), self.ride):
+        if not bought.first <= self.today <= bought.last or not self.tariff.inside(
+            product.get("scope"), self.ride
+        ):
             return None
-        paid_by, slot = f"contract_{'ab'[index]}", self.tariff.contract_slots[index]
-        if product["kind"] == "timed_pass":
-            return self._timed_pass(bought, product, paid_by, slot)
-        if not bought.first <= self.today <= bought.last:
-            return None
-        if product["kind"] == "plan":
+        use = Use(right, f"contract_{letter}")
+        if right == "plan":
             fare = Fraction(product["fare_minor"])
-            return Use("plan", paid_by, "ok_paid", fare, opens=product.get("transfer"))
-        if product["kind"] == "trip_pack":
-            return self._pack(bought, product, paid_by, slot)
+            return replace(use, message="ok_paid", own=fare, opens=product.get("transfer"))
+        if right == "pack":
+            return self._pack(use, bought, product, self.tariff.contract_slots["ab".index(letter)])
         counts = self._within_limits(product, "pass_used_up")
-        if counts is None:
-            return None
-        return Use("pass", paid_by, "ok_pass", values={"date": bought.last.isoformat()}, counts=counts)
+        return counts and replace(
+            use, message="ok_pass", values={"date": bought.last.isoformat()}, counts=counts[0]
+        )
 
-    def _pack(self, bought: Bought, product: Table, paid_by: str, slot: str) -> Use | None:
-        if not self.card.readable:
-            return self._lapsed("count_unreadable")
+    def _pack(self, use: Use, bought: Bought, product: Table, slot: str) -> Use | None:
+        """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
         given = min(bought.trips, product.get("most_trips", product["trips"]))
-        month = self.tariff.period("service_month", self.card.period)
-        if product["lapses"] == "monthly" and month != self.tariff.period("service_month", bought.first):
-            given = 0
-        left = given - self.card.count(slot)
-        if left <= 0:
-            return self._lapsed("pack_used_up")
-        return Use("pack", paid_by, "ok_pack", values={"n": left - 1}, counts={slot: 1})
-
-    def _timed_pass(self, bought: Bought, product: Table, paid_by: str, slot: str) -> Use | None:
-        return None  # no document here sells one
+        months = [self.tariff.period("service_month", day) for day in (bought.first, self.card.period)]
+        left = (
+            given - self.card.count(slot) if product["lapses"] != "monthly" or months[0] == months[1] else 0
+        )
+        if left <= 0 or not self.card.readable:
+            return self._lapsed("pack_used_up" if self.card.readable else "count_unreadable")
+        return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
         """T-30 to T-33: the next ride of the open journey, by the rule that opened it."""
-        journey = self.card.journey
-        rule = None if journey is None else self.tariff.transfers[journey.rule]
-        if journey is None or rule is None or CARD not in rule["media"]:
+        journey, mode = self.card.journey, self.ride.mode
+        if journey is None:
             return None
-        if rule.get("modes") and self.ride.mode not in rule["modes"]:
-            return None
-        if journey.age_s > rule["window_s"]:
+        rule = self.tariff.transfers[journey.rule]
+        if CARD not in rule["media"] or mode not in (rule.get("modes") or [mode]):
             return None
         if rule["transfers"] != "unlimited" and journey.followed >= rule["transfers"]:
             return None
-        same = (self.old.route, self.old.direction) == (self.ride.route, self.ride.direction)
-        if same and rule.get("same_route", "new_trip") == "new_trip":
+        if self.same_way and rule.get("same_route", "new_trip") == "new_trip":
             return None
-        if rule["kind"] == "mixed_window":
-            if self.ride.mode in rule["once"] and (
-                not self.card.readable or self.card.count(rule["counter"])
-            ):
-                return None
+        if mode in rule.get("once", ()) and (self.card.count(rule["counter"]) or not self.card.readable):
+            return None
         age = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
-        ends = self.tap.at + timedelta(seconds=rule["window_s"] - age)
-        values: Values = {"time": f"{self.tariff.local(ends):%H:%M}"}
+        ends = self.tariff.local(self.tap.at + timedelta(seconds=rule["window_s"] - age))
+        use = Use("transfer", "transfer", "ok_transfer", values={"time": f"{ends:%H:%M}"})
         if rule["kind"] != "reduced_window":
-            return Use("transfer", "transfer", "ok_transfer", values=values, transfer=True)
-        reduced = Fraction(rule["price_minor"])
-        if self.price is not None and self._cheapest_otherwise() < reduced:
+            return use
+        reduced, lapse = Fraction(rule["price_minor"]), self.lapse
+        others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
+        self.lapse = lapse
+        cheapest = min(others, default=reduced)
+        if cheapest < reduced or ("equal" in KNOWN and len(others) > 1 and cheapest == reduced):
             return None
-        return Use("transfer", "transfer", "ok_paid", reduced, values, transfer=True)
+        return replace(use, message="ok_paid", own=reduced)
 
-    def _cheapest_otherwise(self) -> Fraction:
-        before, (use, self.lapse) = self.lapse, (self._concession(), self.lapse)
-        self.lapse = before
-        return self._ordinary() if use is None else min(self._ordinary(), use.own)
-
-    def _concession(self) -> Use | None:
-        """The cheapest of those that hold, the first slot where prices are equal (T5)."""
-        uses = [use for use in self._concessions() if use is not None]
-        return min(uses, key=lambda use: use.own, default=None)
-
-    def _concessions(self) -> Iterator[Use | None]:
-        if self.tap.data_age_s > self.tariff.stale_s:
-            if any(
-                "fare" in self.tariff.concessions.get(g.code, ()) for g in self.card.grants if g is not None
-            ):
+    def _concessions(self) -> Iterator[Use]:
+        """Those that hold, by slot (T-02 to T-20); with data too old none does (O-03)."""
+        given = (
+            (slot, g, self.tariff.concessions.get(g.code, {}))
+            for slot, g in zip("abc", self.card.grants, strict=True)
+            if g
+        )
+        for letter, grant, rule in ((x, g, r) for x, g, r in given if "fare" in r):
+            if self.tap.data_age_s > self.tariff.data_lasts_s:
                 self._lapsed("benefit_not_checked")
-            return
-        for letter, grant in zip("abc", self.card.grants, strict=True):
-            rule = None if grant is None else self.tariff.concessions.get(grant.code)
-            if grant is None or rule is None or "fare" not in rule:
-                continue
-            yield self._granted(grant, rule, letter)
+            elif self.today > grant.last:
+                self._lapsed("benefit_expired")
+            elif self.today >= grant.first and self.tariff.inside(rule.get("scope"), self.ride):
+                use = self._granted(letter, rule)
+                if use is not None:
+                    yield use
 
-    def _granted(self, grant: Grant, rule: Table, letter: str) -> Use | None:
-        if self.today < grant.first:
-            return None
-        if self.today > grant.last:
-            return self._lapsed("benefit_expired")
-        if not self.tariff.inside(rule.get("scope"), self.ride):
-            return None
+    def _granted(self, letter: str, rule: Table) -> Use | None:
         if not self.tariff.in_season(rule.get("season"), self.today):
             return self._lapsed("benefit_out_of_season")
-        counts = self._within_limits(rule, "limit_reached")
-        if counts is None:
+        limits = self._within_limits(rule, "limit_reached")
+        if limits is None:
             return None
-        n = self._left(rule, ridden=1)
-        message, values = ("ok_benefit", {"n": n}) if n is not None else ("ok_benefit_unlimited", {})
         try:
             own = self.tariff.concession_price(rule, self.price)
         except FareUnknown:
             return None
-        opens = self._fares_transfer() if own else None
-        covers = 0
-        if "companions" in rule and self.card.readable:
-            covers = min(self.tap.companions, rule["companions"]["most"])
-        return Use(
-            "concession",
-            f"concession_{letter}",
-            message,
-            own,
-            dict(values),
-            counts,
-            opens,
-            covers=covers,
-            concession=grant,
+        counts, left = limits
+        message, values = ("ok_benefit_unlimited", {}) if left is None else ("ok_benefit", {"n": left - 1})
+        opens = self.tariff.doc["fares"].get("transfer") if own else None
+        covers = (
+            min(self.tap.companions, rule.get("companions", {"most": 0})["most"]) if self.card.readable else 0
         )
+        return Use("concession", f"concession_{letter}", message, own, values, counts, opens, covers, rule)
 
-    def _limits(self, rule: Table) -> list[Table]:
-        """The limits this ride counts on: one that may lie in the area counts (T-19)."""
+    def _within_limits(self, rule: Table, message: str) -> tuple[dict[str, int], int | None] | None:
+        """What a ride counts under the limits of a right, and the rides left before it; None: used up. A ride that may
+        lie in a limit's area counts (T-19)."""
+        limits = [
+            x for x in rule.get("limits", []) if self.tariff.inside(x.get("scope"), self.ride, unknown=True)
+        ]
+        left = [self.tariff.limit(x, self.card.period) - self.card.count(x["counter"]) for x in limits]
+        if limits and (min(left) <= 0 or not self.card.readable):
+            return self._lapsed(message if self.card.readable else "count_unreadable")
+        return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
+
+    # ------------------------------------------------------------ money (CAP, T-18, T-34)
+
+    def _caps(self, use: Use) -> list[Table]:
+        """The caps the ride falls under: all that is paid from the purse, or the rides on some concessions."""
+        codes = (use.rule or {}).get("code")
         return [
-            limit
-            for limit in rule.get("limits", [])
-            if self.tariff.inside(limit.get("scope"), self.ride, True)
+            cap
+            for cap in self.tariff.doc.get("caps", [])
+            if self.card.readable
+            and use.right in ("purse", "concession", "plan", "transfer")
+            and (
+                codes in cap["concessions"]
+                if cap.get("concessions")
+                else self.tariff.inside(cap.get("scope"), self.ride)
+            )
         ]
 
-    def _within_limits(self, rule: Table, message: str) -> dict[str, int] | None:
-        limits = self._limits(rule)
-        if limits and not self.card.readable:
-            return self._lapsed("count_unreadable")
-        if any(self.card.count(x["counter"]) >= self.tariff.limit(x, self.card.period) for x in limits):
-            return self._lapsed(message)
-        return {limit["counter"]: 1 for limit in limits}
+    def _level(self, cap: Table) -> int:
+        here = (i for i, tier in enumerate(cap["tiers"]) if self.tariff.inside(tier.get("scope"), self.ride))
+        return max(next(here, 0), self.card.count(cap.get("level", "")))
 
-    def _left(self, rule: Table, ridden: int) -> int | None:
-        """Rides left after this one under the tightest limit; None: there is none."""
-        left = (
-            self.tariff.limit(x, self.card.period) - self.card.count(x["counter"]) - ridden
-            for x in self._limits(rule)
-        )
-        return min(left, default=None)
+    def _due(self, use: Use, sum_: int) -> int:
+        """What of the sum the caps leave."""
+        for cap in self._caps(use):
+            if "trips" in cap:
+                sum_ = 0 if self.card.count(cap["counter"]) >= cap["trips"] else sum_
+            else:
+                ceiling = cap["tiers"][self._level(cap)]["amount_minor"]
+                sum_ = min(sum_, max(0, ceiling - self.card.count(cap["spent"])))
+        return sum_
 
-    # ------------------------------------------------------------ money (CAP, T-34, T-18) and the ride itself
+    def _spent(self, use: Use, sum_: int) -> Card:
+        card = self.card
+        for cap in self._caps(use):
+            card = card.counted(
+                **({cap["counter"]: int(sum_ > 0)} if "trips" in cap else {cap["spent"]: sum_})
+            )
+            if "level" in cap:
+                card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
+        return card
+
+    # ------------------------------------------------------------ the ride, check-in and check-out (T-07)
 
     def _board(self, use: Use) -> Answer:
-        if self.checks_in:
-            return self._check_in(use)
-        own, card = self._capped(use, kopecks(use.own) * (1 + use.covers))
+        """What follows from the fare is held where riders check in, everything else is charged at once; and what an
+        earlier ride without a check-out left held is charged with it."""
         others = self.tap.companions - use.covers
-        sum_ = own + (others * kopecks(self._ordinary()) if others else 0)
-        if sum_ > self.card.money - self.card.held:
-            return self._on_credit(use, others) or refused(self.old, "no_funds")
-        card = self._ridden(use, card)
-        if LEVEL and card.readable:
-            for cap in self.tariff.caps:
-                if "level" in cap:
-                    card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
+        own = self._due(use, kopecks(use.own) * (1 + use.covers))
+        beside = others * self._ordinary() if others else 0
+        hold = 0 if not self.checks_in else beside + (own if use.right in ("purse", "concession") else 0)
+        sum_ = own + beside - hold
+        if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
+            return refused(self.old, "too_many_persons")
+        if own + beside > self.card.money - self.card.held:
+            return self._on_credit(others)
+        card = self._ridden(use, self.card if hold > beside else self._spent(use, own))
+        if "level" in KNOWN and card.readable:
+            for cap in (c for c in self.tariff.doc.get("caps", []) if "level" in c):
+                card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
         return self._write(
-            replace(card, held=0, inside=0),
-            "ride",
-            use.message,
-            sum_ + self.card.held,
-            use.values,
-            use.paid_by,
+            self._inside(card, hold), "", use.message, sum_ + self.card.held, use.values, use.paid_by
         )
+
+    def _inside(self, card: Card, hold: int = 0) -> Card:
+        if not self.checks_in:
+            return replace(card, inside=0, held=0)
+        start = self.ride.start
+        mark = None if start.mark_m is None else start.mark_m // 100 * 100
+        return replace(card, inside=1 + self.tap.companions, held=hold, boarded=Spot(start.zone, mark))
 
     def _ridden(self, use: Use, card: Card) -> Card:
         """What the ride counts, and the journey after it."""
-        counts = dict(use.counts)
-        if use.concession is not None and "companions" in self.tariff.concessions[use.concession.code]:
-            counter = self.tariff.concessions[use.concession.code]["companions"]["counter"]
-            card = replace(card, used={**card.used, counter: use.covers})
-        journey = self._journey(use, card)
+        if use.rule is not None and "companions" in use.rule:
+            card = replace(card, used={**card.used, use.rule["companions"]["counter"]: use.covers})
+        card = card.counted(**use.counts)  # type: ignore[arg-type]
         if use.opens is not None:
-            rule = self.tariff.transfers[use.opens]
-            if rule["kind"] == "mixed_window":
-                card = replace(card, used={**card.used, rule["counter"]: 0})
-        rule_id = None if journey is None else journey.rule
-        if (use.transfer or use.opens) and rule_id is not None:
-            rule = self.tariff.transfers[rule_id]
-            if rule["kind"] == "mixed_window" and self.ride.mode in rule["once"]:
-                counts[rule["counter"]] = 1
-        return counted(replace(card, journey=journey), **counts)
+            card = replace(without_journey(self.tariff, card), journey=Journey(0, 0, use.opens))
+        elif use.right == "transfer" and card.journey is not None:
+            again = self.tariff.transfers[card.journey.rule].get("counted_from") == "previous_ride"
+            age_s = 0 if again else card.journey.age_s
+            card = replace(
+                card,
+                journey=replace(
+                    card.journey, age_s=age_s, followed=min(card.journey.followed + 1, MOST_TRANSFERS)
+                ),
+            )
+        if card.journey is None or not (use.opens or use.right == "transfer"):
+            return card
+        rule = self.tariff.transfers[card.journey.rule]
+        return card.counted(**{rule["counter"]: 1}) if self.ride.mode in rule.get("once", ()) else card
 
-    def _journey(self, use: Use, card: Card) -> Journey | None:
-        if use.transfer:
-            assert card.journey is not None
-            assert card.journey.rule is not None
-            rule = self.tariff.transfers[card.journey.rule]
-            age = 0 if rule.get("counted_from") == "previous_ride" else card.journey.age_s
-            return Journey(age, min(card.journey.followed + 1, MOST_TRANSFERS), card.journey.rule)
-        if use.opens is not None:
-            return Journey(0, 0, use.opens)
-        return card.journey
-
-    def _capped(self, use: Use, sum_: int) -> tuple[int, Card]:
-        card = self.card
-        if not card.readable:
-            return sum_, card
-        caps = [cap for cap in self.tariff.caps if self._falls_under(cap, use)]
-        for cap in caps:
-            if "trips" in cap:
-                sum_ = 0 if card.count(cap["counter"]) >= cap["trips"] else sum_
-            else:
-                sum_ = min(sum_, max(0, self._ceiling(cap) - card.count(cap["spent"])))
-        for cap in caps:
-            if "trips" in cap:
-                card = counted(card, **{cap["counter"]: int(sum_ > 0)})
-            else:
-                card = counted(card, **{cap["spent"]: sum_})
-                if "level" in cap:
-                    card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
-        return sum_, card
-
-    def _falls_under(self, cap: Table, use: Use) -> bool:
-        codes = cap.get("concessions")
-        if use.right not in ("purse", "concession", "plan") and not use.transfer:
-            return False
-        if codes:
-            return use.concession is not None and use.concession.code in codes
-        return self.tariff.inside(cap.get("scope"), self.ride)
-
-    def _level(self, cap: Table) -> int:
-        tiers: list[Table] = cap["tiers"]
-        here = next(
-            (i for i, tier in enumerate(tiers) if self.tariff.inside(tier.get("scope"), self.ride)), 0
-        )
-        return max(here, self.card.count(cap["level"]) if "level" in cap else 0)
-
-    def _ceiling(self, cap: Table) -> int:
-        return int(cap["tiers"][self._level(cap)]["amount_minor"])
-
-    def _on_credit(self, use: Use, others: int) -> Answer | None:
-        """T-18: in season, for these concessions, a few times."""
-        grace = self.tariff.grace
-        if grace is None or others or not self.card.readable or not self._grace_holds(grace):
-            return None
-        left = grace["trips"] - self.card.count(grace["counter"]) - 1
-        card = counted(self.card, **{grace["counter"]: 1})
-        return self._write(card, "ride", "ok_grace", 0, {"n": left}, "grace")
-
-    def _grace_holds(self, grace: Table) -> bool:
-        held = any(
-            g is not None and g.code in grace["concessions"] and g.first <= self.today <= g.last
-            for g in self.card.grants
-        )
-        return (
-            held
-            and self.tariff.in_season(grace["season"], self.today)
-            and self.tariff.inside(grace["scope"], self.ride)
-        )
-
-    # ------------------------------------------------------------ check-in and check-out (T-07)
-
-    def _leaves(self) -> bool:
-        checkin, old = self.tariff.checkin, self.old
-        if checkin is None or not old.inside or not self.card.readable:
-            return False
-        same = (old.route, old.direction) == (self.ride.route, self.ride.direction)
-        age = (self.tap.at - old.at).total_seconds()
-        return same and 0 <= age <= checkin["longest_s"]
-
-    def _check_in(self, use: Use) -> Answer:
-        """What follows from the fare is held to the terminus, what does not is charged at once; all are inside."""
-        by_fare = use.right in ("purse", "concession")
-        own, _ = self._capped(use, kopecks(use.own) * (1 + use.covers))
-        others = (self.tap.companions - use.covers) * kopecks(self._ordinary())
-        hold, sum_ = (own + others, 0) if by_fare else (others, own)
-        assert self.tariff.checkin is not None
-        if hold > self.tariff.most(self.tariff.checkin["reserve"]):
-            return refused(self.old, "too_many_persons")
-        if hold + sum_ > self.card.money - self.card.held:
-            return self._on_credit(use, self.tap.companions - use.covers) or refused(self.old, "no_funds")
-        card = self.card if by_fare else self._capped(use, kopecks(use.own))[1]
-        start = self.ride.start
-        mark = None if start.mark_m is None else start.mark_m // 100 * 100
-        card = replace(
-            self._ridden(use, card), held=hold, inside=1 + self.tap.companions, boarded=Spot(start.zone, mark)
-        )
-        return self._write(card, "check_in", "ok_checkin", sum_ + self.card.held, {}, use.paid_by)
+    def _on_credit(self, others: int) -> Answer:
+        """T-18: without money, in season, holders of these concessions ride a few times."""
+        grace, card = self.tariff.grace, self.card
+        codes = {g.code for g in card.grants if g is not None and g.first <= self.today <= g.last}
+        if grace is None or others or not card.readable or not codes & set(grace["concessions"]):
+            return refused(self.old, "no_funds")
+        if not self.tariff.in_season(grace["season"], self.today) or not self.tariff.inside(
+            grace["scope"], self.ride
+        ):
+            return refused(self.old, "no_funds")
+        left = grace["trips"] - card.count(grace["counter"]) - 1
+        card = self._inside(card.counted(**{grace["counter"]: 1}), 0)
+        return self._write(card, "", "ok_grace", self.card.held, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
-        """The ride itself, never more than was held; the counters are those of the day it began on."""
-        began = Ride(
-            self.old.at,
-            self.ride.mode,
-            self.ride.route,
-            self.ride.direction,
-            self.old.boarded,
-            self.ride.start,
-        )
-        self.price, (card, sum_) = self.tariff.price(began), (self.card, self.card.held)
-        if self.price is not None:
-            use = self._boarded_by()
-            own, card = self._capped(use, kopecks(use.own) * (1 + use.covers))
-            others = self.old.inside - 1 - use.covers
-            sum_ = min(sum_, own + others * kopecks(self._ordinary()))
-        card = replace(card, inside=0, held=0)
+        """The ride itself, never more than was held, all of it where its fare is not known. The counters and fares are
+        those of the day it began on."""
+        self.card, _ = on_day(self.tariff, self.old, self.tap, lift=False)
+        end = self.tap.ride.start
+        if "mark" in KNOWN and end.mark_m is not None:
+            end = replace(end, mark_m=end.mark_m // 100 * 100)
+        began = replace(self.ride, at=self.old.at, start=self.old.boarded, named=end)
+        self.price, held = self.tariff.price(began, guess=False), self.card.held
+        rule = self._granted_before() if self.card.readable else None
+        rule = rule if rule is not None and "fare" in rule else None
+        covers = self.card.count(rule["companions"]["counter"]) if rule and "companions" in rule else 0
+        use = Use(self._right_before(), self.old.paid_by, rule=rule, covers=covers)
+        try:
+            own = self.tariff.concession_price(rule, self.price) if rule else Fraction(0)
+            own = Fraction(self._ordinary()) if use.right == "purse" else own
+            due = min(held, self._due(use, kopecks(own) * (1 + covers)))
+            sum_ = (
+                min(held, due + (self.old.inside - 1 - covers) * self._ordinary())
+                if self.old.inside > 1 + covers
+                else due
+            )
+        except FareUnknown:
+            due = sum_ = held
+        card = replace(self._spent(use, due), inside=0, held=0)
         return self._write(card, "check_out", "ok_checkout", sum_)
 
-    def _boarded_by(self) -> Use:
-        if not self.old.paid_by.startswith("concession"):
-            own = self._ordinary() if self.old.paid_by == "purse" else Fraction(0)
-            return Use(self.old.paid_by, self.old.paid_by, "", own)
-        grant = self.old.grants["abc".index(self.old.paid_by[-1])]
-        rule = self.tariff.concessions[grant.code] if grant is not None else None
-        if rule is None:
-            return Use("concession", self.old.paid_by, "")
-        covers = self.card.count(rule["companions"]["counter"]) if "companions" in rule else 0
-        own = self.tariff.concession_price(rule, self.price)
-        return Use("concession", self.old.paid_by, "", own, covers=covers, concession=grant)
-
     def _write(
-        self,
-        card: Card,
-        kind: str,
-        message: str,
-        sum_: int,
-        values: Values | None = None,
-        paid_by: str | None = None,
+        self, card: Card, kind: str, message: str, sum_: int, values: Values | None = None, paid_by: str = ""
     ) -> Answer:
-        after = replace(
-            card,
-            kind=kind,
-            money=card.money - sum_,
-            route=self.ride.route,
-            direction=self.ride.direction,
-            paid_by=self.old.paid_by if paid_by is None else paid_by,
-        )
+        kind, paid_by = kind or ("check_in" if self.checks_in else "ride"), paid_by or self.old.paid_by
+        where = {"route": self.ride.route, "direction": self.ride.direction}
+        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by, **where)
         return Answer("let_in", message, written(self.tariff, after, self.tap), sum_, values or {}, True)

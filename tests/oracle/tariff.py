@@ -12,8 +12,15 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+import os
+KNOWN = set(os.environ.get("KNOWN", "").split(","))
 CARD: Final = "transport_card"
+GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
 Table = Mapping[str, Any]
+
+
+class FareUnknown(Exception):
+    """What the ride costs is not known, and what covers it follows from that."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,6 @@ class Price:
     base: Fraction
 
 
-class FareUnknown(Exception):
-    """What the ride costs is not known, and what covers it follows from that."""
-
-
 def kopecks(sum_: Fraction) -> int:
     """Half up, once, at the end (T-08)."""
     return int(sum_ + Fraction(1, 2))
@@ -60,33 +63,25 @@ class Tariff:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self.doc: Table = tomllib.load(file)
-        self.zone = ZoneInfo(self.doc["header"]["time_zone"])
-        self.ends_at = int(self.doc["header"].get("service_day_end_hour", 3))
+        header, bus = self.doc["header"], self.doc["profiles"]["bus"]
+        self.zone, self.ends_at = ZoneInfo(header["time_zone"]), int(header.get("service_day_end_hour", 3))
+        self.rights: list[str] = bus["rights"]
+        self.dearest = bus.get("unknown_fare", "refuse") == "dearest"
         self.slots: dict[str, Table] = {slot["name"]: slot for slot in self.doc["counters"]["slots"]}
         self.contract_slots: list[str] = self.doc["counters"]["contracts"]
-        self.layout = int(self.doc["counters"]["layout"])
-        self.products: dict[int, Table] = {p["id"]: p for p in self.doc.get("products", [])}
-        self.concessions: dict[int, Table] = {c["code"]: c for c in self.doc.get("concessions", [])}
-        self.transfers: dict[str, Table] = {t["id"]: t for t in self.doc.get("transfers", [])}
-        self.zones: dict[int, str] = {z["number"]: z["name"] for z in self.doc.get("zones", [])}
-        self.timeframes: dict[str, Table] = {t["id"]: t for t in self.doc.get("timeframes", [])}
-        self.calendars = {
-            c["id"]: {m["month"]: m["days"] for m in c["months"]} for c in self.doc.get("trip_calendars", [])
+        self.products: dict[int, Table] = self._by("products", "id")
+        self.concessions: dict[int, Table] = self._by("concessions", "code")
+        self.transfers: dict[str, Table] = self._by("transfers", "id")
+        self.zones: dict[int, str] = {
+            number: zone["name"] for number, zone in self._by("zones", "number").items()
         }
-        self.bus: Table = self.doc["profiles"]["bus"]
-        self.rights: list[str] = self.bus["rights"]
-        guards: Table = self.doc.get("guards", {})
-        self.repeat_s = int(guards.get("repeat_s", 2))
-        self.retap_s = int(guards.get("retap_s", 60))
-        self.passback_s = int(guards.get("passback_s", 300))
-        self.passback_rights: list[str] = guards.get("passback_rights", ["pass"])
-        self.skew_s = int(guards.get("clock_skew_s", 30))
-        self.inspection_s = int(guards.get("inspection_s", 7200))
-        self.stale_s = int(self.doc.get("ages", {}).get("stale_h", 168)) * 3600
-        self.fresh_s = int(self.doc.get("ages", {}).get("fresh_h", 24)) * 3600
+        self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
+        self.data_lasts_s = 3600 * int(self.doc.get("ages", {}).get("stale_h", 168))
         self.checkin: Table | None = self.doc.get("checkin")
-        self.caps: list[Table] = self.doc.get("caps", [])
         self.grace: Table | None = self.doc.get("grace")
+
+    def _by(self, table: str, key: str) -> dict[Any, Table]:
+        return {row[key]: row for row in self.doc.get(table, [])}
 
     # ------------------------------------------------------------ days and periods (T-14)
 
@@ -100,39 +95,49 @@ class Tariff:
 
     def period(self, kind: str, day: date) -> object:
         """Which period of this kind `day` lies in; equal values are the same period."""
-        if kind == "service_day":
-            return day
-        if kind == "service_week":
-            first = WEEKDAYS.index(self.doc["counters"].get("week_starts", "mon"))
-            return day - timedelta(days=(day.weekday() - first) % 7)
-        if kind == "service_month":
-            return (day.year, day.month)
-        if kind == "half_year":
-            return (day.year, day.month > 6)
-        return day.year if kind == "year" else None
+        first = WEEKDAYS.index(self.doc["counters"].get("week_starts", "mon"))
+        return {
+            "service_day": day,
+            "service_week": day - timedelta(days=(day.weekday() - first) % 7),
+            "service_month": (day.year, day.month),
+            "half_year": (day.year, day.month > 6),
+            "year": day.year,
+        }.get(kind)
 
     def most(self, counter: str) -> int:
-        """What a counter of its size can say, in its units' smallest coin."""
+        """What a counter of its size can say, in kopecks where it counts money."""
         slot = self.slots[counter]
-        return ((1 << slot["bits"]) - 1) * int(slot.get("unit_minor", 1))
+        return ((1 << int(slot["bits"])) - 1) * int(slot.get("unit_minor", 1))
 
     def in_season(self, season: Table | None, day: date) -> bool:
         """Every year from the first to the last day, both included, over New Year if it must (T-15)."""
         if season is None:
             return True
         now, first, last = f"{day:%m-%d}", season["first"], season["last"]
-        return first <= now <= last if first <= last else now >= first or now <= last
+        return bool(first <= now <= last if first <= last else now >= first or now <= last)
 
-    def in_timeframe(self, name: str, at: datetime) -> bool:
+    def _in_timeframe(self, name: str, at: datetime) -> bool:
         """By local time and the calendar day, not the service day."""
-        local = self.local(at)
-        now, today = local.time().replace(microsecond=0), WEEKDAYS[local.weekday()]
-        for window in self.timeframes[name]["windows"]:
-            starts, ends = window["starts"], window["ends"]
-            before_end = ends == time(0) or now < ends or (window.get("end_included", False) and now == ends)
-            if today in window["days"] and starts <= now and before_end:
-                return True
-        return False
+        now, today = self.local(at).time().replace(microsecond=0), WEEKDAYS[self.local(at).weekday()]
+        return any(
+            today in window["days"]
+            and window["starts"] <= now
+            and (
+                now < window["ends"]
+                or window["ends"] == time(0)
+                or (now == window["ends"] and window.get("end_included"))
+            )
+            for window in self._by("timeframes", "id")[name]["windows"]
+        )
+
+    def limit(self, rule: Table, day: date) -> int:
+        """How many rides a limit gives in the period of `day` (T-12)."""
+        if rule["kind"] == "trips":
+            return int(rule["trips"])
+        months = self._by("trip_calendars", "id")[rule["calendar"]]["months"]
+        return sum(
+            month["days"] * rule["trips_per_day"] for month in months if month["month"] == f"{day:%Y-%m}"
+        )
 
     # ------------------------------------------------------------ where a right holds (T-17)
 
@@ -143,97 +148,61 @@ class Tariff:
         return not listed or any(self._in(scope, ride, unknown) for scope in listed)
 
     def _in(self, scope: Table, ride: Ride, unknown: bool) -> bool:
-        if scope.get("modes") and ride.mode not in scope["modes"]:
-            return False
-        if scope.get("routes") and ride.route not in scope["routes"]:
-            return False
-        names = [self.zones.get(spot.zone) for spot in (ride.start, ride.named)]
-        known = [name for name in names if name is not None]
-        if scope.get("zones") and not (all(n in scope["zones"] for n in known) if known else unknown):
-            return False
-        if scope.get("touching") and not (any(n in scope["touching"] for n in known) if known else unknown):
-            return False
-        if "longest_m" in scope:
-            if ride.start.mark_m is None or ride.named.mark_m is None:
-                return unknown
-            import os
-
-            if os.environ.get("LEVEL"):
-                return abs(ride.start.mark_m - ride.named.mark_m) <= scope["longest_m"]
-            return max(ride.start.mark_m, ride.named.mark_m) <= scope["longest_m"]
-        return True
+        known = [self.zones[spot.zone] for spot in (ride.start, ride.named) if spot.zone in self.zones]
+        marks = [spot.mark_m for spot in (ride.start, ride.named) if spot.mark_m is not None]
+        tests = {
+            "modes": lambda modes: ride.mode in modes,
+            "routes": lambda routes: ride.route in routes,
+            "zones": lambda zones: set(known) <= set(zones) if known else unknown,
+            "touching": lambda zones: bool(set(known) & set(zones)) if known else unknown,
+            "longest_m": lambda longest_m: (abs(marks[0] - marks[1]) if "longest" in KNOWN else max(marks)) <= longest_m if len(marks) == 2 else unknown,
+        }
+        return all(tests[name](wanted) for name, wanted in scope.items())
 
     # ------------------------------------------------------------ what a ride costs (T-01, T-02, T-06)
 
-    def price(self, ride: Ride) -> Price | None:
-        """The ordinary fare by card and the base tariff; None where it is not known (never nothing)."""
-        fares = self._fares_on(self.day(ride.at))
-        for rule in fares.get("rules", []):
-            if self._falls_under(rule, ride):
-                return self._by_rule(rule, fares, ride)
-        if "by_medium" not in fares:
-            return None
-        return Price(Fraction(fares["by_medium"][CARD]), Fraction(fares["base_minor"]))
-
-    def _fares_on(self, day: date) -> Table:
+    def price(self, ride: Ride, guess: bool = True) -> Price | None:
+        """The ordinary fare by card and the base tariff; None where it is not known (never nothing). `guess`: an unknown
+        place may be the dearest there is, where the document says so; a ride that is over is not guessed."""
         fares: Table = self.doc["fares"]
         for step in fares.get("steps", []):
-            fares = step if step["valid_from"] <= day else fares
-        return fares
+            fares = step if step["valid_from"] <= self.day(ride.at) else fares
+        rule = next((rule for rule in fares.get("rules", []) if self._falls_under(rule, ride)), None)
+        if rule is None or rule["kind"] == "flat":
+            by_medium = fares.get("by_medium") if rule is None else rule["by_medium"]
+            base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
+            return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base))
+        by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
+        sums = by_kind(rule, ride, guess and self.dearest)
+        return None if sums is None else Price(*sums)
 
     def _falls_under(self, rule: Table, ride: Ride) -> bool:
-        if rule.get("modes") and ride.mode not in rule["modes"]:
-            return False
-        if rule.get("routes") and ride.route not in rule["routes"]:
-            return False
-        if "when" in rule and not self.in_timeframe(rule["when"], ride.at):
-            return False
-        return not ("except_when" in rule and self.in_timeframe(rule["except_when"], ride.at))
+        return (
+            ride.mode in (rule.get("modes") or [ride.mode])
+            and ride.route in (rule.get("routes") or [ride.route])
+            and ("when" not in rule or self._in_timeframe(rule["when"], ride.at))
+            and not ("except_when" in rule and self._in_timeframe(rule["except_when"], ride.at))
+        )
 
-    def _by_rule(self, rule: Table, fares: Table, ride: Ride) -> Price | None:
-        if rule["kind"] == "flat":
-            base = rule.get("base_minor", fares["base_minor"])
-            return Price(Fraction(rule["by_medium"][CARD]), Fraction(base))
-        if rule["kind"] == "zone_table":
-            return self._by_zones(rule, ride)
-        return self._by_distance(rule, ride)
-
-    def _by_zones(self, rule: Table, ride: Ride) -> Price | None:
-        names: list[str] = rule["zones"]
-        start = self.zones.get(ride.start.zone)
-        end = self.zones.get(ride.named.zone) or self.zones.get(ride.terminus.zone if self.dearest else 0)
-        if start in names and end in names:
-            row, column = names.index(start), names.index(end)
-            return Price(*(Fraction(rule["by_medium"][m][row][column]) for m in (CARD, rule["base"])))
-        if not self.dearest:
+    def _by_zones(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
+        names, end = rule["zones"], ride.named.zone or (ride.terminus.zone if guess else 0)
+        rows, columns = (
+            [i for i, n in enumerate(names) if n == self.zones.get(z)] for z in (ride.start.zone, end)
+        )
+        if not guess and not (rows and columns):
             return None
-        rows = [names.index(start)] if start in names else range(len(names))
-        columns = [names.index(end)] if end in names else range(len(names))
-        return Price(
-            *(
-                Fraction(max(rule["by_medium"][m][r][c] for r in rows for c in columns))
-                for m in (CARD, rule["base"])
-            )
-        )
+        cells = [(r, c) for r in rows or range(len(names)) for c in columns or range(len(names))]
+        return [Fraction(max(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
 
-    def _by_distance(self, rule: Table, ride: Ride) -> Price | None:
+    def _by_distance(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
-        if end is None and self.dearest:
-            end = ride.terminus.mark_m
-        if start is None or end is None:
-            if not self.dearest:
-                return None
-            beyond = rule["longest_m"]
-        else:
-            beyond = min(abs(end - start), rule["longest_m"])
-        return Price(
-            *(rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"]))
+        end = ride.terminus.mark_m if end is None and guess else end
+        if not guess and (start is None or end is None):
+            return None
+        beyond = (
+            rule["longest_m"] if start is None or end is None else min(abs(end - start), rule["longest_m"])
         )
-
-    @property
-    def dearest(self) -> bool:
-        """Whether an unknown fare is the dearest there can be."""
-        return bool(self.bus.get("unknown_fare", "refuse") == "dearest")
+        return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
 
     def concession_price(self, rule: Table, price: Price | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
@@ -246,9 +215,3 @@ class Tariff:
         if fare["kind"] == "percent_of_base":
             return min(price.base * fare["pays_percent"] / 100, price.ordinary)
         return max(Fraction(0), price.ordinary - fare["amount_minor"])
-
-    def limit(self, rule: Table, day: date) -> int:
-        """How many rides a limit gives in the period of `day` (T-12)."""
-        if rule["kind"] == "trips":
-            return int(rule["trips"])
-        return int(self.calendars[rule["calendar"]].get(f"{day:%Y-%m}", 0) * rule["trips_per_day"])
