@@ -19,7 +19,17 @@ from typing import Final, Protocol
 from terminal.clock import Clock, unix_ms
 from terminal.codes import JournalFault, Trouble
 from terminal.errors import JournalFull
-from terminal.journal.records import AnyRecord, Fault
+from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
+from terminal.journal.operation_records import AnswerRepeated
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Fault,
+    Intent,
+    NotCommitted,
+    ShiftClosed,
+    Unresolved,
+)
 
 CAPACITY_ROWS: Final = 600_000
 """240 000 taps of two rows each, 96 hours of them, and a quarter more for everything else."""
@@ -29,7 +39,16 @@ LOG_BYTES: Final = 16 << 20
 WARN_SHARE: Final = 0.75
 CRITICAL_SHARE: Final = 0.90
 PROBE_BYTES: Final = 65_536
+CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed, Annulment, DayClosed, AnswerRepeated)
+"""Records that finish something begun: taken even when the stated capacity is reached."""
 ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and purged."
+
+
+def goes_on(record: AnyRecord) -> bool:
+    """Whether a full journal still takes `record`: the end of something begun, or an entitled meal (O-06)."""
+    if isinstance(record, Intent | MealServed):
+        return record.meal is not None and record.meal.entitled
+    return isinstance(record, CLOSING)
 
 
 class FillLevel(StrEnum):
