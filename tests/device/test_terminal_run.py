@@ -208,11 +208,11 @@ def test_terminal_stops_cleanly_while_waiting(setting: Setting) -> None:
         end(terminal)
 
 
-def card_left_in(setting: Setting) -> subprocess.Popen[str]:
-    """A purse card of 500.00 that lies on the reader until its process ends."""
-    card = start(setting.card("adult_purse", today()))
+def card_left_in(setting: Setting, resident: str = "adult_purse") -> subprocess.Popen[str]:
+    """A card, a purse of 500.00, that lies on the reader until its process ends."""
+    card = start(setting.card(resident, today()))
     assert card.stdout is not None
-    card.stdout.readline()
+    assert "is in virtual reader" in card.stdout.readline()
     return card
 
 
@@ -273,8 +273,10 @@ def test_killed_at_any_moment_a_card_that_lies_there_is_charged_once(setting: Se
 
 
 def test_a_card_laid_there_again_after_a_restart_is_a_new_ride(setting: Setting) -> None:
-    image = setting.folder / "card.json"
-    card = card_left_in(setting)
+    file = str(setting.folder / "card.json")
+    new = [sys.executable, "-m", "sim.cli.app", "card", "new", file, "--profile", "adult_purse"]
+    subprocess.run(new, env=ENVIRONMENT, check=True, capture_output=True)
+    card = card_left_in(setting, file)
     terminal = start(setting.terminal("--taps", "1"))
     try:
         assert heard(terminal)["end"] == End.COMMITTED
@@ -282,9 +284,8 @@ def test_a_card_laid_there_again_after_a_restart_is_a_new_ride(setting: Setting)
         terminal = start(setting.terminal())
         assert heard(terminal)["end"] == End.REPEATED
         end(card)
-        image.write_text((setting.folder / "image.json").read_text())
         time.sleep(2.5)  # T-35, the only guard of this right; and the service must see that it has gone
-        card = start(setting.card(str(image), today()))
+        card = card_left_in(setting, file)
         again = heard(terminal)
         assert (again["end"], again["balance_after_minor"]) == (End.COMMITTED, 45200)
     finally:
