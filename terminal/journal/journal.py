@@ -40,7 +40,7 @@ from terminal.journal.records import (
     build_record,
 )
 from terminal.journal.rewrite import upgrade_if_old
-from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of, goes_on
+from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of, goes_on, require_number
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     JournalState,
@@ -153,7 +153,7 @@ class Journal:
 
         `sequence` is the number the caller already wrote elsewhere (in a card event); another one is refused.
         Raises `JournalFull` at the stated capacity (except for records that finish something, and entitled meals) and
-        `JournalError` after a failed flush.
+        `JournalError` after a failed flush, and when the numbers are used up.
         """
         record = stamped(record)
         body = build_record(record)
@@ -169,6 +169,7 @@ class Journal:
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
+            require_number(number, record)
             row = Row(number, body, link(head.hash, body))
             job = self._writer.submit(lambda connection: self._insert(connection, row), vital=True)
             self._assigned = Head(number, row.hash)
