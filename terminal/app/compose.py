@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cardcli import DISTRIBUTION, VERSION
+from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
 from terminal.app.station import JournalFactory, Station, open_journal
@@ -19,6 +19,7 @@ from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
 from terminal.tap import Terminal
+from terminal.trip.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
@@ -61,6 +62,7 @@ def open_terminal(
             journal=opened,
             clock=clock,
             media=media,
+            clock_watch=ClockWatch(opened, clock, policy.document.clock.ahead_days, MADE_AT),
             signal=signal,
             canteen=canteen,
         )
