@@ -19,26 +19,15 @@ from typing import Final
 
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
-from terminal.errors import ClockRefused, RegionDocumentError, TerminalError
+from terminal.errors import RegionDocumentError, TerminalError
 from terminal.lab.desk.tap import FinishedTap, take
 from terminal.lab.desk.town import OPERATOR, PLACES, DeskPlace, DeskTown, Signal, open_desk_town, region_names
 from terminal.lab.desk.wire import DeskUplink
-from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.shifts import close_shift, open_shift
 
 MOST_TAPS: Final = 5_000
 """A session holds all its taps in memory; for more, start a new one."""
 LONGEST_STEP: Final = timedelta(days=400)
-
-
-def _believe(watch: ClockWatch) -> None:
-    """The desk's user answers for the clock, as staff would; only a day before the software was made stays in
-    doubt, and is confirmed as a service card does."""
-    try:
-        watch.accept(OPERATOR)
-    except ClockRefused:
-        watch.look()
-        watch.confirm(OPERATOR)
 
 
 class DeskRefused(TerminalError):
@@ -146,7 +135,7 @@ class DeskSession:
                 )
             self.town.clock.set(wanted)
             for terminal in self.town.terminals.values():
-                _believe(terminal.clock_watch)
+                terminal.clock_watch.accept(OPERATOR)  # who sets the desk's clock answers for it
         self.changed()
 
     def advance(self, step: timedelta) -> None:
