@@ -1,10 +1,11 @@
-"""What is still open: intents whose outcome is unknown, the shift with its turn and place, and whether the terminal
-was taken out of service. A fold over the records, in order."""
+"""What is still open: intents whose outcome is unknown, the shift with its turn and place, whether the terminal was
+taken out of service, and whether its clock is in doubt. A fold over the records, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from terminal.journal.clock_ledger import ClockLedger
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.records import (
     AnyRecord,
@@ -25,9 +26,11 @@ class OpenRecords:
         self._turn: tuple[int, TurnStarted] | None = None
         self._place: tuple[int, PlaceSet] | None = None
         self._out_of_order: tuple[int, OrderDeclared] | None = None
+        self.clock = ClockLedger()
 
     def apply(self, sequence: int, record: AnyRecord) -> None:
         """Take in the record of row `sequence`; records that open or close nothing are passed over."""
+        self.clock.apply(sequence, record)
         settled = self._intents.take(sequence, record)
         if settled is not None:
             self._forget(settled)
@@ -80,6 +83,6 @@ class OpenRecords:
 
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open()]
+        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open(), *self.clock.all()]
         open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
         return sorted(open_now, key=lambda item: item[0])

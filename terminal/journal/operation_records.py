@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
+
+CLOCK_TOLERANCE_MS: Final = 300_000
+"""Clocks that differ by no more than five minutes agree (O-05)."""
 
 
 class Restored(Record, frozen=True, array_like=True, tag=40):
@@ -34,3 +39,35 @@ class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):
     distribution: str
     version: str
     sha256: bytes
+
+
+class ClockAuthenticated(Record, frozen=True, array_like=True, tag=42):
+    """The collector's signature says that it was `stated_ms` when this terminal's clock showed `at_ms`.
+
+    When the two agree, no doubt about the clock is left.
+    """
+
+    stated_ms: int
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.at_ms - self.stated_ms) <= CLOCK_TOLERANCE_MS
+
+
+class ClockConfirmed(Record, frozen=True, array_like=True, tag=43):
+    """A service card confirmed the time `at_ms` of a clock in doubt: a bus sells again, the doubt stays."""
+
+    operator_ref: str
+
+
+class ClockAccepted(Record, frozen=True, array_like=True, tag=44):
+    """An operator answers for the clock as it stands at `at_ms`: the doubt `code` is over, empty where there was none.
+
+    Rows before this one no longer say how late it must be.
+    """
+
+    operator_ref: str
+    code: str = ""
+
+
+OperationRecord: TypeAlias = Restored | ExtensionLoaded | ClockAuthenticated | ClockConfirmed | ClockAccepted
