@@ -125,7 +125,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
 
 def _no_date(tap: Tap) -> bool:
     """M-37: the date of a suspect clock stands against no meal."""
-    return tap.trip.clock.suspect and tap.trip.profile == CANTEEN
+    return tap.trip.profile == CANTEEN and not tap.periods.trusted
 
 
 def _lists_cards(tap: Tap) -> bool:

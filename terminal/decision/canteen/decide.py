@@ -42,7 +42,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         tap.policy.meals,
         trail,
         paid_stopped=canteen.paid_stopped,
-        clock_suspect=tap.trip.clock.suspect,
+        clock_suspect=not tap.periods.trusted,
     )
     if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)

@@ -21,7 +21,6 @@ from cardproto.resident.records.event import (
 from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.outcome import Decision
 from terminal.decision.tap import of_boarding, rebase
-from terminal.policy.policy import Policy
 from tests.properties import examples
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import DEMO, PENSIONER, STUDENT, Rider, issued, local, trip_at
@@ -110,19 +109,18 @@ def test_a_card_one_day_ahead_is_nothing_to_speak_of() -> None:
     assert (decision.flags, marks(decision)) == ((), [])
 
 
-def capped() -> Policy:
-    """2.00 a ride, at most 6.00 a service day."""
-    cap = '[[caps]]\nkind = "amount_cap"\nid = "day"\nspent = "day_spent"\ntiers = [{ amount_minor = 600 }]\n'
-    fares = (
-        "[fares]\nbase_minor = 200\n[fares.by_medium]\ntransport_card = 200\nbank_card = 200\ncash = 200\n"
-    )
-    slots = '{ name = "day_spent", bits = 5, period = "service_day", unit_minor = 50 },\n'
-    return small(cap, fares=fares, slots=slots)
+CAP = '[[caps]]\nkind = "amount_cap"\nid = "day"\nspent = "day_spent"\ntiers = [{ amount_minor = 600 }]\n'
+"""At most 6.00 a service day."""
+TWO_ROUBLES = {
+    "fares": "[fares]\nbase_minor = 200\n[fares.by_medium]\ntransport_card = 200\nbank_card = 200\ncash = 200\n",
+    "slots": '{ name = "day_spent", bits = 5, period = "service_day", unit_minor = 50 },\n',
+}
+"""A ride costs 2.00."""
 
 
 @pytest.mark.parametrize("clock", [{}, SUSPECT])
 def test_s_the_days_cap_holds_over_a_bus_with_yesterdays_date(clock: dict[str, bool]) -> None:
-    holder = Rider(policy=capped(), balance_minor=10_000)
+    holder = Rider(policy=small(CAP, **TWO_ROUBLES), balance_minor=10_000)
     charged = [holder.tap(noon(NOV_2, minute), route=minute).outcome.charge_minor for minute in range(3)]
     charged.append(holder.tap(noon(NOV_1, 30), route=30, **clock).outcome.charge_minor)
     charged += [holder.tap(noon(NOV_2, minute), route=minute).outcome.charge_minor for minute in (40, 50)]
