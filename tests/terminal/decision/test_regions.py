@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
-from tests.terminal.decision.rider import Rider, trip_at
+from tests.terminal.decision.rider import Rider, issued, trip_at
 
 FIRST, LAST = date(2025, 1, 1), date(2027, 12, 31)
 MIN = timedelta(minutes=1)
@@ -32,12 +33,14 @@ def rider(
 ) -> Rider:
     """A card of the region with these concession codes and (product, trips)."""
     policy = POLICIES[region]
+    new = replace(issued(balance_minor), at=at(region, FIRST))
     return Rider(
         concessions=tuple(Concession(code, 0, FIRST, LAST) for code in grants),
         contracts=tuple(Contract(product, FIRST, LAST, trips) for product, trips in products),
         balance_minor=balance_minor,
         policy=policy,
         region=policy.document.header.region,
+        event=new,
     )
 
 
