@@ -159,10 +159,14 @@ def inspect(
 
 
 def _paid_here(tap: Tap, inspection: Inspection) -> bool:
+    """Whether the newest ride is on this vehicle. Who is checked in rides, whatever the card was used for since."""
     event, trip = tap.snapshot.event, tap.trip
-    if event.kind not in (EventKind.RIDE, EventKind.CHECK_IN) or tap.age_s is None:
+    if not (event.inside or event.kind is EventKind.RIDE) or tap.age_s is None:
         return False
-    if tap.age_s > tap.policy.document.guards.inspection_s:
+    check_in, longest_s = tap.policy.check_in, tap.policy.document.guards.inspection_s
+    if event.inside and check_in is not None:
+        longest_s = max(longest_s, check_in.longest_s)
+    if tap.age_s > longest_s:
         return False
     if inspection.vehicle:
         return event.terminal in inspection.vehicle

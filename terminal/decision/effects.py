@@ -28,6 +28,8 @@ class CardEffect(Effect):
     NOT_YET_VALID = "k-02:card_not_yet_valid"
     OTHER_REGION = "k-03:other_region"
     EVENT_AHEAD = "o-05:event_ahead"
+    PERIOD_AHEAD = "o-05:period_ahead"
+    PERIOD_LOWERED = "o-05:period_lowered"
 
 
 class CredentialEffect(Effect):

@@ -231,7 +231,7 @@ def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, objec
         "previous": (last.terminal, last.sequence),
         "balance_before_minor": snapshot.balance_minor,
         "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
-        "paid_by": None if plan is None else int(plan.event.paid_by),
+        "paid_by": None if plan is None else int(plan.paid_by),
         "values": dict(decision.outcome.values),
         "counted": decision.counted,
         "meal": None if meal is None else _portion(meal),

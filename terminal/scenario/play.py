@@ -54,7 +54,7 @@ FACTS: Final = MappingProxyType(
         "terminus_mark_m": "place.terminus.mark_m",
     }
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
-    | {"clock_suspect": "clock.suspect", "clock_confirmed": "clock.confirmed"}
+    | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
     | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )

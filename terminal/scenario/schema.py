@@ -39,7 +39,9 @@ Terminal = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
 Zone = Annotated[int, Meta(ge=0)]
 Metres = Annotated[int, Meta(ge=0)]
 
-Kind = Literal["issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change"]
+Kind = Literal[
+    "issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change", "order"
+]
 """What an event on the card is about, as `EventKind` names it."""
 Payment = Literal[
     "nothing",
@@ -89,6 +91,10 @@ class LastEvent(Section, frozen=True, kw_only=True):
     journey_age_s: Count | None = None
     transfers: Annotated[int, Meta(ge=0, le=MOST_TRANSFERS)] = 0
     meals: tuple[Name, ...] = ()
+    period_ahead: Annotated[int, Meta(ge=-32, le=31)] = 0
+    """Days from the service day of `at` to the day whose periods the counters belong to (O-05)."""
+    inside: Annotated[int, Meta(ge=0, le=7)] = 0
+    """Persons checked in with the card (T-07)."""
     counters: dict[Name, Count] = field(default_factory=dict)
 
 
@@ -204,6 +210,8 @@ class Where(Section, frozen=True, kw_only=True):
     """The clock jumped (O-05)."""
     clock_confirmed: bool | None = None
     """A service card has confirmed the clock since."""
+    clock_authenticated: bool | None = None
+    """The clock's time was signed by another party recently (O-05)."""
     data_age_s: Count | None = None
     """How old the terminal's lists and grants are (O-03)."""
     deny_list_age_s: Count | None = None

@@ -67,6 +67,7 @@ DISCREET: Final = frozenset(
         Message.CREDENTIAL_NOT_TRUSTED,
         Message.LIMIT_REACHED,
         Message.PACK_USED_UP,
+        Message.PACK_LAPSED,
         Message.COUNT_UNREADABLE,
         Message.PASS_USED_UP,
     }

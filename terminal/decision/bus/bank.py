@@ -45,7 +45,7 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    quote = single_fare(policy, trip, local, BANK)
+    quote = single_fare(policy, trip, local, BANK, trail)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return trail.refuse(Message.FARE_UNKNOWN)

@@ -126,7 +126,7 @@ class ResidentWriter:
         return PlannedWrite(
             event=build_event(plan.event),
             proof=tuple((c.ins, c.header, c.data) for c in planned_commands(self._session.card, plan)),
-            paid_by=plan.event.paid_by,
+            paid_by=plan.paid_by,
             balance_before_minor=self._session.snapshot.balance_minor,
             balance_after_minor=plan.event.balance_after_minor,
             key_version=self._session.key_version,
