@@ -229,15 +229,15 @@ class _Stages:
     # 4 decide
 
     def _serve(self, medium: Medium, card: Presented) -> TapReport:
-        trip = self._trip()
+        trip = self._trip(card)
         decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
         if decision.write_plan is None:
             return self._write_nothing(decision.outcome, decision, trip=trip)
         return self._write(card, trip, decision, decision.write_plan)
 
-    def _trip(self) -> Trip:
+    def _trip(self, card: Presented) -> Trip:
         t, counter = self.t, self.t.canteen
-        canteen = counter.context(self.card_ref, self.now) if counter and self.card_ref else NO_CANTEEN
+        canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
         return trip_of(t.journal, t.profile, t.number, canteen, inspecting=self.inspecting, vehicle=t.vehicle)
 
     # 5 intent, 6 commit, 7 signal, 8 outcome
@@ -267,7 +267,7 @@ class _Stages:
         self, counter: CanteenCounter, card: Presented, decision: Decision, meal: Serving
     ) -> TapReport:
         """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
-        noted = counter.serve_without_journal(card.reference, meal, decision.facts, self.now)
+        noted = counter.serve_without_journal(card.reference, card.person, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
         decision = replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
@@ -322,6 +322,7 @@ class _Stages:
             operator=operator,
             reasons=decision.facts if decision else (),
             card_ref=self.card_ref,
+            person_ref=None if self.card_ref is None or self.card is None else self.card.person,
             sequence=sequence,
             snapshot=None if self.card is None else self.card.snapshot,
             written=b"" if written is None else written.event,

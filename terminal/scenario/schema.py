@@ -43,6 +43,8 @@ Kind = Literal[
     "issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change", "order"
 ]
 """What an event on the card is about, as `EventKind` names it."""
+DenyEntry = Literal["none", "card", "person"]
+"""What of a card is on the deny list: nothing, this card, or its holder with all cards."""
 Payment = Literal[
     "nothing",
     "purse",
@@ -119,7 +121,7 @@ class Card(Section, frozen=True, kw_only=True):
     """Whose card it is; without it the region of the document."""
     blocked: bool = False
     inactive: bool = False
-    deny_listed: bool = False
+    deny_listed: DenyEntry = "none"
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
     counts: dict[Name, Count] = field(default_factory=dict)
@@ -236,7 +238,7 @@ class IssuingPointVisit(Section, frozen=True, kw_only=True):
     counters: dict[Name, Count] = field(default_factory=dict)
     """Counters set there, such as a debt that was paid."""
     blocked: bool | None = None
-    deny_listed: bool | None = None
+    deny_listed: DenyEntry | None = None
 
 
 class Repeat(Section, frozen=True, kw_only=True):
