@@ -176,13 +176,16 @@ class World:
 
     def _grants(self, draw: random.Random, day: date) -> tuple[Grant | None, ...]:
         count = draw.choice((0, 0, 1, 1, 1, 2, 3))
-        grants: list[Grant | None] = [self._grant(draw, day) for _ in range(count if self.codes else 0)]
+        parameter = draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27))
+        grants: list[Grant | None] = [
+            replace(self._grant(draw, day), parameter=parameter) for _ in range(count if self.codes else 0)
+        ]
         return tuple((grants + [None] * 3)[:3])
 
     def _grant(self, draw: random.Random, day: date) -> Grant:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Grant(draw.choice(self.codes), first, last, draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27)))
+        return Grant(draw.choice(self.codes), first, last)
 
     def _bought(self, draw: random.Random, day: date) -> tuple[Bought | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))
