@@ -401,11 +401,14 @@ class Bus:
         beside = others * self._ordinary() if others else 0
         hold = 0 if not self.checks_in else beside + (own if use.right in ("purse", "concession") else 0)
         sum_ = own + beside - hold
+        if "unit" in KNOWN and self.checkin:
+            unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
+            hold = -(-hold // unit) * unit
         if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
             return refused(self.old, "too_many_persons")
-        if own + beside > self.card.money - self.card.held:
+        if sum_ + hold > self.card.money - self.card.held:
             return self._on_credit(others)
-        card = self._ridden(use, self.card if hold > beside else self._spent(use, own))
+        card = self._ridden(use, self.card if hold and own and sum_ == 0 else self._spent(use, own))
         if "level" in KNOWN and card.readable:
             for cap in (c for c in self.tariff.doc.get("caps", []) if "level" in c):
                 card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
@@ -470,14 +473,13 @@ class Bus:
         try:
             own = self.tariff.concession_price(rule, self.price) if rule else Fraction(0)
             own = Fraction(self._ordinary()) if use.right == "purse" else own
-            due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-            sum_ = (
-                min(held, due + (self.old.inside - 1 - covers) * self._ordinary())
-                if self.old.inside > 1 + covers
-                else due
-            )
         except FareUnknown:
-            due = sum_ = held
+            own = Fraction(held)
+        if "cap8" in KNOWN and self.price is None:
+            own, use = Fraction(held), replace(use, right="purse")
+        due = min(held, self._due(use, kopecks(own) * (1 + covers)))
+        others = self.old.inside - 1 - covers
+        sum_ = held if self.price is None else min(held, due + others * self._ordinary())
         card = replace(self._spent(use, due), inside=0, held=0)
         return self._write(card, "check_out", "ok_checkout", sum_)
 
