@@ -18,6 +18,12 @@ from tests.oracle.card import Bought, Card, Clock, Grant, Tap, at_service_point
 from tests.oracle.rules import decide
 from tests.oracle.tariff import Ride, Spot, Tariff
 
+REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
+SUPPLIED: Final = tuple(
+    path for name in ("demo", "volgograd", "belgorod") if (path := REGIONS / f"{name}.toml").exists()
+)
+MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
+DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
 LOOK_EVERY: Final = int(os.environ.get("LOOK", "4"))
 """The whole visible state is compared every so many taps."""
