@@ -74,10 +74,16 @@ UNKNOWN_PLACE: Final = Place()
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """`suspect`: the clock jumped (O-05). `confirmed`: a service card has confirmed it since."""
+    """What is known of the terminal's clock (O-05).
+
+    `suspect`: it cannot be believed. `confirmed`: a service card has let the terminal sell in spite of that; the
+    card's period does not follow such a clock all the same. `authenticated`: its time was signed by another party
+    recently enough, and it is not suspect.
+    """
 
     suspect: bool = False
     confirmed: bool = False
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.destination.mark_m": "T-01: a card tap names no destination",
         "clock.suspect": "O-05: the clock check reports to status and records, not to the tap",
         "clock.confirmed": "O-05: no service card confirms the clock",
+        "clock.authenticated": "O-05: no signed time reaches the tap",
         "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",

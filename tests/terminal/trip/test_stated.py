@@ -30,7 +30,7 @@ TRIPS = st.builds(
     place=st.builds(
         Place, st.integers(0, 9), st.integers(0, 3), MARKS, st.sampled_from(PlaceSource), SPOTS, SPOTS
     ),
-    clock=st.builds(ClockState, st.booleans(), st.booleans()),
+    clock=st.builds(ClockState, st.booleans(), st.booleans(), st.booleans()),
     freshness=st.builds(Freshness, st.integers(0, 99), st.integers(0, 99)),
     inspection=st.none()
     | st.builds(Inspection, st.booleans(), st.lists(st.integers(1, 9), max_size=3).map(tuple)),
