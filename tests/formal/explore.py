@@ -25,7 +25,7 @@ WALKS: Final = MappingProxyType(
         "writes": Bounds(4, 1),
         "check-in": Bounds(4, 0, 2, check_in=True, moves=("soon", "on", "late")),
         "check-in and a crash": Bounds(3, 1, 1, check_in=True, moves=("soon", "on", "late")),
-        "two cards": Bounds(3, 0, 1, cards=2, check_in=True, denial=True, moves=("soon", "on", "late")),
+        "two cards": Bounds(3, 0, 1, cards=2, check_in=True, moves=("soon", "on", "late")),
         "two cards and a crash": Bounds(
             2, 1, 1, cards=2, check_in=True, denial=True, moves=("soon", "on", "late")
         ),

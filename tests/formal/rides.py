@@ -37,7 +37,7 @@ BOTH_DAYS: Final = (date(2026, 1, 1), date(2028, 12, 31))
 REGION: Final = small(
     """
 [guards]
-repeat_s = 60
+repeat_s = 2
 retap_s = 60
 passback_s = 0
 [[fares.rules]]

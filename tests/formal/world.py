@@ -5,9 +5,9 @@ The world decides nothing itself: whether a write is unresolved, and what become
 (`terminal.media.resident.machine`) and by `settle`, the very ones the terminal runs; what a tap means by `decide`
 (`tests.formal.rides`); what the journals add up to by the collector's own `reconcile`.
 
-A presentation is a move of the rider: *soon*, in the same second, which is the same wish tried again; *on*, ten minutes
-and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may be any of
-those the walk allows.
+A presentation is a move of the rider: *soon*, seconds after the last one, which is the same wish tried again; *on*, ten
+minutes and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may
+be any of those the walk allows.
 
 What is left out: reading errors before anything is on record (they change nothing), and the collector's transport,
 which delivers any prefix of a journal at any time. One card is on a terminal at a time: two terminals share nothing
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, EventKind
 from terminal.decision.outcome import Message
 from terminal.journal.taps import TapId
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
@@ -48,6 +48,7 @@ from tests.formal.rides import (
 
 KEPT_EVENTS: Final = 3
 """A real card keeps at least six; fewer make it forget sooner, which is the hard case."""
+SOON_S: Final = 5
 ON_S: Final = 600
 HOUR_S: Final = 3600
 SAME_WISH_S: Final = 60
@@ -89,12 +90,14 @@ class Card(NamedTuple):
     """One card and what the model saw of it.
 
     `events` is all it ever held, oldest first, by number in `EVENTS`; it keeps the last KEPT_EVENTS. `wish` is when and
-    on which trip the rider wants the ride at hand, `wish_events` what was written for it, and how many days off.
+    on which trip the rider wants the ride at hand, `wish_events` what was written for it, and how many days off. Once
+    told, the rider may let the next person in with the same card.
     """
 
     events: tuple[int, ...]
     wish: tuple[int, int] | None = None
     wish_events: tuple[tuple[TapId, int], ...] = ()
+    told: bool = False
     inside: Inside | None = None
     used: int = 0
     begun: int = 0
@@ -206,20 +209,22 @@ def _moves(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
 def present(world: World, move: str, card: int, terminal: int, clock: str = "right") -> World:
     """The rider's next move, as the module describes."""
     now_s, trip, mark_m = world.now_s, world.trip, world.mark_m
-    hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S
+    hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S + SOON_S * world.presentations
     match move:
         case "soon":
-            pass
+            now_s += SOON_S
         case "on":
             now_s, mark_m = now_s + ON_S, min(mark_m + STOP_M, 3 * STOP_M)
         case "late":
             now_s, trip, mark_m = max(now_s // DAY_S * DAY_S + hour_s, now_s + HOUR_S), 1 - trip, 0
         case "tomorrow":
             now_s, trip, mark_m = (now_s // DAY_S + 1) * DAY_S + hour_s, 1 - trip, 0
+        case "months later":
+            now_s, trip, mark_m = (now_s // DAY_S + 70) * DAY_S + hour_s, 1 - trip, 0
     shown = Presentation(card, terminal, clock, now_s + CLOCKS[clock].days * DAY_S, trip, mark_m)
     held = world.cards[card]
     if held.wish is None or trip != held.wish[1] or now_s - held.wish[0] > SAME_WISH_S:
-        held = held._replace(wish=(now_s, trip), wish_events=())
+        held = held._replace(wish=(now_s, trip), wish_events=(), told=False)
     world = world._replace(now_s=now_s, trip=trip, mark_m=mark_m, presentations=world.presentations + 1)
     return _run(_card(world, card, held), Running("opened", shown, tap_of(held.newest)))
 
@@ -386,11 +391,15 @@ def _write_card(world: World, running: Running) -> World:
     """The card executes the commit: here it is seen whether that may be."""
     shown, held, after = running.shown, world.cards[running.shown.card], EVENTS[running.planned]
     days = CLOCKS[shown.clock].days
-    if held.wish_events and held.wish_events[-1][1] == days:  # clocks that disagree forgive no second tap
+    again = (
+        bool(held.wish_events) and held.wish_events[-1][1] == days
+    )  # clocks that disagree forgive no second tap
+    if again and not (held.told and after.kind is EventKind.RIDE):
         raise Broken("one ride was charged twice")
     if any(tap_of(after) in card.held for card in world.cards):
         raise Broken("two writes carry one number")
     asked = _asked(shown, held.newest)
+    inside = check_ride(held.inside, after, asked, shown.trip)
     check_period(held.newest, after, asked)
     used, begun = held.used + uses(after), held.begun + begins(held.newest, after, asked)
     misled = held.misled or bool(asked.clock.days and not asked.clock.suspect)
@@ -404,7 +413,8 @@ def _write_card(world: World, running: Running) -> World:
         held._replace(
             events=(*held.events, running.planned),
             wish_events=(*held.wish_events, (tap_of(after), days)),
-            inside=check_ride(held.inside, after, asked, shown.trip),
+            inside=inside,
+            told=False,
             used=used,
             begun=begun,
             misled=misled,
@@ -427,7 +437,7 @@ def _grant(world: World, running: Running) -> World:
         raise Broken("a ride was granted without charge or record")
     if ride not in (tap for tap, _ in held.wish_events):
         raise Broken("a ride was granted for what was charged before")
-    return world
+    return _card(world, running.shown.card, held._replace(told=True))
 
 
 def _intent_row(running: Running) -> Row:
