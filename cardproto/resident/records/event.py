@@ -157,7 +157,9 @@ def parse_event(data: bytes) -> Event:
     if len(data) != EVENT_BYTES:
         raise FormatError(WHERE, f"record of {len(data)} bytes, expected {EVENT_BYTES}")
     if data[0] >> 4 != EVENT_VERSION:
-        raise FormatError(WHERE, f"unknown record version {data[0] >> 4}", 0)
+        raise FormatError(
+            WHERE, f"record of layout {data[0] >> 4}, not {EVENT_VERSION}: issue the card anew", 0
+        )
     bits = int.from_bytes(data, "big")
     ahead, age = bits >> 212 & 0x3F, bits >> 86 & NO_JOURNEY
     kind, paid_by = _codes(bits >> 248 & 0x0F, bits >> 78 & 0x0F)
@@ -226,7 +228,9 @@ def parse_event_with_schema(data: bytes) -> Event:
     except ConstructError as error:
         raise FormatError(WHERE, str(error)) from error
     if raw.version != EVENT_VERSION:
-        raise FormatError(WHERE, f"unknown record version {raw.version}", 0)
+        raise FormatError(
+            WHERE, f"record of layout {raw.version}, not {EVENT_VERSION}: issue the card anew", 0
+        )
     kind, paid_by = _codes(raw.kind, raw.paid_by)
     return Event(
         kind=kind,

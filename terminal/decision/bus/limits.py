@@ -26,12 +26,12 @@ class Use(NamedTuple):
 def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
     """The limits that count `ride`. One that depends on an unknown place does.
 
-    How many there are follows the month that is counted, the card's. A count that the server never sent is 0 (O-04).
+    A count that the server never sent is 0 (O-04).
     """
     if not limits:
         return NO_CLAIMS
     found: Claims = []
-    month = tap.period_day.year * 12 + tap.period_day.month
+    month = tap.service_date.year * 12 + tap.service_date.month
     for limit in limits:
         if limit.areas and inside(limit.areas, ride) is False:
             continue

@@ -65,3 +65,40 @@ def test_a_damaged_card_file_is_one_line(run: Run, tmp_path: Path) -> None:
     finished = run(*SERVE, "--reader", "sim:card.json")
     assert finished.returncode == 50
     assert "no card image" in assert_one_line(finished.stderr)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_image_is_refused_in_one_line_that_says_what_to_do(
+    run: Run, tmp_path: Path, version: int
+) -> None:
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    text = (tmp_path / "card.json").read_text("utf-8")
+    (tmp_path / "card.json").write_text(text.replace('"version": 3', f'"version": {version}', 1), "utf-8")
+    finished = run(*SERVE, "--reader", "sim:card.json")
+    assert finished.returncode == 50
+    line = assert_one_line(finished.stderr)
+    assert f"has version {version}, this software reads 3" in line
+    assert "Make a new one with `sim card new`" in line
+
+
+def test_a_rolled_card_is_served_and_read(run: Run) -> None:
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    assert run("card", "roll", "card.json", program="sim.cli.app").returncode == 0
+    assert run("shift", "open", "--operator", "17", "--state", STATE).returncode == 0
+    tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
+    assert tap["balance_after_minor"] < tap["balance_before_minor"]
+    shown = json.loads(run("card", "read", "--reader", "sim:card.json", "--json").stdout)
+    assert (shown["purse_minor"], shown["key_version"]) == (tap["balance_after_minor"], 2)
+    assert run("card", "set", "card.json", "--purse-minor", "60000", program="sim.cli.app").returncode == 0
+    assert (
+        run("card", "set", "card.json", "--zone", "Mars", "--blocked", program="sim.cli.app").returncode != 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("blank", "timer"), [("blank_ev1", "absent"), ("blank_ev2", "absent"), ("blank_ev3", "set")]
+)
+def test_issuing_reports_the_transaction_timer(run: Run, blank: str, timer: str) -> None:
+    issued = run("card", "issue", "--resident", "adult_purse", "--reader", f"sim:{blank}")
+    assert issued.returncode == 0
+    assert f"transaction timer {timer};" in issued.stdout
