@@ -110,7 +110,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         due_minor = balance_minor
     if paid_by is not PaidBy.GRACE:  # what a ride on credit found held is owed still
         counters = release(rule, counters)
-    values = {"sum_minor": due_minor}
+    values = {"sum_minor": due_minor, "left": tap.snapshot.event.inside}
     outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
     return accept(
         tap,
