@@ -51,9 +51,9 @@ class UnknownFare(StrEnum):
 class Profile(Section, frozen=True, kw_only=True):
     """What a terminal of this kind takes, first to last (K-02).
 
-    `unknown_fare`: a tap or sale that names no destination; "dearest" is the fare to the terminus, or the dearest there is
-    where the terminus is not known. `deny_lists`: whether the region
-    lists cards at all; where it does not, an empty card simply fails (O-09).
+    `unknown_fare`: a tap or sale that names no destination; "dearest" is the fare to the terminus, or the dearest
+    there is where the terminus is not known. `deny_lists`: whether the region lists cards at all; where it does not, an
+    empty card simply fails (O-09).
     """
 
     media: tuple[FareMedium, ...]
