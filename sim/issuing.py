@@ -31,11 +31,11 @@ from cardproto.resident.layout import (
     FILE_RIGHTS,
     KeyNo,
 )
+from cardproto.resident.limits import LARGEST_SEQUENCE
 from cardproto.resident.opening import begin_with, in_memory
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, CardContent, personalise
 from cardproto.resident.records.event import (
     EVENT_BYTES,
-    LARGEST_SEQUENCE,
     MOST_DAYS_AHEAD,
     MOST_DAYS_BACK,
     NO_JOURNEY,

@@ -96,9 +96,10 @@ class Message(StrEnum):
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
-DENY: Final = "deny"
+DENY_CARD: Final = "deny.card"
+DENY_PERSON: Final = "deny.person"
 GRANTS: Final = "grants"
-"""Lists a decision may rely on (O-02)."""
+"""Lists a decision may rely on (O-02), of the deny list by what it was asked about."""
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import FIRST_AT, LAST_AT, NO_JOURNEY, Event, EventKind, PaidBy
+from cardproto.resident.limits import LONGEST_AGE_S
+from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
@@ -192,7 +193,7 @@ def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, p
     if age_s is None or event.journey_age_s is None:
         return None
     if policy.gtfs is not None:  # the feed's own rules say how long a journey lasts
-        return min(event.journey_age_s + age_s, NO_JOURNEY - 1)
+        return min(event.journey_age_s + age_s, LONGEST_AGE_S)
     if transfer is None:
         return None
     journey_age_s = event.journey_age_s + age_s

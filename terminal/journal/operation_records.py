@@ -34,3 +34,11 @@ class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):
     distribution: str
     version: str
     sha256: bytes
+
+
+class AnswerRepeated(Record, frozen=True, array_like=True, tag=42):
+    """A card lay on the reader when the terminal or its reader came back, and its newest event was that of the intent
+    in row `intent`: the passenger got that answer again, and this row is no tap.
+    """
+
+    intent: int

@@ -26,6 +26,8 @@ REMEMBERED: Final = 20_000
 KEYED_TOKEN_BYTES: Final = 8
 """What `KeyProvider.token` gives."""
 REFERENCE_BYTES: Final = 8
+CARD: Final = b"card"
+"""Before a UID, where a token stands for a resident card: no pseudonym, which is shorter, makes the same token."""
 
 
 class KeyProvider(Protocol):
@@ -48,6 +50,16 @@ class KeyProvider(Protocol):
         Raises `KeyLimitReached` when the ceiling of the purpose is met.
         """
         ...
+
+
+def card_token(provider: KeyProvider, purpose: str, uid: bytes) -> bytes:
+    """What stands for the resident card with this UID, however many cards its holder has. Raises as `token`."""
+    return provider.token(purpose, CARD + uid)
+
+
+def person_token(provider: KeyProvider, purpose: str, pseudonym: bytes) -> bytes:
+    """What stands for a resident, whichever of his cards is presented: from the pseudonym on it. Raises as `token`."""
+    return provider.token(purpose, pseudonym)
 
 
 def require_keys(provider: KeyProvider, purpose: str) -> None:

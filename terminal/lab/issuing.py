@@ -22,13 +22,14 @@ from cardproto.errors import CardError
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
-from sim.issuing import content_of, issue, pseudonym_of
+from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.keys.provider import card_token
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
 
@@ -113,8 +114,9 @@ def issue_batch(
             assert isinstance(card, VirtualCard), "read_orders lets only residents through"
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
-            resident = pseudonym_of(order.profile, card.uid)
-            registry += [(provider.token(purpose, resident), card.uid, key) for purpose in PURPOSE.values()]
+            registry += [
+                (card_token(provider, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+            ]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault

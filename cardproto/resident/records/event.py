@@ -21,6 +21,14 @@ from construct import BitsInteger, Bitwise, ConstructError, Terminated
 from construct import Struct as Layout
 
 from cardproto.errors import FormatError
+from cardproto.resident.limits import (
+    LARGEST_MINOR,
+    LARGEST_ROUTE,
+    LARGEST_SEQUENCE,
+    LARGEST_TERMINAL,
+    LONGEST_AGE_S,
+    MOST_TRANSFERS,
+)
 
 EVENT_BYTES: Final = 32
 EVENT_VERSION: Final = 2
@@ -31,17 +39,11 @@ LAST_AT: Final = FIRST_AT + timedelta(seconds=MOST_SECONDS)
 MOST_DAYS_BACK: Final = 32
 MOST_DAYS_AHEAD: Final = 31
 """How far before and after the service day of `at` the card's period day can be stated."""
-LARGEST_TERMINAL: Final = (1 << 20) - 1
-LARGEST_SEQUENCE: Final = (1 << 28) - 1
-LARGEST_MINOR: Final = (1 << 21) - 1
-LARGEST_ROUTE: Final = (1 << 15) - 1
-MOST_TRANSFERS: Final = 15
-"""Means "this many or more"."""
 MOST_INSIDE: Final = 7
 ORDER_NUMBERS: Final = 1 << 10
 LARGEST_ORDER: Final = ORDER_NUMBERS - 1
 LARGEST_COUNTERS: Final = (1 << 56) - 1
-NO_JOURNEY: Final = (1 << 17) - 1
+NO_JOURNEY: Final = LONGEST_AGE_S + 1
 WHERE: Final = "file 02 (events)"
 
 

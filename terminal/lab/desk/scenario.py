@@ -211,7 +211,7 @@ def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
         "region": None if rights.region == region else rights.region,
         "blocked": rights.blocked or None,
         "inactive": rights.inactive or None,
-        "deny_listed": _denied(entry) or None,
+        "deny_listed": _denied(entry),
         "concessions": _concessions(rights),
         "contracts": _contracts(rights),
         "last": _last(holding, policy),
@@ -219,9 +219,10 @@ def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
     return {key: value for key, value in card.items() if value is not None}
 
 
-def _denied(entry: FinishedTap) -> bool:
+def _denied(entry: FinishedTap) -> str | None:
     """The trail of a card on the list says so; another list than the laboratory's there is not."""
-    return any(reason.effect is CardEffect.DENY_LISTED for reason in entry.report.reasons)
+    entries = {CardEffect.CARD_DENIED.value: "card", CardEffect.PERSON_DENIED.value: "person"}
+    return next((entries[r.code] for r in entry.report.reasons if r.code in entries), None)
 
 
 def _concessions(rights: Rights) -> list[dict[str, Any]] | None:

@@ -73,8 +73,9 @@ class ResidentMedium:
         card = session.snapshot
         refusal = self.credentials.refusal(session.card, card, now)
         return Presented(
-            reference=self.setup.reference(card.rights.pseudonym),
+            reference=self.setup.card(card.uid),
             snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
+            person=self.setup.person(card.rights.pseudonym),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
             read=session.read if refusal is None else (),  # the credential check is not repeated from records

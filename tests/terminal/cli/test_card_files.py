@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,15 +50,53 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
     assert not (tmp_path / "cards").exists()
 
 
-def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
+def begin(run: Run) -> None:
+    """A purse card of 500.00 in card.json, and a shift."""
     assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
     assert run("shift", "open", "--operator", "17", "--state", STATE).returncode == 0
+
+
+def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
+    begin(run)
     for left in (47600, 45200):
         tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
         assert tap["balance_after_minor"] in (left, tap["balance_before_minor"])
     shown = json.loads(run("card", "read", "--reader", "sim:card.json", "--json").stdout)
     assert shown["purse_minor"] == tap["balance_after_minor"]
     assert shown["events"][0]["terminal"] == 1
+
+
+def served(run: Run, *more: object) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run(*SERVE, "--reader", "sim:card.json", *more).stdout.splitlines()]
+
+
+def test_a_card_that_lies_there_at_the_start_is_charged_once_however_often_the_terminal_starts(
+    run: Run,
+) -> None:
+    begin(run)
+    (first,) = served(run)
+    assert (first["end"], first["balance_after_minor"]) == ("committed", 47600)
+    for _ in range(2):
+        (again,) = served(run)
+        assert (again["end"], again["sequence"]) == ("repeated", first["sequence"])
+        shown = [again[name] for name in ("message", "text", "admission", "charge_minor")]
+        assert shown == [first["message"], first["text"], "let_in", 0]
+        assert again["balance_after_minor"] == 47600
+    rows = run("journal", "show", "--state", STATE, "--kind", "AnswerRepeated", "--json").stdout.splitlines()
+    assert [json.loads(row)["intent"] for row in rows] == [first["sequence"]] * 2
+    totals = json.loads(run("shift", "close", "--state", STATE, "--json").stdout)
+    assert (totals["taps"], totals["accepted"], totals["charged_minor"]) == (1, 1, 2400)
+    assert run("journal", "recompute", "--state", STATE).returncode == 0
+
+
+def test_a_card_laid_there_again_is_a_new_tap(run: Run) -> None:
+    begin(run)
+    served(run)
+    repeated, tapped = served(run, "--taps", 2)
+    assert repeated["end"] == "repeated"
+    assert (tapped["end"], tapped["message"]) == ("nothing_written", "already_paid"), (
+        "the two seconds of T-35"
+    )
 
 
 def test_a_damaged_card_file_is_one_line(run: Run, tmp_path: Path) -> None:
