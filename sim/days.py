@@ -1,12 +1,14 @@
-"""Days written relative to the day a card is issued: `today`, `-30d`, `month_start`, `month_end+1d`."""
+"""Service days, and days written relative to the day a card is issued: `today`, `-30d`, `month_end+1d`."""
 
 from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 GRAMMAR: Final = "today, +30d, -30d, month_start, month_end, month_end+1d, or a date like 2026-09-01"
 _RELATIVE: Final = re.compile(r"(today|month_start|month_end)?([+-]\d{1,5}d)?")
@@ -44,3 +46,15 @@ def parse_day(text: str) -> RelativeDay:
         return RelativeDay(date.fromisoformat(text), 0)
     except ValueError as error:
         raise ValueError(f"{text!r} is no day; write {GRAMMAR}") from error
+
+
+def service_days(zone: str, end_hour: int) -> Callable[[datetime], date]:
+    """The service day of a moment: before `end_hour` local time it is still the day before.
+
+    Raises `ValueError` for a zone that does not exist.
+    """
+    try:
+        local = ZoneInfo(zone)
+    except (KeyError, OSError) as error:
+        raise ValueError(f"no time zone {zone!r}") from error
+    return lambda at: (at.astimezone(local) - timedelta(hours=end_hour)).date()

@@ -54,7 +54,8 @@ class Field:
 
 
 class Presentation:
-    """One card laid on the reader once. `gone` when it has left, by whatever means.
+    """One card laid on the reader once. `gone` when it has left, by whatever means; `lay_there` when the reader found
+    it at its first look.
 
     `exchanges`, `apdu_bytes` (both directions) and `air_ms` count since the card was laid down; pseudo APDUs
     (CLA FF) are answered in the reader and not counted.
@@ -67,6 +68,7 @@ class Presentation:
         self._faults = faults
         self.gone = False
         self.handed_out = False
+        self.lay_there = False
         self.exchanges = 0
         self.apdu_bytes = 0
         self.air_ms = 0.0

@@ -1,6 +1,6 @@
 """Card image files: a whole software card in one readable JSON file, to keep, to compare and to hand on.
 
-    {"format": "resident-card-image", "version": 2, "environment": "laboratory",
+    {"format": "resident-card-image", "version": 3, "environment": "laboratory",
      "card": {"uid": …, "generation": …, "memory": {…}}, "check": SHA-256 over "card"}
 
 The file holds the card's keys, because a card that cannot authenticate is no card; so it is for laboratory cards
@@ -30,7 +30,7 @@ from sim.card.memory import Application, DefaultKey, KeySet, KeySlot, Memory, St
 from sim.card.virtual import VirtualCard
 
 FORMAT: Final = "resident-card-image"
-VERSION: Final = 2
+VERSION: Final = 3
 LABORATORY: Final = "laboratory"
 NEW_ONE: Final = "Make a new one with `sim card new`."
 
@@ -99,8 +99,7 @@ def _content(path: Path) -> dict[str, Any]:
         raise ImageFault(f"{path} is no card image", NEW_ONE)
     if document.get("version") != VERSION:
         raise ImageFault(
-            f"{path} has version {document.get('version')!r}, this software reads {VERSION}",
-            "Use the software that wrote it.",
+            f"{path} has version {document.get('version')!r}, this software reads {VERSION}", NEW_ONE
         )
     if document.get("environment") != LABORATORY:
         raise ImageFault(

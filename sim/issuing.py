@@ -1,19 +1,20 @@
 """The simulator's issuing point: a profile becomes a card, through the same APDUs a real one sends.
 
 What a profile or an image needs changed later goes through the card's own commands, too. K2 credits, and writes
-rights and the event that states the new balance; all of it in one transaction, as `cardproto.resident.layout`
-allows. Laboratory keys only."""
+rights and the event that states the new balance; K4 writes a grant, rights and event; each in one transaction, as
+`cardproto.resident.layout` allows. Laboratory keys only."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from cardproto.connection import CardConnection
 from cardproto.credential.grant import credential_digest
+from cardproto.desfire.authentication import Authentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
@@ -21,10 +22,28 @@ from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.messaging import CommMode, Session
 from cardproto.errors import FormatError
 from cardproto.resident.keyset import MasterKeys, ResidentKeys
-from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
-from cardproto.resident.opening import begin, in_memory
-from cardproto.resident.personalise import CardContent, personalise
-from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, build_event, parse_event
+from cardproto.resident.layout import (
+    AID,
+    CREDENTIAL_BYTES,
+    FILE_CREDENTIAL,
+    FILE_EVENTS,
+    FILE_PURSE,
+    FILE_RIGHTS,
+    KeyNo,
+)
+from cardproto.resident.limits import LARGEST_SEQUENCE
+from cardproto.resident.opening import begin_with, in_memory
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, CardContent, personalise
+from cardproto.resident.records.event import (
+    EVENT_BYTES,
+    MOST_DAYS_AHEAD,
+    MOST_DAYS_BACK,
+    NO_JOURNEY,
+    Event,
+    EventKind,
+    build_event,
+    parse_event,
+)
 from cardproto.resident.records.rights import (
     CONCESSION_SLOTS,
     CONTRACT_SLOTS,
@@ -43,7 +62,6 @@ from sim.lab_issuer import lab_credential
 from sim.profile import STATE_COUNTER_LAYOUT, CardProfile, ProfileFault, StateSection
 
 ISSUING_POINT: Final = 0
-PERSONALISATION_EXCHANGES: Final = 200
 
 
 def issue(
@@ -73,7 +91,7 @@ def issue(
             content,
             rng,
             profile.card.stop_after,
-            masters.identify_key(region) if profile.card.random_uid else None,
+            random_uid=profile.card.random_uid,
         )
     except (FormatError, OverflowError) as error:
         raise ProfileFault(
@@ -86,7 +104,8 @@ def issue(
 def content_of(profile: CardProfile, uid: bytes, region: int, today: date) -> CardContent:
     """What is written: rights, purse, the first event with the running state, the signed credential for concessions.
 
-    That event is dated at the start of the issue day (UTC), so that every tap of the day comes after it.
+    That event is dated at the start of the issue day (UTC), so that every tap of the day comes after it; the card's
+    period day is the service day of that moment.
     """
     state = profile.state or StateSection()
     purse_minor = profile.card.purse_minor
@@ -141,7 +160,10 @@ def _rights(profile: CardProfile, uid: bytes, region: int, today: date) -> Right
     )
 
 
-RELOAD_POINT = 0
+RELOAD_POINT: Final = 0
+
+ServiceDay = Callable[[datetime], date]
+"""The service day of a moment, by the region's zone and the hour its day ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +178,17 @@ class CardView:
 class ReloadPoint:
     """One reload point with the keys of one card. Every method is one conversation; raises `CardError`."""
 
-    def __init__(self, connection: CardConnection, keys: ResidentKeys, rng: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        connection: CardConnection,
+        keys: ResidentKeys,
+        rng: Callable[[int], bytes],
+        service_day: ServiceDay,
+    ) -> None:
         self._connection = connection
         self._keys = keys
         self._rng = rng
+        self._service_day = service_day
 
     def read(self) -> CardView:
         """Rights, newest event, and the purse (which only K1 may read)."""
@@ -181,23 +210,52 @@ class ReloadPoint:
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
         """Write changed rights with the next revision, and append the event that says so; returns them."""
         before = self.read()
-        rights, event = before.rights, before.event
         card = self._open(KeyNo.RELOAD)
-        changed = replace(change(rights), revision=(rights.revision + 1) & 0xFFFF)
-        card.write_data(FILE_RIGHTS, 0, build_rights(changed), CommMode.MAC)
-        self._append(card, event, EventKind.RIGHTS_CHANGE, at, 0, event.balance_after_minor)
-        _commit(card)
+        changed = _next_revision(change(before.rights), before.rights)
+        self._write_rights(card, changed, before.event, at)
         return changed
 
+    def grant(
+        self, change: Callable[[Rights], Rights], sign: Callable[[Rights], bytes], at: datetime
+    ) -> Rights:
+        """As `set_rights` under the entitlement key, together with the credential that `sign` gives for the new rights.
+
+        Grant, digest and event change together or not at all.
+        """
+        before = self.read()
+        changed = _next_revision(change(before.rights), before.rights)
+        credential = sign(changed)
+        changed = replace(changed, credential_digest=credential_digest(credential))
+        card = self._open(KeyNo.ENTITLE)
+        whole = credential.ljust(CREDENTIAL_BYTES, b"\0")  # nothing of a longer one before it may stay behind
+        card.write_data(FILE_CREDENTIAL, 0, whole, CommMode.FULL)
+        self._write_rights(card, changed, before.event, at)
+        return changed
+
+    def roll(self, key_set: int) -> None:
+        """Make a spare key set the active one; the former active one takes its place."""
+        self._open(KeyNo.ROLL).roll_key_set(key_set)
+
     def _open(self, key_no: KeyNo) -> DesfireCard:
+        """With the keys of whichever generation the card has; each wrong one costs two exchanges."""
         card = DesfireCard(DesfireChannel(self._connection))
         card.select_application(AID)
-        begin(card, key_no, in_memory(AesKey(self._keys.application_key(key_no)), self._rng))
+        generations = (self._keys, *self._keys.spare)
+
+        def attempt(at: int) -> Authentication:
+            return in_memory(AesKey(generations[at].application_key(key_no)), self._rng)()
+
+        begin_with(card, key_no, range(len(generations)), attempt)
         return card
 
     def _files(self, card: DesfireCard) -> tuple[Rights, Event]:
         rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
         return rights, parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
+
+    def _write_rights(self, card: DesfireCard, rights: Rights, last: Event, at: datetime) -> None:
+        card.write_data(FILE_RIGHTS, 0, build_rights(rights), CommMode.MAC)
+        self._append(card, last, EventKind.RIGHTS_CHANGE, at, 0, last.balance_after_minor)
+        _commit(card)
 
     def _append(
         self,
@@ -208,17 +266,41 @@ class ReloadPoint:
         amount_minor: int,
         balance_minor: int,
     ) -> None:
-        """The running state goes on unchanged; only the change made here is new."""
+        """The running state goes on; only the change made here is new, and what depends on the time of the event."""
+        at = at.replace(microsecond=0)
         event = replace(
-            last,
+            later(last, at, self._service_day),
             kind=kind,
-            at=at.replace(microsecond=0),
             terminal=RELOAD_POINT,
-            sequence=last.sequence + 1,
+            sequence=(last.sequence + 1) & LARGEST_SEQUENCE,
             amount_minor=amount_minor,
             balance_after_minor=balance_minor,
         )
         card.write_record(FILE_EVENTS, 0, build_event(event), CommMode.MAC)
+
+
+def later(last: Event, at: datetime, service_day: ServiceDay) -> Event:
+    """The running state of `last` as an event at `at` states it that moves neither journey nor period.
+
+    The open journey is older by what has passed, and closed where its age no longer fits. The card's period day stays
+    what it is: its distance is counted from the new service day. Meals of a day that is over go.
+    """
+    before, day = service_day(last.at), service_day(at)
+    period = before + timedelta(days=last.period_ahead)
+    age = last.journey_age_s
+    if age is not None:
+        age += max(0, int((at - last.at).total_seconds()))
+    return replace(
+        last,
+        at=at,
+        journey_age_s=None if age is None or age >= NO_JOURNEY else age,
+        period_ahead=max(-MOST_DAYS_BACK, min(MOST_DAYS_AHEAD, (period - day).days)),
+        meals=last.meals if day in (before, period) else 0,
+    )
+
+
+def _next_revision(changed: Rights, before: Rights) -> Rights:
+    return replace(changed, revision=(before.revision + 1) & 0xFFFF)
 
 
 def _commit(card: DesfireCard) -> None:

@@ -36,6 +36,7 @@ class SimReader:
         self._hand = threading.get_ident()
         self._plugged_in = True
         self._closed = False
+        self._looked = False
         self.last: Presentation | None = None
 
     @property
@@ -47,6 +48,11 @@ class SimReader:
     def exchanges(self) -> int:
         """Card exchanges since the card handed out last was presented."""
         return 0 if self.last is None else self.last.exchanges
+
+    @property
+    def lay_there(self) -> bool:
+        """The card handed out last was there at the first look after the start, or since the reader was given back."""
+        return self.last is not None and self.last.lay_there
 
     def present(self, card: SimCard, faults: FaultPlan | None = None, *, hold_s: float | None = None) -> None:
         """Lay `card` on the reader; a card already there leaves first.
@@ -75,13 +81,15 @@ class SimReader:
             self._plugged_in = False
 
     def plug_in(self) -> None:
-        """Give the reader back."""
+        """Give the reader back; a card laid on it meanwhile lies there."""
         with self._change:
             self._plugged_in = True
+            self._looked = False
 
     def wait_for_card(self, timeout_s: float) -> SimConnection | None:
         """The connection to a card not yet handed out, or None after `timeout_s`. Raises `ReaderGone`."""
         with self._change:
+            self._look()
             self._wait(lambda: self._fresh() is not None, timeout_s)
             presentation = self._fresh()
             if presentation is None:
@@ -126,6 +134,13 @@ class SimReader:
             finally:
                 if presentation.gone:
                     self._change.notify_all()
+
+    def _look(self) -> None:
+        """The first look finds what lies there already."""
+        if not self._looked and self._plugged_in:
+            self._looked = True
+            if self._on_top is not None:
+                self._on_top.lay_there = True
 
     def _fresh(self) -> Presentation | None:
         presentation = self._on_top

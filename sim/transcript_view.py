@@ -92,10 +92,10 @@ def recorded_uid(tap: TranscribedTap) -> bytes | None:
 
 
 def key_candidates(keys: ResidentKeys | None, resident: bool, number: int) -> list[CardKey]:
-    """Keys a slot may have had: the diversified one, and zeros as it is delivered."""
+    """Keys a slot may have had: the diversified one of each generation, and zeros as it is delivered."""
     own: list[bytes] = []
-    if keys is not None and resident and number in range(KeyNo.IDENTIFY):
-        own.append(keys.application_key(KeyNo(number)))
+    if keys is not None and resident and number in tuple(KeyNo):
+        own += (generation.application_key(KeyNo(number)) for generation in (keys, *keys.spare))
     elif keys is not None and not resident and number == 0:
         own.append(keys.picc)
     return [AesKey(key) for key in (*own, ZERO_KEY)]

@@ -3,6 +3,7 @@
     1 presence   terminal.reader hands over a connected card
     2 select     the first medium of the terminal's list that recognises it   terminal.media
     3 open       the medium reads what a decision needs -> snapshot, reference
+    1 again      the card that lay there before the terminal started and was served then: its answer is repeated
     9 recovery   an earlier tap of this card whose end is unknown: the medium says what became of it
     4 decide     decide(snapshot, policy, trip, now)    -> Decision           terminal.decision, terminal.trip
     5 intent     the journal durably holds what we are about to do            terminal.journal
@@ -31,12 +32,14 @@ from cardproto.connection import CardConnection
 from cardproto.errors import CardError
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.lines import line_of
-from terminal.clock import Clock
+from terminal.clock import Clock, unix_ms
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
 from terminal.errors import JournalError, KeyLimitReached
 from terminal.journal.journal import Journal
+from terminal.journal.open_records import LastIntent
+from terminal.journal.operation_records import AnswerRepeated
 from terminal.journal.records import Fault, SettledBy
 from terminal.journal.taps import End
 from terminal.keys.provider import KeyProvider
@@ -59,6 +62,9 @@ from terminal.trip.pupil import NO_CANTEEN
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
 OUT_OF_ORDER: Final = Outcome(Message.OUT_OF_ORDER, Admission.REFUSED)
+REPEATED_WITHIN: Final = timedelta(minutes=10)
+"""For how long a card found lying on the reader counts as the one that was served there last. A restart takes a minute;
+a card that still lies there after ten is used for another ride."""
 
 
 @dataclass(slots=True)
@@ -89,14 +95,17 @@ class Terminal:
     vehicle: VehicleSource | None = None
 
 
-def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
+def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:
     """Serve one presented card, whatever it is and whatever it does; return how it ended.
+
+    `lay_there`: the card was found on the reader when the terminal or its reader came back, and its arrival was not
+    seen. If it was the last one served here, and not long ago, it has not left: it gets the same answer again.
 
     Raises `JournalError` only: the journal cannot hold the tap, and the terminal is out of order. Without a durable
     intent nothing is committed to the card; an outcome that could not be stored leaves its intent open, to be
     settled when the card comes back. A canteen goes on: entitled meals are still given (O-06).
     """
-    tap = _Stages(connection, terminal)
+    tap = _Stages(connection, terminal, lay_there)
     try:
         return tap.run()
     except JournalError as error:
@@ -109,8 +118,9 @@ def take_tap(connection: CardConnection, terminal: Terminal) -> TapReport:
 class _Stages:
     """One tap while its stages run."""
 
-    def __init__(self, connection: CardConnection, terminal: Terminal) -> None:
+    def __init__(self, connection: CardConnection, terminal: Terminal, lay_there: bool) -> None:
         self.t = terminal
+        self.lay_there = lay_there
         self.channel = open_channel(connection, terminal.clock)
         self.clock = terminal.clock_watch.look()
         self.now = terminal.clock.now().replace(microsecond=0)
@@ -123,7 +133,9 @@ class _Stages:
         try:
             medium = self._select()
             card = self._open(medium)
-            return self._of_staff(card) or self._recover(card) or self._serve(medium, card)
+            return (
+                self._of_staff(card) or self._repeat(card) or self._recover(card) or self._serve(medium, card)
+            )
         except UnsupportedCard as card:
             return self._write_nothing(UNKNOWN_CARD, operator=card.why)
         except CardError as error:
@@ -166,6 +178,28 @@ class _Stages:
         self.t.signal(outcome)
         return self.report(outcome, End.NOTHING_WRITTEN, operator="service card", of_staff=True)
 
+    # 1 presence: a card that never left is no new tap
+
+    def _repeat(self, card: Presented) -> TapReport | None:
+        """The former answer, when this is the card that was served last and it has not left since."""
+        last = self._never_left(card)
+        if last is None or last.end is not End.COMMITTED:
+            return None
+        outcome = Outcome(last.intent.message, Admission.LET_IN, values=last.intent.values)
+        self.t.signal(outcome)
+        self.t.journal.append(AnswerRepeated(unix_ms(self.now), last.sequence))
+        return self.report(
+            outcome, End.REPEATED, sequence=last.sequence, operator="the card had not left the reader"
+        )
+
+    def _never_left(self, card: Presented) -> LastIntent | None:
+        """Our last intent, when it is this card's newest event and the card was found lying there soon after."""
+        last, newest = self.t.journal.last_intent, card.last
+        if not self.lay_there or self.inspecting is not None or last is None or newest is None:
+            return None
+        same = last.intent.card_ref == card.reference and newest.tap == (self.t.number, last.sequence)
+        return last if same and abs(self.now - newest.at) <= REPEATED_WITHIN else None
+
     # 9 recovery, on the next presentation
 
     def _recover(self, card: Presented) -> TapReport | None:
@@ -192,20 +226,22 @@ class _Stages:
         """Whether the tap `sequence` is the newest on the card, so soon before that this is the same rider's retry."""
         soon = timedelta(seconds=self.t.policy.document.guards.retap_s)
         last = card.last
+        if self._never_left(card) is not None:
+            soon = REPEATED_WITHIN
         return last is not None and last.tap == (self.t.number, sequence) and abs(self.now - last.at) <= soon
 
     # 4 decide
 
     def _serve(self, medium: Medium, card: Presented) -> TapReport:
-        trip = self._trip()
+        trip = self._trip(card)
         decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
         if decision.write_plan is None:
             return self._write_nothing(decision.outcome, decision, trip=trip)
         return self._write(card, trip, decision, decision.write_plan)
 
-    def _trip(self) -> Trip:
+    def _trip(self, card: Presented) -> Trip:
         t, counter = self.t, self.t.canteen
-        canteen = counter.context(self.card_ref, self.now) if counter and self.card_ref else NO_CANTEEN
+        canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
         return trip_of(
             t.journal,
             t.profile,
@@ -243,7 +279,7 @@ class _Stages:
         self, counter: CanteenCounter, card: Presented, decision: Decision, meal: Serving
     ) -> TapReport:
         """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
-        noted = counter.serve_without_journal(card.reference, meal, decision.facts, self.now)
+        noted = counter.serve_without_journal(card.reference, card.person, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
         decision = replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
@@ -298,6 +334,7 @@ class _Stages:
             operator=operator,
             reasons=decision.facts if decision else (),
             card_ref=self.card_ref,
+            person_ref=None if self.card_ref is None or self.card is None else self.card.person,
             sequence=sequence,
             snapshot=None if self.card is None else self.card.snapshot,
             written=b"" if written is None else written.event,

@@ -90,6 +90,7 @@ class TapReport:
     operator: str = ""
     reasons: tuple[Reason, ...] = ()
     card_ref: bytes | None = None
+    person_ref: bytes | None = None
     sequence: int | None = None
     snapshot: object | None = None
     balance_before_minor: int | None = None
@@ -135,6 +136,7 @@ def intent_row(
         counted=decision.counted,
         lists=dict(decision.lists),
         key_version=planned.key_version,
+        person_ref=card.person,
     )
 
 
@@ -181,6 +183,7 @@ def unwritten_row(
         read=card.read if card and trip else (),
         trip=stated(trip) if trip else {},
         lists=dict(decision.lists) if decision else {},
+        person_ref=None if card is None else card.person,
     )
 
 

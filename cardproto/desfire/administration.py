@@ -52,8 +52,23 @@ CONFIGURE_DEFAULT_KEY: Final = 0x01
 """24 bytes and a version: what the keys of new applications are."""
 CONFIGURE_ATS: Final = 0x02
 """The whole answer to select, its own length first."""
+CONFIGURE_CAPABILITIES: Final = 0x05
+"""What the card can and must do; see `capabilities`."""
+CAPABILITY_BYTES: Final = 10
+_TRANSACTION_TIMER_AT: Final = 5
 _KEY_NUMBER: Final = 0x3F
 _STATUS_SIGNATURE: Final = 0x90
+
+
+def capabilities(transaction_timer: int) -> bytes:
+    """The data of `CONFIGURE_CAPABILITIES` for an EV3: its transaction timer, and nothing else.
+
+    `(?)` For EV3 public sources name option, purpose and PDCap2.2 only. Length and place are those that DESFire Light
+    and NTAG 424 DNA have: four reserved bytes, PDCap2.1, PDCap2.2, two reserved bytes, PDCap2.5, PDCap2.6.
+    """
+    data = bytearray(CAPABILITY_BYTES)
+    data[_TRANSACTION_TIMER_AT] = transaction_timer
+    return bytes(data)
 
 
 class Administration(SecureConversation):

@@ -27,16 +27,18 @@ from cardproto.resident.layout import (
     DF_NAME,
     FILES,
     FILES_EV1,
-    IDENTIFY_SLOT,
     ISO_DF_ID,
-    KEY_SETTINGS,
     KEY_VERSION,
     KEYS,
+    KEYS_EV1,
     LAYOUT_VERSION,
     PASS_TAP,
     PURSE_TAP,
+    SPARE_KEY_SETS,
+    TRANSACTION_TIMER,
     CardFile,
     KeyNo,
+    key_settings,
 )
 from cardproto.resident.records import event, rights
 
@@ -70,7 +72,8 @@ def _head() -> Iterator[str]:
     yield ""
     yield "MIFARE DESFire EV2 or EV3, AES-128, EV2 secure messaging; EV1 with what it lacks (see the end)."
     yield ""
-    first = KEY_SETTINGS.to_bytes()
+    ours = key_settings(key_sets=True, random_uid=False).to_bytes()
+    on_ev1 = key_settings(key_sets=False, random_uid=False).to_bytes()
     yield from _table(
         ("property", "value"),
         [
@@ -79,7 +82,8 @@ def _head() -> Iterator[str]:
             ("ISO DF id", f"`{ISO_DF_ID:04X}`"),
             (
                 "key settings",
-                f"`{first.hex().upper()}`: only K0 creates, deletes and changes; listing is free",
+                f"`{ours.hex().upper()}` (EV1: `{on_ev1.hex().upper()}`): only K0 creates, deletes and changes; "
+                "listing is free",
             ),
         ],
     )
@@ -88,17 +92,41 @@ def _head() -> Iterator[str]:
 def _keys() -> Iterator[str]:
     yield "## Keys"
     yield ""
-    yield "Diversified per card by AN10922 over UID (7) ‖ AID as written (3) ‖ region (2, big-endian);"
-    yield f"key version {KEY_VERSION}. So are the card's own master key and the transaction MAC key."
+    yield "Diversified per card by AN10922 over UID (7) ‖ AID as written (3) ‖ region (2, big-endian), except"
+    yield f"K{KeyNo.IDENTIFY}; key version {KEY_VERSION} at issue. So are the card's own master key and the"
+    yield "transaction MAC key."
     yield ""
     rows = [(f"K{k.number}", k.number.name.lower(), k.holder, k.opens) for k in KEYS]
     yield from _table(("key", "name", "held by", "opens"), rows)
+    yield f"A credit needs read-write on the purse, so K{KeyNo.ORDER} also debits. It writes neither rights nor"
+    yield f"credential: K{KeyNo.RELOAD}, which does, never goes onto a bus."
+    yield ""
+    yield from _key_sets()
+    yield "### Transaction timer"
+    yield ""
+    yield f"EV3: SetConfiguration option 05 with PDCap2.2 = {TRANSACTION_TIMER:02X} at issue `(?)`: public sources name"
+    yield "option and purpose, not the data. A card that refuses is issued without a timer, and the issuing point"
+    yield "reports it."
+    yield ""
+
+
+def _key_sets() -> Iterator[str]:
+    versions = " and ".join(str(KEY_VERSION + number) for number in range(1, 1 + SPARE_KEY_SETS))
+    yield "### Key sets"
+    yield ""
+    yield f"The application has {1 + SPARE_KEY_SETS} sets of these keys. Set 0 is active; the spare sets,"
+    yield f"numbered from 1, hold the next generations (versions {versions}), filled and finalised at issue."
+    yield f"RollKeySet under K{KeyNo.ROLL} makes one of them active at a stroke, so no key travels over the air;"
+    yield "torn, the card is in the old set or in the new one. The card's own master key and the transaction MAC"
+    yield "key are in no set. A terminal tries the version in service and one other: an older one where it holds"
+    yield "one, else the next."
+    yield ""
 
 
 def _files() -> Iterator[str]:
     yield "## Files"
     yield ""
-    yield "All but the standard file change only at commit, together or not at all."
+    yield "All change only at commit, together or not at all."
     yield ""
     rows = [
         (
@@ -223,15 +251,19 @@ def _ev1() -> Iterator[str]:
     yield "without proof: purse and newest event show what became of a lost commit. Inspectors and"
     yield "entitlement issuers need K1 to read what they read by an additional set elsewhere."
     yield ""
+    yield f"There are {len(KEYS_EV1)} keys, K0 to K{len(KEYS_EV1) - 1}, and K{KeyNo.IDENTIFY} with random UID."
+    yield f"A file has one read-write right here, on the purse it is K{KeyNo.RELOAD}'s: so there are no card orders."
+    yield "Without key sets these cards are never rolled."
+    yield ""
     yield from _table(("file", *(r.replace("_", "-") for r in _RIGHTS)), _rights_of(FILES_EV1))
 
 
 def _random_uid() -> Iterator[str]:
     yield "## Cards with random UID"
     yield ""
-    slot = IDENTIFY_SLOT
+    slot = KEYS[KeyNo.IDENTIFY]
     yield "Anticollision shows four random bytes, so the card cannot be followed; its diversified keys are not known"
-    yield f"in advance. Such a card has a sixth key, K{slot.number}. It opens {slot.opens}."
+    yield f"in advance. K{slot.number} opens {slot.opens}; on a card that shows its UID it tells nothing new."
     yield f"AN10922 makes it from the {IDENTIFY_MASTER} master over AID (3) ‖ region (2), so it is the same on every"
     yield "card of a region. After GetCardUID the conversation goes on (AuthenticateEV2NonFirst) under the"
     yield "diversified key: three exchanges more."

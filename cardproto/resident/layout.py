@@ -1,4 +1,4 @@
-"""The card map of the resident application, version 1: ONE table that everything else follows.
+"""The card map of the resident application, version 2: ONE table that everything else follows.
 
 Personalisation creates `FILES`, the terminal reads by them, the simulator's cards come out of
 personalisation, and `docs/card-layout.md` is printed from them (`python -m cardproto.resident.document`).
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from cardproto.desfire.application import KeySettings
+from cardproto.desfire.application import KeySets, KeySettings
 from cardproto.desfire.files import (
     NEVER,
     AccessRights,
@@ -25,7 +25,7 @@ from cardproto.desfire.messaging import CommMode
 from cardproto.resident.records.event import EVENT_BYTES
 from cardproto.resident.records.rights import RIGHTS_BYTES
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 AID: Final = bytes.fromhex("4B5A01")
 """As written, most significant byte first; native commands send it reversed."""
 DF_NAME: Final = bytes.fromhex("F04B5A484954454C01")
@@ -35,18 +35,17 @@ FILE_RIGHTS: Final = 0x01
 FILE_EVENTS: Final = 0x02
 FILE_PURSE: Final = 0x03
 FILE_CREDENTIAL: Final = 0x04
+FILE_DOCUMENTS: Final = 0x05
 FILE_TRANSACTION_MAC: Final = 0x0F
 
 CREDENTIAL_BYTES: Final = 256
+DOCUMENTS_BYTES: Final = 128
 PURSE_LIMIT_MINOR: Final = 1_500_000
 EVENTS_KEPT: Final = 6
 
 
 class KeyNo(IntEnum):
-    """The application's keys, all AES-128 and diversified per card, except IDENTIFY.
-
-    Only cards with random UID have IDENTIFY; it is the same on every card of a region.
-    """
+    """The application's keys, all AES-128 and diversified per card, except IDENTIFY: one for all cards of a region."""
 
     APPLICATION = 0
     VALIDATE = 1
@@ -54,6 +53,8 @@ class KeyNo(IntEnum):
     INSPECT = 3
     ENTITLE = 4
     IDENTIFY = 5
+    ORDER = 6
+    ROLL = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,62 @@ class CardKeySlot:
 
 KEYS: Final = (
     CardKeySlot(KeyNo.APPLICATION, "issuing point", "creates files, changes keys and file settings"),
-    CardKeySlot(KeyNo.VALIDATE, "validators, canteen terminals", "reads everything, debits, appends events"),
+    CardKeySlot(
+        KeyNo.VALIDATE,
+        "validators, canteen terminals",
+        "reads everything but documents, debits, appends events",
+    ),
     CardKeySlot(KeyNo.RELOAD, "reload points", "credits the purse, changes rights, appends events"),
-    CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights and events"),
-    CardKeySlot(KeyNo.ENTITLE, "entitlement issuers", "writes rights and the credential, appends events"),
+    CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights, events and documents"),
+    CardKeySlot(
+        KeyNo.ENTITLE,
+        "entitlement issuers",
+        "writes rights, the credential and documents, appends events",
+    ),
+    CardKeySlot(
+        KeyNo.IDENTIFY, "openers of cards with random UID", "no file, it only lets the UID be asked for"
+    ),
+    CardKeySlot(
+        KeyNo.ORDER,
+        "terminals that carry out card orders",
+        "credits and debits the purse, appends events",
+    ),
+    CardKeySlot(
+        KeyNo.ROLL,
+        "terminals that roll cards to new keys",
+        "no file, it only makes a spare key set the active one",
+    ),
 )
-
-IDENTIFY_SLOT: Final = CardKeySlot(
-    KeyNo.IDENTIFY, "openers of cards with random UID", "no file, it only lets the UID be asked for"
-)
-
-KEY_SETTINGS: Final = KeySettings(key_count=len(KEYS), change_key=KeyNo.APPLICATION, free_listing=True)
-"""Only K0 creates, deletes and changes; files and settings, which hold nothing personal, are listed without a key."""
-
-RANDOM_UID_KEY_SETTINGS: Final = replace(KEY_SETTINGS, key_count=len(KEYS) + 1)
-"""The same with IDENTIFY."""
+KEYS_EV1: Final = KEYS[: KeyNo.IDENTIFY]
+"""EV1 has no additional access-right sets and no key sets, so nothing that ORDER or ROLL could open; IDENTIFY goes only
+onto those with random UID."""
 
 PICC_KEY_VERSION: Final = 1
 KEY_VERSION: Final = 1
+"""Of the first generation of keys, and of keys that have one generation only."""
+SPARE_KEY_SETS: Final = 2
+"""Filled at issue with the keys of the next generations: a card issued without them could never be rolled."""
+
+
+def key_settings(*, key_sets: bool, random_uid: bool, version: int = KEY_VERSION) -> KeySettings:
+    """Only K0 creates, deletes and changes; files and settings, which hold nothing personal, are listed without a key.
+
+    `key_sets`: whether the card can have any (EV2, EV3); `version` is the one of the set that is active at issue.
+    """
+    if not key_sets:
+        count = len(KEYS_EV1) + random_uid
+        return KeySettings(key_count=count, change_key=KeyNo.APPLICATION, free_listing=True)
+    return KeySettings(
+        key_count=len(KEYS),
+        change_key=KeyNo.APPLICATION,
+        free_listing=True,
+        key_sets=KeySets(version, 1 + SPARE_KEY_SETS, roll_key=KeyNo.ROLL),
+    )
+
+
+TRANSACTION_TIMER: Final = 1
+"""EV3: what the transaction timer is set to at issue, against a commit that is held back. `(?)` its unit is not
+public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +136,9 @@ class CardFile:
     settings: FileSettings
 
 
-def _only(*, read: int = NEVER, write: int = NEVER) -> AccessRights:
+def _only(*, read: int = NEVER, write: int = NEVER, read_write: int = NEVER) -> AccessRights:
     """An additional access-right set (EV2/EV3): such a set never carries the Change right."""
-    return AccessRights(read=read, write=write)
+    return AccessRights(read=read, write=write, read_write=read_write)
 
 
 FILES: Final = (
@@ -129,6 +168,7 @@ FILES: Final = (
             additional=(
                 _only(read=KeyNo.RELOAD, write=KeyNo.RELOAD),
                 _only(read=KeyNo.ENTITLE, write=KeyNo.ENTITLE),
+                _only(write=KeyNo.ORDER),
             ),
         ),
     ),
@@ -142,17 +182,31 @@ FILES: Final = (
             AccessRights(KeyNo.VALIDATE, NEVER, KeyNo.RELOAD, KeyNo.APPLICATION),
             lower=0,
             upper=PURSE_LIMIT_MINOR,
+            # A card order credits on a bus, where a key that also writes rights must never be.
+            additional=(_only(read_write=KeyNo.ORDER),),
         ),
     ),
     CardFile(
         FILE_CREDENTIAL,
         "credential",
         "issuer-signed grant (COSE/CWT), zero-filled when there is none",
+        # Backup, so that a grant and the digest in the rights change together or not at all.
         DataFileSettings(
-            FileType.STANDARD,
+            FileType.BACKUP,
             CommMode.FULL,
             AccessRights(KeyNo.VALIDATE, KeyNo.ENTITLE, NEVER, KeyNo.APPLICATION),
             CREDENTIAL_BYTES,
+        ),
+    ),
+    CardFile(
+        FILE_DOCUMENTS,
+        "documents",
+        "references to e-documents (type, number, status date), zero-filled; no tap reads it",
+        DataFileSettings(
+            FileType.BACKUP,
+            CommMode.FULL,
+            AccessRights(KeyNo.INSPECT, NEVER, KeyNo.ENTITLE, KeyNo.APPLICATION),
+            DOCUMENTS_BYTES,
         ),
     ),
     CardFile(
@@ -184,7 +238,7 @@ FILES_EV1: Final = tuple(_for_ev1(f) for f in FILES if not isinstance(f.settings
 """The card map on EV1: no transaction MAC, so no proof, and fewer rights.
 
 Reload points still credit, write rights and append events; inspectors and entitlement issuers need the validate key
-to read what they may only read through an additional set.
+to read what they may only read through an additional set. There are no card orders.
 """
 
 

@@ -4,16 +4,18 @@ A *blank card* here has a master key of 16 zero bytes and no application 4B5A01.
 a DES key; it becomes an AES key first. The application's own keys are all zero right after creation; each of them,
 and the card's master key, ends up diversified.
 
-An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions.
+An EV1 card gets what it can hold (`layout.FILES_EV1`): it cannot prove its transactions, has no key for orders and no
+key sets. An EV3 card gets a transaction timer, unless it refuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from cardproto.desfire.administration import CONFIGURE_FLAGS
+from cardproto.desfire.administration import CONFIGURE_CAPABILITIES, CONFIGURE_FLAGS, capabilities
 from cardproto.desfire.application import PICC_AES_KEY, PICC_AID
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.creation import SettingsChange
@@ -21,8 +23,9 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.files import TransactionMacSettings
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import DesKey
-from cardproto.desfire.messaging import CommMode, Session
+from cardproto.desfire.messaging import Session
 from cardproto.desfire.transaction_mac import TransactionMac
+from cardproto.errors import StatusError
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import (
     AID,
@@ -35,13 +38,15 @@ from cardproto.resident.layout import (
     FILES,
     FILES_EV1,
     ISO_DF_ID,
-    KEY_SETTINGS,
-    KEY_VERSION,
+    KEYS,
+    KEYS_EV1,
     PICC_KEY_VERSION,
     PURSE_LIMIT_MINOR,
-    RANDOM_UID_KEY_SETTINGS,
+    SPARE_KEY_SETS,
+    TRANSACTION_TIMER,
     KeyNo,
     file,
+    key_settings,
 )
 from cardproto.resident.opening import begin, go_on, in_memory
 from cardproto.resident.records.event import Event, build_event
@@ -49,6 +54,10 @@ from cardproto.resident.records.rights import Rights, build_rights
 
 ZERO_KEY: Final = bytes(16)
 RANDOM_UID_FLAG: Final = b"\x02"
+HARDWARE_EV3: Final = 0x33
+"""GetVersion's major number of the hardware."""
+PERSONALISATION_EXCHANGES: Final = 100
+"""What a channel must allow: an EV3 from the factory with credential and random UID takes 71, 74 if it refuses."""
 Randomness = Callable[[int], bytes]
 
 
@@ -70,6 +79,24 @@ class CardContent:
             raise ValueError(f"credential of {len(self.credential)} bytes; the file holds {CREDENTIAL_BYTES}")
 
 
+class TimerState(StrEnum):
+    """What became of the transaction timer."""
+
+    ABSENT = "absent"
+    """The card has none: it is no EV3."""
+    SET = "set"
+    REFUSED = "refused"
+    """The card took another form of the command: it was issued without, as an EV2."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCard:
+    """What issuing left. `proof`: of the card's first transaction (TMC 1); None where there is none to give."""
+
+    proof: TransactionMac | None
+    timer: TimerState
+
+
 @dataclass(slots=True)
 class _Issuing:
     """One card while it is issued: what the steps below work with."""
@@ -78,8 +105,9 @@ class _Issuing:
     keys: ResidentKeys
     content: CardContent
     rnd: Randomness
-    identify_key: bytes | None
+    random_uid: bool
     proof: TransactionMac | None = None
+    timer: TimerState = TimerState.ABSENT
 
     def begin(self, number: int, key: bytes) -> None:
         begin(self.card, KeyNo(number), in_memory(AesKey(key), self.rnd))
@@ -89,8 +117,14 @@ class _Issuing:
 
     @property
     def proving(self) -> bool:
-        """Only cards that know EV2 have the transaction MAC."""
+        """Only cards that know EV2 have the transaction MAC, additional access rights and key sets."""
         return isinstance(self.card.session, Session)
+
+    @property
+    def numbers(self) -> list[KeyNo]:
+        """The application's keys on this card."""
+        numbers = [slot.number for slot in (KEYS if self.proving else KEYS_EV1)]
+        return [*numbers, KeyNo.IDENTIFY] if self.random_uid and not self.proving else numbers
 
 
 def personalise(
@@ -99,23 +133,26 @@ def personalise(
     content: CardContent,
     rnd: Randomness,
     stop_after: str | None = None,
-    identify_key: bytes | None = None,
-) -> TransactionMac | None:
-    """Turn the blank card into a resident card; returns the proof of its first transaction (TMC 1).
+    *,
+    random_uid: bool = False,
+) -> IssuedCard:
+    """Turn the blank card into a resident card.
 
-    None when the card cannot prove (EV1), or when `stop_after` names one of `STEPS`, after which the card is left
-    as it is: a real half-personalised card. Any `CardError` leaves such a card, too. With `identify_key`
-    (`MasterKeys.identify_key`) the card shows a random UID from its next activation on, for ever. Takes about 30
-    exchanges.
+    With `stop_after`, one of `STEPS`, the card is left as it is after that step: a real half-personalised card. Any
+    `CardError` leaves such a card, too. With `random_uid` the card shows a random UID from its next activation on, for
+    ever. Takes about 60 exchanges, 30 with an EV1 card. Raises `ValueError`, before the card is touched, unless `keys`
+    has as many spare generations as the card map has spare key sets.
     """
     if stop_after is not None and stop_after not in STEPS:
         raise ValueError(f"no personalisation step {stop_after!r}; there are {', '.join(STEPS)}")
-    issuing = _Issuing(card, keys, content, rnd, identify_key)
+    if len(keys.spare) != SPARE_KEY_SETS:
+        raise ValueError(f"{len(keys.spare)} spare generations of keys; a card takes {SPARE_KEY_SETS}")
+    issuing = _Issuing(card, keys, content, rnd, random_uid)
     for name, step in _STEPS.items():
         step(issuing)
         if name == stop_after:
-            return None
-    return issuing.proof
+            break
+    return IssuedCard(issuing.proof, issuing.timer)
 
 
 def _create_application(issuing: _Issuing) -> None:
@@ -123,7 +160,9 @@ def _create_application(issuing: _Issuing) -> None:
     if issuing.card.get_key_settings().key_type is not KeyType.AES:
         _leave_the_factory(issuing)
     issuing.begin(0, ZERO_KEY)
-    settings = KEY_SETTINGS if issuing.identify_key is None else RANDOM_UID_KEY_SETTINGS
+    settings = key_settings(
+        key_sets=issuing.proving, random_uid=issuing.random_uid, version=issuing.keys.version
+    )
     issuing.card.create_application(AID, settings, iso_id=ISO_DF_ID, df_name=DF_NAME)
 
 
@@ -131,6 +170,20 @@ def _leave_the_factory(issuing: _Issuing) -> None:
     """The factory's DES master key becomes an AES key, still all zero."""
     issuing.card.authenticate_iso(0, DesKey(ZERO_KEY), issuing.rnd(8))
     issuing.card.change_key(PICC_AES_KEY, ZERO_KEY, 0)
+
+
+def _set_timer(issuing: _Issuing) -> None:
+    """`(?)` Public sources name the option and its purpose only: a card that refuses is issued without a timer."""
+    if not issuing.proving or issuing.card.get_version().hardware.major != HARDWARE_EV3:
+        return
+    try:
+        issuing.card.set_configuration(CONFIGURE_CAPABILITIES, capabilities(TRANSACTION_TIMER))
+    except StatusError:
+        issuing.timer = TimerState.REFUSED
+        issuing.card.select_application(PICC_AID)
+        issuing.begin(0, ZERO_KEY)  # a refusal has ended the session
+    else:
+        issuing.timer = TimerState.SET
 
 
 def _take_over_card(issuing: _Issuing) -> None:
@@ -141,10 +194,21 @@ def _set_keys(issuing: _Issuing) -> None:
     """All keys but the application's master key, which would end this session."""
     issuing.card.select_application(AID)
     issuing.begin(KeyNo.APPLICATION, ZERO_KEY)
-    for number in (KeyNo.VALIDATE, KeyNo.RELOAD, KeyNo.INSPECT, KeyNo.ENTITLE):
-        issuing.card.change_key(number, issuing.keys.application_key(number), KEY_VERSION, ZERO_KEY)
-    if issuing.identify_key is not None:
-        issuing.card.change_key(KeyNo.IDENTIFY, issuing.identify_key, KEY_VERSION, ZERO_KEY)
+    keys = issuing.keys
+    for number in issuing.numbers[1:]:
+        issuing.card.change_key(number, keys.application_key(number), keys.version, ZERO_KEY)
+
+
+def _fill_key_sets(issuing: _Issuing) -> None:
+    """The next generations, each complete and ready to be rolled to."""
+    if not issuing.proving:
+        return
+    for set_number, keys in enumerate(issuing.keys.spare, 1):
+        issuing.card.initialize_key_set(set_number)
+        for number in issuing.numbers:
+            new = keys.application_key(number)
+            issuing.card.change_key_in_set(set_number, number, new, keys.version, ZERO_KEY)
+        issuing.card.finalize_key_set(set_number, keys.version)
 
 
 def _create_files(issuing: _Issuing) -> None:
@@ -168,14 +232,15 @@ def _start_transaction_mac(issuing: _Issuing) -> None:
 
 
 def _take_over_application(issuing: _Issuing) -> None:
-    issuing.card.change_key(KeyNo.APPLICATION, issuing.keys.application, KEY_VERSION)
+    issuing.card.change_key(KeyNo.APPLICATION, issuing.keys.application, issuing.keys.version)
 
 
 def _write_credential(issuing: _Issuing) -> None:
     """Also for a card without one: its transaction begins here, with the entitlement key."""
     issuing.begin(KeyNo.ENTITLE, issuing.keys.entitle)
     if issuing.content.credential:
-        issuing.card.write_data(FILE_CREDENTIAL, 0, issuing.content.credential, CommMode.FULL)
+        credential = issuing.content.credential
+        issuing.card.write_data(FILE_CREDENTIAL, 0, credential, file(FILE_CREDENTIAL).settings.mode)
 
 
 def _write_content(issuing: _Issuing) -> None:
@@ -190,7 +255,7 @@ def _write_content(issuing: _Issuing) -> None:
 
 def _commit(issuing: _Issuing) -> None:
     issuing.proof = issuing.card.commit_transaction(return_mac=issuing.proving)
-    if issuing.identify_key is not None:
+    if issuing.random_uid:
         _hide_uid(issuing)
 
 
@@ -203,8 +268,10 @@ def _hide_uid(issuing: _Issuing) -> None:
 
 _STEPS: Final[dict[str, Callable[[_Issuing], None]]] = {
     "application": _create_application,
+    "timer": _set_timer,
     "card_key": _take_over_card,
     "keys": _set_keys,
+    "key_sets": _fill_key_sets,
     "files": _create_files,
     "transaction_mac": _start_transaction_mac,
     "application_key": _take_over_application,

@@ -9,7 +9,7 @@ from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.status import Status
 from sim.card.call import Call
 from sim.card.files import ValueFile
-from sim.card.generation import KEY_SETS
+from sim.card.generation import KEY_SETS, Generation
 from sim.card.key_sets import parse_key_sets
 from sim.card.keys import (
     CHANGE_BY_SAME_KEY,
@@ -35,6 +35,9 @@ MAX_KEYS: Final = 14
 MAX_NAME_BYTES: Final = 16
 OPTION_FLAGS: Final = 0
 OPTION_DEFAULT_KEY: Final = 1
+OPTION_CAPABILITIES: Final = 5
+CAPABILITY_BYTES: Final = 10
+TIMER_AT: Final = 5
 
 
 def select_application(state: CardState, call: Call) -> bytes:
@@ -163,13 +166,18 @@ def set_configuration_gate(state: CardState, call: Call) -> None:
     """Needs a session, and the length of an option's data where it has one length only."""
     if state.session is None:
         raise DesfireRefusal(Status.AUTHENTICATION_ERROR)
-    call.plain_bytes = {OPTION_FLAGS: 1, OPTION_DEFAULT_KEY: LONGEST_KEY_BYTES + 1}.get(call.header[0])
+    call.plain_bytes = {
+        OPTION_FLAGS: 1,
+        OPTION_DEFAULT_KEY: LONGEST_KEY_BYTES + 1,
+        OPTION_CAPABILITIES: CAPABILITY_BYTES,
+    }.get(call.header[0])
 
 
 def set_configuration(state: CardState, call: Call) -> bytes:
-    """Options 00 (format off, random UID), 01 (default key) and 02 (ATS), on Light also 09 (its value file).
+    """Options 00 (format off, random UID), 01 (default key) and 02 (ATS), on EV3 also 05, on Light 09 (its value file).
 
-    Others are a parameter error. On Light the application's master key configures, elsewhere the PICC's.
+    Of option 05 the transaction timer is kept, and nothing is done by it; other capabilities are a parameter error
+    `(?)`. So are other options. On Light the application's master key configures, elsewhere the PICC's.
     """
     if not state.identity.generation.fixed:
         require_picc_level(state)
@@ -187,12 +195,25 @@ def set_configuration(state: CardState, call: Call) -> bytes:
             state.memory = replace(state.memory, default_key=DefaultKey(data[:24], data[24]))
         case 2, length if 1 <= length <= 20 and data[0] == length:
             state.memory = replace(state.memory, ats=data)
+        case 5, 10 if state.identity.generation.transaction_timer:
+            if any(data[:TIMER_AT]) or any(data[TIMER_AT + 1 :]):
+                raise DesfireRefusal(Status.PARAMETER_ERROR)
+            state.memory = replace(state.memory, transaction_timer=data[TIMER_AT])
         case 9, 14 if state.identity.generation.fixed:
             _configure_value_file(state, data)
         case _:
-            known = (0, 2, 9) if state.identity.generation.fixed else (0, 1, 2)
-            raise DesfireRefusal(Status.LENGTH_ERROR if option in known else Status.PARAMETER_ERROR)
+            raise DesfireRefusal(
+                Status.LENGTH_ERROR
+                if option in _options(state.identity.generation)
+                else Status.PARAMETER_ERROR
+            )
     return b""
+
+
+def _options(generation: Generation) -> tuple[int, ...]:
+    if generation.fixed:
+        return (0, 2, 9)
+    return (0, 1, 2, OPTION_CAPABILITIES) if generation.transaction_timer else (0, 1, 2)
 
 
 def _configure_value_file(state: CardState, data: bytes) -> None:

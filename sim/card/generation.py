@@ -2,7 +2,7 @@
 
     EV1     D40, ISO and AES authentication, native chaining; no EV2 sessions, no transaction MAC
     EV2     all of that, EV2 sessions, transaction MAC, additional access-right sets, key sets
-    EV3     as EV2, as far as public documents tell the two apart
+    EV3     as EV2, and a transaction timer, as far as public documents tell the two apart
     Light   one fixed application, EV2 sessions only, wrapped and ISO commands only
 
 GetVersion figures are the published ones; where none is published it says `(?)`.
@@ -83,6 +83,7 @@ class Generation:
     transaction_mac: bool = True
     native_framing: bool = True
     fixed: bool = False
+    transaction_timer: bool = False
     most_applications: int = 0xFFFF
 
 
@@ -106,7 +107,13 @@ GENERATIONS: Final = {
             "EV2", bytes.fromhex("04010112001A05"), bytes.fromhex("04010102011A05"), _ATS, 8192, frozenset()
         ),
         Generation(
-            "EV3", bytes.fromhex("04010133001A05"), bytes.fromhex("04010103001A05"), _ATS, 8192, frozenset()
+            "EV3",
+            bytes.fromhex("04010133001A05"),
+            bytes.fromhex("04010103001A05"),
+            _ATS,
+            8192,
+            frozenset(),
+            transaction_timer=True,
         ),
         # Software part (?): not in the published example, which shows the first frame only.
         Generation(

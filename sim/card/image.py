@@ -11,7 +11,7 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.key_types import KeyType
 from cardproto.desfire.legacy_crypto import DesKey
 from sim.card.files import CardFile, DataFile, RecordFile, TransactionMacFile, ValueFile
-from sim.card.memory import Application, KeySlot, Memory
+from sim.card.memory import Application, KeySlot, Memory, StoredKeySets
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool | None"
 
@@ -26,6 +26,7 @@ def image_of(uid: bytes, memory: Memory) -> dict[str, Json]:
         "ats": memory.ats.hex().upper(),
         "format_disabled": memory.format_disabled,
         "random_uid": memory.random_uid,
+        "transaction_timer": memory.transaction_timer,
         "default_key": _key(memory.default_key.slot(KeyType.AES)),
         "proximity_key": _key(memory.proximity_key),
         "applications": applications,
@@ -38,9 +39,27 @@ def _application(app: Application) -> Json:
         "key_settings": app.key_settings,
         "key_type": app.key_type.name,
         "keys": [_key(slot) for slot in app.keys],
+        "key_sets": None if app.key_sets is None else _key_sets(app.key_sets),
         "iso_id": app.iso_id,
         "df_name": app.df_name.hex().upper(),
         "files": files,
+    }
+
+
+def _key_sets(sets: StoredKeySets) -> Json:
+    others: dict[str, Json] = {
+        str(number): {
+            "version": chosen.version,
+            "finalized": chosen.finalized,
+            "keys": [_key(slot) for slot in chosen.keys],
+        }
+        for number, chosen in sets.others.items()
+    }
+    return {
+        "active_version": sets.active_version,
+        "count": sets.count,
+        "roll_settings": sets.roll_settings,
+        "others": others,
     }
 
 

@@ -110,12 +110,13 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything that survives power loss. `ats` is what the card answers to RATS."""
+    """Everything that survives power loss. `ats` is what the card answers to RATS; `transaction_timer` 0 is off."""
 
     applications: Mapping[bytes, Application]
     ats: bytes
     format_disabled: bool = False
     random_uid: bool = False
+    transaction_timer: int = 0
     default_key: DefaultKey = DefaultKey()
     proximity_key: KeySlot = KeySlot(ZERO_KEY)
     bytes_total: int = GENERATIONS["EV2"].memory_bytes

@@ -1,4 +1,4 @@
-"""`sim card new|show|set|tear`: software cards kept in image files."""
+"""`sim card new|show|set|roll|tear`: software cards kept in image files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from typing import Annotated, Any, Final
 import typer
 
 from cardproto.errors import CardError, CardGone
-from cardproto.resident.layout import PURSE_LIMIT_MINOR
+from cardproto.resident.layout import PURSE_LIMIT_MINOR, SPARE_KEY_SETS
 from cardproto.resident.records.rights import Rights
 from sim.air import VirtualClock
 from sim.card.virtual import VirtualCard
+from sim.days import service_days
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
-from sim.issuing import CardView, ReloadPoint, issue
+from sim.issuing import CardView, ReloadPoint, ServiceDay, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.reader import SimReader
 
 DEMO_REGION: Final = 34
+DEMO_ZONE: Final = "Europe/Volgograd"
+DEMO_DAY_ENDS: Final = 3
 
 app = typer.Typer(help="Software cards kept in files: create, show, change, tear.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="Card image file (JSON).")]
 Region = Annotated[int, typer.Option(min=0, max=0xFFFF, help="Region the card is issued for.")]
 Keys = Annotated[Path, typer.Option(help="Master keys the card was issued with, laboratory only.")]
+Zone = Annotated[str, typer.Option(help="The region's time zone, by which its service days are counted.")]
+DayEnds = Annotated[int, typer.Option(min=0, max=12, help="Hour at which the region's service day ends.")]
 
 
 class When(StrEnum):
@@ -73,7 +78,9 @@ def show(
 ) -> None:
     """Show what the card holds, read with its own commands."""
     card = load_card(file, secrets.token_bytes)
-    view = _reload_point(card, region, keys)(lambda point: point.read())
+    view = _reload_point(card, region, keys, _service_day(DEMO_ZONE, DEMO_DAY_ENDS))(
+        lambda point: point.read()
+    )
     content = _content(card, view)
     if as_json:
         print(json.dumps(content, default=str))
@@ -96,18 +103,36 @@ def change(
     ] = None,
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,
+    zone: Zone = DEMO_ZONE,
+    day_ends: DayEnds = DEMO_DAY_ENDS,
 ) -> None:
     """Change the card as a reload point does: card commands, an event, one commit."""
     if purse_minor is None and blocked is None and inactive is None:
         raise ImageFault("nothing to change", "Give --purse-minor, --blocked or --inactive; see --help.")
     card = load_card(file, secrets.token_bytes)
-    at_reload_point = _reload_point(card, region, keys)
+    at_reload_point = _reload_point(card, region, keys, _service_day(zone, day_ends))
     if purse_minor is not None:
         at_reload_point(lambda point: point.set_purse(purse_minor, _now()))
     if blocked is not None or inactive is not None:
         at_reload_point(
             lambda point: point.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now())
         )
+    save_card(card, file)
+
+
+@app.command()
+def roll(
+    file: File,
+    key_set: Annotated[
+        int, typer.Option("--set", min=1, max=SPARE_KEY_SETS, help="Spare key set to make active.")
+    ] = 1,
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+) -> None:
+    """Change all keys of the card for those of a spare key set, as a terminal with the roll key does."""
+    card = load_card(file, secrets.token_bytes)
+    service_day = _service_day(DEMO_ZONE, DEMO_DAY_ENDS)
+    _reload_point(card, region, keys, service_day)(lambda point: point.roll(key_set))
     save_card(card, file)
 
 
@@ -123,6 +148,8 @@ def tear(
     ] = 0,
     region: Region = DEMO_REGION,
     keys: Keys = LAB_KEYS,
+    zone: Zone = DEMO_ZONE,
+    day_ends: DayEnds = DEMO_DAY_ENDS,
 ) -> None:
     """Remove the card during a reload to --purse-minor and keep its content.
 
@@ -133,7 +160,8 @@ def tear(
     reader.present(card, (tear_before if when is When.BEFORE else tear_after)(exchange))
     connection = reader.wait_for_card(0)
     assert connection is not None, "a card has just been presented"
-    point = ReloadPoint(connection, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+    own = load_lab_keys(keys).for_card(card.uid, region)
+    point = ReloadPoint(connection, own, secrets.token_bytes, _service_day(zone, day_ends))
     try:
         point.set_purse(purse_minor, _now())
     except CardGone as gone:
@@ -144,12 +172,20 @@ def tear(
     raise ImageFault(f"the reload has only {reader.exchanges} exchanges", "Choose a smaller --exchange.")
 
 
+def _service_day(zone: str, day_ends: int) -> ServiceDay:
+    try:
+        return service_days(zone, day_ends)
+    except ValueError as error:
+        raise ImageFault(str(error), "Give a name like Europe/Moscow.") from error
+
+
 def _reload_point(
-    card: VirtualCard, region: int, keys: Path
+    card: VirtualCard, region: int, keys: Path, service_day: ServiceDay
 ) -> Callable[[Callable[[ReloadPoint], Any]], Any]:
     """Run something at a reload point with this card; a card that refuses becomes one clear line."""
     card.power_on()
-    point = ReloadPoint(card, load_lab_keys(keys).for_card(card.uid, region), secrets.token_bytes)
+    own = load_lab_keys(keys).for_card(card.uid, region)
+    point = ReloadPoint(card, own, secrets.token_bytes, service_day)
 
     def at_reload_point(work: Callable[[ReloadPoint], Any]) -> Any:
         try:
@@ -188,6 +224,9 @@ def _content(card: VirtualCard, view: CardView) -> dict[str, Any]:
         "revision": rights.revision,
         "newest_event": f"{event.kind.name} at {event.at.isoformat()} by terminal {event.terminal}",
         "newest_event_balance": event.balance_after_minor,
+        "inside": event.inside,
+        "last_order": event.last_order,
+        "period_ahead_days": event.period_ahead,
         "counters": f"{event.counters:014X} (layout {event.counter_layout})",
     }
 

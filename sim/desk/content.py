@@ -134,6 +134,12 @@ def _event(event: Event, counters: Counters) -> Iterator[CardLine]:
     yield CardLine("newest event", "paid by", event.paid_by.name.lower())
     if event.journey_age_s is not None:
         yield CardLine("newest event", "journey", f"{event.journey_age_s} s, {event.transfers} transfers")
+    if event.inside:
+        yield CardLine("newest event", "inside", str(event.inside))
+    if event.last_order:
+        yield CardLine("newest event", "last order", str(event.last_order))
+    if event.period_ahead:
+        yield CardLine("counters", "period day", f"{event.period_ahead:+} days from the event's")
     yield CardLine("counters", "meals", f"{event.meals:08b}")
     for name, value in counters(event.counters).items():
         yield CardLine("counters", name, str(value))

@@ -38,7 +38,7 @@ def roubles(minor: int) -> str:
 
 
 def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
-    """One tap for programs: no UID, no pseudonym of the resident, nothing personal."""
+    """One tap for programs: no UID, no pseudonym as the card holds it. `person_ref` is what a roster lists."""
     return {
         "at": report.at.isoformat(),
         "message": str(report.outcome.message),
@@ -47,6 +47,7 @@ def report_as_json(report: TapReport, language: str) -> dict[str, Any]:
         "charge_minor": report.outcome.charge_minor,
         "end": report.end.value,
         "card_ref": report.card_ref.hex() if report.card_ref else None,
+        "person_ref": report.person_ref.hex() if report.person_ref else None,
         "sequence": report.sequence,
         "balance_before_minor": report.balance_before_minor,
         "balance_after_minor": report.balance_after_minor,

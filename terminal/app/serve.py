@@ -18,7 +18,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.codes import ReaderFault
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
-from terminal.reader.port import ReaderPort
+from terminal.reader.port import ReaderPort, lay_there
 from terminal.reader.presence import Presence, PresenceState, reader_fault
 from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
@@ -85,7 +85,7 @@ def serve(
     def on_card(connection: CardConnection) -> None:
         with lock or nullcontext():
             begun_s = clock.monotonic()
-            report = take_tap(recorded(connection), terminal)
+            report = take_tap(recorded(connection), terminal, lay_there=lay_there(cards.port))
             vitals.tap(report, clock.monotonic() - begun_s)
             show(report)
 

@@ -120,6 +120,11 @@ class CardsInOrder:
     def name(self) -> str:
         return self._reader.name
 
+    @property
+    def lay_there(self) -> bool:
+        """The first card lies there from the start, unless it comes at its pace."""
+        return self._reader.lay_there and not self._pace_s
+
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         if not self._is_time(timeout_s, self._pace_s / 3):
             return None

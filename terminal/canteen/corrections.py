@@ -137,19 +137,27 @@ def lend_card(
 ) -> CardLent:
     """For today let the card `card_ref` stand for `pupil`, who forgot his own (M-35).
 
-    Raises `CanteenRefused` without a second person, for a card that is a pupil's own, or lent today already.
+    Raises `CanteenRefused` without a second person, for a card that was never presented here (whose it is cannot be
+    known from its reference), that is a pupil's own, or that is lent today already.
     """
     counter.follow()
     roster, day = _roster(counter), counter.day_of(now).isoformat()
     require(against_single_issue(operator, confirmed_by))
     _require_listed(roster, pupil)
-    if card_ref in roster.pupils:
+    owner = counter.ledger.owner_of(card_ref)
+    if owner is None:
+        raise CanteenRefused(
+            "this card was not presented here",
+            "Hold the spare card against the terminal first.",
+            CorrectionEffect.CARD_NOT_PRESENTED,
+        )
+    if owner in roster.pupils:
         raise CanteenRefused(
             "this card is a pupil's own",
             "Lend one of the school's spare cards.",
             CorrectionEffect.PUPILS_OWN_CARD,
         )
-    if counter.ledger.holder_of(card_ref, day) not in (card_ref, pupil):
+    if counter.ledger.holder_of(card_ref, owner, day) not in (owner, pupil):
         raise CanteenRefused(
             "this card is lent to another pupil today",
             "Lend another one.",

@@ -27,7 +27,7 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import JournalError, JournalFull
-from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy
+from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy, owner_of
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
@@ -145,16 +145,16 @@ class CanteenCounter:
         known = self.known()
         return None if known is None else known.pupil(ref, self.day_of(now), now)
 
-    def context(self, card_ref: bytes, now: datetime) -> CanteenContext:
-        """What to tell the decision on a tap of this card; a lent one stands for its borrower (M-35)."""
+    def context(self, card_ref: bytes, person_ref: bytes | None, now: datetime) -> CanteenContext:
+        """What to tell the decision on a tap of this card of this person; a lent one stands for its borrower (M-35)."""
         self.follow()
         day = self.day_of(now)
-        holder = self.ledger.holder_of(card_ref, day.isoformat())
+        holder = self.ledger.holder_of(card_ref, person_ref, day.isoformat())
         pupil = self.pupil(holder, now)
         if pupil is None:
             served, annulled = masks(holder, day, self.ledger, self.policy)
             pupil = Pupil(holder, self.school, served=served, annulled=annulled, listed=False)
-        elif holder != card_ref:
+        elif holder != owner_of(card_ref, person_ref):
             pupil = replace(pupil, cards_since=None)  # a spare card may be older than the one that was lost
         return CanteenContext(
             school=self.school,
@@ -184,11 +184,16 @@ class CanteenCounter:
         return sequence
 
     def serve_without_journal(
-        self, card_ref: bytes, meal: Serving, facts: tuple[Reason, ...], now: datetime
+        self,
+        card_ref: bytes,
+        person_ref: bytes | None,
+        meal: Serving,
+        facts: tuple[Reason, ...],
+        now: datetime,
     ) -> Reason:
         """O-06: a tap's entitled meal when the journal failed; the card stays as it is. Says where it was noted."""
         self._broken = True
-        holder = self.ledger.holder_of(card_ref, meal.day.isoformat())
+        holder = self.ledger.holder_of(card_ref, person_ref, meal.day.isoformat())
         return self.write_spare(self.meal_record(holder, meal, ServedBy.CARD, facts, now))
 
     def write_spare(self, record: MealServed) -> Reason:

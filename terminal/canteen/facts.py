@@ -14,6 +14,7 @@ from datetime import date, datetime
 from terminal.canteen.documents import RosterGrant, RosterPupil
 from terminal.canteen.ledger import Ledger, RowId
 from terminal.canteen.roster import Roster
+from terminal.journal.canteen_records import owner_of
 from terminal.journal.records import AnyRecord, Intent, Unwritten
 from terminal.policy.policy import Policy
 from terminal.trip.pupil import Account, MealGrant, ParentLimits, Pupil
@@ -169,9 +170,9 @@ class Replay:
         if tap.card_ref is None or tap.trip.get("canteen.roster") != self.roster.header.sequence:
             return None
         day = self.policy.service_date(at.astimezone(self.policy.zone))
-        holder = self.ledger.holder_of(tap.card_ref, day.isoformat())
+        holder = self.ledger.holder_of(tap.card_ref, tap.person_ref, day.isoformat())
         pupil = Known(self.terminal, self.policy, self.roster, self.ledger).pupil(holder, day, at)
-        if pupil is not None and holder != tap.card_ref:
+        if pupil is not None and holder != owner_of(tap.card_ref, tap.person_ref):
             return replace(pupil, cards_since=None)
         return pupil
 

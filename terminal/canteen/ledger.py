@@ -6,6 +6,9 @@ reports, so they cannot disagree. It holds rows of one terminal at the counter, 
 A tap counts when its card is known to have taken it; until then it is uncertain and stands apart. Of two records
 of one pupil, day and kind the later is a duplicate (O-08): both stay, the parents are charged once and no budget
 is claimed twice.
+
+Meals, sales and attendance are a person's: a pupil with a new card goes on where he was. Only what is said of one card
+goes by the card: that it was lent, and whose it is.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from terminal.journal.canteen_records import (
     MealServed,
     NotCollected,
     ServedBy,
+    owner_of,
 )
 from terminal.journal.journal import Journal
-from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, parse_record
+from terminal.journal.records import AnyRecord, Committed, Intent, NotCommitted, Unwritten, parse_record
 from terminal.journal.taps import End, Intents
 from terminal.policy.document.meals import PARENTS
 
@@ -90,6 +94,7 @@ class Ledger:
         """Numbers of the spare log that are in the journal by now (O-06)."""
         self._intents: dict[int, Intents] = {}
         self._lent: dict[tuple[bytes, str], bytes] = {}
+        self._owners: dict[bytes, bytes] = {}
         self._of_pupil: dict[bytes, list[RowId]] = {}
         self._read: dict[int, int] = {}
 
@@ -105,6 +110,8 @@ class Ledger:
         match record:
             case Intent() | Committed() | NotCommitted():
                 self._apply_tap(row, record)
+            case Unwritten(card_ref=bytes() as card_ref):
+                self._owners[card_ref] = owner_of(card_ref, record.person_ref)
             case MealServed():
                 if record.spare:
                     self.spare.add(record.spare)
@@ -127,8 +134,10 @@ class Ledger:
 
     def _apply_tap(self, row: RowId, record: Intent | Committed | NotCommitted) -> None:
         settled = self._intents.setdefault(row[0], Intents()).take(row[1], record)
+        if isinstance(record, Intent):
+            self._owners[record.card_ref] = owner_of(record.card_ref, record.person_ref)
         if isinstance(record, Intent) and (line := record.meal) is not None:
-            pupil = self.holder_of(record.card_ref, line.day)
+            pupil = self.holder_of(record.card_ref, record.person_ref, line.day)
             self.uncertain[row] = Meal(row, record.at_ms, pupil, ServedBy.CARD, line)
         if settled is not None:
             meal = self.uncertain.pop((row[0], settled.sequence), None)
@@ -171,9 +180,13 @@ class Ledger:
                 return self.meals.get(row) or self.sales[row]
         return None
 
-    def holder_of(self, card_ref: bytes, day: str) -> bytes:
-        """Whom a card stands for on `day`: its own holder, or the pupil it was lent to (M-35)."""
-        return self._lent.get((card_ref, day), card_ref)
+    def holder_of(self, card_ref: bytes, person_ref: bytes | None, day: str) -> bytes:
+        """Whom a card stands for on `day`: the pupil it was lent to (M-35), or its own holder."""
+        return self._lent.get((card_ref, day)) or owner_of(card_ref, person_ref)
+
+    def owner_of(self, card_ref: bytes) -> bytes | None:
+        """Whose card this is, by its newest tap here; None for one that no row held here knows."""
+        return self._owners.get(card_ref)
 
     def absent(self, pupil: bytes, day: str) -> bool:
         """Whether the class's attendance says so (M-33)."""

@@ -68,11 +68,12 @@ def issue(
 
     at, today = station_config(config, reader=reader, region=region, keys=keys), SystemClock().now().date()
     document, own = at.terminal.region_or_demo, at.keys.file
-    exchanges = with_card(
+    issued = with_card(
         at, wait, lambda card: issue_on(card, resident, document, own, today, secrets.token_bytes)
     )
     print(
-        f"card issued for {resident}: {exchanges} exchanges; read it with `terminal card read --reader {reader}`"
+        f"card issued for {resident}: {issued.exchanges} exchanges, transaction timer {issued.timer}; "
+        f"read it with `terminal card read --reader {reader}`"
     )
 
 

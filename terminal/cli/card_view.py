@@ -47,6 +47,7 @@ def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> 
     snapshot = session.snapshot
     return {
         "uid": "…" + snapshot.uid.hex().upper()[-UID_SHOWN:],
+        "key_version": session.key_version,
         "rights": _rights(snapshot.rights),
         "purse_minor": purse_minor,
         "purse_agrees": purse_minor == snapshot.balance_minor,
@@ -90,6 +91,9 @@ def _event(event: Event) -> dict[str, Any]:
         "amount_minor": event.amount_minor,
         "balance_after_minor": event.balance_after_minor,
         "route": event.route,
+        "inside": event.inside,
+        "period_ahead_days": event.period_ahead,
+        "last_order": event.last_order,
         "paid_by": event.paid_by.name.lower(),
     }
 
@@ -98,7 +102,8 @@ def print_content(content: dict[str, Any]) -> None:
     """The same for people."""
     console, rights = ReadableConsole(WIDTH), content["rights"]
     console.print(
-        f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}"
+        f"card {content['uid']}, region {rights['region']}, valid {rights['valid_from']} to {rights['valid_to']}, "
+        f"keys of version {content['key_version']}"
     )
     flags = [name for name in ("blocked", "inactive") if rights[name]]
     note = "" if content["purse_agrees"] else " (differs from the newest event!)"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import (
     DEFAULT_COLLECTOR_FOLDER,
     CollectorFolder,
@@ -22,7 +23,7 @@ from terminal.clock import unix_ms
 if TYPE_CHECKING:
     from terminal.collector.store import OperationCode
 
-Numbered = Annotated[int, typer.Argument(min=1, max=0xFFFFFF, help="Terminal number.")]
+Numbered = Annotated[int, typer.Argument(min=1, max=LARGEST_TERMINAL, help="Terminal number.")]
 
 
 def enrol(

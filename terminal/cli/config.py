@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.cli.options import (
     CollectorUrl,
     Config,
@@ -34,7 +35,7 @@ def init(
     file: NewFile = Path("terminal.toml"),
     profile: Annotated[ProfileName, typer.Option(help="Kind of terminal.")] = ProfileName.BUS,
     reader: Annotated[str, typer.Option(help="pcsc, pcsc:NAME, or sim:RESIDENT[,…].")] = "pcsc",
-    number: Annotated[int, typer.Option(min=1, max=0xFFFFFF, help="Terminal number.")] = 1,
+    number: Annotated[int, typer.Option(min=1, max=LARGEST_TERMINAL, help="Terminal number.")] = 1,
     state: Folder = None,
     region: Annotated[str | None, typer.Option(help="Region document.")] = None,
     keys: Annotated[Path | None, typer.Option(help="Key file.")] = None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cardcli.output import shows_cyrillic
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.app.config.read import VARIABLE, configured
 from terminal.app.config.rules import require_known_reader, require_own
 from terminal.app.config.settings import (
@@ -155,7 +156,7 @@ Number = Annotated[
     typer.Option(
         "--number",
         min=1,
-        max=0xFFFFFF,
+        max=LARGEST_TERMINAL,
         help="Terminal number, part of every record.",
         show_default=_else(1),
     ),

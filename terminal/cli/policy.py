@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.cli.options import DEFAULT_LANGUAGE, Json, ShownLang
+from terminal.cli.options import DEFAULT_LANGUAGE, Config, Json, Keys, ShownLang, station_config
 
 if TYPE_CHECKING:
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
-app = typer.Typer(help="Check, test and explain region documents.", no_args_is_help=True)
+app = typer.Typer(help="Check, test and explain region documents; make deny lists.", no_args_is_help=True)
 
 Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a supplied one.")]
 
@@ -123,6 +123,27 @@ def schema(
     else:
         names = " or ".join(SCHEMAS)
         raise TerminalError("no schema is named", f"Give {names}, or --write FOLDER for all of them.")
+
+
+@app.command("deny-list")
+def deny_list(
+    entries: Annotated[
+        Path,
+        typer.Argument(help="CSV with the columns kind and identity: card,UID or person,PSEUDONYM in hex."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Deny list file, replaced whole.")],
+    config: Config = None,
+    keys: Keys = None,
+) -> None:
+    """Make the deny list terminals load (`deny` under [lists]): keyed hashes of cards and of people."""
+    from terminal.app.simulated import laboratory_keys
+    from terminal.keys.file import load_file_keys
+    from terminal.policy.deny_list import DenyListFile, build_deny_list, read_denied
+
+    at = station_config(config, keys=keys)
+    key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
+    count = build_deny_list(out, key, read_denied(entries))
+    print(f"wrote {out}: {count} entries, version {DenyListFile(out, key).version}")
 
 
 def _policy(doc: str) -> Policy:

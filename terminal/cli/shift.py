@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.cli.options import Config, Json, Keys, Number, ProfileName, State, station_config
 
 app = typer.Typer(help="Open and close a shift. The terminal must not be running.", no_args_is_help=True)
@@ -18,7 +19,7 @@ def open_shift(
         ProfileName | None,
         typer.Option(help="Kind of terminal.", show_default="from terminal.toml, else bus"),
     ] = None,
-    route: Annotated[int, typer.Option(min=0, max=0x7FFF, help="Route number (bus).")] = 0,
+    route: Annotated[int, typer.Option(min=0, max=LARGEST_ROUTE, help="Route number (bus).")] = 0,
     direction: Annotated[
         int, typer.Option(min=0, max=1, help="Direction of the turn: 0 out, 1 back (bus).")
     ] = 0,

@@ -94,6 +94,7 @@ class AlarmCause(StrEnum):
     CLOCK_AHEAD = "clock_ahead"
     CLOCK_BEHIND = "clock_behind"
     CLOCK_FAULT = "clock_fault"
+    CARDS_AHEAD = "cards_ahead"
     READER_FAULT = "reader_fault"
     NOT_COME_BACK = "not_come_back"
     NOT_HEARD = "not_heard"
@@ -131,6 +132,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CLOCK_AHEAD: N_("is ahead of the collector's, {day}"),
         AlarmCause.CLOCK_BEHIND: N_("is behind the collector's, {day}"),
         AlarmCause.CLOCK_FAULT: "{fault}",
+        AlarmCause.CARDS_AHEAD: N_("has put cards into a later period, {day}"),
         AlarmCause.READER_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),

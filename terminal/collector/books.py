@@ -30,10 +30,12 @@ from terminal.collector.booking import Booking
 from terminal.collector.books_reader import BooksReader, load_marks
 from terminal.collector.clock_checks import ClockLimits, clock_findings
 from terminal.collector.days import ServiceCalendar
+from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.store import CollectorStore, Receipt, connect
 from terminal.errors import CollectorError
 from terminal.journal.database import SQLITE_FAULTS, means_damage, transaction
+from terminal.journal.records import AnyRecord, UnreadableRecord
 from terminal.journal.taps import TapId
 
 BOOKS_FILE: Final = "books.db"
@@ -147,7 +149,15 @@ class Books(BooksReader):
             if not part:
                 continue
             records = booking.book(terminal, part, receipt.received_at_ms)
-            found, mark.at_ms = clock_findings(terminal, records, receipt, mark.at_ms, self.settings.clocks)
+            found, mark.at_ms = clock_findings(
+                terminal,
+                records,
+                receipt,
+                mark.at_ms,
+                self.settings.clocks,
+                self._record_of,
+                lambda other: self._mark(other) > 0,
+            )
             booking.findings += found
             self._newest_receipt = max(self._newest_receipt, receipt.received_at_ms)
         return len(rows)
@@ -174,6 +184,14 @@ class Books(BooksReader):
             "SELECT body FROM record WHERE terminal = ? AND sequence = ?", row
         ).fetchone()
         return bytes(found[0]) if found else None
+
+    def _record_of(self, row: TapId) -> AnyRecord | None:
+        """A row of any terminal; None for one that has not arrived or is of newer software."""
+        body = self._body_of(row)
+        try:
+            return None if body is None else read_record(body)
+        except UnreadableRecord:
+            return None
 
     def close(self) -> None:
         with self._lock:

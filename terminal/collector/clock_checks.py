@@ -1,22 +1,29 @@
 """Which clocks cannot be trusted (O-05), judged by the records and batches that have arrived.
 
-One alarm a day for each terminal and each kind of doubt: a clock that is wrong is wrong all day.
+One alarm a day for each terminal and each kind of doubt: a clock that is wrong is wrong all day. A terminal that
+meets a card whose period lies ahead marks its row; the alarm is about the terminal that put the card there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.store import Receipt
-from terminal.decision.flags import TapFlag
-from terminal.journal.records import AnyRecord
+from terminal.decision.flags import CardFlag, TapFlag
+from terminal.journal.records import AnyRecord, Intent
+from terminal.journal.taps import TapId
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
+LONGEST_CHAIN: Final = 64
+"""So many rows of one card are followed back to the one that put it ahead."""
+
+
+_AHEAD: Final = frozenset(CardFlag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,12 @@ def clock_findings(
     receipt: Receipt,
     newest_at_ms: int,
     limits: ClockLimits,
+    record_of: Callable[[TapId], AnyRecord | None],
+    known: Callable[[int], bool],
 ) -> tuple[list[Alarm], int]:
     """What is suspicious about records that came with one batch after one dated `newest_at_ms` (0: none), and the
-    time of the last of them.
+    time of the last of them. `record_of` gives a row of any terminal, None for one that has not arrived; `known` says
+    whether a terminal has ever sent any, so that a malicious one cannot have alarms about numbers it makes up.
     """
     doubts: set[AlarmCause] = set()
     before_ms = newest_at_ms
@@ -63,5 +73,30 @@ def clock_findings(
         if ahead_ms > limits.ahead_ms or -ahead_ms > limits.behind_ms:
             doubts.add(AlarmCause.CLOCK_AHEAD if ahead_ms > 0 else AlarmCause.CLOCK_BEHIND)
     day = f"{from_unix_ms(received_at_ms):%Y-%m-%d}" if received_at_ms else "unknown"
-    details = [detail_of(doubt, day=day) for doubt in sorted(doubts)]
-    return [Alarm(AlarmKind.CLOCK, terminal, 0, detail) for detail in details], before_ms
+    found = [(terminal, doubt) for doubt in sorted(doubts)]
+    others = {other if known(other) else 0 for other in _ahead(records, record_of)}
+    found += [(other, AlarmCause.CARDS_AHEAD) for other in sorted(others)]
+    return [
+        Alarm(AlarmKind.CLOCK, number, 0, detail_of(doubt, day=day)) for number, doubt in found
+    ], before_ms
+
+
+def _ahead(
+    records: Sequence[tuple[int, AnyRecord]], record_of: Callable[[TapId], AnyRecord | None]
+) -> set[int]:
+    """The terminals that put cards into a later period, as rows that met such cards say."""
+    return {
+        _origin(record, record_of)
+        for _, record in records
+        if isinstance(record, Intent) and not _AHEAD.isdisjoint(record.flags)
+    }
+
+
+def _origin(marked: Intent, record_of: Callable[[TapId], AnyRecord | None]) -> int:
+    """The terminal before the first row that met the card like this, as far as rows have arrived."""
+    for _ in range(LONGEST_CHAIN):
+        before = record_of((marked.prev_terminal, marked.prev_sequence))
+        if not isinstance(before, Intent) or CardFlag.PERIOD_AHEAD not in before.flags:
+            break
+        marked = before
+    return marked.prev_terminal

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.collector.alarms import AlarmCause, SeenAlarm
 from terminal.collector.days import By
 from terminal.collector.operator_routes import (
     METRICS_PATH,
     MOST_ALARMS,
-    MOST_TERMINALS,
     PREFIX,
     Acknowledgement,
 )
@@ -123,7 +123,7 @@ def _terminal_paths() -> dict[str, Any]:
 def _operator_paths() -> dict[str, Any]:
     html = {"200": {"description": "HTML.", "content": {"text/html": {"schema": {"type": "string"}}}}}
     css = {"200": {"description": "CSS.", "content": {"text/css": {"schema": {"type": "string"}}}}}
-    terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": MOST_TERMINALS})
+    terminal = _in_path("terminal", {"type": "integer", "minimum": 1, "maximum": LARGEST_TERMINAL})
     alarm = _in_path("alarm", {"type": "integer", "minimum": 1, "maximum": MOST_ALARMS})
     gone = {"404": _refusal("There is none.")}
     wrong = {"400": _refusal("Not understood.")}

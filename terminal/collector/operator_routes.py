@@ -31,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.clock import Clock, unix_ms
 from terminal.collector import page
 from terminal.collector.alarms import AlarmKind
@@ -48,7 +49,6 @@ PREFIX: Final = "/operator"
 METRICS_PATH: Final = "/metrics"
 REALM: Final = 'Basic realm="collector", charset="UTF-8"'
 LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
-MOST_TERMINALS: Final = 0xFFFFFF
 MOST_ALARMS: Final = 10**12
 DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_BODY_BYTES: Final = 4_096
@@ -268,7 +268,7 @@ def _query(request: Request, kind: type[Q]) -> Q | Response:
         return _wrong(f"Correct the query: {error}.")
 
 
-def _number(text: str, most: int = MOST_TERMINALS) -> int | None:
+def _number(text: str, most: int = LARGEST_TERMINAL) -> int | None:
     """A number of a terminal or an alarm in a path."""
     plain = text.isascii() and text.isdecimal() and len(text) <= 15
     return int(text) if plain and 1 <= int(text) <= most else None

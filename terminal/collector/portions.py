@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.days import CountState, DayLine, line_of_meal, line_of_sale
 from terminal.collector.evidence import END, Evidence
-from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed
+from terminal.journal.canteen_records import BuffetSale, MealLine, MealServed, owner_of
 from terminal.journal.records import AnyRecord, Intent
 from terminal.journal.taps import TapId
 
@@ -78,9 +78,9 @@ class Portions:
         self._execute("INSERT INTO loan VALUES (?, ?, ?, ?, ?)", (row[0], card_ref, day, row[1], pupil))
 
     def holder_of(self, row: TapId, intent: Intent, meal: MealLine) -> bytes:
-        """Whose meal a tap is."""
+        """Whose meal a tap is: the pupil its card was lent to, or the person, whichever card of his it was."""
         lent = self._execute(_LENT, (row[0], intent.card_ref, meal.day, row[1])).fetchone()
-        return bytes(lent[0]) if lent else intent.card_ref
+        return bytes(lent[0]) if lent else owner_of(intent.card_ref, intent.person_ref)
 
     def annul(self, row: TapId) -> None:
         """The meal or sale in `row` counts as not having been (M-34), now or as soon as it is known to have been."""

@@ -1,4 +1,4 @@
-"""Which card stands behind a pseudonym, and the key that checks its proofs: the issuing point's file.
+"""Which card stands behind a card reference, and the key that checks its proofs: the issuing point's file.
 
 With it the collector recomputes a card's transaction MAC; no terminal has these keys. The file form is for
 the laboratory: it holds raw keys and refuses to be used for anything else.
@@ -44,7 +44,8 @@ class CardSecret:
 
 
 class CardRegistry:
-    """Cards by pseudonym; one card may stand under several, one per purpose (D-01)."""
+    """Cards by reference; one card may stand under several, one per purpose (D-01), and no two under one: two cards
+    of one resident are two cards."""
 
     def __init__(self, cards: Mapping[bytes, CardSecret] | None = None) -> None:
         self._cards = dict(cards or {})
@@ -60,7 +61,7 @@ class CardRegistry:
         return self._cards.get(card_ref)
 
     def name(self, card_ref: bytes) -> bytes:
-        """One pseudonym for all of a card the registry knows; any other is taken for a card of its own."""
+        """One reference for all of a card the registry knows; any other is taken for a card of its own."""
         return self._names.get(card_ref, card_ref)
 
     @classmethod

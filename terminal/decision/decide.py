@@ -22,8 +22,9 @@ from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.flags import TapFlag
-from terminal.decision.outcome import DENY, GRANTS, Decision, Message
+from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
 from terminal.decision.tap import Tap, Trail, rebase
+from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Inspection, Trip
 
@@ -31,6 +32,13 @@ PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyTy
     {"bus": decide_ride, "canteen": decide_meal}
 )
 HOUR_S: Final = 3600
+BY_DENY_LIST: Final[Mapping[DenyKind, tuple[CardEffect, str]]] = MappingProxyType(
+    {
+        DenyKind.CARD: (CardEffect.CARD_DENIED, DENY_CARD),
+        DenyKind.PERSON: (CardEffect.PERSON_DENIED, DENY_PERSON),
+    }
+)
+"""How a refusal by the deny list is recorded, and under which name the list."""
 
 
 def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
@@ -106,9 +114,11 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if rights.inactive:
         trail.note(CardEffect.OTHER_MEDIUM_ACTIVE)
         return Message.MEDIUM_INACTIVE
-    if _lists_cards(tap) and tap.policy.deny_list.contains(rights.pseudonym):
-        trail.note(CardEffect.DENY_LISTED)
-        trail.lists[DENY] = tap.policy.deny_list.version
+    kind = denied(tap.policy.deny_list, rights.pseudonym, tap.snapshot.uid) if _lists_cards(tap) else None
+    if kind is not None:
+        effect, name = BY_DENY_LIST[kind]
+        trail.note(effect)
+        trail.lists[name] = tap.policy.deny_list.version
         return Message.DENY_LIST
     if not rights.valid_from <= tap.service_date <= rights.valid_to:
         early = tap.service_date < rights.valid_from
@@ -159,10 +169,14 @@ def inspect(
 
 
 def _paid_here(tap: Tap, inspection: Inspection) -> bool:
+    """Whether the newest ride is on this vehicle. Who is checked in rides, whatever the card was used for since."""
     event, trip = tap.snapshot.event, tap.trip
-    if event.kind not in (EventKind.RIDE, EventKind.CHECK_IN) or tap.age_s is None:
+    if not (event.inside or event.kind is EventKind.RIDE) or tap.age_s is None:
         return False
-    if tap.age_s > tap.policy.document.guards.inspection_s:
+    check_in, longest_s = tap.policy.check_in, tap.policy.document.guards.inspection_s
+    if event.inside and check_in is not None:
+        longest_s = max(longest_s, check_in.longest_s)
+    if tap.age_s > longest_s:
         return False
     if inspection.vehicle:
         return event.terminal in inspection.vehicle

@@ -23,11 +23,14 @@ class CardEffect(Effect):
 
     BLOCKED_ON_CARD = "o-02:blocked_on_card"
     OTHER_MEDIUM_ACTIVE = "k-01:other_medium_active"
-    DENY_LISTED = "o-02:deny_listed"
+    CARD_DENIED = "o-02:card_denied"
+    PERSON_DENIED = "o-02:person_denied"
     EXPIRED = "k-02:card_expired"
     NOT_YET_VALID = "k-02:card_not_yet_valid"
     OTHER_REGION = "k-03:other_region"
     EVENT_AHEAD = "o-05:event_ahead"
+    PERIOD_AHEAD = "o-05:period_ahead"
+    PERIOD_LOWERED = "o-05:period_lowered"
 
 
 class CredentialEffect(Effect):

@@ -1,4 +1,4 @@
-"""What may mark a row for those who read it later: a closed enum for each room."""
+"""What may mark a row for those who read it later: a closed enum for each subject."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class TapFlag(StrEnum):
     """They were too old to be followed (O-03)."""
     MISUSE = "misuse"
     """An inspector found a concession card in the wrong hands (T-71)."""
+
+
+class CardFlag(StrEnum):
+    """Of taps that wrote a card whose running state cannot be right."""
+
+    PERIOD_AHEAD = "period_ahead"
+    """Its period day is more than a day ahead of this terminal's clock (O-05)."""
+    PERIOD_LOWERED = "period_lowered"
+    """So it was, and signed time has put it back, with every count kept (O-05)."""
 
 
 class RideFlag(StrEnum):

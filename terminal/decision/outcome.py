@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, PaidBy
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.trail import Reason
@@ -31,6 +31,8 @@ class Message(StrEnum):
     LIMIT_REACHED = "limit_reached"
     """A concession has no trips left (T-13)."""
     PACK_USED_UP = "pack_used_up"
+    PACK_LAPSED = "pack_lapsed"
+    """Its trips were those of another month (T-10)."""
     COUNT_UNREADABLE = "count_unreadable"
     PASS_USED_UP = "pass_used_up"  # noqa: S105 a travel pass
     """As often as a pass may be used (T-37)."""
@@ -64,6 +66,8 @@ class Message(StrEnum):
     """A service card has confirmed the time of a clock in doubt (O-05)."""
     OUT_OF_ORDER = "out_of_order"
     FARE_UNKNOWN = "fare_unknown"
+    TOO_MANY_PERSONS = "too_many_persons"
+    """More than a card can check in, or than the money held can be counted for (T-07)."""
     STAFF_CARD = "staff_card"
     INSPECTION_PAID = "inspection_paid"
     INSPECTION_UNPAID = "inspection_unpaid"
@@ -94,9 +98,10 @@ class Message(StrEnum):
 NO_VALUES: Final[Mapping[str, int | str]] = MappingProxyType({})
 
 
-DENY: Final = "deny"
+DENY_CARD: Final = "deny.card"
+DENY_PERSON: Final = "deny.person"
 GRANTS: Final = "grants"
-"""Lists a decision may rely on (O-02)."""
+"""Lists a decision may rely on (O-02), of the deny list by what it was asked about."""
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -133,10 +138,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit."""
+    """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit.
+
+    `payer` is what pays for this tap where the event holds another: what pays for the ride of those who are checked
+    in (T-07), which a meal in between leaves as it is.
+    """
 
     event: Event
     debit_minor: int = 0
+    payer: PaidBy | None = None
+
+    @property
+    def paid_by(self) -> PaidBy:
+        """What pays for this tap, as its row states it."""
+        return self.event.paid_by if self.payer is None else self.payer
 
 
 @dataclass(frozen=True, slots=True)

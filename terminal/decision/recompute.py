@@ -4,7 +4,8 @@ The row holds the raw rights and the raw newest event, whether anything was writ
 part of the card's own proof), so nothing has to be believed: the same `decide` must come to the same event, byte for
 byte, and to the same message, charge and trail. What was decided by a list of the terminal needs that very list.
 
-The card's UID is in no record; no rule looks at it.
+The card's UID is in no record, and one rule looks at it: that a card is on the deny list as such cannot be checked
+against any list, only that everything else follows from it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from terminal.codes import Admission
 from terminal.decision.bus.cash import decide_cash
 from terminal.decision.decide import decide
 from terminal.decision.meal import Serving
-from terminal.decision.outcome import DENY, GRANTS, Decision
-from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyList
+from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
@@ -45,6 +46,9 @@ WHAT_IS_READ: Final = (
     ((INS_READ_RECORDS, INS_READ_RECORDS_NATIVE), FILE_EVENTS),
 )
 """By which commands a tap reads what it decides from; an EV1 card knows the native ones only."""
+
+SAID_BY: Final = {DenyKind.PERSON: DENY_PERSON, DenyKind.CARD: DENY_CARD}
+"""The name under which a row states the deny list, by what that was asked about."""
 
 Command = tuple[int, bytes, bytes]
 """INS, header and plain data of one command of the card's transaction."""
@@ -108,6 +112,8 @@ class RecomputeGap(StrEnum):
     ROSTER = "roster"
     GRANTS = "grants"
     DENY_LIST = "deny_list"
+    UID = "uid"
+    """Which card it was: no record holds that."""
 
 
 class CannotRecompute(Exception):
@@ -122,7 +128,7 @@ def recompute(tap: RecordedTap, policy: Policy, pupil: Pupil | None = None) -> l
     """Decide `tap` again under `policy`; return where the record deviates, nothing when it follows.
 
     `pupil` is what the roster said, where one was asked. The lists of `policy` count where they are those the row
-    names. Raises `CannotRecompute`, for a tap refused by a deny list that is not at hand after all else was compared.
+    names. Raises `CannotRecompute`, for a tap refused by a deny list that cannot be asked after all else was compared.
     """
     if PUPIL in tap.known and pupil is None:
         raise CannotRecompute(RecomputeGap.ROSTER, "decided with a school roster that is not at hand")
@@ -142,22 +148,29 @@ def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
             raise CannotRecompute(
                 RecomputeGap.GRANTS, "decided with the terminal's own list of grants, which is not at hand"
             )
-    denied = AllDenied(lists[DENY]) if DENY in lists else EMPTY_DENY_LIST
+    said = {kind: lists[name] for kind, name in SAID_BY.items() if name in lists}
+    denied = AllDenied(next(iter(said.values())), frozenset(said)) if said else EMPTY_DENY_LIST
     return replace(policy, deny_list=denied, grants=grants)
 
 
 def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand: DenyList) -> list[Deviation]:
-    """Whether the card is on the deny list that refused it; raises `CannotRecompute` without that list."""
-    if DENY not in lists:
+    """Whether the holder is on the deny list that refused the tap; raises `CannotRecompute` without that list, and
+    where it was the card that is on it."""
+    if DENY_CARD in lists:
+        raise CannotRecompute(
+            RecomputeGap.UID,
+            f"refused by deny list {lists[DENY_CARD]} for this card, and no record says which it is; the rest follows",
+        )
+    if DENY_PERSON not in lists:
         return []
-    if at_hand.version != lists[DENY]:
+    if at_hand.version != lists[DENY_PERSON]:
         raise CannotRecompute(
             RecomputeGap.DENY_LIST,
-            f"refused by deny list {lists[DENY]}, which is not at hand; the rest follows",
+            f"refused by deny list {lists[DENY_PERSON]}, which is not at hand; the rest follows",
         )
-    if at_hand.contains(snapshot.rights.pseudonym):
+    if at_hand.contains(DenyKind.PERSON, snapshot.rights.pseudonym):
         return []
-    return [Deviation(DENY, recorded=True, recomputed=False)]
+    return [Deviation(DENY_PERSON, recorded=True, recomputed=False)]
 
 
 def recompute_cash(sale: RecordedCash, policy: Policy) -> list[Deviation]:
@@ -231,7 +244,7 @@ def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, objec
         "previous": (last.terminal, last.sequence),
         "balance_before_minor": snapshot.balance_minor,
         "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
-        "paid_by": None if plan is None else int(plan.event.paid_by),
+        "paid_by": None if plan is None else int(plan.paid_by),
         "values": dict(decision.outcome.values),
         "counted": decision.counted,
         "meal": None if meal is None else _portion(meal),

@@ -3,17 +3,15 @@
 The newest event holds counters, meals and journey of *its* periods. Before any rule looks at them they are
 rebased:
 
-- a counter of days, weeks, months or years starts at 0 in another one (T-14), the meals on another service
-  day;
-- a contract's counter starts at 0 when the contract in that slot began after the event, or when its product
-  lapses monthly and the month is another (T-10);
+- a counter of days, weeks, months or years starts at 0 in another one (T-14). Which period it is of, the card states
+  apart from the time of its newest event; `terminal.decision.periods` says how clocks move it;
+- a contract's counter starts at 0 when the contract in that slot began after all the card has seen;
+- the meals are those of the period day, or where a canteen wrote them of the day it served on (M-19, M-37);
 - the journey's age grows by the time since the event; when its window has closed, its counters start at 0.
 
-Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From
-further ahead one of the two clocks is wrong (O-05): then no journey is open and no second tap is forgiven,
-because both would be free rides for as long as the clocks disagree; trip counters keep what they counted,
-because a month that has "not yet begun" must not refill them; meals of another day are forgotten, because no
-child is turned away over a clock (M-37). The next accepted tap stamps the card with this terminal's time.
+Clocks differ. An event up to `guards.clock_skew_s` ahead of this terminal counts as happening now. From further ahead
+one of the two clocks is wrong (O-05): then no journey is open and no second tap is forgiven, because both would be
+free rides for as long as the clocks disagree.
 
 Counters written under another layout cannot be read: no counted right is used and the bits stay as they are.
 """
@@ -22,24 +20,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import NO_JOURNEY, Event, EventKind, PaidBy
+from cardproto.resident.limits import LONGEST_AGE_S
+from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
 from cardproto.resident.records.rights import Concession
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
+from terminal.decision.effects import CardEffect
+from terminal.decision.flags import CardFlag
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome, WritePlan
+from terminal.decision.periods import PeriodDays, period_days
 from terminal.policy.grants import NO_GRANTS
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.policy import Policy
-from terminal.policy.rights.index import RidePack
 from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
+
+CANTEEN: Final = "canteen"
+"""The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
 
 class Tap(NamedTuple):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
+    Rights hold by the `service_date` of this terminal's clock; counts belong to the periods of `period_day`.
     `concessions` are the card's, or the local list's where that is newer (`listed`, O-02). `transfer` is the
     rule of the open journey.
     """
@@ -50,6 +55,7 @@ class Tap(NamedTuple):
     at: datetime
     local: datetime
     service_date: date
+    periods: PeriodDays
     age_s: int | None
     counters: int
     counter_layout: int
@@ -60,6 +66,11 @@ class Tap(NamedTuple):
     transfer: Transfer | None
     concessions: tuple[Concession | None, ...]
     listed: bool
+
+    @property
+    def period_day(self) -> date:
+        """The card's period day after this tap."""
+        return self.periods.day
 
 
 class Trail:
@@ -101,14 +112,15 @@ class Trail:
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
     event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
-    local, then = at.astimezone(policy.zone), event.at.astimezone(policy.zone)
-    today, event_day = policy.service_date(local), policy.service_date(then)
+    local = at.astimezone(policy.zone)
+    periods = _periods(event, policy, trip, at)
     age_s = _age_s(event, at, policy)
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
     transfer = _open_transfer(event, policy, known=known)
     journey_age_s = _journey_age_s(event, age_s, transfer, policy)
     concessions, listed = _concessions(snapshot, policy)
+    today = policy.service_date(local)
     return Tap(
         snapshot=snapshot,
         policy=policy,
@@ -116,19 +128,48 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
         at=at,
         local=local,
         service_date=today,
+        periods=periods,
         age_s=age_s,
-        counters=_counters(snapshot, policy, event_day, today, journey_open=journey_age_s is not None)
+        counters=_counters(snapshot, policy, periods, journey_open=journey_age_s is not None)
         if known
         else event.counters,
         counter_layout=layout if known else event.counter_layout,
         counters_known=known,
-        meals=event.meals if event_day == today else 0,
+        meals=_meals(event, periods, today if trip.profile == CANTEEN else periods.day),
         journey_age_s=journey_age_s,
         transfers=0 if journey_age_s is None else event.transfers,
         transfer=None if journey_age_s is None else transfer,
         concessions=concessions,
         listed=listed,
     )
+
+
+def of_boarding(tap: Tap) -> Tap:
+    """The same tap when it opens no period: a ride's end is counted in the periods the ride began in (T-07)."""
+    if not tap.periods.lifted:
+        return tap
+    periods, event = tap.periods.kept(), tap.snapshot.event
+    counters = tap.counters
+    if tap.counters_known:
+        open_journey = tap.journey_age_s is not None
+        counters = _counters(tap.snapshot, tap.policy, periods, journey_open=open_journey)
+    return tap._replace(periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
+
+
+def _periods(event: Event, policy: Policy, trip: Trip, at: datetime) -> PeriodDays:
+    """The period day, by the time the card is going to state."""
+    stamp = stated_at(at)
+    today, event_day = (policy.service_date(time.astimezone(policy.zone)) for time in (stamp, event.at))
+    return period_days(event, event_day, today, trip.clock, stated=stamp == at)
+
+
+def stated_at(at: datetime) -> datetime:
+    """`at` as a card can state it: the nearest time from 2024 to 2058."""
+    return min(max(at, FIRST_AT), LAST_AT)
+
+
+def _meals(event: Event, periods: PeriodDays, day: date) -> int:
+    return event.meals if periods.meals_day == day else 0
 
 
 def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
@@ -152,7 +193,7 @@ def _journey_age_s(event: Event, age_s: int | None, transfer: Transfer | None, p
     if age_s is None or event.journey_age_s is None:
         return None
     if policy.gtfs is not None:  # the feed's own rules say how long a journey lasts
-        return min(event.journey_age_s + age_s, NO_JOURNEY - 1)
+        return min(event.journey_age_s + age_s, LONGEST_AGE_S)
     if transfer is None:
         return None
     journey_age_s = event.journey_age_s + age_s
@@ -168,26 +209,20 @@ def _concessions(snapshot: CardSnapshot, policy: Policy) -> tuple[tuple[Concessi
     return local.concessions, True
 
 
-def _counters(
-    snapshot: CardSnapshot, policy: Policy, event_day: date, today: date, *, journey_open: bool
-) -> int:
+def _counters(snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, journey_open: bool) -> int:
     event, card = snapshot.event, policy.card
     if event.counter_layout == 0:
         return 0
     counters = event.counters
-    if event_day < today:
-        counters = card.carried_over(counters, event_day, today)
+    if periods.lifted:
+        counters = card.carried_over(counters, periods.card_day, periods.day)
     if not journey_open:
         counters &= card.kept_by_journey
-    new_month = event_day < today and (event_day.year, event_day.month) != (today.year, today.month)
     for slot, counter in enumerate(card.contracts):
         contract = snapshot.rights.contracts[slot]
-        if contract is None or contract.valid_from > event_day:
+        seen = periods.newest_day
+        if contract is None or (seen is not None and contract.valid_from > seen):
             counters = counter.write(counters, 0)
-        elif new_month:
-            product = policy.products.get(contract.product)
-            if isinstance(product, RidePack) and product.monthly:
-                counters = counter.write(counters, 0)
     return counters
 
 
@@ -202,29 +237,54 @@ def accept(
     meals: int | None = None,
     journey: tuple[int | None, int] | None = None,
     counted: tuple[str, ...] = (),
+    inside: int | None = None,
 ) -> Decision:
     """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.
 
     What is not given stays as rebased; `journey` is (age in seconds, transfers used), `counted` the counters
-    the server has to add one to.
+    the server has to add one to. `inside` is how many persons ride on with the card; without it those who are checked
+    in stay so, and the event keeps what their ride is: route, direction and what it is paid by.
     """
+    _note_period(tap, trail)
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
-    trip = tap.trip
+    trip, newest = tap.trip, tap.snapshot.event
+    route, direction, kept_by = trip.route, trip.direction, paid_by
+    if inside is None and newest.inside:
+        route, direction, kept_by = newest.route, newest.direction, newest.paid_by
     event = Event(
         kind=kind,
-        at=tap.at,
+        at=stated_at(tap.at),
         terminal=trip.terminal,
         sequence=trip.sequence,
         balance_after_minor=tap.snapshot.balance_minor - outcome.charge_minor,
         amount_minor=outcome.charge_minor,
-        route=trip.route,
-        direction=trip.direction,
+        route=route,
+        direction=direction,
         journey_age_s=age_s,
         transfers=transfers,
-        paid_by=paid_by,
+        paid_by=kept_by,
         counter_layout=tap.counter_layout,
         meals=tap.meals if meals is None else meals,
         counters=tap.counters if counters is None else counters,
+        period_ahead=tap.periods.written,
+        inside=newest.inside if inside is None else inside,
+        last_order=newest.last_order,
     )
-    plan = WritePlan(event, outcome.charge_minor)
-    return Decision(outcome, plan, tuple(trail.reasons), tuple(trail.flags), counted, lists=dict(trail.lists))
+    return Decision(
+        outcome,
+        WritePlan(event, outcome.charge_minor, paid_by),
+        tuple(trail.reasons),
+        tuple(trail.flags),
+        counted,
+        lists=dict(trail.lists),
+    )
+
+
+def _note_period(tap: Tap, trail: Trail) -> None:
+    """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
+    periods, newest = tap.periods, tap.snapshot.event
+    inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
+    if periods.lowered:
+        trail.flag(CardEffect.PERIOD_LOWERED, CardFlag.PERIOD_LOWERED, inputs)
+    elif periods.too_far_ahead:
+        trail.flag(CardEffect.PERIOD_AHEAD, CardFlag.PERIOD_AHEAD, inputs)

@@ -58,7 +58,8 @@ _CASH: Final = {
 }
 
 Pseudonym = Callable[[bytes], bytes]
-"""From the card's pseudonym on the terminal to the one of the export: the two cannot be joined (D-01)."""
+"""From the card's reference on the terminal to the one of the export: the two cannot be joined (D-01). A token is one
+card, not its holder: a resident with a new card is a new one."""
 
 
 def fare_transaction(tap: JournalTap, policy: Policy, pseudonym: Pseudonym) -> dict[str, str] | None:

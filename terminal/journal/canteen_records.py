@@ -1,9 +1,9 @@
 """What a canteen terminal's rows say besides taps: meals by list, buffet sales, and what undoes or closes them.
 
-A `pupil` is the pseudonym of the purpose "school" (D-01), the same as `card_ref` of a tap in the canteen. A
-category that reveals health stands here only as its effect (D-03). `operator` is a staff number. A `day` is a
-service day, "2026-09-15". `action` is the form of the console a row is the answer to, empty for none. Tags 20 to 39
-belong to this module.
+A `pupil` is a person by a token of the purpose "school" (D-01), the same as `person_ref` of a tap in the canteen,
+whichever card was presented; a `card_ref` is one card. A category that reveals health stands here only as its effect
+(D-03). `operator` is a staff number. A `day` is a service day, "2026-09-15". `action` is the form of the console a row
+is the answer to, empty for none. Tags 20 to 39 belong to this module.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ import msgspec
 from terminal.journal.record_base import Record
 from terminal.policy.document.meals import PAID
 from terminal.trail import TrailEntry
+
+
+def owner_of(card_ref: bytes, person_ref: bytes | None) -> bytes:
+    """Whose card was tapped, as a `pupil` stands here: of a medium that knows no person, it stands for itself."""
+    return person_ref or card_ref
 
 
 class MealLine(msgspec.Struct, frozen=True, array_like=True):
@@ -159,7 +164,8 @@ class DayClosed(Record, frozen=True, array_like=True, tag=25):
 
 
 class CardLent(Record, frozen=True, array_like=True, tag=26):
-    """For one day the card `card_ref` stands for `pupil`, who forgot his own (M-35)."""
+    """For one day the card `card_ref`, this one and no other of its holder, stands for `pupil`, who forgot his own
+    (M-35)."""
 
     card_ref: bytes
     pupil: bytes

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from cardproto.resident.limits import LARGEST_SEQUENCE, LARGEST_TERMINAL
 from terminal.clock import Clock, unix_ms
 from terminal.journal.chain import HASH_BYTES, Head
 
@@ -26,7 +27,11 @@ _DOMAIN: Final = b"resident-batch-1"
 _CONFIRMED: Final = struct.Struct(">I")
 _HEADER: Final = struct.Struct(">IIIQI32s32s32s")
 
-Number = Annotated[int, Meta(ge=0, lt=1 << 32)]
+TerminalNumber = Annotated[int, Meta(ge=0, le=LARGEST_TERMINAL)]
+RowNumber = Annotated[int, Meta(ge=0, le=LARGEST_SEQUENCE)]
+"""0 where a row is meant that is not there yet."""
+FirstRow = Annotated[int, Meta(ge=1, le=LARGEST_SEQUENCE + 1)]
+"""Of a batch; a greeting names the row that would come next."""
 Moment = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
@@ -42,18 +47,18 @@ class Signer(Protocol):
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """Bytes: a msgpack array; fields are only ever appended."""
 
-    terminal: Number
-    first: Annotated[int, Meta(ge=1, lt=1 << 32)]
-    last: Number
+    terminal: TerminalNumber
+    first: FirstRow
+    last: RowNumber
     at_ms: Moment
-    head_sequence: Number
+    head_sequence: RowNumber
     previous_hash: Hash
     last_hash: Hash
     head_hash: Hash
     tariff: VersionText
     deny_list: VersionText
     signature: Signature
-    confirmed_through: Number = 0
+    confirmed_through: RowNumber = 0
     """As in a batch; 0 in one that was not sent."""
 
     @property

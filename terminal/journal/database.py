@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked, JournalSealed
 from terminal.files import put_in_place
 from terminal.journal.chain import Head, link
@@ -76,7 +77,7 @@ _NEWEST_WRITE_VERSION: Final = b"\x02"  # WAL; SQLite opens a file that states a
 
 _SOUND_STATE: Final = """
 SELECT count(*), coalesce(sum(
-    typeof(terminal) = 'integer' AND terminal BETWEEN 0 AND 4294967295
+    typeof(terminal) = 'integer' AND terminal BETWEEN 0 AND ?
     AND typeof(key_id) = 'blob' AND typeof(content) = 'blob'
 ), 0) FROM state
 """
@@ -236,7 +237,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalDamaged(f"{path} lost its {missing[0]} table", KEEP_ASIDE)
     if not set(_STATEMENTS) <= set(tables.values()):
         raise JournalDamaged(f"the columns of a table in {path} were changed", KEEP_ASIDE)
-    if connection.execute(_SOUND_STATE).fetchone() != (1, 1):
+    if connection.execute(_SOUND_STATE, (LARGEST_TERMINAL,)).fetchone() != (1, 1):
         raise state_changed(path)
 
 

@@ -15,7 +15,6 @@ from typing import Final
 
 from terminal.errors import JournalError, JournalFull, JournalLocked
 from terminal.journal.action import stamped
-from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
 from terminal.journal.clock_ledger import ClockRows
@@ -33,20 +32,16 @@ from terminal.journal.database import (
     transaction,
 )
 from terminal.journal.lock import FileLock
-from terminal.journal.open_records import OpenRecords
+from terminal.journal.open_records import LastIntent, OpenRecords
 from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
     AnyRecord,
-    Committed,
     Intent,
-    NotCommitted,
-    ShiftClosed,
     ShiftOpened,
-    Unresolved,
     build_record,
 )
 from terminal.journal.rewrite import upgrade_if_old
-from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of
+from terminal.journal.room import ADVICE, CAPACITY_ROWS, Fill, fill_of, goes_on, require_number
 from terminal.journal.sealed import Broken, Contents, JournalKey
 from terminal.journal.stored import (
     JournalState,
@@ -60,8 +55,6 @@ from terminal.journal.stored import (
 from terminal.journal.writer import Job, Writer
 
 PURGE_SLICE_ROWS: Final = 2_000
-CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed, Annulment, DayClosed)
-"""Records that finish something begun: taken even when the stated capacity is reached."""
 
 
 class Pending:
@@ -163,7 +156,7 @@ class Journal:
 
         `sequence` is the number the caller already wrote elsewhere (in a card event); another one is refused.
         Raises `JournalFull` at the stated capacity (except for records that finish something, and entitled meals) and
-        `JournalError` after a failed flush.
+        `JournalError` after a failed flush, and when the numbers are used up.
         """
         record = stamped(record)
         body = build_record(record)
@@ -175,10 +168,11 @@ class Journal:
                 raise JournalError(
                     f"row {sequence} was expected, but {number} is next", "Take the tap again."
                 )
-            if number - self.base.sequence > self.capacity_rows and not _goes_on(record):
+            if number - self.base.sequence > self.capacity_rows and not goes_on(record):
                 raise JournalFull(
                     f"journal {self.path} holds {self.capacity_rows} rows, its stated capacity", ADVICE
                 )
+            require_number(number, record)
             row = Row(number, body, link(head.hash, body))
             job = self._writer.submit(lambda connection: self._insert(connection, row), vital=True)
             self._assigned = Head(number, row.hash)
@@ -236,6 +230,12 @@ class Journal:
         """Every intent whose outcome is not known, oldest first; survives restart and purge."""
         with self._lock:
             return self._open_records.intents()
+
+    @property
+    def last_intent(self) -> LastIntent | None:
+        """The newest intent, whatever became of it; survives restart and purge."""
+        with self._lock:
+            return self._open_records.last_intent
 
     @property
     def open_shift(self) -> ShiftOpened | None:
@@ -438,13 +438,6 @@ def _state_in(connection: sqlite3.Connection, contents: Contents, path: Path) ->
         return read_state(connection, contents)
     except Broken as error:
         raise state_changed(path) from error
-
-
-def _goes_on(record: AnyRecord) -> bool:
-    """Whether a full journal still takes `record`: the end of something begun, or an entitled meal (O-06)."""
-    if isinstance(record, Intent | MealServed):
-        return record.meal is not None and record.meal.entitled
-    return isinstance(record, CLOSING)
 
 
 def _lock(path: Path) -> FileLock:

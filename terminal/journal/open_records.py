@@ -1,9 +1,11 @@
-"""What is still open: intents whose outcome is unknown, the shift with its turn and place, whether the terminal was
-taken out of service, and whether its clock is in doubt. A fold over the records, in order."""
+"""What a restart must know: intents whose outcome is unknown, the last intent whatever its outcome, the shift with its
+turn and place, whether the terminal was taken out of service, and whether its clock is in doubt. A fold over the
+records, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from terminal.journal.clock_ledger import ClockLedger
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
@@ -13,7 +15,15 @@ from terminal.journal.records import (
     ShiftClosed,
     ShiftOpened,
 )
-from terminal.journal.taps import Intents, Settled
+from terminal.journal.taps import End, Intents, Settled
+
+
+class LastIntent(NamedTuple):
+    """The newest intent of a journal, by its row; `end` is `UNRESOLVED` while no word on it is there."""
+
+    sequence: int
+    intent: Intent
+    end: End
 
 
 class OpenRecords:
@@ -22,6 +32,8 @@ class OpenRecords:
     def __init__(self) -> None:
         self._intents = Intents()
         self._by_card: dict[bytes, list[int]] = {}
+        self._last: tuple[int, Intent] | None = None
+        self._word: tuple[int, Settled] | None = None
         self._shift: tuple[int, ShiftOpened] | None = None
         self._turn: tuple[int, TurnStarted] | None = None
         self._place: tuple[int, PlaceSet] | None = None
@@ -34,8 +46,11 @@ class OpenRecords:
         settled = self._intents.take(sequence, record)
         if settled is not None:
             self._forget(settled)
+            if self._last is not None and settled.sequence == self._last[0]:
+                self._word = (sequence, settled)
         match record:
             case Intent():
+                self._last, self._word = (sequence, record), None
                 self._by_card.setdefault(record.card_ref, []).append(sequence)
             case ShiftOpened():
                 self._shift, self._turn, self._place = (sequence, record), None, None
@@ -66,6 +81,13 @@ class OpenRecords:
         return self._intents.open()
 
     @property
+    def last_intent(self) -> LastIntent | None:
+        """The newest intent of all, None before the first."""
+        if self._last is None:
+            return None
+        return LastIntent(*self._last, End.UNRESOLVED if self._word is None else self._word[1].end)
+
+    @property
     def shift(self) -> ShiftOpened | None:
         return self._shift[1] if self._shift else None
 
@@ -84,5 +106,7 @@ class OpenRecords:
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
         open_now: list[tuple[int, AnyRecord]] = [*self._intents.open(), *self.clock.all()]
+        if self._last is not None and self._word is not None:
+            open_now += [self._last, (self._word[0], self._word[1].word)]
         open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]
         return sorted(open_now, key=lambda item: item[0])

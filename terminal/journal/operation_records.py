@@ -41,7 +41,15 @@ class ExtensionLoaded(Record, frozen=True, array_like=True, tag=41):
     sha256: bytes
 
 
-class ClockAuthenticated(Record, frozen=True, array_like=True, tag=42):
+class AnswerRepeated(Record, frozen=True, array_like=True, tag=42):
+    """A card lay on the reader when the terminal or its reader came back, and its newest event was that of the intent
+    in row `intent`: the passenger got that answer again, and this row is no tap.
+    """
+
+    intent: int
+
+
+class ClockAuthenticated(Record, frozen=True, array_like=True, tag=43):
     """The collector's signature says that it was `stated_ms` when this terminal's clock showed `at_ms`.
 
     When the two agree, no doubt about the clock is left.
@@ -54,13 +62,13 @@ class ClockAuthenticated(Record, frozen=True, array_like=True, tag=42):
         return abs(self.at_ms - self.stated_ms) <= CLOCK_TOLERANCE_MS
 
 
-class ClockConfirmed(Record, frozen=True, array_like=True, tag=43):
+class ClockConfirmed(Record, frozen=True, array_like=True, tag=44):
     """A service card confirmed the time `at_ms` of a clock in doubt: a bus sells again, the doubt stays."""
 
     operator_ref: str
 
 
-class ClockAccepted(Record, frozen=True, array_like=True, tag=44):
+class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
     """An operator answers for the clock as it stands at `at_ms`: the doubt `code` is over, empty where there was none.
 
     Rows before this one no longer say how late it must be.
@@ -70,4 +78,6 @@ class ClockAccepted(Record, frozen=True, array_like=True, tag=44):
     code: str = ""
 
 
-OperationRecord: TypeAlias = Restored | ExtensionLoaded | ClockAuthenticated | ClockConfirmed | ClockAccepted
+OperationRecord: TypeAlias = (
+    Restored | ExtensionLoaded | AnswerRepeated | ClockAuthenticated | ClockConfirmed | ClockAccepted
+)

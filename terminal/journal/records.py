@@ -3,9 +3,9 @@
 Bytes: one version byte, then a msgpack array `[kind, field, field, …]`. Fields are only ever appended, each
 new one with a default, so that old rows stay readable; the version byte changes only when that is impossible.
 
-No row carries a name, a card number, a UID or a key (docs/rules.md#d-02). `card_ref` is a keyed pseudonym of the
-card. Money is in kopecks, times are milliseconds since 1970 UTC. Order is given by the sequence, never by
-`at_ms`.
+No row carries a name, a card number, a UID or a key (docs/rules.md#d-02). `card_ref` is a keyed token of the card
+itself, `person_ref` one of its holder, only where a row is about a person (ADR 28). Money is in kopecks, times are
+milliseconds since 1970 UTC. Order is given by the sequence, never by `at_ms`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
     those who read it later; `counted` are the server's counters it adds one to (O-04), `lists` the lists of the
-    terminal that spoke of the card, with their versions. `key_version` is that of the card's keys.
+    terminal that spoke of the card, with their versions. `key_version` is that of the card's keys. `person_ref` is
+    None on a bus, and of a medium that knows no person.
     """
 
     card_ref: bytes
@@ -98,6 +99,7 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     counted: tuple[str, ...] = ()
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     key_version: int = 0
+    person_ref: bytes | None = None
 
 
 class SettledBy(StrEnum):
@@ -157,7 +159,8 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
     `card_ref` is None when no resident card could be read; then `prev_*` are 0. `read` is what a decision was made
     from, as it was read: of a resident card the rights and the newest event. It is empty when the tap ended before
     a decision. With `trip`, as in an intent, the decision can be made again. `lists` as in an intent. An inspection
-    belongs to no shift (0); `route` and `direction` are then those of the vehicle inspected.
+    belongs to no shift (0); `route` and `direction` are then those of the vehicle inspected. `person_ref` as in an
+    intent.
     """
 
     card_ref: bytes | None
@@ -176,6 +179,7 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
     read: tuple[bytes, ...] = ()
     trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
     lists: dict[str, str] = msgspec.field(default_factory=dict)
+    person_ref: bytes | None = None
 
 
 class Fault(Record, frozen=True, array_like=True, tag=9):

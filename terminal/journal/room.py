@@ -16,20 +16,51 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Final, Protocol
 
+from cardproto.resident.limits import LARGEST_SEQUENCE
 from terminal.clock import Clock, unix_ms
 from terminal.codes import JournalFault, Trouble
-from terminal.errors import JournalFull
-from terminal.journal.records import AnyRecord, Fault
+from terminal.errors import JournalError, JournalFull
+from terminal.journal.canteen_records import Annulment, DayClosed, MealServed
+from terminal.journal.operation_records import AnswerRepeated
+from terminal.journal.records import (
+    AnyRecord,
+    Committed,
+    Fault,
+    Intent,
+    NotCommitted,
+    ShiftClosed,
+    Unresolved,
+)
 
 CAPACITY_ROWS: Final = 600_000
 """240 000 taps of two rows each, 96 hours of them, and a quarter more for everything else."""
 ROW_BYTES: Final = 512
 LOG_BYTES: Final = 16 << 20
 """What the write-ahead log keeps after a quiet moment; it may grow to `LOG_BYTES_AT_MOST` before one."""
+LAST_BEGUN: Final = LARGEST_SEQUENCE - 100_000
+"""Behind this number a journal only takes what finishes something begun: a row's number must fit the card's event."""
 WARN_SHARE: Final = 0.75
 CRITICAL_SHARE: Final = 0.90
 PROBE_BYTES: Final = 65_536
+CLOSING: Final = (Committed, NotCommitted, Unresolved, ShiftClosed, Annulment, DayClosed, AnswerRepeated)
+"""Records that finish something begun: taken even when the stated capacity is reached."""
 ADVICE: Final = "Connect the network so that rows can be sent, acknowledged and purged."
+
+
+def goes_on(record: AnyRecord) -> bool:
+    """Whether a full journal still takes `record`: the end of something begun, or an entitled meal (O-06)."""
+    if isinstance(record, Intent | MealServed):
+        return record.meal is not None and record.meal.entitled
+    return isinstance(record, CLOSING)
+
+
+def require_number(number: int, record: AnyRecord) -> None:
+    """Raise `JournalError` unless `record` may have the row number `number`."""
+    if number > (LARGEST_SEQUENCE if isinstance(record, CLOSING) else LAST_BEGUN):
+        raise JournalError(
+            f"the row numbers of this terminal are used up at {LAST_BEGUN}",
+            "Send what the journal holds, then start with a new state folder under a new terminal number.",
+        )
 
 
 class FillLevel(StrEnum):

@@ -26,6 +26,8 @@ class End(StrEnum):
     COMMITTED = "committed"
     RECOVERED = "recovered"
     """Of a presentation: it brought the word that an earlier tap had been committed. That tap is `COMMITTED`."""
+    REPEATED = "repeated"
+    """Of a presentation: the card had not left since an earlier tap, whose answer was given again. It is no tap."""
     NOT_COMMITTED = "not_committed"
     UNRESOLVED = "unresolved"
     """The card may hold it or not; it is settled when the card comes back, or by the collector."""

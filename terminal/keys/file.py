@@ -1,6 +1,7 @@
 """Keys and trusted issuers from TOML files. Key files are for development and the simulator only.
 
     environment = "laboratory"
+    key_version = 1                             # the one to try first; the newest where it is not said
     [masters]
     validate = "32 hexadecimal digits"          # version 1, or by version:
     inspect = { 1 = "32 hexadecimal digits", 2 = "..." }
@@ -35,7 +36,7 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -81,12 +82,16 @@ class FileKeys(KeyMaterial):
         storage: Mapping[str, bytes] = NO_KEYS,
         limits: KeyLimits | None = None,
         *,
+        key_version: int = MAX_VERSION,
         clock: Clock | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Masters by name and version. `random` gives RndA; `clock` is the one the limits are counted on."""
+        """Masters by name and version; `key_version` is the one in service.
+
+        `random` gives RndA; `clock` is the one the limits are counted on.
+        """
         self._masters = {
-            name: {version: AesKey(keys[version]) for version in sorted(keys, reverse=True)}
+            name: {version: AesKey(keys[version]) for version in in_order_to_try(keys, key_version)}
             for name, keys in masters.items()
         }
         self.sealer: Sealer = StorageKeys(storage)
@@ -129,6 +134,15 @@ class FileKeys(KeyMaterial):
         return key
 
 
+def in_order_to_try(versions: Iterable[int], in_service: int) -> list[int]:
+    """The version in service, the ones before it from newest to oldest, then those that are only prepared.
+
+    So with one version in service and no older one at hand, a card that was rolled ahead of the others is tried next.
+    """
+    held = sorted(versions)
+    return [v for v in reversed(held) if v <= in_service] + [v for v in held if v > in_service]
+
+
 class _Attempt(AesAuthentication):
     """An authentication that counts: its first part deciphers and enciphers what the other side chose."""
 
@@ -167,12 +181,16 @@ def load_file_keys(
             "Files hold laboratory keys only; production keys belong into a SAM or an HSM.",
         )
     masters, purposes = _masters(data, path), _section(data, "purposes", path, exact=None)
+    in_service = data.get("key_version", MAX_VERSION)
+    if type(in_service) is not int or not 0 <= in_service <= MAX_VERSION:
+        raise KeyFileError(f"key file {path}: key_version is no version from 0 to {MAX_VERSION}", ADVICE)
     return FileKeys(
         masters,
         purposes,
         _section(data, "lists", path, exact=None),
         _section(data, "storage", path, exact=STORAGE_KEY_BYTES) if "storage" in data else NO_KEYS,
         limits or _limits(data, path, masters, purposes),
+        key_version=in_service,
         clock=clock,
         random=random,
     )

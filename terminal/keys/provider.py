@@ -20,19 +20,21 @@ from cardproto.resident.opening import OpenedCard
 
 VALIDATE: Final = "validate"
 TRIED: Final = 2
-"""How many key versions a card is tried with: the newest, and the one before."""
+"""How many key versions a card is tried with: the one in service and the one before, or else the one after."""
 REMEMBERED: Final = 20_000
 """Cards of an older key version whose version is kept: a tenth of a large town's taps in a day, about 3 MB."""
 KEYED_TOKEN_BYTES: Final = 8
 """What `KeyProvider.token` gives."""
 REFERENCE_BYTES: Final = 8
+CARD: Final = b"card"
+"""Before a UID, where a token stands for a resident card: no pseudonym, which is shorter, makes the same token."""
 
 
 class KeyProvider(Protocol):
     """Master keys and purposes by name. Every method may raise `KeyFileError` for a name it does not hold."""
 
     def versions(self, key: str) -> Sequence[int]:
-        """The versions of master key `key` ("validate", "inspect") at hand, newest first; at least one."""
+        """The versions of master key `key` ("validate", "inspect") at hand, in the order to try; at least one."""
         ...
 
     def authenticate(self, key: str, version: int, diversifier: bytes) -> Authentication:
@@ -50,6 +52,16 @@ class KeyProvider(Protocol):
         ...
 
 
+def card_token(provider: KeyProvider, purpose: str, uid: bytes) -> bytes:
+    """What stands for the resident card with this UID, however many cards its holder has. Raises as `token`."""
+    return provider.token(purpose, CARD + uid)
+
+
+def person_token(provider: KeyProvider, purpose: str, pseudonym: bytes) -> bytes:
+    """What stands for a resident, whichever of his cards is presented: from the pseudonym on it. Raises as `token`."""
+    return provider.token(purpose, pseudonym)
+
+
 def require_keys(provider: KeyProvider, purpose: str) -> None:
     """Raise `KeyFileError` at the start, not at the first card, unless `provider` can open cards and make tokens of
     `purpose`; one use of it is counted."""
@@ -58,7 +70,7 @@ def require_keys(provider: KeyProvider, purpose: str) -> None:
 
 
 class FittingVersions:
-    """Which key version fitted which card, where it was not the newest; in memory, for as long as the terminal runs.
+    """Which key version fitted which card, where it was not the first; in memory, for as long as the terminal runs.
 
     Cards are known by 8 bytes of a hash whose key is drawn at the start: a dump of them joins with nothing.
     """
@@ -68,13 +80,13 @@ class FittingVersions:
         self._fitted: OrderedDict[bytes, int] = OrderedDict()
 
     def order(self, held: Sequence[int], uid: bytes | None) -> Sequence[int]:
-        """The versions of `held` (newest first) to try on this card, the likeliest first."""
+        """The versions of `held` to try on this card, the likeliest first."""
         tried = tuple(held[:TRIED])
         fitted = None if uid is None else self._fitted.get(self._reference(uid))
         return (fitted, *(v for v in tried if v != fitted)) if fitted in tried else tried
 
     def fitted(self, held: Sequence[int], opened: OpenedCard) -> None:
-        """Remember what a card has shown, or forget it when the newest version fits by now."""
+        """Remember what a card has shown, or forget it when the first version fits by now."""
         reference = self._reference(opened.uid)
         self._fitted.pop(reference, None)
         if opened.key_version != held[0]:

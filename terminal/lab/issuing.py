@@ -19,18 +19,27 @@ from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.errors import CardError
-from cardproto.resident.personalise import personalise
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
-from sim.issuing import PERSONALISATION_EXCHANGES, content_of, issue, pseudonym_of
+from sim.issuing import content_of, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, CardProfile, ProfileFault, load_profile
 from terminal.collector.registry import write_registry
 from terminal.errors import ProfileError, ReaderError
 from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.keys.provider import card_token
 from terminal.media.port import PURPOSE
 from terminal.policy.load import load_region
+
+
+@dataclass(frozen=True, slots=True)
+class IssueReport:
+    """How many exchanges a card took to issue, and what became of its transaction timer."""
+
+    exchanges: int
+    timer: TimerState
 
 
 def issue_on(
@@ -40,8 +49,8 @@ def issue_on(
     keys: Path | None,
     today: date,
     random: Callable[[int], bytes],
-) -> int:
-    """Personalise the blank card behind `connection`; return how many exchanges it took.
+) -> IssueReport:
+    """Personalise the blank card behind `connection`.
 
     Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: a
     half-personalised card can be formatted with its master key and issued again.
@@ -52,13 +61,13 @@ def issue_on(
         channel = DesfireChannel(connection, max_exchanges=PERSONALISATION_EXCHANGES)
         uid = channel.read_uid()
         content = content_of(profile, uid, number, today)
-        personalise(
+        issued = personalise(
             DesfireCard(channel),
             masters.for_card(uid, number),
             content,
             random,
             profile.card.stop_after,
-            masters.identify_key(number) if profile.card.random_uid else None,
+            random_uid=profile.card.random_uid,
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
@@ -67,7 +76,7 @@ def issue_on(
             f"the card was not issued: {error}",
             "Use a blank DESFire EV1, EV2 or EV3 card and leave it on the reader.",
         ) from error
-    return channel.exchanges
+    return IssueReport(channel.exchanges, issued.timer)
 
 
 COLUMNS: Final = ("label", "profile")
@@ -105,8 +114,9 @@ def issue_batch(
             assert isinstance(card, VirtualCard), "read_orders lets only residents through"
             save_card(card, folder / f"{order.label}.json")
             key = masters.for_card(card.uid, number).transaction_mac
-            resident = pseudonym_of(order.profile, card.uid)
-            registry += [(provider.token(purpose, resident), card.uid, key) for purpose in PURPOSE.values()]
+            registry += [
+                (card_token(provider, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
+            ]
         write_registry(folder / REGISTRY_FILE, registry)
     except (ImageFault, ProfileFault) as fault:
         raise ProfileError(fault.what, fault.advice) from fault

@@ -28,8 +28,9 @@ from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import UNLIMITED
+from terminal.keys.provider import card_token
 from terminal.media.port import PURPOSE
-from terminal.policy.deny_list import build_deny_list
+from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
 
@@ -81,11 +82,10 @@ class World:
         """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""
         region, found = self.policy.document.header.region, []
         for card in cards:
-            pseudonym = pseudonym_on(card)
-            if pseudonym is not None:
+            if pseudonym_on(card) is not None:
                 key = self.masters.for_card(card.uid, region).transaction_mac
                 found += [
-                    (self.keys.token(purpose, pseudonym), card.uid, key) for purpose in PURPOSE.values()
+                    (card_token(self.keys, purpose, card.uid), card.uid, key) for purpose in PURPOSE.values()
                 ]
         return found
 
@@ -107,7 +107,7 @@ def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
     """Write the laboratory's deny list, on which one of the simulated residents stands."""
     pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
     assert pseudonym is not None, "the denied resident has a fixed pseudonym"
-    build_deny_list(path, keys.list_key("deny"), [bytes.fromhex(pseudonym)])
+    build_deny_list(path, keys.list_key("deny"), [(DenyKind.PERSON, bytes.fromhex(pseudonym))])
     return path
 
 

@@ -180,15 +180,20 @@ class GuardedWriter:
 def _opened(found: Any) -> Presented:
     """`found`, if rows can hold what they keep of it."""
     presented: Presented = _require(found, Presented)
-    reference: Any = presented.reference
-    if not isinstance(reference, bytes) or len(reference) != KEYED_TOKEN_BYTES:
-        raise TypeError("the reference is not one of MediumSetup.reference")
+    _require_token(presented.reference, "the reference is not one of MediumSetup.reference")
+    if presented.person is not None:
+        _require_token(presented.person, "the person is not one of MediumSetup.person")
     require_held(presented.balance_minor, int | None)
     if presented.last is not None:
         last = _held(presented.last, LastTap).at
         if last.tzinfo is None:
             raise ValueError("the newest tap is at a time without a zone")
     return presented
+
+
+def _require_token(token: Any, otherwise: str) -> None:
+    if not isinstance(token, bytes) or len(token) != KEYED_TOKEN_BYTES:
+        raise TypeError(otherwise)
 
 
 def _written(result: Any) -> Any:

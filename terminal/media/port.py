@@ -23,13 +23,15 @@ from terminal.clock import Clock
 from terminal.decision.outcome import Decision, WritePlan
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
-from terminal.keys.provider import KeyProvider
+from terminal.keys.provider import KeyProvider, card_token, person_token
 from terminal.messages import MediumMessage
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
 PURPOSE: Final = {"bus": "transport", "canteen": "school"}
-"""Under which pseudonym a profile knows people (D-01)."""
+"""Under which purpose a profile knows cards and people (D-01)."""
+KNOWS_PEOPLE: Final = frozenset({"canteen"})
+"""Profiles whose rights and accounts are a person's, not a card's: their rows name both (ADR 28)."""
 
 Randomness: TypeAlias = Callable[[int], bytes]
 """`n -> n` unpredictable bytes."""
@@ -131,13 +133,16 @@ class MediumWriter(Protocol):
 class Presented:
     """A recognised and opened card, phone or code: what was read, and how it can be written.
 
-    `reference` is the keyed pseudonym that stands for it in every record; `snapshot` is all that `Medium.decide` may
-    know of it, immutable. None: it states no tap, has no purse, writes nothing. `read` is what `snapshot` was made of,
-    in its own bytes, for the row of a tap that writes nothing to be decided again from; empty where that cannot be.
+    `reference` is the keyed token that stands for it in every record: for this card, not for its holder. `person`
+    stands for the holder, the same on each of his cards; None where the profile needs no person or the medium knows
+    none. `snapshot` is all that `Medium.decide` may know of it, immutable. None: it states no tap, has no purse, writes
+    nothing. `read` is what `snapshot` was made of, in its own bytes, for the row of a tap that writes nothing to be
+    decided again from; empty where that cannot be.
     """
 
     reference: bytes
     snapshot: object
+    person: bytes | None = None
     last: LastTap | None = None
     balance_minor: int | None = None
     read: tuple[bytes, ...] = ()
@@ -191,12 +196,22 @@ class MediumSetup:
     random: Randomness
 
     def reference(self, identity: bytes) -> bytes:
-        """The keyed pseudonym of `identity` for this terminal's purpose (D-01).
+        """The keyed token of `identity` for this terminal's purpose (D-01).
 
         Another medium than the resident card begins `identity` with its own name, so that two never meet. Raises
         `KeyLimitReached`.
         """
         return self.keys.token(PURPOSE[self.profile], identity)
+
+    def card(self, uid: bytes) -> bytes:
+        """The reference of the resident card with this UID. Raises `KeyLimitReached`."""
+        return card_token(self.keys, PURPOSE[self.profile], uid)
+
+    def person(self, pseudonym: bytes) -> bytes | None:
+        """What stands for a resident; None where the profile knows cards only. Raises `KeyLimitReached`."""
+        if self.profile not in KNOWS_PEOPLE:
+            return None
+        return person_token(self.keys, PURPOSE[self.profile], pseudonym)
 
 
 # The limits of one tap

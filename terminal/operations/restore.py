@@ -34,7 +34,7 @@ from terminal.journal.key_file import key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
 from terminal.journal.operation_records import Restored
 from terminal.journal.records import build_record
-from terminal.journal.room import CAPACITY_ROWS
+from terminal.journal.room import CAPACITY_ROWS, LAST_BEGUN
 from terminal.journal.sealed import Contents, JournalKey
 from terminal.journal.stored import JournalState, insert_state
 from terminal.operations.archive import BackupHeader, read_archive
@@ -52,7 +52,7 @@ from terminal.sync.wire import (
 
 RESERVE: Final = 1_000_000
 """Numbers passed over. The old journal took `CAPACITY_ROWS` beyond its base, and its base was acknowledged; the rest is
-for what a full journal still takes (ends of taps, entitled meals). Sequences have 32 bits: room for 4 000 restores.
+for what a full journal still takes (ends of taps, entitled meals). Sequences have 28 bits: room for 267 restores.
 """
 assert RESERVE > CAPACITY_ROWS + 300_000
 
@@ -62,7 +62,6 @@ FRESH_MS: Final = 15 * 60_000
 LONGEST_PAUSE_S: Final = 60.0
 
 STAGING: Final = "restoring"
-LAST_NUMBER: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
     finally:
         journal.close()
     base = Head(held.sequence + RESERVE, held.hash)
-    if base.sequence + CAPACITY_ROWS > LAST_NUMBER:
+    if base.sequence + CAPACITY_ROWS > LAST_BEGUN:
         raise RestoreRefused(
             "the numbers of this terminal are used up", "Give the new hardware a new terminal number."
         )

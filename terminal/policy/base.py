@@ -9,13 +9,15 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Minor = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
-"""Kopecks as the card's 24-bit event fields can hold them."""
-Fare = Annotated[int, Meta(ge=1, le=0xFFFFFF)]
+from cardproto.resident.limits import LARGEST_MINOR, LARGEST_ROUTE
+
+Minor = Annotated[int, Meta(ge=0, le=LARGEST_MINOR)]
+"""Kopecks as the card's events can hold them."""
+Fare = Annotated[int, Meta(ge=1, le=LARGEST_MINOR)]
 """A price that is never 0: a free ride is a concession of its own kind, not a fare of nothing."""
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Route = Annotated[int, Meta(ge=1, le=0x7FFF)]
-"""A route's number as the card's 15 bits can hold it."""
+Route = Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
+"""A route's number as the card's events can hold it."""
 Code = Annotated[int, Meta(ge=1, le=255)]
 """A concession as cards carry it."""
 ProductId = Annotated[int, Meta(ge=1, le=0xFFFF)]

@@ -1,30 +1,39 @@
-"""The deny list (стоп-лист): keyed hashes of pseudonyms in a sorted file that is searched where it lies.
+"""The deny list (стоп-лист): keyed hashes in a sorted file that is searched where it lies.
 
-    magic "RCDL" | version 1 | byte order ">" | key id (4) | count (4) | count entries of 8 bytes, ascending
+    magic "RCDL" | version 2 | byte order ">" | key id (4) | count (4) | count entries of 8 bytes, ascending
 
-An entry is HMAC-SHA256(list key, pseudonym) cut to 8 bytes (T-42): the file reveals no
-pseudonym. All numbers are big-endian, so entries compare as bytes and the file means the same on every
-machine; a file that says otherwise is refused. Memory stays constant however long the list is: pages are
-mapped, not loaded.
+An entry is HMAC-SHA256(list key, kind | identity) cut to 8 bytes (T-42), where a kind and what identifies it are
+
+    "card"    the UID of a resident card: lost, copied or replaced. The holder's other cards go on
+    "person"  the pseudonym on a resident's cards: whichever of them is presented, also one issued later
+    "bank"    the token of a bank card with an unpaid charge
+
+so the file reveals neither cards nor people, not even which kind an entry is of, and an entry of one kind never
+matches another. All numbers are big-endian, so entries compare as bytes and the file means the same on every machine;
+a file that says otherwise is refused. Memory stays constant however long the list is: pages are mapped, not loaded.
 """
 
 from __future__ import annotations
 
+import csv
 import hmac
 import mmap
+import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from terminal.errors import RegionDocumentError
 from terminal.files import SHARED, replacing
 
 MAGIC: Final = b"RCDL"
-VERSION: Final = 1
+VERSION: Final = 2
 BYTE_ORDER: Final = b">"
 ENTRY_BYTES: Final = 8
 VERSION_DIGITS: Final = 16
@@ -35,11 +44,24 @@ _CHUNK_BYTES: Final = ENTRY_BYTES * 8192
 _FETCH: Final = "Fetch the deny list again from the operator."
 
 
-class DenyList(Protocol):
-    """Who is refused everywhere."""
+class DenyKind(StrEnum):
+    """What an entry is of."""
 
-    def contains(self, pseudonym: bytes) -> bool:
-        """Whether the holder of `pseudonym` (8 bytes, as on the card) is on the list."""
+    CARD = "card"
+    PERSON = "person"
+    BANK_CARD = "bank"
+
+
+IDENTITY_BYTES: Final[Mapping[DenyKind, int]] = MappingProxyType({DenyKind.CARD: 7, DenyKind.PERSON: 8})
+"""What an operator lists by hand; tokens of bank cards come from the one who charges them."""
+COLUMNS: Final = ("kind", "identity")
+
+
+class DenyList(Protocol):
+    """Which cards, and whose, are refused everywhere."""
+
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:
+        """Whether the card or person with `identity` (see the module) has an entry of `kind`."""
         ...
 
     @property
@@ -53,7 +75,7 @@ class EmptyDenyList:
 
     version: Final = ""
 
-    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:  # noqa: ARG002 the protocol's arguments
         return False
 
 
@@ -62,12 +84,21 @@ EMPTY_DENY_LIST: Final = EmptyDenyList()
 
 @dataclass(frozen=True, slots=True)
 class AllDenied:
-    """Every card is on it: for a scenario, or a card whose entry is already known."""
+    """All have an entry of one of `kinds`: for a scenario, or a card whose entry is already known."""
 
     version: str
+    kinds: frozenset[DenyKind] = frozenset(DenyKind)
 
-    def contains(self, pseudonym: bytes) -> bool:  # noqa: ARG002 the protocol's argument
-        return True
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:  # noqa: ARG002 the protocol's argument
+        return kind in self.kinds
+
+
+def denied(deny_list: DenyList, pseudonym: bytes, uid: bytes) -> DenyKind | None:
+    """What of a resident card is on the list: its holder, asked first because that can be asked again of a record, or
+    the card itself; None when neither is."""
+    if deny_list.contains(DenyKind.PERSON, pseudonym):
+        return DenyKind.PERSON
+    return DenyKind.CARD if deny_list.contains(DenyKind.CARD, uid) else None
 
 
 class DenyListFile:
@@ -94,9 +125,9 @@ class DenyListFile:
     def __len__(self) -> int:
         return self._count
 
-    def contains(self, pseudonym: bytes) -> bool:
-        """Whether `pseudonym` is on the list: about log2(n) comparisons in the mapped file."""
-        wanted = _entry(self._key, pseudonym)
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:
+        """Whether there is such an entry: about log2(n) comparisons in the mapped file."""
+        wanted = _entry(self._key, kind, identity)
         place = bisect_left(range(self._count), wanted, key=self._at)
         return place < self._count and self._at(place) == wanted
 
@@ -109,13 +140,13 @@ class DenyListFile:
         return self._map[start : start + ENTRY_BYTES]
 
 
-def build_deny_list(path: Path, key: bytes, pseudonyms: Iterable[bytes]) -> int:
-    """Write the list of `pseudonyms` to `path` and return its length.
+def build_deny_list(path: Path, key: bytes, denied: Iterable[tuple[DenyKind, bytes]]) -> int:
+    """Write the list of what is `denied`, each by kind and identity, to `path` and return its length.
 
     The old list stays until the new one is whole on disk: a reader sees the one or the other, also after a
     power cut.
     """
-    entries = sorted({_entry(key, pseudonym) for pseudonym in pseudonyms})
+    entries = sorted({_entry(key, kind, identity) for kind, identity in denied})
     try:
         with replacing(path, SHARED) as file:
             file.write(_HEADER.pack(MAGIC, VERSION, BYTE_ORDER, key_id(key), len(entries)))
@@ -127,13 +158,44 @@ def build_deny_list(path: Path, key: bytes, pseudonyms: Iterable[bytes]) -> int:
     return len(entries)
 
 
+def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
+    """What an operator wants denied, from a CSV file with the columns `kind` and `identity`: `card` with a UID of 7
+    bytes, or `person` with a pseudonym of 8, in hexadecimal. Raises `RegionDocumentError` naming the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if tuple(rows.fieldnames or ()) != COLUMNS:
+                raise RegionDocumentError(
+                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of nothing'}",
+                    f"Give {' and '.join(COLUMNS)} in the first line.",
+                )
+            for row in rows:
+                yield _to_deny(f"{path}:{rows.line_num}", row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RegionDocumentError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
+
+
+def _to_deny(at: str, row: Mapping[str, str | None]) -> tuple[DenyKind, bytes]:
+    kind = next((kind for kind in IDENTITY_BYTES if kind == row["kind"]), None)
+    if kind is None:
+        raise RegionDocumentError(f"{at}: kind {row['kind'] or ''!r}", "Give card or person.")
+    written = row["identity"] or ""
+    if re.fullmatch("[0-9a-fA-F]+", written) is None or len(written) != 2 * IDENTITY_BYTES[kind]:
+        raise RegionDocumentError(
+            f"{at}: what identifies a {kind} is {2 * IDENTITY_BYTES[kind]} hexadecimal digits",
+            "Correct the line.",  # which is not repeated here: it names a card or a person
+        )
+    return kind, bytes.fromhex(written)
+
+
 def key_id(key: bytes) -> bytes:
     """Four bytes that tell list keys apart without giving them away."""
     return sha256(b"deny list key id" + key).digest()[:4]
 
 
-def _entry(key: bytes, pseudonym: bytes) -> bytes:
-    return hmac.digest(key, pseudonym, "sha256")[:ENTRY_BYTES]
+def _entry(key: bytes, kind: DenyKind, identity: bytes) -> bytes:
+    return hmac.digest(key, kind.encode() + identity, "sha256")[:ENTRY_BYTES]
 
 
 def _checked_count(data: mmap.mmap, path: Path, key: bytes) -> int:

@@ -38,7 +38,7 @@ class Policy:
 
     document: RegionDocument
     deny_list: DenyList
-    """Resident cards to be refused, by pseudonym."""
+    """Resident cards to be refused: single ones, and all of a person."""
     bank_deny_list: DenyList
     """Bank cards with an unpaid charge, by token (T-41, T-42)."""
     grants: GrantList

@@ -36,6 +36,9 @@ EXCHANGE_TIMEOUT_S: Final = 2.0
 SERVICE_TIMEOUT_S: Final = 3.0
 """For calls that do not talk to a card, or only wake it."""
 
+FOUND_WITHIN_S: Final = 3.0
+"""A service or reader that came back finds its card in this time; one first seen later was laid there."""
+
 OVERDUE_PATIENCE_S: Final = 0.2
 """How long a caller waits for an overdue call before it hears that the reader is out of order."""
 
@@ -65,6 +68,8 @@ class PcscReader:
         self._listed = False
         self._seen: Sighting | None = None
         self._served: tuple[int, int] | None = None
+        self._looks_until_s = 0.0
+        self._found: tuple[int, int] | None = None
         self._connection: PcscConnection | None = None
 
     @classmethod
@@ -102,6 +107,11 @@ class PcscReader:
             if not self._watch(deadline):
                 return False
         return True
+
+    @property
+    def lay_there(self) -> bool:
+        """See `ReaderPort`."""
+        return self._served is not None and self._served == self._found
 
     def release(self) -> None:
         """See `ReaderPort`."""
@@ -162,7 +172,15 @@ class PcscReader:
             self._seen = self._call_service(wait, left_s + self._service_timeout_s)
         except ReaderError as error:
             raise ReaderGone(str(error)) from error
+        self._note_what_lay_there(before, self._seen)
         return self._seen != before or time.monotonic() < deadline
+
+    def _note_what_lay_there(self, before: Sighting | None, seen: Sighting) -> None:
+        """The first card of an epoch lay there before, unless it takes longer to be found than a service needs."""
+        if before is None or before.epoch != seen.epoch:
+            self._looks_until_s, self._found = time.monotonic() + FOUND_WITHIN_S, None
+        if self._found is None and seen.present and time.monotonic() <= self._looks_until_s:
+            self._found = seen.presentation
 
     def _select(self, timeout_s: float) -> str:
         """Choose the reader, waiting that long for one to be plugged in when there is none."""

@@ -16,12 +16,21 @@ from terminal.errors import ReaderError
 Answer = TypeVar("Answer")
 
 
+def lay_there(port: ReaderPort) -> bool:
+    """What `ReaderPort` says of `lay_there`; False for a reader that cannot tell: its card is a new tap."""
+    return getattr(port, "lay_there", False) is True
+
+
 class ReaderPort(Protocol):
     """One slot that holds at most one card. All calls come from one thread, the one that serves taps.
 
     Only the two waits may block, and only for `timeout_s` (a quarter of a second); the loop is watched, and a method
     that never returns is a terminal that hangs. Threads of its own must be daemons or end in `close`. What a tap sends
     is answered by the connection's `transmit`, which should give up after three seconds with `ExchangeTimeout`.
+
+    A reader that can tell has one more member, the bool `lay_there`: whether the card handed out last was found lying
+    there, at the first look after the start or after an outage, so that its arrival was not seen. A terminal that was
+    restarted then repeats the card's last answer instead of charging it again; without it such a card is a new tap.
     """
 
     @property
@@ -76,6 +85,10 @@ class GuardedReader:
         if not callable(getattr(connection, "transmit", None)):
             raise ReaderGone(f"the reader handed out {type(connection).__name__}, not a connection")
         return GuardedExchange(cast(CardConnection, connection), self._remember)
+
+    @property
+    def lay_there(self) -> bool:
+        return _guarded(lambda: lay_there(self._port))
 
     def wait_for_removal(self, timeout_s: float) -> bool:
         self._raise_what_failed()

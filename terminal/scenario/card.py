@@ -12,7 +12,7 @@ from datetime import datetime, time
 from typing import Final, TypeVar
 
 from cardproto.errors import FormatError
-from cardproto.resident.records.event import Event, EventKind, PaidBy, build_event, parse_event
+from cardproto.resident.records.event import FIRST_AT, Event, EventKind, PaidBy, build_event, parse_event
 from cardproto.resident.records.rights import (
     CONCESSION_SLOTS,
     CONTRACT_SLOTS,
@@ -90,6 +90,7 @@ def at_issuing_point(
         ):
             counters = counter.write(counters, 0)
     counters = _with_counters(counters, visit.counters, policy)
+    riding = event.inside > 0
     written = replace(
         event,
         kind=EventKind.RELOAD if visit.reload_minor else EventKind.RIGHTS_CHANGE,
@@ -98,9 +99,10 @@ def at_issuing_point(
         sequence=event.sequence + 1,
         balance_after_minor=event.balance_after_minor + visit.reload_minor,
         amount_minor=visit.reload_minor,
-        route=0,
-        direction=0,
-        paid_by=PaidBy.NOTHING,
+        route=event.route if riding else 0,
+        direction=event.direction if riding else 0,
+        paid_by=event.paid_by if riding else PaidBy.NOTHING,
+        period_ahead=carried.periods.written,
         journey_age_s=carried.journey_age_s,
         transfers=carried.transfers,
         counter_layout=carried.counter_layout,
@@ -132,7 +134,7 @@ def meal_mask(meals: Iterable[str], policy: Policy) -> int:
 def _last_event(card: Card, policy: Policy) -> Event:
     if card.last is None:
         noon = datetime.combine(card.issued_on or card.valid_from, time(12), policy.zone)
-        return Event(EventKind.ISSUE, noon, ISSUING_POINT, 1, card.balance_minor, 0)
+        return Event(EventKind.ISSUE, max(noon, FIRST_AT), ISSUING_POINT, 1, card.balance_minor, 0)
     last: LastEvent = card.last
     return Event(
         kind=EventKind[last.event.upper()],
@@ -148,6 +150,8 @@ def _last_event(card: Card, policy: Policy) -> Event:
         paid_by=PaidBy[last.paid_by.upper()],
         counter_layout=policy.document.counters.layout,
         meals=meal_mask(last.meals, policy),
+        period_ahead=last.period_ahead,
+        inside=last.inside,
         counters=_with_counters(0, last.counters, policy),
     )
 

@@ -43,7 +43,7 @@ def counters_of(played: Played, policy: Policy) -> dict[str, int]:
 def paid_by(played: Played) -> str:
     """What covered the tap, "nothing" where the card was not written."""
     plan = played.decision.write_plan
-    return "nothing" if plan is None else plan.event.paid_by.name.lower()
+    return "nothing" if plan is None else plan.paid_by.name.lower()
 
 
 def balance_minor(played: Played) -> int | None:

@@ -23,7 +23,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Outcome
 from terminal.errors import ScenarioFileError
 from terminal.policy.base import Weekday
-from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied
+from terminal.policy.deny_list import EMPTY_DENY_LIST, AllDenied, DenyKind, DenyList
 from terminal.policy.policy import Policy
 from terminal.scenario.card import at_issuing_point, listed, local_time, new_card
 from terminal.scenario.load import card_of
@@ -80,7 +80,15 @@ class Played:
     hot_minor: int | None
 
 
-ALL_DENIED: Final = AllDenied("scenario")
+DENIED: Final[Mapping[str, DenyList]] = MappingProxyType(
+    {
+        "none": EMPTY_DENY_LIST,
+        "card": AllDenied("scenario", frozenset({DenyKind.CARD})),
+        "person": AllDenied("scenario", frozenset({DenyKind.PERSON})),
+    }
+)
+"""The deny list as a scenario's card finds it, by the author's word."""
+UNPAID: Final = AllDenied("scenario", frozenset({DenyKind.BANK_CARD}))
 TOKEN: Final = b"scenario"
 
 
@@ -114,7 +122,7 @@ class _Rider:
         self.card = None if card is None else new_card(card, policy)
         self.listed = None if card is None else listed(card)
         self.counts = Counter({} if card is None else card.counts)
-        self.denied = card is not None and card.deny_listed
+        self.denied = "none" if card is None else card.deny_listed
         self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
         self.taken: tuple[date | None, int, int] = (None, 0, 0)
         self.at: datetime | None = None
@@ -165,13 +173,12 @@ class _Rider:
     def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
         if bank_card is not None:
-            stopped = ALL_DENIED if bank_card.deny_listed else EMPTY_DENY_LIST
+            stopped = UNPAID if bank_card.deny_listed else EMPTY_DENY_LIST
             card = BankSnapshot(TOKEN, bank_card.expires_on, bank_card.readable, bank_card.authenticated)
             return decide(card, replace(self.policy, bank_deny_list=stopped), trip, at)
         if self.card is None or self.listed is None:
             return _for_cash(self.policy, trip, at)
-        denied = ALL_DENIED if self.denied else EMPTY_DENY_LIST
-        policy = replace(self.policy, deny_list=denied, grants=self.listed)
+        policy = replace(self.policy, deny_list=DENIED[self.denied], grants=self.listed)
         return decide(self.card, policy, trip, at)
 
     def _took(self, decision: Decision, day: date) -> None:

@@ -20,6 +20,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, field
 
+from cardproto.resident.limits import LARGEST_ROUTE, LARGEST_TERMINAL, MOST_TRANSFERS
 from cardproto.resident.records.rights import CONCESSION_SLOTS, CONTRACT_SLOTS
 from terminal.codes import Admission
 from terminal.decision.outcome import Message
@@ -34,12 +35,16 @@ LONG_AGO: Final = date(2020, 1, 1)
 Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\n]*$")]
 Count = Annotated[int, Meta(ge=0)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
-Terminal = Annotated[int, Meta(ge=1, le=0xFFFFFF)]
+Terminal = Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
 Zone = Annotated[int, Meta(ge=0)]
 Metres = Annotated[int, Meta(ge=0)]
 
-Kind = Literal["issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change"]
+Kind = Literal[
+    "issue", "reload", "ride", "check_in", "check_out", "meal", "correction", "rights_change", "order"
+]
 """What an event on the card is about, as `EventKind` names it."""
+DenyEntry = Literal["none", "card", "person"]
+"""What of a card is on the deny list: nothing, this card, or its holder with all cards."""
 Payment = Literal[
     "nothing",
     "purse",
@@ -81,13 +86,17 @@ class LastEvent(Section, frozen=True, kw_only=True):
     at: datetime
     event: Kind = "ride"
     terminal: Terminal = 1
-    route: Annotated[int, Meta(ge=0, le=0x7FFF)] = 0
+    route: Annotated[int, Meta(ge=0, le=LARGEST_ROUTE)] = 0
     direction: Annotated[int, Meta(ge=0, le=1)] = 0
     amount_minor: Minor = 0
     paid_by: Payment = "nothing"
     journey_age_s: Count | None = None
-    transfers: Annotated[int, Meta(ge=0, le=63)] = 0
+    transfers: Annotated[int, Meta(ge=0, le=MOST_TRANSFERS)] = 0
     meals: tuple[Name, ...] = ()
+    period_ahead: Annotated[int, Meta(ge=-32, le=31)] = 0
+    """Days from the service day of `at` to the day whose periods the counters belong to (O-05)."""
+    inside: Annotated[int, Meta(ge=0, le=7)] = 0
+    """Persons checked in with the card (T-07)."""
     counters: dict[Name, Count] = field(default_factory=dict)
 
 
@@ -112,7 +121,7 @@ class Card(Section, frozen=True, kw_only=True):
     """Whose card it is; without it the region of the document."""
     blocked: bool = False
     inactive: bool = False
-    deny_listed: bool = False
+    deny_listed: DenyEntry = "none"
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
     counts: dict[Name, Count] = field(default_factory=dict)
@@ -166,7 +175,7 @@ class Where(Section, frozen=True, kw_only=True):
     """Its number; 1 unless said otherwise. Taps at different doors need different numbers."""
     mode: Mode | None = None
     """What is ridden; a bus unless said otherwise."""
-    route: Annotated[int, Meta(ge=0, le=0x7FFF)] | None = None
+    route: Annotated[int, Meta(ge=0, le=LARGEST_ROUTE)] | None = None
     """The route's number; 1 unless said otherwise."""
     direction: Annotated[int, Meta(ge=0, le=1)] | None = None
     stop: Count | None = None
@@ -229,7 +238,7 @@ class IssuingPointVisit(Section, frozen=True, kw_only=True):
     counters: dict[Name, Count] = field(default_factory=dict)
     """Counters set there, such as a debt that was paid."""
     blocked: bool | None = None
-    deny_listed: bool | None = None
+    deny_listed: DenyEntry | None = None
 
 
 class Repeat(Section, frozen=True, kw_only=True):

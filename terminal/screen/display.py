@@ -28,7 +28,7 @@ from cardproto.errors import TransmissionError
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
-from terminal.reader.port import ReaderPort
+from terminal.reader.port import ReaderPort, lay_there
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -67,6 +67,7 @@ DISCREET: Final = frozenset(
         Message.CREDENTIAL_NOT_TRUSTED,
         Message.LIMIT_REACHED,
         Message.PACK_USED_UP,
+        Message.PACK_LAPSED,
         Message.COUNT_UNREADABLE,
         Message.PASS_USED_UP,
     }
@@ -235,6 +236,10 @@ class WatchedReader:
     @property
     def name(self) -> str:
         return self._port.name
+
+    @property
+    def lay_there(self) -> bool:
+        return lay_there(self._port)
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         self._display.beat()

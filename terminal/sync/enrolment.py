@@ -18,6 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from cardproto.resident.limits import LARGEST_TERMINAL
 from terminal.errors import CollectorError
 from terminal.sync.address import TlsFiles, tls_context
 
@@ -35,7 +36,7 @@ Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The terminal's number and raw Ed25519 public key, and the proof that it has the code."""
 
-    terminal: Annotated[int, Meta(ge=1, le=0xFFFFFF)]
+    terminal: Annotated[int, Meta(ge=1, le=LARGEST_TERMINAL)]
     public_key: Hex32
     proof: Hex32
 

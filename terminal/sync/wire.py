@@ -27,11 +27,13 @@ from msgspec import Meta
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import (
     Checkpoint,
+    FirstRow,
     Hash,
     Moment,
-    Number,
+    RowNumber,
     Signature,
     Signer,
+    TerminalNumber,
     VersionText,
     checkpoint_is_genuine,
     signed_digest,
@@ -61,15 +63,15 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Rows `first` to `last` of one terminal, after that with `previous_hash`; `head_*` is its newest row."""
 
     version: int
-    terminal: Number
-    first: Annotated[int, Meta(ge=1, lt=1 << 32)]
+    terminal: TerminalNumber
+    first: FirstRow
     previous_hash: Hash
     bodies: tuple[Body, ...]
-    head_sequence: Number
+    head_sequence: RowNumber
     head_hash: Hash
     sent_at_ms: Moment
     signature: Signature
-    confirmed_through: Number = 0
+    confirmed_through: RowNumber = 0
     """The highest row that an acknowledgement has named to the sending program since it started. Above the head it
     is a confession: this journal is shorter than what was once sent from it."""
     tariff: VersionText = ""
@@ -111,8 +113,8 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     """The collector durably holds every row of `terminal` up to `through`, whose hash is `head_hash`."""
 
     version: int
-    terminal: Number
-    through: Number
+    terminal: TerminalNumber
+    through: RowNumber
     head_hash: Hash
     at_ms: Moment
     signature: Signature
@@ -136,7 +138,7 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
     error: str
     advice: str
-    wants: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
+    wants: FirstRow | None = None
 
 
 def row_hashes(batch: Batch) -> list[bytes]:

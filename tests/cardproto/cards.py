@@ -21,7 +21,16 @@ from sim.card.virtual import VirtualCard
 
 UID = bytes.fromhex("04AA1122334455")
 REGION = 34
-MASTERS = MasterKeys(*(bytes((number,)) * 16 for number in range(1, 8)))
+
+
+def master_keys(version: int, spare: tuple[MasterKeys, ...] = ()) -> MasterKeys:
+    """One generation of a region's master keys, all different."""
+    keys = (bytes((version, *(number,) * 15)) for number in range(1, 10))
+    return MasterKeys(*keys, version=version, spare=spare)
+
+
+NEXT_MASTERS = master_keys(2), master_keys(3)
+MASTERS = master_keys(1, NEXT_MASTERS)
 KEYS: ResidentKeys = MASTERS.for_card(UID, REGION)
 PURSE_MINOR = 25_000
 RIGHTS = Rights(
@@ -85,15 +94,17 @@ class OpeningInMemory:
         return AesAuthentication(AesKey(key), self._rnd(16))
 
 
-def terminal_end(connection: CardConnection) -> DesfireCard:
-    return DesfireCard(DesfireChannel(connection))
+def terminal_end(connection: CardConnection, max_exchanges: int = 64) -> DesfireCard:
+    return DesfireCard(DesfireChannel(connection, max_exchanges=max_exchanges))
 
 
-def authenticated(connection: CardConnection, number: KeyNo = KeyNo.VALIDATE) -> DesfireCard:
+def authenticated(
+    connection: CardConnection, number: KeyNo = KeyNo.VALIDATE, keys: ResidentKeys = KEYS
+) -> DesfireCard:
     """The resident application selected and a session begun: three exchanges."""
     card = terminal_end(connection)
     card.select_application(AID)
     card.authenticate_ev2_first(
-        number, AesAuthentication(AesKey(KEYS.application_key(number)), numbers("terminal")(16))
+        number, AesAuthentication(AesKey(keys.application_key(number)), numbers("terminal")(16))
     )
     return card

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from cardproto.resident.records.event import parse_event
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
@@ -37,6 +39,7 @@ from terminal.tap import Terminal, take_tap
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
+from tests.device.daemon import Daemon
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 
@@ -206,6 +209,109 @@ def test_terminal_stops_cleanly_while_waiting(setting: Setting) -> None:
     finally:
         end(card)
         end(terminal)
+
+
+def card_left_in(setting: Setting, resident: str = "adult_purse") -> subprocess.Popen[str]:
+    """A card, a purse of 500.00, that lies on the reader until its process ends."""
+    card = start(setting.card(resident, today()))
+    assert card.stdout is not None
+    assert "is in virtual reader" in card.stdout.readline()
+    return card
+
+
+def purse_and_taps(setting: Setting) -> tuple[int, int]:
+    """What is on the card's purse, and how many events the terminal wrote on it."""
+    files = json.loads((setting.folder / "image.json").read_text())["applications"]["4B5A01"]["files"]
+    records = [parse_event(bytes.fromhex(record)) for record in files["02"]["records"]]
+    return files["03"]["value"], sum(event.terminal == NUMBER for event in records)
+
+
+def heard(terminal: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next tap it reports."""
+    assert terminal.stdout is not None
+    tap: dict[str, Any] = json.loads(terminal.stdout.readline())
+    return tap
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_a_card_that_lies_there_through_restarts_is_charged_once(
+    setting: Setting, ending: signal.Signals
+) -> None:
+    card = card_left_in(setting)
+    try:
+        answers = []
+        for _ in range(3):
+            terminal = start(setting.terminal())
+            answers.append(heard(terminal))
+            terminal.send_signal(ending)
+            terminal.communicate(timeout=30)
+    finally:
+        end(card)
+    first, *repeated = answers
+    assert (first["end"], first["balance_after_minor"]) == (End.COMMITTED, 47600)
+    for again in repeated:
+        assert again["end"] in (End.REPEATED, End.RECOVERED)
+        assert (again["message"], again["admission"]) == (first["message"], "let_in")
+        assert (again["sequence"], again["balance_after_minor"]) == (first["sequence"], 47600)
+    assert purse_and_taps(setting) == (47600, 1)
+
+
+def test_killed_at_any_moment_a_card_that_lies_there_is_charged_once(setting: Setting) -> None:
+    """From the first exchange to the row after the commit; seeded, and the last terminal may live."""
+    rng, card = random.Random(SEED), card_left_in(setting)
+    try:
+        for _ in range(6):
+            terminal = start(setting.terminal())
+            assert terminal.stderr is not None
+            terminal.stderr.readline()  # ready: the reader is looked at from here on
+            time.sleep(rng.uniform(0.0, 0.15))
+            terminal.kill()
+            terminal.communicate(timeout=30)
+        terminal = start(setting.terminal())
+        assert heard(terminal)["admission"] == "let_in"
+        end(terminal)
+    finally:
+        end(card)
+    assert purse_and_taps(setting) == (47600, 1)
+
+
+def test_a_card_laid_there_again_after_a_restart_is_a_new_ride(setting: Setting) -> None:
+    file = str(setting.folder / "card.json")
+    new = [sys.executable, "-m", "sim.cli.app", "card", "new", file, "--profile", "adult_purse"]
+    subprocess.run(new, env=ENVIRONMENT, check=True, capture_output=True)
+    card = card_left_in(setting, file)
+    terminal = start(setting.terminal("--taps", "1"))
+    try:
+        assert heard(terminal)["end"] == End.COMMITTED
+        terminal.communicate(timeout=30)
+        terminal = start(setting.terminal())
+        assert heard(terminal)["end"] == End.REPEATED
+        end(card)
+        time.sleep(2.5)  # T-35, the only guard of this right; and the service must see that it has gone
+        card = card_left_in(setting, file)
+        again = heard(terminal)
+        assert (again["end"], again["balance_after_minor"]) == (End.COMMITTED, 45200)
+    finally:
+        end(terminal)
+        end(card)
+    assert purse_and_taps(setting) == (45200, 2)
+
+
+def test_a_card_that_lies_there_while_the_service_restarts_is_charged_once(
+    our_pcscd: Daemon, setting: Setting
+) -> None:
+    card = start(setting.card("adult_purse", today(), "--keep"))
+    terminal = start(setting.terminal())
+    try:
+        assert heard(terminal)["end"] == End.COMMITTED
+        for ending in (our_pcscd.kill, our_pcscd.stop):
+            ending()
+            our_pcscd.start()
+            assert heard(terminal)["end"] == End.REPEATED
+    finally:
+        end(terminal)
+        end(card)
+    assert purse_and_taps(setting) == (47600, 1)
 
 
 def test_card_read_through_the_service(setting: Setting) -> None:

@@ -162,9 +162,11 @@ def test_m_35_a_lost_card_is_blocked_and_its_pupil_served_without_it(town_of: Op
 def test_m_35_a_lent_card_serves_its_borrower_on_his_own_account(town_of: OpenTown) -> None:
     with town_of("adult_purse", "pupil_grade3", stops=STOPS) as town:
         enrol(town, ("pupil_grade3", {"grants": _grants(town, 10), "cards_since": DAY + timedelta(days=1)}))
+        card = town.tap(A, "adult_purse").report.card_ref
+        assert card is not None
         lend_card(
             school_counter(town),
-            ref(town, "adult_purse"),
+            card,
             ref(town, "pupil_grade3"),
             CASHIER,
             TEACHER,
@@ -177,6 +179,7 @@ def test_m_35_a_lent_card_serves_its_borrower_on_his_own_account(town_of: OpenTo
         listed, *_ = by_list(town, "pupil_grade3", serving="breakfast")
         assert listed.outcome.message == "meal_already"
         assert told(town, "adult_purse") == "meal_already"
+        assert told(town, "pupil_grade3") == "blocked", "his own card stays lost"
         group, *_ = report(town).groups
         assert (group.class_id, group.category, group.served) == ("3a", "10", 1)
 

@@ -1,43 +1,57 @@
-"""One card, two terminals and the collector as a small world of values, every step of which may be the last.
+"""One resident with up to two cards, two terminals and the collector as a small world of values, every step of which
+may be the last.
 
-The world decides nothing itself about money: whether a write is unresolved, and what becomes of it, is said by the
-table (`terminal.media.resident.machine`) and by `settle`, the very ones the terminal runs; what the journals add up to
-is said by the collector's own `reconcile`.
+The world decides nothing itself: whether a write is unresolved, and what becomes of it, is said by the table
+(`terminal.media.resident.machine`) and by `settle`, the very ones the terminal runs; what a tap means by `decide`
+(`tests.formal.rides`); what the journals add up to by the collector's own `reconcile`.
 
-What is left out: amounts (a charge is one event), amounts of time (a presentation is either soon, within the
-window in which trying again is no new ride, or late), reading errors before anything is on record (they change
-nothing), and the collector's transport, which delivers any prefix of a journal at any time.
+A presentation is a move of the rider: *soon* after the last one, which is the same wish tried again; *on*, ten minutes
+and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may be any of
+those the walk allows.
+
+What is left out: reading errors before anything is on record (they change nothing), and the collector's transport,
+which delivers any prefix of a journal at any time. One card is on a terminal at a time: two terminals share nothing
+but the cards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import Event, EventKind
-from terminal.codes import Admission
-from terminal.collector.reconcile import Reconciliation, reconcile
-from terminal.collector.registry import CardRegistry
-from terminal.collector.store import StoredRecord
-from terminal.journal.records import (
-    AnyRecord,
-    Committed,
-    Intent,
-    NotCommitted,
-    SettledBy,
-    Unwritten,
-    build_record,
-)
+from cardproto.resident.records.event import Event
+from terminal.decision.outcome import Message
 from terminal.journal.taps import TapId
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
-from terminal.media.resident.settle import settle
+from terminal.media.resident.settle import settle, tap_of
+from tests.formal.rides import (
+    CLOCKS,
+    DAY_S,
+    RIDES_A_MONTH,
+    STOP_M,
+    Asked,
+    Broken,
+    Decided,
+    Inside,
+    Rules,
+    begins,
+    check_period,
+    check_ride,
+    decided,
+    issued,
+    month,
+    second_of,
+    today,
+    uses,
+)
 
-CARD = b"card"
-ISSUED: TapId = (0, 0)
-SOME_TIME = datetime(2026, 9, 15, tzinfo=UTC)
-KEPT_EVENTS = 3
+KEPT_EVENTS: Final = 3
 """A real card keeps at least six; fewer make it forget sooner, which is the hard case."""
+SOON_S: Final = 5
+ON_S: Final = 600
+HOUR_S: Final = 3600
+SAME_WISH_S: Final = 60
 
 
 class Row(NamedTuple):
@@ -45,318 +59,409 @@ class Row(NamedTuple):
     card, or the intent's sequence."""
 
     kind: str
+    card: int
     about: TapId
+
+
+class Presentation(NamedTuple):
+    """One card held to one terminal: `at_s` is that terminal's time."""
+
+    card: int
+    terminal: int  # 0 or 1; its number is one more
+    clock: str
+    at_s: int
+    trip: int
+    mark_m: int
 
 
 class Running(NamedTuple):
     """What a terminal has only in memory while a card is on it."""
 
     stage: str  # "opened", "served", "course", "tell", "tell then record", "record"
-    soon: bool
+    shown: Presentation
     newest: TapId
     sequence: int = 0
     state: WriteState = WriteState.BEGUN
+    planned: int = -1
+    recovered: bool = False
+
+
+class Card(NamedTuple):
+    """One card and what the model saw of it.
+
+    `events` is all it ever held, oldest first, by number in `EVENTS`; it keeps the last KEPT_EVENTS. `wish` is when,
+    where and by which clock the rider wants the ride at hand, `wish_events` what was written for it.
+    """
+
+    events: tuple[int, ...]
+    wish: tuple[int, int, int] | None = None
+    wish_events: tuple[TapId, ...] = ()
+    inside: Inside | None = None
+    used: int = 0
+    begun: int = 0
+    misled: bool = False
+    """A clock that is wrong, and that nobody suspects, has written it."""
+
+    @property
+    def newest(self) -> Event:
+        return EVENTS[self.events[-1]]
+
+    @property
+    def held(self) -> set[TapId]:
+        return {tap_of(EVENTS[number]) for number in self.events}
 
 
 class World(NamedTuple):
-    """`wish_*` is about the ride the passenger wants now: how often it was charged, and whether it was granted."""
+    """`now_s` is the true time in seconds; `trip` counts trips, `mark_m` is where the vehicle is on this one."""
 
-    events: tuple[TapId, ...]  # all the card ever held, oldest first; it keeps the last KEPT_EVENTS
-    journals: tuple[tuple[Row, ...], tuple[Row, ...]]
-    running: tuple[Running | None, Running | None]
-    wish_charges: int
-    wish_events: tuple[TapId, ...]
-    granted: int
-    presentations: int
-    crashes: int
-
-
-class Broken(AssertionError):
-    """A world that must not be."""
+    cards: tuple[Card, ...]
+    journals: tuple[tuple[Row, ...], tuple[Row, ...]] = ((), ())
+    running: Running | None = None
+    now_s: int = 0
+    trip: int = 0
+    mark_m: int = 0
+    denied: bool = False
+    presentations: int = 0
+    crashes: int = 0
+    pulls: int = 0
 
 
-START = World((ISSUED,), ((), ()), (None, None), 0, (), 0, 0, 0)
+class Bounds(NamedTuple):
+    """How far a walk goes: how many presentations, crashes of a terminal and cards pulled in the middle, and which of
+    the world's parts take part."""
+
+    presentations: int = 4
+    crashes: int = 1
+    pulls: int = 4
+    cards: int = 1
+    check_in: bool = False
+    denial: bool = False
+    moves: tuple[str, ...] = ("soon", "late")
+    clocks: tuple[str, ...] = ("right",)
 
 
-class Rules(NamedTuple):
-    """The order of two steps in the terminal; the tests turn it round to see that the checker notices."""
-
-    intent_before_commit: bool = True
-    tell_before_record: bool = True
-    unknown_is_open: bool = True
-    settle_before_serve: bool = True
+EVENTS: Final[list[Event]] = []
+_NUMBERS: Final[dict[Event, int]] = {}
 
 
-def on_card(world: World) -> int | None:
-    """Which terminal has the card."""
-    return next((n for n in (0, 1) if world.running[n] is not None), None)
+def number_of(event: Event) -> int:
+    """The event as a small number, so that worlds compare fast."""
+    number = _NUMBERS.setdefault(event, len(EVENTS))
+    if number == len(EVENTS):
+        EVENTS.append(event)
+    return number
 
 
-def open_intent(journal: tuple[Row, ...]) -> tuple[int, TapId] | None:
-    """The newest intent without an end: what `Journal.unresolved` tells after any restart."""
+def start(bounds: Bounds) -> World:
+    return World(tuple(Card((number_of(issued(card)),)) for card in range(bounds.cards)))
+
+
+def open_intent(journal: tuple[Row, ...], card: int | None) -> tuple[int, Row] | None:
+    """The card's newest intent without an end: what `Journal.unresolved` says after any restart."""
     ended = {row.about[1] for row in journal if row.kind in ("committed", "not_committed")}
     for number in range(len(journal), 0, -1):
-        if journal[number - 1].kind == "intent" and number not in ended:
-            return number, journal[number - 1].about
+        row = journal[number - 1]
+        if row.kind == "intent" and card in (row.card, None) and number not in ended:
+            return number, row
     return None
 
 
-def successors(world: World, rules: Rules, most: tuple[int, int]) -> Iterator[tuple[str, World]]:
-    """Every next step, named: `most` is how many presentations and crashes there may be."""
-    presentations, crashes = most
-    at = on_card(world)
-    if at is None:
-        if world.presentations < presentations:
-            for terminal in (0, 1):
-                for soon in (True, False):
-                    yield f"present {terminal} {'soon' if soon else 'late'}", _present(world, terminal, soon)
+def successors(world: World, rules: Rules, bounds: Bounds) -> Iterator[tuple[str, World]]:
+    """Every next step, named."""
+    running = world.running
+    if running is None:
+        yield from _moves(world, bounds)
         return
-    running = world.running[at]
-    assert running is not None
-    yield from _steps(world, at, running, rules)
-    if world.crashes < crashes:
-        if running.stage == "course":
-            yield f"crash {at}", _crash(world, at, running)
-        else:
-            yield f"crash {at}", _idle(world, at)._replace(crashes=world.crashes + 1)
+    quiet_from_here = world.crashes >= bounds.crashes and world.pulls >= bounds.pulls
+    if quiet_from_here:
+        yield "undisturbed", undisturbed(world, rules, bounds)
+        return
+    yield from _steps(world, running, rules, bounds)
+    if world.crashes < bounds.crashes:
+        yield f"crash {running.shown.terminal}", _crash(world, running)
 
 
-def _present(world: World, terminal: int, soon: bool) -> World:
-    if not soon:  # what the passenger wanted before is over: a ride taken, or one never taken
-        world = world._replace(wish_charges=0, wish_events=())
-    world = _run(world, terminal, Running("opened", soon, world.events[-1]))
-    return world._replace(presentations=world.presentations + 1)
+def undisturbed(world: World, rules: Rules, bounds: Bounds) -> World:
+    """What becomes of the card on the terminal when nothing goes wrong."""
+    while world.running is not None:
+        steps = dict(_steps(world, world.running, rules, bounds))
+        world = next(steps[name] for name in QUIET_STEPS if name in steps)
+    return world
 
 
-def _steps(world: World, at: int, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
+def _moves(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
+    if world.presentations >= bounds.presentations:
+        return
+    if bounds.denial and not world.denied:
+        yield "the first card is denied", world._replace(denied=True)
+    for move in bounds.moves:
+        for card in range(len(world.cards)):
+            for terminal in (0, 1) if world.presentations else (0,):  # the terminals are alike
+                for clock in bounds.clocks:
+                    yield (
+                        f"{move}: card {card} at {terminal}, clock {clock}",
+                        present(world, move, card, terminal, clock),
+                    )
+
+
+def present(world: World, move: str, card: int, terminal: int, clock: str = "right") -> World:
+    """The rider's next move, as the module describes."""
+    now_s, trip, mark_m = world.now_s, world.trip, world.mark_m
+    hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S
+    match move:
+        case "soon":
+            now_s += SOON_S
+        case "on":
+            now_s, mark_m = now_s + ON_S, min(mark_m + STOP_M, 3 * STOP_M)
+        case "late":
+            now_s, trip, mark_m = max(now_s // DAY_S * DAY_S + hour_s, now_s + HOUR_S), trip + 1, 0
+        case "tomorrow":
+            now_s, trip, mark_m = (now_s // DAY_S + 1) * DAY_S + hour_s, trip + 1, 0
+    shown = Presentation(card, terminal, clock, now_s + CLOCKS[clock].days * DAY_S, trip, mark_m)
+    held = world.cards[card]
+    wish = (now_s, trip, CLOCKS[clock].days)
+    if held.wish is None or wish[1:] != held.wish[1:] or now_s - held.wish[0] > SAME_WISH_S:
+        held = held._replace(wish=wish, wish_events=())
+    world = world._replace(now_s=now_s, trip=trip, mark_m=mark_m, presentations=world.presentations + 1)
+    return _run(_card(world, card, held), Running("opened", shown, tap_of(held.newest)))
+
+
+def _steps(world: World, running: Running, rules: Rules, bounds: Bounds) -> Iterator[tuple[str, World]]:
     match running.stage:
         case "opened":
-            yield "card pulled before anything", _note(_idle(world, at), at, Row("refused", running.newest))
-            yield from _settle(world, at, running, rules)
+            row = Row("refused", running.shown.card, running.newest)
+            yield "card pulled before anything", _pulled(_note(_idle(world), running, row))
+            yield _settle(world, running, rules)
         case "served":
-            yield from _serve(world, at, running, rules)
+            yield _serve(world, running, rules, bounds)
         case "record":
-            yield "recorded", _idle(_note(world, at, _end_row(running)), at)
+            yield "recorded", _idle(_note(world, running, _end_row(running)))
         case "tell":
-            yield "told", _told(world, at, running)
+            yield "told", _idle(_grant(world, running))
         case "tell then record":
-            yield "told", _run(_grant(world, running), at, running._replace(stage="record"))
+            yield "told", _run(_grant(world, running), running._replace(stage="record"))
         case "course":
-            yield from _course(world, at, running, rules)
+            yield from _course(world, running, rules)
 
 
-def _settle(world: World, at: int, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
-    found = open_intent(world.journals[at])
+def _settle(world: World, running: Running, rules: Rules) -> tuple[str, World]:
+    shown, journal = running.shown, world.journals[running.shown.terminal]
+    found = open_intent(journal, shown.card if rules.settle_by_card else None)
     if found is None or not rules.settle_before_serve:
-        yield "nothing to settle", _run(world, at, running._replace(stage="served"))
-        return
-    sequence, previous = found
-    kept = [_event(tap) for tap in reversed(world.events[-KEPT_EVENTS:])]
-    verdict = settle(kept[0], lambda: kept, (_number(at), sequence), previous)
-    course = Course(WriteState.UNRESOLVED)
-    state = course.take(SAID[verdict])
+        return "nothing to settle", _run(world, running._replace(stage="served"))
+    sequence, row = found
+    held = world.cards[shown.card]
+    kept = [EVENTS[number] for number in reversed(held.events[-KEPT_EVENTS:])]
+    intended = (shown.terminal + 1, sequence)
+    verdict = settle(kept[0], lambda: kept, intended, row.about)
+    state = Course(WriteState.UNRESOLVED).take(SAID[verdict])
     if state is WriteState.UNRESOLVED:
-        yield "cannot tell", _run(world, at, running._replace(stage="served"))
-        return
-    ended = running._replace(sequence=sequence, state=state)
-    mine = running.newest == (_number(at), sequence)
-    if state is WriteState.COMMITTED and mine and running.soon:
+        return "cannot tell", _run(world, running._replace(stage="served"))
+    if row.card != shown.card:
+        raise Broken("the write of one card was settled by another")
+    ended = running._replace(sequence=sequence, state=state, recovered=True)
+    if state is WriteState.COMMITTED and running.newest == intended and _just_now(held.newest, running):
         if rules.tell_before_record:
-            yield "settled: tell", _run(world, at, ended._replace(stage="tell then record"))
-        else:
-            yield "settled: record", _run(_note(world, at, _end_row(ended)), at, ended._replace(stage="tell"))
-    else:
-        yield "settled: serve", _run(_note(world, at, _end_row(ended)), at, running._replace(stage="served"))
+            return "settled: tell", _run(world, ended._replace(stage="tell then record"))
+        noted = _note(world, running, _end_row(ended))
+        return "settled: record", _run(noted, ended._replace(stage="tell"))
+    served = running._replace(stage="served", recovered=state is WriteState.COMMITTED)
+    return "settled: serve", _run(_note(world, running, _end_row(ended)), served)
 
 
-def _serve(world: World, at: int, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
-    elsewhere = running.newest in world.wish_events and running.newest[0] != _number(at)
-    if running.soon and elsewhere:  # K-03: paid at the other validator of this bus a moment ago
-        told = _grant(world, running)
-        yield "already paid", _note(_idle(told, at), at, Row("refused", running.newest))
-        return
-    sequence = len(world.journals[at]) + 1
-    yield (
-        "begin",
-        _run(world, at, running._replace(stage="course", sequence=sequence, state=WriteState.BEGUN)),
+def _just_now(newest: Event, running: Running) -> bool:
+    """Whether the newest event was written so soon before, by this terminal's clock, that this is the same wish."""
+    return abs(running.shown.at_s - second_of(newest)) <= SAME_WISH_S
+
+
+def _serve(world: World, running: Running, rules: Rules, bounds: Bounds) -> tuple[str, World]:
+    shown = running.shown
+    journal, held = world.journals[shown.terminal], world.cards[shown.card]
+    other = next((card.events[-1] for n, card in enumerate(world.cards) if n != shown.card), -1)
+    denied = world.denied and shown.card == 0
+    sequence = len(journal) + 1
+    found = _decided(
+        shown, held.events[-1], other, world.denied, sequence, bounds.check_in, running.recovered, rules
+    )
+    if (found.message is Message.DENY_LIST) != denied:
+        raise Broken("the deny list refused another card, or not the one that is on it")
+    if found.written is not None:
+        begun = running._replace(
+            stage="course", sequence=sequence, state=WriteState.BEGUN, planned=number_of(found.written)
+        )
+        return "begin", _run(world, begun)
+    refused = _note(_idle(world), running, Row("refused", shown.card, running.newest))
+    if not found.let_in:
+        return "refused", refused
+    return "already paid", _grant(refused, running)
+
+
+@cache
+def _decided(
+    shown: Presentation,
+    event: int,
+    other: int,
+    denied: bool,
+    sequence: int,
+    check_in: bool,
+    recovered: bool,
+    rules: Rules,
+) -> Decided:
+    asked = _asked(
+        shown, EVENTS[event], EVENTS[other] if other >= 0 else None, denied, sequence, check_in, recovered
+    )
+    return decided(asked, rules)
+
+
+def _asked(
+    shown: Presentation,
+    event: Event,
+    other: Event | None = None,
+    denied: bool = False,
+    sequence: int = 0,
+    check_in: bool = False,
+    recovered: bool = False,
+) -> Asked:
+    """The presentation as the decision sees it; on every other trip somebody rides along."""
+    companions = shown.trip % 2 if shown.mark_m == 0 else 0
+    return Asked(
+        card=shown.card,
+        event=event,
+        other_event=other,
+        denied=denied,
+        terminal=shown.terminal + 1,
+        sequence=sequence,
+        at_s=shown.at_s,
+        clock=CLOCKS[shown.clock],
+        direction=shown.trip % 2,
+        mark_m=shown.mark_m,
+        companions=companions,
+        check_in=check_in,
+        recovered=recovered,
     )
 
 
-def _course(world: World, at: int, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
+def _course(world: World, running: Running, rules: Rules) -> Iterator[tuple[str, World]]:
     """The steps of one write: the table says where each leads."""
     match running.state:
         case WriteState.BEGUN if rules.intent_before_commit:
-            yield "durable", _durable(world, at, running)
+            yield "durable", _durable(world, running)
         case WriteState.BEGUN:  # the broken order: the card is written before anything is on record
-            written = _write_card(world, (_number(at), running.sequence))
-            yield "card executes first", _run(written, at, running._replace(state=WriteState.SENT))
+            written = _write_card(world, running)
+            yield "card executes first", _run(written, running._replace(state=WriteState.SENT))
         case WriteState.INTENDED:
-            yield "card pulled", _to(world, at, running, WriteStep.CARD_LEFT, "record")
-            yield "commit sent", _to(world, at, running, WriteStep.COMMIT_SENT, "course")
+            yield "card pulled", _pulled(_to(world, running, WriteStep.CARD_LEFT, "record"))
+            yield "commit sent", _to(world, running, WriteStep.COMMIT_SENT, "course")
         case WriteState.SENT if not rules.intent_before_commit:
-            yield (
-                "durable at last",
-                _run(
-                    _note(world, at, Row("intent", running.newest)),
-                    at,
-                    running._replace(state=WriteState.COMMITTED, stage="tell then record"),
-                ),
-            )
+            ended = running._replace(state=WriteState.COMMITTED, stage="tell then record")
+            yield "durable at last", _run(_note(world, running, _intent_row(running)), ended)
         case WriteState.SENT:
-            written = _write_card(world, (_number(at), running.sequence))
-            yield "pulled before the commit ran", _no_proof(world, at, running, rules)
-            yield "pulled before its answer", _no_proof(written, at, running, rules)
-            yield "proven", _to(written, at, running, WriteStep.PROVEN, "tell then record")
+            written = _write_card(world, running)
+            yield "pulled before the commit ran", _pulled(_no_proof(world, running, rules))
+            yield "pulled before its answer", _pulled(_no_proof(written, running, rules))
+            yield "proven", _to(written, running, WriteStep.PROVEN, "tell then record")
 
 
-def _no_proof(world: World, at: int, running: Running, rules: Rules) -> World:
-    after = _to(world, at, running, WriteStep.NO_PROOF, "course")
+def _no_proof(world: World, running: Running, rules: Rules) -> World:
+    after = _to(world, running, WriteStep.NO_PROOF, "course")
     if rules.unknown_is_open:
-        return _idle(after, at)  # the row that says "unresolved" ends nothing
-    return _idle(_note(after, at, Row("not_committed", (0, running.sequence))), at)
+        return _idle(after)  # the row that says "unresolved" ends nothing
+    return _idle(_note(after, running, Row("not_committed", running.shown.card, (0, running.sequence))))
 
 
-def _durable(world: World, at: int, running: Running) -> World:
-    return _to(
-        _note(world, at, Row("intent", running.newest)), at, running, WriteStep.INTENT_DURABLE, "course"
-    )
+def _durable(world: World, running: Running) -> World:
+    return _to(_note(world, running, _intent_row(running)), running, WriteStep.INTENT_DURABLE, "course")
 
 
-def _to(world: World, at: int, running: Running, step: WriteStep, stage: str) -> World:
-    return _run(world, at, running._replace(state=Course(running.state).take(step), stage=stage))
+def _to(world: World, running: Running, step: WriteStep, stage: str) -> World:
+    return _run(world, running._replace(state=Course(running.state).take(step), stage=stage))
 
 
-def _crash(world: World, at: int, running: Running) -> World:
-    Course(running.state).take(WriteStep.TERMINAL_LOST)
-    return _idle(world, at)._replace(crashes=world.crashes + 1)
+def _crash(world: World, running: Running) -> World:
+    if running.stage == "course":
+        Course(running.state).take(WriteStep.TERMINAL_LOST)
+    return _idle(world)._replace(crashes=world.crashes + 1)
 
 
-def _write_card(world: World, tap: TapId) -> World:
-    charges = world.wish_charges + 1
-    if charges > 1:
+def _write_card(world: World, running: Running) -> World:
+    """The card executes the commit: here it is seen whether that may be."""
+    shown, held, after = running.shown, world.cards[running.shown.card], EVENTS[running.planned]
+    if held.wish_events:
         raise Broken("one ride was charged twice")
-    if tap in world.events:
+    if any(tap_of(after) in card.held for card in world.cards):
         raise Broken("two writes carry one number")
-    return world._replace(
-        events=(*world.events, tap), wish_charges=charges, wish_events=(*world.wish_events, tap)
+    asked = _asked(shown, held.newest)
+    check_period(held.newest, after, asked)
+    used, begun = held.used + uses(after), held.begun + begins(held.newest, asked)
+    misled = held.misled or bool(asked.clock.days and not asked.clock.suspect)
+    if used > RIDES_A_MONTH * (1 + begun):
+        raise Broken(f"{used} free rides in {1 + begun} months")
+    if not misled and used > RIDES_A_MONTH * _months(world.now_s):
+        raise Broken(f"{used} free rides in {_months(world.now_s)} months, and no clock to blame")
+    return _card(
+        world,
+        shown.card,
+        held._replace(
+            events=(*held.events, running.planned),
+            wish_events=(*held.wish_events, tap_of(after)),
+            inside=check_ride(held.inside, after, asked, shown.trip),
+            used=used,
+            begun=begun,
+            misled=misled,
+        ),
     )
 
 
-def _told(world: World, at: int, running: Running) -> World:
-    return _idle(_grant(world, running), at)
+def _months(now_s: int) -> int:
+    """How many months the true time has seen since the start, the first included."""
+    (year, first), (later_year, last) = month(today(0)), month(today(now_s))
+    return 12 * (later_year - year) + last - first + 1
 
 
 def _grant(world: World, running: Running) -> World:
-    """The passenger hears "go". That ride is on the card and on record, and the next wish is another one."""
-    terminal, number = ride = (world.events[-1][0], world.events[-1][1])
-    if ride == ISSUED or world.journals[terminal - 1][number - 1].kind != "intent":
+    """The passenger hears "go": the ride is on the card and on record, and it is the one wished for."""
+    held = world.cards[running.shown.card]
+    terminal, number = ride = tap_of(held.newest)
+    if terminal == 0 or world.journals[terminal - 1][number - 1].kind != "intent":
         raise Broken("a ride was granted without charge or record")
-    return world._replace(granted=world.granted + 1, wish_charges=0)
+    if ride not in held.wish_events:
+        raise Broken("a ride was granted for what was charged before")
+    return world
+
+
+def _intent_row(running: Running) -> Row:
+    return Row("intent", running.shown.card, running.newest)
 
 
 def _end_row(running: Running) -> Row:
     kind = {WriteState.COMMITTED: "committed", WriteState.NOT_COMMITTED: "not_committed"}[running.state]
-    return Row(kind, (0, running.sequence))
+    return Row(kind, running.shown.card, (0, running.sequence))
 
 
-def _note(world: World, at: int, row: Row) -> World:
+def _note(world: World, running: Running, row: Row) -> World:
     journals = list(world.journals)
-    journals[at] = (*journals[at], row)
+    journals[running.shown.terminal] = (*journals[running.shown.terminal], row)
     return world._replace(journals=(journals[0], journals[1]))
 
 
-def _run(world: World, at: int, running: Running) -> World:
-    both = list(world.running)
-    both[at] = running
-    return world._replace(running=(both[0], both[1]))
+def _card(world: World, number: int, card: Card) -> World:
+    return world._replace(cards=(*world.cards[:number], card, *world.cards[number + 1 :]))
 
 
-def _idle(world: World, at: int) -> World:
-    both = list(world.running)
-    both[at] = None
-    return world._replace(running=(both[0], both[1]))
+def _run(world: World, running: Running) -> World:
+    return world._replace(running=running)
 
 
-def _number(at: int) -> int:
-    return at + 1
+def _idle(world: World) -> World:
+    return world._replace(running=None)
 
 
-def _event(tap: TapId) -> Event:
-    return Event(
-        kind=EventKind.RIDE,
-        at=SOME_TIME,
-        terminal=tap[0],
-        sequence=tap[1],
-        balance_after_minor=0,
-        amount_minor=0,
-    )
+def _pulled(world: World) -> World:
+    return world._replace(pulls=world.pulls + 1)
 
 
-def check_books(world: World, rows: tuple[int, int] | None = None) -> Reconciliation:
-    """What the real collector makes of the first `rows` of each journal must be what the card holds.
-
-    Every intent charges another power of two, so that the sum names the taps counted.
-    """
-    held = rows or (len(world.journals[0]), len(world.journals[1]))
-    taps = [
-        (at + 1, number)
-        for at in (0, 1)
-        for number, row in enumerate(world.journals[at][: held[at]], 1)
-        if row.kind == "intent"
-    ]
-    price = {tap: 1 << place for place, tap in enumerate(taps)}
-    found = reconcile(
-        (
-            StoredRecord(at + 1, number, build_record(_record(row, price.get((at + 1, number), 0))))
-            for at in (0, 1)
-            for number, row in enumerate(world.journals[at][: held[at]], 1)
-        ),
-        CardRegistry(),
-    )
-    counted = {tap for tap in taps if found.total.charged_minor & price[tap]}
-    if found.findings or not counted <= set(world.events):
-        raise Broken(f"the collector counts {counted}, the card holds {world.events}: {found.findings}")
-    if found.total.not_committed + found.total.unresolved_open < len(set(taps) - set(world.events)):
-        raise Broken("the collector counts a ride the card does not hold")
-    if found.total.not_committed > len(set(taps) - set(world.events)):
-        raise Broken("the collector forgets a ride the card holds")
-    return found
-
-
-def _record(row: Row, charge_minor: int) -> AnyRecord:
-    prev_terminal, prev_sequence = row.about
-    match row.kind:
-        case "intent":
-            return Intent(
-                0, CARD, "bus", 0, 0, 0, 0, "ok_fare", charge_minor, 0, 0, 1, "", (),
-                prev_terminal, prev_sequence, b"", (), {},
-            )  # fmt: skip
-        case "committed":
-            return Committed(0, prev_sequence, None, b"", SettledBy.RECOVERED)
-        case "not_committed":
-            return NotCommitted(0, prev_sequence, SettledBy.RECOVERED)
-        case _:
-            return Unwritten(
-                0, CARD, "bus", 0, "read_again", Admission.REFUSED, "", (), prev_terminal, prev_sequence
-            )
-
-
-def check_closing(world: World, rules: Rules) -> None:
-    """Undisturbed from here, one late tap at each terminal, everything sent: nothing is open, and all agrees."""
-    for terminal in (0, 1, 0):
-        world = _present(world, terminal, soon=False)
-        while on_card(world) is not None:
-            steps = dict(successors(world, rules, (0, 0)))
-            world = next(steps[name] for name in QUIET_STEPS if name in steps)
-    found = check_books(world)
-    if found.total.unresolved_open:
-        raise Broken(f"{found.total.unresolved_open} taps stay open for ever")
-    if found.total.accepted != len(set(world.events)) - 1:
-        raise Broken("the collector does not count every ride the card holds")
-
-
-QUIET_STEPS = (
-    "settled: tell", "settled: record", "settled: serve", "cannot tell", "nothing to settle", "already paid",
+QUIET_STEPS: Final = (
+    "settled: tell", "settled: record", "settled: serve", "cannot tell", "nothing to settle", "already paid", "refused",
     "begin", "durable", "commit sent", "proven", "card executes first", "durable at last", "told", "recorded",
 )  # fmt: skip
 """What happens when nothing goes wrong, in a presentation's order."""

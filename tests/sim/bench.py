@@ -12,7 +12,10 @@ from functools import cache
 from cardproto.desfire.crypto import ZERO_IV, AesKey, crc32, rotate_left
 from cardproto.desfire.messaging import CommMode, Session
 from sim.card.virtual import VirtualCard
+from sim.days import service_days
 
+SERVICE_DAY = service_days("Europe/Volgograd", 3)
+"""Of the demo region, as a reload point has it."""
 PLAIN, MAC, FULL = CommMode.PLAIN, CommMode.MAC, CommMode.FULL
 
 UID = bytes.fromhex("04AABBCC112233")

@@ -19,6 +19,7 @@ from sim.image_file import KINDS, ImageFault, load_card, save_card
 from sim.issuing import ReloadPoint, issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
+from tests.sim.bench import SERVICE_DAY
 
 DAY = date(2026, 9, 15)
 RANDOM = random.Random(1).randbytes
@@ -32,7 +33,7 @@ def card_of(profile: str) -> VirtualCard:
 
 def reload_point_of(card: VirtualCard) -> ReloadPoint:
     card.power_on()
-    return ReloadPoint(card, load_lab_keys().for_card(card.uid, 34), RANDOM)
+    return ReloadPoint(card, load_lab_keys().for_card(card.uid, 34), RANDOM, SERVICE_DAY)
 
 
 @pytest.mark.parametrize("profile", ["adult_purse", "social_pack_45", "half_personalised", "foreign_desfire"])

@@ -243,8 +243,9 @@ def test_laboratory_keys_are_marked_and_different() -> None:
     text = LAB_KEYS.read_text("utf-8")
     assert text.startswith("# LABORATORY KEYS")
     keys = load_lab_keys()
-    values = {getattr(keys, name) for name in type(keys).__dataclass_fields__}
-    assert len(values) == 7
+    own = set(type(keys).__dataclass_fields__) - {"version", "spare"}
+    values = {getattr(generation, name) for generation in (keys, *keys.spare) for name in own}
+    assert len(values) == 7 * 3 + 2, "card master and transaction MAC key have one generation"
     for value in values:
         assert value.hex() not in repr(keys).lower()
 
@@ -254,9 +255,12 @@ def test_laboratory_keys_are_marked_and_different() -> None:
     [
         (('"laboratory"', '"production"'), "laboratory"),
         (("[masters]", "[master]"), "masters"),
-        (('validate = "', 'validate = "x'), "masters.validate is not hexadecimal"),
-        (('validate = "', 'validate = "00'), "masters.validate is 17 bytes"),
-        (("validate =", "check ="), "masters.validate is missing"),
+        (('validate = { 1 = "', 'validate = { 1 = "x'), "masters.validate.1 is not hexadecimal"),
+        (('validate = { 1 = "', 'validate = { 1 = "00'), "masters.validate.1 is 17 bytes"),
+        (("validate =", "check ="), "masters.validate.2 is missing"),
+        (("picc =", "card ="), "masters.picc is missing"),
+        (("key_version = 1", "key_version = 2"), "masters.application.4 is missing"),
+        (("key_version = 1", "key_version = 254"), "key_version is no version"),
     ],
 )
 def test_faulty_key_file_is_refused_without_showing_a_key(tmp_path: Path, change, problem: str) -> None:

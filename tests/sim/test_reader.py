@@ -74,6 +74,22 @@ def test_a_quick_swap_counts_as_removal_and_a_new_card(reader: SimReader) -> Non
         first.transmit(SELECT)
 
 
+def test_what_lies_there_at_the_first_look_after_start_or_outage_is_known(reader: SimReader) -> None:
+    card = example().card
+    reader.present(card)
+    for lies in (True, False):
+        connected(reader)
+        assert reader.lay_there is lies
+        reader.present(card)
+    reader.unplug()
+    reader.present(card)
+    with pytest.raises(ReaderGone):
+        reader.wait_for_card(0)
+    reader.plug_in()
+    connected(reader)
+    assert reader.lay_there
+
+
 def test_the_same_card_again_is_a_new_presentation_with_new_counts(reader: SimReader) -> None:
     card = example().card
     for _ in range(2):

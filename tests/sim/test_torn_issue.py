@@ -13,7 +13,7 @@ from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
-from cardproto.resident.personalise import personalise
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from cardproto.resident.records.event import EVENT_BYTES, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from sim.air import VirtualClock
@@ -41,11 +41,11 @@ class IssuingReader:
         return self.presentation.exchange(command)
 
 
-def issue_torn(faults: FaultPlan) -> tuple[VirtualCard, int]:
+def issue_torn(faults: FaultPlan, generation: str) -> tuple[VirtualCard, int]:
     """A card and how many exchanges its issue took or lasted."""
-    card = VirtualCard(UID, Counting())
+    card = VirtualCard(UID, Counting(), generation=generation)
     reader = IssuingReader(card, faults)
-    channel = DesfireChannel(reader, max_exchanges=200)
+    channel = DesfireChannel(reader, max_exchanges=PERSONALISATION_EXCHANGES)
     if faults == NO_FAULTS:
         personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
     else:
@@ -64,12 +64,13 @@ def read(card: VirtualCard) -> tuple[int, int]:
     return desfire.get_value(FILE_PURSE, CommMode.MAC), parse_event(bytes(event)).balance_after_minor
 
 
-def test_torn_at_every_exchange_of_the_issuing_point() -> None:
-    whole, exchanges = issue_torn(NO_FAULTS)
+@pytest.mark.parametrize("generation", ["EV2", "EV3"])
+def test_torn_at_every_exchange_of_the_issuing_point(generation: str) -> None:
+    whole, exchanges = issue_torn(NO_FAULTS, generation)
     assert read(whole) == (50_000, 50_000)
     for exchange in range(1, exchanges + 1):
         for tear in (tear_before, tear_after):
-            card, lasted = issue_torn(tear(exchange))
+            card, lasted = issue_torn(tear(exchange), generation)
             assert lasted == exchange
             if exchange == exchanges and tear is tear_after:
                 assert read(card) == (50_000, 50_000)

@@ -31,10 +31,11 @@ ok_benefit | green | Льготный проезд. Осталось поезд�
 ok_benefit_unlimited | green | Льготный проезд | Concession trip
 ok_grace | yellow | Поездка в долг. Осталось поездок в долг: {n} | Ride on credit. Rides on credit left: {n}
 ok_transfer | green | Пересадка. Бесплатно до {time} | Transfer. Free until {time}
-ok_checkin | green | Вход отмечен. Приложите карту на выходе | Checked in. Tap again when leaving
+ok_checkin | green | Проезд разрешён. Приложите карту на выходе | Checked in. Tap again when leaving
 ok_checkout | green | Выход отмечен. Списано {sum} | Checked out. Charged {sum}
 limit_reached | yellow | Льготные поездки закончились. Списан полный тариф | No concession trips left. Full fare charged
 pack_used_up | yellow | Поездки по пакету закончились. Списан полный тариф | Pack used up. Full fare charged
+pack_lapsed | yellow | Пакет другого месяца. Списан полный тариф | Pack of another month. Full fare charged
 count_unreadable | yellow | Остаток поездок неизвестен. Списан полный тариф | Trips left unknown. Full fare charged
 pass_used_up | yellow | Поездки по проездному закончились. Списан полный тариф | Pass used up. Full fare charged
 already_paid | yellow | Проезд уже оплачен | Already paid
@@ -59,6 +60,7 @@ shift_closed | red | Терминал пока не работает | Terminal 
 clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service
 out_of_order | red | Терминал неисправен | Terminal out of order
 fare_unknown | red | Тариф не определён. Оплатите проезд водителю | Fare not known. Please pay the driver
+too_many_persons | red | Слишком много пассажиров по одной карте | Too many persons for one card
 staff_card | green | Служебная карта. Введите ПИН-код до {time} | Service card. Enter the PIN by {time}
 inspection_paid | green | Проезд оплачен | Ride paid
 inspection_unpaid | red | Проезд не оплачен | Ride not paid

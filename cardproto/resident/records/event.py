@@ -21,6 +21,14 @@ from construct import BitsInteger, Bitwise, ConstructError, Terminated
 from construct import Struct as Layout
 
 from cardproto.errors import FormatError
+from cardproto.resident.limits import (
+    LARGEST_MINOR,
+    LARGEST_ROUTE,
+    LARGEST_SEQUENCE,
+    LARGEST_TERMINAL,
+    LONGEST_AGE_S,
+    MOST_TRANSFERS,
+)
 
 EVENT_BYTES: Final = 32
 EVENT_VERSION: Final = 2
@@ -31,17 +39,11 @@ LAST_AT: Final = FIRST_AT + timedelta(seconds=MOST_SECONDS)
 MOST_DAYS_BACK: Final = 32
 MOST_DAYS_AHEAD: Final = 31
 """How far before and after the service day of `at` the card's period day can be stated."""
-LARGEST_TERMINAL: Final = (1 << 20) - 1
-LARGEST_SEQUENCE: Final = (1 << 28) - 1
-LARGEST_MINOR: Final = (1 << 21) - 1
-LARGEST_ROUTE: Final = (1 << 15) - 1
-MOST_TRANSFERS: Final = 15
-"""Means "this many or more"."""
 MOST_INSIDE: Final = 7
 ORDER_NUMBERS: Final = 1 << 10
 LARGEST_ORDER: Final = ORDER_NUMBERS - 1
 LARGEST_COUNTERS: Final = (1 << 56) - 1
-NO_JOURNEY: Final = (1 << 17) - 1
+NO_JOURNEY: Final = LONGEST_AGE_S + 1
 WHERE: Final = "file 02 (events)"
 
 
@@ -157,7 +159,9 @@ def parse_event(data: bytes) -> Event:
     if len(data) != EVENT_BYTES:
         raise FormatError(WHERE, f"record of {len(data)} bytes, expected {EVENT_BYTES}")
     if data[0] >> 4 != EVENT_VERSION:
-        raise FormatError(WHERE, f"unknown record version {data[0] >> 4}", 0)
+        raise FormatError(
+            WHERE, f"record of layout {data[0] >> 4}, not {EVENT_VERSION}: issue the card anew", 0
+        )
     bits = int.from_bytes(data, "big")
     ahead, age = bits >> 212 & 0x3F, bits >> 86 & NO_JOURNEY
     kind, paid_by = _codes(bits >> 248 & 0x0F, bits >> 78 & 0x0F)
@@ -226,7 +230,9 @@ def parse_event_with_schema(data: bytes) -> Event:
     except ConstructError as error:
         raise FormatError(WHERE, str(error)) from error
     if raw.version != EVENT_VERSION:
-        raise FormatError(WHERE, f"unknown record version {raw.version}", 0)
+        raise FormatError(
+            WHERE, f"record of layout {raw.version}, not {EVENT_VERSION}: issue the card anew", 0
+        )
     kind, paid_by = _codes(raw.kind, raw.paid_by)
     return Event(
         kind=kind,

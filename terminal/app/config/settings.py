@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from cardproto.resident.limits import LARGEST_ROUTE, LARGEST_TERMINAL
 from terminal.operations.log import Form, LevelName
 
 DEFAULT_STATE: Final = Path("var/terminal")
@@ -42,7 +43,13 @@ class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What this terminal is."""
 
     number: Annotated[
-        int, Meta(ge=1, le=0xFFFFFF, description="Terminal number; stands in every record.", examples=[70001])
+        int,
+        Meta(
+            ge=1,
+            le=LARGEST_TERMINAL,
+            description="Terminal number; stands in every record.",
+            examples=[70001],
+        ),
     ] = 1
     profile: Annotated[
         Profile | None,
@@ -257,7 +264,7 @@ class ShiftTable(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["driver-7"],
         ),
     ] = None
-    route: Annotated[int, Meta(ge=0, le=0x7FFF, description="Route of that shift (bus).")] = 0
+    route: Annotated[int, Meta(ge=0, le=LARGEST_ROUTE, description="Route of that shift (bus).")] = 0
     direction: Annotated[int, Meta(ge=0, le=1, description="Direction of that shift (bus).")] = 0
 
 

@@ -17,6 +17,7 @@ from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.policy.base import FareMedium
+from terminal.policy.deny_list import DenyKind
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
@@ -45,7 +46,7 @@ def decide_bank(card: BankSnapshot, policy: Policy, trip: Trip, now: datetime, t
     refusal = _refused(card, policy, local.date(), trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    quote = single_fare(policy, trip, local, BANK)
+    quote = single_fare(policy, trip, local, BANK, trail)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return trail.refuse(Message.FARE_UNKNOWN)
@@ -68,7 +69,9 @@ def _refused(card: BankSnapshot, policy: Policy, today: date, trail: Trail) -> M
     if today > card.expires_on:
         trail.note(BankEffect.EXPIRED, {"expires_on": card.expires_on.isoformat()})
         return Message.EXPIRED
-    if policy.document.profiles.bus.deny_lists and policy.bank_deny_list.contains(card.token):
+    if policy.document.profiles.bus.deny_lists and policy.bank_deny_list.contains(
+        DenyKind.BANK_CARD, card.token
+    ):
         trail.note(BankEffect.UNPAID)
         return Message.DENY_LIST
     return None

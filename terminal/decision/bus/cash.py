@@ -41,7 +41,7 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
         trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
-    quote = single_fare(policy, trip, local, CASH)
+    quote = single_fare(policy, trip, local, CASH, trail)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return _refused(Message.FARE_UNKNOWN, trail)

@@ -1,22 +1,37 @@
-"""Check-in and check-out (T-07): hold the price to the terminus, charge the ride itself.
+"""Check-in and check-out (T-07): the life of a ride that is tapped at both ends, whatever covers it.
 
-A validator can only take money from a card, never give it back, so the price to the terminus is held and not
-debited: a counter on the card says how much of the purse is spoken for. The second tap debits what the ride
-cost; if it never comes, the next ride debits all that is held.
+1. *In.* Where the document's `[checkin]` holds for a ride, the first tap checks in: the card says how many persons are
+   inside, the holder included, at most seven. What follows from how far they go (ordinary fare, concession price, the
+   fare of companions the right does not cover) is *held* to the terminus: a counter says how much of the purse is
+   spoken for, and nothing is debited, because a validator can take money but never give it back. What does not follow
+   from it (a trip of a pack, a plan's fare, a reduced transfer) is used or charged at once. Where nothing is held the
+   rider is inside all the same.
+2. *Inside.* A meal, a reload or a change of rights keeps the ride open; the time of that event then counts as the time
+   of boarding. A second tap within the guards is the same tap.
+3. *Out.* A tap on the same route and direction, not later than `longest_s`, checks everyone out: the ride that was
+   made is charged, never more than was held for it. It belongs to the service day of the boarding, with that day's
+   caps. Where the fare of the ride cannot be found, all that was held is charged.
+4. *Forgotten.* Any other boarding means that the riders left without a tap. What is held is owed, and charged with the
+   next ride, which begins anew. A ride on credit (T-18) leaves it owed.
+
+A card whose counters cannot be read (another layout) does not check in: it pays at once.
 """
 
 from __future__ import annotations
 
-from cardproto.resident.records.event import EventKind
+from typing import NamedTuple
+
+from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
-from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of
+from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
 from terminal.decision.bus.effects import CheckInEffect
-from terminal.decision.bus.feed import end_of_ride
+from terminal.decision.bus.feed import RideEnd, end_of_ride
 from terminal.decision.outcome import Decision, Message, Outcome
-from terminal.decision.tap import Tap, Trail, accept
+from terminal.decision.tap import Tap, Trail, accept, of_boarding
 from terminal.policy.document.journeys import MARK_M
 from terminal.policy.journeys.index import CheckInRule
+from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
 
 
@@ -28,31 +43,32 @@ def held_minor(tap: Tap) -> int:
     return rule.reserve.read(tap.counters) * rule.reserve.unit_minor
 
 
-def checks_in(tap: Tap, ride: Ride) -> CheckInRule | None:
-    """The rule under which riders check in here, if they do; a card we cannot read pays at once."""
+# in
+
+
+def checks_in(tap: Tap) -> CheckInRule | None:
+    """The rule under which riders check in here, if they do: it is asked about the ride to the terminus."""
     rule = tap.policy.check_in
-    if rule is None or not tap.counters_known or not inside(rule.areas, ride):
+    if rule is None or not tap.counters_known:
         return None
-    return rule
+    return rule if inside(rule.areas, to_terminus(tap.trip, ride_of(tap.trip))) else None
 
 
-def to_terminus(tap: Tap, ride: Ride) -> Ride:
-    """The longest this ride can be."""
-    trip = tap.trip
-    here, there = trip.place.mark_m, trip.place.terminus.mark_m
-    length_m = None if here is None or there is None else abs(there - here)
-    return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
-
-
-def is_check_out(tap: Tap) -> bool:
-    """Whether this tap ends the ride the newest event began: same trip, and not too long ago."""
-    event, trip, rule = tap.snapshot.event, tap.trip, tap.policy.check_in
-    if rule is None or event.kind is not EventKind.CHECK_IN or tap.age_s is None or not tap.counters_known:
+def too_many(tap: Tap, trail: Trail) -> bool:
+    """Whether more persons ride than a card can check in."""
+    persons = 1 + tap.trip.companions
+    if persons <= MOST_INSIDE:
         return False
-    if not held_minor(tap) and tap.policy.gtfs is None:
-        return False
-    same_trip = (event.route, event.direction) == (trip.route, trip.direction)
-    return same_trip and tap.age_s <= rule.longest_s
+    trail.note(CheckInEffect.TOO_MANY, {"persons": persons, "of": MOST_INSIDE})
+    return True
+
+
+def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
+    """Whether the document's counter of money held has room for `sum_minor`."""
+    if sum_minor <= rule.most_minor:
+        return True
+    trail.note(CheckInEffect.TOO_MUCH, {"held_minor": sum_minor, "limit_minor": rule.most_minor})
+    return False
 
 
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
@@ -66,30 +82,46 @@ def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
     return counters
 
 
+# out
+
+
+def rides_on(tap: Tap) -> bool:
+    """Whether those who are checked in with the card are on this vehicle's trip: the next tap lets them out."""
+    event, trip, rule = tap.snapshot.event, tap.trip, tap.policy.check_in
+    if rule is None or not event.inside or tap.age_s is None or not tap.counters_known:
+        return False
+    same_trip = (event.route, event.direction) == (trip.route, trip.direction)
+    return same_trip and tap.age_s <= rule.longest_s
+
+
 def check_out(tap: Tap, trail: Trail) -> Decision:
-    """Charge the ride that ends here, never more than was held for it."""
+    """Charge the ride that ends here, never more than was held for it. Everyone who checked in with the card leaves."""
     rule = tap.policy.check_in
-    assert rule is not None, "is_check_out said so"
-    held = held_minor(tap)
-    if tap.policy.gtfs is not None:
-        ride, code = ride_of(tap.trip), None
-        due_minor, counters, journey = end_of_ride(tap, tap.policy.gtfs, held, trail)
-    else:
-        ride, counters, journey = _ride(tap, rule), tap.counters, None
-        due_minor, code = _due(tap, ride, held)
-    trail.note(CheckInEffect.CHARGED, {"held_minor": held, "price_minor": due_minor})
+    assert rule is not None, "rides_on said so"
+    tap = of_boarding(tap)
     paid_by = tap.snapshot.event.paid_by
-    cover = Cover(paid_by, Message.OK_CHECKOUT, counters, code=code)
-    due_minor, counters = capped(tap, ride, cover, due_minor, counters, trail)
+    held = 0 if paid_by is PaidBy.GRACE else held_minor(tap)
+    ride, out = _exit(tap, rule, held, trail)
+    due_minor, counters = _due(tap, ride, out, held, trail)
+    trail.note(CheckInEffect.CHARGED, {"held_minor": held, "price_minor": due_minor})
     balance_minor = tap.snapshot.balance_minor
     if balance_minor < due_minor:
         trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
         due_minor = balance_minor
-    outcome = Outcome(
-        Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values={"sum_minor": due_minor}
+    if paid_by is not PaidBy.GRACE:  # what a ride on credit found held is owed still
+        counters = release(rule, counters)
+    values = {"sum_minor": due_minor}
+    outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
+    return accept(
+        tap,
+        trail,
+        outcome,
+        EventKind.CHECK_OUT,
+        paid_by,
+        counters=counters,
+        journey=out.journey,
+        inside=0,
     )
-    counters = release(rule, counters)
-    return accept(tap, trail, outcome, EventKind.CHECK_OUT, paid_by, counters=counters, journey=journey)
 
 
 def release(rule: CheckInRule, counters: int) -> int:
@@ -105,6 +137,26 @@ def mark_of(mark_m: int | None) -> int:
     return 0 if mark_m is None else (mark_m + MARK_M // 2) // MARK_M + 1
 
 
+# what the ride that ends here costs
+
+
+class _Own(NamedTuple):
+    """What the right leaves to pay of the holder's own ride (None: unknown), for how many persons, by which code."""
+
+    price_minor: int | None
+    persons: int = 1
+    code: int | None = None
+
+
+def _exit(tap: Tap, rule: CheckInRule, held: int, trail: Trail) -> tuple[Ride, RideEnd]:
+    """The ride from where it began to here, and its fare by the tariff of the boarding."""
+    if tap.policy.gtfs is not None:
+        return ride_of(tap.trip), end_of_ride(tap, tap.policy.gtfs, held, trail)
+    ride, boarded = _ride(tap, rule), tap.snapshot.event.at.astimezone(tap.policy.zone)
+    quote = tap.policy.ordinary_fare(ride, boarded)
+    return ride, RideEnd(None if quote is None else quote.fare_minor, quote, tap.counters, None)
+
+
 def _ride(tap: Tap, rule: CheckInRule) -> Ride:
     trip = tap.trip
     zone = 0 if rule.zone is None else rule.zone.read(tap.counters)
@@ -114,18 +166,38 @@ def _ride(tap: Tap, rule: CheckInRule) -> Ride:
     return Ride(trip.mode, trip.route, zone, trip.place.zone, length_m)
 
 
-def _due(tap: Tap, ride: Ride, held: int) -> tuple[int, int | None]:
-    """What the right used at check-in makes of the fare at the time of boarding, and its concession code.
+def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[int, int]:
+    """What is due of `held`, and the counters with it; everything held where the fare is not known.
 
-    Everything held where the fare is not known.
+    The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare.
     """
-    boarded = tap.snapshot.event.at.astimezone(tap.policy.zone)
-    quote = tap.policy.ordinary_fare(ride, boarded, dearest=False)
+    own = _own(tap, out)
+    others = tap.snapshot.event.inside - own.persons
+    fare_minor = 0 if not others else None if out.quote is None else out.quote.fare_minor
     paid_by = tap.snapshot.event.paid_by
-    price_minor, code = (None if quote is None else quote.fare_minor), None
-    if paid_by in CONCESSION_SLOTS:
-        grant = tap.concessions[CONCESSION_SLOTS.index(paid_by)]
-        concession = None if grant is None else tap.policy.concessions.get(grant.code)
-        price_minor = None if concession is None else concession.price.of(quote)
-        code = None if concession is None else concession.code
-    return (held if price_minor is None else min(price_minor, held)), code
+    cover = Cover(paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
+    if own.price_minor is None or fare_minor is None:
+        return held, capped(tap, ride, cover, held, out.counters, Trail())[1]
+    price_minor = min(own.price_minor * own.persons, held)
+    due_minor, counters = capped(tap, ride, cover, price_minor, out.counters, trail)
+    return min(due_minor + others * fare_minor, held), counters
+
+
+def _own(tap: Tap, out: RideEnd) -> _Own:
+    paid_by = tap.snapshot.event.paid_by
+    if paid_by is PaidBy.PURSE:
+        return _Own(out.own_minor)
+    if paid_by not in CONCESSION_SLOTS:
+        return _Own(0)  # used or charged when it checked in
+    grant = tap.concessions[CONCESSION_SLOTS.index(paid_by)]
+    concession = None if grant is None else tap.policy.concessions.get(grant.code)
+    if concession is None:
+        return _Own(None)
+    persons = 1 + _companions(tap, concession)
+    return _Own(concession.price.of(out.quote), persons, concession.code)
+
+
+def _companions(tap: Tap, concession: FareConcession) -> int:
+    """How many of those inside ride on the concession's terms beside its holder."""
+    rule = concession.companions
+    return 0 if rule is None else min(rule.counter.read(tap.counters), tap.snapshot.event.inside - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from cardproto.resident.records.rights import Contract
@@ -93,13 +93,18 @@ def _held_from_first_ride(
 
 
 def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 prepaid
-    """One trip of the first pack that has one."""
+    """One trip of the first pack that has one. Trips that lapse monthly are those of the contract's first month."""
     for slot, contract in enumerate(tap.snapshot.rights.contracts):
         product = None if contract is None else tap.policy.products.get(contract.product)
         if contract is None or not isinstance(product, RidePack) or _outside(product, ride, trail):
             continue
         if not _dated(tap, contract):
             trail.note(ContractEffect.PACK_NOT_TODAY, {"product": contract.product})
+            continue
+        if product.monthly and _month(contract.valid_from) != _month(tap.service_date):
+            month = f"{contract.valid_from:%Y-%m}"
+            trail.note(ContractEffect.PACK_LAPSED, {"product": contract.product, "month": month})
+            trail.lapsed = Message.PACK_LAPSED
             continue
         counter, sold = tap.policy.card.contracts[slot], min(contract.trips, product.most)
         if not tap.counters_known:
@@ -142,6 +147,10 @@ def by_plan(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
 def _dated(tap: Tap, contract: Contract) -> bool:
     """First and last day are included (M-20); the day is the service day (T-14)."""
     return contract.valid_from <= tap.service_date <= contract.valid_to
+
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
 
 
 def _outside(product: RideProduct, ride: Ride, trail: Trail) -> bool:

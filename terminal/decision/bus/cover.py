@@ -37,6 +37,13 @@ class Cover(NamedTuple):
     counted: tuple[str, ...] = ()
 
 
+def to_terminus(trip: Trip, ride: Ride) -> Ride:
+    """The longest this ride can be."""
+    here, there = trip.place.mark_m, trip.place.terminus.mark_m
+    length_m = None if here is None or there is None else abs(there - here)
+    return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
+
+
 def ride_of(trip: Trip) -> Ride:
     """Where this ride goes, as far as it is known from vehicle and rider."""
     here, there = trip.place.mark_m, trip.place.destination.mark_m

@@ -13,31 +13,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
 from terminal.decision.bus.checkin import (
+    can_hold,
     check_in,
     check_out,
     checks_in,
     held_minor,
-    is_check_out,
     release,
-    to_terminus,
+    rides_on,
+    too_many,
 )
 from terminal.decision.bus.concessions import by_concession
 from terminal.decision.bus.contracts import by_pack, by_pass, by_plan
-from terminal.decision.bus.cover import Cover, ride_of
+from terminal.decision.bus.cover import Cover, ride_of, to_terminus
 from terminal.decision.bus.effects import CheckInEffect, FareEffect
-from terminal.decision.bus.feed import by_feed, feed_quote, forgotten
+from terminal.decision.bus.fare import fare_at_once
+from terminal.decision.bus.feed import boarded, by_feed, feed_quote, forgotten
 from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
 from terminal.decision.bus.transfers import by_transfer, opened
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.base import Right
-from terminal.policy.document.schema import UnknownFare
 from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
@@ -45,46 +46,48 @@ from terminal.policy.scopes import Ride
 
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
-    if owes_too_much(tap, trail):
+    leaving = rides_on(tap)
+    if not leaving and owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)
-    if is_check_out(tap):
+    if leaving:
         return check_out(tap, trail)
-    ride, quote = _fare(tap, trail)
-    cover = as_companion(tap, quote, trail) or _covered(tap, ride, quote, trail)
+    checked_in = checks_in(tap) is not None
+    if checked_in and too_many(tap, trail):
+        return trail.refuse(Message.TOO_MANY_PERSONS)
+    ride, quote = _fare(tap, trail, checked_in=checked_in)
+    cover = None if checked_in else as_companion(tap, quote, trail)
+    cover = cover or _covered(tap, ride, quote, trail, checked_in=checked_in)
     if cover is None:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
         return trail.refuse(Message.FARE_UNKNOWN)
     return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
 
-def _fare(tap: Tap, trail: Trail) -> tuple[Ride, Quote | None]:
+def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
-    ride = ride_of(tap.trip)
+    ride, trip = ride_of(tap.trip), tap.trip
     feed = tap.policy.gtfs
     if feed is not None:
-        wanted = tap.trip.companions or (tap.policy.concessions and any(tap.concessions))
-        return ride, feed_quote(feed, tap.trip, tap.local, TRANSPORT_CARD) if wanted else None
-    check_in = checks_in(tap, ride)
-    if check_in is not None:
-        ride = to_terminus(tap, ride)
-    dearest = check_in is not None or tap.policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
-    quote = tap.policy.ordinary_fare(ride, tap.local, dearest=dearest)
-    if quote is not None and quote.assumed and check_in is None:
-        trail.note(FareEffect.DEAREST, {"fare_minor": quote.fare_minor})
-    return ride, quote
+        wanted = trip.companions or (tap.policy.concessions and any(tap.concessions))
+        return ride, feed_quote(feed, trip, tap.local, TRANSPORT_CARD) if wanted else None
+    if checked_in:
+        ride = to_terminus(trip, ride)
+        return ride, tap.policy.ordinary_fare(ride, tap.local, dearest=True)
+    return ride, fare_at_once(tap.policy, trip, ride, tap.local, TRANSPORT_CARD, trail)
 
 
-def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
+def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked_in: bool) -> Cover | None:
     feed = tap.policy.gtfs
     for right in tap.policy.document.profiles.bus.rights:
         if right is Right.PURSE and feed is not None:
-            return by_feed(tap, feed, held_minor(tap), trail)
+            return by_feed(tap, feed, held_minor(tap), trail, checks_in=checked_in)
         cover = RIGHTS[right](tap, ride, quote, trail)
         if cover is not None and feed is not None:
-            return cover._replace(counters=forgotten(tap, feed, cover.counters), journey=(None, 0))
+            counters = (boarded if checked_in else forgotten)(tap, feed, cover.counters)
+            return cover._replace(counters=counters, journey=(None, 0))
         if cover is not None:
             return cover
     return None
@@ -136,69 +139,78 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     journey = cover.journey
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters)
-    feed = (
-        tap.policy.gtfs is not None
-    )  # its free transfers are rides that may still cost something at the exit
-    if cover.by_fare and (cover.price_minor or feed) and not tap.trip.companions:
-        rule = checks_in(tap, ride)
-        if rule is not None:
-            return _hold(tap, ride, rule, cover, owed_minor, counters, journey, trail)
-    return _charge(tap, ride, cover, owed_minor + others_minor, counters, journey, trail)
+    paid = _Paid(cover, owed_minor, others_minor, counters, journey)
+    rule = checks_in(tap)
+    return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
-def _hold(
-    tap: Tap,
-    ride: Ride,
-    rule: CheckInRule,
-    cover: Cover,
-    owed_minor: int,
-    counters: int,
-    journey: Journey,
-    trail: Trail,
-) -> Decision | None:
-    """T-07: only what is owed is charged; the price of this ride has to be there."""
-    held, _ = capped(tap, ride, cover, cover.price_minor, counters, Trail())
-    if not _enough(tap, owed_minor + held, trail):
+class _Paid(NamedTuple):
+    """What a covered ride asks of the purse, before caps: `owed_minor` for an earlier one, `others_minor` for
+    companions the right does not cover; and the card's counters and journey with it.
+    """
+
+    cover: Cover
+    owed_minor: int
+    others_minor: int
+    counters: int
+    journey: Journey
+
+    @property
+    def price_minor(self) -> int:
+        """The price of the holder and of those who ride on the same terms."""
+        return self.cover.price_minor * (1 + self.cover.companions)
+
+
+def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Trail) -> Decision | None:
+    """T-07: what depends on how far they go is held and has to be there; the rest is charged."""
+    flags, cover = len(trail.flags), paid.cover
+    due_minor, counters, held = 0, paid.counters, 0
+    if cover.by_fare:
+        held, _ = capped(tap, ride, cover, paid.price_minor, counters, Trail())
+    else:
+        due_minor, counters = capped(tap, ride, cover, paid.price_minor, counters, trail)
+    held += paid.others_minor
+    charge_minor = paid.owed_minor + due_minor
+    if not can_hold(rule, held, trail):
+        return trail.refuse(Message.TOO_MANY_PERSONS)
+    if not _enough(tap, charge_minor + held, trail):
+        del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
-    trail.note(CheckInEffect.HELD, {"held_minor": held})
-    outcome = Outcome(
-        Message.OK_CHECKIN, Admission.LET_IN, charge_minor=owed_minor, values={"held_minor": held}
-    )
+    trail.note(CheckInEffect.HELD, {"held_minor": held, "persons": 1 + tap.trip.companions})
+    values = {**cover.values, "held_minor": held}
+    outcome = Outcome(Message.OK_CHECKIN, Admission.LET_IN, charge_minor=charge_minor, values=values)
     counters = check_in(tap, rule, counters, held)
-    return _accepted(tap, outcome, EventKind.CHECK_IN, cover, counters, journey, trail)
+    return _accepted(tap, outcome, EventKind.CHECK_IN, paid, counters, trail)
 
 
-def _charge(
-    tap: Tap,
-    ride: Ride,
-    cover: Cover,
-    more_minor: int,
-    counters: int,
-    journey: Journey,
-    trail: Trail,
-) -> Decision | None:
-    """The price of the ride within its caps, and `more_minor` beside it."""
-    flags, price_minor = len(trail.flags), cover.price_minor * (1 + cover.companions)
-    due_minor, counters = capped(tap, ride, cover, price_minor, counters, trail)
-    charge_minor = due_minor + more_minor
-    if charge_minor and not _enough(tap, charge_minor, trail):
+def _charged(tap: Tap, ride: Ride, paid: _Paid, trail: Trail) -> Decision | None:
+    """The price of the ride within its caps, and what is owed or paid for others beside it."""
+    flags, cover = len(trail.flags), paid.cover
+    due_minor, counters = capped(tap, ride, cover, paid.price_minor, paid.counters, trail)
+    charge_minor = due_minor + paid.owed_minor + paid.others_minor
+    if not _enough(tap, charge_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
     outcome = Outcome(cover.message, Admission.LET_IN, charge_minor=charge_minor, values=cover.values)
-    return _accepted(tap, outcome, EventKind.RIDE, cover, counters, journey, trail)
+    return _accepted(tap, outcome, EventKind.RIDE, paid, counters, trail)
 
 
 def _accepted(
-    tap: Tap,
-    outcome: Outcome,
-    kind: EventKind,
-    cover: Cover,
-    counters: int,
-    journey: Journey,
-    trail: Trail,
+    tap: Tap, outcome: Outcome, kind: EventKind, paid: _Paid, counters: int, trail: Trail
 ) -> Decision:
-    paid_by, counted = cover.paid_by, cover.counted
-    return accept(tap, trail, outcome, kind, paid_by, counters=counters, journey=journey, counted=counted)
+    inside = 1 + tap.trip.companions if kind is EventKind.CHECK_IN else 0
+    cover = paid.cover
+    return accept(
+        tap,
+        trail,
+        outcome,
+        kind,
+        cover.paid_by,
+        counters=counters,
+        journey=paid.journey,
+        counted=cover.counted,
+        inside=inside,
+    )
 
 
 def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | None:

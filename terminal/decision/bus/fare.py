@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from terminal.decision.bus.cover import ride_of
+from terminal.decision.bus.cover import ride_of, to_terminus
+from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.feed import feed_quote
+from terminal.decision.tap import Trail
 from terminal.policy.document.schema import UnknownFare
 from terminal.policy.fares.index import Quote
 from terminal.policy.policy import Policy
+from terminal.policy.scopes import Ride
 from terminal.trip.facts import Trip
 
 
-def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int) -> Quote | None:
-    """What one person pays with this medium here and now, or None when that is unknown (T-01).
-
-    Where the place is unknown, the profile may say that the dearest fare is due.
-    """
+def single_fare(policy: Policy, trip: Trip, local: datetime, medium: int, trail: Trail) -> Quote | None:
+    """What one person pays with this medium here and now, or None when that is unknown (T-01)."""
     if policy.gtfs is not None:
         return feed_quote(policy.gtfs, trip, local, medium)
-    dearest = policy.document.profiles.bus.unknown_fare is UnknownFare.DEAREST
-    return policy.ordinary_fare(ride_of(trip), local, medium=medium, dearest=dearest)
+    return fare_at_once(policy, trip, ride_of(trip), local, medium, trail)
+
+
+def fare_at_once(
+    policy: Policy, trip: Trip, ride: Ride, local: datetime, medium: int, trail: Trail
+) -> Quote | None:
+    """The fare of a ride that is paid when boarding, or None when it is unknown.
+
+    Where the profile takes the dearest fare of a ride whose end is not known, that is the fare to the terminus; where
+    the terminus is not known either, it is the dearest in the document.
+    """
+    quote = policy.ordinary_fare(ride, local, medium=medium)
+    if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
+        return quote
+    quote = policy.ordinary_fare(to_terminus(trip, ride), local, medium=medium, dearest=True)
+    if quote is not None:
+        effect = FareEffect.DEAREST if quote.assumed else FareEffect.TO_TERMINUS
+        trail.note(effect, {"fare_minor": quote.fare_minor})
+    return quote

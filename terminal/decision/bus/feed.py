@@ -6,16 +6,17 @@ The journey lies in the lowest bits of the card's counters; the region document'
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
-from cardproto.resident.records.event import EventKind, PaidBy
+from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.cover import Cover
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import MEDIA, TRANSPORT_CARD, Quote
 from terminal.policy.gtfs.card import JourneyOnCard, Written
-from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, single_fare
+from terminal.policy.gtfs.charging import Charged, FareUnknown, alight, board, fare_of, fare_to, single_fare
 from terminal.policy.gtfs.fares import FeedFares
-from terminal.policy.gtfs.matching import Leg
+from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of
 from terminal.policy.gtfs.state import NOTHING, JourneyState
 from terminal.trail import Reason
 from terminal.trip.facts import Trip
@@ -24,15 +25,29 @@ HOUR_S = 3600
 SOURCE = "gtfs"
 
 
-def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail) -> Cover | None:
-    """The purse pays what the feed says; None where it does not say. `held_minor`: see `checkin`."""
+class RideEnd(NamedTuple):
+    """Where a checked-in ride ended: what the purse owes for its holder (None: unknown), the ordinary fare of one
+    person, the counters and the journey after it.
+    """
+
+    own_minor: int | None
+    quote: Quote | None
+    counters: int
+    journey: tuple[int | None, int] | None
+
+
+def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks_in: bool) -> Cover | None:
+    """The purse pays what the feed says; None where it does not say. `held_minor`: see `checkin`.
+
+    Companions who pay at once end the journey: it is one person's.
+    """
     leg = _leg(fares, tap.trip, tap.local)
     state = _state(tap, fares, held_minor)
-    taken = board(fares, state, leg, fares.rider(_codes(tap)), fares.medium(MEDIA[TRANSPORT_CARD]))
+    taken = board(fares, state, leg, fares.rider(_codes(tap)), _medium(fares))
     _note(taken.steps, trail)
     if isinstance(taken, FareUnknown):
         return None
-    after = NOTHING if tap.trip.companions else taken.state
+    after = taken.state if checks_in or not tap.trip.companions else NOTHING
     counters, journey = _remembered(tap, fares, after)
     return Cover(
         paid_by=PaidBy.PURSE,
@@ -47,23 +62,35 @@ def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail) -> Cover 
 def feed_quote(fares: FeedFares, trip: Trip, local: datetime, medium: int) -> Quote | None:
     """What a single ride of anybody costs, as if no journey were open."""
     fare_minor = single_fare(fares, _leg(fares, trip, local), fares.rider(), fares.medium(MEDIA[medium]))
-    return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
+    return _quote(fare_minor)
 
 
-def end_of_ride(
-    tap: Tap, fares: FeedFares, held_minor: int, trail: Trail
-) -> tuple[int, int, tuple[int | None, int]]:
-    """The rider leaves here: what of `held_minor` is due, the counters and the journey after it."""
-    stop = fares.stop_id(tap.trip.place.stop)
-    state, rider = _state(tap, fares, held_minor), fares.rider(_codes(tap))
-    taken = None
-    if stop is not None:
-        taken = alight(fares, state, stop, tap.local, rider, fares.medium(MEDIA[TRANSPORT_CARD]))
-        _note(taken.steps, trail)
+def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail) -> RideEnd:
+    """The rider leaves here. What is due is worked out anew from the ride and the journey before it."""
+    stop, quote = fares.stop_id(tap.trip.place.stop), None
+    ride = _read(tap, fares, held_minor).ride
+    if stop is not None and ride is not None:
+        quote = _quote(fare_to(fares, ride, stop, tap.local, fares.rider(), _medium(fares)))
+    if stop is None or tap.snapshot.event.paid_by is not PaidBy.PURSE:
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
+    state = _state(tap, fares, held_minor)
+    taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
+    _note(taken.steps, trail)
     if not isinstance(taken, Charged):
-        return held_minor, *_remembered(tap, fares, NOTHING)
-    due_minor = min(max(held_minor + taken.charge_minor, 0), held_minor)
-    return due_minor, *_remembered(tap, fares, taken.state)
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
+    own_minor = max(_own_held(tap, fares, held_minor) + taken.charge_minor, 0)
+    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state))
+
+
+def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:
+    """`counters` with the ride that begins here, for an exit to find its ordinary fare; it is of no journey."""
+    if not tap.counters_known:
+        return counters
+    try:
+        ride = ride_of(fares.index, _leg(fares, tap.trip, tap.local))
+    except UnknownPlace:
+        return forgotten(tap, fares, counters)
+    return forgotten(tap, fares, counters) | fares.card.write(JourneyState(None, ride), tap.at).bits
 
 
 def forgotten(tap: Tap, fares: FeedFares, counters: int) -> int:
@@ -80,14 +107,38 @@ def _leg(fares: FeedFares, trip: Trip, local: datetime) -> Leg:
     )
 
 
+def _quote(fare_minor: int | None) -> Quote | None:
+    return None if fare_minor is None else Quote(SOURCE, fare_minor, fare_minor * 1000)
+
+
+def _medium(fares: FeedFares) -> str | None:
+    return fares.medium(MEDIA[TRANSPORT_CARD])
+
+
 def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
-    """The journey on the card. What is held for a ride counts as taken for it."""
+    """The journey on the card. What is held for the holder's own ride counts as taken for it; a ride that another
+    right covered is of no journey.
+    """
+    event = tap.snapshot.event
+    if event.inside and event.paid_by is not PaidBy.PURSE:
+        return NOTHING
+    return _read(tap, fares, _own_held(tap, fares, held_minor) if event.inside else event.amount_minor)
+
+
+def _own_held(tap: Tap, fares: FeedFares, held_minor: int) -> int:
+    """What of `held_minor` is for the card's holder; the others were held at the ordinary fare of one person."""
+    others, ride = tap.snapshot.event.inside - 1, _read(tap, fares, held_minor).ride
+    if not others or ride is None:
+        return held_minor
+    return max(held_minor - others * (fare_of(fares, ride, fares.rider(), _medium(fares)) or 0), 0)
+
+
+def _read(tap: Tap, fares: FeedFares, taken_minor: int) -> JourneyState:
     event = tap.snapshot.event
     if not tap.counters_known or tap.age_s is None:
         return NOTHING
     bits = tap.counters & (1 << fares.card.bits) - 1
-    amount_minor = held_minor if event.kind is EventKind.CHECK_IN else event.amount_minor
-    written = Written(event.at, fares.route_id(event.route), amount_minor)
+    written = Written(event.at, fares.route_id(event.route), taken_minor)
     return fares.card.read(JourneyOnCard(bits, event.journey_age_s, event.transfers), written, tap.at)
 
 

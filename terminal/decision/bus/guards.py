@@ -9,6 +9,7 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
+from terminal.decision.bus.checkin import checks_in
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
 from terminal.decision.flags import RideFlag
@@ -130,7 +131,8 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
     trail.flag(ConcessionEffect.GRACE_RIDE, RideFlag.GRACE, {"unpaid": debt, "of": rule.trips})
     outcome = Outcome(Message.OK_GRACE, Admission.LET_IN, values={"n": rule.trips - debt})
     counters = rule.counter.write(tap.counters, debt)
-    return accept(tap, trail, outcome, EventKind.RIDE, PaidBy.GRACE, counters=counters)
+    kind, riders = (EventKind.RIDE, 0) if checks_in(tap) is None else (EventKind.CHECK_IN, 1)
+    return accept(tap, trail, outcome, kind, PaidBy.GRACE, counters=counters, inside=riders)
 
 
 def _entitled(tap: Tap) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
 
+from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.concessions import cheapest
 from terminal.decision.bus.cover import RIDES, Cover
@@ -14,9 +14,6 @@ from terminal.decision.tap import Tap, Trail
 from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import Transfer
 from terminal.policy.scopes import Ride
-
-MANY: Final = 15
-"""The largest count of transfers a card holds: that many or more."""
 
 
 def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:
@@ -42,7 +39,7 @@ def by_transfer(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cove
         counters=counters,
         price_minor=price_minor,
         values={"time": f"{ends:%H:%M}"},
-        journey=(age_s, min(tap.transfers + 1, MANY)),
+        journey=(age_s, min(tap.transfers + 1, MOST_TRANSFERS)),
     )
 
 

@@ -74,5 +74,6 @@ class CorrectionEffect(Effect):
     NOT_THE_LAST = "m-34:not_the_last"
     ANNULMENT_TOO_LATE = "m-34:too_late"
     SECOND_PERSON = "m-35:second_person"
+    CARD_NOT_PRESENTED = "m-35:card_not_presented"
     PUPILS_OWN_CARD = "m-35:pupils_own_card"
     CARD_LENT_ALREADY = "m-35:card_lent_already"

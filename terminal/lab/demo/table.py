@@ -28,7 +28,12 @@ LONGEST_NAME: Final = 18
 """Letters of the longest word: a column this wide breaks none."""
 
 ADMISSIONS: Final = {Admission.LET_IN: "green", Admission.INSIDE: "yellow", Admission.REFUSED: "red"}
-COLOURS: Final = {End.UNRESOLVED: "yellow", End.NOT_COMMITTED: "yellow", End.RECOVERED: "cyan"}
+COLOURS: Final = {
+    End.UNRESOLVED: "yellow",
+    End.NOT_COMMITTED: "yellow",
+    End.RECOVERED: "cyan",
+    End.REPEATED: "cyan",
+}
 
 
 def print_demo(result: DemoResult, language: str) -> None:
@@ -108,7 +113,7 @@ def _seen(report: TapReport, language: str) -> str:
 
 
 def _why(report: TapReport, language: str) -> str:
-    if report.end in (End.UNRESOLVED, End.NOT_COMMITTED, End.RECOVERED) or not report.reasons:
+    if not report.reasons or report.end in COLOURS:
         return report.operator
     last = report.reasons[-1]
     return f"{last.rule} {effect_words(last.code, language)}"

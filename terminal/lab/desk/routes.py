@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import MOST_EXCHANGES, Disturbance, Mishap
 from sim.desk.face import art
 from sim.desk.trace import masked_tap
@@ -78,7 +79,7 @@ class ShiftOrder(Struct, forbid_unknown_fields=True):
 
     place: Name
     open: bool
-    route: Annotated[int, Meta(ge=0, le=0x7FFF)] = 0
+    route: Annotated[int, Meta(ge=0, le=LARGEST_ROUTE)] = 0
     direction: Annotated[int, Meta(ge=0, le=1)] = 0
 
 

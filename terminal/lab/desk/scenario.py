@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, PaidBy
 from cardproto.resident.records.rights import Rights
 from sim.desk.content import Holding
 from sim.desk.disturbance import AT_EXCHANGE, Disturbance, Mishap
@@ -211,7 +211,7 @@ def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
         "region": None if rights.region == region else rights.region,
         "blocked": rights.blocked or None,
         "inactive": rights.inactive or None,
-        "deny_listed": _denied(entry) or None,
+        "deny_listed": _denied(entry),
         "concessions": _concessions(rights),
         "contracts": _contracts(rights),
         "last": _last(holding, policy),
@@ -219,9 +219,10 @@ def _card(entry: FinishedTap, policy: Policy) -> dict[str, Any]:
     return {key: value for key, value in card.items() if value is not None}
 
 
-def _denied(entry: FinishedTap) -> bool:
+def _denied(entry: FinishedTap) -> str | None:
     """The trail of a card on the list says so; another list than the laboratory's there is not."""
-    return any(reason.effect is CardEffect.DENY_LISTED for reason in entry.report.reasons)
+    entries = {CardEffect.CARD_DENIED.value: "card", CardEffect.PERSON_DENIED.value: "person"}
+    return next((entries[r.code] for r in entry.report.reasons if r.code in entries), None)
 
 
 def _concessions(rights: Rights) -> list[dict[str, Any]] | None:
@@ -266,6 +267,8 @@ def _last(holding: Holding, policy: Policy) -> dict[str, Any] | None:
         "journey_age_s": event.journey_age_s,
         "transfers": event.transfers,
         "meals": _meals(event, policy),
+        "period_ahead": event.period_ahead,
+        "inside": event.inside,
         "counters": _counters(event, policy) if ours else {},
     }
     return {key: value for key, value in last.items() if value is not None}
@@ -300,7 +303,7 @@ def _expect(decided_by: _DecidedTap, policy: Policy) -> dict[str, Any]:
         "admission": decided_by.admission.value,
         "balance_minor": None if balance is None else balance.balance_after_minor,
         "written": event is not None,
-        "paid_by": None if event is None else event.paid_by.name.lower(),
+        "paid_by": _paid_by(decided_by),
         "transfers": None if event is None else event.transfers,
         "meals": None if event is None else _meals(event, policy),
         "counters": None if event is None else _counters(event, policy),
@@ -309,6 +312,12 @@ def _expect(decided_by: _DecidedTap, policy: Policy) -> dict[str, Any]:
         "flags": list(decided_by.flags) or None,
     }
     return {key: value for key, value in expect.items() if value is not None}
+
+
+def _paid_by(decided_by: _DecidedTap) -> str | None:
+    """What paid for the tap, as its row states it; None where nothing was written."""
+    intent = decided_by.entry.intent
+    return None if intent is None or decided_by.event is None else PaidBy(intent.paid_by).name.lower()
 
 
 def _meals(event: Event, policy: Policy) -> list[str]:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from sim.desk.disturbance import Disturbance, Mishap
 from sim.desk.trace import Traced
 from terminal.errors import RegionDocumentError, TerminalError
@@ -157,8 +158,10 @@ class DeskSession:
 
     def open_shift(self, place: str, route: int, direction: int) -> None:
         """Open a shift, or end the open one and begin another on this route. Raises `DeskRefused`."""
-        if not (0 <= route <= 0x7FFF and direction in (0, 1)):
-            raise DeskRefused("there is no such route", "Routes go from 0 to 32767, directions are 0 and 1.")
+        if not (0 <= route <= LARGEST_ROUTE and direction in (0, 1)):
+            raise DeskRefused(
+                "there is no such route", f"Routes go from 0 to {LARGEST_ROUTE}, directions are 0 and 1."
+            )
         with self._lock:
             where = self._place(place)
             journal, now = self.town.terminals[where.key].journal, self.town.clock.now()

@@ -120,7 +120,7 @@ class DeskTown:
         self.start_terminals()
 
     def card_registry(self) -> Path:
-        """What an issuing point hands the collector: pseudonyms, UID and transaction MAC key of each card."""
+        """What an issuing point hands the collector: references, UID and transaction MAC key of each card."""
         return self.world.write_registry([laid.card for laid in self.shelf.values()])
 
 

@@ -12,11 +12,11 @@ from terminal.clock import unix_ms
 from terminal.decision.outcome import Outcome
 from terminal.errors import JournalError
 from terminal.journal.taps import End
+from terminal.keys.provider import card_token
 from terminal.lab.stress.faults.parts import Died, StormConnection
 from terminal.lab.stress.faults.plan import CRASHES, DISKS, Kind, StressStep
 from terminal.lab.stress.riders import RideAttempt, StressRider
 from terminal.lab.stress.world import OPENS, Post, Storm, StormTown
-from terminal.lab.world import pseudonym_on
 from terminal.media.port import PURPOSE
 from terminal.tap import take_tap
 from terminal.tap_report import TapReport
@@ -208,9 +208,8 @@ class Playing:
         self.drain()
         by_ref: dict[bytes, StressRider] = {}
         for rider in self.town.riders:
-            pseudonym = pseudonym_on(rider.card)
-            assert pseudonym is not None, "riders hold resident cards"
-            by_ref |= {self.town.keys.token(purpose, pseudonym): rider for purpose in PURPOSE.values()}
+            uid, keys = rider.card.uid, self.town.keys
+            by_ref |= {card_token(keys, purpose, uid): rider for purpose in PURPOSE.values()}
         for index, post in enumerate(self.town.posts):
             for _, intent in post.journal.open_intents():
                 self.town.clock.advance(7200)

@@ -25,6 +25,7 @@ from terminal.canteen.documents import (
     RosterHeader,
     RosterPupil,
 )
+from terminal.keys.provider import person_token
 from terminal.lab.world import World, pseudonym_on
 
 SCHOOL: Final = "storm_school"
@@ -74,5 +75,5 @@ def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:
         )
         for ground in profile.concessions
     )
-    ref = world.keys.token("school", pseudonym).hex()
+    ref = person_token(world.keys, "school", pseudonym).hex()
     return RosterPupil(ref=ref, class_id=f"{grade}a", grade=grade, shift=shift, grants=grants)

@@ -73,8 +73,9 @@ class ResidentMedium:
         card = session.snapshot
         refusal = self.credentials.refusal(session.card, card, now)
         return Presented(
-            reference=self.setup.reference(card.rights.pseudonym),
+            reference=self.setup.card(card.uid),
             snapshot=ResidentSnapshot(card.uid, card.rights, card.event, refusal),
+            person=self.setup.person(card.rights.pseudonym),
             last=LastTap(tap_of(card.event), card.event.at),
             balance_minor=card.balance_minor,
             read=session.read if refusal is None else (),  # the credential check is not repeated from records
@@ -126,7 +127,7 @@ class ResidentWriter:
         return PlannedWrite(
             event=build_event(plan.event),
             proof=tuple((c.ins, c.header, c.data) for c in planned_commands(self._session.card, plan)),
-            paid_by=plan.event.paid_by,
+            paid_by=plan.paid_by,
             balance_before_minor=self._session.snapshot.balance_minor,
             balance_after_minor=plan.event.balance_after_minor,
             key_version=self._session.key_version,

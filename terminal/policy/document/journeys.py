@@ -7,11 +7,10 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from cardproto.resident.limits import MOST_TRANSFERS
 from terminal.policy.base import Code, Fare, FareMedium, Mode, Name, Right, Section
 from terminal.policy.document.rights import Scope, Trips
 
-MOST_TRANSFERS: Final = 14
-"""The card counts to 15, and that means "so many or more"."""
 MARK_M: Final = 100
 """The card keeps a place on the route to this many metres (T-07)."""
 
@@ -38,7 +37,7 @@ class TransferRule(Section, frozen=True, kw_only=True):
 
     id: Name
     window_s: Annotated[int, Meta(ge=1, le=24 * 3600)]
-    transfers: Annotated[int, Meta(ge=1, le=MOST_TRANSFERS)] | Literal["unlimited"]
+    transfers: Annotated[int, Meta(ge=1, lt=MOST_TRANSFERS)] | Literal["unlimited"]
     media: tuple[FareMedium, ...]
     same_route: SameRoute = SameRoute.NEW_TRIP
     counted_from: CountedFrom = CountedFrom.FIRST_RIDE

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from cardproto.resident.limits import LONGEST_AGE_S, MOST_TRANSFERS
 from terminal.policy.gtfs.index import Index
 from terminal.policy.gtfs.places import MIXED
 from terminal.policy.gtfs.section import Destination
@@ -25,10 +26,6 @@ from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 EDITION_BITS: Final = 6
-MOST_TRANSFERS: Final = 15
-LONGEST_AGE_S: Final = 0x3FFFE
-"""What the event can hold of `transfers` and `journey_age_s`."""
-
 ARRIVAL_LIMITS: Final = (LimitType.ARRIVAL_TO_DEPARTURE, LimitType.ARRIVAL_TO_ARRIVAL)
 Values = Mapping[str, int]
 

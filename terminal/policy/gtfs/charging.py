@@ -77,8 +77,8 @@ def single_fare(fares: FeedFares, leg: Leg, rider: Rider, medium: str | None) ->
         ride = ride_of(fares.index, leg)
     except UnknownPlace:
         return fares.fallback_minor
-    option = settle(fares, fares.index.prices_of(rider, medium), None, ride)
-    return fares.fallback_minor if option is None else max(option.due_minor, 0)
+    fare_minor = fare_of(fares, ride, rider, medium)
+    return fares.fallback_minor if fare_minor is None else fare_minor
 
 
 def alight(
@@ -96,8 +96,7 @@ def alight(
         end = stop_number(fares.index, stop)
     except UnknownPlace as unknown:
         return FareUnknown((Reason(unknown.effect),))
-    arrived = max(int(at.timestamp()), ride.seen)
-    ended = ride._replace(end=end, arrived=arrived, seen=arrived)
+    ended = _ended(ride, end, at)
     option = settle(fares, prices, journey, ended)
     if option is None:
         option = settle(fares, prices, journey, ride)
@@ -110,6 +109,28 @@ def alight(
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
     ended = ended._replace(charged_minor=ride.charged_minor + charge)
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
+
+
+def fare_of(fares: FeedFares, ride: OpenRide, rider: Rider, medium: str | None) -> int | None:
+    """What `ride` costs by itself, as if no journey were open; None where no rule has a fare for it."""
+    option = settle(fares, fares.index.prices_of(rider, medium), None, ride)
+    return None if option is None else max(option.due_minor, 0)
+
+
+def fare_to(
+    fares: FeedFares, ride: OpenRide, stop: str, at: datetime, rider: Rider, medium: str | None
+) -> int | None:
+    """What a single ride costs that began as `ride` and ends at `stop`; None where that is unknown."""
+    try:
+        end = stop_number(fares.index, stop)
+    except UnknownPlace:
+        return None
+    return fare_of(fares, _ended(ride, end, at), rider, medium)
+
+
+def _ended(ride: OpenRide, end: int, at: datetime) -> OpenRide:
+    arrived = max(int(at.timestamp()), ride.seen)
+    return ride._replace(end=end, arrived=arrived, seen=arrived)
 
 
 def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cardproto.resident.limits import LARGEST_MINOR, LONGEST_AGE_S
 from terminal.policy.base import Problem, unique, unknown
-from terminal.policy.gtfs.card import LONGEST_AGE_S, layout_of, longest_limit_s
+from terminal.policy.gtfs.card import layout_of, longest_limit_s
 from terminal.policy.gtfs.checks import known_time_zone, tables_problems
 from terminal.policy.gtfs.indexing import index_of
 from terminal.policy.gtfs.section import Destination, GtfsFares
 from terminal.policy.gtfs.tables import GtfsTables, LimitType
-
-MOST_MINOR = 0xFFFFFF
-"""What the 24-bit money fields of an event can hold."""
 
 
 def section_problems(section: GtfsFares, currency: str, time_zone: str, free_bits: int) -> Iterator[Problem]:
@@ -70,11 +68,11 @@ def _agrees_with_header(tables: GtfsTables, currency: str, time_zone: str) -> It
     if not tables.fare_leg_rules:
         yield Problem("gtfs.tables.fare_leg_rules", "is empty: every fare is unknown", "Add the leg rules.")
     for index, product in enumerate(tables.fare_products):
-        if abs(product.amount_minor) > MOST_MINOR:
+        if abs(product.amount_minor) > LARGEST_MINOR:
             yield Problem(
                 f"gtfs.tables.fare_products[{index}].amount_minor",
                 f"{product.amount_minor} does not fit the card",
-                f"At most {MOST_MINOR} minor units.",
+                f"At most {LARGEST_MINOR} minor units.",
             )
 
 

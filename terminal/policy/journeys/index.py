@@ -60,6 +60,11 @@ class CheckInRule:
     zone: Counter | None
     mark: Counter | None
 
+    @property
+    def most_minor(self) -> int:
+        """The most that can be held."""
+        return self.reserve.mask * self.reserve.unit_minor
+
 
 @dataclass(frozen=True, slots=True)
 class SpentCap:

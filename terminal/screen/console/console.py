@@ -22,6 +22,7 @@ from terminal.decision.outcome import Message, Outcome
 from terminal.errors import JournalError, KeyLimitReached, StaffError
 from terminal.journal.console_records import OperatorSeen, SignedIn, SignInWay
 from terminal.journal.records import Fault
+from terminal.policy.deny_list import denied
 from terminal.policy.policy import Policy
 from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
@@ -162,7 +163,7 @@ class Console:
         today = self.policy.service_date(now.astimezone(self.policy.zone))
         if not rights.valid_from <= today <= rights.valid_to:
             return None
-        if self.policy.deny_list.contains(rights.pseudonym):
+        if denied(self.policy.deny_list, rights.pseudonym, snapshot.uid) is not None:
             return None
         self._note(OperatorSeen(unix_ms(now), member.ref))
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())

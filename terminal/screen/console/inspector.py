@@ -7,10 +7,11 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus.pages import DIRECTIONS, MOST_ROUTES
+from terminal.screen.console.bus.pages import DIRECTIONS
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport
@@ -66,7 +67,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
 def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     """From now on taps are inspections."""
     console = visit.console
-    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
     misuse = form.number("misuse", 0, 1, 0) == 1
     before = console.terminal.inspecting
     if before is None or console.clock.now() >= before.ends_at:

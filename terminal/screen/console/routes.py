@@ -20,11 +20,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.errors import StaffError
 
 ROUTES_FILE: Final = "routes.toml"
 Text = Annotated[str, Meta(min_length=1, max_length=60)]
-Number = Annotated[int, Meta(ge=1, le=0x7FFF)]
+Number = Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
 
 
 class RouteStop(Struct, frozen=True, forbid_unknown_fields=True):

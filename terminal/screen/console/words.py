@@ -38,6 +38,7 @@ SHORT: Final[Mapping[str, str]] = MappingProxyType(
         Message.OK_CHECKOUT: N_("Checked out"),
         Message.LIMIT_REACHED: N_("Full fare: no concession trips left"),
         Message.PACK_USED_UP: N_("Full fare: no trips left on the pack"),
+        Message.PACK_LAPSED: N_("Full fare: the pack is of another month"),
         Message.COUNT_UNREADABLE: N_("Full fare: trips left cannot be read"),
         Message.PASS_USED_UP: N_("Full fare: no rides left on the pass"),
         Message.BENEFIT_EXPIRED: N_("Full fare: concession expired"),

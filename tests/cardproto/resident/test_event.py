@@ -20,20 +20,28 @@ from cardproto.resident.records.event import (
     parse_event_with_schema,
 )
 
-# Written by hand from docs/card-layout.md, not by the encoder.
-RIDE_RAW = (
-    "13"
-    + "68C00F80"
-    + "0186A1"
-    + "0000002A"
-    + "0061A8"
-    + "000BB8"
-    + "8025"
-    + "004B01"
-    + "12"
-    + "05"
-    + "00000000000007"
+# Put together by hand, bit by bit from the table in docs/card-layout.md, not by the encoder.
+RIDE_BITS = (
+    "0010"  # version 2
+    "0011"  # ride 3
+    "000011001011100000111100000000"  # seconds since 2024-01-01 53350144
+    "111111"  # period one day behind -1
+    "00011000011010100001"  # terminal 100001
+    "0000000000000000000000101010"  # sequence 42
+    "000000110000110101000"  # balance 25000
+    "000000000101110111000"  # amount 3000
+    "1"  # direction 1
+    "000000000100101"  # route 37
+    "010"  # inside 2
+    "00000000100101100"  # journey age 300
+    "0001"  # transfers 1
+    "0001"  # paid by the purse 1
+    "0010"  # counter layout 2
+    "1000000001"  # last order 513
+    "00000101"  # meals 5
+    "00000000000000000000000000000000000000000000000000000111"  # counters 7
 )
+RIDE_RAW = f"{int(RIDE_BITS, 2):064X}"
 RIDE = Event(
     kind=EventKind.RIDE,
     at=datetime(2025, 9, 9, 11, 29, 4, tzinfo=UTC),
@@ -49,29 +57,36 @@ RIDE = Event(
     counter_layout=2,
     meals=5,
     counters=7,
+    period_ahead=-1,
+    inside=2,
+    last_order=513,
 )
 
 events = st.builds(
     Event,
     kind=st.sampled_from(EventKind),
-    at=st.integers(0, 2**32 - 1).map(lambda at: datetime.fromtimestamp(at, UTC)),
-    terminal=st.integers(0, 2**24 - 1),
-    sequence=st.integers(0, 2**32 - 1),
-    balance_after_minor=st.integers(0, 2**24 - 1),
-    amount_minor=st.integers(0, 2**24 - 1),
+    at=st.integers(0, 2**30 - 1).map(lambda s: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=s)),
+    terminal=st.integers(0, 2**20 - 1),
+    sequence=st.integers(0, 2**28 - 1),
+    balance_after_minor=st.integers(0, 2**21 - 1),
+    amount_minor=st.integers(0, 2**21 - 1),
     route=st.integers(0, 0x7FFF),
     direction=st.integers(0, 1),
     journey_age_s=st.none() | st.integers(0, NO_JOURNEY - 1),
-    transfers=st.integers(0, 63),
+    transfers=st.integers(0, 15),
     paid_by=st.sampled_from(PaidBy),
     counter_layout=st.integers(0, 15),
     meals=st.integers(0, 255),
     counters=st.integers(0, 2**56 - 1),
+    period_ahead=st.integers(-32, 31),
+    inside=st.integers(0, 7),
+    last_order=st.integers(0, 1023),
 )
 
 
 def test_a_record_written_by_hand() -> None:
-    assert RIDE.at.timestamp() == 0x68C00F80
+    assert len(RIDE_BITS) == 256
+    assert (RIDE.at - datetime(2024, 1, 1, tzinfo=UTC)).total_seconds() == 53_350_144
     assert parse_event(bytes.fromhex(RIDE_RAW)) == RIDE
     assert build_event(RIDE).hex().upper() == RIDE_RAW
 
@@ -92,7 +107,7 @@ def outcome(parse: Callable[[bytes], Event], raw: bytes) -> Event | tuple[str, i
         return error.where, error.offset
 
 
-plausible = st.binary(min_size=31, max_size=31).map(lambda rest: bytes((0x10 | rest[0] % 9,)) + rest)
+plausible = st.binary(min_size=31, max_size=31).map(lambda rest: bytes((0x20 | rest[0] % 10,)) + rest)
 
 
 @given(st.binary(max_size=40) | st.binary(min_size=32, max_size=32) | plausible)
@@ -108,11 +123,12 @@ def test_the_fast_parser_is_the_schema_errors_included(raw: bytes) -> None:
     ("change", "offset"),
     [
         ((0, 0x03), 0),
-        ((0, 0x23), 0),
-        ((0, 0x10), 0),
-        ((0, 0x19), 0),
-        ((23, 0xA2), 23),
-        ((23, 0xF2), 23),
+        ((0, 0x13), 0),
+        ((0, 0x33), 0),
+        ((0, 0x20), 0),
+        ((0, 0x2A), 0),
+        ((21, 0x03), 21),
+        ((21, 0x07), 21),
     ],
 )
 def test_unknown_versions_and_codes(parse: object, change: tuple[int, int], offset: int) -> None:
@@ -137,19 +153,23 @@ def test_another_length_or_an_empty_record(parse: object, raw: bytes) -> None:
     [
         {"at": RIDE.at.replace(tzinfo=None)},
         {"at": datetime(2025, 1, 1, microsecond=1, tzinfo=UTC)},
-        {"at": datetime(1969, 1, 1, tzinfo=UTC)},
-        {"at": datetime(2200, 1, 1, tzinfo=UTC)},
-        {"terminal": 2**24},
+        {"at": datetime(2023, 12, 31, 23, 59, 59, tzinfo=UTC)},
+        {"at": datetime(2058, 1, 10, 13, 37, 4, tzinfo=UTC)},
+        {"terminal": 2**20},
         {"terminal": -1},
-        {"sequence": 2**32},
+        {"sequence": 2**28},
         {"balance_after_minor": -1},
-        {"balance_after_minor": 2**24},
-        {"amount_minor": 2**24},
+        {"balance_after_minor": 2**21},
+        {"amount_minor": 2**21},
         {"route": 0x8000},
         {"direction": 2},
         {"journey_age_s": NO_JOURNEY},
         {"journey_age_s": -1},
-        {"transfers": 64},
+        {"transfers": 16},
+        {"period_ahead": -33},
+        {"period_ahead": 32},
+        {"inside": 8},
+        {"last_order": 1024},
         {"counter_layout": 16},
         {"meals": 256},
         {"counters": 2**56},
@@ -158,6 +178,11 @@ def test_another_length_or_an_empty_record(parse: object, raw: bytes) -> None:
 def test_what_does_not_fit_is_not_written(change: dict[str, object]) -> None:
     with pytest.raises(FormatError):
         build_event(replace(RIDE, **change))
+
+
+def test_a_record_of_the_first_layout_says_what_to_do() -> None:
+    with pytest.raises(FormatError, match="record of layout 1, not 2: issue the card anew"):
+        parse_event(bytes.fromhex("13") + bytes.fromhex(RIDE_RAW)[1:])
 
 
 def test_a_time_in_another_zone_is_the_same_time() -> None:

@@ -11,14 +11,13 @@ from cardproto.errors import ProtocolError
 from cardproto.resident.factory import to_factory_state
 from cardproto.resident.layout import AID, FILE_PURSE, KeyNo
 from cardproto.resident.opening import OpenedCard, is_random, open_as
-from cardproto.resident.personalise import personalise
+from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from sim.card.virtual import VirtualCard
 from tests.cardproto.cards import (
     CONTENT,
     KEYS,
     MASTERS,
     PURSE_MINOR,
-    REGION,
     UID,
     OpeningInMemory,
     numbers,
@@ -31,11 +30,10 @@ from tests.cardproto.cards import (
 def test_there_and_back_again(generation: str, hidden: bool) -> None:
     virtual = VirtualCard(UID, numbers(), generation=generation, key_type=KeyType.DES)
     rnd = numbers("desk")
-    identify = MASTERS.identify_key(REGION)
     for _ in range(2):
-        card = terminal_end(virtual)
-        proof = personalise(card, KEYS, CONTENT, rnd, identify_key=identify if hidden else None)
-        assert (proof is None) is (generation == "EV1")
+        card = terminal_end(virtual, PERSONALISATION_EXCHANGES)
+        issued = personalise(card, KEYS, CONTENT, rnd, random_uid=hidden)
+        assert (issued.proof is None) is (generation == "EV1")
         virtual.power_on()
         card = terminal_end(virtual)
         shown = card.channel.read_uid()

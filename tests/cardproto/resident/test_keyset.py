@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cardproto.desfire.crypto import AesKey
@@ -8,7 +10,7 @@ from cardproto.resident.keyset import MasterKeys, diversifier
 from cardproto.resident.layout import KeyNo
 
 UID = bytes.fromhex("04112233445566")
-MASTERS = MasterKeys(*(f"SECRET-KEY-{n:05}".encode() for n in range(7)))
+MASTERS = MasterKeys(*(f"SECRET-KEY-{n:05}".encode() for n in range(9)))
 
 
 def test_the_diversifier_names_card_application_and_region() -> None:
@@ -36,8 +38,15 @@ def test_keys_are_an10922s() -> None:
 
 def test_keys_go_into_the_slots_named_after_them() -> None:
     keys = MASTERS.for_card(UID, 34)
-    slots = [keys.application_key(number) for number in KeyNo if number is not KeyNo.IDENTIFY]
-    assert slots == [keys.application, keys.validate, keys.reload, keys.inspect, keys.entitle]
+    named = [keys.application, keys.validate, keys.reload, keys.inspect, keys.entitle, keys.identify]
+    assert [keys.application_key(number) for number in KeyNo] == [*named, keys.order, keys.roll]
+    assert keys.identify == MASTERS.identify_key(34)
+
+
+def test_every_generation_of_a_card_keeps_its_version() -> None:
+    first = replace(MASTERS, version=7, spare=(replace(MASTERS, version=8), replace(MASTERS, version=9)))
+    keys = first.for_card(UID, 34)
+    assert [keys.version, *(spare.version for spare in keys.spare)] == [7, 8, 9]
 
 
 def test_no_key_is_ever_shown() -> None:
@@ -45,5 +54,5 @@ def test_no_key_is_ever_shown() -> None:
         assert repr(keys) == f"{type(keys).__name__}(…)"
         assert "SECRET" not in f"{keys}"
     with pytest.raises(ValueError, match="'inspect' is not 16 bytes") as error:
-        MasterKeys(*[b"SECRET-KEY-00000"] * 4, b"SECRET", *[b"SECRET-KEY-00000"] * 2)
+        MasterKeys(*[b"SECRET-KEY-00000"] * 4, b"SECRET", *[b"SECRET-KEY-00000"] * 4)
     assert "SECRET" not in str(error.value)

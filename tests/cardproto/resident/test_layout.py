@@ -24,10 +24,11 @@ def test_the_map_is_the_agreed_one() -> None:
         (0x01, FileType.BACKUP, CommMode.MAC),
         (0x02, FileType.CYCLIC, CommMode.MAC),
         (0x03, FileType.VALUE, CommMode.MAC),
-        (0x04, FileType.STANDARD, CommMode.FULL),
+        (0x04, FileType.BACKUP, CommMode.FULL),
+        (0x05, FileType.BACKUP, CommMode.FULL),
         (0x0F, FileType.TRANSACTION_MAC, CommMode.MAC),
     ]
-    assert [int(k.number) for k in KEYS] == [0, 1, 2, 3, 4]
+    assert [int(k.number) for k in KEYS] == list(range(8))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def test_the_map_is_the_agreed_one() -> None:
         (layout.FILE_EVENTS, AccessRights(KeyNo.INSPECT, NEVER, KeyNo.VALIDATE, KeyNo.APPLICATION)),
         (layout.FILE_PURSE, AccessRights(KeyNo.VALIDATE, NEVER, KeyNo.RELOAD, KeyNo.APPLICATION)),
         (layout.FILE_CREDENTIAL, AccessRights(KeyNo.VALIDATE, KeyNo.ENTITLE, NEVER, KeyNo.APPLICATION)),
+        (layout.FILE_DOCUMENTS, AccessRights(KeyNo.INSPECT, NEVER, KeyNo.ENTITLE, KeyNo.APPLICATION)),
         (layout.FILE_TRANSACTION_MAC, AccessRights(KeyNo.VALIDATE, NEVER, NEVER, KeyNo.APPLICATION)),
     ],
 )
@@ -47,7 +49,7 @@ def test_who_may_do_what(number: int, rights: AccessRights) -> None:
 def test_file_numbers_are_unique_and_unknown_ones_are_refused() -> None:
     assert len({f.number for f in FILES}) == len(FILES)
     with pytest.raises(KeyError):
-        layout.file(0x05)
+        layout.file(0x06)
 
 
 def test_the_document_is_the_map() -> None:
@@ -58,7 +60,7 @@ def test_the_document_is_the_map() -> None:
 def test_a_personalised_card_is_the_map() -> None:
     card = authenticated(resident_card())
     assert set(card.get_file_ids()) == {f.number for f in FILES}
-    assert card.get_key_settings() == layout.KEY_SETTINGS
+    assert card.get_key_settings() == layout.key_settings(key_sets=True, random_uid=False)
     for line in FILES:
         told, wanted = card.get_file_settings(line.number), line.settings
         assert (told.type, told.mode, told.rights) == (wanted.type, wanted.mode, wanted.rights)

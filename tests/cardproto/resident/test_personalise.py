@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cardproto.desfire.administration import CONFIGURE_CAPABILITIES
 from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
@@ -11,8 +12,10 @@ from cardproto.desfire.transaction_mac import tmi, transaction_mac_value
 from cardproto.errors import StatusError
 from cardproto.resident.layout import (
     AID,
+    DOCUMENTS_BYTES,
     EVENTS_KEPT,
     FILE_CREDENTIAL,
+    FILE_DOCUMENTS,
     FILE_EVENTS,
     FILE_PURSE,
     FILE_RIGHTS,
@@ -21,17 +24,28 @@ from cardproto.resident.layout import (
     PASS_TAP,
     PURSE_LIMIT_MINOR,
     PURSE_TAP,
+    SPARE_KEY_SETS,
+    TRANSACTION_TIMER,
     ExchangeBudget,
     KeyNo,
 )
-from cardproto.resident.personalise import STEPS, CardContent, personalise
+from cardproto.resident.personalise import (
+    PERSONALISATION_EXCHANGES,
+    STEPS,
+    CardContent,
+    TimerState,
+    personalise,
+)
 from cardproto.resident.records.event import EVENT_BYTES, Event, EventKind, PaidBy, build_event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, build_rights, parse_rights
+from sim.card.virtual import VirtualCard
 from tests.cardproto.cards import (
     CONTENT,
     ISSUED,
     KEYS,
+    NEXT_MASTERS,
     PURSE_MINOR,
+    REGION,
     RIGHTS,
     UID,
     authenticated,
@@ -42,17 +56,18 @@ from tests.cardproto.cards import (
 )
 
 MAC = CommMode.MAC
-CARD_KEYS = [number for number in KeyNo if number is not KeyNo.IDENTIFY]
+CARD_KEYS = list(KeyNo)
 
 
 def test_a_personalised_card_holds_what_was_asked_for_and_proves_its_first_transaction() -> None:
     virtual = blank_card()
     issuing = terminal_end(virtual)
     credential = bytes(range(200))
-    proof = personalise(issuing, KEYS, CardContent(RIGHTS, ISSUED, PURSE_MINOR, credential), numbers("desk"))
+    content = CardContent(RIGHTS, ISSUED, PURSE_MINOR, credential)
+    proof = personalise(issuing, KEYS, content, numbers("desk")).proof
     assert proof is not None
     assert proof.counter == 1
-    assert issuing.channel.exchanges <= 32
+    assert issuing.channel.exchanges == 58
     card = authenticated(virtual)
     assert parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, MAC)) == RIGHTS
     assert parse_event(card.read_records(FILE_EVENTS, 0, 0, MAC, EVENT_BYTES)) == ISSUED
@@ -65,6 +80,85 @@ def test_a_card_without_money_or_credential() -> None:
     card = authenticated(resident_card(CardContent(RIGHTS, replace(ISSUED, balance_after_minor=0))))
     assert card.get_value(FILE_PURSE, MAC) == 0
     assert card.read_data(FILE_CREDENTIAL, 0, 4, CommMode.FULL) == bytes(4)
+
+
+def test_the_documents_are_zero_and_their_issuer_s() -> None:
+    card = authenticated(resident_card(), KeyNo.ENTITLE)
+    assert card.read_data(FILE_DOCUMENTS, 0, 0, CommMode.FULL) == bytes(DOCUMENTS_BYTES)
+    card.write_data(FILE_DOCUMENTS, 0, b"reference", CommMode.FULL)
+    card.commit_transaction(return_mac=True)
+    assert card.read_data(FILE_DOCUMENTS, 0, 9, CommMode.FULL) == b"reference"
+
+
+# --- key sets and the transaction timer
+
+
+def test_the_next_two_generations_lie_in_the_spare_key_sets() -> None:
+    card = authenticated(resident_card(), KeyNo.APPLICATION)
+    for number in KeyNo:
+        versions = [card.get_key_version_in_set(number, key_set) for key_set in range(1 + SPARE_KEY_SETS)]
+        assert versions == [1, 2, 3]
+
+
+@pytest.mark.parametrize("key_set", [1, 2])
+def test_a_roll_changes_every_key_of_the_application_at_once(key_set: int) -> None:
+    virtual = resident_card()
+    authenticated(virtual, KeyNo.ROLL).roll_key_set(key_set)
+    for number in KeyNo:
+        with pytest.raises(StatusError, match="authentication error"):
+            authenticated(virtual, number)
+        card = authenticated(virtual, number, KEYS.spare[key_set - 1])
+        assert card.get_key_version(number) == 1 + key_set
+    sets = card.get_key_settings().key_sets
+    assert sets is not None
+    assert sets.active_version == 1 + key_set
+    card = authenticated(virtual, KeyNo.ROLL, KEYS.spare[key_set - 1])
+    card.roll_key_set(key_set)
+    assert authenticated(virtual).get_value(FILE_PURSE, MAC) == PURSE_MINOR
+
+
+@pytest.mark.parametrize("number", [number for number in KeyNo if number is not KeyNo.ROLL])
+def test_only_the_roll_key_rolls(number: KeyNo) -> None:
+    card = authenticated(resident_card(), number)
+    with pytest.raises(StatusError, match="authentication error"):
+        card.roll_key_set(1)
+
+
+def test_a_card_takes_as_many_generations_as_it_has_spare_sets() -> None:
+    issuing = terminal_end(blank_card())
+    with pytest.raises(ValueError, match="0 spare generations of keys; a card takes 2"):
+        personalise(issuing, NEXT_MASTERS[0].for_card(UID, REGION), CONTENT, numbers())
+    assert issuing.channel.exchanges == 0
+
+
+class WithoutTimer(VirtualCard):
+    """An EV3 that takes another form of SetConfiguration 05 than the one sent."""
+
+    def transmit(self, command: bytes) -> bytes:
+        if command[:2] == b"\x90\x5c" and command[5] == CONFIGURE_CAPABILITIES:
+            command = command[:-2] + bytes((command[-2] ^ 1,)) + command[-1:]
+        return super().transmit(command)
+
+
+@pytest.mark.parametrize(
+    ("kind", "generation", "timer", "kept"),
+    [
+        (VirtualCard, "EV1", TimerState.ABSENT, 0),
+        (VirtualCard, "EV2", TimerState.ABSENT, 0),
+        (VirtualCard, "EV3", TimerState.SET, TRANSACTION_TIMER),
+        (WithoutTimer, "EV3", TimerState.REFUSED, 0),
+    ],
+)
+def test_the_transaction_timer(
+    kind: type[VirtualCard], generation: str, timer: TimerState, kept: int
+) -> None:
+    virtual = kind(UID, numbers(), generation=generation)
+    virtual.power_on()
+    issued = personalise(terminal_end(virtual, PERSONALISATION_EXCHANGES), KEYS, CONTENT, numbers("desk"))
+    assert issued.timer is timer
+    assert virtual.image()["transaction_timer"] == kept
+    if generation != "EV1":
+        assert authenticated(virtual).get_value(FILE_PURSE, MAC) == PURSE_MINOR
 
 
 @pytest.mark.parametrize("number", CARD_KEYS)
@@ -87,7 +181,8 @@ def test_the_cards_own_default_key_is_gone() -> None:
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_a_half_personalised_card_is_never_taken_for_a_finished_one(step: str) -> None:
     virtual = blank_card()
-    assert personalise(terminal_end(virtual), KEYS, CONTENT, numbers("desk"), stop_after=step) is None
+    issued = personalise(terminal_end(virtual), KEYS, CONTENT, numbers("desk"), stop_after=step)
+    assert issued.proof is None
     virtual.power_off()
     virtual.power_on()
     with pytest.raises(StatusError):
@@ -102,7 +197,9 @@ def test_the_last_step_is_the_whole_card() -> None:
 
 def test_an_unknown_step_is_named_before_the_card_is_touched() -> None:
     issuing = terminal_end(blank_card())
-    with pytest.raises(ValueError, match=r"'engrave'; there are application, card_key, "):
+    with pytest.raises(
+        ValueError, match=r"'engrave'; there are application, timer, card_key, keys, key_sets, "
+    ):
         personalise(issuing, KEYS, CONTENT, numbers(), stop_after="engrave")
     assert issuing.channel.exchanges == 0
 
@@ -181,11 +278,22 @@ ALLOWED = [
     (KeyNo.RELOAD, lambda c: c.write_data(FILE_RIGHTS, 0, build_rights(RIGHTS), MAC)),
     (KeyNo.INSPECT, lambda c: c.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, MAC)),
     (KeyNo.INSPECT, lambda c: c.read_records(FILE_EVENTS, 0, 0, MAC, EVENT_BYTES)),
+    (KeyNo.INSPECT, lambda c: c.read_data(FILE_DOCUMENTS, 0, 0, CommMode.FULL)),
+    (KeyNo.IDENTIFY, lambda c: c.get_card_uid()),
     (KeyNo.ENTITLE, lambda c: c.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, MAC)),
     (KeyNo.ENTITLE, lambda c: c.write_data(FILE_RIGHTS, 0, build_rights(RIGHTS), MAC)),
     (KeyNo.ENTITLE, lambda c: c.write_data(FILE_CREDENTIAL, 0, b"grant", CommMode.FULL)),
     (KeyNo.ENTITLE, lambda c: c.write_record(FILE_EVENTS, 0, build_event(ride(1)), MAC)),
     (KeyNo.ENTITLE, lambda c: c.read_records(FILE_EVENTS, 0, 1, MAC, EVENT_BYTES)),
+]
+ANY_FILE = [
+    lambda c: c.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, MAC),
+    lambda c: c.read_records(FILE_EVENTS, 0, 1, MAC, EVENT_BYTES),
+    lambda c: c.write_record(FILE_EVENTS, 0, build_event(ride(1)), MAC),
+    lambda c: c.get_value(FILE_PURSE, MAC),
+    lambda c: c.debit(FILE_PURSE, 1, MAC),
+    lambda c: c.read_data(FILE_CREDENTIAL, 0, 16, CommMode.FULL),
+    lambda c: c.read_transaction_mac(FILE_TRANSACTION_MAC, MAC),
 ]
 FORBIDDEN = [
     (KeyNo.VALIDATE, lambda c: c.credit(FILE_PURSE, 1, MAC)),
@@ -202,6 +310,17 @@ FORBIDDEN = [
     (KeyNo.ENTITLE, lambda c: c.credit(FILE_PURSE, 1, MAC)),
     (KeyNo.ENTITLE, lambda c: c.clear_records(FILE_EVENTS)),
     (KeyNo.APPLICATION, lambda c: c.credit(FILE_PURSE, 1, MAC)),
+    *(
+        (number, lambda c: c.read_data(FILE_DOCUMENTS, 0, 16, CommMode.FULL))
+        for number in CARD_KEYS
+        if number not in (KeyNo.INSPECT, KeyNo.ENTITLE)
+    ),
+    *(
+        (number, lambda c: c.write_data(FILE_DOCUMENTS, 0, b"forged", CommMode.FULL))
+        for number in CARD_KEYS
+        if number is not KeyNo.ENTITLE
+    ),
+    *((number, action) for number in (KeyNo.IDENTIFY, KeyNo.ROLL) for action in ANY_FILE),
     *((number, lambda c: c.commit_reader_id(bytes(16))) for number in CARD_KEYS),
 ]
 

@@ -24,6 +24,7 @@ from sim.lab_keys import load_lab_keys
 from sim.profile import profile_names
 from sim.reader import SimReader
 from sim.transcript_view import Keyring
+from tests.sim.bench import SERVICE_DAY
 
 DAY = date(2026, 9, 15)
 NOON = datetime(2026, 9, 15, 12, tzinfo=UTC)
@@ -69,7 +70,7 @@ def reload(card: SimCard) -> Callable[[CardConnection], None]:
     keys = load_lab_keys().for_card(card.uid, REGION)
 
     def talk(connection: CardConnection) -> None:
-        desk = ReloadPoint(connection, keys, random.Random(5).randbytes)
+        desk = ReloadPoint(connection, keys, random.Random(5).randbytes, SERVICE_DAY)
         desk.set_purse((holding_of(card).purse_minor or 0) + 1000, NOON)
 
     return talk

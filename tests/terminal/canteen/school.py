@@ -33,6 +33,7 @@ from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.trip.shifts import open_shift
 from tests.journal_rows import assert_codes_in
+from tests.terminal.journal.samples import refused
 
 ZONE = ZoneInfo("Europe/Volgograd")
 TODAY = date(2026, 9, 15)
@@ -162,6 +163,13 @@ class Canteen:
     ) -> list[str]:
         """What each of them is told."""
         return [one.outcome.message.value for one in self.give(*pupils, serving=serving, at=at, how=how)]
+
+    def present(self, card_ref: bytes, person_ref: bytes | None = None) -> None:
+        """A tap of this card of this person was recorded here; nothing was given."""
+        row = refused(
+            card_ref=card_ref, person_ref=person_ref, profile="canteen", message="meal_not_arranged"
+        )
+        self.canteen.append(row)
 
     def sell(self, pupil: int, at: str = "10:00", **counts: int) -> Sold:
         return sell(self.canteen, ref(pupil), counts, CASHIER, self.at(at))

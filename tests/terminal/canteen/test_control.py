@@ -72,6 +72,7 @@ from tests.terminal.canteen.school import CASHIER, Canteen, child, local, open_c
 BUN_MINOR = 3500
 RICH_MINOR = 5_000_000
 SPARE_CARD = b"\x00" * 7 + b"\xd4"
+PUPILS_CARD = b"\x00" * 7 + b"\xd5"
 
 
 @dataclass
@@ -170,7 +171,8 @@ MORNING: tuple[AnyRequest, ...] = (
     CorrectAttendance(CASHIER, absent=(ref(3),), present=(ref(1),)),
     MarkNotCollected("lunch", CASHIER),
     LendCard(SPARE_CARD, ref(1), CASHIER, "staff-2"),
-    LendCard(ref(2), ref(1), CASHIER, "staff-2"),
+    LendCard(PUPILS_CARD, ref(1), CASHIER, "staff-2"),
+    LendCard(b"not seen", ref(1), CASHIER, "staff-2"),
     LoadRoster(roster_file(3)),
     LoadRoster(roster_file(8)),
     LoadRoster(ListFile("roster.toml", b"[")),
@@ -191,7 +193,10 @@ def outcome(work: Callable[[], object]) -> object:
 
 def test_a_window_hears_what_is_done_here(window: Window, tmp_path: Path) -> None:
     """One path: asked of the running terminal or done at once, the answer, type and value, is the same."""
-    with till_at(tmp_path / "here") as (_, here):
+    with till_at(tmp_path / "here") as (canteen, here):
+        for one in (canteen, window.canteen):
+            one.present(SPARE_CARD)
+            one.present(PUPILS_CARD, ref(2))
         for request in MORNING:
             done: Any = request
             asked = outcome(lambda done=done: ask(window.state, done))  # type: ignore[misc]

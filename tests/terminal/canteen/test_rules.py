@@ -457,22 +457,32 @@ def test_m_35_a_forgotten_card_needs_a_second_person(canteen: OpenCanteen) -> No
 
 def test_m_35_a_lent_card_stands_for_its_borrower_for_that_day(canteen: OpenCanteen) -> None:
     school = canteen(child(1, 10), child(2, 10))
-    spare, now = ref(0xCA4D), school.at("08:00")
+    spare, keeper, now = ref(0xCA4D), ref(0x5C001), school.at("08:00")
+    with pytest.raises(CanteenRefused, match="not presented here") as unseen:
+        lend_card(school.canteen, spare, ref(1), CASHIER, TEACHER, now)
+    school.present(spare, keeper)
     with pytest.raises(CanteenRefused, match="M-35: a second person"):
         lend_card(school.canteen, spare, ref(1), CASHIER, CASHIER, now)
     lend_card(school.canteen, spare, ref(1), CASHIER, TEACHER, now)
-    known = school.canteen.context(spare, school.at("09:00")).pupil
+    known = school.canteen.context(spare, keeper, school.at("09:00")).pupil
     assert known is not None
     assert (known.ref, known.listed) == (ref(1), True)
+    lend_card(school.canteen, spare, ref(1), CASHIER, TEACHER, now)
     with pytest.raises(CanteenRefused, match="lent to another pupil") as lent:
         lend_card(school.canteen, spare, ref(2), CASHIER, TEACHER, now)
+    own_card = ref(0xCA02)
+    school.present(own_card, ref(2))
     with pytest.raises(CanteenRefused, match="a pupil's own") as own:
-        lend_card(school.canteen, ref(2), ref(1), CASHIER, TEACHER, now)
-    assert [lent.value.code, own.value.code] == ["m-35:card_lent_already", "m-35:pupils_own_card"]
+        lend_card(school.canteen, own_card, ref(1), CASHIER, TEACHER, now)
+    codes = [refusal.value.code for refusal in (unseen, lent, own)]
+    assert codes == ["m-35:card_not_presented", "m-35:card_lent_already", "m-35:pupils_own_card"]
+    another = school.canteen.context(ref(0xCA4E), keeper, school.at("09:00")).pupil
+    assert another is not None
+    assert another.ref == keeper, "one card was lent, not all of its holder"
     school.day += timedelta(days=1)
-    stranger = school.canteen.context(spare, school.at("09:00")).pupil
+    stranger = school.canteen.context(spare, keeper, school.at("09:00")).pupil
     assert stranger is not None
-    assert (stranger.ref, stranger.listed) == (spare, False)
+    assert (stranger.ref, stranger.listed) == (keeper, False)
 
 
 @pytest.mark.parametrize(

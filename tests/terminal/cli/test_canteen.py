@@ -23,12 +23,14 @@ from terminal.canteen.requests import OpenTill
 from terminal.clock import SystemClock
 from terminal.errors import CanteenRefused, JournalError, RosterError
 from tests.terminal.cli.inside import Run, Told, runner
+from tests.terminal.journal.samples import refused
 
 NOW = datetime.now(UTC)  # noqa: TID251 the commands read the machine's clock too
 TODAY = NOW.astimezone(ZoneInfo("Europe/Volgograd")).date()
 YESTERDAY = TODAY - timedelta(days=1)  # the service day before 03:00
 NAME = "Тестова Анна"
 ANNA, BORIS, VERA = "00000000000000a1", "00000000000000b2", "00000000000000c3"
+SPARE = "00000000000000d4"
 AT = ("--operator", "staff-1")
 
 
@@ -133,14 +135,17 @@ def test_names_appear_only_where_they_were_asked_for(school: Run, tmp_path: Path
     assert not [path for path in kept if NAME.encode() in path.read_bytes()]
 
 
-def test_the_class_without_the_absent_and_the_forgotten_card(school: Run) -> None:
+def test_the_class_without_the_absent_and_the_forgotten_card(school: Run, tmp_path: Path) -> None:
     ticked = school("canteen", "issue", *AT, "--class", "3a", "--absent", BORIS, "--serving", "breakfast")
     assert ticked.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
     forgotten = ("canteen", "issue", *AT, "--pupil", BORIS, "--serving", "lunch", "--how", "forgotten_card")
     assert school(*forgotten).returncode == CanteenRefused.exit_code
     assert school(*forgotten, "--confirmed-by", "staff-2").stdout.splitlines()[0] == f"{BORIS}  meal_ok"
-    lent = school("canteen", "lend", "00000000000000d4", ANNA, *AT, "--confirmed-by", "staff-2")
-    assert f"card 00000000000000d4 is lent to pupil {ANNA}" in lent.stdout
+    lend = ("canteen", "lend", SPARE, ANNA, *AT, "--confirmed-by", "staff-2")
+    assert "this card was not presented here. Hold the spare card" in school(*lend).stderr
+    with open_terminal(Station(1, "canteen", tmp_path / "var/terminal", "demo"), SystemClock()) as terminal:
+        terminal.journal.append(refused(card_ref=bytes.fromhex(SPARE), profile="canteen"))
+    assert f"card {SPARE} is lent to pupil {ANNA}" in school(*lend).stdout
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
@@ -241,7 +246,7 @@ def test_the_staff_works_while_cards_are_served(school: Run, tmp_path: Path) -> 
     with serving(tmp_path) as till:
         issued = school("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "breakfast")
         assert issued.stdout.splitlines() == [f"{ANNA}  meal_ok", "1 of 1 served"]
-        tapped = till.counter.context(bytes.fromhex(ANNA), till.clock.now()).pupil
+        tapped = till.counter.context(b"her card", bytes.fromhex(ANNA), till.clock.now()).pupil
         assert tapped is not None
         assert tapped.served == 1, "a tap knows at once"
         assert school("canteen", "annul", ANNA, *AT).returncode == 0

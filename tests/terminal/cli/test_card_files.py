@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,14 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
     assert not (tmp_path / "cards").exists()
 
 
-def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
+def begin(run: Run) -> None:
+    """A purse card of 500.00 in card.json, and a shift."""
     assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
     assert run("shift", "open", "--operator", "17", "--state", STATE).returncode == 0
+
+
+def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
+    begin(run)
     for left in (47600, 45200):
         tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
         assert tap["balance_after_minor"] in (left, tap["balance_before_minor"])
@@ -60,8 +66,78 @@ def test_a_card_in_a_file_remembers_its_taps(run: Run, tmp_path: Path) -> None:
     assert shown["events"][0]["terminal"] == 1
 
 
+def served(run: Run, *more: object) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run(*SERVE, "--reader", "sim:card.json", *more).stdout.splitlines()]
+
+
+def test_a_card_that_lies_there_at_the_start_is_charged_once_however_often_the_terminal_starts(
+    run: Run,
+) -> None:
+    begin(run)
+    (first,) = served(run)
+    assert (first["end"], first["balance_after_minor"]) == ("committed", 47600)
+    for _ in range(2):
+        (again,) = served(run)
+        assert (again["end"], again["sequence"]) == ("repeated", first["sequence"])
+        shown = [again[name] for name in ("message", "text", "admission", "charge_minor")]
+        assert shown == [first["message"], first["text"], "let_in", 0]
+        assert again["balance_after_minor"] == 47600
+    rows = run("journal", "show", "--state", STATE, "--kind", "AnswerRepeated", "--json").stdout.splitlines()
+    assert [json.loads(row)["intent"] for row in rows] == [first["sequence"]] * 2
+    totals = json.loads(run("shift", "close", "--state", STATE, "--json").stdout)
+    assert (totals["taps"], totals["accepted"], totals["charged_minor"]) == (1, 1, 2400)
+    assert run("journal", "recompute", "--state", STATE).returncode == 0
+
+
+def test_a_card_laid_there_again_is_a_new_tap(run: Run) -> None:
+    begin(run)
+    served(run)
+    repeated, tapped = served(run, "--taps", 2)
+    assert repeated["end"] == "repeated"
+    assert (tapped["end"], tapped["message"]) == ("nothing_written", "already_paid"), (
+        "the two seconds of T-35"
+    )
+
+
 def test_a_damaged_card_file_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("{}", "utf-8")
     finished = run(*SERVE, "--reader", "sim:card.json")
     assert finished.returncode == 50
     assert "no card image" in assert_one_line(finished.stderr)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_image_is_refused_in_one_line_that_says_what_to_do(
+    run: Run, tmp_path: Path, version: int
+) -> None:
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    text = (tmp_path / "card.json").read_text("utf-8")
+    (tmp_path / "card.json").write_text(text.replace('"version": 3', f'"version": {version}', 1), "utf-8")
+    finished = run(*SERVE, "--reader", "sim:card.json")
+    assert finished.returncode == 50
+    line = assert_one_line(finished.stderr)
+    assert f"has version {version}, this software reads 3" in line
+    assert "Make a new one with `sim card new`" in line
+
+
+def test_a_rolled_card_is_served_and_read(run: Run) -> None:
+    assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
+    assert run("card", "roll", "card.json", program="sim.cli.app").returncode == 0
+    assert run("shift", "open", "--operator", "17", "--state", STATE).returncode == 0
+    tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
+    assert tap["balance_after_minor"] < tap["balance_before_minor"]
+    shown = json.loads(run("card", "read", "--reader", "sim:card.json", "--json").stdout)
+    assert (shown["purse_minor"], shown["key_version"]) == (tap["balance_after_minor"], 2)
+    assert run("card", "set", "card.json", "--purse-minor", "60000", program="sim.cli.app").returncode == 0
+    assert (
+        run("card", "set", "card.json", "--zone", "Mars", "--blocked", program="sim.cli.app").returncode != 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("blank", "timer"), [("blank_ev1", "absent"), ("blank_ev2", "absent"), ("blank_ev3", "set")]
+)
+def test_issuing_reports_the_transaction_timer(run: Run, blank: str, timer: str) -> None:
+    issued = run("card", "issue", "--resident", "adult_purse", "--reader", f"sim:{blank}")
+    assert issued.returncode == 0
+    assert f"transaction timer {timer};" in issued.stdout

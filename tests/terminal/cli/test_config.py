@@ -75,7 +75,7 @@ def test_every_mistake_is_told_with_its_line_and_what_to_write(run: Run, tmp_pat
         (one for one in found if one[0]), key=lambda one: one[0]
     )
     told = run("config", "check", "--config", "wrong.toml")
-    assert "wrong.toml:4: terminal.number: 'seven' is not a whole number from 1 to 16777215." in told.stdout
+    assert "wrong.toml:4: terminal.number: 'seven' is not a whole number from 1 to 1048575." in told.stdout
 
 
 def test_a_command_names_the_first_mistake_and_counts_the_others(run: Run, tmp_path: Path) -> None:

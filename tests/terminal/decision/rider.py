@@ -22,6 +22,7 @@ ZONE = ZoneInfo("Europe/Volgograd")
 DEMO = Policy.of(load_region(DEMO_REGION))
 TODAY = date(2026, 9, 15)
 FIRST, LAST = date(2026, 9, 1), date(2027, 5, 31)
+UID = bytes.fromhex("04A1B2C3D4E5F6")
 
 PENSIONER = Concession(1, 0, FIRST, LAST)
 STUDENT = Concession(2, 0, FIRST, LAST)
@@ -93,7 +94,7 @@ class Rider:
             concessions=(*self.concessions, None, None, None)[:3],
             contracts=(*self.contracts, None, None)[:2],
         )
-        return CardSnapshot(bytes(7), rights, self.newest)
+        return CardSnapshot(UID, rights, self.newest)
 
     @property
     def newest(self) -> Event:

@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
-from terminal.policy.deny_list import DenyListFile, build_deny_list
+from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import TODAY, local, rules, trip_at
@@ -28,7 +28,7 @@ def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object
 
 
 def stopped(folder: Path) -> Policy:
-    build_deny_list(folder / "bank", b"list key", [CARD.token])
+    build_deny_list(folder / "bank", b"list key", [(DenyKind.BANK_CARD, CARD.token)])
     policy = small()
     return Policy.of(policy.document, bank_deny_list=DenyListFile(folder / "bank", b"list key"))
 

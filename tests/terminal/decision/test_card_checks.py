@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import pytest
 
 from terminal.decision.decide import decide
+from terminal.decision.effects import CardEffect
 from terminal.decision.outcome import Message
+from terminal.policy.deny_list import DenyKind
 from terminal.policy.policy import Policy
-from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, Rider, local, rules, trip_at
+from tests.terminal.decision.rider import DEMO, MONTH_PASS, TODAY, UID, Rider, local, rules, trip_at
 
 NOW = local("08:00")
 
 
-class Denied:
-    """A deny list with one resident on it."""
+class OneEntry(NamedTuple):
+    """A deny list with one card or one resident on it."""
 
-    version = "one"
+    kind: DenyKind
+    identity: bytes
+    version: str = "one"
 
-    def contains(self, pseudonym: bytes) -> bool:
-        return pseudonym == b"resident"
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:
+        return (kind, identity) == (self.kind, self.identity)
 
 
-DENIED = replace(DEMO, deny_list=Denied())
+def listing(kind: DenyKind, identity: bytes) -> Policy:
+    return replace(DEMO, deny_list=OneEntry(kind, identity))
+
+
+DENIED = listing(DenyKind.PERSON, b"resident")
 
 
 def test_t_60_no_ride_before_a_shift_is_open() -> None:
@@ -40,9 +49,35 @@ def test_k_01_the_inactive_medium_is_refused_even_with_a_pass() -> None:
     assert rules(decision) == ["K-01"]
 
 
-def test_o_02_a_local_block_wins_over_the_grant_on_the_card() -> None:
-    decision = Rider(contracts=(MONTH_PASS,), policy=DENIED).tap(NOW)
+@pytest.mark.parametrize(
+    ("policy", "effect", "named"),
+    [
+        (DENIED, CardEffect.PERSON_DENIED, "deny.person"),
+        (listing(DenyKind.CARD, UID), CardEffect.CARD_DENIED, "deny.card"),
+    ],
+)
+def test_o_02_a_local_block_wins_over_the_grant_on_the_card(
+    policy: Policy, effect: CardEffect, named: str
+) -> None:
+    """Of the holder, for all his cards, or of this card alone."""
+    decision = Rider(contracts=(MONTH_PASS,), policy=policy).tap(NOW)
     assert (decision.outcome.message, decision.write_plan) == (Message.DENY_LIST, None)
+    assert [fact.effect for fact in decision.facts] == [effect]
+    assert decision.lists == {named: "one"}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        listing(DenyKind.PERSON, b"stranger"),
+        listing(DenyKind.CARD, bytes.fromhex("04000000000001")),
+        listing(DenyKind.PERSON, UID),
+        listing(DenyKind.CARD, b"resident"),
+    ],
+)
+def test_o_02_neither_another_card_nor_an_entry_of_the_other_kind_denies(policy: Policy) -> None:
+    decision = Rider(contracts=(MONTH_PASS,), policy=policy).tap(NOW)
+    assert (decision.outcome.message, dict(decision.lists)) == (Message.OK_PASS, {})
 
 
 @pytest.mark.parametrize(
@@ -103,4 +138,5 @@ def test_a_terminal_of_an_unknown_profile_serves_nobody() -> None:
 
 
 def test_without_a_list_nobody_is_denied() -> None:
-    assert Policy.of(DEMO.document).deny_list.contains(b"resident") is False
+    policy = Policy.of(DEMO.document)
+    assert not any(policy.deny_list.contains(kind, b"resident") for kind in DenyKind)

@@ -187,8 +187,20 @@ def test_t_10_unused_trips_lapse_on_the_first() -> None:
     last_night = local("02:59:59", date(2026, 10, 1))
     spent = counted("pack_a", 40, Rider(contracts=(SOCIAL_PACK,)))
     assert spent.tap(last_night).outcome.values == {"n": 4}
-    morning = counted("pack_a", 40, Rider(contracts=(SOCIAL_PACK,))).tap(local("03:00", date(2026, 10, 1)))
-    assert morning.outcome.values == {"n": 44}
+    holder = counted("pack_a", 40, Rider(contracts=(SOCIAL_PACK,)))
+    morning = holder.tap(local("03:00", date(2026, 10, 1)))
+    assert (morning.outcome.message, morning.outcome.charge_minor) == (Message.PACK_LAPSED, 2400)
+    assert rules(morning) == ["T-10", "T-01"]
+
+
+def test_t_10_trips_belong_to_the_month_of_the_contract_s_first_day() -> None:
+    """A contract over the month's end gives its trips once, and the next month's contract its own."""
+    late = Contract(145, date(2026, 9, 30), date(2026, 10, 31), 45)
+    rider = Rider(contracts=(late,))
+    assert rider.tap(local("12:00", date(2026, 9, 30))).outcome.values == {"n": 44}
+    assert rider.tap(local("12:00", date(2026, 10, 2))).outcome.message is Message.PACK_LAPSED
+    rider.contracts = (Contract(145, date(2026, 10, 3), date(2026, 11, 30), 45),)
+    assert rider.tap(local("12:00", date(2026, 10, 3))).outcome.values == {"n": 44}
 
 
 def test_t_11_a_pack_that_ends_with_its_contract_keeps_its_count_over_the_month() -> None:
@@ -216,7 +228,8 @@ def test_t_10_a_card_cannot_claim_more_trips_than_the_product_has() -> None:
 
 
 def test_t_10_the_second_slot_has_its_own_counter() -> None:
-    rider = Rider(contracts=(MONTH_PASS, SOCIAL_PACK))
+    october = replace(SOCIAL_PACK, valid_from=date(2026, 10, 1))
+    rider = Rider(contracts=(MONTH_PASS, october))
     rider.tap(local("12:00", date(2026, 10, 2)))
     assert (counter_of(rider, "pack_a"), counter_of(rider, "pack_b")) == (0, 1)
 

@@ -177,7 +177,75 @@ def test_t_07_a_forgotten_check_out_costs_what_was_held(tmp_path: Path) -> None:
 
 def test_who_says_how_far_he_goes_pays_that_at_once(tmp_path: Path) -> None:
     rider = Rider(policy=region(tmp_path, ZONED, CHECK_IN, destination="dearest", slots=HELD))
-    assert told(rider.tap(NOW, stop=1, to_stop=2)) == ("ok_paid", 3000)
+    assert told(rider.tap(NOW, stop=1, to_stop=2)) == ("ok_checkin", 3000)
+    assert told(rider.tap(NOW + 20 * MIN, stop=3)) == ("ok_checkout", 0)
+
+
+HALF = '[[concessions]]\ncode = 8\nname = "half"\nfare = { kind = "percent_of_base", pays_percent = 50 }\n'
+
+
+def checked_in_region(folder: Path, transfers: bool = False) -> Policy:
+    """Zones with tap-off, a pass and a concession of the document's own; on request free changes within the hour."""
+    head = "from_leg_group_id,to_leg_group_id,transfer_count,duration_limit,duration_limit_type,fare_transfer_type"
+    more = {"fare_transfer_rules": f"{head}\nzone,zone,-1,3600,1,0\n"} if transfers else {}
+    slots = HELD.replace("bits = 13", "bits = 14")
+    return region(folder, ZONED | more, CHECK_IN, PASS, HALF, destination="dearest", slots=slots)
+
+
+@pytest.mark.parametrize(
+    ("rights", "companions", "held_minor", "charge_minor"),
+    [
+        ((), 1, 9000, 6000),
+        ((Contract(100, FIRST, LAST, 0),), 0, 0, 0),
+        ((Contract(100, FIRST, LAST, 0),), 1, 4500, 3000),
+        ((Concession(8, 0, FIRST, LAST),), 0, 2250, 1500),
+        ((Concession(8, 0, FIRST, LAST),), 1, 6750, 4500),
+    ],
+)
+def test_t_07_each_right_is_tapped_off_and_charged_by_the_ride(
+    tmp_path: Path,
+    rights: tuple[Contract | Concession, ...],
+    companions: int,
+    held_minor: int,
+    charge_minor: int,
+) -> None:
+    rider = Rider(policy=checked_in_region(tmp_path))
+    rider.contracts = tuple(right for right in rights if isinstance(right, Contract))
+    rider.concessions = tuple(right for right in rights if isinstance(right, Concession))
+    checked_in = rider.tap(NOW, stop=1, companions=companions)
+    assert (told(checked_in), checked_in.outcome.values["held_minor"]) == (("ok_checkin", 0), held_minor)
+    assert rider.newest.inside == 1 + companions
+    assert told(rider.tap(NOW + 20 * MIN, stop=2)) == ("ok_checkout", charge_minor)
+    assert (rider.newest.inside, rider.newest.balance_after_minor) == (0, 10_000 - charge_minor)
+
+
+def test_t_07_a_tap_off_without_a_stop_costs_all_that_was_held(tmp_path: Path) -> None:
+    rider = Rider(policy=checked_in_region(tmp_path))
+    rider.tap(NOW, stop=1, companions=1)
+    assert told(rider.tap(NOW + 20 * MIN)) == ("ok_checkout", 9000)
+
+
+def test_t_34_with_companions_the_journey_is_the_holder_s_alone(tmp_path: Path) -> None:
+    """He changes free, whether the first ride was tapped off or not; the companion pays for each ride."""
+    for tapped_off in (True, False):
+        rider = Rider(policy=checked_in_region(tmp_path, transfers=True), balance_minor=20_000)
+        rider.tap(NOW, route=5, stop=1, companions=1)
+        paid = told(rider.tap(NOW + 10 * MIN, route=5, stop=2))[1] if tapped_off else 0
+        second = rider.tap(NOW + 20 * MIN, route=6, stop=2, companions=1)
+        assert (paid, second.outcome.charge_minor) == ((6000, 0) if tapped_off else (0, 9000))
+        assert second.outcome.values["held_minor"] == 3000
+        assert told(rider.tap(NOW + 30 * MIN, route=6, stop=1)) == ("ok_checkout", 3000)
+
+
+def test_t_07_a_ride_of_a_pass_is_of_no_journey_whether_it_was_tapped_off_or_not(tmp_path: Path) -> None:
+    for tapped_off in (True, False):
+        rider = Rider(policy=checked_in_region(tmp_path, transfers=True))
+        rider.contracts = (Contract(100, FIRST, LAST, 0),)
+        rider.tap(NOW, route=5, stop=1)
+        if tapped_off:
+            rider.tap(NOW + 10 * MIN, route=5, stop=2)
+        rider.contracts = ()
+        assert rider.tap(NOW + 20 * MIN, route=6, stop=2).outcome.values["held_minor"] == 3000
 
 
 def refused(folder: Path, text: str) -> str:

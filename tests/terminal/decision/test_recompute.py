@@ -22,12 +22,13 @@ from terminal.decision.decide import decide
 from terminal.decision.recompute import (
     CannotRecompute,
     Command,
+    RecomputeGap,
     RecordedTap,
     read_of,
     recompute,
 )
 from terminal.journal.records import Intent, build_record, parse_record
-from terminal.policy.deny_list import DenyListFile, build_deny_list
+from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry
@@ -262,8 +263,8 @@ def test_t_70_an_inspection_is_decided_again() -> None:
 
 def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
     rider = Rider()
-    build_deny_list(tmp_path / "deny", b"key", [b"resident"])
-    build_deny_list(tmp_path / "other", b"key", [b"stranger"])
+    build_deny_list(tmp_path / "deny", b"key", [(DenyKind.PERSON, b"resident")])
+    build_deny_list(tmp_path / "other", b"key", [(DenyKind.PERSON, b"stranger")])
     listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
     assert recompute(tap, listed) == []
@@ -272,5 +273,23 @@ def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
     (changed,) = recompute(replace(tap, message="expired"), DEMO)
     assert changed.what == "message"
     other = replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
-    said = replace(tap, lists={"deny": other.deny_list.version})
-    assert [deviation.what for deviation in recompute(said, other)] == ["deny"]
+    said = replace(tap, lists={"deny.person": other.deny_list.version})
+    assert [deviation.what for deviation in recompute(said, other)] == ["deny.person"]
+
+
+def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_path: Path) -> None:
+    rider = Rider()
+    build_deny_list(tmp_path / "deny", b"key", [(DenyKind.CARD, rider.snapshot.uid)])
+    listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
+    tap = unwritten(rider, policy=listed)
+    assert (tap.message, set(tap.lists)) == ("deny_list", {"deny.card"})
+    for policy in (listed, DEMO):
+        with pytest.raises(CannotRecompute, match="for this card, and no record says which") as caught:
+            recompute(tap, policy)
+        assert caught.value.gap is RecomputeGap.UID
+    changed = {deviation.what for deviation in recompute(replace(tap, message="expired"), listed)}
+    assert changed == {"message"}
+    of_person = replace(tap, lists={"deny.person": listed.deny_list.version})
+    assert {deviation.what for deviation in recompute(of_person, listed)} == {"reasons"}
+    both = replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.version})
+    assert {deviation.what for deviation in recompute(both, listed)} == {"reasons", "lists"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from terminal.policy.fares.index import MEDIA
 from terminal.policy.load import REGIONS, load_region
 from terminal.policy.policy import Policy
 from terminal.policy.scopes import Ride
-from tests.terminal.decision.rider import Rider, trip_at
+from tests.terminal.decision.rider import Rider, issued, trip_at
 
 FIRST, LAST = date(2025, 1, 1), date(2027, 12, 31)
 MIN = timedelta(minutes=1)
@@ -32,12 +33,14 @@ def rider(
 ) -> Rider:
     """A card of the region with these concession codes and (product, trips)."""
     policy = POLICIES[region]
+    new = replace(issued(balance_minor), at=at(region, FIRST))
     return Rider(
         concessions=tuple(Concession(code, 0, FIRST, LAST) for code in grants),
         contracts=tuple(Contract(product, FIRST, LAST, trips) for product, trips in products),
         balance_minor=balance_minor,
         policy=policy,
         region=policy.document.header.region,
+        event=new,
     )
 
 
@@ -76,8 +79,12 @@ def test_volgograd_social_pass_of_45_trips() -> None:
         rider("volgograd", products=((145, 45),), balance_minor=2400),
         at("volgograd", date(2025, 11, 1), "05:00"),
     )
+    november, december = (Contract(145, date(2025, month, 1), LAST, 45) for month in (11, 12))
+    holder.contracts = (november,)
     seen = [told(holder.tap(start + n * 10 * MIN, route=n + 1))[0] for n in range(47)]
     assert seen == ["ok_pack"] * 45 + ["pack_used_up", "no_funds"]
+    assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("no_funds", 0)
+    holder.contracts = (december,)
     assert told(holder.tap(at("volgograd", date(2025, 12, 1)), route=1)) == ("ok_pack", 0)
 
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, Intent, NotCommitted, SettledBy, ShiftClosed, ShiftOpened
 from terminal.journal.sealed import JournalKey
+from terminal.journal.taps import End
 from terminal.journal.verify import verify
 from tests.properties import examples
 from tests.terminal.journal.samples import committed, intent, refused
@@ -28,6 +29,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.acknowledged = self.purged = self.lives = 0
         self.open: dict[int, Intent] = {}
         self.shift: ShiftOpened | None = None
+        self.last: tuple[int, Intent, End] | None = None
 
     def append(self, record: AnyRecord) -> int:
         self.model.append(record)
@@ -37,7 +39,9 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(card=st.integers(0, 2))
     def begin_a_tap(self, card: int) -> None:
         record = intent(card_ref=bytes([card]), turn=len(self.model))
-        self.open[self.append(record)] = record
+        number = self.append(record)
+        self.open[number] = record
+        self.last = number, record, End.UNRESOLVED
 
     @precondition(lambda self: self.open)
     @rule(pick=st.integers(0, 100), done=st.booleans())
@@ -46,6 +50,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.append(
             committed(number) if done else NotCommitted(at_ms=1, intent=number, how=SettledBy.ANSWERED)
         )
+        if self.last is not None and self.last[0] == number:
+            self.last = number, self.open[number], End.COMMITTED if done else End.NOT_COMMITTED
         del self.open[number]
 
     @rule()
@@ -95,6 +101,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.journal.acknowledged_through == self.acknowledged
         assert self.journal.open_shift == self.shift
         assert self.journal.open_intents() == sorted(self.open.items())
+        assert self.journal.last_intent == self.last
         for card in range(3):
             mine = [item for item in sorted(self.open.items()) if item[1].card_ref == bytes([card])]
             assert self.journal.unresolved(bytes([card])) == (mine[-1] if mine else None)

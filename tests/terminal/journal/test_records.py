@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from terminal.devices import ExtensionRole
 from terminal.journal import records
-from terminal.journal.operation_records import ExtensionLoaded
+from terminal.journal.operation_records import AnswerRepeated, ExtensionLoaded
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
@@ -25,6 +25,7 @@ ANY = st.one_of(
     st.builds(records.Unresolved, INT, INT, st.sampled_from(records.UnresolvedCause)),
     st.builds(records.Fault, INT, TEXT, st.dictionaries(TEXT, INT | TEXT, max_size=3)),
     st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
+    st.builds(AnswerRepeated, INT, INT),
     st.just(INTENT),
     st.just(REFUSED),
 )

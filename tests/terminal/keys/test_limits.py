@@ -26,6 +26,7 @@ from terminal.journal.records import Fault, Unwritten, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import BUS, DAY_S, UNLIMITED, Ceiling, KeyLimits, UseCounter
+from terminal.keys.provider import require_keys
 from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
 from terminal.screen.console.console import ActionRefused as ConsoleRefused
@@ -43,7 +44,8 @@ LAB = tomllib.loads(LAB_KEYS.read_text("utf-8"))
 SECRETS = [
     secret_bytes(f"{table}.{name}", bytes.fromhex(key))
     for table in ("masters", "purposes", "lists", "storage")
-    for name, key in LAB[table].items()
+    for name, value in LAB[table].items()
+    for key in (value.values() if isinstance(value, dict) else (value,))
 ]
 
 
@@ -162,23 +164,41 @@ def test_limits_that_are_none(tmp_path: Path, line: str) -> None:
 
 
 def test_versions_in_the_file(tmp_path: Path) -> None:
-    text, key = LAB_KEYS.read_text("utf-8"), LAB["masters"]["validate"]
+    text, key = LAB_KEYS.read_text("utf-8"), "5A" * 16
+    (line,) = (line for line in text.splitlines() if line.startswith("validate = "))
     path = tmp_path / "keys.toml"
-    path.write_text(
-        text.replace(
-            f'validate = "{key}"', f'validate = {{ 1 = "{key}", 12 = "{"5A" * 16}", 3 = "{"77" * 16}" }}'
-        )
-    )
-    keys = load_file_keys(path)
-    assert keys.versions("validate") == (12, 3, 1)
-    assert keys.versions("inspect") == (1,)
+
+    def written(value: str, in_service: str = "") -> FileKeys:
+        path.write_text(text.replace(line, f"validate = {value}").replace("key_version = 1\n", in_service))
+        return load_file_keys(path)
+
+    some = f'{{ 1 = "{key}", 12 = "{key}", 3 = "{"77" * 16}" }}'
+    assert written(some).versions("validate") == (12, 3, 1)
+    assert written(f'"{key}"').versions("validate") == (1,)
+    orders = {0: (1, 3, 12), 1: (1, 3, 12), 2: (1, 3, 12), 3: (3, 1, 12), 12: (12, 3, 1), 255: (12, 3, 1)}
+    for number, order in orders.items():
+        assert written(some, f"key_version = {number}\n").versions("validate") == order
     for odd in ("256", "-1", "new", "01", "1_0", "two-hundred"):
-        path.write_text(text.replace(f'validate = "{key}"', f'validate = {{ 1 = "{key}", {odd} = "{key}" }}'))
         with pytest.raises(KeyFileError, match=f"masters.validate.{odd} is no version"):
-            load_file_keys(path)
-    path.write_text(text.replace(f'validate = "{key}"', "validate = {}"))
+            written(f'{{ 1 = "{key}", {odd} = "{key}" }}')
     with pytest.raises(KeyFileError, match=r"masters.validate has no version"):
-        load_file_keys(path)
+        written("{}")
+    for odd in ("256", "-1", '"1"', "true", "1.0"):
+        with pytest.raises(KeyFileError, match="key_version is no version"):
+            written(some, f"key_version = {odd}\n")
+
+
+def test_a_bus_has_no_key_that_makes_money_or_rights(tmp_path: Path) -> None:
+    text, path = LAB_KEYS.read_text("utf-8"), tmp_path / "keys.toml"
+    names = ("picc", "application", "reload", "inspect", "entitle", "order", "roll", "transaction_mac")
+    held = [line for line in text.splitlines() if not line.startswith(tuple(f"{name} = " for name in names))]
+    path.write_text("\n".join(held))
+    keys = load_file_keys(path)
+    require_keys(keys, "transport")
+    assert keys.versions("validate") == (1, 2, 3)
+    for name in names:
+        with pytest.raises(KeyFileError, match="no master key"):
+            keys.versions(name)
 
 
 @pytest.mark.parametrize("table", ["masters", "purposes", "lists", "storage"])
@@ -310,7 +330,7 @@ def test_a_terminal_without_a_purpose_key_does_not_start(
 
 def holders() -> list[object]:
     keys = load_file_keys(LAB_KEYS)
-    own = AesKey(bytes.fromhex(LAB["masters"]["validate"]))
+    own = AesKey(bytes.fromhex(LAB["masters"]["validate"]["1"]))
     attempt = keys.authenticate("validate", 1, b"uid")
     attempt.auth1(Method.EV2_FIRST, bytes(16))
     session = Session.derive(own, 1, bytes(16), bytes(16), bytes(4))

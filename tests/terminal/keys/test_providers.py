@@ -39,7 +39,7 @@ from tests.vectors.conftest import OWN_FILE
 __all__ = ["town_of"]
 
 LAB: dict[str, Any] = tomllib.loads(LAB_KEYS.read_text("utf-8"))
-MASTER = bytes.fromhex(LAB["masters"]["validate"])
+MASTER = bytes.fromhex(LAB["masters"]["validate"]["1"])
 PURPOSES = {name: bytes.fromhex(key) for name, key in LAB["purposes"].items()}
 NEXT = bytes.fromhex("0F1E2D3C4B5A69788796A5B4C3D2E1F0")
 NEWEST = bytes.fromhex("A0B1C2D3E4F5061728394A5B6C7D8E9F")

@@ -35,6 +35,7 @@ from terminal.tap_report import TapReport
 from terminal.trip.build import InspectionRound
 from terminal.trip.shifts import close_shift
 from tests.flows.conftest import FRONT, OpenTown, resident_of
+from tests.sim.bench import SERVICE_DAY
 
 REGION = 34
 WHO = "free_pensioner"
@@ -61,7 +62,7 @@ def change_rights(town: Town, change: Callable[[Rights], Rights], who: str = WHO
     """With a stolen reload point's key: the card itself allows it."""
     card = card_of(town, who)
     card.power_on()
-    point = ReloadPoint(card, load_lab_keys().for_card(card.uid, REGION), bytes)
+    point = ReloadPoint(card, load_lab_keys().for_card(card.uid, REGION), bytes, SERVICE_DAY)
     return point.set_rights(change, town.clock.now())
 
 
@@ -75,6 +76,7 @@ def write_credential(town: Town, content: bytes, who: str = WHO) -> None:
     conversation.authenticate_ev2_first(KeyNo.ENTITLE, AesAuthentication(key, bytes(16)))
     padded = content.ljust(CREDENTIAL_BYTES, b"\0")
     conversation.write_data(FILE_CREDENTIAL, 0, padded, CommMode.FULL)
+    conversation.commit_transaction(return_mac=True)
     card.power_on()
 
 

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminal.errors import RegionDocumentError
-from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyListFile, build_deny_list, key_id
+from terminal.policy.deny_list import (
+    EMPTY_DENY_LIST,
+    DenyKind,
+    DenyList,
+    DenyListFile,
+    build_deny_list,
+    denied,
+    key_id,
+)
 from tests.properties import examples
 
 KEY = b"k" * 32
@@ -25,8 +33,12 @@ def pseudonym(number: int) -> bytes:
 
 def built(tmp_path: Path, *numbers: int) -> Path:
     path = tmp_path / "deny.bin"
-    build_deny_list(path, KEY, map(pseudonym, numbers))
+    build_deny_list(path, KEY, [(DenyKind.PERSON, pseudonym(number)) for number in numbers])
     return path
+
+
+def listed_in(deny: DenyList, number: int) -> bool:
+    return deny.contains(DenyKind.PERSON, pseudonym(number))
 
 
 @examples(30)
@@ -36,16 +48,40 @@ def test_exactly_the_listed_are_found(
 ) -> None:
     deny = DenyListFile(built(tmp_path_factory.mktemp("deny"), *listed), KEY)
     assert len(deny) == len(listed)
-    assert all(deny.contains(pseudonym(number)) for number in listed)
-    assert not any(deny.contains(pseudonym(number)) for number in others - listed)
+    assert all(listed_in(deny, number) for number in listed)
+    assert not any(listed_in(deny, number) for number in others - listed)
     deny.close()
 
 
 def test_the_file_holds_keyed_hashes_in_the_documented_form(tmp_path: Path) -> None:
     """Built here by hand from the description: magic, version, order, key id, count, entries ascending."""
-    hashes = sorted(hmac.new(KEY, pseudonym(n), "sha256").digest()[:8] for n in (1, 2, 3))
-    by_hand = b"RCDL" + b"\x01" + b">" + key_id(KEY) + struct.pack(">I", 3) + b"".join(hashes)
-    assert built(tmp_path, 3, 1, 2).read_bytes() == by_hand
+    uid, resident, token = bytes.fromhex("04A1B2C3D4E5F6"), bytes(range(8)), bytes(range(16))
+    entries = (b"card" + uid, b"person" + resident, b"bank" + token)
+    hashes = sorted(hmac.new(KEY, entry, "sha256").digest()[:8] for entry in entries)
+    by_hand = b"RCDL" + b"\x02" + b">" + key_id(KEY) + struct.pack(">I", 3) + b"".join(hashes)
+    of_all = ((DenyKind.CARD, uid), (DenyKind.PERSON, resident), (DenyKind.BANK_CARD, token))
+    assert build_deny_list(tmp_path / "deny.bin", KEY, of_all) == 3
+    assert (tmp_path / "deny.bin").read_bytes() == by_hand
+
+
+def test_entries_of_two_kinds_never_meet(tmp_path: Path) -> None:
+    """The same bytes as a card, as a person and as a bank card are three entries."""
+    for kind in DenyKind:
+        build_deny_list(tmp_path / kind, KEY, [(kind, pseudonym(7))])
+        deny = DenyListFile(tmp_path / kind, KEY)
+        assert [other for other in DenyKind if deny.contains(other, pseudonym(7))] == [kind]
+        deny.close()
+
+
+def test_one_card_of_a_person_is_denied_or_all_are(tmp_path: Path) -> None:
+    lost, replacement = bytes.fromhex("04A1B2C3D4E5F6"), bytes.fromhex("04A1B2C3D4E5F7")
+    build_deny_list(tmp_path / "card", KEY, [(DenyKind.CARD, lost)])
+    deny = DenyListFile(tmp_path / "card", KEY)
+    assert [denied(deny, pseudonym(1), uid) for uid in (lost, replacement)] == [DenyKind.CARD, None]
+    build_deny_list(tmp_path / "both", KEY, [(DenyKind.CARD, lost), (DenyKind.PERSON, pseudonym(1))])
+    deny = DenyListFile(tmp_path / "both", KEY)
+    assert {denied(deny, pseudonym(1), uid) for uid in (lost, replacement)} == {DenyKind.PERSON}
+    assert denied(deny, pseudonym(2), replacement) is None
 
 
 def test_a_resident_listed_twice_is_one_entry(tmp_path: Path) -> None:
@@ -53,15 +89,15 @@ def test_a_resident_listed_twice_is_one_entry(tmp_path: Path) -> None:
 
 
 def test_an_empty_list_denies_nobody(tmp_path: Path) -> None:
-    assert not DenyListFile(built(tmp_path), KEY).contains(pseudonym(1))
-    assert not EMPTY_DENY_LIST.contains(pseudonym(1))
+    assert not listed_in(DenyListFile(built(tmp_path), KEY), 1)
+    assert not any(EMPTY_DENY_LIST.contains(kind, pseudonym(1)) for kind in DenyKind)
 
 
 def test_a_new_list_replaces_the_old_one_while_that_is_in_use(tmp_path: Path) -> None:
     old = DenyListFile(built(tmp_path, 1), KEY)
     new = DenyListFile(built(tmp_path, 2), KEY)
-    assert (old.contains(pseudonym(1)), old.contains(pseudonym(2))) == (True, False)
-    assert (new.contains(pseudonym(1)), new.contains(pseudonym(2))) == (False, True)
+    assert (listed_in(old, 1), listed_in(old, 2)) == (True, False)
+    assert (listed_in(new, 1), listed_in(new, 2)) == (False, True)
     assert [file.name for file in tmp_path.iterdir()] == ["deny.bin"], "nothing half-made stays behind"
 
 
@@ -80,7 +116,7 @@ def doubled_entry(data: bytes) -> bytes:
         (lambda data: b"", "is empty"),
         (lambda data: data[:10], "cut off inside its header"),
         (lambda data: b"XXXX" + data[4:], "not a deny list"),
-        (lambda data: data[:4] + b"\x02" + data[5:], "format 2"),
+        (lambda data: data[:4] + b"\x01" + data[5:], "format 1"),
         (lambda data: data[:5] + b"<" + data[6:], "byte order"),
         (lambda data: data[:6] + b"????" + data[10:], "another key"),
         (lambda data: data[:-1], "does not hold the 3 entries"),

@@ -11,6 +11,7 @@ import pytest
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError, ReaderGone, ServiceGone
 from terminal.errors import ReaderError
+from terminal.reader import pcsc
 from terminal.reader.pcsc import PcscReader, choose, list_readers
 from terminal.reader.presence import Presence
 from terminal.reader.scard import MEANINGS, SHARING_VIOLATION, TIMEOUT
@@ -51,6 +52,51 @@ def test_a_card_already_there_is_presented_once(service: FakeService, reader: Pc
     assert not reader.wait_for_removal(SHORT_S)
     service.take(NAME)
     assert reader.wait_for_removal(LONG_S)
+
+
+def test_the_card_found_at_the_first_look_lay_there_until_it_leaves(
+    service: FakeService, reader: PcscReader
+) -> None:
+    service.insert(NAME)
+    assert not reader.lay_there, "none was handed out yet"
+    for lies in (True, False, False):
+        take_card(reader)
+        assert reader.lay_there is lies
+        reader.release()
+        service.take(NAME)
+        assert reader.wait_for_removal(LONG_S)
+        service.insert(NAME)
+
+
+@pytest.mark.parametrize(("found_within_s", "lies"), [(LONG_S, True), (0.0, False)])
+def test_a_service_that_comes_back_needs_a_moment_to_find_its_card(
+    service: FakeService,
+    reader: PcscReader,
+    monkeypatch: pytest.MonkeyPatch,
+    found_within_s: float,
+    lies: bool,
+) -> None:
+    monkeypatch.setattr(pcsc, "FOUND_WITHIN_S", found_within_s)
+    assert reader.wait_for_card(0.0) is None
+    service.insert(NAME)
+    take_card(reader)
+    assert reader.lay_there is lies
+
+
+def test_a_card_stays_on_a_reader_that_is_unplugged_and_comes_back(
+    service: FakeService, reader: PcscReader
+) -> None:
+    assert reader.wait_for_card(0.0) is None
+    service.insert(NAME)
+    take_card(reader)
+    reader.release()
+    service.unplug(NAME)
+    with pytest.raises(ReaderGone):
+        reader.wait_for_removal(LONG_S)
+    service.plug(NAME)
+    service.insert(NAME)
+    take_card(reader)
+    assert reader.lay_there
 
 
 def test_waits_end_without_a_card(service: FakeService, reader: PcscReader) -> None:
@@ -180,6 +226,7 @@ def test_the_service_ends_and_comes_back_with_the_card_still_there(
         reader.wait_for_card(SHORT_S)
     service.start()
     assert take_card(reader).transmit(COMMAND) == echo(COMMAND), "nobody can tell whether it is the same card"
+    assert reader.lay_there
 
 
 def test_the_service_ends_during_a_tap(service: FakeService, reader: PcscReader) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cardproto.errors import CardGone, ReaderGone
 from terminal.errors import ReaderError
-from terminal.reader.port import GuardedReader
+from terminal.reader.port import GuardedReader, lay_there
 
 
 class Broken:
@@ -108,3 +108,28 @@ def test_a_reader_that_works_passes_through() -> None:
     reader.release()
     assert reader.wait_for_removal(0)
     reader.close()
+
+
+class SaysSo(Works):
+    """As a reader that tells whether its card lay there; `lay_there` is its answer, or raised."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__(b"")
+        self.said = answer
+
+    @property
+    def lay_there(self) -> object:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+def test_a_reader_that_cannot_say_whether_its_card_lay_there_brings_a_new_tap() -> None:
+    assert not lay_there(GuardedReader(Works(b"")))  # type: ignore[arg-type]  # as another author's may be
+    for said, lies in ((True, True), (False, False), ("yes", False), (None, False)):
+        assert lay_there(GuardedReader(SaysSo(said))) is lies  # type: ignore[arg-type]
+
+
+def test_a_reader_that_fails_when_asked_whether_its_card_lay_there_is_gone() -> None:
+    with pytest.raises(ReaderGone):
+        lay_there(GuardedReader(SaysSo(OSError("broken"))))  # type: ignore[arg-type]

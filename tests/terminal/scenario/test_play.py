@@ -92,10 +92,15 @@ def test_meals_of_the_day_may_stand_on_the_card() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("blocked", "blocked"), ("inactive", "medium_inactive"), ("deny_listed", "deny_list")],
+    [
+        ("blocked = true", "blocked"),
+        ("inactive = true", "medium_inactive"),
+        ("deny_listed = 'card'", "deny_list"),
+        ("deny_listed = 'person'", "deny_list"),
+    ],
 )
 def test_a_card_may_be_out_of_use(flag: str, message: str) -> None:
-    (tap,) = played(PAID, card=f"card = {{ {flag} = true }}")
+    (tap,) = played(PAID, card=f"card = {{ {flag} }}")
     assert tap.decision.outcome.message == message
 
 
@@ -140,9 +145,9 @@ def test_the_issuing_point_blocks_and_unblocks() -> None:
         "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T07:00:00, blocked = true }",
         "after_s = 60, expect = { message = 'deny_list' }, "
-        "issuing_point = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = true }",
+        "issuing_point = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = 'card' }",
         "after_s = 60, expect = { message = 'ok_paid', charge_minor = 2400 }, "
-        "issuing_point = { at = 2026-09-15T08:01:30, deny_listed = false }",
+        "issuing_point = { at = 2026-09-15T08:01:30, deny_listed = 'none' }",
     )
     assert told.ok, told.misses
 

@@ -150,6 +150,7 @@ class Reader:
     """A reader that does what its script says: True a card, False none, an error to raise."""
 
     name = "scripted"
+    lay_there = True
 
     def __init__(self, *script: bool | ReaderGone) -> None:
         self._script = list(script)
@@ -179,6 +180,7 @@ def test_coming_and_going_are_shown(display: Display) -> None:
     reader.wait_for_card(0.25)
     assert reader.wait_for_card(0.25) is not None
     assert [reader.wait_for_removal(0.25) for _ in range(2)] == [False, True]
+    assert reader.lay_there, "as the reader says"
     assert states(display) == [DisplayState.IDLE, DisplayState.CARD, DisplayState.IDLE]
 
 

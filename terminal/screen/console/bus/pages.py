@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
@@ -26,7 +27,6 @@ from terminal.trip.build import trip_of
 from terminal.trip.facts import PlaceSource, Spot, Trip
 from terminal.trip.shifts import close_shift, open_shift, start_turn
 
-MOST_ROUTES: Final = 0x7FFF
 MOST_PERSONS: Final = 99
 MOST_KM: Final = 1000
 DIRECTIONS: Final = (N_("Outbound"), N_("Return"))
@@ -103,14 +103,14 @@ def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
     journal = visit.console.terminal.journal
     if journal.open_shift is not None:
         raise ActionRefused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
-    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
     open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", route, direction)
 
 
 def do_turn(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-62: the next turn begins, on this route and in this direction."""
     journal = _of_open_shift(visit)
-    route, direction = form.number("route", 1, MOST_ROUTES), form.number("direction", 0, 1)
+    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
     start_turn(journal, visit.console.clock.now(), visit.who.ref, route, direction)
 
 

@@ -19,6 +19,7 @@ from terminal.decision.canteen.entitlement import entitlement
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.outcome import Message
 from terminal.decision.tap import Trail
+from terminal.journal.canteen_records import owner_of
 from terminal.journal.taps import End
 from terminal.policy.document.meals import BY_SHIFT, MealKind
 from terminal.policy.meals.index import SchoolDay
@@ -51,7 +52,8 @@ class AtCounter:
 def at_counter(counter: CanteenCounter, report: TapReport) -> AtCounter:
     """What the cashier has to know of a tap that has just ended."""
     ref = report.card_ref or b""
-    holder = counter.ledger.holder_of(ref, counter.day_of(report.at).isoformat())
+    own = owner_of(ref, report.person_ref)
+    holder = counter.ledger.holder_of(ref, report.person_ref, counter.day_of(report.at).isoformat())
     known = person(counter, holder)
     listed = None if counter.roster is None else counter.roster.pupils.get(holder)
     outcome = report.outcome
@@ -59,13 +61,13 @@ def at_counter(counter: CanteenCounter, report: TapReport) -> AtCounter:
     return AtCounter(
         at=f"{report.at.astimezone(counter.policy.zone):%H:%M:%S}",
         person=known,
-        card="" if known is not None and holder == ref else ref.hex(),
+        card="" if known is not None and holder == own else ref.hex(),
         message=outcome.message,
         meal=str(outcome.values.get("meal", "")),
         portions=int(accepted and outcome.message == Message.MEAL_OK),
         without=() if listed is None else listed.forbidden,
         why="" if outcome.accepted else why(report.reasons),
-        lent=known is not None and holder != ref,
+        lent=known is not None and holder != own,
     )
 
 

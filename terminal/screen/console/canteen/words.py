@@ -112,6 +112,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     CorrectionEffect.NOT_THE_LAST: N_("Only the last record of a pupil can be annulled."),
     CorrectionEffect.ANNULMENT_TOO_LATE: N_("It is too late to annul it."),
     CorrectionEffect.SECOND_PERSON: N_("A second person has to confirm."),
+    CorrectionEffect.CARD_NOT_PRESENTED: N_("Hold the spare card against the terminal first."),
     CorrectionEffect.PUPILS_OWN_CARD: N_("This card is a pupil's own. Lend one of the school's spare cards."),
     CorrectionEffect.CARD_LENT_ALREADY: N_("This card is lent to another pupil today. Take another one."),
     MealEffect.DAY_CLOSED: N_("The day is closed already."),

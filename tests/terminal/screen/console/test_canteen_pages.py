@@ -94,7 +94,9 @@ def test_a_name_is_in_no_representation(canteen: OpenCanteen) -> None:
 
 
 def test_an_unlisted_card_can_be_lent_and_then_stands_for_its_borrower(canteen: OpenCanteen) -> None:
-    school_counter = canteen(child(1, 10, name="Иванова Анна")).canteen
+    school = canteen(child(1, 10, name="Иванова Анна"))
+    school_counter = school.canteen
+    school.present(ref(9))
     stranger = at_counter(school_counter, tap(9, Message.MEAL_NOT_ORDERED))
     assert (stranger.person, stranger.card) == (None, ref(9).hex())
     lend_card(school_counter, ref(9), ref(1), CASHIER, TEACHER, local("09:40"))

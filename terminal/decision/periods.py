@@ -1,0 +1,115 @@
+"""The day whose periods the counters on a card belong to, whatever clocks wrote it (O-05, T-14).
+
+A card states the service day of its newest event and, as a distance from it, its period day: the day whose week, month
+and year the counters have been counted in. Only a clock that is not suspect moves the period day:
+
+- it opens a later period, with the counters that begin anew there at 0;
+- where its time was signed and the card is more than a day ahead, it lowers the period day to its own day and keeps
+  every counter: nothing says which of them a clock that was ahead has already begun anew;
+- in every other case the period day stays, and the distance to it is written.
+
+A distance has six bits. At either end it says "that far or further". Backwards the nearest such day is taken, which is
+never before the true one, so a count is kept and never given anew. Forwards the nearest would be: a clock that is years
+behind would turn every true period into a new one for the next terminal. So there the period day is not known, and it
+becomes the day of the next clock that is not suspect, with every counter kept (docs/adr/0026-periods-and-clocks.md).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from cardproto.resident.records.event import MOST_DAYS_AHEAD, MOST_DAYS_BACK, Event, EventKind
+from terminal.trip.facts import ClockState
+
+LARGEST_LEAD_DAYS: Final = 1
+"""A card this far ahead is ordinary: it has met the next service day a little early."""
+
+
+class PeriodDays(NamedTuple):
+    """The period day of one tap and what it comes from: this terminal's service day `today`, the card's period day
+    before this tap (`card_day`) and after it (`day`).
+
+    `meals_day` is the day of the meals on the card, `newest_day` the latest day the card has seen; None where that is
+    not known.
+    """
+
+    today: date
+    card_day: date
+    day: date
+    meals_day: date | None
+    newest_day: date | None
+    trusted: bool
+
+    @property
+    def lifted(self) -> bool:
+        """Whether this tap opens a later period day than the card's."""
+        return self.day > self.card_day
+
+    @property
+    def lowered(self) -> bool:
+        """Whether signed time has put the card's period day back."""
+        return self.day < self.card_day
+
+    @property
+    def lead_days(self) -> int:
+        """How many days the card was ahead of this terminal; negative when behind."""
+        return (self.card_day - self.today).days
+
+    @property
+    def too_far_ahead(self) -> bool:
+        """Whether a clock that is not suspect met a period day that it cannot have, and could not lower it."""
+        return self.trusted and not self.lowered and self.lead_days > LARGEST_LEAD_DAYS
+
+    @property
+    def written(self) -> int:
+        """The distance from `today` to `day` as the card can state it."""
+        return min(max((self.day - self.today).days, -MOST_DAYS_BACK), MOST_DAYS_AHEAD)
+
+    def kept(self) -> PeriodDays:
+        """The same tap when it opens no period: the end of a ride belongs to the day it began on."""
+        return self._replace(day=min(self.day, self.card_day))
+
+
+def period_days(event: Event, event_day: date, today: date, clock: ClockState, *, stated: bool) -> PeriodDays:
+    """The period day of a tap on service day `today`; `stated`: the terminal's time is one a card can state at all."""
+    trusted = stated and not clock.suspect
+    card_day, open_ended = _card_day(event, event_day, today, trusted=trusted)
+    return PeriodDays(
+        today=today,
+        card_day=card_day,
+        day=_day(card_day, today, clock, trusted=trusted),
+        meals_day=_meals_day(event, event_day),
+        newest_day=None if open_ended else max(event_day, card_day),
+        trusted=trusted,
+    )
+
+
+def _card_day(event: Event, event_day: date, today: date, *, trusted: bool) -> tuple[date, bool]:
+    """The card's period day, and whether it may as well be a later one."""
+    ahead = timedelta(days=event.period_ahead)
+    if event.period_ahead < MOST_DAYS_AHEAD:
+        return event_day + ahead, False
+    if trusted:
+        return max(event_day + ahead, today), True
+    return max(event_day, today) + ahead, True
+
+
+def _day(card_day: date, today: date, clock: ClockState, *, trusted: bool) -> date:
+    if not trusted or today == card_day:
+        return card_day
+    if today > card_day:
+        return today
+    lowers = clock.authenticated and (card_day - today).days > LARGEST_LEAD_DAYS
+    return today if lowers else card_day
+
+
+def _meals_day(event: Event, event_day: date) -> date | None:
+    """The day of the meals: a canteen serves on its own, whatever the card's period; all others carry the period's.
+
+    Which one these were, a distance at either end does not say.
+    """
+    if event.kind is EventKind.MEAL:
+        return event_day
+    exact = -MOST_DAYS_BACK < event.period_ahead < MOST_DAYS_AHEAD
+    return event_day + timedelta(days=event.period_ahead) if exact else None

@@ -1,0 +1,360 @@
+"""What the product decides for the cards of the model, and what must be true of every event that is written.
+
+Nothing is decided here: `decide` itself, with its periods, check-in and deny list, is asked, on a region small enough
+to know every sum in advance. The statements about a write use only what the model has seen and what the card says.
+
+The region: one free ride in a calendar month by a concession, else the purse; suburban buses with two taps, which hold
+the fare to the terminus 40 km away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from cardproto.resident.records.event import MOST_DAYS_AHEAD, MOST_DAYS_BACK, Event, EventKind, PaidBy
+from cardproto.resident.records.rights import Concession, Rights
+from cardproto.resident.snapshot import CardSnapshot
+from terminal.codes import Admission
+from terminal.decision.decide import decide
+from terminal.decision.outcome import Decision, Message
+from terminal.policy.deny_list import DenyKind
+from terminal.policy.policy import Policy
+from terminal.trip.facts import ClockState, Place, Spot, Trip
+from tests.terminal.decision.region import small
+
+MORNING: Final = datetime(2026, 10, 31, 3, tzinfo=UTC)
+"""Six in the morning in the region, on the last day of a month: the next day begins a new one, so does the fortieth."""
+DAY_S: Final = 86_400
+TERMINUS_M: Final = 40_000
+STOP_M: Final = 12_000
+RIDES_A_MONTH: Final = 1
+PSEUDONYM: Final = b"resident"
+UIDS: Final = (b"\x04card-0", b"\x04card-1")
+BOTH_DAYS: Final = (date(2026, 1, 1), date(2028, 12, 31))
+
+REGION: Final = small(
+    """
+[guards]
+repeat_s = 60
+retap_s = 60
+passback_s = 0
+[[fares.rules]]
+id = "suburban"
+kind = "distance"
+modes = ["suburban_bus"]
+first = { transport_card = 2600, bank_card = 2600, cash = 3000 }
+per_km = { transport_card = 200, bank_card = 200, cash = 200 }
+longest_m = 60000
+base = "transport_card"
+[checkin]
+scope = [{ modes = ["suburban_bus"] }]
+longest_s = 7200
+reserve = "held"
+mark = "boarded"
+[[concessions]]
+code = 2
+name = "one free ride a month"
+fare = { kind = "free" }
+limits = [{ kind = "trips", trips = 1, counter = "month" }]
+""",
+    slots="""
+{ name = "held", bits = 18, period = "kept" },
+{ name = "boarded", bits = 10, period = "kept" },
+{ name = "month", bits = 8, period = "service_month" },
+""",
+)
+
+
+def distance_fare_minor(length_m: int) -> int:
+    """What a suburban ride costs."""
+    return 2600 + 200 * (length_m // 1000)
+
+
+class Broken(AssertionError):
+    """A world that must not be."""
+
+
+class Clock(NamedTuple):
+    """A terminal's clock during one presentation: how many days it is off, and what is known of it."""
+
+    days: int = 0
+    suspect: bool = False
+    authenticated: bool = False
+
+    @property
+    def state(self) -> ClockState:
+        """A suspect clock is a confirmed one: otherwise the bus sells nothing."""
+        return ClockState(self.suspect, confirmed=self.suspect, authenticated=self.authenticated)
+
+
+CLOCKS: Final = {
+    "right": Clock(),
+    "signed": Clock(authenticated=True),
+    "a day ahead": Clock(1),
+    "a day behind": Clock(-1),
+    "40 days ahead": Clock(40),
+    "40 days behind": Clock(-40),
+    "right, suspect": Clock(0, suspect=True),
+    "a day ahead, suspect": Clock(1, suspect=True),
+    "a day behind, suspect": Clock(-1, suspect=True),
+    "40 days ahead, suspect": Clock(40, suspect=True),
+    "40 days behind, suspect": Clock(-40, suspect=True),
+}
+"""A signed time is right and never suspect; everything else may be said of any clock."""
+
+
+class Rules(NamedTuple):
+    """What the terminal keeps to; the tests turn one round at a time to see that the walk notices."""
+
+    intent_before_commit: bool = True
+    tell_before_record: bool = True
+    unknown_is_open: bool = True
+    settle_before_serve: bool = True
+    settle_by_card: bool = True
+    deny_by_card: bool = True
+    inside_after_recovery: bool = True
+    inside_by_card: bool = True
+    suspect_clock_lifts_nothing: bool = True
+    only_signed_time_lowers: bool = True
+    lowering_keeps_counters: bool = True
+
+
+class Asked(NamedTuple):
+    """What a decision is made from. `event` and `other_event` are the newest of this card and of the holder's other
+    one, `at_s` is the terminal's time in seconds since `MORNING`."""
+
+    card: int
+    event: Event
+    other_event: Event | None
+    denied: bool
+    terminal: int
+    sequence: int
+    at_s: int
+    clock: Clock
+    direction: int
+    mark_m: int
+    companions: int
+    check_in: bool
+    recovered: bool
+
+
+class Decided(NamedTuple):
+    """`written` is the event the card is to hold, None for nothing."""
+
+    message: Message
+    let_in: bool
+    written: Event | None
+
+
+class Inside(NamedTuple):
+    """Who is checked in with a card, as the model saw them board."""
+
+    mark_m: int
+    trip: int
+    at_s: int
+    persons: int
+    free: bool
+
+
+def issued(card: int) -> Event:
+    """The record the issuing point left, under a number of its own for each card."""
+    at = MORNING - timedelta(days=30)
+    return Event(EventKind.ISSUE, at, 0, card, 1_000_000, 0)
+
+
+def day_of(event: Event) -> date:
+    """The service day the card states."""
+    return REGION.service_date(event.at.astimezone(REGION.zone))
+
+
+def period_of(event: Event) -> date:
+    """The card's period day as it says it."""
+    return day_of(event) + timedelta(days=event.period_ahead)
+
+
+def used(event: Event) -> int:
+    """How many of the month's rides are counted on the card."""
+    return REGION.card.by_name["month"].read(event.counters)
+
+
+def month(day: date) -> tuple[int, int]:
+    return day.year, day.month
+
+
+def today(at_s: int) -> date:
+    """The service day of a time of the model."""
+    return REGION.service_date((MORNING + timedelta(seconds=at_s)).astimezone(REGION.zone))
+
+
+def second_of(event: Event) -> int:
+    """The event's time as the model counts it."""
+    return int((event.at - MORNING).total_seconds())
+
+
+def snapshot_of(card: int, event: Event) -> CardSnapshot:
+    rights = Rights(
+        region=REGION.document.header.region,
+        pseudonym=PSEUDONYM,
+        valid_from=BOTH_DAYS[0],
+        valid_to=BOTH_DAYS[1],
+        issued_on=BOTH_DAYS[0],
+        revision=1,
+        concessions=(Concession(2, 0, *BOTH_DAYS), None, None),
+    )
+    return CardSnapshot(UIDS[card], rights, event)
+
+
+class DeniedCard:
+    """The first card is on the list; its holder is not."""
+
+    version = "1"
+
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:
+        return (kind, identity) == (DenyKind.CARD, UIDS[0])
+
+
+class DeniedPerson:
+    """A list that can say no more than whose card it is."""
+
+    version = "1"
+
+    def contains(self, kind: DenyKind, identity: bytes) -> bool:
+        return (kind, identity) == (DenyKind.PERSON, PSEUDONYM)
+
+
+def policy_of(asked: Asked, rules: Rules) -> Policy:
+    if not asked.denied:
+        return REGION
+    return replace(REGION, deny_list=DeniedCard() if rules.deny_by_card else DeniedPerson())
+
+
+def trip_of(asked: Asked, rules: Rules) -> Trip:
+    place = Place(mark_m=asked.mark_m, terminus=Spot(mark_m=TERMINUS_M))
+    clock = asked.clock.state
+    if not rules.suspect_clock_lifts_nothing:
+        clock = ClockState()
+    if not rules.only_signed_time_lowers:
+        clock = replace(clock, authenticated=not clock.suspect)
+    return Trip(
+        "bus",
+        asked.terminal,
+        asked.sequence,
+        shift=1,
+        turn=1,
+        route=5,
+        direction=asked.direction,
+        mode="suburban_bus" if asked.check_in else "bus",
+        companions=asked.companions,
+        place=place,
+        clock=clock,
+    )
+
+
+def decided(asked: Asked, rules: Rules) -> Decided:
+    """The product's own decision."""
+    snapshot = snapshot_of(asked.card, _event_asked(asked, rules))
+    now = MORNING + timedelta(seconds=asked.at_s)
+    decision = decide(snapshot, policy_of(asked, rules), trip_of(asked, rules), now)
+    let_in = decision.outcome.admission is Admission.LET_IN
+    return Decided(decision.outcome.message, let_in, _written(asked, decision, rules))
+
+
+def _event_asked(asked: Asked, rules: Rules) -> Event:
+    """The card's newest event, or what a broken terminal makes of it."""
+    event, other = asked.event, asked.other_event
+    if asked.recovered and not rules.inside_after_recovery:
+        return replace(event, inside=0)
+    if other is not None and other.inside and not rules.inside_by_card:
+        return replace(
+            event, inside=other.inside, at=other.at, route=other.route, direction=other.direction,
+            paid_by=other.paid_by, counters=other.counters, counter_layout=other.counter_layout,
+        )  # fmt: skip
+    return event
+
+
+def _written(asked: Asked, decision: Decision, rules: Rules) -> Event | None:
+    if decision.write_plan is None:
+        return None
+    event = decision.write_plan.event
+    if not rules.lowering_keeps_counters and period_of(event) < period_of(asked.event):
+        month_counter = REGION.card.by_name["month"]
+        return replace(event, counters=month_counter.write(event.counters, int(uses(event))))
+    return event
+
+
+# what must be true of a write
+
+
+def uses(event: Event) -> bool:
+    """Whether it is one of the month's free rides."""
+    return event.kind in (EventKind.RIDE, EventKind.CHECK_IN) and event.paid_by is PaidBy.CONCESSION_A
+
+
+def begins(before: Event, asked: Asked) -> bool:
+    """Whether a month begins on the card: its clock is not suspect, and its month is later than the card's."""
+    return not asked.clock.suspect and month(today(asked.at_s)) > month(period_of(before))
+
+
+def check_period(before: Event, after: Event, asked: Asked) -> None:
+    """A count ends only with a month that a clock nobody suspects has begun."""
+    ends_a_ride = after.kind is EventKind.CHECK_OUT
+    begun = begins(before, asked) and not ends_a_ride
+    expected = (0 if begun else used(before)) + uses(after)
+    if used(after) != expected:
+        raise Broken(f"{used(after)} rides are counted, {expected} were made: {before} / {after}")
+    if used(after) > RIDES_A_MONTH:
+        raise Broken("a free ride beyond the month's limit")
+    _check_day(period_of(before), day_of(after), after, asked)
+
+
+def _check_day(card_day: date, clock_day: date, after: Event, asked: Asked) -> None:
+    moved, clock = period_of(after), asked.clock
+    at_the_end = after.period_ahead in (-MOST_DAYS_BACK, MOST_DAYS_AHEAD)
+    if clock.suspect:
+        if moved != card_day and not at_the_end:
+            raise Broken(f"a suspect clock moved the card's period from {card_day} to {moved}")
+        return
+    if after.kind is not EventKind.CHECK_OUT and moved < clock_day:
+        raise Broken(f"the card's period {moved} is behind a clock at {clock_day} that is not suspect")
+    far = (card_day - clock_day).days > 1
+    if moved < card_day and not (clock.authenticated and far) and not at_the_end:
+        raise Broken(f"a time that was not signed lowered the card's period from {card_day} to {moved}")
+    if clock.authenticated and far and moved != clock_day:
+        raise Broken(f"signed time left the card's period at {moved}")
+
+
+def check_ride(before: Inside | None, after: Event, asked: Asked, trip: int) -> Inside | None:
+    """Each ride is paid once, by the card it was begun with; returns who is inside now."""
+    if after.kind is EventKind.CHECK_IN:
+        if before is not None and _rides_on(before, asked, trip):
+            raise Broken("the tap at the exit boarded anew")
+        _check_sum(after, 0 if before is None else _to_pay(before, TERMINUS_M))
+        persons = 1 + asked.companions
+        if after.inside != persons:
+            raise Broken(f"{after.inside} persons are inside, {persons} boarded")
+        return Inside(asked.mark_m, trip, asked.at_s, persons, free=uses(after))
+    if after.kind is EventKind.CHECK_OUT:
+        if before is None or before.trip != trip:
+            raise Broken("a ride ended that was not begun with this card")
+        _check_sum(after, _to_pay(before, asked.mark_m))
+        if after.inside:
+            raise Broken("the card is still inside after the exit")
+        return None
+    if after.inside:
+        raise Broken("inside where riders do not check in")
+    return None
+
+
+def _rides_on(before: Inside, asked: Asked, trip: int) -> bool:
+    return before.trip == trip and 0 <= asked.at_s - before.at_s <= 7200
+
+
+def _to_pay(ride: Inside, mark_m: int) -> int:
+    return (ride.persons - ride.free) * distance_fare_minor(mark_m - ride.mark_m)
+
+
+def _check_sum(after: Event, due_minor: int) -> None:
+    if after.amount_minor != due_minor:
+        raise Broken(f"{after.amount_minor} kopecks were taken, {due_minor} were due: {after}")

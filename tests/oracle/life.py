@@ -1,0 +1,310 @@
+"""Random lives of cards: who holds what, where and when it is tapped, by which clock. Seeded, so that each can be had
+again."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from terminal.policy.policy import Policy
+from tests.oracle.border import Product, card_expected, expected, whole_expected
+from tests.oracle.card import Bought, Card, Clock, Grant, Tap, at_service_point
+from tests.oracle.rules import decide
+from tests.oracle.tariff import Ride, Spot, Tariff
+
+TAPS_OF_A_LIFE: Final = 60
+LOOK_EVERY: Final = int(os.environ.get("LOOK", "4"))
+"""The whole visible state is compared every so many taps."""
+GAPS: Final = (
+    0,
+    1,
+    2,
+    3,
+    20,
+    29,
+    30,
+    31,
+    59,
+    60,
+    61,
+    120,
+    299,
+    300,
+    301,
+    600,
+    1200,
+    1800,
+    3000,
+    3599,
+    3600,
+    3601,
+    5400,
+)
+LONG_GAPS_H: Final = (2, 4, 6, 9, 12, 20, 24, 30, 48, 100, 24 * 9, 24 * 25)
+ALL_RIGHT: Final = bool(os.environ.get("ALL_RIGHT"))
+RIGHT: Final = Clock()
+SIGNED: Final = Clock(authenticated=True)
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A terminal and how far its clock is off, in days."""
+
+    terminal: int
+    clock: Clock = RIGHT
+    off: timedelta = timedelta()
+
+
+@dataclass
+class Difference:
+    """A tap on which both do not agree."""
+
+    document: str
+    life: int
+    number: int
+    what: dict[str, tuple[object, object]]
+    tap: object
+    before: Card
+    trail: list[str]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.document} life {self.life} tap {self.number}",
+            f"  tap {self.tap}",
+            f"  card {self.before}",
+        ]
+        lines += [f"  {name}: right {right}, product {got}" for name, (right, got) in self.what.items()]
+        return "\n".join([*lines, *(f"    {step}" for step in self.trail)])
+
+    @property
+    def kind(self) -> str:
+        """What differs, without times and sums: differences of one cause mostly share it."""
+        said = self.what.get("message")
+        return f"{sorted(self.what)} {said or ''}"
+
+
+@dataclass
+class Tally:
+    """What was seen of one document."""
+
+    taps: int = 0
+    lives: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+
+
+class World:
+    """One document with what can be drawn under it."""
+
+    def __init__(self, path: Path, policy: Policy | None = None) -> None:
+        self.name = path.stem
+        self.tariff = Tariff(path)
+        self.policy = policy or Product.policy_of(path)
+        doc = self.tariff.doc
+        self.modes = sorted(_named(doc, "modes") | {"bus"})
+        listed = sorted(_named(doc, "routes"))
+        self.routes = [(route, "bus") for route in listed or (1,)]
+        self.routes += [(100 + i, mode) for i, mode in enumerate(self.modes)] + [(200, "bus"), (201, "bus")]
+        if self.tariff.checkin is not None:
+            self.routes += [
+                (300 + i, mode) for i, mode in enumerate(sorted(_named(self.tariff.checkin, "modes")) * 3)
+            ]
+        self.codes = sorted(self.tariff.concessions)
+        self.products = sorted(
+            p
+            for p in self.tariff.products
+            if not (os.environ.get("NO_D2") and self.tariff.products[p].get("lapses") == "monthly")
+        )
+        self.zones = sorted(self.tariff.zones)
+        self.first = doc["header"]["valid_from"].date() + timedelta(days=40)
+        self.last = doc["header"]["valid_to"].date() - timedelta(days=40)
+
+    def live(self, number: int, seed: int, tally: Tally) -> None:
+        """One card's life; it ends early where both sides part."""
+        draw = random.Random(f"{self.name}:{seed}:{number}")
+        card = self._new_card(draw)
+        product = Product.issued(self.policy, card)
+        tally.lives += 1
+        for index, step in enumerate(self._steps(draw, card)):
+            before = card
+            if isinstance(step, Tap):
+                tally.taps += 1
+                answer = decide(self.tariff, card, step)
+                trail = product.trail(step)
+                right, got = expected(answer), product.tap(step)
+                card = answer.card
+                tally.outcomes[answer.message] += 1
+                tally.outcomes.update(_kinds(before, answer, step))
+            else:
+                at, money, grants, bought = step
+                card = at_service_point(
+                    self.tariff, card, at, money, replace(card, grants=grants, bought=bought)
+                )
+                right, got, trail = card_expected(card), product.visit(at, money, card), []
+                tally.outcomes["visit"] += 1
+            if index % LOOK_EVERY == 0:
+                right, got = right | whole_expected(self.tariff, card), got | product.whole(self.tariff)
+            if right != got:
+                what = {name: (right[name], got[name]) for name in right if right[name] != got[name]}
+                tally.differences.append(Difference(self.name, number, index, what, step, before, trail))
+                return
+
+    # ------------------------------------------------------------ what is drawn
+
+    def _new_card(self, draw: random.Random) -> Card:
+        day = self.first + timedelta(days=draw.randrange((self.last - self.first).days))
+        last = day + timedelta(days=draw.choice((3, 90, 400, 400, 4000)))
+        region = int(self.tariff.doc["header"]["region"])
+        return Card(
+            region=region if draw.random() > 0.006 else region + 1,
+            first=day - timedelta(days=draw.choice((0, 0, 1, 100, -2))),
+            last=last,
+            at=datetime.combine(day, time(12), self.tariff.zone),
+            period=day,
+            grants=self._grants(draw, day),
+            bought=self._bought(draw, day),
+            blocked=draw.random() < 0.006,
+            inactive=draw.random() < 0.006,
+            money=draw.choice((0, 900, 2399, 2400, 20000, 100000, 400000, 1000000)),
+        )
+
+    def _grants(self, draw: random.Random, day: date) -> tuple[Grant | None, ...]:
+        count = draw.choice((0, 0, 1, 1, 1, 2, 3))
+        grants: list[Grant | None] = [self._grant(draw, day) for _ in range(count if self.codes else 0)]
+        return tuple((grants + [None] * 3)[:3])
+
+    def _grant(self, draw: random.Random, day: date) -> Grant:
+        first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
+        last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
+        return Grant(draw.choice(self.codes), first, last, draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27)))
+
+    def _bought(self, draw: random.Random, day: date) -> tuple[Bought | None, ...]:
+        count = draw.choice((0, 0, 1, 1, 2))
+        bought: list[Bought | None] = [
+            self._contract(draw, day) for _ in range(count if self.products else 0)
+        ]
+        return tuple((bought + [None] * 2)[:2])
+
+    def _contract(self, draw: random.Random, day: date) -> Bought:
+        product = self.tariff.products[draw.choice(self.products)]
+        first = day + timedelta(days=draw.choice((-40, -5, 0, 0, 0, 1, 5, 31)))
+        last = first + timedelta(days=draw.choice((0, 6, 29, 90, 300)))
+        trips = draw.choice((1, 2, 5, 10, 45, 255)) if product["kind"] == "trip_pack" else 0
+        return Bought(product["id"], first, last, trips)
+
+    def _steps(self, draw: random.Random, card: Card) -> Iterator[Any]:
+        now, route = card.at, draw.choice(self.routes)
+        fleet = self._fleet(draw)
+        hurry = draw.choice((0.4, 0.7, 0.9))
+        vehicle, direction, spot = fleet[0], 0, self._spot(draw)
+        grants, bought = card.grants, card.bought
+        for _ in range(TAPS_OF_A_LIFE):
+            now += self._gap(draw, hurry)
+            if now.date() >= self.last:
+                return
+            if draw.random() < 0.03:
+                day = self.tariff.day(now)
+                if draw.random() < 0.6:
+                    yield now, draw.choice((100, 5000, 30000, 90000)), grants, bought
+                else:
+                    grants = self._grants(draw, day) if draw.random() < 0.5 else grants
+                    bought = self._bought(draw, day)
+                    yield now, 0, grants, bought
+                continue
+            if draw.random() < 0.35:
+                route = draw.choice(self.routes)
+            if draw.random() < 0.4:
+                vehicle = draw.choice(fleet)
+            if draw.random() < 0.3:
+                direction = draw.randrange(2)
+            yield self._tap(draw, now, vehicle, route, direction)
+
+    def _gap(self, draw: random.Random, hurry: float) -> timedelta:
+        if draw.random() < hurry:
+            return timedelta(seconds=draw.choice(GAPS))
+        return timedelta(hours=draw.choice(LONG_GAPS_H), seconds=draw.randrange(7200))
+
+    def _fleet(self, draw: random.Random) -> list[Vehicle]:
+        """Mostly right clocks; in some lives one that is wrong and not noticed, noticed, or noticed and confirmed."""
+        fleet = [Vehicle(1), Vehicle(2), Vehicle(3, draw.choice((RIGHT, SIGNED)))]
+        if draw.random() < 0.5 or ALL_RIGHT:
+            return fleet
+        for number in (4, 5):
+            clock = draw.choice((RIGHT, SIGNED, Clock(True), Clock(True, True), Clock(True, True)))
+            days = draw.choice((-20000, -400, -70, -31, -3, -2, -1, 0, 1, 2, 3, 31, 33, 40, 70, 400))
+            seconds = draw.choice((0, 0, -40, -30, -10, 10, 25, 400))
+            fleet.append(
+                Vehicle(number, clock, timedelta(days=days if draw.random() < 0.7 else 0, seconds=seconds))
+            )
+        return fleet
+
+    def _spot(self, draw: random.Random) -> Spot:
+        zone = draw.choice((0, *self.zones, *self.zones))
+        mark = draw.choice((None, 0, 0, 400, 5000, 12345, 40000, 48000))
+        return Spot(zone, mark)
+
+    def _tap(
+        self, draw: random.Random, now: datetime, vehicle: Vehicle, route: tuple[int, str], direction: int
+    ) -> Tap:
+        canteen = draw.random() < 0.12
+        known = draw.random() < 0.9
+        start, named, terminus = self._spot(draw), Spot(), Spot()
+        if known:
+            terminus = Spot(draw.choice((0, *self.zones)), draw.choice((40000, 60000)))
+        if draw.random() < 0.15:
+            named = self._spot(draw)
+        ride = Ride(now + vehicle.off, route[1], route[0], direction, start, named, terminus)
+        if canteen:
+            ride = replace(ride, route=0, direction=0, mode="bus")
+        return Tap(
+            "canteen" if canteen else "bus",
+            vehicle.terminal + 10 * canteen,
+            ride,
+            companions=draw.choice((1, 1, 2, 3, 6, 7)) if draw.random() < 0.12 and not canteen else 0,
+            clock=vehicle.clock,
+            data_age_s=draw.choice((86400, 86401, 604800, 604801, 900000)) if draw.random() < 0.08 else 0,
+            shift_open=draw.random() > 0.005,
+            reader_ok=draw.random() > 0.005,
+            inspection=not canteen and draw.random() < 0.04,
+        )
+
+
+def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
+    """Further things a life should meet, for the table."""
+    if answer.written:
+        yield f"event:{answer.card.kind}"
+        yield f"paid_by:{answer.card.paid_by}"
+    yield from (f"flag:{flag}" for flag in answer.flags)
+    if tap.clock.suspect and answer.written:
+        yield "clock:suspect"
+    if answer.written and before.held and answer.card.kind != "check_out" and not answer.card.held:
+        yield "checkin:forgotten"
+    if tap.companions and answer.written:
+        yield "companions"
+    if answer.written and before.inside and answer.card.kind == "meal":
+        yield "checkin:meal"
+
+
+def _named(table: Any, key: str) -> set[Any]:
+    """Every value listed under `key`, at any depth."""
+    if isinstance(table, dict):
+        own = set(table.get(key, ())) if isinstance(table.get(key), list) else set()
+        return own.union(*(_named(value, key) for value in table.values()))
+    if isinstance(table, list):
+        return set().union(*(_named(value, key) for value in table))
+    return set()
+
+
+def run(world: World, taps: int, seed: int, most: int = 20) -> Tally:
+    """Lives until so many taps are taken, or so many differences found."""
+    tally, number = Tally(), 0
+    while tally.taps < taps and len(tally.differences) < most:
+        world.live(number, seed, tally)
+        number += 1
+    return tally

@@ -1,0 +1,222 @@
+"""A region document as the tariff author's guide describes it, read here with tomllib and nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+import os
+
+KNOWN = set(os.environ.get("KNOWN", "").split(","))
+CARD: Final = "transport_card"
+GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
+Table = Mapping[str, Any]
+
+
+class FareUnknown(Exception):
+    """What the ride costs is not known, and what covers it follows from that."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A zone by its number (0: unknown) and metres beyond the city boundary (None: unknown)."""
+
+    zone: int = 0
+    mark_m: int | None = None
+
+
+@dataclass(frozen=True)
+class Ride:
+    """One ride: begun `at`, from a place, to the place the rider named, in a vehicle bound for its terminus."""
+
+    at: datetime
+    mode: str
+    route: int
+    direction: int
+    start: Spot = Spot()
+    named: Spot = Spot()
+    terminus: Spot = Spot()
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the ordinary rider pays, and what percentages are taken from; fractions of a kopeck."""
+
+    ordinary: Fraction
+    base: Fraction
+
+
+def kopecks(sum_: Fraction) -> int:
+    """Half up, once, at the end (T-08)."""
+    return int(sum_ + Fraction(1, 2))
+
+
+class Tariff:
+    """One region document."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.doc: Table = tomllib.load(file)
+        header, bus = self.doc["header"], self.doc["profiles"]["bus"]
+        self.zone, self.ends_at = ZoneInfo(header["time_zone"]), int(header.get("service_day_end_hour", 3))
+        self.rights: list[str] = bus["rights"]
+        self.dearest = bus.get("unknown_fare", "refuse") == "dearest"
+        self.slots: dict[str, Table] = {slot["name"]: slot for slot in self.doc["counters"]["slots"]}
+        self.contract_slots: list[str] = self.doc["counters"]["contracts"]
+        self.products: dict[int, Table] = self._by("products", "id")
+        self.concessions: dict[int, Table] = self._by("concessions", "code")
+        self.transfers: dict[str, Table] = self._by("transfers", "id")
+        self.zones: dict[int, str] = {
+            number: zone["name"] for number, zone in self._by("zones", "number").items()
+        }
+        self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
+        self.data_lasts_s = 3600 * int(self.doc.get("ages", {}).get("stale_h", 168))
+        self.checkin: Table | None = self.doc.get("checkin")
+        self.grace: Table | None = self.doc.get("grace")
+
+    def _by(self, table: str, key: str) -> dict[Any, Table]:
+        return {row[key]: row for row in self.doc.get(table, [])}
+
+    # ------------------------------------------------------------ days and periods (T-14)
+
+    def local(self, at: datetime) -> datetime:
+        return at.astimezone(self.zone)
+
+    def day(self, at: datetime) -> date:
+        """The service day: until the document's hour it is still the day before."""
+        local = self.local(at)
+        return local.date() - timedelta(days=local.hour < self.ends_at)
+
+    def period(self, kind: str, day: date) -> object:
+        """Which period of this kind `day` lies in; equal values are the same period."""
+        first = WEEKDAYS.index(self.doc["counters"].get("week_starts", "mon"))
+        return {
+            "service_day": day,
+            "service_week": day - timedelta(days=(day.weekday() - first) % 7),
+            "service_month": (day.year, day.month),
+            "half_year": (day.year, day.month > 6),
+            "year": day.year,
+        }.get(kind)
+
+    def most(self, counter: str) -> int:
+        """What a counter of its size can say, in kopecks where it counts money."""
+        slot = self.slots[counter]
+        return ((1 << int(slot["bits"])) - 1) * int(slot.get("unit_minor", 1))
+
+    def in_season(self, season: Table | None, day: date) -> bool:
+        """Every year from the first to the last day, both included, over New Year if it must (T-15)."""
+        if season is None:
+            return True
+        now, first, last = f"{day:%m-%d}", season["first"], season["last"]
+        return bool(first <= now <= last if first <= last else now >= first or now <= last)
+
+    def _in_timeframe(self, name: str, at: datetime) -> bool:
+        """By local time and the calendar day, not the service day."""
+        now, today = self.local(at).time().replace(microsecond=0), WEEKDAYS[self.local(at).weekday()]
+        return any(
+            today in window["days"]
+            and window["starts"] <= now
+            and (
+                now < window["ends"]
+                or window["ends"] == time(0)
+                or (now == window["ends"] and window.get("end_included"))
+            )
+            for window in self._by("timeframes", "id")[name]["windows"]
+        )
+
+    def limit(self, rule: Table, day: date) -> int:
+        """How many rides a limit gives in the period of `day` (T-12)."""
+        if rule["kind"] == "trips":
+            return int(rule["trips"])
+        months = self._by("trip_calendars", "id")[rule["calendar"]]["months"]
+        return sum(
+            month["days"] * rule["trips_per_day"] for month in months if month["month"] == f"{day:%Y-%m}"
+        )
+
+    # ------------------------------------------------------------ where a right holds (T-17)
+
+    def inside(self, scopes: Iterable[Table] | None, ride: Ride, unknown: bool = False) -> bool:
+        """Whether the ride lies in one of the scopes; none stated: everywhere. `unknown`: what an unknown place counts
+        as where zones or distance matter (outside; for limits that count rides of an area: inside)."""
+        listed = list(scopes or ())
+        return not listed or any(self._in(scope, ride, unknown) for scope in listed)
+
+    def _in(self, scope: Table, ride: Ride, unknown: bool) -> bool:
+        known = [self.zones[spot.zone] for spot in (ride.start, ride.named) if spot.zone in self.zones]
+        marks = [spot.mark_m for spot in (ride.start, ride.named) if spot.mark_m is not None]
+        tests = {
+            "modes": lambda modes: ride.mode in modes,
+            "routes": lambda routes: ride.route in routes,
+            "zones": lambda zones: set(known) <= set(zones) if known else unknown,
+            "touching": lambda zones: bool(set(known) & set(zones)) if known else unknown,
+            "longest_m": lambda longest_m: (
+                (abs(marks[0] - marks[1]) if "longest" in KNOWN else max(marks)) <= longest_m
+                if len(marks) == 2
+                else unknown
+            ),
+        }
+        return all(tests[name](wanted) for name, wanted in scope.items())
+
+    # ------------------------------------------------------------ what a ride costs (T-01, T-02, T-06)
+
+    def price(self, ride: Ride, guess: bool = True) -> Price | None:
+        """The ordinary fare by card and the base tariff; None where it is not known (never nothing). `guess`: an unknown
+        place may be the dearest there is, where the document says so; a ride that is over is not guessed."""
+        fares: Table = self.doc["fares"]
+        for step in fares.get("steps", []):
+            fares = step if step["valid_from"] <= self.day(ride.at) else fares
+        rule = next((rule for rule in fares.get("rules", []) if self._falls_under(rule, ride)), None)
+        if rule is None or rule["kind"] == "flat":
+            by_medium = fares.get("by_medium") if rule is None else rule["by_medium"]
+            base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
+            return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base))
+        by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
+        sums = by_kind(rule, ride, guess and self.dearest)
+        return None if sums is None else Price(*sums)
+
+    def _falls_under(self, rule: Table, ride: Ride) -> bool:
+        return (
+            ride.mode in (rule.get("modes") or [ride.mode])
+            and ride.route in (rule.get("routes") or [ride.route])
+            and ("when" not in rule or self._in_timeframe(rule["when"], ride.at))
+            and not ("except_when" in rule and self._in_timeframe(rule["except_when"], ride.at))
+        )
+
+    def _by_zones(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
+        names, end = rule["zones"], ride.named.zone or (ride.terminus.zone if guess else 0)
+        rows, columns = (
+            [i for i, n in enumerate(names) if n == self.zones.get(z)] for z in (ride.start.zone, end)
+        )
+        if not guess and not (rows and columns):
+            return None
+        cells = [(r, c) for r in rows or range(len(names)) for c in columns or range(len(names))]
+        return [Fraction(max(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
+
+    def _by_distance(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
+        start, end = ride.start.mark_m, ride.named.mark_m
+        end = ride.terminus.mark_m if end is None and guess else end
+        if not guess and (start is None or end is None):
+            return None
+        beyond = (
+            rule["longest_m"] if start is None or end is None else min(abs(end - start), rule["longest_m"])
+        )
+        return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
+
+    def concession_price(self, rule: Table, price: Price | None) -> Fraction:
+        """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
+        fare: Table = rule["fare"]
+        if fare["kind"] in ("free", "fixed_price"):
+            wanted = Fraction(fare.get("price_minor", 0))
+            return wanted if price is None else min(wanted, price.ordinary)
+        if price is None:
+            raise FareUnknown
+        if fare["kind"] == "percent_of_base":
+            return min(price.base * fare["pays_percent"] / 100, price.ordinary)
+        return max(Fraction(0), price.ordinary - fare["amount_minor"])
