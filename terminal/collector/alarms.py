@@ -93,8 +93,8 @@ class AlarmCause(StrEnum):
     DATED_LONG_AGO = "dated_long_ago"
     CLOCK_AHEAD = "clock_ahead"
     CLOCK_BEHIND = "clock_behind"
-    CLOCK_FAULT = "clock_fault"
     CARDS_AHEAD = "cards_ahead"
+    CLOCK_FAULT = "clock_fault"
     READER_FAULT = "reader_fault"
     NOT_COME_BACK = "not_come_back"
     NOT_HEARD = "not_heard"
@@ -131,8 +131,8 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.DATED_LONG_AGO: N_("dates records long before their receipt, {day}"),
         AlarmCause.CLOCK_AHEAD: N_("is ahead of the collector's, {day}"),
         AlarmCause.CLOCK_BEHIND: N_("is behind the collector's, {day}"),
-        AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.CARDS_AHEAD: N_("has put cards into a later period, {day}"),
+        AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.READER_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),
