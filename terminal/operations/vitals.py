@@ -28,6 +28,7 @@ from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
+from terminal.trip.facts import TRUSTED_CLOCK, ClockState
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
@@ -102,7 +103,7 @@ class Vitals:
         self._watchdog = Watchdog(manager, clock)
         self._loop = PresenceState.STOPPED
         self._due_s = 0.0
-        self._clock_doubt: Trouble | None = None
+        self._clock_shown: tuple[ClockState, Trouble | None] = TRUSTED_CLOCK, None
         self._unwritable = False
 
     # What happens to the terminal
@@ -287,20 +288,20 @@ class Vitals:
         """The worst that is wrong at present, in words; empty for nothing."""
         if self.reader_fault is not None:
             return fault_text(self.reader_fault, {})
-        if self._clock_doubt is not None:
-            return fault_text(self._clock_doubt.code, self._clock_doubt.inputs)
+        doubt = self.clock_watch.doubt
+        if doubt is not None:
+            return fault_text(doubt.code, doubt.inputs)
         return "" if self.sync_fault is None else fault_text(self.sync_fault, {})
 
     def _look_at_clock(self) -> None:
         """A tap may have found it out before: what is new since the last beat is said once, and shown at once."""
-        self.clock_watch.look()
-        doubt, before = self.clock_watch.doubt, self._clock_doubt
-        if doubt == before:
+        state, doubt = self.clock_watch.look(), self.clock_watch.doubt
+        (state_before, doubt_before), self._clock_shown = self._clock_shown, (state, doubt)
+        if (state, doubt) == (state_before, doubt_before):
             return
-        self._clock_doubt = doubt
-        if doubt is None:
+        if doubt is None and doubt_before is not None:
             self.events.notice("clock", "in no doubt any more", code=ClockFault.WORKS)
-        else:
+        elif doubt is not None and doubt != doubt_before:
             text = fault_text(doubt.code, doubt.inputs)
             self.events.warning("clock", text, code=doubt.code, **doubt.inputs)
         self._look()
