@@ -210,7 +210,7 @@ class ReloadPoint:
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
         """Write changed rights with the next revision, and append the event that says so; returns them.
 
-        Counters stay: which of them counts a contract is the region document's business, and nothing is known of it here.
+        Counters stay: which of them counts a contract is the business of the region document, unknown here.
         """
         before = self.read()
         card = self._open(KeyNo.RELOAD)
