@@ -32,7 +32,7 @@ from terminal.lab.town import Town
 from terminal.screen.console.console import ActionRefused as ConsoleRefused
 from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown, resident_of, town_of
-from tests.flows.leaks import secret_bytes
+from tests.flows.leaks import laboratory_secrets
 from tests.journal_rows import prose_in
 from tests.terminal.cli.inside import runner
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
@@ -41,12 +41,7 @@ __all__ = ["town_of"]
 
 START = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
 LAB = tomllib.loads(LAB_KEYS.read_text("utf-8"))
-SECRETS = [
-    secret_bytes(f"{table}.{name}", bytes.fromhex(key))
-    for table in ("masters", "purposes", "lists", "storage")
-    for name, value in LAB[table].items()
-    for key in (value.values() if isinstance(value, dict) else (value,))
-]
+SECRETS = laboratory_secrets()
 
 
 def counted(counter: UseCounter, purpose: str = "transport") -> int:
