@@ -45,8 +45,8 @@ class Journey:
 
 @dataclass(frozen=True)
 class Card:
-    """The state after the newest event. `period` is the day whose periods the counters belong to; where it is not
-    `known`, that day or a later one (ADR 26). `readable`: the counters are of this document's split."""
+    """The state after the newest event. `period` is the day whose periods the counters belong to; `vague`: that
+    day or an earlier one (-1), or a later one (1) (ADR 26). `readable`: the counters are of this document's split."""
 
     region: int
     first: date
@@ -69,7 +69,7 @@ class Card:
     boarded: Spot = field(default_factory=Spot)
     used: Mapping[str, int] = field(default_factory=dict)
     meals: frozenset[str] = frozenset()
-    known: bool = True
+    vague: int = 0
     readable: bool = True
 
     def count(self, counter: str) -> int:
@@ -103,6 +103,11 @@ class Tap:
     def at(self) -> datetime:
         return self.ride.at
 
+    @property
+    def trusted(self) -> bool:
+        """Whether its date may be believed."""
+        return not self.suspect and FIRST_AT <= self.at <= LAST_AT
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -125,21 +130,26 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     """The card as the terminal has to take it: in the period its clock may begin, and what is said of the clocks
     (ADR 26). `lift`: False at a check-out, which belongs to the periods the ride began in."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
-    period, flags, known, used = before, frozenset[str](), card.known, dict(card.used)
-    if not tap.suspect and FIRST_AT <= tap.at <= LAST_AT:
-        if today > before and lift:
+    period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
+    if tap.trusted:
+        if (vague < 0 and today <= before) or (vague > 0 and today >= before):
             period = today
-            used = {k: n for k, n in used.items() if not known or _goes_on(tariff, k, before, today)}
+        elif today > before and lift:
+            period, used = today, {k: n for k, n in used.items() if _goes_on(tariff, k, before, today)}
         elif before > today + timedelta(days=1):
             flags = frozenset({"period_lowered" if tap.authenticated else "period_ahead"})
             period = today if tap.authenticated else before
-        known = True
+        vague = 0
     for slot, bought in zip(tariff.contract_slots, card.bought, strict=True):
-        if bought is not None and bought.first > max(written_on, before) and card.known:
+        if bought is not None and bought.first > max(written_on, before) and card.vague <= 0:
             used.pop(slot, None)
-    served_on = written_on if card.kind == "meal" else before
-    meals = card.meals if served_on == (today if tap.canteen else period) else frozenset()
-    card = replace(card, period=period, known=known, used=used, meals=meals)
+    served_on = written_on if card.kind == "meal" else None if card.vague else before
+    meals = (
+        card.meals
+        if served_on == (today if tap.canteen else None if vague else period) and served_on
+        else frozenset()
+    )
+    card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
     if journey is None or seconds is None:
         return without_journey(tariff, card), flags
@@ -169,10 +179,14 @@ def elapsed_s(tariff: Tariff, card: Card, tap: Tap) -> int | None:
 def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
     """What the card can hold of this state: times, distances to the period day and counters have their limits."""
     at = min(max(tap.at.replace(microsecond=0), FIRST_AT), LAST_AT)
-    ahead = min(max((card.period - tariff.day(at)).days, -32), 31) if card.known else 31
+    ahead = min(max((card.period - tariff.day(at)).days, -32), 31)
+    if card.vague:
+        ahead = -32 if card.vague < 0 and tariff.day(at) >= tariff.day(card.at) else 31
     used = {name: min(n, tariff.most(name)) for name, n in card.used.items() if n}
     period = tariff.day(at) + timedelta(days=ahead)
-    return replace(card, at=at, period=period, known=ahead < 31, used=used, terminal=tap.terminal)
+    return replace(
+        card, at=at, period=period, vague=(ahead > 30) - (ahead < -31), used=used, terminal=tap.terminal
+    )
 
 
 def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:

@@ -12,7 +12,7 @@ from tests.oracle import card as cards
 from tests.oracle.card import Answer, Card, Journey, Right, Tap, Values, refused
 from tests.oracle.tariff import CARD, KNOWN, FareUnknown, Spot, Table, Tariff, kopecks
 
-USED_UP: Final = ("pack_lapsed", "pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
+RANKS: Final = {"pack_lapsed": 2, "pack_used_up": 2, "pass_used_up": 2, "limit_reached": 1}
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 FROM_PURSE: Final = ("purse", "concession", "plan", "transfer")
 
@@ -51,13 +51,14 @@ def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
 def _refusals(tariff: Tariff, card: Card, tap: Tap) -> Iterator[tuple[str, bool]]:
     """What is asked before any rule: of the terminal, and unless an inspector asks, of the card."""
     today, asks = tariff.day(tap.at), tap.inspection
+    dated = not (asks or (tap.canteen and not tap.trusted))
     yield "out_of_order", not tap.reader_ok
     yield "shift_closed", not tap.shift_open and not asks
     yield "clock_unconfirmed", tap.suspect and not tap.confirmed and not tap.canteen
     yield "blocked", card.blocked and not asks
     yield "medium_inactive", card.inactive and not asks
-    yield "not_yet_valid", today < card.first and not asks
-    yield "expired", today > card.last and not asks
+    yield "not_yet_valid", today < card.first and dated
+    yield "expired", today > card.last and dated
     yield "other_region", card.region != tariff.doc["header"]["region"] and not asks
 
 
@@ -80,9 +81,12 @@ def _meal(tariff: Tariff, old: Card, card: Card, tap: Tap) -> Answer:
     if kind is None:
         return refused(old, "no_meal_now")
     by_shift = {row["shift"]: row["kind"] for row in meals.get("by_shift", [])}
-    for grant in (g for g in card.grants if g is not None and g.holds(today)):
+    for grant in (g for g in card.grants if g is not None and (g.holds(today) or not tap.trusted)):
         first, last = ((d.year, d.year - 1)[(d.month, d.day) < (9, 1)] for d in (grant.first, today))
-        grade, shift = grant.number & 15 and (grant.number & 15) + last - first, grant.number >> 4 or 1
+        grade, shift = (
+            grant.number & 15 and (grant.number & 15) + (last - first) * tap.trusted,
+            grant.number >> 4 or 1,
+        )
         for rule in (r for r in meals.get("entitlements", []) if r["code"] == grant.code):
             grades = rule.get("grades", {"first": 0, "last": 99})
             if rule.get("shift", shift) == shift and (
@@ -90,8 +94,10 @@ def _meal(tariff: Tariff, old: Card, card: Card, tap: Tap) -> Answer:
             ):
                 given |= {by_shift[shift] if p["kind"] == "by_shift" else p["kind"] for p in rule["portions"]}
                 break
-    if kind not in given or kind in card.meals:
-        return refused(old, "meal_already", meal=kind) if kind in given else refused(old, "meal_not_arranged")
+    if kind in card.meals:
+        return refused(old, "meal_already", meal=kind)
+    if kind not in given:
+        return refused(old, "meal_not_arranged")
     after = replace(card, kind="meal", meals=card.meals | {kind})
     after = after if card.inside else replace(after, route=0, direction=0, paid_by="budget")
     return Answer("let_in", "meal_ok", cards.written(tariff, after, tap), 0, {"meal": kind}, True)
@@ -202,9 +208,10 @@ class Bus:
         return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
     def _lapsed(self, message: str) -> None:
-        """The passenger reads of a right that is used up before one that sleeps, and among these of the first."""
-        ranks = {name: rank for rank, name in enumerate(USED_UP)}
-        if not self.lapse or ranks.get(message, len(ranks)) < ranks.get(self.lapse, len(ranks)):
+        """What the passenger reads of several rights that lapsed: of a contract, the last one tried; else of a concession
+        that is used up; else of the first that sleeps."""
+        ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
+        if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
             self.lapse = message
 
     def _contract(self, right: str, letter: str) -> Use | None:
@@ -387,6 +394,8 @@ class Bus:
             return refused(self.old, "no_funds")
         left = grace["trips"] - card.count(grace["counter"]) - 1
         owed = self._inside(card.counted({grace["counter"]: 1}), 0)
+        if "grace" in KNOWN:
+            return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
         return self._write(owed, "", "ok_grace", card.held, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:

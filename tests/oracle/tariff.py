@@ -167,7 +167,7 @@ class Tariff:
     # ------------------------------------------------------------ what a ride costs (T-01, T-02, T-06)
 
     def price(self, ride: Ride, guess: bool = True) -> Price | None:
-        """The ordinary fare by card and the base tariff; None where it is not known (never nothing). `guess`: an unknown
+        """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
         place may be the dearest there is, where the document says so; a ride that is over is not guessed."""
         fares: Table = self.doc["fares"]
         for step in fares.get("steps", []):
