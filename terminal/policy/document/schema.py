@@ -45,13 +45,15 @@ class UnknownFare(StrEnum):
 
     REFUSE = "refuse"
     DEAREST = "dearest"
+    """The fare to the terminus; the dearest of all where that is not known either."""
 
 
 class Profile(Section, frozen=True, kw_only=True):
     """What a terminal of this kind takes, first to last (K-02).
 
-    `unknown_fare`: a tap that names no destination, or falls under no fare. `deny_lists`: whether the region
-    lists cards at all; where it does not, an empty card simply fails (O-09).
+    `unknown_fare`: a tap or sale that names no destination; "dearest" is the fare to the terminus, or the dearest
+    there is where the terminus is not known. `deny_lists`: whether the region lists cards at all; where it does not, an
+    empty card simply fails (O-09).
     """
 
     media: tuple[FareMedium, ...]
