@@ -66,6 +66,21 @@ def test_same_row_with_another_hash_gap_and_stranger(town):
     assert sorted(kind for kind, _, _ in town.alarms()) == sorted(kinds)
 
 
+def test_each_doubt_of_a_terminals_clock_is_an_alarm_and_its_end_is_none(town):
+    seven = town.terminal(7)
+    doubts = [("jumped", "jump_s", 7200), ("behind", "behind_s", 900), ("ahead", "ahead_days", 31)]
+    seven.write(*[Fault(INTENT.at_ms, f"clock:{code}", {name: value}) for code, name, value in doubts])
+    hostile = {"off_s": 90_000, "fault": "x y", "cause": 1, "row": "9 9"}
+    seven.write(Fault(INTENT.at_ms, "clock:disagrees", hostile), Fault(INTENT.at_ms, "clock:works"))
+    town.send(seven)
+    details = {"clock_fault fault=clock:disagrees off_s=90000"}
+    details |= {f"clock_fault fault=clock:{code} {name}={value}" for code, name, value in doubts}
+    assert set(town.details()) == details
+    assert {alarm[0] for alarm in town.alarms()} == {"clock"}
+    (jumped,) = [detail for detail in details if "jumped" in detail]
+    assert detail_words(jumped) == "Clock jumped by 7200 s"
+
+
 def test_a_revoked_terminal_is_said_to_be_revoked(town):
     seven = town.terminal(7)
     seven.write(Started(INTENT.at_ms, "x"))
