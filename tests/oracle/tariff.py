@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 import os
+
 KNOWN = set(os.environ.get("KNOWN", "").split(","))
 CARD: Final = "transport_card"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
@@ -155,7 +156,11 @@ class Tariff:
             "routes": lambda routes: ride.route in routes,
             "zones": lambda zones: set(known) <= set(zones) if known else unknown,
             "touching": lambda zones: bool(set(known) & set(zones)) if known else unknown,
-            "longest_m": lambda longest_m: (abs(marks[0] - marks[1]) if "longest" in KNOWN else max(marks)) <= longest_m if len(marks) == 2 else unknown,
+            "longest_m": lambda longest_m: (
+                (abs(marks[0] - marks[1]) if "longest" in KNOWN else max(marks)) <= longest_m
+                if len(marks) == 2
+                else unknown
+            ),
         }
         return all(tests[name](wanted) for name, wanted in scope.items())
 
