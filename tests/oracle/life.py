@@ -18,6 +18,12 @@ from tests.oracle.card import Bought, Card, Clock, Grant, Tap, at_service_point
 from tests.oracle.rules import decide
 from tests.oracle.tariff import Ride, Spot, Tariff
 
+REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
+SUPPLIED: Final = tuple(
+    path for name in ("demo", "volgograd", "belgorod") if (path := REGIONS / f"{name}.toml").exists()
+)
+MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
+DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
 LOOK_EVERY: Final = int(os.environ.get("LOOK", "4"))
 """The whole visible state is compared every so many taps."""
@@ -176,13 +182,16 @@ class World:
 
     def _grants(self, draw: random.Random, day: date) -> tuple[Grant | None, ...]:
         count = draw.choice((0, 0, 1, 1, 1, 2, 3))
-        grants: list[Grant | None] = [self._grant(draw, day) for _ in range(count if self.codes else 0)]
+        parameter = draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27))
+        grants: list[Grant | None] = [
+            replace(self._grant(draw, day), parameter=parameter) for _ in range(count if self.codes else 0)
+        ]
         return tuple((grants + [None] * 3)[:3])
 
     def _grant(self, draw: random.Random, day: date) -> Grant:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Grant(draw.choice(self.codes), first, last, draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27)))
+        return Grant(draw.choice(self.codes), first, last)
 
     def _bought(self, draw: random.Random, day: date) -> tuple[Bought | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))

@@ -25,7 +25,7 @@ from tests.oracle.card import (
 )
 from tests.oracle.tariff import CARD, KNOWN, FareUnknown, Spot, Table, Tariff, kopecks
 
-USED_UP: Final = ("pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
+USED_UP: Final = ("pack_lapsed", "pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 
 
@@ -146,11 +146,16 @@ class Bus:
     def decide(self) -> Answer:
         """The steps of "Deciding a ride", in order."""
         grace, again = self.tariff.grace, self._may_take_along()
+        broke = (
+            grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
+        )
+        if "debt" in KNOWN and broke and not self.old.inside:
+            return refused(self.old, "debt")
         if self._tapped_again():
             return Answer("let_in", "already_paid", self.old)
         if self.leaves:
             return self._check_out()
-        if grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]:
+        if broke:
             return refused(self.old, "debt")
         if self._passed_back() and again is None:
             return Answer("inside", "already_paid", self.old)
@@ -262,12 +267,14 @@ class Bus:
     def _pack(self, use: Use, bought: Bought, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
         given = min(bought.trips, product.get("most_trips", product["trips"]))
-        months = [self.tariff.period("service_month", day) for day in (bought.first, self.card.period)]
-        left = (
-            given - self.card.count(slot) if product["lapses"] != "monthly" or months[0] == months[1] else 0
-        )
-        if left <= 0 or not self.card.readable:
-            return self._lapsed("pack_used_up" if self.card.readable else "count_unreadable")
+        if not self.card.readable:
+            return self._lapsed("count_unreadable")
+        months = [self.tariff.period("service_month", day) for day in (bought.first, self.today)]
+        if product["lapses"] == "monthly" and months[0] != months[1]:
+            return self._lapsed("pack_lapsed")
+        left = given - self.card.count(slot)
+        if left <= 0:
+            return self._lapsed("pack_used_up")
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
@@ -338,7 +345,7 @@ class Bus:
         limits = [
             x for x in rule.get("limits", []) if self.tariff.inside(x.get("scope"), self.ride, unknown=True)
         ]
-        left = [self.tariff.limit(x, self.card.period) - self.card.count(x["counter"]) for x in limits]
+        left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
             return self._lapsed(message if self.card.readable else "count_unreadable")
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
@@ -394,17 +401,19 @@ class Bus:
         beside = others * self._ordinary() if others else 0
         hold = 0 if not self.checks_in else beside + (own if use.right in ("purse", "concession") else 0)
         sum_ = own + beside - hold
+        if "unit" in KNOWN and self.checkin:
+            unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
+            hold = -(-hold // unit) * unit
         if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
             return refused(self.old, "too_many_persons")
-        if own + beside > self.card.money - self.card.held:
+        if sum_ + hold > self.card.money - self.card.held:
             return self._on_credit(others)
-        card = self._ridden(use, self.card if hold > beside else self._spent(use, own))
+        card = self._ridden(use, self.card if hold and own and sum_ == 0 else self._spent(use, own))
         if "level" in KNOWN and card.readable:
             for cap in (c for c in self.tariff.doc.get("caps", []) if "level" in c):
                 card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
-        return self._write(
-            self._inside(card, hold), "", use.message, sum_ + self.card.held, use.values, use.paid_by
-        )
+        message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
+        return self._write(self._inside(card, hold), "", message, charge, use.values, use.paid_by)
 
     def _inside(self, card: Card, hold: int = 0) -> Card:
         if not self.checks_in:
@@ -464,14 +473,13 @@ class Bus:
         try:
             own = self.tariff.concession_price(rule, self.price) if rule else Fraction(0)
             own = Fraction(self._ordinary()) if use.right == "purse" else own
-            due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-            sum_ = (
-                min(held, due + (self.old.inside - 1 - covers) * self._ordinary())
-                if self.old.inside > 1 + covers
-                else due
-            )
         except FareUnknown:
-            due = sum_ = held
+            own = Fraction(held)
+        if "cap8" in KNOWN and self.price is None:
+            own, use = Fraction(held), replace(use, right="purse")
+        due = min(held, self._due(use, kopecks(own) * (1 + covers)))
+        others = self.old.inside - 1 - covers
+        sum_ = held if self.price is None else min(held, due + others * self._ordinary())
         card = replace(self._spent(use, due), inside=0, held=0)
         return self._write(card, "check_out", "ok_checkout", sum_)
 

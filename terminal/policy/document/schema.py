@@ -87,6 +87,14 @@ class Ages(Section, frozen=True, kw_only=True):
     keep_trip_history_h: Annotated[int, Meta(ge=0)] = 24
 
 
+class ClockRules(Section, frozen=True, kw_only=True):
+    """O-05: a terminal's clock that runs more than `ahead_days` ahead of the last time the collector signed, or an
+    operator accepted, is in doubt.
+    """
+
+    ahead_days: Annotated[int, Meta(ge=1, le=366)] = 30
+
+
 class RegionDocument(Section, frozen=True, kw_only=True):
     """Everything regional. Build one with `terminal.policy.load`, which also checks its meaning."""
 
@@ -109,6 +117,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     bank: BankTaps = BankTaps()
     meals: Meals = Meals()
     ages: Ages = Ages()
+    clock: ClockRules = ClockRules()
     receipts: Receipts | None = None
 
 

@@ -102,6 +102,32 @@ def test_o_05_a_clock_within_limits_and_a_journal_that_comes_late_are_no_alarm(t
     assert town.alarms() == []
 
 
+def met(terminal: int, sequence: int, flag: str = "period_ahead") -> Intent:
+    """The row of a tap that met a card whose newest event is `sequence` of `terminal`, and ahead."""
+    return intent(prev_terminal=terminal, prev_sequence=sequence, flags=(flag,))
+
+
+def test_o_05_cards_that_were_put_ahead_are_followed_back_to_the_terminal_that_did_it(town):
+    wrong, seven, eight = town.terminal(5), town.terminal(7), town.terminal(8)
+    wrong.write(intent())
+    seven.write(met(5, 1))
+    eight.write(met(7, 1), met(8, 1, "period_lowered"), met(7, 1))
+    for terminal in (wrong, seven, eight):
+        assert town.send(terminal) == 200
+    assert town.alarms() == [("clock", 5, 0)], "once, however many cards and terminals"
+    (detail,) = town.details()
+    assert detail.startswith(AlarmCause.CARDS_AHEAD)
+
+
+def test_o_05_rows_that_have_not_come_end_the_chain_and_made_up_numbers_make_no_alarm_of_their_own(town):
+    wrong, seven = town.terminal(5), town.terminal(7)
+    wrong.write(intent())
+    assert town.send(wrong) == 200
+    seven.write(met(5, 99), *(met(number, 1) for number in range(1000, 1040)), met(7, 300))
+    assert town.send(seven) == 200
+    assert sorted(town.alarms()) == [("clock", 0, 0), ("clock", 5, 0), ("clock", 7, 0)]
+
+
 def proven(tmc: int, **changes) -> tuple[Intent, bytes]:
     record = intent(**changes)
     commands = (DataCommand(*command) for command in record.proof)
