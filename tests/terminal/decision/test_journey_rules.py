@@ -78,7 +78,7 @@ def test_t_30_the_count_of_transfers_stays_within_its_bits() -> None:
     )
     assert rider.policy.card.by_name["rule"].read(1 << 38) == 1
     assert told(rider.tap(NOW + MIN, route=9)) == ("ok_transfer", 0)
-    assert rider.newest.transfers == 63
+    assert rider.newest.transfers == 15
 
 
 def test_t_31_the_first_trip_in_full_and_each_later_one_reduced() -> None:
