@@ -22,6 +22,7 @@ from terminal.media.resident.medium import ResidentMedium
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
+from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.shifts import open_shift
 
 TODAY = date(2026, 9, 15)
@@ -38,7 +39,7 @@ class SteppedClock:
         return self.at
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.at.timestamp()
 
     def next_ride(self) -> None:
         self.at += timedelta(minutes=61)
@@ -58,9 +59,9 @@ def bus(folder: Path, clock: SteppedClock) -> Terminal:
     open_shift(journal, clock.now(), "bench", "bus", route=15)
     policy = Policy.of(load_region("demo"))
     setup = MediumSetup("bus", policy.document.header.region, keys, secrets.token_bytes)
-    return Terminal(
-        70001, "bus", policy, keys, journal, clock, (ResidentMedium(setup, CredentialCheck.never()),)
-    )
+    watch = ClockWatch(journal, clock, policy.document.clock.ahead_days, clock.now())
+    media = (ResidentMedium(setup, CredentialCheck.never()),)
+    return Terminal(70001, "bus", policy, keys, journal, clock, media, watch)
 
 
 class Tape:

@@ -150,8 +150,11 @@ def _serve(state: Path, taps: int, address: str) -> None:
         tariff, until = terminal.policy.tariff, region.header.valid_to
         identity = Identity(NUMBER, "bus", SOFTWARE, state, "bench", tariff, until)
         log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere)
-        vitals = Vitals(identity, terminal.journal, clock, log, ServiceManager())
-        sync = stack.enter_context(background_sync(terminal.journal, state, address, clock, vitals.synced))
+        vitals = Vitals(identity, terminal.journal, clock, terminal.clock_watch, log, ServiceManager())
+        uplink = background_sync(
+            terminal.journal, state, address, clock, vitals.synced, on_time=vitals.clock_watch.hear
+        )
+        sync = stack.enter_context(uplink)
         assert sync is not None
         open_shift(terminal.journal, clock.now(), "17", "bus")
 

@@ -208,11 +208,16 @@ class ReloadPoint:
         _commit(card)
 
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
-        """Write changed rights with the next revision, and append the event that says so; returns them."""
+        """Write changed rights with the next revision, and append the event that says so; returns them.
+
+        Counters stay: which of them counts a contract is the business of the region document, unknown here.
+        """
         before = self.read()
         card = self._open(KeyNo.RELOAD)
         changed = _next_revision(change(before.rights), before.rights)
-        self._write_rights(card, changed, before.event, at)
+        card.write_data(FILE_RIGHTS, 0, build_rights(changed), CommMode.MAC)
+        self._append_rights_change(card, before.event, at)
+        _commit(card)
         return changed
 
     def grant(
@@ -220,7 +225,8 @@ class ReloadPoint:
     ) -> Rights:
         """As `set_rights` under the entitlement key, together with the credential that `sign` gives for the new rights.
 
-        Grant, digest and event change together or not at all.
+        Grant, digest and event change together or not at all. On EV1 there is no event: the entitlement key may not
+        append any there.
         """
         before = self.read()
         changed = _next_revision(change(before.rights), before.rights)
@@ -229,7 +235,10 @@ class ReloadPoint:
         card = self._open(KeyNo.ENTITLE)
         whole = credential.ljust(CREDENTIAL_BYTES, b"\0")  # nothing of a longer one before it may stay behind
         card.write_data(FILE_CREDENTIAL, 0, whole, CommMode.FULL)
-        self._write_rights(card, changed, before.event, at)
+        card.write_data(FILE_RIGHTS, 0, build_rights(changed), CommMode.MAC)
+        if isinstance(card.session, Session):
+            self._append_rights_change(card, before.event, at)
+        _commit(card)
         return changed
 
     def roll(self, key_set: int) -> None:
@@ -252,10 +261,8 @@ class ReloadPoint:
         rights = parse_rights(card.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
         return rights, parse_event(card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
 
-    def _write_rights(self, card: DesfireCard, rights: Rights, last: Event, at: datetime) -> None:
-        card.write_data(FILE_RIGHTS, 0, build_rights(rights), CommMode.MAC)
+    def _append_rights_change(self, card: DesfireCard, last: Event, at: datetime) -> None:
         self._append(card, last, EventKind.RIGHTS_CHANGE, at, 0, last.balance_after_minor)
-        _commit(card)
 
     def _append(
         self,

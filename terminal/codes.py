@@ -37,12 +37,18 @@ class ReaderFault(StrEnum):
 
 
 class ClockFault(StrEnum):
-    """Why the clock cannot be believed (O-05)."""
+    """What happened to the clock (O-05). All but the last open a doubt, and a new one where one is open."""
 
     JUMPED = "clock:jumped"
     """By `jump_s` against the clock that only runs forward."""
     BEHIND = "clock:behind"
-    """It is `behind_s` before the newest record."""
+    """It is `behind_s` before what is known to have passed: a record, a signed time, the making of the software."""
+    AHEAD = "clock:ahead"
+    """It is `ahead_days` after the last time that was signed or accepted, more than the region document allows."""
+    DISAGREES = "clock:disagrees"
+    """It differs by `off_s` from a time that has just been signed; positive: it is ahead."""
+    WORKS = "clock:works"
+    """It is back where it was before it jumped: no doubt is left."""
 
 
 class JournalFault(StrEnum):

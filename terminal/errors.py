@@ -8,6 +8,7 @@ TerminalError            1
 ├── RosterError          13   roster or price list invalid, too old, or of another school
 ├── FeedError            14   GTFS feed unreadable, or not to be charged by
 ├── ConfigError          15   terminal.toml invalid, or it lacks what this command needs
+├── ClockRefused         17   the clock is wrong beyond what an operator may accept
 ├── KeyLimitReached      16   the key provider has been used as often as it may be
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
@@ -219,6 +220,12 @@ class FeedError(TerminalError):
     """The feed cannot be imported; what was imported before stays as it is."""
 
     exit_code = 14
+
+
+class ClockRefused(TerminalError):
+    """The clock cannot be accepted as it stands; the doubt goes on."""
+
+    exit_code = 17
 
 
 class ConfigError(TerminalError):

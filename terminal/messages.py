@@ -81,6 +81,7 @@ TABLE: Final[Mapping[str, tuple[Colour, str]]] = MappingProxyType(
         Message.NOT_ACCEPTED: (_RED, N_("Card not accepted")),
         Message.SHIFT_CLOSED: (_RED, N_("Terminal not in service yet")),
         Message.CLOCK_UNCONFIRMED: (_RED, N_("Terminal temporarily not in service")),
+        Message.CLOCK_CONFIRMED: (_GREEN, N_("Time confirmed: {date}, {time}")),
         Message.OUT_OF_ORDER: (_RED, N_("Terminal out of order")),
         Message.TOO_MANY_PERSONS: (_RED, N_("Too many persons for one card")),
         Message.FARE_UNKNOWN: (_RED, N_("Fare not known. Please pay the driver")),

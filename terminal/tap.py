@@ -55,6 +55,7 @@ from terminal.media.port import (
 from terminal.policy.policy import Policy
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
+from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
 
@@ -75,7 +76,8 @@ class Terminal:
     other value, whatever the colour of the message. `canteen` is what a school's terminal knows besides the card.
     `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
-    None again; change it between taps. `vehicle` says where the vehicle is.
+    None again; change it between taps. `vehicle` says where the vehicle is. `clock_watch` says at every tap whether
+    `clock` can be trusted (O-05).
     """
 
     number: int
@@ -85,6 +87,7 @@ class Terminal:
     journal: Journal
     clock: Clock
     media: tuple[Medium, ...]
+    clock_watch: ClockWatch
     signal: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
@@ -119,6 +122,7 @@ class _Stages:
         self.t = terminal
         self.lay_there = lay_there
         self.channel = open_channel(connection, terminal.clock)
+        self.clock = terminal.clock_watch.look()
         self.now = terminal.clock.now().replace(microsecond=0)
         inspecting = terminal.inspecting
         self.inspecting = inspecting if inspecting is not None and self.now < inspecting.ends_at else None
@@ -238,7 +242,15 @@ class _Stages:
     def _trip(self, card: Presented) -> Trip:
         t, counter = self.t, self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        return trip_of(t.journal, t.profile, t.number, canteen, inspecting=self.inspecting, vehicle=t.vehicle)
+        return trip_of(
+            t.journal,
+            t.profile,
+            t.number,
+            canteen,
+            inspecting=self.inspecting,
+            vehicle=t.vehicle,
+            clock=self.clock,
+        )
 
     # 5 intent, 6 commit, 7 signal, 8 outcome
 

@@ -371,6 +371,7 @@ INPUTS: Final[Mapping[str, str]] = MappingProxyType(
         "meal": NP_("trail input", "meal"),
         "meals": NP_("trail input", "meals"),
         "mode": NP_("trail input", "mode"),
+        "month": NP_("trail input", "month"),
         "of": NP_("trail input", "of"),
         "opens": NP_("trail input", "opens"),
         "paid": NP_("trail input", "paid"),

@@ -263,7 +263,7 @@ def _random_uid() -> Iterator[str]:
     yield ""
     slot = KEYS[KeyNo.IDENTIFY]
     yield "Anticollision shows four random bytes, so the card cannot be followed; its diversified keys are not known"
-    yield f"in advance. K{slot.number} opens {slot.opens}; on a card that shows its UID it tells nothing new."
+    yield f"in advance. K{slot.number} opens {slot.opens}; on a card that shows its UID it reveals nothing new."
     yield f"AN10922 makes it from the {IDENTIFY_MASTER} master over AID (3) ‖ region (2), so it is the same on every"
     yield "card of a region. After GetCardUID the conversation goes on (AuthenticateEV2NonFirst) under the"
     yield "diversified key: three exchanges more."

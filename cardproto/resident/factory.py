@@ -15,7 +15,7 @@ from cardproto.resident.opening import begin, in_memory
 def to_factory_state(card: DesfireCard, picc_key: bytes, rnd: Callable[[int], bytes]) -> None:
     """Delete every application and give the card its first master key again; `picc_key` is the AES key it has.
 
-    A random UID, another ATS or a default key stay: they cannot be reset. Raises `CardError`, also for a card whose
+    A random UID, another ATS, a default key and a transaction timer stay. Raises `CardError`, also for a card whose
     configuration forbids formatting.
     """
     card.select_application(PICC_AID)

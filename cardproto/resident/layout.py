@@ -238,7 +238,7 @@ FILES_EV1: Final = tuple(_for_ev1(f) for f in FILES if not isinstance(f.settings
 """The card map on EV1: no transaction MAC, so no proof, and fewer rights.
 
 Reload points still credit, write rights and append events; inspectors and entitlement issuers need the validate key
-to read what they may only read through an additional set. There are no card orders.
+to read what they may only read through an additional set, and the latter append no events. There are no card orders.
 """
 
 

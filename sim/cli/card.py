@@ -1,4 +1,4 @@
-"""`sim card new|show|set|roll|tear`: software cards kept in image files."""
+"""`sim card new|show|set|grant|roll|tear`: software cards kept in image files."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sim.days import service_days
 from sim.faults import tear_after, tear_before
 from sim.image_file import ImageFault, load_card, save_card
 from sim.issuing import CardView, ReloadPoint, ServiceDay, issue
+from sim.lab_issuer import lab_credential
 from sim.lab_keys import load_lab_keys
 from sim.profile import LAB_KEYS, load_profile
 from sim.reader import SimReader
@@ -117,6 +118,31 @@ def change(
         at_reload_point(
             lambda point: point.set_rights(lambda rights: _flagged(rights, blocked, inactive), _now())
         )
+    save_card(card, file)
+
+
+@app.command()
+def grant(
+    file: File,
+    until: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day of every concession on the card.")
+    ],
+    region: Region = DEMO_REGION,
+    keys: Keys = LAB_KEYS,
+    zone: Zone = DEMO_ZONE,
+    day_ends: DayEnds = DEMO_DAY_ENDS,
+) -> None:
+    """Prolong the card's concessions as an entitlement point does: rights, signed credential and event, one commit."""
+    card, last_day = load_card(file, secrets.token_bytes), until.date()
+
+    def prolonged(rights: Rights) -> Rights:
+        held = (c and dataclasses.replace(c, valid_to=last_day) for c in rights.concessions)
+        return dataclasses.replace(rights, concessions=tuple(held))
+
+    at_entitlement_point = _reload_point(card, region, keys, _service_day(zone, day_ends))
+    at_entitlement_point(
+        lambda point: point.grant(prolonged, lambda r: lab_credential(card.uid, r, _now().date()), _now())
+    )
     save_card(card, file)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cardcli import DISTRIBUTION, VERSION
+from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
 from terminal.app.station import JournalFactory, Station, open_journal
@@ -19,6 +20,7 @@ from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
 from terminal.tap import Terminal
+from terminal.trip.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
@@ -34,11 +36,13 @@ def open_terminal(
     limits: KeyLimits | None = None,
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
+    made_at: datetime = MADE_AT,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
-    A laboratory gives a clock, randomness, limits of its keys and a journal of its own; in a canteen the roster is
-    that in the station's folder, where there is one. `extensions` brings the media that are not ours.
+    A laboratory gives a clock, randomness, limits of its keys and a journal of its own, and another moment before
+    which no clock is right (`made_at`); in a canteen the roster is that in the station's folder, where there is one.
+    `extensions` brings the media that are not ours.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
@@ -61,6 +65,7 @@ def open_terminal(
             journal=opened,
             clock=clock,
             media=media,
+            clock_watch=ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at),
             signal=signal,
             canteen=canteen,
         )

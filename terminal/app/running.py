@@ -144,9 +144,14 @@ def _runnable(config: StationConfig) -> Station:
 def _uplink(
     config: StationConfig, terminal: Terminal, vitals: Vitals
 ) -> AbstractContextManager[BackgroundSync | None]:
-    tls = tls_of(config.collector)
     return background_sync(
-        terminal.journal, config.terminal.state, config.collector.url, terminal.clock, vitals.synced, tls
+        terminal.journal,
+        config.terminal.state,
+        config.collector.url,
+        terminal.clock,
+        vitals.synced,
+        tls_of(config.collector),
+        on_time=vitals.clock_watch.hear,
     )
 
 
@@ -224,7 +229,7 @@ def _vitals(
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log)
-    return Vitals(identity, terminal.journal, terminal.clock, log, connect())
+    return Vitals(identity, terminal.journal, terminal.clock, terminal.clock_watch, log, connect())
 
 
 def _log(number: int, clock: Clock, asked: LogTable) -> Log:

@@ -37,9 +37,11 @@ def sync_client(
     tls: TlsFiles | None = None,
     *,
     batch_records: int = MAX_BATCH_RECORDS,
+    on_time: Callable[[int], None] = lambda _signed_ms: None,
 ) -> Iterator[SyncClient]:
     """A client for the journal of the terminal in `state`; raises `KeyFileError` when it is not enrolled yet or TLS
-    files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches.
+    files are unusable, `CollectorError` for an address that is none. A laboratory sends shorter batches. `on_time`
+    hears what time the collector signed.
     """
     signer = load_or_create_key(state / IDENTITY_FILE)
     collector_key = state / COLLECTOR_KEY_FILE
@@ -51,7 +53,9 @@ def sync_client(
     link = HttpLink(url, tls)
     try:
         collector = read_public_key(collector_key)
-        yield SyncClient(journal, link, signer, collector, clock, batch_records=batch_records)
+        yield SyncClient(
+            journal, link, signer, collector, clock, batch_records=batch_records, on_time=on_time
+        )
     finally:
         link.close()
 
@@ -64,14 +68,17 @@ def background_sync(
     clock: Clock,
     on_report: Callable[[SyncReport], None],
     tls: TlsFiles | None = None,
+    *,
+    on_time: Callable[[int], None],
 ) -> Iterator[BackgroundSync | None]:
     """Uploading beside the taps while the block runs; nothing when there is no `url`. `on_report` hears of each run:
-    taps go on meanwhile, so without it a refused or copied journal would show only at the collector.
+    taps go on meanwhile, so without it a refused or copied journal would show only at the collector. `on_time` hears
+    what time the collector signed.
     """
     if url is None:
         yield None
         return
-    with sync_client(journal, state, url, clock, tls) as client:
+    with sync_client(journal, state, url, clock, tls, on_time=on_time) as client:
         jitter = Backoff(random.Random())  # noqa: S311 spreads a fleet's retries; nothing secret
         sync = BackgroundSync(client, clock, jitter, on_report=on_report)
         sync.start()

@@ -14,6 +14,7 @@ from terminal.cli import (
     canteen_lists,
     canteen_reports,
     card,
+    clock,
     collector,
     collector_terminals,
     collector_views,
@@ -67,6 +68,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(shift.app, name="shift")
 app.add_typer(staff.app, name="staff")
 app.add_typer(card.app, name="card")
+app.add_typer(clock.app, name="clock")
 app.add_typer(journal.app, name="journal")
 canteen.app.add_typer(canteen_lists.roster_app, name="roster")
 canteen.app.add_typer(canteen_lists.prices_app, name="prices")

@@ -84,7 +84,9 @@ def ack(
 
 
 def report(
-    day: Annotated[str, typer.Option(help="Service day (2026-09-15); default: the newest.")] = "",
+    day: Annotated[
+        str, typer.Option(help="Service day (2026-09-15); default: the newest that has begun.")
+    ] = "",
     by: Annotated[str, typer.Option(help="Grouping: terminal, route, school or funder.")] = "terminal",
     folder: CollectorFolder = DEFAULT_COLLECTOR_FOLDER,
     json: Json = False,
@@ -97,7 +99,7 @@ def report(
     if by not in list(By):
         raise TerminalError(f"a day cannot be broken down by {by}", "Give terminal, route, school or funder.")
     with views_of(folder) as views:
-        found = views.day(day or next(iter(views.books.days(1)), ""), By(by))
+        found = views.day(day or views.books.newest_day(_now_ms()) or "", By(by))
     if json:
         print_json(found)
         return

@@ -135,7 +135,7 @@ def deny_list(
     config: Config = None,
     keys: Keys = None,
 ) -> None:
-    """Make the deny list terminals load (`deny` under [lists]): keyed hashes of cards and of people."""
+    """Make the deny list terminals load (`lists.deny` of terminal.toml): keyed hashes of cards and of people."""
     from terminal.app.simulated import laboratory_keys
     from terminal.keys.file import load_file_keys
     from terminal.policy.deny_list import DenyListFile, build_deny_list, read_denied

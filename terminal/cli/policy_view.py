@@ -7,9 +7,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.journeys.checks import persons_held
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
@@ -34,12 +36,19 @@ def show_document(document: RegionDocument, json: bool) -> None:
         "meal_kinds": len(document.meals.kinds),
         "meal_entitlements": len(document.meals.entitlements),
     }
+    persons = persons_held(document)
+    if persons is not None:
+        holds["persons_held"] = persons
     if json:
         print_json({"ok": True, **holds})
         return
     print(f"{header.id} version {header.version} is sound")
     for name, value in list(holds.items())[2:]:
         print(f"  {name:<18} {value}")
+    if persons is not None and persons < MOST_INSIDE:
+        print(
+            f"check-in: the reserve holds the dearest fare for {persons} of {MOST_INSIDE} persons; more are refused"
+        )
 
 
 class RunSummary:

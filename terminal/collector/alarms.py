@@ -94,6 +94,7 @@ class AlarmCause(StrEnum):
     CLOCK_AHEAD = "clock_ahead"
     CLOCK_BEHIND = "clock_behind"
     CARDS_AHEAD = "cards_ahead"
+    CLOCK_FAULT = "clock_fault"
     READER_FAULT = "reader_fault"
     NOT_COME_BACK = "not_come_back"
     NOT_HEARD = "not_heard"
@@ -131,6 +132,7 @@ CAUSES: Final[Mapping[AlarmCause, str]] = MappingProxyType(
         AlarmCause.CLOCK_AHEAD: N_("is ahead of the collector's, {day}"),
         AlarmCause.CLOCK_BEHIND: N_("is behind the collector's, {day}"),
         AlarmCause.CARDS_AHEAD: N_("has put cards into a later period, {day}"),
+        AlarmCause.CLOCK_FAULT: "{fault}",
         AlarmCause.READER_FAULT: "{fault}",
         AlarmCause.NOT_COME_BACK: N_("its card has not come back"),
         AlarmCause.NOT_HEARD: N_("nothing heard since {since}"),
@@ -150,7 +152,7 @@ def detail_words(detail: str, language: str = ENGLISH) -> str:
     cause, *stated = detail.split(" ")
     inputs = dict(one.partition("=")[::2] for one in stated)
     if "fault" in inputs:
-        inputs["fault"] = fault_text(inputs["fault"], {}, language)
+        inputs["fault"] = fault_text(inputs["fault"], dict(inputs), language)
     try:
         return translator(language).gettext(CAUSES[AlarmCause(cause)]).format_map(inputs)
     except (KeyError, ValueError):

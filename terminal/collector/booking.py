@@ -46,6 +46,7 @@ from terminal.collector.reading import read_record
 from terminal.collector.registry import CardRegistry
 from terminal.collector.totals import Totals
 from terminal.journal.canteen_records import Annulment, BuffetSale, CardLent, MealServed
+from terminal.journal.clock_ledger import CLOCK_DOUBTS
 from terminal.journal.records import (
     AnyRecord,
     CashSale,
@@ -58,6 +59,7 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End, TapId
 
+CLOCK_INPUTS: Final = ("jump_s", "behind_s", "ahead_days", "off_s")
 READER_FAULTS: Final = frozenset(ReaderFault) - {ReaderFault.WORKS}
 
 
@@ -154,7 +156,7 @@ class Booking:
             case CardLent():
                 self._portions.lend(row, record.card_ref, record.day, record.pupil)
             case Fault():
-                self._book_fault(row, record.code)
+                self._book_fault(row, record)
             case _:
                 pass
 
@@ -275,8 +277,14 @@ class Booking:
 
     # The rest
 
-    def _book_fault(self, row: TapId, code: str) -> None:
-        if code == ReaderFault.WORKS:
+    def _book_fault(self, row: TapId, fault: Fault) -> None:
+        code = fault.code
+        if code in CLOCK_DOUBTS:
+            found = {name: value for name in CLOCK_INPUTS if isinstance(value := fault.inputs.get(name), int)}
+            self.findings.append(
+                Alarm(AlarmKind.CLOCK, *row, detail_of(AlarmCause.CLOCK_FAULT, fault=code, **found))
+            )
+        elif code == ReaderFault.WORKS:
             self.mark_of(row[0]).reader = ""
         elif code in READER_FAULTS:
             self.mark_of(row[0]).reader = code

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from terminal.collector.booking import Mark
-from terminal.collector.days import By, DaySum, FilledCell, day_sums
+from terminal.collector.days import By, DaySum, FilledCell, ServiceCalendar, day_sums
 from terminal.collector.store import CollectorStore, connect
 from terminal.collector.totals import Totals
 from terminal.errors import CollectorDamaged, CollectorError
@@ -82,6 +83,16 @@ class BooksReader:
         """The newest service days with anything in them, the newest first."""
         with self._reading() as reader:
             return [day for (day,) in reader.execute(_DAYS, (limit,))]
+
+    def newest_day(self, now_ms: int) -> str | None:
+        """The newest service day with anything in it that has begun at `now_ms`: a later one comes from a clock that
+        was ahead."""
+        with self._reading() as reader:
+            made_for = dict(reader.execute("SELECT name, value FROM made_for"))
+            calendar = ServiceCalendar(ZoneInfo(made_for["zone"]), int(made_for["day_ends_at"]))
+            today = calendar.day_of(now_ms)
+            (newest,) = reader.execute("SELECT max(day) FROM cell WHERE day <= ?", (today,)).fetchone()
+        return None if newest is None else str(newest)
 
     def day(self, day: str, by: By) -> list[DaySum]:
         """The sums of a service day. Its cost grows with the terminals of that day, not with the records held."""

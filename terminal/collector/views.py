@@ -110,7 +110,6 @@ class OperatorViews:
     def status(self, now_ms: int) -> CollectorStatus:
         """The whole in a few numbers."""
         states = self.store.terminals()
-        days = self.books.days(1)
         return CollectorStatus(
             at_ms=now_ms,
             terminals=len(states),
@@ -119,7 +118,7 @@ class OperatorViews:
             behind=self.books.behind(),
             unresolved=sum(totals.unresolved_open for totals in self.books.totals().values()),
             open_alarms=self.store.open_alarms(),
-            newest_day=days[0] if days else None,
+            newest_day=self.books.newest_day(now_ms),
         )
 
     def day(self, day: str, by: By) -> DayView:

@@ -23,13 +23,13 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
-from terminal.decision.tap import Tap, Trail, rebase
+from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Inspection, Trip
 
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
-    {"bus": decide_ride, "canteen": decide_meal}
+    {"bus": decide_ride, CANTEEN: decide_meal}
 )
 HOUR_S: Final = 3600
 BY_DENY_LIST: Final[Mapping[DenyKind, tuple[CardEffect, str]]] = MappingProxyType(
@@ -120,7 +120,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         trail.note(effect)
         trail.lists[name] = tap.policy.deny_list.version
         return Message.DENY_LIST
-    if not rights.valid_from <= tap.service_date <= rights.valid_to:
+    if not (rights.valid_from <= tap.service_date <= rights.valid_to or _no_date(tap)):
         early = tap.service_date < rights.valid_from
         trail.note(
             CardEffect.NOT_YET_VALID if early else CardEffect.EXPIRED,
@@ -133,10 +133,15 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     return None
 
 
+def _no_date(tap: Tap) -> bool:
+    """M-37: the date of a suspect clock stands against no meal."""
+    return tap.trip.profile == CANTEEN and not tap.periods.trusted
+
+
 def _lists_cards(tap: Tap) -> bool:
     """O-09: some regions have no deny lists."""
     profiles = tap.policy.document.profiles
-    return (profiles.canteen if tap.trip.profile == "canteen" else profiles.bus).deny_lists
+    return (profiles.canteen if tap.trip.profile == CANTEEN else profiles.bus).deny_lists
 
 
 def inspect(

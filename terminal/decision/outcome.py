@@ -62,6 +62,8 @@ class Message(StrEnum):
     SHIFT_CLOSED = "shift_closed"
     CLOCK_UNCONFIRMED = "clock_unconfirmed"
     """A service card has to confirm the clock first (O-05)."""
+    CLOCK_CONFIRMED = "clock_confirmed"
+    """A service card has confirmed the time of a clock in doubt (O-05)."""
     OUT_OF_ORDER = "out_of_order"
     FARE_UNKNOWN = "fare_unknown"
     TOO_MANY_PERSONS = "too_many_persons"

@@ -8,10 +8,9 @@ and year the counters have been counted in. Only a clock that is not suspect mov
   every counter: nothing says which of them a clock that was ahead has already begun anew;
 - in every other case the period day stays, and the distance to it is written.
 
-A distance has six bits. At either end it says "that far or further". Backwards the nearest such day is taken, which is
-never before the true one, so a count is kept and never given anew. Forwards the nearest would be: a clock that is years
-behind would turn every true period into a new one for the next terminal. So there the period day is not known, and it
-becomes the day of the next clock that is not suspect, with every counter kept (docs/adr/0026-periods-and-clocks.md).
+A distance has six bits. At either end it says "that far or further": the period day is not known. A clock that is not
+suspect takes the possible day that is nearest to its own, so a count is kept and never given anew; a suspect one
+leaves it unknown (docs/adr/0026-periods-and-clocks.md).
 """
 
 from __future__ import annotations
@@ -87,12 +86,15 @@ def period_days(event: Event, event_day: date, today: date, clock: ClockState, *
 
 def _card_day(event: Event, event_day: date, today: date, *, trusted: bool) -> tuple[date, bool]:
     """The card's period day, and whether it may as well be a later one."""
-    ahead = timedelta(days=event.period_ahead)
-    if event.period_ahead < MOST_DAYS_AHEAD:
-        return event_day + ahead, False
+    ahead = event.period_ahead
+    day = event_day + timedelta(days=ahead)
+    if -MOST_DAYS_BACK < ahead < MOST_DAYS_AHEAD:
+        return day, False
     if trusted:
-        return max(event_day + ahead, today), True
-    return max(event_day, today) + ahead, True
+        return (max(day, today), True) if ahead > 0 else (min(day, today), False)
+    if ahead < 0 and event_day <= today:
+        return day, False  # from here it is that far or further as well
+    return today + timedelta(days=MOST_DAYS_AHEAD), True
 
 
 def _day(card_day: date, today: date, clock: ClockState, *, trusted: bool) -> date:

@@ -8,6 +8,7 @@ transactions and refusals no transactions; both have reports of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 
 from cardproto.errors import FormatError
@@ -49,6 +50,8 @@ ENTER: Final = "Enter"
 EXIT: Final = "Exit"
 TRANSFER: Final = "Transfer entrance"
 ADJUST: Final = "Adjust"
+OTHER_ACTIONS: Final = MappingProxyType({EventKind.CHECK_OUT: EXIT, EventKind.CORRECTION: ADJUST})
+"""What a row of these kinds is, whatever paid for the ride."""
 SMART_CARD: Final = "Smart card or ticket"
 _CASH: Final = {
     "fare_action": ENTER,
@@ -95,7 +98,7 @@ def _stated(tap: JournalTap, record: Intent | CashSale, policy: Policy) -> dict[
         "pattern_id": f"{record.route}-{record.direction}",
         "device_id": str(tap.terminal),
         "stop_id": str(record.trip.get("place.stop", "")),
-        "num_riders": str(tap.riders),
+        "num_riders": str(tap.left or tap.riders),
         "fare_capped": "true" if RideFlag.CAPPED in record.flags else "false",
     }
 
@@ -111,10 +114,10 @@ def decimal(minor: int) -> str:
 
 
 def _action(intent: Intent) -> str:
-    if intent.paid_by == PaidBy.TRANSFER and not intent.charge_minor:
-        return TRANSFER
     try:
         kind = parse_event(intent.event).kind
     except FormatError:
         return "Unknown action type"
-    return {EventKind.CHECK_OUT: EXIT, EventKind.CORRECTION: ADJUST}.get(kind, ENTER)
+    if kind in OTHER_ACTIONS:
+        return OTHER_ACTIONS[kind]
+    return TRANSFER if intent.paid_by == PaidBy.TRANSFER and not intent.charge_minor else ENTER

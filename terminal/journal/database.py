@@ -366,6 +366,7 @@ def load_tail(
     try:
         for number, body in state.notes:
             open_records.apply(number, parse_record(body))
+        open_records.clock.resume(state.newest_ms)
         for row in rows_between(connection, contents, state.noted.sequence):
             number = row.sequence
             open_records.apply(number, row.record)

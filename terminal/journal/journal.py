@@ -17,6 +17,7 @@ from terminal.errors import JournalError, JournalFull, JournalLocked
 from terminal.journal.action import stamped
 from terminal.journal.chain import Head, link
 from terminal.journal.checkpoint import Checkpoint, Notary, sign_checkpoint
+from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.database import (
     SQLITE_FAULTS,
@@ -100,6 +101,8 @@ class Journal:
         self._assigned = self._durable = load_tail(
             connection, contents, self._state, path, self._open_records
         )
+        self.opened_after = self._assigned.sequence
+        """The newest row of an earlier process: later ones were never sent before this one opened the journal."""
         self.last_signed = newest_checkpoint(connection, contents)
         """The newest signed checkpoint the file holds."""
         self._reader = JournalReader(path, contents.key)
@@ -258,6 +261,12 @@ class Journal:
         with self._lock:
             return self._open_records.out_of_order
 
+    @property
+    def clock(self) -> ClockRows:
+        """What the rows say of the terminal's clock (O-05); survives restart and purge."""
+        with self._lock:
+            return self._open_records.clock.rows
+
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
         """At most `limit` durable rows with a sequence above `after`, in order."""
         return self._reader.rows(after, limit)
@@ -379,10 +388,11 @@ class Journal:
             if self._assigned != self._durable:
                 return None  # a record is waiting: not quiet, and what is open would run ahead of the rows
             head, still_open = self._assigned, list(self._open_records.all())
+            newest_ms = self._open_records.clock.rows.newest_ms
         if head == self._state.noted:
             return self._state
         notes = tuple((number, build_record(record)) for number, record in still_open)
-        return self._state._replace(noted=head, notes=notes)
+        return self._state._replace(noted=head, notes=notes, newest_ms=newest_ms)
 
     def _last_words(self, connection: sqlite3.Connection) -> None:
         """A clean end: what is open, and the signed checkpoint of where the journal ends; then fold the log."""

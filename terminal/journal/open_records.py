@@ -1,11 +1,13 @@
 """What a restart must know: intents whose outcome is unknown, the last intent whatever its outcome, the shift with its
-turn and place, and whether the terminal was taken out of service. A fold over the records, in order."""
+turn and place, whether the terminal was taken out of service, and whether its clock is in doubt. A fold over the
+records, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from terminal.journal.clock_ledger import ClockLedger
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
 from terminal.journal.records import (
     AnyRecord,
@@ -36,9 +38,11 @@ class OpenRecords:
         self._turn: tuple[int, TurnStarted] | None = None
         self._place: tuple[int, PlaceSet] | None = None
         self._out_of_order: tuple[int, OrderDeclared] | None = None
+        self.clock = ClockLedger()
 
     def apply(self, sequence: int, record: AnyRecord) -> None:
         """Take in the record of row `sequence`; records that open or close nothing are passed over."""
+        self.clock.apply(sequence, record)
         settled = self._intents.take(sequence, record)
         if settled is not None:
             self._forget(settled)
@@ -101,7 +105,7 @@ class OpenRecords:
 
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open()]
+        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open(), *self.clock.all()]
         if self._last is not None and self._word is not None:
             open_now += [self._last, (self._word[0], self._word[1].word)]
         open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 from terminal.devices import ExtensionRole
 from terminal.journal.record_base import Record
+
+CLOCK_TOLERANCE_MS: Final = 300_000
+"""Clocks that differ by no more than five minutes agree (O-05)."""
 
 
 class Restored(Record, frozen=True, array_like=True, tag=40):
@@ -42,3 +47,37 @@ class AnswerRepeated(Record, frozen=True, array_like=True, tag=42):
     """
 
     intent: int
+
+
+class ClockAuthenticated(Record, frozen=True, array_like=True, tag=43):
+    """The collector's signature says that it was `stated_ms` when this terminal's clock showed `at_ms`.
+
+    When the two agree, no doubt about the clock is left.
+    """
+
+    stated_ms: int
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.at_ms - self.stated_ms) <= CLOCK_TOLERANCE_MS
+
+
+class ClockConfirmed(Record, frozen=True, array_like=True, tag=44):
+    """A service card confirmed the time `at_ms` of a clock in doubt: a bus sells again, the doubt stays."""
+
+    operator_ref: str
+
+
+class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
+    """An operator answers for the clock as it stands at `at_ms`: the doubt `code` is over, empty where there was none.
+
+    Rows before this one no longer say how late it must be.
+    """
+
+    operator_ref: str
+    code: str = ""
+
+
+OperationRecord: TypeAlias = (
+    Restored | ExtensionLoaded | AnswerRepeated | ClockAuthenticated | ClockConfirmed | ClockAccepted
+)

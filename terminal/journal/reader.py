@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from terminal.journal.checkpoint import Checkpoint
+from terminal.journal.clock_ledger import ClockLedger, ClockRows
 from terminal.journal.database import (
     SQLITE_FAULTS,
     connect_reader,
@@ -17,6 +18,7 @@ from terminal.journal.database import (
     row_changed,
     state_changed,
 )
+from terminal.journal.records import parse_record
 from terminal.journal.sealed import Broken, JournalKey
 from terminal.journal.stored import COLUMNS, JournalState, Row, newest_checkpoint, read_row, read_state
 
@@ -53,6 +55,19 @@ class JournalReader:
                 return read_state(self._connection, self._contents)
             except Broken as error:
                 raise state_changed(self._path) from error
+
+    def clock(self) -> ClockRows:
+        """What the rows say of the terminal's clock; raises `JournalError`, `UnreadableRecord` for newer software's."""
+        state, ledger = self.state(), ClockLedger()
+        for number, body in state.notes:
+            ledger.apply(number, parse_record(body))
+        ledger.resume(state.newest_ms)
+        after = state.noted.sequence
+        while rows := self.rows(after, PAGE_ROWS):
+            for row in rows:
+                ledger.apply(row.sequence, row.record)
+            after = rows[-1].sequence
+        return ledger.rows
 
     @property
     def sealed(self) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 from terminal.codes import Admission
 from terminal.journal.canteen_records import CanteenRecord, MealLine
 from terminal.journal.console_records import ConsoleRecord
-from terminal.journal.operation_records import AnswerRepeated, ExtensionLoaded, Restored
+from terminal.journal.operation_records import OperationRecord
 from terminal.journal.record_base import Record
 from terminal.trail import TrailEntry
 
@@ -220,9 +220,7 @@ AnyRecord: TypeAlias = (
     | Fault
     | CashSale
     | CanteenRecord
-    | Restored
-    | ExtensionLoaded
-    | AnswerRepeated
+    | OperationRecord
     | ConsoleRecord
 )
 

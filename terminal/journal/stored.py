@@ -38,7 +38,8 @@ class Row(NamedTuple):
 
 class JournalState(NamedTuple):
     """The line of state. `base` is the last row that has left. `notes` are the bodies of the records that were open
-    when row `noted` was the newest. `checkpoints` counts the signed checkpoints ever kept."""
+    when row `noted` was the newest, and `newest_ms` is that of the clock's rows then
+    (`terminal.journal.clock_ledger`). `checkpoints` counts the signed checkpoints ever kept."""
 
     terminal: int
     base: Head
@@ -46,6 +47,7 @@ class JournalState(NamedTuple):
     noted: Head
     checkpoints: int = 0
     notes: tuple[tuple[int, bytes], ...] = ()
+    newest_ms: int = 0
 
     @classmethod
     def new(cls, terminal: int) -> JournalState:

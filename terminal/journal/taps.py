@@ -107,11 +107,19 @@ class JournalTap:
         return "bus" if isinstance(self.record, CashSale) else self.record.profile
 
     @property
+    def left(self) -> int:
+        """How many persons checked out with it (T-07)."""
+        if not isinstance(self.record, Intent) or self.end is not End.COMMITTED:
+            return 0
+        persons = self.record.values.get("left", 0)
+        return persons if isinstance(persons, int) else 0
+
+    @property
     def riders(self) -> int:
-        """How many persons rode on it, as far as is known."""
+        """How many persons began a ride with it, as far as is known."""
         if isinstance(self.record, CashSale):
             return self.record.persons
-        if not isinstance(self.record, Intent) or self.end is not End.COMMITTED:
+        if not isinstance(self.record, Intent) or self.end is not End.COMMITTED or self.left:
             return 0
         companions = self.record.trip.get("companions", 0)
         return 1 + companions if isinstance(companions, int) else 1

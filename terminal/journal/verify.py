@@ -270,6 +270,9 @@ class _Check:
         """The list of open records must be what the rows up to here leave open."""
         if self._open is None:
             return
+        newest_ms = self._open.clock.rows.newest_ms
+        if self._state.base.sequence == 0 and self._state.newest_ms not in (0, newest_ms):  # 0: of schema 1
+            raise _Found("the note of the newest moment on record was changed")
         notes = dict(self._state.notes)
         found = dict(self._open.all())
         for number in sorted(notes.keys() | found.keys()):

@@ -4,9 +4,10 @@ A provider that answers without end is an oracle: 10^9 possible card numbers has
 that joins a journal's pseudonyms to people, and endless authentications are endless chosen plain text. So each key
 name and each purpose has a ceiling of uses a minute and a day.
 
-The figures are a bus's. Six hundred a minute is ten a second: one reader, whose tap takes a third of a second and
-whose passengers walk, cannot reach it, even when every card needs two tries; so no passenger ever meets the ceiling.
-Forty thousand a day is several times what the busiest door boards, and 10^9 answers take 68 years.
+Six hundred a minute is ten a second: one reader, whose tap takes a third of a second and whose passengers walk, cannot
+reach it, even when every card needs two tries and, in a canteen, two tokens (the card and its holder) a try; so no
+passenger or pupil ever meets the ceiling. Forty thousand a day is several times what the busiest door boards, and half
+of it more meals than a school serves; 10^9 answers take 68 years.
 
 Counts are held in memory and on a clock that is never set; they begin anew when the process does. A provider in a
 process of its own keeps them outside the terminal.

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,10 @@ REGISTRY_FILE: Final = "card-registry.json"
 DENY_LIST_FILE: Final = "deny-list"
 
 
+ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A laboratory plays any day, also one before this software was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Built by `open_world`. `region` is the name or file terminals load; `random` feeds terminals and cards."""
@@ -63,7 +68,15 @@ class World:
         journal: JournalFactory = Journal.open,
     ) -> AbstractContextManager[Terminal]:
         """The terminal of `station`, composed as in service."""
-        return open_terminal(station, clock, signal, random=self.random, limits=UNLIMITED, journal=journal)
+        return open_terminal(
+            station,
+            clock,
+            signal,
+            random=self.random,
+            limits=UNLIMITED,
+            journal=journal,
+            made_at=ANY_DAY,
+        )
 
     def registered(self, cards: Iterable[SimCard]) -> list[tuple[bytes, bytes, bytes]]:
         """Card reference, UID and transaction MAC key of each resident's card, once for each purpose."""

@@ -27,6 +27,7 @@ from terminal.devices import DeviceState
 from terminal.errors import JournalDamaged, JournalError
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.journal.database import connect_reader
+from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
 from terminal.operations.status import TerminalStatus, read_status
 from terminal.texts import N_, translator
@@ -68,6 +69,8 @@ class HealthCode(StrEnum):
     UNSENT = "unsent:rows"
     CLOCK_BEHIND = "clock:behind"
     CLOCK_SUSPECT = "clock:suspect"
+    CLOCK_OFF = "clock:off"
+    CLOCK_SIGNED = "clock:signed"
     CLOCK_OK = "clock:ok"
     NO_TAP = "last_tap:none"
     LAST_TAP = "last_tap:ago"
@@ -105,9 +108,11 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.JOURNAL_FILL: N_("{rows} of {capacity_rows} rows"),
         HealthCode.ALL_SENT: N_("every row is at the collector"),
         HealthCode.UNSENT: N_("{rows} rows, the oldest {age_ms} old"),
-        HealthCode.CLOCK_BEHIND: N_("the clock is {behind_ms} behind the newest record"),
+        HealthCode.CLOCK_BEHIND: N_("the clock is {behind_ms} behind what is known to have passed"),
         HealthCode.CLOCK_SUSPECT: "{fault}",
-        HealthCode.CLOCK_OK: N_("after the newest record"),
+        HealthCode.CLOCK_OFF: N_("the clock is {off_ms} off the collector's"),
+        HealthCode.CLOCK_SIGNED: N_("agrees with the collector's"),
+        HealthCode.CLOCK_OK: N_("no doubt; the collector has not signed a time lately"),
         HealthCode.NO_TAP: N_("none since the start"),
         HealthCode.LAST_TAP: N_("{ago_ms} ago"),
         HealthCode.READER_UNUSED: N_("{reader}, not in use"),
@@ -293,14 +298,24 @@ def _unsent(status: TerminalStatus, now_ms: int) -> HealthFinding:
 
 
 def _clock(status: TerminalStatus, now_ms: int) -> HealthFinding:
-    behind_ms = (status.newest_at_ms or 0) - now_ms
-    if behind_ms > 0:
-        inputs: dict[str, int | str] = {"behind_ms": behind_ms}
-        return HealthFinding(HealthCode.CLOCK_BEHIND, HealthLevel.LOOK, inputs, behind_ms / 1000, "s")
-    if status.clock_fault and not status.stopped:
-        inputs = {FAULT: status.clock_fault, **status.clock_inputs}
+    """A doubt stays until it is ended, also while the terminal does not run; a clock that has gone wrong since is seen
+    without it. What the collector signed is known to a running terminal only."""
+    if status.clock_fault:
+        inputs: dict[str, int | str] = {FAULT: status.clock_fault, **status.clock_inputs}
         return HealthFinding(HealthCode.CLOCK_SUSPECT, HealthLevel.LOOK, inputs)
-    return HealthFinding(HealthCode.CLOCK_OK, HealthLevel.OK)
+    behind_ms = status.clock_floor_ms - now_ms
+    if behind_ms > CLOCK_TOLERANCE_MS:
+        return HealthFinding(
+            HealthCode.CLOCK_BEHIND, HealthLevel.LOOK, {"behind_ms": behind_ms}, behind_ms / 1000, "s"
+        )
+    if status.stopped or status.clock_off_s is None:
+        return HealthFinding(HealthCode.CLOCK_OK, HealthLevel.OK)
+    off_s = status.clock_off_s
+    if not status.clock_authenticated:
+        return HealthFinding(
+            HealthCode.CLOCK_OFF, HealthLevel.LOOK, {"off_ms": abs(off_s) * 1000}, off_s, "s"
+        )
+    return HealthFinding(HealthCode.CLOCK_SIGNED, HealthLevel.OK, {}, off_s, "s")
 
 
 def _last_tap(status: TerminalStatus, now_ms: int) -> HealthFinding:

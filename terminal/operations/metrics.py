@@ -117,7 +117,7 @@ def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
         counter(
             f"{PREFIX}clock_jumps_total",
             "Jumps of the clock by more than five minutes.",
-            vitals.tally.clock_jumps,
+            vitals.clock_watch.jumps,
         ),
     ]
     if status.deny_list_at_ms is not None:

@@ -37,7 +37,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
-    words of a process that ended in good order.
+    words of a process that ended in good order. `clock_off_s`: how far the clock is ahead of the time the collector
+    signed; before `clock_floor_ms` it cannot be (`terminal.trip.clock_watch`).
     """
 
     schema: int = SCHEMA
@@ -64,11 +65,14 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     deny_list_at_ms: int | None = None
     clock_fault: str = ""
     clock_inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
+    clock_confirmed: bool = False
+    clock_authenticated: bool = False
+    clock_off_s: int | None = None
+    clock_floor_ms: int = 0
     rows: int = 0
     capacity_rows: int = 0
     unsent: int = 0
     oldest_unsent_at_ms: int | None = None
-    newest_at_ms: int | None = None
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
@@ -109,3 +113,23 @@ def say_uploaded(
             sync_fault="",
         ),
     )
+
+
+def say_clock_accepted(folder: Path, floor_ms: int) -> None:
+    """An operator accepted the clock of a terminal that does not run: the doubt it spoke of last is over.
+
+    May raise OSError. A terminal that never ran said nothing, and that stays so.
+    """
+    said = read_status(folder)
+    if said is None:
+        return
+    accepted = msgspec.structs.replace(
+        said,
+        clock_fault="",
+        clock_inputs={},
+        clock_confirmed=False,
+        clock_authenticated=False,
+        clock_off_s=None,
+        clock_floor_ms=floor_ms,
+    )
+    write_status(folder, accepted)

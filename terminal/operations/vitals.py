@@ -14,13 +14,12 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from terminal.clock import Clock, from_unix_ms, unix_ms
-from terminal.codes import ExtensionFault, ReaderFault, SyncFault, Trouble
-from terminal.decision.clock_check import Reading, clock_doubt
+from terminal.clock import Clock, unix_ms
+from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault, Trouble
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
-from terminal.journal.records import Fault, UnreadableRecord
+from terminal.journal.records import Fault
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
@@ -28,15 +27,13 @@ from terminal.operations.status import EVERY_S, LoadedExtension, TerminalStatus,
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
+from terminal.trip.clock_watch import ClockWatch
+from terminal.trip.facts import TRUSTED_CLOCK, ClockState
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
 
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
-JUMP_REMEMBERED_S: Final = 3600.0
-"""How long a jump of the clock is reported after it happened."""
-
-LOOK_BACK_ROWS: Final = 20
 
 DEVICE_FAULTS: Final = {
     DeviceState.RAISES: ExtensionFault.FAILED,
@@ -73,18 +70,24 @@ class Tally:
         self.outages = 0
         self.sync_failures = 0
         self.uploaded = 0
-        self.clock_jumps = 0
 
 
 class Vitals:
     """One per process; made when the terminal is assembled."""
 
     def __init__(
-        self, identity: Identity, journal: Journal, clock: Clock, events: Log, manager: ServiceManager
+        self,
+        identity: Identity,
+        journal: Journal,
+        clock: Clock,
+        clock_watch: ClockWatch,
+        events: Log,
+        manager: ServiceManager,
     ) -> None:
         self.identity = identity
         self.journal = journal
         self.clock = clock
+        self.clock_watch = clock_watch
         self.tally = Tally()
         self.started_at_ms = unix_ms(clock.now())
         self.last_tap_at_ms: int | None = None
@@ -100,10 +103,7 @@ class Vitals:
         self._watchdog = Watchdog(manager, clock)
         self._loop = PresenceState.STOPPED
         self._due_s = 0.0
-        self._reading = self._read_clock()
-        self._newest_at = newest_record_at(journal)
-        self._jump: tuple[float, Trouble] | None = None
-        self._clock_doubt: Trouble | None = None
+        self._clock_shown: tuple[ClockState, Trouble | None] = TRUSTED_CLOCK, None
         self._unwritable = False
 
     # What happens to the terminal
@@ -126,6 +126,7 @@ class Vitals:
         self._loop = state
         self._watchdog.beat()
         self._note_devices()
+        self._look_at_clock()
         if self.clock.monotonic() >= self._due_s:
             self._look()
 
@@ -137,7 +138,6 @@ class Vitals:
         tally.exchanges += report.exchanges
         tally.duration.observe(duration_s)
         self.last_tap_at_ms = unix_ms(report.at)
-        self._newest_at = max(report.at, self._newest_at or report.at)
         self.events.info(
             "tap",
             message=str(report.outcome.message),
@@ -226,11 +226,6 @@ class Vitals:
     # What is reported
 
     @property
-    def clock_doubt(self) -> Trouble | None:
-        """Why the clock cannot be believed at present (O-05); None when it can."""
-        return self._clock_doubt
-
-    @property
     def reader_up(self) -> bool:
         return self.reader_fault is None
 
@@ -242,7 +237,8 @@ class Vitals:
         return rows[0].record.at_ms if rows else None
 
     def status(self, *, stopped: bool = False) -> TerminalStatus:
-        identity, doubt = self.identity, self._clock_doubt
+        identity, watch = self.identity, self.clock_watch
+        doubt = watch.doubt
         return TerminalStatus(
             terminal=identity.terminal,
             profile=identity.profile,
@@ -267,11 +263,14 @@ class Vitals:
             deny_list_at_ms=deny_list_at_ms(identity.deny_list),
             clock_fault="" if doubt is None else doubt.code,
             clock_inputs={} if doubt is None else dict(doubt.inputs),
+            clock_confirmed=watch.state.confirmed,
+            clock_authenticated=watch.state.authenticated,
+            clock_off_s=watch.off_s,
+            clock_floor_ms=watch.floor_ms,
             rows=self.journal.head.sequence - self.journal.base.sequence,
             capacity_rows=self.journal.capacity_rows,
             unsent=self.journal.unsent,
             oldest_unsent_at_ms=self._oldest_unsent_at_ms(),
-            newest_at_ms=None if self._newest_at is None else unix_ms(self._newest_at),
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_fault=self.sync_fault or "",
@@ -281,7 +280,6 @@ class Vitals:
 
     def _look(self) -> None:
         self._due_s = self.clock.monotonic() + EVERY_S
-        self._check_clock()
         self._write()
         taps = f"{self._loop.value}; {self.tally.outcomes.total()} taps"
         self._manager.status(self._trouble_text() or taps)
@@ -290,25 +288,23 @@ class Vitals:
         """The worst that is wrong at present, in words; empty for nothing."""
         if self.reader_fault is not None:
             return fault_text(self.reader_fault, {})
-        if self._clock_doubt is not None:
-            return fault_text(self._clock_doubt.code, self._clock_doubt.inputs)
+        doubt = self.clock_watch.doubt
+        if doubt is not None:
+            return fault_text(doubt.code, doubt.inputs)
         return "" if self.sync_fault is None else fault_text(self.sync_fault, {})
 
-    def _check_clock(self) -> None:
-        now = self._read_clock()
-        jump = clock_doubt(self._reading, now)
-        if jump is not None:
-            self.tally.clock_jumps += 1
-            self._jump = (now.monotonic_s, jump)
-            self.events.warning("clock", fault_text(jump.code, jump.inputs), code=jump.code, **jump.inputs)
-        self._reading = now
-        if self._jump is not None and now.monotonic_s - self._jump[0] > JUMP_REMEMBERED_S:
-            self._jump = None
-        behind = clock_doubt(now, now, self._newest_at)
-        self._clock_doubt = behind or (self._jump[1] if self._jump else None)
-
-    def _read_clock(self) -> Reading:
-        return Reading(self.clock.now(), self.clock.monotonic())
+    def _look_at_clock(self) -> None:
+        """A tap may have found it out before: what is new since the last beat is said once, and shown at once."""
+        state, doubt = self.clock_watch.look(), self.clock_watch.doubt
+        (state_before, doubt_before), self._clock_shown = self._clock_shown, (state, doubt)
+        if (state, doubt) == (state_before, doubt_before):
+            return
+        if doubt is None and doubt_before is not None:
+            self.events.notice("clock", "in no doubt any more", code=ClockFault.WORKS)
+        elif doubt is not None and doubt != doubt_before:
+            text = fault_text(doubt.code, doubt.inputs)
+            self.events.warning("clock", text, code=doubt.code, **doubt.inputs)
+        self._look()
 
     def _write(self, *, stopped: bool = False) -> None:
         """A status that cannot be written must not stop taps; the journal speaks for itself when the disk is full."""
@@ -320,17 +316,6 @@ class Vitals:
             self._unwritable = True
         else:
             self._unwritable = False
-
-
-def newest_record_at(journal: Journal) -> datetime | None:
-    """The latest moment in any of the newest rows: not the last row alone, which this start has just written."""
-    newest_ms = 0
-    for row in journal.rows(max(0, journal.head.sequence - LOOK_BACK_ROWS), LOOK_BACK_ROWS):
-        try:
-            newest_ms = max(newest_ms, row.record.at_ms)
-        except UnreadableRecord:
-            continue  # of newer software; the others tell enough
-    return from_unix_ms(newest_ms) if newest_ms else None
 
 
 def deny_list_at_ms(path: Path | None) -> int | None:

@@ -36,7 +36,7 @@ def _ride(tap: JournalTap, intent: Intent, vehicle: str) -> ReceiptSale:
         sum_minor=intent.charge_minor,
         route=intent.route,
         direction=intent.direction,
-        persons=tap.riders,
+        persons=tap.left or tap.riders,
         vehicle=vehicle,
     )
 

@@ -122,6 +122,7 @@ class Card(Section, frozen=True, kw_only=True):
     blocked: bool = False
     inactive: bool = False
     deny_listed: DenyEntry = "none"
+    """What the deny list has: this card, or its holder with every card."""
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
     counts: dict[Name, Count] = field(default_factory=dict)

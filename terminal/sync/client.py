@@ -39,6 +39,9 @@ from terminal.sync.wire import (
 )
 
 _HELD_TEXT: Final = 200
+TIME_WITHIN_S: Final = 60.0
+"""An acknowledgement states the time if it came so soon after its batch was sent. Clocks agree within five minutes, so
+a minute on the way leaves room; a held-back one is worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ class SyncClient:
         clock: Clock,
         *,
         batch_records: int = MAX_BATCH_RECORDS,
+        on_time: Callable[[int], None] = lambda _signed_ms: None,
     ) -> None:
+        """`on_time` hears of each time the collector signed that cannot be an old one (`_signed_now`)."""
         self._journal = journal
         self._link = link
         self._signer = signer
@@ -82,6 +87,9 @@ class SyncClient:
         self._said_last_words = False
         self._retry_after_s: float | None = None
         self._confirmed_through = 0
+        self._on_time = on_time
+        self._sent_through = journal.opened_after
+        """The newest row that may have been sent before; an acknowledgement of it may be an old one."""
 
     @property
     def journal(self) -> Journal:
@@ -135,7 +143,10 @@ class SyncClient:
     def _exchange(self) -> int:
         """Upload one batch and take in its acknowledgement; return how many rows it carried."""
         batch, last_hash = self._next_batch()
+        sent_before, self._sent_through = self._sent_through, max(self._sent_through, batch.last)
+        sent_s = self._clock.monotonic()
         answer = self._link.upload(encode(batch))
+        took_s = self._clock.monotonic() - sent_s
         self._retry_after_s = answer.retry_after_s
         if answer.status != 200:
             raise self._refused(answer, batch)
@@ -147,7 +158,10 @@ class SyncClient:
                 "Check the collector's address.",
                 SyncFault.NOT_UNDERSTOOD,
             ) from error
-        self._take(self._trusted(ack), batch, last_hash)
+        trusted = self._trusted(ack)
+        if _signed_now(trusted, batch, sent_before, took_s):
+            self._on_time(trusted.at_ms)
+        self._take(trusted, batch, last_hash)
         self._greeted = True
         self._batch_records = min(self._most_records, self._batch_records * 2)
         return len(batch.bodies)
@@ -269,6 +283,12 @@ class SyncClient:
         kind = CollectorContradicts if contradicted else CollectorError
         fault = SyncFault.CONTRADICTED if contradicted else SyncFault.REFUSED
         return kind(f"the collector refused {sent}: {what}", advice, fault)
+
+
+def _signed_now(ack: Ack, batch: Batch, sent_before: int, took_s: float) -> bool:
+    """Whether a trusted `ack` was signed just now: it names the batch's last row, which no earlier batch had carried,
+    so no earlier acknowledgement can name it; and it did not take long."""
+    return ack.through == batch.last > sent_before and took_s <= TIME_WITHIN_S
 
 
 def _printable(text: str) -> str:

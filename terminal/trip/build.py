@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from terminal.journal.journal import Journal
-from terminal.trip.facts import UNKNOWN_PLACE, Inspection, Place, PlaceSource, Trip
+from terminal.trip.facts import (
+    TRUSTED_CLOCK,
+    UNKNOWN_PLACE,
+    ClockState,
+    Inspection,
+    Place,
+    PlaceSource,
+    Trip,
+)
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
 from terminal.trip.shifts import FIRST_TURN
 
@@ -47,6 +55,7 @@ def trip_of(
     *,
     inspecting: InspectionRound | None = None,
     vehicle: VehicleSource | None = None,
+    clock: ClockState = TRUSTED_CLOCK,
 ) -> Trip:
     """What the next tap or sale of this terminal is part of."""
     shift, turn = journal.open_shift, journal.open_turn
@@ -61,6 +70,7 @@ def trip_of(
         direction=run.direction if run else 0,
         reader_ok=journal.out_of_order is None,
         place=_place(journal, vehicle),
+        clock=clock,
         inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
         canteen=canteen,
     )

@@ -36,6 +36,7 @@ from terminal.policy.deny_list import DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal, take_tap
+from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
 from tests.device.daemon import Daemon
@@ -147,7 +148,9 @@ def in_process(setting: Setting, resident: str, at: datetime, intent: int) -> tu
     assert journal.next_sequence == intent
     lent = MediumSetup(setting.profile, policy.document.header.region, keys, random.Random(SEED).randbytes)
     media = (ResidentMedium(lent, CredentialCheck.never()),)
-    terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, Clock(), media)
+    clock = Clock()
+    watch = ClockWatch(journal, clock, policy.document.clock.ahead_days, at)
+    terminal = Terminal(NUMBER, setting.profile, policy, keys, journal, clock, media, watch)
     card.power_on()
     report = take_tap(card, terminal)
     journal.close()

@@ -152,6 +152,8 @@ def with_outcome(**changed: object) -> Decision:
         ("open", Presented(wrong("text"), None), "MediumSetup.reference"),
         ("open", Presented(b"", None), "MediumSetup.reference"),
         ("open", Presented(bytes(5000), None), "MediumSetup.reference"),
+        ("open", Presented(bytes(8), None, person=b""), "MediumSetup.person"),
+        ("open", Presented(bytes(8), None, person=wrong("text")), "MediumSetup.person"),
         ("open", replace(SOUND, balance_minor=wrong(1.5)), "Expected `int | null`"),
         ("open", replace(SOUND, last=wrong(3)), "int where LastTap belongs"),
         ("open", replace(SOUND, last=LastTap(wrong(("a", "b")), SystemClock().now())), "Expected `int`"),

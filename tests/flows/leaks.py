@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import tomllib
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sim.profile import LAB_KEYS
 
 LEAST_BYTES = 6
 """Shorter forms would be found by chance."""
@@ -46,6 +49,18 @@ def secret_bytes(name: str, value: bytes) -> Secret:
         forms[f"hex with {separator}"] = separator.join(pairs).encode()
         forms[f"HEX with {separator}"] = separator.join(pairs).upper().encode()
     return Secret(name, _long(forms | _base64(value)))
+
+
+def laboratory_secrets() -> list[Secret]:
+    """Every key of the laboratory's key file, of every generation."""
+    found = []
+    for table, entries in tomllib.loads(LAB_KEYS.read_text("utf-8")).items():
+        for name, value in entries.items() if isinstance(entries, dict) else ():
+            versions = value if isinstance(value, dict) else None
+            keys = {name: value} if versions is None else {f"{name}.{n}": key for n, key in versions.items()}
+            found += [secret_bytes(f"{table}.{one}", bytes.fromhex(key)) for one, key in keys.items()]
+    assert len(found) > 30, "the keys are where they were"
+    return found
 
 
 def secret_text(name: str, value: str) -> Secret:

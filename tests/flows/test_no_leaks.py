@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 import traceback
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -39,7 +38,6 @@ from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, tear_after, tear_before
 from sim.image_file import save_card
 from sim.lab_keys import load_lab_keys
-from sim.profile import LAB_KEYS
 from terminal.app.collector import collector_process, enrol, trust
 from terminal.app.simulated import issue_residents, laboratory_keys
 from terminal.app.station import journal_key, journal_reader, open_journal
@@ -52,7 +50,7 @@ from terminal.policy.load import load_region
 from terminal.tap import take_tap
 from tests.config_file import config_file
 from tests.flows.conftest import COUNTER_A, FRONT, OpenTown
-from tests.flows.leaks import Secret, leaks, leaks_in_files, secret_bytes, secret_text
+from tests.flows.leaks import Secret, laboratory_secrets, leaks, leaks_in_files, secret_bytes, secret_text
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 
 NOW = datetime.now(UTC)  # noqa: TID251 the processes read the machine's clock, too
@@ -149,17 +147,13 @@ def _prepare(day: Day) -> None:
         save_card(card, day.folder / "cards" / f"{who}.json")
         own = masters.for_card(card.uid, REGION_NUMBER)
         day.uids.append(secret_bytes(f"UID of {who}", card.uid))
-        for name in ("validate", "inspect", "reload", "transaction_mac"):
+        for name in ("validate", "inspect", "reload", "order", "roll", "transaction_mac"):
             day.keys.append(secret_bytes(f"{name} key of {who}", getattr(own, name)))
         if who in PUPILS:
             pupils.append((keys.token("school", _resident(card)), NAMES[len(pupils)]))
         registered.append((keys.token("transport", _resident(card)), card.uid, own.transaction_mac))
         day.residents.append(secret_bytes(f"pseudonym on the card of {who}", _resident(card)))
-    for section, entries in tomllib.loads(LAB_KEYS.read_text("utf-8")).items():
-        if isinstance(entries, dict):
-            day.keys += [
-                secret_bytes(f"{section}.{name}", bytes.fromhex(key)) for name, key in entries.items()
-            ]
+    day.keys += laboratory_secrets()
     (day.folder / "roster.json").write_bytes(msgspec.json.encode(_roster(pupils)))
     write_registry(day.folder / "registry.json", registered)
     laboratory_deny_list(day.folder / "deny-list", keys)
@@ -422,13 +416,14 @@ class _Breaks:
 @pytest.mark.parametrize("number", [FRONT.number, COUNTER_A.number], ids=["bus", "canteen"])
 def test_a_trace_back_with_all_its_locals_shows_no_key_and_no_name(town_of: OpenTown, number: int) -> None:
     """At every exchange. What the product prints has no locals at all; a debugger's report may have them."""
-    keys = [secret_bytes("a master key", bytes.fromhex(key)) for key in _laboratory()]
+    keys = laboratory_secrets()
     with town_of("adult_purse", "pupil_grade3", stops=(FRONT, COUNTER_A)) as town:
         card = town.cards["adult_purse" if number == FRONT.number else "pupil_grade3"]
         assert isinstance(card, VirtualCard)
         own = load_lab_keys().for_card(card.uid, REGION_NUMBER)
         keys += [
-            secret_bytes(f"{name} key", getattr(own, name)) for name in ("validate", "inspect", "reload")
+            secret_bytes(f"{name} key", getattr(own, name))
+            for name in ("validate", "inspect", "reload", "order", "roll")
         ]
         broken = 0
         for exchange in range(9):
@@ -487,14 +482,12 @@ app.main()
     )
     assert done.returncode == 1
     assert b"RuntimeError: a mistake of ours" in done.stderr
-    keys = [secret_bytes("a key", bytes.fromhex(key)) for key in _laboratory()]
-    secrets = [*keys, secret_bytes("the UID", card.uid), secret_bytes("the pseudonym", _resident(card))]
+    secrets = [
+        *laboratory_secrets(),
+        secret_bytes("the UID", card.uid),
+        secret_bytes("the pseudonym", _resident(card)),
+    ]
     assert not leaks(secrets, done.stdout + done.stderr, "the trace-back")
-
-
-def _laboratory() -> list[str]:
-    sections = tomllib.loads(LAB_KEYS.read_text("utf-8")).values()
-    return [key for section in sections if isinstance(section, dict) for key in section.values()]
 
 
 @pytest.mark.parametrize("plan", [tear_before(3), tear_after(6), tear_after(8)], ids=str)

@@ -17,7 +17,7 @@ from terminal.journal.records import (
     Unwritten,
     build_record,
 )
-from tests.formal.rides import Broken, Rules
+from tests.formal.rides import Broken, Rules, uses
 from tests.formal.world import Bounds, Row, World, present, undisturbed
 
 REFERENCES: Final = (b"card 0", b"card 1")
@@ -75,7 +75,10 @@ def _record(row: Row, charge_minor: int) -> AnyRecord:
 
 
 def check_closing(world: World, rules: Rules, bounds: Bounds) -> None:
-    """Undisturbed from here, each card late at each terminal, everything sent: nothing is open, and all agrees."""
+    """Undisturbed from here, each card late at each terminal, everything sent: nothing is open, and all agrees.
+
+    Whatever clocks have done to a card, once it has met a signed time a later month gives its holder the month's ride.
+    """
     for card in range(len(world.cards)):
         for terminal in (0, 1, 0):
             world = undisturbed(present(world, "late", card, terminal), rules, bounds)
@@ -84,6 +87,13 @@ def check_closing(world: World, rules: Rules, bounds: Bounds) -> None:
         raise Broken(f"{found.total.unresolved_open} taps stay open for ever")
     if found.total.accepted != sum(len(set(card.events)) - 1 for card in world.cards):
         raise Broken("the collector does not count every ride the cards hold")
+    if len(bounds.clocks) > 1 and not uses(_months_later(world, rules, bounds).cards[0].newest):
+        raise Broken("a new month's ride is withheld")
+
+
+def _months_later(world: World, rules: Rules, bounds: Bounds) -> World:
+    world = undisturbed(present(world, "late", 0, 0, "signed"), rules, bounds)
+    return undisturbed(present(world, "months later", 0, 0), rules, bounds)
 
 
 def check_at_any_moment(world: World) -> None:

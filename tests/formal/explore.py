@@ -17,22 +17,26 @@ from tests.formal.books import check_at_any_moment, check_closing
 from tests.formal.rides import CLOCKS, Broken, Rules
 from tests.formal.world import Bounds, World, start, successors
 
+EACH_KIND: Final = (
+    "right", "signed", "a day behind", "40 days ahead", "a day ahead, suspect", "40 days behind, suspect",
+)  # fmt: skip
 WALKS: Final = MappingProxyType(
     {
         "writes": Bounds(4, 1),
-        "check-in": Bounds(4, 1, 1, check_in=True, moves=("soon", "on", "late")),
-        "two cards": Bounds(3, 1, 1, cards=2, check_in=True, denial=True, moves=("soon", "on", "late")),
-        "clocks": Bounds(4, 0, 0, moves=("soon", "tomorrow"), clocks=tuple(CLOCKS)),
-        "torn clocks": Bounds(
-            3, 1, 1, moves=("late", "tomorrow"),
-            clocks=("right", "signed", "a day ahead", "40 days ahead", "a day behind, suspect"),
+        "check-in": Bounds(4, 0, 2, check_in=True, moves=("soon", "on", "late")),
+        "check-in and a crash": Bounds(3, 1, 1, check_in=True, moves=("soon", "on", "late")),
+        "two cards": Bounds(3, 0, 1, cards=2, check_in=True, moves=("soon", "on", "late")),
+        "two cards and a crash": Bounds(
+            2, 1, 1, cards=2, check_in=True, denial=True, moves=("soon", "on", "late")
         ),
+        "every clock": Bounds(3, 0, 0, terminals=1, moves=("soon", "tomorrow"), clocks=tuple(CLOCKS)),
+        "clocks": Bounds(4, 0, 0, terminals=1, moves=("soon", "tomorrow"), clocks=EACH_KIND),
+        "torn writes by wrong clocks": Bounds(3, 0, 1, moves=("soon", "tomorrow"), clocks=EACH_KIND),
         "check-in by wrong clocks": Bounds(
-            3, 0, 1, check_in=True, moves=("soon", "on", "tomorrow"),
-            clocks=("right", "signed", "a day ahead", "a day behind", "40 days ahead, suspect"),
+            3, 0, 0, terminals=1, check_in=True, moves=("soon", "on", "tomorrow"), clocks=EACH_KIND
         ),
     }
-)  # fmt: skip
+)
 """What is walked in every run of the tests; each takes some seconds."""
 
 

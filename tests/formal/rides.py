@@ -37,7 +37,7 @@ BOTH_DAYS: Final = (date(2026, 1, 1), date(2028, 12, 31))
 REGION: Final = small(
     """
 [guards]
-repeat_s = 60
+repeat_s = 2
 retap_s = 60
 passback_s = 0
 [[fares.rules]]
@@ -60,7 +60,7 @@ fare = { kind = "free" }
 limits = [{ kind = "trips", trips = 1, counter = "month" }]
 """,
     slots="""
-{ name = "held", bits = 18, period = "kept" },
+{ name = "held", bits = 16, period = "kept" },
 { name = "boarded", bits = 10, period = "kept" },
 { name = "month", bits = 8, period = "service_month" },
 """,
@@ -292,16 +292,19 @@ def uses(event: Event) -> bool:
     return event.kind in (EventKind.RIDE, EventKind.CHECK_IN) and event.paid_by is PaidBy.CONCESSION_A
 
 
-def begins(before: Event, asked: Asked) -> bool:
-    """Whether a month begins on the card: its clock is not suspect, and its month is later than the card's."""
-    return not asked.clock.suspect and month(today(asked.at_s)) > month(period_of(before))
+def begins(before: Event, after: Event, asked: Asked) -> bool:
+    """Whether a month begins on the card: the clock is not suspect, and its month is later than the card's.
+
+    The end of a ride begins none, and neither does a card whose period is so far ahead of its event that it is unknown.
+    """
+    if asked.clock.suspect or after.kind is EventKind.CHECK_OUT or before.period_ahead == MOST_DAYS_AHEAD:
+        return False
+    return month(today(asked.at_s)) > month(period_of(before))
 
 
 def check_period(before: Event, after: Event, asked: Asked) -> None:
     """A count ends only with a month that a clock nobody suspects has begun."""
-    ends_a_ride = after.kind is EventKind.CHECK_OUT
-    begun = begins(before, asked) and not ends_a_ride
-    expected = (0 if begun else used(before)) + uses(after)
+    expected = (0 if begins(before, after, asked) else used(before)) + uses(after)
     if used(after) != expected:
         raise Broken(f"{used(after)} rides are counted, {expected} were made: {before} / {after}")
     if used(after) > RIDES_A_MONTH:

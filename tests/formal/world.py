@@ -5,9 +5,9 @@ The world decides nothing itself: whether a write is unresolved, and what become
 (`terminal.media.resident.machine`) and by `settle`, the very ones the terminal runs; what a tap means by `decide`
 (`tests.formal.rides`); what the journals add up to by the collector's own `reconcile`.
 
-A presentation is a move of the rider: *soon* after the last one, which is the same wish tried again; *on*, ten minutes
-and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may be any of
-those the walk allows.
+A presentation is a move of the rider: *soon*, seconds after the last one, which is the same wish tried again; *on*, ten
+minutes and one stop later on the same trip; *late*, hours later on another trip; *tomorrow*. Its terminal's clock may
+be any of those the walk allows.
 
 What is left out: reading errors before anything is on record (they change nothing), and the collector's transport,
 which delivers any prefix of a journal at any time. One card is on a terminal at a time: two terminals share nothing
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import Event, EventKind
 from terminal.decision.outcome import Message
 from terminal.journal.taps import TapId
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
@@ -89,13 +89,15 @@ class Running(NamedTuple):
 class Card(NamedTuple):
     """One card and what the model saw of it.
 
-    `events` is all it ever held, oldest first, by number in `EVENTS`; it keeps the last KEPT_EVENTS. `wish` is when,
-    where and by which clock the rider wants the ride at hand, `wish_events` what was written for it.
+    `events` is all it ever held, oldest first, by number in `EVENTS`; it keeps the last KEPT_EVENTS. `wish` is when and
+    on which trip the rider wants the ride at hand, `wish_events` what was written for it, and how many days off. Once
+    told, the rider may let the next person in with the same card.
     """
 
     events: tuple[int, ...]
-    wish: tuple[int, int, int] | None = None
-    wish_events: tuple[TapId, ...] = ()
+    wish: tuple[int, int] | None = None
+    wish_events: tuple[tuple[TapId, int], ...] = ()
+    told: bool = False
     inside: Inside | None = None
     used: int = 0
     begun: int = 0
@@ -112,7 +114,7 @@ class Card(NamedTuple):
 
 
 class World(NamedTuple):
-    """`now_s` is the true time in seconds; `trip` counts trips, `mark_m` is where the vehicle is on this one."""
+    """`now_s` is the true time in seconds; `trip` is 0 or 1, hours apart; `mark_m` is where the vehicle is."""
 
     cards: tuple[Card, ...]
     journals: tuple[tuple[Row, ...], tuple[Row, ...]] = ((), ())
@@ -134,6 +136,7 @@ class Bounds(NamedTuple):
     crashes: int = 1
     pulls: int = 4
     cards: int = 1
+    terminals: int = 2
     check_in: bool = False
     denial: bool = False
     moves: tuple[str, ...] = ("soon", "late")
@@ -167,7 +170,7 @@ def open_intent(journal: tuple[Row, ...], card: int | None) -> tuple[int, Row] |
 
 
 def successors(world: World, rules: Rules, bounds: Bounds) -> Iterator[tuple[str, World]]:
-    """Every next step, named."""
+    """Every next step, named. While a card is on a terminal, the undisturbed one comes first."""
     running = world.running
     if running is None:
         yield from _moves(world, bounds)
@@ -184,8 +187,7 @@ def successors(world: World, rules: Rules, bounds: Bounds) -> Iterator[tuple[str
 def undisturbed(world: World, rules: Rules, bounds: Bounds) -> World:
     """What becomes of the card on the terminal when nothing goes wrong."""
     while world.running is not None:
-        steps = dict(_steps(world, world.running, rules, bounds))
-        world = next(steps[name] for name in QUIET_STEPS if name in steps)
+        _, world = next(_steps(world, world.running, rules, bounds))
     return world
 
 
@@ -194,9 +196,9 @@ def _moves(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
         return
     if bounds.denial and not world.denied:
         yield "the first card is denied", world._replace(denied=True)
-    for move in bounds.moves:
+    for move in bounds.moves if world.presentations else bounds.moves[-1:]:  # the first one follows nothing
         for card in range(len(world.cards)):
-            for terminal in (0, 1) if world.presentations else (0,):  # the terminals are alike
+            for terminal in range(bounds.terminals if world.presentations else 1):  # the terminals are alike
                 for clock in bounds.clocks:
                     yield (
                         f"{move}: card {card} at {terminal}, clock {clock}",
@@ -207,31 +209,33 @@ def _moves(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
 def present(world: World, move: str, card: int, terminal: int, clock: str = "right") -> World:
     """The rider's next move, as the module describes."""
     now_s, trip, mark_m = world.now_s, world.trip, world.mark_m
-    hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S
+    hour_s = (3 * (1 + world.presentations)) % 15 * HOUR_S + SOON_S * world.presentations
     match move:
         case "soon":
             now_s += SOON_S
         case "on":
             now_s, mark_m = now_s + ON_S, min(mark_m + STOP_M, 3 * STOP_M)
         case "late":
-            now_s, trip, mark_m = max(now_s // DAY_S * DAY_S + hour_s, now_s + HOUR_S), trip + 1, 0
+            now_s, trip, mark_m = max(now_s // DAY_S * DAY_S + hour_s, now_s + HOUR_S), 1 - trip, 0
         case "tomorrow":
-            now_s, trip, mark_m = (now_s // DAY_S + 1) * DAY_S + hour_s, trip + 1, 0
+            now_s, trip, mark_m = (now_s // DAY_S + 1) * DAY_S + hour_s, 1 - trip, 0
+        case "months later":
+            now_s, trip, mark_m = (now_s // DAY_S + 70) * DAY_S + hour_s, 1 - trip, 0
     shown = Presentation(card, terminal, clock, now_s + CLOCKS[clock].days * DAY_S, trip, mark_m)
     held = world.cards[card]
-    wish = (now_s, trip, CLOCKS[clock].days)
-    if held.wish is None or wish[1:] != held.wish[1:] or now_s - held.wish[0] > SAME_WISH_S:
-        held = held._replace(wish=wish, wish_events=())
+    if held.wish is None or trip != held.wish[1] or now_s - held.wish[0] > SAME_WISH_S:
+        held = held._replace(wish=(now_s, trip), wish_events=(), told=False)
     world = world._replace(now_s=now_s, trip=trip, mark_m=mark_m, presentations=world.presentations + 1)
     return _run(_card(world, card, held), Running("opened", shown, tap_of(held.newest)))
 
 
 def _steps(world: World, running: Running, rules: Rules, bounds: Bounds) -> Iterator[tuple[str, World]]:
+    """What may happen next but for a crash, the undisturbed step first."""
     match running.stage:
         case "opened":
+            yield _settle(world, running, rules)
             row = Row("refused", running.shown.card, running.newest)
             yield "card pulled before anything", _pulled(_note(_idle(world), running, row))
-            yield _settle(world, running, rules)
         case "served":
             yield _serve(world, running, rules, bounds)
         case "record":
@@ -323,7 +327,7 @@ def _asked(
     recovered: bool = False,
 ) -> Asked:
     """The presentation as the decision sees it; on every other trip somebody rides along."""
-    companions = shown.trip % 2 if shown.mark_m == 0 else 0
+    companions = shown.trip if shown.mark_m == 0 else 0
     return Asked(
         card=shown.card,
         event=event,
@@ -333,7 +337,7 @@ def _asked(
         sequence=sequence,
         at_s=shown.at_s,
         clock=CLOCKS[shown.clock],
-        direction=shown.trip % 2,
+        direction=shown.trip,
         mark_m=shown.mark_m,
         companions=companions,
         check_in=check_in,
@@ -350,16 +354,16 @@ def _course(world: World, running: Running, rules: Rules) -> Iterator[tuple[str,
             written = _write_card(world, running)
             yield "card executes first", _run(written, running._replace(state=WriteState.SENT))
         case WriteState.INTENDED:
-            yield "card pulled", _pulled(_to(world, running, WriteStep.CARD_LEFT, "record"))
             yield "commit sent", _to(world, running, WriteStep.COMMIT_SENT, "course")
+            yield "card pulled", _pulled(_to(world, running, WriteStep.CARD_LEFT, "record"))
         case WriteState.SENT if not rules.intent_before_commit:
             ended = running._replace(state=WriteState.COMMITTED, stage="tell then record")
             yield "durable at last", _run(_note(world, running, _intent_row(running)), ended)
         case WriteState.SENT:
             written = _write_card(world, running)
+            yield "proven", _to(written, running, WriteStep.PROVEN, "tell then record")
             yield "pulled before the commit ran", _pulled(_no_proof(world, running, rules))
             yield "pulled before its answer", _pulled(_no_proof(written, running, rules))
-            yield "proven", _to(written, running, WriteStep.PROVEN, "tell then record")
 
 
 def _no_proof(world: World, running: Running, rules: Rules) -> World:
@@ -386,13 +390,18 @@ def _crash(world: World, running: Running) -> World:
 def _write_card(world: World, running: Running) -> World:
     """The card executes the commit: here it is seen whether that may be."""
     shown, held, after = running.shown, world.cards[running.shown.card], EVENTS[running.planned]
-    if held.wish_events:
+    days = CLOCKS[shown.clock].days
+    again = (
+        bool(held.wish_events) and held.wish_events[-1][1] == days
+    )  # clocks that disagree forgive no second tap
+    if again and not (held.told and after.kind is EventKind.RIDE):
         raise Broken("one ride was charged twice")
     if any(tap_of(after) in card.held for card in world.cards):
         raise Broken("two writes carry one number")
     asked = _asked(shown, held.newest)
+    inside = check_ride(held.inside, after, asked, shown.trip)
     check_period(held.newest, after, asked)
-    used, begun = held.used + uses(after), held.begun + begins(held.newest, asked)
+    used, begun = held.used + uses(after), held.begun + begins(held.newest, after, asked)
     misled = held.misled or bool(asked.clock.days and not asked.clock.suspect)
     if used > RIDES_A_MONTH * (1 + begun):
         raise Broken(f"{used} free rides in {1 + begun} months")
@@ -403,8 +412,9 @@ def _write_card(world: World, running: Running) -> World:
         shown.card,
         held._replace(
             events=(*held.events, running.planned),
-            wish_events=(*held.wish_events, tap_of(after)),
-            inside=check_ride(held.inside, after, asked, shown.trip),
+            wish_events=(*held.wish_events, (tap_of(after), days)),
+            inside=inside,
+            told=False,
             used=used,
             begun=begun,
             misled=misled,
@@ -412,6 +422,7 @@ def _write_card(world: World, running: Running) -> World:
     )
 
 
+@cache
 def _months(now_s: int) -> int:
     """How many months the true time has seen since the start, the first included."""
     (year, first), (later_year, last) = month(today(0)), month(today(now_s))
@@ -424,9 +435,9 @@ def _grant(world: World, running: Running) -> World:
     terminal, number = ride = tap_of(held.newest)
     if terminal == 0 or world.journals[terminal - 1][number - 1].kind != "intent":
         raise Broken("a ride was granted without charge or record")
-    if ride not in held.wish_events:
+    if ride not in (tap for tap, _ in held.wish_events):
         raise Broken("a ride was granted for what was charged before")
-    return world
+    return _card(world, running.shown.card, held._replace(told=True))
 
 
 def _intent_row(running: Running) -> Row:
@@ -458,10 +469,3 @@ def _idle(world: World) -> World:
 
 def _pulled(world: World) -> World:
     return world._replace(pulls=world.pulls + 1)
-
-
-QUIET_STEPS: Final = (
-    "settled: tell", "settled: record", "settled: serve", "cannot tell", "nothing to settle", "already paid", "refused",
-    "begin", "durable", "commit sent", "proven", "card executes first", "durable at last", "told", "recorded",
-)  # fmt: skip
-"""What happens when nothing goes wrong, in a presentation's order."""

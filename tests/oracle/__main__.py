@@ -6,14 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from tests.oracle.life import Difference, Tally, World, run
-
-REGIONS = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
-DOCUMENTS = tuple(REGIONS / f"{name}.toml" for name in ("demo", "volgograd", "belgorod"))
+from tests.oracle.life import DOCUMENTS, REGIONS, Difference, Tally, World, run
 
 
 def main(taps: int = 105_000, seed: int = 1, *names: str) -> int:
-    documents = [path for path in DOCUMENTS if path.exists()]
+    documents = list(DOCUMENTS)
     if names:
         documents = [path if (path := Path(name)).exists() else REGIONS / f"{name}.toml" for name in names]
     tallies = {}

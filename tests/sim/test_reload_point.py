@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
+import msgspec
 import pytest
 
 from cardproto.credential.grant import CARD_FILE_READ_BYTES, credential_digest, credential_in_file
@@ -223,6 +224,21 @@ def test_a_grant_torn_at_any_exchange_is_there_whole_or_not_at_all() -> None:
             committed = exchange == exchanges and tear is tear_after
             assert held(card) == (new if committed else old)
             assert agrees(card)
+
+
+def test_a_grant_on_an_ev1_card() -> None:
+    profile = load_profile("free_pensioner")
+    ev1 = msgspec.structs.replace(profile, card=msgspec.structs.replace(profile.card, generation="EV1"))
+    card = issue(ev1, MASTERS, 34, ISSUED, Counting())
+    assert isinstance(card, VirtualCard)
+    grant(card, None)
+    desfire = DesfireCard(DesfireChannel(card))
+    desfire.select_application(AID)
+    key = AesKey(MASTERS.for_card(card.uid, 34).validate)
+    desfire.authenticate_aes(KeyNo.VALIDATE, AesAuthentication(key, bytes(16)))
+    signed = credential_in_file(desfire.read_data(FILE_CREDENTIAL, 0, CARD_FILE_READ_BYTES, CommMode.FULL))
+    assert signed is not None
+    assert credential_digest(signed) == reload_point_of(card).read().rights.credential_digest
 
 
 # --- key sets

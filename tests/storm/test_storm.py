@@ -83,7 +83,7 @@ def test_meals_are_given_by_the_roster(tmp_path: Path) -> None:
         records = [parse_record(row.body) for row in opened.store.records()]
         meals = [record for record in records if isinstance(record, Intent) and record.meal is not None]
         assert {meal.meal.roster for meal in meals if meal.meal is not None} == {1}
-        assert {meal.card_ref in listed for meal in meals} == {True, False}
+        assert {meal.person_ref in listed for meal in meals} == {True, False}
         assert check(opened).sound
 
 

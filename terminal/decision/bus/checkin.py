@@ -72,9 +72,9 @@ def can_hold(rule: CheckInRule, sum_minor: int, trail: Trail) -> bool:
 
 
 def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
-    """The counters of a card on which `held` kopecks are held from here on."""
+    """The counters of a card on which `held` kopecks, a sum the reserve can count, are held from here on."""
     trip = tap.trip
-    counters = rule.reserve.write(counters, -(-held // rule.reserve.unit_minor))
+    counters = rule.reserve.write(counters, held // rule.reserve.unit_minor)
     if rule.zone is not None:
         counters = rule.zone.write(counters, trip.place.zone)
     if rule.mark is not None:
@@ -110,7 +110,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         due_minor = balance_minor
     if paid_by is not PaidBy.GRACE:  # what a ride on credit found held is owed still
         counters = release(rule, counters)
-    values = {"sum_minor": due_minor}
+    values = {"sum_minor": due_minor, "left": tap.snapshot.event.inside}
     outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
     return accept(
         tap,
@@ -178,8 +178,9 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[i
     cover = Cover(paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
     if own.price_minor is None or fare_minor is None:
         return held, capped(tap, ride, cover, held, out.counters, Trail())[1]
-    price_minor = min(own.price_minor * own.persons, held)
-    due_minor, counters = capped(tap, ride, cover, price_minor, out.counters, trail)
+    due_minor, counters = capped(tap, ride, cover, own.price_minor * own.persons, out.counters, trail)
+    if due_minor > held:  # a cap counts what is charged
+        due_minor, counters = capped(tap, ride, cover, held, out.counters, Trail())
     return min(due_minor + others * fare_minor, held), counters
 
 

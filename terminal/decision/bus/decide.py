@@ -169,7 +169,7 @@ def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Tra
         held, _ = capped(tap, ride, cover, paid.price_minor, counters, Trail())
     else:
         due_minor, counters = capped(tap, ride, cover, paid.price_minor, counters, trail)
-    held += paid.others_minor
+    held = rule.holding(held + paid.others_minor)
     charge_minor = paid.owed_minor + due_minor
     if not can_hold(rule, held, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)

@@ -36,7 +36,13 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
     if isinstance(kind, MealRefusal):
         return trail.refuse(kind.message)
     meal = decide_portion(
-        pupil, kind, tap.service_date, tap.policy.meals, trail, paid_stopped=canteen.paid_stopped
+        pupil,
+        kind,
+        tap.service_date,
+        tap.policy.meals,
+        trail,
+        paid_stopped=canteen.paid_stopped,
+        clock_suspect=not tap.periods.trusted,
     )
     if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)

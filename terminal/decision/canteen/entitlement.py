@@ -42,9 +42,14 @@ class _Ground:
         return len(self.rule.entitlement.portions), self.rule.subsidy_minor
 
 
-def entitlement(pupil: Pupil, policy: MealPolicy, day: date, trail: Trail) -> Entitlement:
-    """Return what `pupil` is entitled to on `day`, whether or not it was served already."""
-    grounds = _combine(_grounds(pupil, policy, day, trail), policy, trail)
+def entitlement(
+    pupil: Pupil, policy: MealPolicy, day: date, trail: Trail, *, clock_suspect: bool = False
+) -> Entitlement:
+    """Return what `pupil` is entitled to on `day`, whether or not it was served already.
+
+    A suspect clock's day ends no grant (M-37): each is judged on the nearest day it holds.
+    """
+    grounds = _combine(_grounds(pupil, policy, day, trail, clock_suspect), policy, trail)
     portions: dict[str, tuple[Portion, ...]] = {}
     for ground in grounds:
         for portion in ground.rule.entitlement.portions:
@@ -69,7 +74,9 @@ def newest_of(card: Iterable[MealGrant], listed: Iterable[MealGrant], trail: Tra
     return tuple(grants.values())
 
 
-def _grounds(pupil: Pupil, policy: MealPolicy, day: date, trail: Trail) -> list[_Ground]:
+def _grounds(
+    pupil: Pupil, policy: MealPolicy, today: date, trail: Trail, clock_suspect: bool
+) -> list[_Ground]:
     """The rules of today's grants, each code once, in the order of the grants."""
     grounds: dict[int, _Ground] = {}
     for slot, grant in enumerate(pupil.grants):
@@ -79,6 +86,7 @@ def _grounds(pupil: Pupil, policy: MealPolicy, day: date, trail: Trail) -> list[
         if grant.blocked:
             trail.note(GroundEffect.BLOCKED, {"slot": slot})
             continue
+        day = min(max(today, grant.valid_from), grant.valid_to) if clock_suspect else today
         if not grant.valid_from <= day <= grant.valid_to:
             trail.note(GroundEffect.NOT_TODAY, {"slot": slot})
             continue

@@ -56,17 +56,29 @@ def kind_served(
 
 
 def decide_portion(
-    pupil: Pupil, kind: MealKind, day: date, policy: MealPolicy, trail: Trail, *, paid_stopped: bool = False
+    pupil: Pupil,
+    kind: MealKind,
+    day: date,
+    policy: MealPolicy,
+    trail: Trail,
+    *,
+    paid_stopped: bool = False,
+    clock_suspect: bool = False,
 ) -> Serving | MealRefusal:
-    """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none."""
+    """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none.
+
+    Where that day comes from a suspect clock, neither a calendar nor the dates of a grant stand against a meal (M-37).
+    """
     refusal = _not_here(pupil, kind, trail)
     if refusal is not None:
         return refusal
-    school_day = policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
+    school_day = (
+        SchoolDay.SILENT if clock_suspect else policy.day_of(day, pupil.school, pupil.class_id, pupil.grade)
+    )
     if school_day in (SchoolDay.HOLIDAY, SchoolDay.BREAK):
         trail.note(MealEffect.NONE_TODAY, {"day": day.isoformat(), "calendar": school_day.value})
         return MealRefusal(Message.NO_MEAL_TODAY)
-    right = entitlement(pupil, policy, day, trail)
+    right = entitlement(pupil, policy, day, trail, clock_suspect=clock_suspect)
     flags = _flags(pupil, school_day)
     if kind.id in right.portions:
         return _entitled(pupil, kind, day, policy, trail, right, flags)

@@ -135,6 +135,8 @@ class DeskSession:
                     "the clock would jump by more than a year", "Choose a nearer day, or another region."
                 )
             self.town.clock.set(wanted)
+            for terminal in self.town.terminals.values():
+                terminal.clock_watch.accept(OPERATOR)  # who sets the desk's clock answers for it
         self.changed()
 
     def advance(self, step: timedelta) -> None:

@@ -72,6 +72,7 @@ class Playing:
             case Kind.CLOCK_FORWARD | Kind.CLOCK_BACK:
                 ahead = step.value if step.fault == Kind.CLOCK_FORWARD else -step.value
                 post.clock.jump(-post.clock.ahead_s or ahead)
+                post.confirm_clock()
             case _:
                 return
         self.town.count.faults[step.fault] += 1
@@ -203,6 +204,7 @@ class Playing:
             post.link.deliver_late()
             if post.clock.ahead_s:
                 post.clock.jump(-post.clock.ahead_s)
+                post.confirm_clock()
         self.drain()
         by_ref: dict[bytes, StressRider] = {}
         for rider in self.town.riders:

@@ -82,6 +82,11 @@ class Post:
     program: ExitStack = field(default_factory=ExitStack)
     """Everything the terminal's program has open."""
 
+    def confirm_clock(self) -> None:
+        """The crew's service card, so that a bus whose clock is in doubt sells on (O-05)."""
+        self.terminal.clock_watch.look()
+        self.terminal.clock_watch.confirm("storm")
+
 
 @dataclass(slots=True)
 class Storm:
@@ -210,6 +215,7 @@ class StormTown:
             post.clock,
             batch_records=batch_records,
         )
+        post.confirm_clock()
 
     def close(self) -> None:
         for post in self.posts:

@@ -17,6 +17,7 @@ from terminal.decision.decide import decide
 from terminal.decision.effects import CredentialEffect
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, Outcome, WritePlan
+from terminal.decision.tap import CANTEEN
 from terminal.errors import KeyLimitReached
 from terminal.journal.journal import Pending
 from terminal.journal.taps import TapId
@@ -89,6 +90,8 @@ class ResidentMedium:
         decision = decide(snapshot, policy, trip, now)
         if snapshot.refusal is None or trip.inspection is not None or decision.outcome.message in OF_TERMINAL:
             return decision  # an inspection asks what was paid, whatever the rights are worth now
+        if snapshot.refusal.effect in OUT_OF_DATE and trip.clock.suspect and trip.profile == CANTEEN:
+            return decision  # M-37: such a date stands against no meal
         flags = tuple(flag for flag in decision.flags if flag in OF_EVERY_TAP)
         return replace(_not_granted(snapshot.refusal), flags=flags)
 

@@ -45,13 +45,15 @@ class UnknownFare(StrEnum):
 
     REFUSE = "refuse"
     DEAREST = "dearest"
+    """The fare to the terminus; the dearest of all where that is not known either."""
 
 
 class Profile(Section, frozen=True, kw_only=True):
     """What a terminal of this kind takes, first to last (K-02).
 
-    `unknown_fare`: a tap that names no destination, or falls under no fare. `deny_lists`: whether the region
-    lists cards at all; where it does not, an empty card simply fails (O-09).
+    `unknown_fare`: a tap or sale that names no destination; "dearest" is the fare to the terminus, or the dearest
+    there is where the terminus is not known. `deny_lists`: whether the region lists cards at all; where it does not, an
+    empty card simply fails (O-09).
     """
 
     media: tuple[FareMedium, ...]
@@ -85,6 +87,14 @@ class Ages(Section, frozen=True, kw_only=True):
     keep_trip_history_h: Annotated[int, Meta(ge=0)] = 24
 
 
+class ClockRules(Section, frozen=True, kw_only=True):
+    """O-05: a terminal's clock that runs more than `ahead_days` ahead of the last time the collector signed, or an
+    operator accepted, is in doubt.
+    """
+
+    ahead_days: Annotated[int, Meta(ge=1, le=366)] = 30
+
+
 class RegionDocument(Section, frozen=True, kw_only=True):
     """Everything regional. Build one with `terminal.policy.load`, which also checks its meaning."""
 
@@ -107,6 +117,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     bank: BankTaps = BankTaps()
     meals: Meals = Meals()
     ages: Ages = Ages()
+    clock: ClockRules = ClockRules()
     receipts: Receipts | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from cardproto.resident.records.event import MOST_INSIDE
 from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
@@ -97,6 +98,15 @@ def _guards(document: RegionDocument) -> Iterator[Problem]:
                 f"`{right}` cannot be passed back",
                 f"Use {', '.join(PASSBACK_RIGHTS)}; a purse may pay for companions (T-34).",
             )
+
+
+def persons_held(document: RegionDocument) -> int | None:
+    """How many persons the reserve of `[checkin]` can hold the dearest fare for; None without check-in."""
+    slot = None if document.checkin is None else slots_of(document).get(document.checkin.reserve)
+    dearest = highest_fare(document)
+    if slot is None or not dearest:
+        return None
+    return min(MOST_INSIDE, ((1 << slot.bits) - 1) * slot.unit_minor // dearest)
 
 
 def _check_in(document: RegionDocument) -> Iterator[Problem]:

@@ -65,6 +65,11 @@ class CheckInRule:
         """The most that can be held."""
         return self.reserve.mask * self.reserve.unit_minor
 
+    def holding(self, sum_minor: int) -> int:
+        """What is held for `sum_minor`: the next sum the reserve can count."""
+        unit_minor = self.reserve.unit_minor
+        return -(-sum_minor // unit_minor) * unit_minor
+
 
 @dataclass(frozen=True, slots=True)
 class SpentCap:

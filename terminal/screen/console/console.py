@@ -148,7 +148,8 @@ class Console:
         self.feed.publish(CHANGED)
 
     def service_card(self, snapshot: object, now: datetime) -> Outcome | None:
-        """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while.
+        """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while, and
+        it confirms the time of a clock in doubt (O-05), which the display then shows.
 
         Only resident cards are. A blocked or listed card opens nothing; it goes the way of every other card, which
         says why.
@@ -167,8 +168,20 @@ class Console:
         self._note(OperatorSeen(unix_ms(now), member.ref))
         self._presented = (member.ref, self.clock.monotonic() + PIN_WITHIN.total_seconds())
         self.feed.publish(CARD)
+        if self._confirms_clock(member):
+            local = now.astimezone(self.policy.zone)
+            values = {"date": f"{local:%Y-%m-%d}", "time": f"{local:%H:%M}"}
+            return Outcome(Message.CLOCK_CONFIRMED, Admission.INSIDE, values=values)
         until = (now + PIN_WITHIN).astimezone(self.policy.zone)
         return Outcome(Message.STAFF_CARD, Admission.INSIDE, values={"time": f"{until:%H:%M}"})
+
+    def _confirms_clock(self, member: Member) -> bool:
+        """Only what is on record counts: a journal that takes no row confirms nothing."""
+        try:
+            return self.terminal.clock_watch.confirm(member.ref)
+        except JournalError:
+            self.changed()
+            return False
 
     def _holder(self, resident: bytes) -> Member | None:
         try:

@@ -49,6 +49,7 @@ SHORT: Final[Mapping[str, str]] = MappingProxyType(
         Message.DENY_LIST: N_("Card on the deny list"),
         Message.SHIFT_CLOSED: N_("Shift not open"),
         Message.CLOCK_UNCONFIRMED: N_("Clock to be confirmed with a service card"),
+        Message.CLOCK_CONFIRMED: N_("Clock confirmed with a service card"),
         Message.FARE_UNKNOWN: N_("Fare not known"),
         Message.STAFF_CARD: N_("Service card"),
     }

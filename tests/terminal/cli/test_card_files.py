@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run
 from tests.terminal.cli.test_faults import SERVE, STATE, assert_one_line
 
@@ -132,6 +133,19 @@ def test_a_rolled_card_is_served_and_read(run: Run) -> None:
     assert (
         run("card", "set", "card.json", "--zone", "Mars", "--blocked", program="sim.cli.app").returncode != 0
     )
+
+
+def test_a_grant_is_verified_by_the_terminal(run: Run, tmp_path: Path) -> None:
+    config_file(tmp_path, shift={"operator": "17"}, lists={"verify_credential": "always"})
+    new = ("card", "new", "card.json", "--profile", "free_pensioner")
+    assert run(*new, program="sim.cli.app").returncode == 0
+    granted = run("card", "grant", "card.json", "--until", "2031-05-31", program="sim.cli.app")
+    assert granted.returncode == 0
+    shown = json.loads(run("card", "show", "card.json", "--json", program="sim.cli.app").stdout)
+    assert [line.endswith("to 2031-05-31") for line in shown["concessions"]] == [True]
+    assert shown["newest_event"].startswith("RIGHTS_CHANGE")
+    tap = json.loads(run(*SERVE, "--reader", "sim:card.json").stdout)
+    assert tap["message"] == "ok_benefit_unlimited"
 
 
 @pytest.mark.parametrize(

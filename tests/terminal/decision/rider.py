@@ -114,8 +114,8 @@ class Rider:
         run = {"turn": 1, "route": route, "direction": direction, "shift_open": shift_open}
         return self._decide(now, trip_at("bus", terminal, self.sequence, **run, **where))
 
-    def eat(self, now: datetime, terminal: int = 70) -> Decision:
-        return self._decide(now, Trip("canteen", terminal, self.sequence, shift=1))
+    def eat(self, now: datetime, terminal: int = 70, **where: object) -> Decision:
+        return self._decide(now, trip_at("canteen", terminal, self.sequence, **where))
 
     def _decide(self, now: datetime, trip: Trip) -> Decision:
         decision = decide(self.snapshot, self.policy, trip, now)

@@ -25,7 +25,7 @@ from tests.terminal.decision.rider import LAST, Rider, rules
 from tests.terminal.decision.test_caps import clam_card, tiger
 from tests.terminal.decision.test_checkin import belgorod
 
-REGIONS = ("volgograd", "sakhalin", "tyumen", "novosibirsk", "st_petersburg")
+REGIONS = ("volgograd", "sakhalin", "tyumen", "novosibirsk", "st_petersburg", "belgorod")
 POLICIES = (*(Policy.of(load_region(name)) for name in REGIONS), clam_card(), tiger(), belgorod())
 START = datetime(2025, 10, 2, tzinfo=UTC)
 BRIEF = examples(120)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -121,6 +121,26 @@ def recorded(rider: Rider, trip: Trip | None = None, policy: Policy = DEMO) -> R
 @pytest.mark.parametrize("name", RIDERS)
 def test_a_tap_follows_from_what_is_recorded_with_it(name: str) -> None:
     assert recompute(recorded(RIDERS[name]()), DEMO) == []
+
+
+@pytest.mark.parametrize(
+    ("clock", "flag"),
+    [
+        ({"clock_suspect": True, "clock_confirmed": True}, "clock_suspect"),
+        ({"clock_authenticated": True}, "period_lowered"),
+    ],
+)
+@pytest.mark.parametrize("ahead", [2, 31])
+def test_o_05_what_the_clock_was_is_in_the_row(clock: dict[str, bool], flag: str, ahead: int) -> None:
+    rider = RIDERS["student"]()
+    rider.event = replace(
+        rider.newest, at=NOW - timedelta(days=1), period_ahead=ahead + 1 if ahead < 31 else 31
+    )
+    tap = recorded(rider, trip_at("bus", 7, rider.sequence, turn=1, route=5, **clock))
+    assert (tap.flags, recompute(tap, DEMO)) == ((flag,), [])
+    assert tap.known == {name.replace("_", "."): True for name in clock}
+    without = {deviation.what for deviation in recompute(replace(tap, known={}), DEMO)}
+    assert without >= {"flags", "reasons"}
 
 
 @pytest.mark.parametrize("at", range(32))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from cardproto.resident.records.rights import Concession, Contract
-from terminal.codes import Admission, ClockFault
+from terminal.codes import Admission
 from terminal.decision.bus.sale import may_sell
-from terminal.decision.clock_check import Reading, clock_doubt
 from terminal.decision.outcome import Decision, Message
 from terminal.errors import RegionDocumentError
 from terminal.policy.deny_list import AllDenied
@@ -140,31 +139,6 @@ def test_o_09_the_profile_chooses_whether_cards_are_listed(bus: str, message: st
 
 
 # clocks: O-05
-
-
-def reading(minute: float, monotonic_s: float) -> Reading:
-    return Reading(datetime(2026, 9, 15, 8, tzinfo=UTC) + timedelta(minutes=minute), monotonic_s)
-
-
-@pytest.mark.parametrize(
-    ("wall_minutes", "monotonic_s", "doubted"),
-    [(10, 600, False), (15, 600, False), (15.1, 600, True), (5, 600, False), (4.9, 600, True)],
-)
-def test_o_05_a_jump_of_more_than_five_minutes_is_doubted(
-    wall_minutes: float, monotonic_s: float, doubted: bool
-) -> None:
-    doubt = clock_doubt(reading(0, 0), reading(wall_minutes, monotonic_s))
-    assert (doubt is not None) == doubted
-    assert doubt is None or doubt.code is ClockFault.JUMPED
-
-
-def test_o_05_a_clock_behind_the_last_record_is_doubted() -> None:
-    newest = reading(1.5, 0).wall
-    doubt = clock_doubt(reading(0, 0), reading(1, 60), newest)
-    assert doubt is not None
-    assert doubt.code is ClockFault.BEHIND
-    assert doubt.inputs == {"behind_s": 30}
-    assert clock_doubt(reading(0, 0), reading(2, 120), newest) is None
 
 
 def test_o_05_a_suspect_clock_needs_a_service_card_and_marks_what_follows() -> None:

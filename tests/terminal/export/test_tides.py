@@ -157,6 +157,8 @@ def test_the_token_is_a_pseudonym_of_the_export_and_not_the_terminals() -> None:
         (PaidBy.TRANSFER, 1000, EventKind.RIDE, "Enter"),  # a reduced following trip is paid (T-31)
         (PaidBy.PURSE, 5000, EventKind.CHECK_IN, "Enter"),
         (PaidBy.PURSE, 0, EventKind.CHECK_OUT, "Exit"),
+        (PaidBy.TRANSFER, 0, EventKind.CHECK_IN, "Transfer entrance"),
+        (PaidBy.TRANSFER, 0, EventKind.CHECK_OUT, "Exit"),
         (PaidBy.PURSE, 0, EventKind.CORRECTION, "Adjust"),
     ],
 )
@@ -172,6 +174,14 @@ def test_caps_companions_stops_and_turns_are_told() -> None:
     )
     assert (found["fare_capped"], found["num_riders"], found["stop_id"]) == ("true", "3", "31")
     assert (found["trip_id_performed"], found["pattern_id"]) == ("7-9-4", "15-1")
+
+
+def test_t_07_who_leaves_is_told_and_rides_no_second_time() -> None:
+    left = intent(at("08:30"), 5000, kind=EventKind.CHECK_OUT, values={"sum_minor": 5000, "left": 3})
+    found = row(left)
+    assert (found["fare_action"], found["num_riders"], found["amount"]) == ("Exit", "3", "50.00")
+    (tap,) = taps(7, numbered(left, committed(1)))
+    assert (tap.left, tap.riders) == (3, 0)
 
 
 def test_d_03_the_category_stays_in_the_bus() -> None:

@@ -31,8 +31,8 @@ from terminal.keys.sealing import StorageKeys
 from terminal.lab.town import Town
 from terminal.screen.console.console import ActionRefused as ConsoleRefused
 from tests.config_file import config_file
-from tests.flows.conftest import FRONT, OpenTown, resident_of, town_of
-from tests.flows.leaks import secret_bytes
+from tests.flows.conftest import COUNTER_A, FRONT, OpenTown, resident_of, town_of
+from tests.flows.leaks import laboratory_secrets
 from tests.journal_rows import prose_in
 from tests.terminal.cli.inside import runner
 from tests.terminal.screen.console.cab import DRIVER, PIN, Cab, open_cab
@@ -41,12 +41,7 @@ __all__ = ["town_of"]
 
 START = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
 LAB = tomllib.loads(LAB_KEYS.read_text("utf-8"))
-SECRETS = [
-    secret_bytes(f"{table}.{name}", bytes.fromhex(key))
-    for table in ("masters", "purposes", "lists", "storage")
-    for name, value in LAB[table].items()
-    for key in (value.values() if isinstance(value, dict) else (value,))
-]
+SECRETS = laboratory_secrets()
 
 
 def counted(counter: UseCounter, purpose: str = "transport") -> int:
@@ -227,9 +222,9 @@ def test_a_key_file_nested_without_end_is_refused_in_one_line(tmp_path: Path) ->
 # a tap, and the console
 
 
-def limited(town: Town, limits: KeyLimits) -> FileKeys:
+def limited(town: Town, limits: KeyLimits, number: int = FRONT.number) -> FileKeys:
     keys = load_file_keys(LAB_KEYS, limits, clock=town.clock)
-    medium = resident_of(town.terminals[FRONT.number])
+    medium = resident_of(town.terminals[number])
     medium.setup = replace(medium.setup, keys=keys)
     return keys
 
@@ -263,6 +258,16 @@ def test_at_the_limit_a_tap_is_out_of_order_on_record_and_free(town_of: OpenTown
         assert prose_in(why) == []
         town.clock.advance(60)
         assert town.tap(FRONT.number, "adult_purse").report.outcome.accepted
+
+
+def test_a_bus_asks_for_one_token_a_card_and_a_canteen_for_two(town_of: OpenTown) -> None:
+    """The card's, and where rights and accounts are a person's, the holder's; never one more."""
+    both = {"transport": Ceiling(per_minute=3), "school": Ceiling(per_minute=6)}
+    with town_of("adult_purse", stops=(FRONT, COUNTER_A)) as town:
+        for number in (FRONT.number, COUNTER_A.number):
+            limited(town, KeyLimits(tokens=both, otherwise=None), number)
+            ends = [town.tap(number, "adult_purse").report.outcome.message for _ in range(4)]
+            assert [message == "out_of_order" for message in ends] == [False, False, False, True]
 
 
 def test_a_limit_met_while_a_commit_is_looked_into_leaves_it_open(town_of: OpenTown) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from terminal.clock import unix_ms
-from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault, Trouble
+from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault
 from terminal.devices import DeviceState
 from terminal.errors import CollectorError
 from terminal.journal.journal import Journal
@@ -19,9 +19,10 @@ from terminal.operations.log import Form, Level, Log
 from terminal.operations.metrics import terminal_metrics
 from terminal.operations.notify import ServiceManager
 from terminal.operations.status import EVERY_S, read_status
-from terminal.operations.vitals import JUMP_REMEMBERED_S, Identity, Vitals
+from terminal.operations.vitals import Identity, Vitals
 from terminal.reader.presence import PresenceState
 from terminal.sync.client import SyncReport
+from terminal.trip.clock_watch import ClockWatch
 
 NOW = datetime(2026, 9, 15, 7, tzinfo=UTC)
 
@@ -56,7 +57,8 @@ class Watched:
         until = NOW + timedelta(days=30)
         identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo:1", until)
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said)
-        return Vitals(identity, self.journal, self.clock, log, ServiceManager())
+        watch = ClockWatch(self.journal, self.clock, 30, NOW - timedelta(days=30))
+        return Vitals(identity, self.journal, self.clock, watch, log, ServiceManager())
 
     def beat(self) -> None:
         self.clock.run(EVERY_S)
@@ -73,31 +75,24 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.journal.close()
 
 
-def test_a_clock_that_jumps_is_noticed_once_and_remembered_for_a_while(watched: Watched) -> None:
+def test_a_clock_that_jumps_is_said_once_and_shown_until_it_is_over(watched: Watched) -> None:
     watched.beat()
-    assert watched.vitals.clock_doubt is None
+    assert watched.vitals.status().clock_fault == ""
     watched.clock.at += timedelta(hours=2)
     for _ in range(3):
         watched.beat()
-    assert watched.vitals.clock_doubt == Trouble(ClockFault.JUMPED, {"jump_s": 7200})
-    assert watched.said() == ["terminal 7: clock: Clock jumped by 7200 s code=clock:jumped jump_s=7200"]
-    assert watched.vitals.tally.clock_jumps == 1
-    watched.clock.run(JUMP_REMEMBERED_S)
-    watched.beat()
-    assert watched.vitals.clock_doubt is None
-
-
-def test_a_clock_that_began_in_the_past_is_behind_the_records(watched: Watched) -> None:
-    """No battery: every start is in 2026 again, and the rows are of later days."""
-    watched.clock.at -= timedelta(days=3)
-    watched.vitals = watched.new()
-    watched.beat()
-    doubt = watched.vitals.clock_doubt
-    assert doubt is not None
-    assert doubt.code is ClockFault.BEHIND
     status = read_status(watched.folder)
     assert status is not None
-    assert (status.clock_fault, status.clock_inputs) == (doubt.code, doubt.inputs)
+    assert (status.clock_fault, status.clock_inputs) == (ClockFault.JUMPED, {"jump_s": 7200})
+    assert watched.said() == ["terminal 7: clock: Clock jumped by 7200 s code=clock:jumped jump_s=7200"]
+    assert watched.vitals.clock_watch.jumps == 1
+    watched.clock.run(24 * 3600)
+    watched.beat()
+    assert watched.vitals.status().clock_fault == ClockFault.JUMPED
+    watched.clock.at -= timedelta(hours=2)
+    watched.beat()
+    assert watched.vitals.status().clock_fault == ""
+    assert watched.said()[1:] == ["terminal 7: clock: in no doubt any more code=clock:works"]
 
 
 def test_a_reader_that_fails_is_seen_from_outside_at_once(watched: Watched) -> None:

@@ -20,6 +20,7 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
 from terminal.trip.build import InspectionRound, trip_of
+from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
 from terminal.trip.pupil import CanteenContext
@@ -28,12 +29,14 @@ from terminal.trip.stated import fact_names
 from tests.config_file import config_file
 from tests.terminal.canteen.school import SCHOOL, TEACHER, child, grant, open_canteen, order, ref
 from tests.terminal.cli.inside import Run, runner
+from tests.terminal.trip.test_clock_watch import TwoHands
 
 STATE = "var/terminal"
 NOW = datetime(2026, 9, 15, 5, 0, tzinfo=UTC)
 BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
     f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
 }
+BY_CLOCK = {"clock.suspect", "clock.confirmed", "clock.authenticated"}
 BY_INSPECTOR = {"inspection", "inspection.misuse"}
 CONFIGURED = {"profile", "terminal", "canteen.serving"}
 
@@ -101,6 +104,19 @@ def test_the_inspector_changes_the_inspection_and_the_vehicle_asked_for(journal:
     assert set.union(*map(changed, seen, seen[1:])) == BY_INSPECTOR | {"route", "direction"}
 
 
+def test_the_clock_its_confirmation_and_a_signature_change_what_is_known_of_it(journal: Journal) -> None:
+    clock = TwoHands(NOW)
+    watch = ClockWatch(journal, clock, 30, NOW - timedelta(days=1))
+    seen = [trip_of(journal, "bus", 7, clock=watch.look())]
+    clock.at += timedelta(hours=3)
+    seen.append(trip_of(journal, "bus", 7, clock=watch.look()))
+    assert watch.confirm("17")
+    seen.append(trip_of(journal, "bus", 7, clock=watch.look()))
+    watch.hear(unix_ms(clock.at))
+    seen.append(trip_of(journal, "bus", 7, clock=watch.look()))
+    assert set.union(*map(changed, seen, seen[1:])) - {"sequence"} == BY_CLOCK
+
+
 def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
     plain = child(1, 11, hot_minor=10_000)
     rich = child(
@@ -148,7 +164,7 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
 
 def test_every_producer_is_seen_at_work_here() -> None:
     canteen = {name for name in PRODUCERS if name.startswith("canteen.")}
-    assert BY_CREW | BY_INSPECTOR | CONFIGURED | canteen == PRODUCERS.keys()
+    assert BY_CREW | BY_CLOCK | BY_INSPECTOR | CONFIGURED | canteen == PRODUCERS.keys()
 
 
 class OnBoard:

@@ -94,7 +94,8 @@ def place_named(console: Console, trip: Trip, route: NamedRoute | None) -> dict[
 def trip_now(console: Console) -> Trip:
     """What the next tap is part of."""
     terminal = console.terminal
-    return trip_of(terminal.journal, terminal.profile, terminal.number, vehicle=terminal.vehicle)
+    clock = terminal.clock_watch.state
+    return trip_of(terminal.journal, terminal.profile, terminal.number, vehicle=terminal.vehicle, clock=clock)
 
 
 def do_open(visit: Visit, form: FormFields, _written: Written) -> None:

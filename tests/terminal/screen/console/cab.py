@@ -45,6 +45,7 @@ from terminal.screen.console.web import Web, console_app
 from terminal.screen.server import ScreenServer
 from terminal.tap import Terminal, take_tap
 from terminal.tap_report import TapReport
+from terminal.trip.clock_watch import ClockWatch
 from tests.journal_rows import assert_codes_in
 
 NUMBER = 70001
@@ -196,6 +197,7 @@ def open_cab(
         journal=journal,
         clock=clock,
         media=media_of(station, setup),
+        clock_watch=ClockWatch(journal, clock, policy.document.clock.ahead_days, START),
         signal=signals.append,
     )
     console = console_of(

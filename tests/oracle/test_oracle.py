@@ -1,0 +1,48 @@
+"""The product against the independent oracle: random lives of cards, and mistakes planted to be noticed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.oracle import card, rules, tariff
+from tests.oracle.life import DOCUMENTS, MADE_UP, World, run
+from tests.oracle.planted import NOTICED, mistakes, noticed
+
+SLICE = 4_000
+"""Taps of each document: some 25 s in all. `python -m tests.oracle` takes as many as one likes."""
+MET = {
+    "demo": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "period_ahead"),
+    "volgograd": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "already_paid"),
+    "belgorod": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons"),
+    "city": ("ok_paid", "ok_transfer", "limit_reached", "fare_unknown", "debt", "benefit_out_of_season"),
+    "suburb": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons"),
+}
+"""What a slice has to meet, each at least ten times, to say anything."""
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_random_taps_come_to_what_the_documents_say(path: Path) -> None:
+    tally = run(World(path), SLICE, seed=1)
+    assert not tally.differences, "\n".join(map(str, tally.differences[:3]))
+    met = tally.outcomes + Counter({name.removeprefix("flag:"): n for name, n in tally.outcomes.items()})
+    assert {name: met[name] for name in MET[path.stem] if met[name] < 10} == {}
+
+
+def test_the_oracle_is_short() -> None:
+    """Seven hundred lines can be read beside the documents; more would be a second product."""
+    modules = [Path(module.__file__ or "") for module in (tariff, card, rules)]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules) <= 700
+
+
+def test_the_made_up_regions_lie_beside_the_oracle() -> None:
+    assert all(path.exists() for path in MADE_UP)
+
+
+@pytest.mark.parametrize("mistake", mistakes()[::3], ids=lambda mistake: mistake.name)
+def test_a_planted_mistake_is_noticed(mistake: object) -> None:
+    """Every third here; `python -m tests.oracle.planted` tries all."""
+    done = noticed(mistake)
+    assert done.returncode == NOTICED, done.stdout + done.stderr
