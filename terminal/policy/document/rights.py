@@ -102,8 +102,8 @@ class TripCalendar(Section, frozen=True, kw_only=True):
 
 
 class Companions(Section, frozen=True, kw_only=True):
-    """T-20: so many further persons ride with the holder on the same terms, counted by the conductor or, where riders do
-    not check in, tapping one after the other. `counter` remembers how many did. They use up no limit.
+    """T-20: so many further persons ride with the holder on the same terms, counted by the conductor or, where riders
+    do not check in, tapping one after the other. `counter` remembers how many did. They use up no limit.
     """
 
     most: Annotated[int, Meta(ge=1, le=15)]
