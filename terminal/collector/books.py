@@ -200,7 +200,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 3
+BOOKS_VERSION: Final = 4
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""
