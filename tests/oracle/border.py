@@ -19,7 +19,7 @@ from terminal.scenario.schema import Grant as GrantThere
 from terminal.scenario.schema import IssuingPointVisit
 from terminal.trip.facts import ClockState, Freshness, Inspection, Place, PlaceSource, Trip
 from terminal.trip.facts import Spot as SpotThere
-from tests.oracle.card import SERVICE_POINT, Answer, Bought, Card, Grant, Tap
+from tests.oracle.card import SERVICE_POINT, Answer, Card, Right, Tap
 from tests.oracle.tariff import Spot, Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
@@ -182,7 +182,7 @@ def _trip(tap: Tap, sequence: int) -> Trip:
         destination=SpotThere(zone=ride.named.zone, mark_m=ride.named.mark_m),
     )
     return Trip(
-        tap.profile,
+        "canteen" if tap.canteen else "bus",
         tap.terminal,
         sequence,
         shift=1 if tap.shift_open else 0,
@@ -193,29 +193,23 @@ def _trip(tap: Tap, sequence: int) -> Trip:
         companions=tap.companions,
         reader_ok=tap.reader_ok,
         place=place,
-        clock=_clock(tap),
+        clock=ClockState(tap.suspect, tap.confirmed, tap.authenticated),
         freshness=Freshness(data_age_s=tap.data_age_s),
         inspection=Inspection() if tap.inspection else None,
     )
 
 
-def _clock(tap: Tap) -> ClockState:
-    return ClockState(tap.clock.suspect, tap.clock.confirmed, tap.clock.authenticated)
+def _concession(right: Right | None) -> Concession | None:
+    return None if right is None else Concession(right.code, right.number, right.first, right.last)
 
 
-def _concession(grant: Grant | None) -> Concession | None:
-    return None if grant is None else Concession(grant.code, grant.parameter, grant.first, grant.last)
+def _contract(right: Right | None) -> Contract | None:
+    return None if right is None else Contract(right.code, right.first, right.last, right.number)
 
 
-def _contract(bought: Bought | None) -> Contract | None:
-    return None if bought is None else Contract(bought.product, bought.first, bought.last, bought.trips)
+def _grant(right: Right) -> GrantThere:
+    return GrantThere(code=right.code, valid_from=right.first, valid_to=right.last, parameter=right.number)
 
 
-def _grant(grant: Grant) -> GrantThere:
-    return GrantThere(code=grant.code, valid_from=grant.first, valid_to=grant.last, parameter=grant.parameter)
-
-
-def _buy(bought: Bought) -> BoughtThere:
-    return BoughtThere(
-        product=bought.product, valid_from=bought.first, valid_to=bought.last, trips=bought.trips
-    )
+def _buy(right: Right) -> BoughtThere:
+    return BoughtThere(product=right.code, valid_from=right.first, valid_to=right.last, trips=right.number)

@@ -21,23 +21,17 @@ Values = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
-class Grant:
-    """A concession on the card, both days included."""
+class Right:
+    """A concession by its code, or a product that was bought by its id; both days included. `number`: the concession's
+    parameter, the trips bought."""
 
     code: int
     first: date
     last: date
-    parameter: int = 0
+    number: int = 0
 
-
-@dataclass(frozen=True)
-class Bought:
-    """A pass, pack or plan on the card, both days included."""
-
-    product: int
-    first: date
-    last: date
-    trips: int = 0
+    def holds(self, day: date) -> bool:
+        return self.first <= day <= self.last
 
 
 @dataclass(frozen=True)
@@ -51,16 +45,16 @@ class Journey:
 
 @dataclass(frozen=True)
 class Card:
-    """The state after the newest event. `period` is the day whose periods the counters belong to; where it is not
-    `known`, that day or a later one (ADR 26). `readable`: the counters are of this document's split."""
+    """The state after the newest event. `period` is the day whose periods the counters belong to; `vague`: that
+    day or an earlier one (-1), or a later one (1) (ADR 26). `readable`: the counters are of this document's split."""
 
     region: int
     first: date
     last: date
     at: datetime
     period: date
-    grants: tuple[Grant | None, ...] = (None, None, None)
-    bought: tuple[Bought | None, ...] = (None, None)
+    grants: tuple[Right | None, ...] = (None, None, None)
+    bought: tuple[Right | None, ...] = (None, None)
     blocked: bool = False
     inactive: bool = False
     money: int = 0
@@ -72,39 +66,34 @@ class Card:
     journey: Journey | None = None
     inside: int = 0
     held: int = 0
-    boarded: Spot = Spot()
+    boarded: Spot = field(default_factory=Spot)
     used: Mapping[str, int] = field(default_factory=dict)
     meals: frozenset[str] = frozenset()
-    known: bool = True
+    vague: int = 0
     readable: bool = True
 
     def count(self, counter: str) -> int:
-        """How often, or how much, by the counter's name."""
         return self.used.get(counter, 0)
 
-    def counted(self, **more: int) -> Card:
-        """The card with these counters higher."""
-        return replace(self, used={**self.used, **{name: self.count(name) + n for name, n in more.items()}})
+    def counted(self, more: Mapping[str, int]) -> Card:
+        return self.setting({name: self.count(name) + n for name, n in more.items()})
 
-
-@dataclass(frozen=True)
-class Clock:
-    """What a terminal knows of its own clock (O-05)."""
-
-    suspect: bool = False
-    confirmed: bool = False
-    authenticated: bool = False
+    def setting(self, counters: Mapping[str, int]) -> Card:
+        return replace(self, used={**self.used, **counters})
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A tap and all that is known besides the card. `ride` states when, by the terminal's own clock."""
+    """A tap and all that is known besides the card. `ride` states when, by the terminal's own clock; the clock is
+    suspect, then perhaps confirmed by a service card, or its time was signed (O-05)."""
 
-    profile: str
     terminal: int
     ride: Ride
+    canteen: bool = False
     companions: int = 0
-    clock: Clock = Clock()
+    suspect: bool = False
+    confirmed: bool = False
+    authenticated: bool = False
     data_age_s: int = 0
     shift_open: bool = True
     reader_ok: bool = True
@@ -113,6 +102,11 @@ class Tap:
     @property
     def at(self) -> datetime:
         return self.ride.at
+
+    @property
+    def trusted(self) -> bool:
+        """Whether its date may be believed."""
+        return not self.suspect and FIRST_AT <= self.at <= LAST_AT
 
 
 @dataclass(frozen=True)
@@ -136,26 +130,32 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     """The card as the terminal has to take it: in the period its clock may begin, and what is said of the clocks
     (ADR 26). `lift`: False at a check-out, which belongs to the periods the ride began in."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
-    period, flags, known, used = before, frozenset[str](), card.known, dict(card.used)
-    if not tap.clock.suspect and FIRST_AT <= tap.at <= LAST_AT:
-        if today > before and lift:
+    period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
+    if tap.trusted:
+        if (vague < 0 and today <= before) or (vague > 0 and today >= before):
             period = today
-            used = {k: n for k, n in used.items() if not known or _goes_on(tariff, k, before, today)}
+        elif today > before and lift:
+            period, used = today, {k: n for k, n in used.items() if _goes_on(tariff, k, before, today)}
         elif before > today + timedelta(days=1):
-            flags = frozenset({"period_lowered" if tap.clock.authenticated else "period_ahead"})
-            period = today if tap.clock.authenticated else before
-        known = True
+            flags = frozenset({"period_lowered" if tap.authenticated else "period_ahead"})
+            period = today if tap.authenticated else before
+        vague = 0
     for slot, bought in zip(tariff.contract_slots, card.bought, strict=True):
-        if bought is not None and bought.first > max(written_on, before) and card.known:
+        if bought is not None and bought.first > max(written_on, before) and card.vague <= 0:
             used.pop(slot, None)
-    served_on = written_on if card.kind == "meal" else before
-    meals = card.meals if served_on == (today if tap.profile == "canteen" else period) else frozenset()
-    journey, seconds = None, elapsed_s(tariff, card, tap)
-    if card.journey is not None and seconds is not None:
-        journey = replace(card.journey, age_s=card.journey.age_s + seconds)
-        journey = journey if journey.age_s <= tariff.transfers[journey.rule]["window_s"] else None
-    card = replace(card, period=period, known=known, used=used, meals=meals, journey=journey)
-    return (without_journey(tariff, card) if journey is None else card), flags
+    served_on = written_on if card.kind == "meal" else None if card.vague else before
+    meals = (
+        card.meals
+        if served_on == (today if tap.canteen else None if vague else period) and served_on
+        else frozenset()
+    )
+    card = replace(card, period=period, vague=vague, used=used, meals=meals)
+    seconds, journey = elapsed_s(tariff, card, tap), card.journey
+    if journey is None or seconds is None:
+        return without_journey(tariff, card), flags
+    journey = replace(journey, age_s=journey.age_s + seconds)
+    over = journey.age_s > tariff.transfers[journey.rule]["window_s"]
+    return without_journey(tariff, card) if over else replace(card, journey=journey), flags
 
 
 def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
@@ -166,7 +166,6 @@ def _goes_on(tariff: Tariff, name: str, before: date, after: date) -> bool:
 
 
 def without_journey(tariff: Tariff, card: Card) -> Card:
-    """The card with what is counted in a journey at its start."""
     used = {name: n for name, n in card.used.items() if tariff.slots[name]["period"] != "journey"}
     return replace(card, used=used, journey=None)
 
@@ -180,22 +179,24 @@ def elapsed_s(tariff: Tariff, card: Card, tap: Tap) -> int | None:
 def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
     """What the card can hold of this state: times, distances to the period day and counters have their limits."""
     at = min(max(tap.at.replace(microsecond=0), FIRST_AT), LAST_AT)
-    today = tariff.day(at)
-    ahead = min(max((card.period - today).days, -32), 31) if card.known else 31
+    ahead = min(max((card.period - tariff.day(at)).days, -32), 31)
+    if card.vague:
+        ahead = -32 if card.vague < 0 and tariff.day(at) >= tariff.day(card.at) else 31
     used = {name: min(n, tariff.most(name)) for name, n in card.used.items() if n}
-    period = today + timedelta(days=ahead)
-    return replace(card, at=at, period=period, known=ahead < 31, used=used, terminal=tap.terminal)
+    period = tariff.day(at) + timedelta(days=ahead)
+    return replace(
+        card, at=at, period=period, vague=(ahead > 30) - (ahead < -31), used=used, terminal=tap.terminal
+    )
 
 
-def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, held: Card) -> Card:
-    """The card after a reload or issuing point with a right clock, with the rights of `held`: the running state goes
+def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:
+    """The card after a reload or issuing point with a right clock, with the rights of `rights`: the running state goes
     on, and a contract that is another product or begins on another day is counted from 0."""
-    tap = Tap("bus", SERVICE_POINT, Ride(at, "bus", 0, 0))
+    tap = Tap(SERVICE_POINT, Ride(at, "bus", 0, 0))
     now, _ = on_day(tariff, card, tap)
-    for slot, old, new in zip(tariff.contract_slots, card.bought, held.bought, strict=True):
-        if new is not None and (old is None or (old.product, old.first) != (new.product, new.first)):
-            now = now.counted(**{slot: -now.count(slot)})
+    for slot, old, new in zip(tariff.contract_slots, card.bought, rights.bought, strict=True):
+        if new is not None and (old is None or (old.code, old.first) != (new.code, new.first)):
+            now = now.setting({slot: 0})
     now = replace(now, kind="reload" if money else "rights_change", money=card.money + money)
-    if not card.inside:
-        now = replace(now, route=0, direction=0, paid_by="nothing")
-    return written(tariff, replace(now, grants=held.grants, bought=held.bought), tap)
+    now = now if card.inside else replace(now, route=0, direction=0, paid_by="nothing")
+    return written(tariff, replace(now, grants=rights.grants, bought=rights.bought), tap)

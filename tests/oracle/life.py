@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from terminal.policy.policy import Policy
 from tests.oracle.border import Product, card_expected, expected, whole_expected
-from tests.oracle.card import Bought, Card, Clock, Grant, Tap, at_service_point
+from tests.oracle.card import Card, Right, Tap, at_service_point
 from tests.oracle.rules import decide
 from tests.oracle.tariff import Ride, Spot, Tariff
 
@@ -54,8 +54,12 @@ GAPS: Final = (
 )
 LONG_GAPS_H: Final = (2, 4, 6, 9, 12, 20, 24, 30, 48, 100, 24 * 9, 24 * 25)
 ALL_RIGHT: Final = bool(os.environ.get("ALL_RIGHT"))
-RIGHT: Final = Clock()
-SIGNED: Final = Clock(authenticated=True)
+CLOCKS: Final[dict[str, dict[str, bool]]] = {
+    "right": {},
+    "signed": {"authenticated": True},
+    "suspect": {"suspect": True},
+    "confirmed": {"suspect": True, "confirmed": True},
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Vehicle:
     """A terminal and how far its clock is off, in days."""
 
     terminal: int
-    clock: Clock = RIGHT
+    clock: str = "right"
     off: timedelta = timedelta()
 
 
@@ -180,38 +184,36 @@ class World:
             money=draw.choice((0, 900, 2399, 2400, 20000, 100000, 400000, 1000000)),
         )
 
-    def _grants(self, draw: random.Random, day: date) -> tuple[Grant | None, ...]:
+    def _grants(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
         count = draw.choice((0, 0, 1, 1, 1, 2, 3))
         parameter = draw.choice((0, 1, 3, 4, 5, 9, 0x13, 0x22, 0x27))
-        grants: list[Grant | None] = [
-            replace(self._grant(draw, day), parameter=parameter) for _ in range(count if self.codes else 0)
+        grants: list[Right | None] = [
+            replace(self._grant(draw, day), number=parameter) for _ in range(count if self.codes else 0)
         ]
         return tuple((grants + [None] * 3)[:3])
 
-    def _grant(self, draw: random.Random, day: date) -> Grant:
+    def _grant(self, draw: random.Random, day: date) -> Right:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Grant(draw.choice(self.codes), first, last)
+        return Right(draw.choice(self.codes), first, last)
 
-    def _bought(self, draw: random.Random, day: date) -> tuple[Bought | None, ...]:
+    def _bought(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))
-        bought: list[Bought | None] = [
-            self._contract(draw, day) for _ in range(count if self.products else 0)
-        ]
+        bought: list[Right | None] = [self._contract(draw, day) for _ in range(count if self.products else 0)]
         return tuple((bought + [None] * 2)[:2])
 
-    def _contract(self, draw: random.Random, day: date) -> Bought:
+    def _contract(self, draw: random.Random, day: date) -> Right:
         product = self.tariff.products[draw.choice(self.products)]
         first = day + timedelta(days=draw.choice((-40, -5, 0, 0, 0, 1, 5, 31)))
         last = first + timedelta(days=draw.choice((0, 6, 29, 90, 300)))
         trips = draw.choice((1, 2, 5, 10, 45, 255)) if product["kind"] == "trip_pack" else 0
-        return Bought(product["id"], first, last, trips)
+        return Right(product["id"], first, last, trips)
 
     def _steps(self, draw: random.Random, card: Card) -> Iterator[Any]:
         now, route = card.at, draw.choice(self.routes)
         fleet = self._fleet(draw)
         hurry = draw.choice((0.4, 0.7, 0.9))
-        vehicle, direction, spot = fleet[0], 0, self._spot(draw)
+        vehicle, direction = fleet[0], 0
         grants, bought = card.grants, card.bought
         for _ in range(TAPS_OF_A_LIFE):
             now += self._gap(draw, hurry)
@@ -241,11 +243,11 @@ class World:
 
     def _fleet(self, draw: random.Random) -> list[Vehicle]:
         """Mostly right clocks; in some lives one that is wrong and not noticed, noticed, or noticed and confirmed."""
-        fleet = [Vehicle(1), Vehicle(2), Vehicle(3, draw.choice((RIGHT, SIGNED)))]
+        fleet = [Vehicle(1), Vehicle(2), Vehicle(3, draw.choice(("right", "signed")))]
         if draw.random() < 0.5 or ALL_RIGHT:
             return fleet
         for number in (4, 5):
-            clock = draw.choice((RIGHT, SIGNED, Clock(True), Clock(True, True), Clock(True, True)))
+            clock = draw.choice(("right", "signed", "suspect", "confirmed", "confirmed"))
             days = draw.choice((-20000, -400, -70, -31, -3, -2, -1, 0, 1, 2, 3, 31, 33, 40, 70, 400))
             seconds = draw.choice((0, 0, -40, -30, -10, 10, 25, 400))
             fleet.append(
@@ -272,15 +274,15 @@ class World:
         if canteen:
             ride = replace(ride, route=0, direction=0, mode="bus")
         return Tap(
-            "canteen" if canteen else "bus",
             vehicle.terminal + 10 * canteen,
             ride,
+            canteen,
             companions=draw.choice((1, 1, 2, 3, 6, 7)) if draw.random() < 0.12 and not canteen else 0,
-            clock=vehicle.clock,
             data_age_s=draw.choice((86400, 86401, 604800, 604801, 900000)) if draw.random() < 0.08 else 0,
             shift_open=draw.random() > 0.005,
             reader_ok=draw.random() > 0.005,
             inspection=not canteen and draw.random() < 0.04,
+            **CLOCKS[vehicle.clock],
         )
 
 
@@ -290,7 +292,7 @@ def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
         yield f"event:{answer.card.kind}"
         yield f"paid_by:{answer.card.paid_by}"
     yield from (f"flag:{flag}" for flag in answer.flags)
-    if tap.clock.suspect and answer.written:
+    if tap.suspect and answer.written:
         yield "clock:suspect"
     if answer.written and before.held and answer.card.kind != "check_out" and not answer.card.held:
         yield "checkin:forgotten"

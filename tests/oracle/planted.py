@@ -1,4 +1,4 @@
-"""`python -m tests.oracle.planted [NAME …]`: mistakes planted in the product one at a time, and whether the oracle notices.
+"""`python -m tests.oracle.planted [NAME …]`: mistakes planted in the product, and whether the oracle notices them.
 
 Each runs in a process of its own that imports one module with a piece of its source changed; no file is touched.
 """

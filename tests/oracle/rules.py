@@ -2,90 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 from typing import Final
 
-from tests.oracle.card import (
-    MOST_INSIDE,
-    MOST_TRANSFERS,
-    Answer,
-    Bought,
-    Card,
-    Journey,
-    Tap,
-    Values,
-    elapsed_s,
-    on_day,
-    refused,
-    without_journey,
-    written,
-)
+from tests.oracle import card as cards
+from tests.oracle.card import Answer, Card, Journey, Right, Tap, Values, refused
 from tests.oracle.tariff import CARD, KNOWN, FareUnknown, Spot, Table, Tariff, kopecks
 
-USED_UP: Final = ("pack_lapsed", "pack_used_up", "pass_used_up", "limit_reached", "count_unreadable")
+RANKS: Final = {"pack_lapsed": 2, "pack_used_up": 2, "pass_used_up": 2, "limit_reached": 1}
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
+FROM_PURSE: Final = ("purse", "concession", "plan", "transfer")
 
 
 @dataclass(frozen=True)
 class Use:
-    """The right that covers a ride: what the holder pays, what it counts, which transfer it opens or is, and how many
-    companions ride on the holder's terms."""
+    """The right that covers a ride: what the holder pays, what it counts, which transfer it opens, how many companions
+    ride on the holder's terms, and the concession's own rule."""
 
     right: str
     paid_by: str
     message: str = ""
     own: Fraction = Fraction(0)
     values: Values = field(default_factory=dict)
-    counts: Values = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     opens: str | None = None
     covers: int = 0
-    rule: Table | None = None
-    """The concession."""
+    rule: Table = field(default_factory=dict)
 
 
 def decide(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     """One tap; the answer holds the card as it is afterwards."""
-    answer = _before_any_rule(tariff, card, tap)
-    if answer is not None:
-        return answer
-    now, flags = on_day(tariff, card, tap)
+    for message, fails in _refusals(tariff, card, tap):
+        if fails:
+            return refused(card, message)
+    if tap.inspection:
+        return _inspect(tariff, card, tap)
+    now, flags = cards.on_day(tariff, card, tap)
     try:
-        answer = (
-            _meal(tariff, card, now, tap)
-            if tap.profile == "canteen"
-            else Bus(tariff, card, now, tap).decide()
-        )
+        answer = _meal(tariff, card, now, tap) if tap.canteen else Bus(tariff, card, now, tap).decide()
     except FareUnknown:
         answer = refused(card, "fare_unknown")
     return replace(answer, flags=flags) if answer.written else answer
 
 
-def _before_any_rule(tariff: Tariff, card: Card, tap: Tap) -> Answer | None:
-    today, clock = tariff.day(tap.at), tap.clock
-    terminal = (
-        ("out_of_order", not tap.reader_ok),
-        ("shift_closed", not tap.shift_open and not tap.inspection),
-        ("clock_unconfirmed", tap.profile == "bus" and clock.suspect and not clock.confirmed),
-    )
-    of_card = (
-        ("blocked", card.blocked),
-        ("medium_inactive", card.inactive),
-        ("not_yet_valid", today < card.first),
-        ("expired", today > card.last),
-        ("other_region", card.region != tariff.doc["header"]["region"]),
-    )
-    for message, fails in terminal if tap.inspection else terminal + of_card:
-        if fails:
-            return refused(card, message)
-    return _inspect(tariff, card, tap) if tap.inspection else None
+def _refusals(tariff: Tariff, card: Card, tap: Tap) -> Iterator[tuple[str, bool]]:
+    """What is asked before any rule: of the terminal, and unless an inspector asks, of the card."""
+    today, asks = tariff.day(tap.at), tap.inspection
+    dated = not (asks or (tap.canteen and not tap.trusted))
+    yield "out_of_order", not tap.reader_ok
+    yield "shift_closed", not tap.shift_open and not asks
+    yield "clock_unconfirmed", tap.suspect and not tap.confirmed and not tap.canteen
+    yield "blocked", card.blocked and not asks
+    yield "medium_inactive", card.inactive and not asks
+    yield "not_yet_valid", today < card.first and dated
+    yield "expired", today > card.last and dated
+    yield "other_region", card.region != tariff.doc["header"]["region"] and not asks
 
 
 def _inspect(tariff: Tariff, card: Card, tap: Tap) -> Answer:
     """T-70: paid on this route lately, or still inside; nothing is written and no right is looked at."""
-    age, longest = elapsed_s(tariff, card, tap), -1
+    age, longest = cards.elapsed_s(tariff, card, tap), -1
     if (card.route, card.direction) == (tap.ride.route, tap.ride.direction):
         longest = tariff.guards["inspection_s"] if card.kind in ("ride", "check_in") else longest
         longest = max(longest, tariff.checkin["longest_s"]) if card.inside and tariff.checkin else longest
@@ -101,27 +80,27 @@ def _meal(tariff: Tariff, old: Card, card: Card, tap: Tap) -> Answer:
     kind, given = next(hours, None), set[str]()
     if kind is None:
         return refused(old, "no_meal_now")
-    first = meals.get("school_year", {"month": 9, "day": 1})
-    for grant in (g for g in card.grants if g is not None and g.first <= today <= g.last):
-        years = [
-            day.year - ((day.month, day.day) < (first["month"], first["day"])) for day in (grant.first, today)
-        ]
-        grade, shift = grant.parameter & 15, grant.parameter >> 4 or 1
-        grade = grade + years[1] - years[0] if grade else 0
-        by_shift = {row["shift"]: row["kind"] for row in meals.get("by_shift", [])}
-        for rule in meals.get("entitlements", []):
+    by_shift = {row["shift"]: row["kind"] for row in meals.get("by_shift", [])}
+    for grant in (g for g in card.grants if g is not None and (g.holds(today) or not tap.trusted)):
+        first, last = ((d.year, d.year - 1)[(d.month, d.day) < (9, 1)] for d in (grant.first, today))
+        grade, shift = (
+            grant.number & 15 and (grant.number & 15) + (last - first) * tap.trusted,
+            grant.number >> 4 or 1,
+        )
+        for rule in (r for r in meals.get("entitlements", []) if r["code"] == grant.code):
             grades = rule.get("grades", {"first": 0, "last": 99})
-            fits = not grade or grades["first"] <= grade <= grades["last"]
-            if rule["code"] == grant.code and fits and rule.get("shift", shift) == shift:
+            if rule.get("shift", shift) == shift and (
+                not grade or grades["first"] <= grade <= grades["last"]
+            ):
                 given |= {by_shift[shift] if p["kind"] == "by_shift" else p["kind"] for p in rule["portions"]}
                 break
-    if kind not in given:
-        return refused(old, "meal_not_arranged")
     if kind in card.meals:
         return refused(old, "meal_already", meal=kind)
+    if kind not in given:
+        return refused(old, "meal_not_arranged")
     after = replace(card, kind="meal", meals=card.meals | {kind})
     after = after if card.inside else replace(after, route=0, direction=0, paid_by="budget")
-    return Answer("let_in", "meal_ok", written(tariff, after, tap), 0, {"meal": kind}, True)
+    return Answer("let_in", "meal_ok", cards.written(tariff, after, tap), 0, {"meal": kind}, True)
 
 
 class Bus:
@@ -129,19 +108,17 @@ class Bus:
 
     def __init__(self, tariff: Tariff, old: Card, card: Card, tap: Tap) -> None:
         self.tariff, self.old, self.card, self.tap, self.ride = tariff, old, card, tap, tap.ride
-        self.today, self.age = tariff.day(tap.at), elapsed_s(tariff, old, tap)
-        self.lapse: str | None = None
+        self.today, age = tariff.day(tap.at), cards.elapsed_s(tariff, old, tap)
+        self.age = float("inf") if age is None else age
+        self.lapse = ""
         self.checkin = tariff.checkin if card.readable else None
-        self.checks_in = self.checkin is not None and tariff.inside(self.checkin["scope"], self.ride)
-        if self.checks_in:
-            self.ride = replace(self.ride, named=self.ride.terminus)
+        self.checks_in = self.checkin is not None and tariff.inside(self.checkin, tap.ride)
+        self.ride = replace(tap.ride, named=tap.ride.terminus) if self.checks_in else tap.ride
         self.price = tariff.price(self.ride)
+        self.rode = old.kind in ("ride", "check_in", "check_out")
         self.same_route = old.route == self.ride.route
         self.same_way = self.same_route and old.direction == self.ride.direction
-        away = (tap.at - old.at).total_seconds()
-        self.leaves = bool(
-            self.checkin and old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]
-        )
+        self.fares_transfer: str | None = tariff.doc["fares"].get("transfer")
 
     def decide(self) -> Answer:
         """The steps of "Deciding a ride", in order."""
@@ -149,19 +126,20 @@ class Bus:
         broke = (
             grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
         )
+        away = (self.tap.at - self.old.at).total_seconds()
         if "debt" in KNOWN and broke and not self.old.inside:
             return refused(self.old, "debt")
         if self._tapped_again():
             return Answer("let_in", "already_paid", self.old)
-        if self.leaves:
+        if self.checkin and self.old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]:
             return self._check_out()
         if broke:
             return refused(self.old, "debt")
-        if self._passed_back() and again is None:
-            return Answer("inside", "already_paid", self.old)
         if again is not None:
             return self._take_along(again)
-        if self.checks_in and self.tap.companions + 1 > MOST_INSIDE:
+        if self._passed_back():
+            return Answer("inside", "already_paid", self.old)
+        if self.checks_in and self.tap.companions + 1 > cards.MOST_INSIDE:
             return refused(self.old, "too_many_persons")
         return self._board(next(use for right in self.tariff.rights if (use := self._covered_by(right))))
 
@@ -170,63 +148,54 @@ class Bus:
             raise FareUnknown
         return kopecks(self.price.ordinary)
 
-    # ------------------------------------------------------------ already paid (T-35, K-03, T-36), companions (T-20)
+    # ---------------------------------------- already paid (T-35, K-03, T-36), companions one by one (T-20)
 
     def _tapped_again(self) -> bool:
-        rode = self.old.kind in ("ride", "check_in", "check_out") and self.age is not None
         here = self.old.terminal == self.tap.terminal
         if "retap" in KNOWN and self.old.kind != "ride":
             here = here and not self.same_route
         longest = self.tariff.guards["repeat_s" if here else "retap_s"]
-        return rode and (here or self.same_route) and (self.age or 0) <= longest
+        return self.rode and (here or self.same_route) and self.age <= longest
 
     def _passed_back(self) -> bool:
-        rode = self.old.kind in (("ride",) if "passback" in KNOWN else ("ride", "check_in", "check_out"))
-        within = self.age is not None and self.age <= self.tariff.guards["passback_s"]
-        return (
-            rode
-            and within
-            and self.same_route
-            and self._right_before() in self.tariff.guards["passback_rights"]
-        )
+        if "passback" in KNOWN and self.old.kind != "ride":
+            return False
+        lately = self.rode and self.same_route and self.age <= self.tariff.guards["passback_s"]
+        return lately and self._right_before() in self.tariff.guards["passback_rights"]
 
     def _right_before(self) -> str:
         name, _, slot = self.old.paid_by.partition("_")
-        if name != "contract":
-            return name
-        bought = self.old.bought["ab".index(slot)]
-        return KINDS[self.tariff.products[bought.product]["kind"]] if bought is not None else ""
+        bought = self.old.bought["ab".index(slot)] if name == "contract" else None
+        return name if bought is None else KINDS[self.tariff.products[bought.code]["kind"]]
 
-    def _granted_before(self) -> Table | None:
-        """The concession that the newest event names."""
+    def _granted_before(self) -> Table:
+        """The rule of the concession that the newest event names; empty: it names none."""
         name, _, slot = self.old.paid_by.partition("_")
         grant = self.old.grants["abc".index(slot)] if name == "concession" else None
-        return None if grant is None else self.tariff.concessions.get(grant.code)
+        return {} if grant is None else self.tariff.concessions.get(grant.code, {})
 
     def _may_take_along(self) -> Table | None:
         """The concession of the newest ride, where it takes a further companion by a tap of his own."""
-        rule, within = self._granted_before(), self.tariff.guards["passback_s"]
-        if rule is None or "companions" not in rule or self.old.kind != "ride" or self.checks_in:
-            return None
-        left = self.card.count(rule["companions"]["counter"]) < rule["companions"]["most"]
-        lately = self.age is not None and self.age <= within
-        return rule if left and lately and self.same_way and self.card.readable else None
+        rule, lately = self._granted_before(), self.age <= self.tariff.guards["passback_s"]
+        here = lately and self.same_way and self.old.kind == "ride" and not self.checks_in
+        left = _companions(rule) - self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
+        return rule if here and left > 0 and self.card.readable else None
 
     def _take_along(self, rule: Table) -> Answer:
         """On the holder's terms as far as the grant goes, without using up a limit; others pay the ordinary fare."""
         counter, persons = rule["companions"]["counter"], 1 + self.tap.companions
-        covered = min(persons, rule["companions"]["most"] - self.card.count(counter))
+        covered = min(persons, _companions(rule) - self.card.count(counter))
         covered = 1 if "companion" in KNOWN else covered
         own = self.tariff.concession_price(rule, self.price)
         use = Use("concession", self.old.paid_by, own=own, rule=rule)
         sum_ = self._due(use, covered * kopecks(own))
-        card = self._spent(use, sum_).counted(**{counter: covered})
+        card = self._spent(use, sum_).counted({counter: covered})
         sum_ += (persons - covered) * self._ordinary() if persons > covered else 0
-        if self.card.money - self.card.held < sum_:
+        if sum_ > self.card.money - self.card.held:
             return refused(self.old, "no_funds")
-        return self._write(card, "ride", "ok_benefit_unlimited", sum_)
+        return self._write(card, "ride", "ok_benefit_unlimited", sum_, {}, self.old.paid_by)
 
-    # ------------------------------------------------------------ which right covers the ride (K-02)
+    # ---------------------------------------- which right covers the ride (K-02)
 
     def _covered_by(self, right: str) -> Use | None:
         if right in KINDS.values():
@@ -235,44 +204,39 @@ class Bus:
             return self._transfer()
         if right == "concession":
             return min(self._concessions(), key=lambda use: use.own, default=None)
-        opens, ordinary = self.tariff.doc["fares"].get("transfer"), Fraction(self._ordinary())
-        return Use("purse", "purse", self.lapse or "ok_paid", ordinary, opens=opens)
+        own, message = Fraction(self._ordinary()), self.lapse or "ok_paid"
+        return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
     def _lapsed(self, message: str) -> None:
-        """The passenger reads of a right that is used up before one that sleeps, and among these of the first."""
-        ranks = {name: rank for rank, name in enumerate(USED_UP)}
-        if self.lapse is None or ranks.get(message, len(ranks)) < ranks.get(self.lapse, len(ranks)):
+        """What the passenger reads of several rights that lapsed: of a contract, the last one tried; else of a concession
+        that is used up; else of the first that sleeps."""
+        ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
+        if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
             self.lapse = message
 
     def _contract(self, right: str, letter: str) -> Use | None:
-        bought = self.card.bought["ab".index(letter)]
-        product = None if bought is None else self.tariff.products.get(bought.product)
-        if bought is None or product is None or KINDS[product["kind"]] != right:
+        bought, use = self.card.bought["ab".index(letter)], Use(right, f"contract_{letter}")
+        product = self.tariff.products.get(bought.code, {}) if bought is not None else {}
+        if bought is None or KINDS.get(product.get("kind", "")) != right or not bought.holds(self.today):
             return None
-        if not bought.first <= self.today <= bought.last or not self.tariff.inside(
-            product.get("scope"), self.ride
-        ):
+        if not self.tariff.inside(product, self.ride):
             return None
-        use = Use(right, f"contract_{letter}")
         if right == "plan":
-            fare = Fraction(product["fare_minor"])
-            return replace(use, message="ok_paid", own=fare, opens=product.get("transfer"))
+            own, opens = Fraction(product["fare_minor"]), product.get("transfer")
+            return replace(use, message="ok_paid", own=own, opens=opens)
         if right == "pack":
             return self._pack(use, bought, product, self.tariff.contract_slots["ab".index(letter)])
-        counts = self._within_limits(product, "pass_used_up")
-        return counts and replace(
-            use, message="ok_pass", values={"date": bought.last.isoformat()}, counts=counts[0]
-        )
+        limits, values = self._within_limits(product, "pass_used_up"), {"date": bought.last.isoformat()}
+        return limits and replace(use, message="ok_pass", values=values, counts=limits[0])
 
-    def _pack(self, use: Use, bought: Bought, product: Table, slot: str) -> Use | None:
+    def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
-        given = min(bought.trips, product.get("most_trips", product["trips"]))
+        months = [self.tariff.period("service_month", day) for day in (bought.first, self.today)]
+        left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
         if not self.card.readable:
             return self._lapsed("count_unreadable")
-        months = [self.tariff.period("service_month", day) for day in (bought.first, self.today)]
         if product["lapses"] == "monthly" and months[0] != months[1]:
             return self._lapsed("pack_lapsed")
-        left = given - self.card.count(slot)
         if left <= 0:
             return self._lapsed("pack_used_up")
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
@@ -283,92 +247,76 @@ class Bus:
         if journey is None:
             return None
         rule = self.tariff.transfers[journey.rule]
-        if CARD not in rule["media"] or mode not in (rule.get("modes") or [mode]):
+        follows = CARD in rule["media"] and mode in (rule.get("modes") or [mode])
+        left = rule["transfers"] == "unlimited" or journey.followed < rule["transfers"]
+        new_trip = self.same_way and rule.get("same_route", "new_trip") == "new_trip"
+        entered = mode in rule.get("once", ()) and (
+            self.card.count(rule["counter"]) or not self.card.readable
+        )
+        if not follows or not left or new_trip or entered:
             return None
-        if rule["transfers"] != "unlimited" and journey.followed >= rule["transfers"]:
-            return None
-        if self.same_way and rule.get("same_route", "new_trip") == "new_trip":
-            return None
-        if mode in rule.get("once", ()) and (self.card.count(rule["counter"]) or not self.card.readable):
-            return None
-        age = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
-        ends = self.tariff.local(self.tap.at + timedelta(seconds=rule["window_s"] - age))
-        use = Use("transfer", "transfer", "ok_transfer", values={"time": f"{ends:%H:%M}"})
-        if rule["kind"] != "reduced_window":
-            return use
-        reduced, lapse = Fraction(rule["price_minor"]), self.lapse
+        age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
+        ends = self.tariff.local(self.tap.at + timedelta(seconds=rule["window_s"] - age_s))
+        own, lapse = Fraction(rule.get("price_minor", 0)), self.lapse
         others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
         self.lapse = lapse
-        cheapest = min(others, default=reduced)
-        if cheapest < reduced or ("equal" in KNOWN and len(others) > 1 and cheapest == reduced):
+        if min(others, default=own) < own or (
+            "equal" in KNOWN and own and len(others) > 1 and min(others) == own
+        ):
             return None
-        return replace(use, message="ok_paid", own=reduced)
+        message = "ok_paid" if rule["kind"] == "reduced_window" else "ok_transfer"
+        return Use("transfer", "transfer", message, own, {"time": f"{ends:%H:%M}"})
 
     def _concessions(self) -> Iterator[Use]:
         """Those that hold, by slot (T-02 to T-20); with data too old none does (O-03)."""
-        given = (
-            (slot, g, self.tariff.concessions.get(g.code, {}))
-            for slot, g in zip("abc", self.card.grants, strict=True)
-            if g
-        )
-        for letter, grant, rule in ((x, g, r) for x, g, r in given if "fare" in r):
+        for letter, grant in zip("abc", self.card.grants, strict=True):
+            rule = self.tariff.concessions.get(grant.code, {}) if grant is not None else {}
+            if grant is None or "fare" not in rule:
+                continue
             if self.tap.data_age_s > self.tariff.data_lasts_s:
                 self._lapsed("benefit_not_checked")
             elif self.today > grant.last:
                 self._lapsed("benefit_expired")
-            elif self.today >= grant.first and self.tariff.inside(rule.get("scope"), self.ride):
+            elif self.today >= grant.first and self.tariff.inside(rule, self.ride):
                 use = self._granted(letter, rule)
-                if use is not None:
-                    yield use
+                yield from () if use is None else (use,)
 
     def _granted(self, letter: str, rule: Table) -> Use | None:
         if not self.tariff.in_season(rule.get("season"), self.today):
             return self._lapsed("benefit_out_of_season")
         limits = self._within_limits(rule, "limit_reached")
-        if limits is None:
-            return None
         try:
             own = self.tariff.concession_price(rule, self.price)
         except FareUnknown:
             return None
+        if limits is None:
+            return None
         counts, left = limits
         message, values = ("ok_benefit_unlimited", {}) if left is None else ("ok_benefit", {"n": left - 1})
-        opens = self.tariff.doc["fares"].get("transfer") if own else None
-        covers = (
-            min(self.tap.companions, rule.get("companions", {"most": 0})["most"]) if self.card.readable else 0
-        )
+        opens = self.fares_transfer if own else None
+        covers = min(self.tap.companions, _companions(rule)) if self.card.readable else 0
         return Use("concession", f"concession_{letter}", message, own, values, counts, opens, covers, rule)
 
     def _within_limits(self, rule: Table, message: str) -> tuple[dict[str, int], int | None] | None:
         """What a ride counts under the limits of a right, and the rides left before it; None: used up. A ride that may
         lie in a limit's area counts (T-19)."""
-        limits = [
-            x for x in rule.get("limits", []) if self.tariff.inside(x.get("scope"), self.ride, unknown=True)
-        ]
+        limits = [x for x in rule.get("limits", []) if self.tariff.inside(x, self.ride, unknown=True)]
         left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
             return self._lapsed(message if self.card.readable else "count_unreadable")
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
 
-    # ------------------------------------------------------------ money (CAP, T-18, T-34)
+    # ---------------------------------------- money (CAP, T-18, T-34)
 
     def _caps(self, use: Use) -> list[Table]:
         """The caps the ride falls under: all that is paid from the purse, or the rides on some concessions."""
-        codes = (use.rule or {}).get("code")
-        return [
-            cap
-            for cap in self.tariff.doc.get("caps", [])
-            if self.card.readable
-            and use.right in ("purse", "concession", "plan", "transfer")
-            and (
-                codes in cap["concessions"]
-                if cap.get("concessions")
-                else self.tariff.inside(cap.get("scope"), self.ride)
-            )
-        ]
+        caps = self.tariff.doc.get("caps", []) if self.card.readable and use.right in FROM_PURSE else []
+        codes = [cap.get("concessions") or [use.rule.get("code")] for cap in caps]
+        ours = [cap for cap, listed in zip(caps, codes, strict=True) if use.rule.get("code") in listed]
+        return [cap for cap in ours if self.tariff.inside(cap, self.ride)]
 
     def _level(self, cap: Table) -> int:
-        here = (i for i, tier in enumerate(cap["tiers"]) if self.tariff.inside(tier.get("scope"), self.ride))
+        here = (i for i, tier in enumerate(cap["tiers"]) if self.tariff.inside(tier, self.ride))
         return max(next(here, 0), self.card.count(cap.get("level", "")))
 
     def _due(self, use: Use, sum_: int) -> int:
@@ -377,29 +325,27 @@ class Bus:
             if "trips" in cap:
                 sum_ = 0 if self.card.count(cap["counter"]) >= cap["trips"] else sum_
             else:
-                ceiling = cap["tiers"][self._level(cap)]["amount_minor"]
-                sum_ = min(sum_, max(0, ceiling - self.card.count(cap["spent"])))
+                left = cap["tiers"][self._level(cap)]["amount_minor"] - self.card.count(cap["spent"])
+                sum_ = min(sum_, max(0, left))
         return sum_
 
     def _spent(self, use: Use, sum_: int) -> Card:
+        """The card with so much counted under the caps."""
         card = self.card
         for cap in self._caps(use):
-            card = card.counted(
-                **({cap["counter"]: int(sum_ > 0)} if "trips" in cap else {cap["spent"]: sum_})
-            )
-            if "level" in cap:
-                card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
+            card = card.counted({cap["counter"]: int(sum_ > 0)} if "trips" in cap else {cap["spent"]: sum_})
+            card = card.setting({cap["level"]: self._level(cap)}) if "level" in cap else card
         return card
 
-    # ------------------------------------------------------------ the ride, check-in and check-out (T-07)
+    # ---------------------------------------- the ride, check-in and check-out (T-07)
 
     def _board(self, use: Use) -> Answer:
         """What follows from the fare is held where riders check in, everything else is charged at once; and what an
         earlier ride without a check-out left held is charged with it."""
-        others = self.tap.companions - use.covers
+        others, by_fare = self.tap.companions - use.covers, use.right in ("purse", "concession")
         own = self._due(use, kopecks(use.own) * (1 + use.covers))
         beside = others * self._ordinary() if others else 0
-        hold = 0 if not self.checks_in else beside + (own if use.right in ("purse", "concession") else 0)
+        hold = (own if by_fare else 0) + beside if self.checks_in else 0
         sum_ = own + beside - hold
         if "unit" in KNOWN and self.checkin:
             unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
@@ -408,14 +354,14 @@ class Bus:
             return refused(self.old, "too_many_persons")
         if sum_ + hold > self.card.money - self.card.held:
             return self._on_credit(others)
-        card = self._ridden(use, self.card if hold and own and sum_ == 0 else self._spent(use, own))
+        card = self._ridden(use, self.card if self.checks_in and by_fare else self._spent(use, own))
         if "level" in KNOWN and card.readable:
             for cap in (c for c in self.tariff.doc.get("caps", []) if "level" in c):
                 card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
         message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
         return self._write(self._inside(card, hold), "", message, charge, use.values, use.paid_by)
 
-    def _inside(self, card: Card, hold: int = 0) -> Card:
+    def _inside(self, card: Card, hold: int) -> Card:
         if not self.checks_in:
             return replace(card, inside=0, held=0)
         start = self.ride.start
@@ -424,69 +370,68 @@ class Bus:
 
     def _ridden(self, use: Use, card: Card) -> Card:
         """What the ride counts, and the journey after it."""
-        if use.rule is not None and "companions" in use.rule:
-            card = replace(card, used={**card.used, use.rule["companions"]["counter"]: use.covers})
-        card = card.counted(**use.counts)  # type: ignore[arg-type]
+        if _companions(use.rule):
+            card = card.setting({use.rule["companions"]["counter"]: use.covers})
+        card, journey = card.counted(use.counts), card.journey
         if use.opens is not None:
-            card = replace(without_journey(self.tariff, card), journey=Journey(0, 0, use.opens))
-        elif use.right == "transfer" and card.journey is not None:
-            again = self.tariff.transfers[card.journey.rule].get("counted_from") == "previous_ride"
-            age_s = 0 if again else card.journey.age_s
-            card = replace(
-                card,
-                journey=replace(
-                    card.journey, age_s=age_s, followed=min(card.journey.followed + 1, MOST_TRANSFERS)
-                ),
-            )
-        if card.journey is None or not (use.opens or use.right == "transfer"):
+            card, journey = cards.without_journey(self.tariff, card), Journey(0, 0, use.opens)
+        if journey is None or not (use.opens or use.right == "transfer"):
             return card
-        rule = self.tariff.transfers[card.journey.rule]
-        return card.counted(**{rule["counter"]: 1}) if self.ride.mode in rule.get("once", ()) else card
+        rule = self.tariff.transfers[journey.rule]
+        if use.right == "transfer":
+            age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
+            journey = Journey(age_s, min(journey.followed + 1, cards.MOST_TRANSFERS), journey.rule)
+        card = card.counted({rule["counter"]: 1}) if self.ride.mode in rule.get("once", ()) else card
+        return replace(card, journey=journey)
 
     def _on_credit(self, others: int) -> Answer:
         """T-18: without money, in season, holders of these concessions ride a few times."""
-        grace, card = self.tariff.grace, self.card
-        codes = {g.code for g in card.grants if g is not None and g.first <= self.today <= g.last}
+        grace, card, today = self.tariff.grace, self.card, self.today
+        codes = {grant.code for grant in card.grants if grant is not None and grant.holds(today)}
         if grace is None or others or not card.readable or not codes & set(grace["concessions"]):
             return refused(self.old, "no_funds")
-        if not self.tariff.in_season(grace["season"], self.today) or not self.tariff.inside(
-            grace["scope"], self.ride
-        ):
+        if not (self.tariff.in_season(grace["season"], today) and self.tariff.inside(grace, self.ride)):
             return refused(self.old, "no_funds")
         left = grace["trips"] - card.count(grace["counter"]) - 1
-        card = self._inside(card.counted(**{grace["counter"]: 1}), 0)
-        return self._write(card, "", "ok_grace", self.card.held, {"n": left}, "grace")
+        owed = self._inside(card.counted({grace["counter"]: 1}), 0)
+        if "grace" in KNOWN:
+            return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
+        return self._write(owed, "", "ok_grace", card.held, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
         """The ride itself, never more than was held, all of it where its fare is not known. The counters and fares are
         those of the day it began on."""
-        self.card, _ = on_day(self.tariff, self.old, self.tap, lift=False)
-        end = self.tap.ride.start
+        self.card, _ = cards.on_day(self.tariff, self.old, self.tap, lift=False)
+        end, held = self.tap.ride.start, self.card.held
         if "mark" in KNOWN and end.mark_m is not None:
             end = replace(end, mark_m=end.mark_m // 100 * 100)
         began = replace(self.ride, at=self.old.at, start=self.old.boarded, named=end)
-        self.price, held = self.tariff.price(began, guess=False), self.card.held
-        rule = self._granted_before() if self.card.readable else None
-        rule = rule if rule is not None and "fare" in rule else None
-        covers = self.card.count(rule["companions"]["counter"]) if rule and "companions" in rule else 0
-        use = Use(self._right_before(), self.old.paid_by, rule=rule, covers=covers)
+        self.price, right, rule = (
+            self.tariff.price(began, guess=False),
+            self._right_before(),
+            self._granted_before(),
+        )
+        covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
         try:
-            own = self.tariff.concession_price(rule, self.price) if rule else Fraction(0)
-            own = Fraction(self._ordinary()) if use.right == "purse" else own
+            own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
+            own = Fraction(self._ordinary()) if right == "purse" else own
         except FareUnknown:
             own = Fraction(held)
         if "cap8" in KNOWN and self.price is None:
-            own, use = Fraction(held), replace(use, right="purse")
+            own, right = Fraction(held), "purse"
+        use, others = Use(right, self.old.paid_by, rule=rule), self.old.inside - 1 - covers
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-        others = self.old.inside - 1 - covers
         sum_ = held if self.price is None else min(held, due + others * self._ordinary())
         card = replace(self._spent(use, due), inside=0, held=0)
-        return self._write(card, "check_out", "ok_checkout", sum_)
+        return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
 
-    def _write(
-        self, card: Card, kind: str, message: str, sum_: int, values: Values | None = None, paid_by: str = ""
-    ) -> Answer:
-        kind, paid_by = kind or ("check_in" if self.checks_in else "ride"), paid_by or self.old.paid_by
-        where = {"route": self.ride.route, "direction": self.ride.direction}
-        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by, **where)
-        return Answer("let_in", message, written(self.tariff, after, self.tap), sum_, values or {}, True)
+    def _write(self, card: Card, kind: str, message: str, sum_: int, values: Values, paid_by: str) -> Answer:
+        kind = kind or ("check_in" if self.checks_in else "ride")
+        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by, route=self.ride.route)
+        after = replace(after, direction=self.ride.direction)
+        return Answer("let_in", message, cards.written(self.tariff, after, self.tap), sum_, values, True)
+
+
+def _companions(rule: Table) -> int:
+    """How many persons a concession takes along."""
+    return int(rule.get("companions", {"most": 0})["most"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
@@ -12,7 +13,6 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-import os
 
 KNOWN = set(os.environ.get("KNOWN", "").split(","))
 CARD: Final = "transport_card"
@@ -142,11 +142,11 @@ class Tariff:
 
     # ------------------------------------------------------------ where a right holds (T-17)
 
-    def inside(self, scopes: Iterable[Table] | None, ride: Ride, unknown: bool = False) -> bool:
-        """Whether the ride lies in one of the scopes; none stated: everywhere. `unknown`: what an unknown place counts
-        as where zones or distance matter (outside; for limits that count rides of an area: inside)."""
-        listed = list(scopes or ())
-        return not listed or any(self._in(scope, ride, unknown) for scope in listed)
+    def inside(self, rule: Table, ride: Ride, unknown: bool = False) -> bool:
+        """Whether the ride lies in one of the rule's scopes; none stated: everywhere. `unknown`: what an unknown place
+        counts as where zones or distance matter (outside; for limits that count rides of an area: inside)."""
+        scopes = rule.get("scope") or [{}]
+        return any(self._in(scope, ride, unknown) for scope in scopes)
 
     def _in(self, scope: Table, ride: Ride, unknown: bool) -> bool:
         known = [self.zones[spot.zone] for spot in (ride.start, ride.named) if spot.zone in self.zones]
@@ -167,7 +167,7 @@ class Tariff:
     # ------------------------------------------------------------ what a ride costs (T-01, T-02, T-06)
 
     def price(self, ride: Ride, guess: bool = True) -> Price | None:
-        """The ordinary fare by card and the base tariff; None where it is not known (never nothing). `guess`: an unknown
+        """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
         place may be the dearest there is, where the document says so; a ride that is over is not guessed."""
         fares: Table = self.doc["fares"]
         for step in fares.get("steps", []):

@@ -1,4 +1,4 @@
-"""The product against the independent oracle: random lives of cards, and mistakes planted to see that it would notice."""
+"""The product against the independent oracle: random lives of cards, and mistakes planted to be noticed."""
 
 from __future__ import annotations
 

@@ -198,6 +198,23 @@ def test_o_08_the_later_of_two_meals_is_marked_and_charged_to_nobody(town, first
     assert (by_terminal["8"].meals, by_terminal["8"].duplicates) == (1, 1)
 
 
+def test_o_08_two_cards_of_one_pupil_are_one_portion_and_two_cards_of_two_are_two(town):
+    """By taps: each card wrote its own meal, and only the second of one person is a duplicate."""
+    meal = served(0).meal
+    early, late = town.terminal(7), town.terminal(8)
+    for terminal, card, person, at_ms in (
+        (early, b"the card", b"a pupil", 0),
+        (late, b"the replacement", b"a pupil", 1),
+        (late, b"another card", b"a friend", 2),
+    ):
+        tap = intent(at_ms=INTENT.at_ms + at_ms, card_ref=card, person_ref=person, meal=meal, proof=())
+        terminal.write(committed(terminal.write(tap), tmc=None, tmv=b""))
+        town.send(terminal)
+    assert town.alarms() == [("duplicate_entitlement", 8, 1)]
+    sums = {line.name: line for line in town.collector.books.day("2026-02-02", By.FUNDER)}
+    assert (sums["parents"].counted_minor, sums["parents"].duplicate_minor) == (3_000, 1_500)
+
+
 def look(town: Town) -> None:
     collector = town.collector
     watch(collector.store, collector.books, town.settings.watch, town.clock.now_ms)

@@ -18,7 +18,7 @@ from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.operation_records import ClockConfirmed
 from terminal.journal.records import CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import End
-from terminal.policy.deny_list import AllDenied
+from terminal.policy.deny_list import AllDenied, DenyKind
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
@@ -321,8 +321,13 @@ def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None
     assert cab.tap(SERVICE_CARD).outcome.message is Message.OK_PAID
 
 
-def test_a_blocked_service_card_opens_nothing(cab: Cab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", AllDenied("test"), raising=False)
+@pytest.mark.parametrize("kind", [DenyKind.CARD, DenyKind.PERSON])
+def test_a_blocked_service_card_opens_nothing(
+    cab: Cab, monkeypatch: pytest.MonkeyPatch, kind: DenyKind
+) -> None:
+    """Also where the card alone is denied, and its holder is not."""
+    listed = AllDenied("test", frozenset({kind}))
+    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", listed, raising=False)
     cab.open_shift()
     assert cab.tap(SERVICE_CARD).outcome.message is Message.DENY_LIST
     assert cab.console.presented is None
