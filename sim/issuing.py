@@ -208,7 +208,10 @@ class ReloadPoint:
         _commit(card)
 
     def set_rights(self, change: Callable[[Rights], Rights], at: datetime) -> Rights:
-        """Write changed rights with the next revision, and append the event that says so; returns them."""
+        """Write changed rights with the next revision, and append the event that says so; returns them.
+
+        Counters stay: which of them counts a contract is the business of the region document, unknown here.
+        """
         before = self.read()
         card = self._open(KeyNo.RELOAD)
         changed = _next_revision(change(before.rights), before.rights)

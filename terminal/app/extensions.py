@@ -212,11 +212,19 @@ class GuardedVehicle:
             if place is not None and not isinstance(place, Place):
                 raise TypeError(f"{type(place).__name__} is no place")
             require_held(place, Place | None)
+            _require_possible(place)
         except BaseException as error:  # noqa: BLE001 other people's code: whatever it raises, taps go on
             self._watch.raised(error)
             return None
         self._watch.works()
         return place
+
+
+def _require_possible(place: Place | None) -> None:
+    """Raise `ValueError` for a number that no stop, zone or mark has: what is below 0 fits no counter of a card."""
+    for spot in () if place is None else (place, place.terminus, place.destination):
+        if min(spot.stop, spot.zone, spot.mark_m or 0) < 0:
+            raise ValueError("a stop, a zone or a mark below 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ SCHEMA_VERSION: Final = 1
 
 Reference = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 """A pseudonym of the purpose "school", in hex."""
-TerminalNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,8}$")]
+TerminalNumber = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}$")]
 ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
 

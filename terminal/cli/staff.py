@@ -114,7 +114,7 @@ def service_card(
     region: Region = None,
     keys: Keys = None,
 ) -> None:
-    """Replace the service card; the old one is no longer accepted."""
+    """Replace the service card: its holder's cards are accepted, those of the former holder no longer."""
     import msgspec
 
     at = station_config(config, reader=reader, state=state, region=region, keys=keys)

@@ -156,7 +156,7 @@ class Books(BooksReader):
                 mark.at_ms,
                 self.settings.clocks,
                 self._record_of,
-                lambda other: self._mark(other) > 0,
+                self._has_sent,
             )
             booking.findings += found
             self._newest_receipt = max(self._newest_receipt, receipt.received_at_ms)
@@ -185,6 +185,10 @@ class Books(BooksReader):
         ).fetchone()
         return bytes(found[0]) if found else None
 
+    def _has_sent(self, terminal: int) -> bool:
+        query = "SELECT 1 FROM terminal WHERE terminal = ? AND sequence > 0"
+        return self._records.execute(query, (terminal,)).fetchone() is not None
+
     def _record_of(self, row: TapId) -> AnyRecord | None:
         """A row of any terminal; None for one that has not arrived or is of newer software."""
         body = self._body_of(row)
@@ -200,7 +204,7 @@ class Books(BooksReader):
 
 
 APPLICATION_ID: Final = 0x52424F4B  # "RBOK"
-BOOKS_VERSION: Final = 3
+BOOKS_VERSION: Final = 4
 CACHE_KIB: Final = 32_768
 PAGE_BYTES: Final = 1_024
 """A ride of a random card changes one page of the history, whatever else it costs: so pages are small."""

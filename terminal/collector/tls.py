@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from cardproto.resident.limits import LARGEST_TERMINAL
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -54,4 +56,5 @@ def whose(certificate: bytes) -> int:
     except ValueError:
         return NO_TERMINAL
     found = [_NAME.fullmatch(str(name.value)) for name in names]
-    return int(found[0][1]) if len(found) == 1 and found[0] else NO_TERMINAL
+    number = int(found[0][1]) if len(found) == 1 and found[0] else NO_TERMINAL
+    return number if number <= LARGEST_TERMINAL else NO_TERMINAL

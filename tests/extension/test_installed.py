@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -294,8 +295,13 @@ def test_a_signal_that_hangs_or_raises_delays_no_tap(start: Start, tmp_path: Pat
     assert "device: device=signal:led state=hangs" in err
 
 
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [(Path.unlink, "FileNotFoundError"), (partial(Path.write_text, data="-7"), "ValueError: a stop")],
+    ids=["nothing", "a number below 0"],
+)
 def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_tap(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, then: Callable[[Path], object], said: str
 ) -> None:
     port, file = free_port(), tmp_path / "stop"
     file.write_text("7")
@@ -311,12 +317,12 @@ def test_a_place_from_the_vehicle_reaches_the_row_and_a_broken_source_ends_no_ta
     while not (tmp_path / "led").exists():
         assert time.monotonic() < until_s
         time.sleep(0.02)
-    file.unlink()
+    then(file)
     tap_over_tcp(card_of("month_pass"), port)
     code, out, err = ended(process)
     assert code == 0, err
     assert [json.loads(line)["message"] for line in out.splitlines()] == ["ok_paid", "ok_pass"]
-    assert "device: FileNotFoundError" in err
+    assert f"device: {said}" in err
     with terminal.journal_reader(tmp_path / "state") as journal:
         records = [row.record for row in journal.all_rows()]
     first, second = [record.trip for record in records if hasattr(record, "trip")]

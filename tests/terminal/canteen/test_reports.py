@@ -95,7 +95,9 @@ def written(script: Sequence[tuple[int, int, int, tuple[str, object]]]) -> Rows:
             undoable[terminal].append((row, ref(pupil), detail.day, detail.sources.get("parents", 0)))
         elif what == "tap":
             line, end = detail
-            row = write(terminal, intent(at_ms=at_ms, card_ref=ref(pupil), profile="canteen", meal=line))
+            card = ref(100 * terminal + pupil)  # a pupil taps with another card at each terminal
+            tap = intent(at_ms=at_ms, card_ref=card, person_ref=ref(pupil), profile="canteen", meal=line)
+            row = write(terminal, tap)
             if end == "committed":
                 write(terminal, Committed(at_ms, row, 1, b"", SettledBy.ANSWERED))
                 undoable[terminal].append((row, ref(pupil), line.day, line.sources.get("parents", 0)))
@@ -124,7 +126,7 @@ def by_hand(rows: Rows, days: tuple[str, ...]) -> Counter[str]:
     gone = {(row[0], r.of) for row, r in rows if isinstance(r, Annulment)}
     meals = [(r.at_ms, row, r.pupil, r.meal) for row, r in rows if isinstance(r, MealServed)]
     meals += [
-        (r.at_ms, row, r.card_ref, r.meal)
+        (r.at_ms, row, r.person_ref, r.meal)
         for row, r in rows
         if isinstance(r, Intent) and r.meal is not None and row in committed
     ]
@@ -202,7 +204,7 @@ def test_m_03_an_account_moves_by_what_stands_and_by_nothing_else(
 
 
 def _about(record: AnyRecord, pupil: bytes) -> bool:
-    return pupil in (getattr(record, "pupil", None), getattr(record, "card_ref", None))
+    return pupil in (getattr(record, "pupil", None), getattr(record, "person_ref", None))
 
 
 def test_o_08_a_pupil_served_at_two_terminals_offline(tmp_path: Path) -> None:

@@ -78,6 +78,22 @@ def test_every_mistake_is_told_with_its_line_and_what_to_write(run: Run, tmp_pat
     assert "wrong.toml:4: terminal.number: 'seven' is not a whole number from 1 to 1048575." in told.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--number"),
+        ("health", "--number"),
+        ("config", "init", "--number"),
+        ("collector", "revoke"),
+    ],
+    ids=" ".join,
+)
+def test_no_terminal_has_a_number_that_fits_no_card(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words, 1_048_576)
+    assert done.returncode == 2
+    assert "1048576 is not in the range 1<=x<=1048575" in done.stderr
+
+
 def test_a_command_names_the_first_mistake_and_counts_the_others(run: Run, tmp_path: Path) -> None:
     (tmp_path / "terminal.toml").write_text(MANY, "utf-8")
     for words in (("run",), ("shift", "close"), ("health",), ("staff", "list")):

@@ -66,6 +66,21 @@ def test_same_row_with_another_hash_gap_and_stranger(town):
     assert sorted(kind for kind, _, _ in town.alarms()) == sorted(kinds)
 
 
+def test_each_doubt_of_a_terminals_clock_is_an_alarm_and_its_end_is_none(town):
+    seven = town.terminal(7)
+    doubts = [("jumped", "jump_s", 7200), ("behind", "behind_s", 900), ("ahead", "ahead_days", 31)]
+    seven.write(*[Fault(INTENT.at_ms, f"clock:{code}", {name: value}) for code, name, value in doubts])
+    hostile = {"off_s": 90_000, "fault": "x y", "cause": 1, "row": "9 9"}
+    seven.write(Fault(INTENT.at_ms, "clock:disagrees", hostile), Fault(INTENT.at_ms, "clock:works"))
+    town.send(seven)
+    details = {"clock_fault fault=clock:disagrees off_s=90000"}
+    details |= {f"clock_fault fault=clock:{code} {name}={value}" for code, name, value in doubts}
+    assert set(town.details()) == details
+    assert {alarm[0] for alarm in town.alarms()} == {"clock"}
+    (jumped,) = [detail for detail in details if "jumped" in detail]
+    assert detail_words(jumped) == "Clock jumped by 7200 s"
+
+
 def test_a_revoked_terminal_is_said_to_be_revoked(town):
     seven = town.terminal(7)
     seven.write(Started(INTENT.at_ms, "x"))
@@ -181,6 +196,23 @@ def test_o_08_the_later_of_two_meals_is_marked_and_charged_to_nobody(town, first
     assert (sums["regional"].counted_minor, sums["regional"].duplicate_minor) == (18_000, 9_000)
     by_terminal = {line.name: line for line in town.collector.books.day("2026-02-02", By.TERMINAL)}
     assert (by_terminal["8"].meals, by_terminal["8"].duplicates) == (1, 1)
+
+
+def test_o_08_two_cards_of_one_pupil_are_one_portion_and_two_cards_of_two_are_two(town):
+    """By taps: each card wrote its own meal, and only the second of one person is a duplicate."""
+    meal = served(0).meal
+    early, late = town.terminal(7), town.terminal(8)
+    for terminal, card, person, at_ms in (
+        (early, b"the card", b"a pupil", 0),
+        (late, b"the replacement", b"a pupil", 1),
+        (late, b"another card", b"a friend", 2),
+    ):
+        tap = intent(at_ms=INTENT.at_ms + at_ms, card_ref=card, person_ref=person, meal=meal, proof=())
+        terminal.write(committed(terminal.write(tap), tmc=None, tmv=b""))
+        town.send(terminal)
+    assert town.alarms() == [("duplicate_entitlement", 8, 1)]
+    sums = {line.name: line for line in town.collector.books.day("2026-02-02", By.FUNDER)}
+    assert (sums["parents"].counted_minor, sums["parents"].duplicate_minor) == (3_000, 1_500)
 
 
 def look(town: Town) -> None:

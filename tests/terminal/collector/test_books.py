@@ -44,7 +44,8 @@ from tests.terminal.journal.samples import committed, intent, refused
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 TERMINALS, CARDS = (1, 2, 3), (b"card-a", b"card-b", b"card-c")
-# card-c is card-b under the pseudonym of another purpose
+PERSON_OF = {b"card-a": b"person-1", b"card-b": b"person-1", b"card-c": b"person-2"}
+# card-c is card-b under the reference of another purpose, and so is its person
 REGISTRY = CardRegistry(
     {
         b"card-b": CardSecret(bytes(6) + b"b", AesKey(bytes(16))),
@@ -89,6 +90,7 @@ class Town:
             intent(
                 at_ms=self.at_ms(),
                 card_ref=card,
+                person_ref=PERSON_OF[card] if meal else None,
                 prev_terminal=start[0],
                 prev_sequence=start[1],
                 charge_minor=rng.randrange(10_000),
@@ -127,16 +129,17 @@ class Town:
         rng, terminal = self.rng, self.rng.choice(TERMINALS)
         row = rng.randint(1, len(self.rows[terminal]) + 3)
         card = rng.choice(CARDS)
+        pupil = PERSON_OF[card]
         record = rng.choice(
             [
                 Started(at_ms=1, software="test"),
                 CashSale(self.at_ms(), 1, 1, 7, 0, 2, rng.randrange(9_000), "demo:1"),
-                MealServed(self.at_ms(), card, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1"),
+                MealServed(self.at_ms(), pupil, 1, ServedBy.CLASS_LIST, "17", self.meal(), "demo:1"),
                 BuffetSale(
-                    self.at_ms(), card, 1, "17", "12", "5a", "2026-02-02",
+                    self.at_ms(), pupil, 1, "17", "12", "5a", "2026-02-02",
                     (SaleLine("bun", 1, rng.randrange(5_000)),), "demo:1",
                 ),
-                Annulment(self.at_ms(), card, row, "2026-02-02", "17", 1, 0),
+                Annulment(self.at_ms(), pupil, row, "2026-02-02", "17", 1, 0),
                 refused(
                     card_ref=rng.choice([None, card]),
                     prev_terminal=self.on_card[card][0],

@@ -195,6 +195,21 @@ def test_a_backup_of_a_running_collector_is_a_collector(town, tmp_path):
     again.close()
 
 
+def test_a_day_that_has_not_begun_is_not_the_newest(town):
+    """Rows of a clock that was two years ahead: the page and the default report stay with today."""
+    seven, ahead_ms = town.terminal(7), 700 * 24 * 3_600_000
+    ahead = intent(at_ms=INTENT.at_ms + ahead_ms)
+    seven.write(*day(1), ahead, committed(3))
+    town.send(seven)
+    today = town.collector.books.days()[1]
+    assert town.collector.books.newest_day(town.clock.now_ms) == today == "2026-02-02"
+    assert town.collector.books.newest_day(town.clock.now_ms + ahead_ms) > today
+    assert town.collector.books.newest_day(town.clock.now_ms - ahead_ms) is None
+    assert f"Service day {today} by terminal" in town.client().get("/operator/").text
+    assert town.client().get("/operator/v1/status").json()["newest_day"] == today
+    assert json.loads(run(town, "report", "--json"))["day"] == today
+
+
 def test_another_zone_makes_the_books_anew(tmp_path):
     town = Town(tmp_path)
     fill(town)

@@ -157,10 +157,12 @@ def test_whose_certificate_it_is(authority):
         pem = authority.issue(name)[0].read_bytes()
         return whose(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
 
-    names = ["terminal-7", "terminal-16777215", "terminal-07", "xterminal-7", "terminal-7.example", "7"]
+    names = ["terminal-7", "terminal-1048575", "terminal-1048576", "terminal-07"]
+    names += ["xterminal-7", "terminal-7.example", "7"]
     assert [named(name) for name in names] == [
         7,
-        16_777_215,
+        1_048_575,
+        NO_TERMINAL,
         NO_TERMINAL,
         NO_TERMINAL,
         NO_TERMINAL,

@@ -12,7 +12,8 @@ from threading import Event, Thread
 import pytest
 
 from terminal.errors import JournalDamaged, JournalError, JournalFull, JournalLocked
-from terminal.journal.chain import genesis, link
+from terminal.journal import room
+from terminal.journal.chain import Head, genesis, link
 from terminal.journal.journal import Journal
 from terminal.journal.records import (
     NotCommitted,
@@ -23,7 +24,9 @@ from terminal.journal.records import (
     Unresolved,
     UnresolvedCause,
 )
+from terminal.journal.room import LAST_BEGUN
 from terminal.journal.verify import verify
+from terminal.operations.restore import _create_after
 from tests.terminal.journal.samples import CARD, committed, day, intent, refused
 
 TERMINAL = 7
@@ -408,3 +411,35 @@ def test_a_row_of_newer_software_is_not_passed_over_silently(journal, path):
     connection.close()
     with pytest.raises(JournalDamaged, match=r"row 2 .* unreadable: record version 2"):
         Journal.open(path, TERMINAL)
+
+
+# The end of the numbers
+
+
+@pytest.fixture
+def nearly_used_up(tmp_path):
+    """A journal that was restored so often that its next row is the last that begins something."""
+    path = tmp_path / "late.db"
+    _create_after(path, TERMINAL, None, Head(LAST_BEGUN - 1, bytes(32)), ())
+    journal = Journal.open(path, TERMINAL)
+    yield journal
+    journal.close()
+
+
+def test_t_63_a_number_that_fits_no_event_is_refused_before_it_is_needed(nearly_used_up):
+    number = nearly_used_up.append(intent())
+    assert number == LAST_BEGUN
+    with pytest.raises(JournalError, match="used up at 268335455") as refused:
+        nearly_used_up.append(intent())
+    assert "new terminal number" in refused.value.advice
+    assert nearly_used_up.append(committed(number)) == LAST_BEGUN + 1, "what was begun is finished"
+    assert nearly_used_up.open_intents() == []
+
+
+def test_t_63_no_row_has_a_number_beyond_the_card_s(monkeypatch, journal):
+    monkeypatch.setattr(room, "LAST_BEGUN", 1)
+    monkeypatch.setattr(room, "LARGEST_SEQUENCE", 2)
+    journal.append(intent())
+    journal.append(committed(1))
+    with pytest.raises(JournalError, match="used up"):
+        journal.append(committed(1))

@@ -20,6 +20,7 @@ from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
+from terminal.operations import restore as restore_module
 from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
 from terminal.sync.link import Answer
@@ -258,6 +259,20 @@ def test_without_the_collector_there_is_no_restore_and_it_can_be_tried_again(
     new.restore(tmp_path / "backup")
     with pytest.raises(RestoreRefused, match="a journal in"):
         new.restore(tmp_path / "backup")
+
+
+def test_a_terminal_whose_numbers_end_gets_no_more_hardware(
+    tmp_path: Path, back: Back, old: Machine, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers passed over and those of the new journal must fit the card's event."""
+    old.back_up(tmp_path / "backup")
+    new = hardware("new")
+    new.enrol()
+    monkeypatch.setattr(restore_module, "LAST_BEGUN", RESERVE + CAPACITY_ROWS)
+    with pytest.raises(RestoreRefused, match="used up") as refused:
+        _restore(new, tmp_path / "backup")
+    assert "new terminal number" in refused.value.advice
+    assert not new.path.exists()
 
 
 def _restore(machine: Machine, backup: Path) -> None:

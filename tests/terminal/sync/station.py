@@ -88,12 +88,20 @@ class Station:
         collector.enrolment.enrol(terminal, self.key.public_key())
         self.wire = Wire(collector.intake)
         self.journal = Journal.open(folder / f"{terminal}.db", terminal)
+        self.heard: list[int] = []
+        """The times that the collector signed, as far as they count."""
         self.client = self.new_client(batch_records)
 
     def new_client(self, batch_records: int = 200) -> SyncClient:
-        key = self.collector.key.public_key()
-        clock = self.collector.clock
-        return SyncClient(self.journal, self.wire, self.key, key, clock, batch_records=batch_records)
+        return SyncClient(
+            self.journal,
+            self.wire,
+            self.key,
+            self.collector.key.public_key(),
+            self.collector.clock,
+            batch_records=batch_records,
+            on_time=self.heard.append,
+        )
 
     def rows(self) -> list[tuple[int, bytes]]:
         return [(row.sequence, row.body) for row in self.journal.rows(limit=100_000)]

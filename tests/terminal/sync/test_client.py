@@ -55,6 +55,77 @@ def test_stopping_between_batches_loses_nothing(station):
     assert station.new_client().sync_once().unsent == 0
 
 
+# What time the collector signed
+
+
+def stated(station) -> list[int]:
+    return [wire.parse_ack(answer.body).at_ms for answer in station.wire.answers]
+
+
+def test_acknowledgements_of_rows_never_sent_before_state_the_time(station):
+    station.client.sync_once()
+    assert station.heard == [], "a greeting carries no row"
+    station.append(day(8))
+    station.client.sync_once()
+    assert station.heard == stated(station)[1:]
+    assert len(station.heard) == 2
+
+
+def test_an_acknowledgement_held_back_does_not_state_the_time(station):
+    """Who kept an answer and lets the rows be sent again has an old one that fits."""
+    station.append(day(2))
+    station.wire.alter = no_answer
+    station.client.sync_once()
+    kept = station.wire.answers[-1]
+    station.wire.alter = lambda _: kept
+    assert station.client.sync_once().problem is None
+    assert (station.heard, station.journal.acknowledged_through) == ([], 4)
+    station.append(day(1))
+    station.wire.alter = lambda answer: answer
+    station.client.sync_once()
+    assert station.heard == stated(station)[-1:]
+
+
+def test_one_that_names_less_than_was_sent_does_not_state_the_time(station):
+    station.append(day(1))
+    station.wire.alter = no_answer
+    station.client.sync_once()
+    kept = station.wire.answers[-1]
+    station.append(day(1))
+    station.wire.alter = lambda _: kept
+    station.client.sync_once()
+    assert station.heard == []
+
+
+def test_an_acknowledgement_that_took_long_does_not_state_the_time(station, collector):
+
+    def late(answer: Answer) -> Answer:
+        collector.clock.ahead(61_000)
+        return answer
+
+    station.append(day(1))
+    station.wire.alter = late
+    assert station.client.sync_once().problem is None
+    assert station.heard == []
+
+
+def test_rows_of_an_earlier_process_may_have_been_sent_by_it(station):
+    station.append(day(2))
+    station.journal.close()
+    station.journal = Journal.open(station.journal.path, 7)
+    station.new_client().sync_once()
+    assert (station.heard, station.journal.acknowledged_through) == ([], 4)
+
+
+def test_a_forged_acknowledgement_states_nothing(station, collector):
+    station.append(day(1))
+    station.wire.alter = lambda answer: Answer(
+        200, wire.encode(forged(wire.parse_ack(answer.body), Ed25519PrivateKey.generate()))
+    )
+    station.client.sync_once()
+    assert station.heard == []
+
+
 # What an answer may not do
 
 

@@ -101,7 +101,9 @@ def test_random_bytes_are_malformed(data):
     [
         {"version": 2},
         {"first": 0},
-        {"first": 1 << 32},
+        {"first": (1 << 28) + 1},
+        {"terminal": 1 << 20},
+        {"confirmed_through": 1 << 28},
         {"head_sequence": 2},
         {"bodies": (b"",)},
         {"bodies": (bytes(wire.MAX_BODY_BYTES + 1),)},

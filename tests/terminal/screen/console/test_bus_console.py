@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
 
+from sim.air import DeskClock
 from sim.faults import tear_after, tear_before
+from terminal.codes import Admission
 from terminal.decision.outcome import Message
 from terminal.journal.console_records import OrderDeclared, PlaceSet
+from terminal.journal.operation_records import ClockConfirmed
 from terminal.journal.records import CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import End
-from terminal.policy.deny_list import AllDenied
+from terminal.policy.deny_list import AllDenied, DenyKind
 from terminal.policy.load import DEMO_REGION, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role
-from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, Cab, csrf, open_cab, ref_of
+from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 SCRIPT = "<script>alert(1)</script>"
@@ -278,14 +282,52 @@ def test_a_service_card_pays_for_nothing_and_is_not_written(cab: Cab) -> None:
     assert len(cab.records(Intent) + cab.records(Unwritten)) == rows
 
 
+def test_o_05_a_service_card_confirms_a_clock_in_doubt_and_the_display_says_which_time(
+    tmp_path: Path,
+) -> None:
+    clock = DeskClock(START)
+    with open_cab(tmp_path, clock=clock) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        clock.set(clock.now() + timedelta(hours=3))
+        assert cab.tap("adult_purse").outcome.message is Message.CLOCK_UNCONFIRMED
+        outcome = cab.tap(SERVICE_CARD).outcome
+        assert (outcome.message, outcome.admission) == (Message.CLOCK_CONFIRMED, Admission.INSIDE)
+        local = clock.now().astimezone(cab.console.policy.zone)
+        assert outcome.values == {"date": f"{local:%Y-%m-%d}", "time": f"{local:%H:%M}"}
+        assert cab.console.presented is not None, "its holder may sign in, too"
+        paid = cab.tap("adult_purse")
+        assert paid.outcome.message is Message.OK_PAID
+        assert cab.tap(SERVICE_CARD).outcome.message is Message.STAFF_CARD, "nothing is left to confirm"
+        assert [record.operator_ref for record in cab.records(ClockConfirmed)] == [DRIVER]  # type: ignore[attr-defined]
+        (ride,) = cab.records(Intent)
+        assert ride.flags == ("clock_suspect",)  # type: ignore[attr-defined]
+
+
+def test_o_05_a_card_that_is_no_service_card_any_more_confirms_nothing(tmp_path: Path) -> None:
+    clock = DeskClock(START)
+    with open_cab(tmp_path, clock=clock) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        cab.console.staff.remove(DRIVER)
+        clock.set(clock.now() + timedelta(hours=3))
+        assert cab.tap(SERVICE_CARD).outcome.message is Message.CLOCK_UNCONFIRMED
+        assert cab.records(ClockConfirmed) == []
+
+
 def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None:
     cab.open_shift()
     cab.console.staff.remove(DRIVER)
     assert cab.tap(SERVICE_CARD).outcome.message is Message.OK_PAID
 
 
-def test_a_blocked_service_card_opens_nothing(cab: Cab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", AllDenied("test"), raising=False)
+@pytest.mark.parametrize("kind", [DenyKind.CARD, DenyKind.PERSON])
+def test_a_blocked_service_card_opens_nothing(
+    cab: Cab, monkeypatch: pytest.MonkeyPatch, kind: DenyKind
+) -> None:
+    """Also where the card alone is denied, and its holder is not."""
+    listed = AllDenied("test", frozenset({kind}))
+    monkeypatch.setattr(type(cab.terminal.policy), "deny_list", listed, raising=False)
     cab.open_shift()
     assert cab.tap(SERVICE_CARD).outcome.message is Message.DENY_LIST
     assert cab.console.presented is None
