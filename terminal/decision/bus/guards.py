@@ -61,7 +61,9 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
-    """T-20: the second tap of a concession that takes companions is the next companion's ride."""
+    """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of persons
+    counted with it as far as the grant goes.
+    """
     found = _companions_left(tap)
     if found is None or found.companions is None:
         return None
@@ -70,12 +72,14 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
         return None
     counter = found.companions.counter
     rode = counter.read(tap.counters) + 1
-    trail.note(ConcessionEffect.COMPANION, {"companions": rode, "of": found.companions.most})
+    more = min(tap.trip.companions, found.companions.most - rode)
+    trail.note(ConcessionEffect.COMPANION, {"companions": rode + more, "of": found.companions.most})
     return Cover(
         paid_by=tap.snapshot.event.paid_by,
         message=Message.OK_BENEFIT_UNLIMITED,
-        counters=counter.write(tap.counters, rode),
+        counters=counter.write(tap.counters, rode + more),
         price_minor=price_minor,
+        companions=more,
         code=found.code,
     )
 
