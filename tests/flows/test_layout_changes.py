@@ -116,7 +116,7 @@ def ends_at_front(town: Town) -> list[str]:
 
 
 def test_damage_behind_the_newest_event_stops_no_tap_where_one_is_open(town_of: OpenTown) -> None:
-    """Whether the open tap came before or after it: what lies behind the damage cannot be told, the rest can."""
+    """Whether the open tap came before or after it: what the damage was is unknown, newer events are not."""
     with town_of("adult_purse") as town:
         card = town.cards["adult_purse"]
         assert isinstance(card, VirtualCard)

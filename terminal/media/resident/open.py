@@ -43,8 +43,8 @@ class CardSession:
         return [data[i : i + EVENT_BYTES] for i in range(0, len(data), EVENT_BYTES)][::-1]
 
     def recent_events(self) -> list[Event]:
-        """The same understood (recovery only), up to the first that is not: what it and those before it were cannot
-        be told. A card that was repaired keeps the damage behind its newest event."""
+        """The same understood (recovery only), up to the first that is not: what it was is unknown. A card that was
+        repaired keeps the damage behind its newest event."""
         events: list[Event] = []
         for record in self.recent_records():
             try:
