@@ -151,7 +151,7 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     )
     card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
-    rule = journey and journey.rule
+    rule = journey.rule if journey is not None else None
     if not card.readable and "journey" in tariff.doc["counters"]:
         rule = tariff.doc["fares"].get("transfer")
     if journey is None or seconds is None or rule is None:
