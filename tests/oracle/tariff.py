@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-KNOWN = set(os.environ.get("KNOWN", "").split(","))
 CARD: Final = "transport_card"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
 Table = Mapping[str, Any]
@@ -156,11 +154,7 @@ class Tariff:
             "routes": lambda routes: ride.route in routes,
             "zones": lambda zones: set(known) <= set(zones) if known else unknown,
             "touching": lambda zones: bool(set(known) & set(zones)) if known else unknown,
-            "longest_m": lambda longest_m: (
-                (abs(marks[0] - marks[1]) if "longest" in KNOWN else max(marks)) <= longest_m
-                if len(marks) == 2
-                else unknown
-            ),
+            "longest_m": lambda most: max(marks) - min(marks) <= most if len(marks) == 2 else unknown,
         }
         return all(tests[name](wanted) for name, wanted in scope.items())
 

@@ -15,10 +15,11 @@ def capped(
 ) -> tuple[int, int]:
     """What of `price_minor` is still due, and the counters after it.
 
-    Counters on a card that cannot be read cap nothing, and a ride that costs nothing moves no cap.
+    Counters on a card that cannot be read cap nothing. A ride that takes nothing from the purse is under no cap, nor
+    does it raise one.
     """
     caps = tap.policy.caps
-    if not caps or not price_minor or not tap.counters_known:
+    if not caps or not tap.counters_known or not price_minor:
         return price_minor, counters
     due_minor, money, rides = price_minor, [], []
     for cap in caps:

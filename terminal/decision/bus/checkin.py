@@ -177,7 +177,8 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[i
     paid_by = tap.snapshot.event.paid_by
     cover = Cover(paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
     if own.price_minor is None or fare_minor is None:
-        return held, capped(tap, ride, cover, held, out.counters, Trail())[1]
+        own_minor = held if own.price_minor is None else min(own.price_minor * own.persons, held)
+        return held, capped(tap, ride, cover, own_minor, out.counters, Trail())[1]
     due_minor, counters = capped(tap, ride, cover, own.price_minor * own.persons, out.counters, trail)
     if due_minor > held:  # a cap counts what is charged
         due_minor, counters = capped(tap, ride, cover, held, out.counters, Trail())

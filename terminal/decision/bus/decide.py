@@ -47,13 +47,13 @@ from terminal.policy.scopes import Ride
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
     """Return the decision on one tap on the bus; the card as such has been accepted."""
     leaving = rides_on(tap)
-    if not leaving and owes_too_much(tap, trail):
-        return trail.refuse(Message.DEBT)
     again = already_paid(tap, trail)
     if again is not None:
         return trail.repeat(Message.ALREADY_PAID, again)
     if leaving:
         return check_out(tap, trail)
+    if owes_too_much(tap, trail):
+        return trail.refuse(Message.DEBT)
     checked_in = checks_in(tap) is not None
     if checked_in and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)

@@ -66,8 +66,8 @@ def _passed_back(tap: Tap, age_s: int) -> bool:
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
-    """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of those the
-    conductor counts with it, as far as the concession takes them.
+    """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of persons
+    counted with it as far as the grant goes.
     """
     found = _companions_left(tap)
     if found is None or found.companions is None:
@@ -75,17 +75,16 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
     price_minor = found.price.of(quote)
     if price_minor is None:
         return None
-    counter, most = found.companions.counter, found.companions.most
-    first = counter.read(tap.counters) + 1
-    counted = min(tap.trip.companions, most - first)
-    rode = first + counted
-    trail.note(ConcessionEffect.COMPANION, {"companions": rode, "of": most})
+    counter = found.companions.counter
+    rode = counter.read(tap.counters) + 1
+    more = min(tap.trip.companions, found.companions.most - rode)
+    trail.note(ConcessionEffect.COMPANION, {"companions": rode + more, "of": found.companions.most})
     return Cover(
         paid_by=tap.snapshot.event.paid_by,
         message=Message.OK_BENEFIT_UNLIMITED,
-        counters=counter.write(tap.counters, rode),
+        counters=counter.write(tap.counters, rode + more),
         price_minor=price_minor,
-        companions=counted,
+        companions=more,
         code=found.code,
     )
 

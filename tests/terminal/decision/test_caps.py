@@ -185,6 +185,21 @@ def test_tiger_the_week_takes_what_the_days_leave() -> None:
     assert sum(tiger_rides(rider, *taps, day=MONDAY + timedelta(days=7))) == 120
 
 
+def test_a_ride_that_takes_nothing_from_the_purse_raises_no_cap() -> None:
+    tram_pass = '[[products]]\nkind = "pass"\nid = 100\nname = "trams"\nscope = [{ modes = ["tram"] }]\n'
+    cap = '[[caps]]\nkind = "amount_cap"\nid = "day"\nspent = "spent"\nlevel = "level"\n'
+    cap += tiers((7000, ', scope = [{ modes = ["bus"] }]'), (20_000, ""))
+    slots = """
+{ name = "spent", bits = 8, period = "service_day", unit_minor = 500 },
+{ name = "level", bits = 1, period = "service_day" },
+"""
+    policy, trams = small(tram_pass, cap, slots=slots), Contract(100, FIRST, LAST, 0)
+    rider = Rider(policy=policy, contracts=(trams,), balance_minor=100_000)
+    assert told(rider.tap(local("08:00"), mode="tram", route=77)) == ("ok_pass", 0)
+    charges = [told(rider.tap(local(f"{9 + n:02}:00"), route=n + 1))[1] for n in range(3)]
+    assert charges == [3500, 3500, 0]
+
+
 # caps by rides, by concession, and what they leave alone
 
 
