@@ -145,6 +145,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         ConcessionEffect.GRACE_USED_UP: N_("unpaid rides used up: to be cleared in person"),
         RepeatEffect.SAME_TERMINAL: N_("same card on the same terminal: ignored"),
         RepeatEffect.PAID_ON_ROUTE: N_("paid at a validator of this route: not charged again"),
+        RepeatEffect.JUST_CHECKED: N_("tapped in or out here just before: the same tap"),
         RepeatEffect.PASSED_BACK: N_("right already used: cannot be passed back"),
         TransferEffect.FREE: N_("free transfer"),
         TransferEffect.REDUCED: N_("reduced following trip"),

@@ -9,7 +9,7 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
-from terminal.decision.bus.checkin import checks_in
+from terminal.decision.bus.checkin import checks_in, rides_on
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
 from terminal.decision.flags import RideFlag
@@ -38,9 +38,10 @@ def already_paid(tap: Tap, trail: Trail) -> Admission | None:
 ADMISSIONS: Final = {
     RepeatEffect.SAME_TERMINAL: Admission.LET_IN,
     RepeatEffect.PAID_ON_ROUTE: Admission.LET_IN,
+    RepeatEffect.JUST_CHECKED: Admission.INSIDE,
     RepeatEffect.PASSED_BACK: Admission.INSIDE,
 }
-"""A repeated tap of the same rider opens again; a right handed back to the next person does not."""
+"""A repeated tap of the same rider opens again; a right or a card handed back to the next person does not."""
 
 
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
@@ -52,12 +53,16 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
     if event.route != trip.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
-        return RepeatEffect.PAID_ON_ROUTE
-    if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
-        return None
-    if _right_of(tap, event.paid_by) not in guards.passback_rights:
-        return None
-    return RepeatEffect.PASSED_BACK
+        return RepeatEffect.JUST_CHECKED if same_terminal else RepeatEffect.PAID_ON_ROUTE
+    return RepeatEffect.PASSED_BACK if _passed_back(tap, age_s) else None
+
+
+def _passed_back(tap: Tap, age_s: int) -> bool:
+    """Whether a right that is for one person is used again too soon; the exit from its ride is no use of it."""
+    guards = tap.policy.document.guards
+    if rides_on(tap) or age_s > guards.passback_s or _companions_left(tap) is not None:
+        return False
+    return _right_of(tap, tap.snapshot.event.paid_by) in guards.passback_rights
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:

@@ -70,7 +70,8 @@ AnyTransfer = FreeWindow | ReducedWindow | MixedWindow
 class Guards(Section, frozen=True, kw_only=True):
     """When a second tap is the same ride. All windows include their last second.
 
-    `retap_s`: another validator on the same route (a torn tap repeated at the next door).
+    `retap_s`: another validator on the same route (a torn tap repeated at the next door); where riders check in, the
+    same one as well: so soon after a tap it is neither exit nor new ride.
     `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
     (O-05). `inspection_s`: how long ago a ride on this vehicle may have begun for an inspector (T-70).
     """

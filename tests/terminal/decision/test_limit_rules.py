@@ -416,6 +416,13 @@ def test_t_20_the_conductor_may_count_companions_in_one_tap(companions: int, cha
     )
 
 
+def test_t_20_a_companion_s_tap_may_bring_others_whom_the_grant_still_covers() -> None:
+    rider = Rider(concessions=(FREE,), policy=with_companion(most=2))
+    rider.tap(NOW)
+    second = rider.tap(NOW + timedelta(seconds=10), companions=2)
+    assert (told(second), counter(rider, "others")) == (("ok_benefit_unlimited", 3500), 2)
+
+
 def test_t_20_companions_beyond_the_grant_need_the_money() -> None:
     rider = Rider(concessions=(FREE,), policy=with_companion(), balance_minor=3499)
     assert rider.tap(NOW, companions=2).outcome.message is Message.NO_FUNDS
