@@ -125,8 +125,8 @@ class Bus:
             grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
         )
         away = (self.tap.at - self.old.at).total_seconds()
-        if self._tapped_again():
-            return Answer("let_in", "already_paid", self.old)
+        if admission := self._tapped_again():
+            return Answer(admission, "already_paid", self.old)
         if self.checkin and self.old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]:
             return self._check_out()
         if broke:
@@ -144,14 +144,17 @@ class Bus:
             raise FareUnknown
         return kopecks(self.price.ordinary)
 
-    def _tapped_again(self) -> bool:
-        here = self.old.terminal == self.tap.terminal
-        here = here and (self.old.kind == "ride" or not self.same_route)
-        longest = self.tariff.guards["repeat_s" if here else "retap_s"]
-        return self.rode and (here or self.same_route) and self.age <= longest
+    def _tapped_again(self) -> str:
+        """The same tap: how it is answered, empty where it is another one."""
+        here, guards = self.old.terminal == self.tap.terminal, self.tariff.guards
+        if self.rode and here and self.age <= guards["repeat_s"]:
+            return "let_in"
+        if not (self.rode and self.same_route and self.age <= guards["retap_s"]):
+            return ""
+        return "let_in" if not here else "inside" if self.old.kind != "ride" else ""
 
     def _passed_back(self) -> bool:
-        lately = self.old.kind == "ride" and self.same_route and self.age <= self.tariff.guards["passback_s"]
+        lately = self.rode and self.same_route and self.age <= self.tariff.guards["passback_s"]
         return lately and self._right_before() in self.tariff.guards["passback_rights"]
 
     def _right_before(self) -> str:
@@ -219,7 +222,7 @@ class Bus:
 
     def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
-        months = [(day.year, day.month) for day in (bought.first, self.card.period)]
+        months = [(day.year, day.month) for day in (bought.first, self.today)]
         left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
         lapsed = product["lapses"] == "monthly" and months[0] < months[1]
         if lapsed or left <= 0 or not self.card.readable:
@@ -383,15 +386,16 @@ class Bus:
         rule, of_another = self._granted_before(), held if right == "grace" else 0
         held -= of_another
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
+        others = self.old.inside - 1 - covers
         try:
             own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
             own = Fraction(self._ordinary()) if right == "purse" else own
+            beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
-            own = Fraction(held)
-        use, others = Use(right, self.old.paid_by, own=own, rule=rule), self.old.inside - 1 - covers
+            own, beside = Fraction(held), held
+        use = Use(right, self.old.paid_by, own=own, rule=rule)
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-        beside = held if self.price is None else others * self._ordinary()
-        sum_ = min(held, due + (beside if others else 0))
+        sum_ = min(held, due + beside)
         card = replace(self._spent(use, due), inside=0, held=of_another)
         return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
 
