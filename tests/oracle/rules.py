@@ -226,8 +226,8 @@ class Bus:
         left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
         lapsed = product["lapses"] == "monthly" and months[0] < months[1]
         if lapsed or left <= 0 or not self.card.readable:
-            why = "pack_lapsed" if lapsed else "pack_used_up"
-            return self._lapsed(why if self.card.readable else "count_unreadable")
+            why = "pack_used_up" if self.card.readable else "count_unreadable"
+            return self._lapsed("pack_lapsed" if lapsed else why)
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
