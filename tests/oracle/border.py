@@ -43,7 +43,17 @@ class Product:
     @classmethod
     def issued(cls, policy: Policy, card: Card) -> Product:
         """The same fresh card."""
-        event = Event(EventKind.ISSUE, card.at, SERVICE_POINT, 1, card.money, 0)
+        foreign = 0 if card.readable else policy.document.counters.layout % 15 + 1
+        event = Event(
+            EventKind.ISSUE,
+            card.at,
+            SERVICE_POINT,
+            1,
+            card.money,
+            0,
+            counter_layout=foreign,
+            counters=foreign,
+        )
         rights = Rights(
             region=card.region,
             pseudonym=b"resident",
@@ -106,6 +116,7 @@ class Product:
     def whole(self, tariff: Tariff) -> Seen:
         """The whole visible state, counters by their names."""
         event = self.snapshot.event
+        readable = event.counter_layout == self.policy.document.counters.layout or not event.counters
         hidden = _hidden(tariff) | _unused(tariff, [c is not None for c in self.snapshot.rights.contracts])
         counters = {c.name: c.read(event.counters) for c in self.policy.counters if c.name not in hidden}
         bits = {kind.id: 1 << kind.bit for kind in self.policy.document.meals.kinds}
@@ -118,7 +129,7 @@ class Product:
             "route": (event.route, event.direction),
             "meals": sorted(name for name, bit in bits.items() if event.meals & bit),
             "followed": event.transfers,
-            "counters": {name: n for name, n in counters.items() if n},
+            "counters": {name: n for name, n in counters.items() if n} if readable else {},
         }
 
 

@@ -151,9 +151,12 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     )
     card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
-    if journey is None or seconds is None:
+    rule = journey and journey.rule
+    if not card.readable and "journey" in tariff.doc["counters"]:
+        rule = tariff.doc["fares"].get("transfer")
+    if journey is None or seconds is None or rule is None:
         return without_journey(tariff, card), flags
-    journey = replace(journey, age_s=journey.age_s + seconds)
+    journey = replace(journey, age_s=journey.age_s + seconds, rule=rule)
     over = journey.age_s > tariff.transfers[journey.rule]["window_s"]
     return without_journey(tariff, card) if over else replace(card, journey=journey), flags
 

@@ -52,7 +52,7 @@ GAPS: Final = (
     3601,
     5400,
 )
-LONG_GAPS_H: Final = (2, 4, 6, 9, 12, 20, 24, 30, 48, 100, 24 * 9, 24 * 25)
+LONG_GAPS_H: Final = (1, 2, 4, 6, 6, 9, 12, 20, 24, 24, 30, 48, 100, 24 * 9, 24 * 25)
 ALL_RIGHT: Final = bool(os.environ.get("ALL_RIGHT"))
 CLOCKS: Final[dict[str, dict[str, bool]]] = {
     "right": {},
@@ -169,7 +169,7 @@ class World:
 
     def _new_card(self, draw: random.Random) -> Card:
         day = self.first + timedelta(days=draw.randrange((self.last - self.first).days))
-        last = day + timedelta(days=draw.choice((3, 90, 400, 400, 4000)))
+        last = day + timedelta(days=draw.choice((3, 90, 400, 4000, 4000)))
         region = int(self.tariff.doc["header"]["region"])
         return Card(
             region=region if draw.random() > 0.006 else region + 1,
@@ -181,7 +181,8 @@ class World:
             bought=self._bought(draw, day),
             blocked=draw.random() < 0.006,
             inactive=draw.random() < 0.006,
-            money=draw.choice((0, 900, 2399, 2400, 20000, 100000, 400000, 1000000)),
+            money=draw.choice((0, 900, 2399, 20000, 100000, 400000, 400000, 1000000)),
+            readable=draw.random() > 0.02,
         )
 
     def _grants(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
@@ -263,7 +264,8 @@ class World:
     def _tap(
         self, draw: random.Random, now: datetime, vehicle: Vehicle, route: tuple[int, str], direction: int
     ) -> Tap:
-        canteen = draw.random() < 0.12
+        canteen = draw.random() < (0.35 if 7 <= self.tariff.local(now).hour <= 16 else 0.02)
+        canteen = canteen and bool(self.tariff.doc.get("meals"))
         known = draw.random() < 0.9
         start, named, terminus = self._spot(draw), Spot(), Spot()
         if known:

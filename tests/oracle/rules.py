@@ -201,8 +201,8 @@ class Bus:
         return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
     def _lapsed(self, message: str) -> None:
-        """What the passenger reads of several rights that lapsed: of a contract, the last one tried; else of a concession
-        that is used up; else of the first that sleeps."""
+        """What the passenger reads of several rights that lapsed: of a contract the last tried, else of a concession
+        that is used up, else of the first that sleeps."""
         ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
         if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
             self.lapse = message
@@ -224,11 +224,11 @@ class Bus:
 
     def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
-        months = [self.tariff.period("service_month", day) for day in (bought.first, self.card.period)]
+        months = [(day.year, day.month) for day in (bought.first, self.card.period)]
         left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
         if not self.card.readable:
             return self._lapsed("count_unreadable")
-        if product["lapses"] == "monthly" and months[0] != months[1]:
+        if product["lapses"] == "monthly" and months[0] < months[1]:
             return self._lapsed("pack_lapsed")
         if left <= 0:
             return self._lapsed("pack_used_up")
@@ -403,7 +403,8 @@ class Bus:
             own = Fraction(held)
         use, others = Use(right, self.old.paid_by, own=own, rule=rule), self.old.inside - 1 - covers
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-        sum_ = held if self.price is None else min(held, due + others * self._ordinary())
+        beside = held if self.price is None else others * self._ordinary()
+        sum_ = min(held, due + (beside if others else 0))
         card = replace(self._spent(use, due), inside=0, held=of_another)
         return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
 
