@@ -40,5 +40,5 @@ def _print_table(tallies: dict[str, Tally]) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[1:3]]
-    sys.exit(main(*numbers, *sys.argv[3:]))
+    taps, seed, *names = [*sys.argv[1:], *("105000", "1")[len(sys.argv) - 1 :]]
+    sys.exit(main(int(taps), int(seed), *names))

@@ -24,7 +24,6 @@ from tests.oracle.tariff import Spot, Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
-NEVER_STATED: Final = 24 * 3600 * 400
 Seen = dict[str, Any]
 
 
@@ -97,8 +96,8 @@ class Product:
         visit = IssuingPointVisit(
             at=at,
             reload_minor=money,
-            concessions=[_grant(g) for g in card.grants if g],
-            contracts=[_buy(b) for b in card.bought if b],
+            concessions=tuple(_grant(g) for g in card.grants if g),
+            contracts=tuple(_buy(b) for b in card.bought if b),
         )
         self.snapshot = at_issuing_point(self.snapshot, visit, at, self.policy)
         return self.card_seen()
