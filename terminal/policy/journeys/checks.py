@@ -123,7 +123,7 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
     kept = (Period.KEPT,)
     slot = slots_of(document).get(rule.reserve)
     unit_minor = slot.unit_minor if slot is not None else 1
-    most = -(-highest_fare(document) // unit_minor)
+    most = highest_fare(document) // unit_minor
     yield from counter_problems("checkin.reserve", rule.reserve, document, kept, most)
     numbers = max((zone.number for zone in document.zones), default=0)
     for key, name, needed, largest in (

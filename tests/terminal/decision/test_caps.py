@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from cardproto.resident.records.rights import Concession
+from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.outcome import Decision
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
@@ -36,7 +36,7 @@ def inside(*zones: str) -> str:
     return f", scope = [{{ zones = {list(zones)} }}]"
 
 
-def clam_card() -> Policy:
+def clam_card(*products: str) -> Policy:
     """Zone A 2.50, cap 7.00 a day; any ride with zone B 3.00, cap 8.00; A 40.00 and B 47.00 a week."""
     fares = (
         '[fares]\nbase_minor = 300\n[[fares.rules]]\nid = "clam"\nkind = "zone_table"\nzones = ["a", "b"]\n'
@@ -51,7 +51,8 @@ def clam_card() -> Policy:
 { name = "week_spent", bits = 7, period = "service_week", unit_minor = 50 },
 { name = "week_level", bits = 1, period = "service_week" },
 """
-    return small(ZONE_A_B, caps, fares=fares, slots=slots)
+    sold = [f'[[products]]\nkind = "{kind}"\nid = 9\nname = "{kind}"\n' for kind in products]
+    return small(ZONE_A_B, caps, *sold, fares=fares, slots=slots)
 
 
 def rides(policy: Policy, *zones: str, day: date = TODAY, rider: Rider | None = None) -> list[int]:
@@ -235,6 +236,13 @@ def test_companions_and_refused_rides_count_on_no_cap() -> None:
     assert told(rider.tap(now, companions=1)) == ("ok_paid", 7000)
     assert told(rider.tap(now + 30 * MIN))[0] == "no_funds"
     assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
+
+
+def test_a_ride_that_the_purse_is_not_asked_for_raises_no_cap() -> None:
+    rider = Rider(policy=clam_card("pass"), balance_minor=100_000, contracts=(Contract(9, FIRST, LAST, 0),))
+    assert told(rider.tap(local("07:00"), route=20, zone=1, to_zone=2)) == ("ok_pass", 0)
+    rider.contracts = ()
+    assert rides(rider.policy, "aa", "aa", "aa", "ab", rider=rider) == [250, 250, 200, 100]
 
 
 def test_a_ride_that_is_refused_is_not_capped() -> None:
