@@ -45,10 +45,9 @@ def show_document(document: RegionDocument, json: bool) -> None:
     print(f"{header.id} version {header.version} is sound")
     for name, value in list(holds.items())[2:]:
         print(f"  {name:<18} {value}")
-    if persons is not None and persons < MOST_INSIDE:
-        print(
-            f"check-in: the reserve holds the dearest fare for {persons} of {MOST_INSIDE} persons; more are refused"
-        )
+    if persons is not None:
+        print("check-in: the fare to the terminus is held, where that is not known the dearest of the route;")
+        print(f"  there is room for the dearest fare of {persons} of {MOST_INSIDE} persons")
 
 
 class RunSummary:

@@ -156,7 +156,7 @@ class Books(BooksReader):
                 mark.at_ms,
                 self.settings.clocks,
                 self._record_of,
-                lambda other: self._mark(other) > 0,
+                self._has_sent,
             )
             booking.findings += found
             self._newest_receipt = max(self._newest_receipt, receipt.received_at_ms)
@@ -184,6 +184,10 @@ class Books(BooksReader):
             "SELECT body FROM record WHERE terminal = ? AND sequence = ?", row
         ).fetchone()
         return bytes(found[0]) if found else None
+
+    def _has_sent(self, terminal: int) -> bool:
+        query = "SELECT 1 FROM terminal WHERE terminal = ? AND sequence > 0"
+        return self._records.execute(query, (terminal,)).fetchone() is not None
 
     def _record_of(self, row: TapId) -> AnyRecord | None:
         """A row of any terminal; None for one that has not arrived or is of newer software."""

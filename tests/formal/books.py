@@ -18,7 +18,8 @@ from terminal.journal.records import (
     build_record,
 )
 from tests.formal.rides import Broken, Rules, uses
-from tests.formal.world import Bounds, Row, World, present, undisturbed
+from tests.formal.steps import present, undisturbed
+from tests.formal.world import Bounds, Row, World
 
 REFERENCES: Final = (b"card 0", b"card 1")
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from tests.formal.books import check_at_any_moment, check_closing
 from tests.formal.rides import CLOCKS, Broken, Rules
-from tests.formal.world import Bounds, World, start, successors
+from tests.formal.steps import successors
+from tests.formal.world import Bounds, World, start
 
 EACH_KIND: Final = (
     "right", "signed", "a day behind", "40 days ahead", "a day ahead, suspect", "40 days behind, suspect",

@@ -309,23 +309,30 @@ def check_period(before: Event, after: Event, asked: Asked) -> None:
         raise Broken(f"{used(after)} rides are counted, {expected} were made: {before} / {after}")
     if used(after) > RIDES_A_MONTH:
         raise Broken("a free ride beyond the month's limit")
-    _check_day(period_of(before), day_of(after), after, asked)
+    _check_day(period_of(before), day_of(after), before, after, asked.clock)
 
 
-def _check_day(card_day: date, clock_day: date, after: Event, asked: Asked) -> None:
-    moved, clock = period_of(after), asked.clock
-    at_the_end = after.period_ahead in (-MOST_DAYS_BACK, MOST_DAYS_AHEAD)
+def _check_day(card_day: date, clock_day: date, before: Event, after: Event, clock: Clock) -> None:
+    """How the card's period may move; where a distance is at its end the day is not known, and only counts are held."""
+    if at_the_end(before) or at_the_end(after):
+        return
+    moved = period_of(after)
     if clock.suspect:
-        if moved != card_day and not at_the_end:
+        if moved != card_day:
             raise Broken(f"a suspect clock moved the card's period from {card_day} to {moved}")
         return
     if after.kind is not EventKind.CHECK_OUT and moved < clock_day:
         raise Broken(f"the card's period {moved} is behind a clock at {clock_day} that is not suspect")
     far = (card_day - clock_day).days > 1
-    if moved < card_day and not (clock.authenticated and far) and not at_the_end:
+    if moved < card_day and not (clock.authenticated and far):
         raise Broken(f"a time that was not signed lowered the card's period from {card_day} to {moved}")
     if clock.authenticated and far and moved != clock_day:
         raise Broken(f"signed time left the card's period at {moved}")
+
+
+def at_the_end(event: Event) -> bool:
+    """Whether the card's period day is that far from its event, or further."""
+    return event.period_ahead in (-MOST_DAYS_BACK, MOST_DAYS_AHEAD)
 
 
 def check_ride(before: Inside | None, after: Event, asked: Asked, trip: int) -> Inside | None:

@@ -84,11 +84,13 @@ class Guards(Section, frozen=True, kw_only=True):
 
 
 class CheckIn(Section, frozen=True, kw_only=True):
-    """T-07: where riders tap when boarding and when leaving.
+    """T-07: where riders tap when boarding and when leaving, whatever covers the ride.
 
-    The first tap reserves the price to the terminus, the second charges the ride itself; without a second tap
-    the next ride charges the reserve. `longest_s`: a ride that took longer was not checked out. `reserve`
-    counts the money held; `zone` and `mark` (in 100 m) keep where the rider boarded, as the fares need them.
+    The first tap checks in up to seven persons and reserves what depends on how far they go, to the terminus; the
+    second charges the ride itself; without a second tap the next ride charges the reserve. `scope` is asked about the
+    ride to the terminus. `longest_s`: a ride that took longer was not checked out. `reserve` counts the money held, in
+    its unit rounded up; persons whose money it cannot hold are refused. `zone` and `mark` (in 100 m) keep where the
+    rider boarded, as the fares need them.
     """
 
     scope: tuple[Scope, ...]

@@ -102,8 +102,8 @@ class TripCalendar(Section, frozen=True, kw_only=True):
 
 
 class Companions(Section, frozen=True, kw_only=True):
-    """T-20: so many further persons ride with the holder on the same terms, tapping one after the other or
-    counted by the conductor. `counter` remembers how many did. They use up no limit.
+    """T-20: so many further persons ride with the holder on the same terms, counted by the conductor or, where riders
+    do not check in, tapping one after the other. `counter` remembers how many did. They use up no limit.
     """
 
     most: Annotated[int, Meta(ge=1, le=15)]
@@ -164,6 +164,7 @@ class Lapse(StrEnum):
     """When unused trips of a pack are lost."""
 
     MONTHLY = "monthly"
+    """With the month of the contract's first day, however long the contract runs."""
     WITH_CONTRACT = "with_contract"
 
 

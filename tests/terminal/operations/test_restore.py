@@ -20,8 +20,8 @@ from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
 from terminal.keys.sealing import StorageKeys
-from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations import restore as restore_module
+from terminal.operations.archive import PIECE_BYTES, BackupHeader, read_archive, read_header, write_archive
 from terminal.operations.restore import RESERVE
 from terminal.sync.link import Answer
 from terminal.sync.wire import build_batch, encode
