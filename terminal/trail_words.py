@@ -62,8 +62,8 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
     {
         TerminalEffect.SELF_TEST_FAILED: N_("the self-test failed"),
         TerminalEffect.NO_SHIFT: N_("no sale before a shift is open"),
-        TerminalEffect.CLOCK_JUMPED: N_("the clock jumped"),
-        TerminalEffect.CLOCK_UNCONFIRMED: N_("the clock jumped: a service card has to confirm it"),
+        TerminalEffect.CLOCK_JUMPED: N_("the clock is in doubt"),
+        TerminalEffect.CLOCK_UNCONFIRMED: N_("the clock is in doubt: a service card has to confirm the time"),
         TerminalEffect.PLACE_BY_HAND: N_("the place was entered by hand"),
         TerminalEffect.DATA_STALE: N_("the terminal's data are old"),
         TerminalEffect.DATA_EXPIRED: N_("the terminal's data are too old"),
@@ -145,6 +145,7 @@ WORDS: Final[Mapping[Effect, str]] = MappingProxyType(
         ConcessionEffect.GRACE_USED_UP: N_("unpaid rides used up: to be cleared in person"),
         RepeatEffect.SAME_TERMINAL: N_("same card on the same terminal: ignored"),
         RepeatEffect.PAID_ON_ROUTE: N_("paid at a validator of this route: not charged again"),
+        RepeatEffect.JUST_CHECKED: N_("tapped in or out here just before: the same tap"),
         RepeatEffect.PASSED_BACK: N_("right already used: cannot be passed back"),
         TransferEffect.FREE: N_("free transfer"),
         TransferEffect.REDUCED: N_("reduced following trip"),

@@ -10,17 +10,15 @@ from typing import Final
 
 from tests.oracle import card as cards
 from tests.oracle.card import Answer, Card, Journey, Right, Tap, Values, refused
-from tests.oracle.tariff import CARD, KNOWN, FareUnknown, Spot, Table, Tariff, kopecks
+from tests.oracle.tariff import CARD, FareUnknown, Spot, Table, Tariff, kopecks
 
 RANKS: Final = {"pack_lapsed": 2, "pack_used_up": 2, "pass_used_up": 2, "limit_reached": 1}
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
-FROM_PURSE: Final = ("purse", "concession", "plan", "transfer")
 
 
 @dataclass(frozen=True)
 class Use:
-    """The right that covers a ride: what the holder pays, what it counts, which transfer it opens, how many companions
-    ride on the holder's terms, and the concession's own rule."""
+    """The right that covers a ride. `covers`: companions on the holder's terms; `rule`: the concession's own."""
 
     right: str
     paid_by: str
@@ -127,10 +125,8 @@ class Bus:
             grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
         )
         away = (self.tap.at - self.old.at).total_seconds()
-        if "debt" in KNOWN and broke and not self.old.inside:
-            return refused(self.old, "debt")
-        if self._tapped_again():
-            return Answer("let_in", "already_paid", self.old)
+        if admission := self._tapped_again():
+            return Answer(admission, "already_paid", self.old)
         if self.checkin and self.old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]:
             return self._check_out()
         if broke:
@@ -148,18 +144,16 @@ class Bus:
             raise FareUnknown
         return kopecks(self.price.ordinary)
 
-    # ---------------------------------------- already paid (T-35, K-03, T-36), companions one by one (T-20)
-
-    def _tapped_again(self) -> bool:
-        here = self.old.terminal == self.tap.terminal
-        if "retap" in KNOWN and self.old.kind != "ride":
-            here = here and not self.same_route
-        longest = self.tariff.guards["repeat_s" if here else "retap_s"]
-        return self.rode and (here or self.same_route) and self.age <= longest
+    def _tapped_again(self) -> str:
+        """The same tap: how it is answered, empty where it is another one."""
+        here, guards = self.old.terminal == self.tap.terminal, self.tariff.guards
+        if self.rode and here and self.age <= guards["repeat_s"]:
+            return "let_in"
+        if not (self.rode and self.same_route and self.age <= guards["retap_s"]):
+            return ""
+        return "let_in" if not here else "inside" if self.old.kind != "ride" else ""
 
     def _passed_back(self) -> bool:
-        if "passback" in KNOWN and self.old.kind != "ride":
-            return False
         lately = self.rode and self.same_route and self.age <= self.tariff.guards["passback_s"]
         return lately and self._right_before() in self.tariff.guards["passback_rights"]
 
@@ -185,7 +179,6 @@ class Bus:
         """On the holder's terms as far as the grant goes, without using up a limit; others pay the ordinary fare."""
         counter, persons = rule["companions"]["counter"], 1 + self.tap.companions
         covered = min(persons, _companions(rule) - self.card.count(counter))
-        covered = 1 if "companion" in KNOWN else covered
         own = self.tariff.concession_price(rule, self.price)
         use = Use("concession", self.old.paid_by, own=own, rule=rule)
         sum_ = self._due(use, covered * kopecks(own))
@@ -194,8 +187,6 @@ class Bus:
         if sum_ > self.card.money - self.card.held:
             return refused(self.old, "no_funds")
         return self._write(card, "ride", "ok_benefit_unlimited", sum_, {}, self.old.paid_by)
-
-    # ---------------------------------------- which right covers the ride (K-02)
 
     def _covered_by(self, right: str) -> Use | None:
         if right in KINDS.values():
@@ -208,8 +199,8 @@ class Bus:
         return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
     def _lapsed(self, message: str) -> None:
-        """What the passenger reads of several rights that lapsed: of a contract, the last one tried; else of a concession
-        that is used up; else of the first that sleeps."""
+        """What the passenger reads of several rights that lapsed: of a contract the last tried, else of a concession
+        that is used up, else of the first that sleeps."""
         ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
         if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
             self.lapse = message
@@ -231,14 +222,12 @@ class Bus:
 
     def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
-        months = [self.tariff.period("service_month", day) for day in (bought.first, self.today)]
+        months = [(day.year, day.month) for day in (bought.first, self.today)]
         left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
-        if not self.card.readable:
-            return self._lapsed("count_unreadable")
-        if product["lapses"] == "monthly" and months[0] != months[1]:
-            return self._lapsed("pack_lapsed")
-        if left <= 0:
-            return self._lapsed("pack_used_up")
+        lapsed = product["lapses"] == "monthly" and months[0] < months[1]
+        if lapsed or left <= 0 or not self.card.readable:
+            why = "pack_lapsed" if lapsed else "pack_used_up"
+            return self._lapsed(why if self.card.readable else "count_unreadable")
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
@@ -260,9 +249,7 @@ class Bus:
         own, lapse = Fraction(rule.get("price_minor", 0)), self.lapse
         others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
         self.lapse = lapse
-        if min(others, default=own) < own or (
-            "equal" in KNOWN and own and len(others) > 1 and min(others) == own
-        ):
+        if own and min(others, default=own + 1) <= own:
             return None
         message = "ok_paid" if rule["kind"] == "reduced_window" else "ok_transfer"
         return Use("transfer", "transfer", message, own, {"time": f"{ends:%H:%M}"})
@@ -298,19 +285,16 @@ class Bus:
         return Use("concession", f"concession_{letter}", message, own, values, counts, opens, covers, rule)
 
     def _within_limits(self, rule: Table, message: str) -> tuple[dict[str, int], int | None] | None:
-        """What a ride counts under the limits of a right, and the rides left before it; None: used up. A ride that may
-        lie in a limit's area counts (T-19)."""
+        """What a ride counts under a right's limits (it may lie in their area, T-19), and the rides left before it."""
         limits = [x for x in rule.get("limits", []) if self.tariff.inside(x, self.ride, unknown=True)]
         left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
             return self._lapsed(message if self.card.readable else "count_unreadable")
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
 
-    # ---------------------------------------- money (CAP, T-18, T-34)
-
     def _caps(self, use: Use) -> list[Table]:
         """The caps the ride falls under: all that is paid from the purse, or the rides on some concessions."""
-        caps = self.tariff.doc.get("caps", []) if self.card.readable and use.right in FROM_PURSE else []
+        caps = self.tariff.doc.get("caps", []) if self.card.readable and use.own else []
         codes = [cap.get("concessions") or [use.rule.get("code")] for cap in caps]
         ours = [cap for cap, listed in zip(caps, codes, strict=True) if use.rule.get("code") in listed]
         return [cap for cap in ours if self.tariff.inside(cap, self.ride)]
@@ -337,17 +321,14 @@ class Bus:
             card = card.setting({cap["level"]: self._level(cap)}) if "level" in cap else card
         return card
 
-    # ---------------------------------------- the ride, check-in and check-out (T-07)
-
     def _board(self, use: Use) -> Answer:
-        """What follows from the fare is held where riders check in, everything else is charged at once; and what an
-        earlier ride without a check-out left held is charged with it."""
+        """Where riders check in, what follows from the fare is held; what an earlier ride left held is charged."""
         others, by_fare = self.tap.companions - use.covers, use.right in ("purse", "concession")
         own = self._due(use, kopecks(use.own) * (1 + use.covers))
         beside = others * self._ordinary() if others else 0
         hold = (own if by_fare else 0) + beside if self.checks_in else 0
         sum_ = own + beside - hold
-        if "unit" in KNOWN and self.checkin:
+        if self.checkin:
             unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
             hold = -(-hold // unit) * unit
         if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
@@ -355,9 +336,6 @@ class Bus:
         if sum_ + hold > self.card.money - self.card.held:
             return self._on_credit(others)
         card = self._ridden(use, self.card if self.checks_in and by_fare else self._spent(use, own))
-        if "level" in KNOWN and card.readable:
-            for cap in (c for c in self.tariff.doc.get("caps", []) if "level" in c):
-                card = replace(card, used={**card.used, cap["level"]: self._level(cap)})
         message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
         return self._write(self._inside(card, hold), "", message, charge, use.values, use.paid_by)
 
@@ -388,47 +366,43 @@ class Bus:
         """T-18: without money, in season, holders of these concessions ride a few times."""
         grace, card, today = self.tariff.grace, self.card, self.today
         codes = {grant.code for grant in card.grants if grant is not None and grant.holds(today)}
-        if grace is None or others or not card.readable or not codes & set(grace["concessions"]):
+        holds = grace is not None and self.tariff.in_season(grace["season"], today)
+        if not holds or others or not card.readable or not codes & set(grace["concessions"]):
             return refused(self.old, "no_funds")
-        if not (self.tariff.in_season(grace["season"], today) and self.tariff.inside(grace, self.ride)):
+        if not self.tariff.inside(grace, self.ride):
             return refused(self.old, "no_funds")
         left = grace["trips"] - card.count(grace["counter"]) - 1
         owed = self._inside(card.counted({grace["counter"]: 1}), 0)
-        if "grace" in KNOWN:
-            return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
-        return self._write(owed, "", "ok_grace", card.held, {"n": left}, "grace")
+        return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
-        """The ride itself, never more than was held, all of it where its fare is not known. The counters and fares are
-        those of the day it began on."""
+        """The ride by the fares and counters of its beginning, never more than was held."""
         self.card, _ = cards.on_day(self.tariff, self.old, self.tap, lift=False)
         end, held = self.tap.ride.start, self.card.held
-        if "mark" in KNOWN and end.mark_m is not None:
+        if end.mark_m is not None:
             end = replace(end, mark_m=end.mark_m // 100 * 100)
         began = replace(self.ride, at=self.old.at, start=self.old.boarded, named=end)
-        self.price, right, rule = (
-            self.tariff.price(began, guess=False),
-            self._right_before(),
-            self._granted_before(),
-        )
+        self.price, right = self.tariff.price(began, guess=False), self._right_before()
+        rule, of_another = self._granted_before(), held if right == "grace" else 0
+        held -= of_another
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
+        others = self.old.inside - 1 - covers
         try:
             own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
             own = Fraction(self._ordinary()) if right == "purse" else own
+            beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
-            own = Fraction(held)
-        if "cap8" in KNOWN and self.price is None:
-            own, right = Fraction(held), "purse"
-        use, others = Use(right, self.old.paid_by, rule=rule), self.old.inside - 1 - covers
+            own, beside = Fraction(held), held
+        use = Use(right, self.old.paid_by, own=own, rule=rule)
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-        sum_ = held if self.price is None else min(held, due + others * self._ordinary())
-        card = replace(self._spent(use, due), inside=0, held=0)
+        sum_ = min(held, due + beside)
+        card = replace(self._spent(use, due), inside=0, held=of_another)
         return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
 
     def _write(self, card: Card, kind: str, message: str, sum_: int, values: Values, paid_by: str) -> Answer:
         kind = kind or ("check_in" if self.checks_in else "ride")
-        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by, route=self.ride.route)
-        after = replace(after, direction=self.ride.direction)
+        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by)
+        after = replace(after, route=self.ride.route, direction=self.ride.direction)
         return Answer("let_in", message, cards.written(self.tariff, after, self.tap), sum_, values, True)
 
 

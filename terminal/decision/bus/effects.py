@@ -83,6 +83,7 @@ class RepeatEffect(Effect):
 
     SAME_TERMINAL = "t-35:same_terminal"
     PAID_ON_ROUTE = "k-03:paid_on_route"
+    JUST_CHECKED = "t-07:just_checked"
     PASSED_BACK = "t-36:passed_back"
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
-from terminal.decision.bus.checkin import checks_in, owed_from_purse
+from terminal.decision.bus.checkin import checks_in, owed_from_purse, rides_on
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
 from terminal.decision.bus.feed import forgotten
@@ -39,9 +39,10 @@ def already_paid(tap: Tap, trail: Trail) -> Admission | None:
 ADMISSIONS: Final = {
     RepeatEffect.SAME_TERMINAL: Admission.LET_IN,
     RepeatEffect.PAID_ON_ROUTE: Admission.LET_IN,
+    RepeatEffect.JUST_CHECKED: Admission.INSIDE,
     RepeatEffect.PASSED_BACK: Admission.INSIDE,
 }
-"""A repeated tap of the same rider opens again; a right handed back to the next person does not."""
+"""A repeated tap of the same rider opens again; a right or a card handed back to the next person does not."""
 
 
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
@@ -53,17 +54,21 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
     if event.route != trip.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
-        return RepeatEffect.PAID_ON_ROUTE
-    if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
-        return None
-    if _right_of(tap, event.paid_by) not in guards.passback_rights:
-        return None
-    return RepeatEffect.PASSED_BACK
+        return RepeatEffect.JUST_CHECKED if same_terminal else RepeatEffect.PAID_ON_ROUTE
+    return RepeatEffect.PASSED_BACK if _passed_back(tap, age_s) else None
+
+
+def _passed_back(tap: Tap, age_s: int) -> bool:
+    """Whether a right that is for one person is used again too soon; the exit from its ride is no use of it."""
+    guards = tap.policy.document.guards
+    if rides_on(tap) or age_s > guards.passback_s or _companions_left(tap) is not None:
+        return False
+    return _right_of(tap, tap.snapshot.event.paid_by) in guards.passback_rights
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
-    """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of those the
-    conductor counts with it as far as the grant has room.
+    """T-20: the second tap of a concession that takes companions is the next companion's ride, and that of persons
+    counted with it as far as the grant goes.
     """
     found = _companions_left(tap)
     if found is None or found.companions is None:
@@ -71,16 +76,16 @@ def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
     price_minor = found.price.of(quote)
     if price_minor is None:
         return None
-    counter, most = found.companions.counter, found.companions.most
-    before = counter.read(tap.counters)
-    rode = min(before + 1 + tap.trip.companions, most)
-    trail.note(ConcessionEffect.COMPANION, {"companions": rode, "of": most})
+    counter = found.companions.counter
+    rode = counter.read(tap.counters) + 1
+    more = min(tap.trip.companions, found.companions.most - rode)
+    trail.note(ConcessionEffect.COMPANION, {"companions": rode + more, "of": found.companions.most})
     return Cover(
         paid_by=tap.snapshot.event.paid_by,
         message=Message.OK_BENEFIT_UNLIMITED,
-        counters=counter.write(tap.counters, rode),
+        counters=counter.write(tap.counters, rode + more),
         price_minor=price_minor,
-        companions=rode - before - 1,
+        companions=more,
         code=found.code,
     )
 

@@ -49,7 +49,7 @@ class FreeWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class ReducedWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="reduced_window"):
-    """T-31: each following ride costs `price_minor`, from the purse, where no ordinary or concession ride costs less."""
+    """T-31: each following ride costs `price_minor`, from the purse; a ride that costs less otherwise costs that."""
 
     price_minor: Fare
 
@@ -70,8 +70,8 @@ AnyTransfer = FreeWindow | ReducedWindow | MixedWindow
 class Guards(Section, frozen=True, kw_only=True):
     """When a second tap is the same ride. All windows include their last second.
 
-    `retap_s`: another validator on the same route (a torn tap repeated at the next door); after a check-in or a
-    check-out the same validator too. `passback_s` is for rides without check-in: with it the second tap is the way out.
+    `retap_s`: another validator on the same route (a torn tap repeated at the next door); where riders check in, the
+    same one as well: so soon after a tap it is neither exit nor new ride.
     `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
     (O-05). `inspection_s`: how long ago a ride on this vehicle may have begun for an inspector (T-70).
     """

@@ -82,7 +82,7 @@ def test_every_mistake_is_told_with_its_line_and_what_to_write(run: Run, tmp_pat
     "words",
     [
         ("run", "--number"),
-        ("health", "--number"),
+        ("shift", "close", "--number"),
         ("config", "init", "--number"),
         ("collector", "revoke"),
     ],

@@ -36,7 +36,7 @@ def inside(*zones: str) -> str:
     return f", scope = [{{ zones = {list(zones)} }}]"
 
 
-def clam_card(*products: str) -> Policy:
+def clam_card(*more: str) -> Policy:
     """Zone A 2.50, cap 7.00 a day; any ride with zone B 3.00, cap 8.00; A 40.00 and B 47.00 a week."""
     fares = (
         '[fares]\nbase_minor = 300\n[[fares.rules]]\nid = "clam"\nkind = "zone_table"\nzones = ["a", "b"]\n'
@@ -51,8 +51,7 @@ def clam_card(*products: str) -> Policy:
 { name = "week_spent", bits = 7, period = "service_week", unit_minor = 50 },
 { name = "week_level", bits = 1, period = "service_week" },
 """
-    sold = [f'[[products]]\nkind = "{kind}"\nid = 9\nname = "{kind}"\n' for kind in products]
-    return small(ZONE_A_B, caps, *sold, fares=fares, slots=slots)
+    return small(ZONE_A_B, caps, *more, fares=fares, slots=slots)
 
 
 def rides(policy: Policy, *zones: str, day: date = TODAY, rider: Rider | None = None) -> list[int]:
@@ -186,6 +185,21 @@ def test_tiger_the_week_takes_what_the_days_leave() -> None:
     assert sum(tiger_rides(rider, *taps, day=MONDAY + timedelta(days=7))) == 120
 
 
+def test_a_ride_that_takes_nothing_from_the_purse_raises_no_cap() -> None:
+    tram_pass = '[[products]]\nkind = "pass"\nid = 100\nname = "trams"\nscope = [{ modes = ["tram"] }]\n'
+    cap = '[[caps]]\nkind = "amount_cap"\nid = "day"\nspent = "spent"\nlevel = "level"\n'
+    cap += tiers((7000, ', scope = [{ modes = ["bus"] }]'), (20_000, ""))
+    slots = """
+{ name = "spent", bits = 8, period = "service_day", unit_minor = 500 },
+{ name = "level", bits = 1, period = "service_day" },
+"""
+    policy, trams = small(tram_pass, cap, slots=slots), Contract(100, FIRST, LAST, 0)
+    rider = Rider(policy=policy, contracts=(trams,), balance_minor=100_000)
+    assert told(rider.tap(local("08:00"), mode="tram", route=77)) == ("ok_pass", 0)
+    charges = [told(rider.tap(local(f"{9 + n:02}:00"), route=n + 1))[1] for n in range(3)]
+    assert charges == [3500, 3500, 0]
+
+
 # caps by rides, by concession, and what they leave alone
 
 
@@ -230,19 +244,20 @@ def test_a_ride_that_the_week_made_free_is_no_paid_ride_of_the_month() -> None:
     assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
 
 
+def test_a_ride_on_a_pass_does_not_raise_the_cap_of_the_purse() -> None:
+    policy = clam_card('[[products]]\nkind = "pass"\nid = 100\nname = "pass"\n')
+    rider = Rider(policy=policy, balance_minor=100_000, contracts=(Contract(100, FIRST, LAST, 0),))
+    assert rider.tap(local("06:00"), zone=2, to_zone=2).outcome.message == "ok_pass"
+    rider.contracts = ()
+    assert rides(policy, "aa", "aa", "aa", rider=rider) == [250, 250, 200]
+
+
 def test_companions_and_refused_rides_count_on_no_cap() -> None:
     rider = Rider(policy=trip_cap(), balance_minor=7000)
     now = local("08:00", MONDAY)
     assert told(rider.tap(now, companions=1)) == ("ok_paid", 7000)
     assert told(rider.tap(now + 30 * MIN))[0] == "no_funds"
     assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
-
-
-def test_a_ride_that_the_purse_is_not_asked_for_raises_no_cap() -> None:
-    rider = Rider(policy=clam_card("pass"), balance_minor=100_000, contracts=(Contract(9, FIRST, LAST, 0),))
-    assert told(rider.tap(local("07:00"), route=20, zone=1, to_zone=2)) == ("ok_pass", 0)
-    rider.contracts = ()
-    assert rides(rider.policy, "aa", "aa", "aa", "ab", rider=rider) == [250, 250, 200, 100]
 
 
 def test_a_ride_that_is_refused_is_not_capped() -> None:

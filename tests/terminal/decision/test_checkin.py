@@ -610,6 +610,49 @@ def test_t_20_where_riders_check_in_a_second_tap_is_no_companion() -> None:
     assert counted(rider, "companions") == 0
 
 
+# ---------------------------------------------------------------- one card, two persons
+
+
+@pytest.mark.parametrize(
+    ("seconds", "where", "message", "admission"),
+    [
+        (2, {}, "already_paid", "let_in"),
+        (30, {}, "already_paid", "inside"),
+        (30, {"terminal": 8}, "already_paid", "let_in"),
+        (61, {}, "ok_checkout", "let_in"),
+        (61, {"direction": 1}, "already_paid", "inside"),
+        (301, {"direction": 1}, "ok_checkin", "let_in"),
+    ],
+)
+def test_t_36_a_gate_opens_for_the_next_person_neither_after_check_in_nor_by_the_other_direction(
+    seconds: int, where: dict[str, object], message: str, admission: str
+) -> None:
+    rider = rider_with(PASS)
+    goes_in(rider)
+    decision = goes_out(rider, NOW + timedelta(seconds=seconds), zone=2, **where)
+    assert (decision.outcome.message, decision.outcome.admission) == (message, admission)
+
+
+@pytest.mark.parametrize(
+    ("rights", "seconds", "message", "admission"),
+    [
+        ((PASS,), 30, "already_paid", "inside"),
+        ((PASS,), 300, "already_paid", "inside"),
+        ((PASS,), 301, "ok_checkin", "let_in"),
+        ((), 30, "already_paid", "inside"),
+        ((), 61, "ok_checkin", "let_in"),
+    ],
+)
+def test_t_36_a_pass_that_was_checked_out_is_not_handed_to_the_next_at_the_stop(
+    rights: tuple[Contract, ...], seconds: int, message: str, admission: str
+) -> None:
+    rider = rider_with(*rights)
+    goes_in(rider)
+    goes_out(rider, THERE, zone=2)
+    decision = goes_in(rider, THERE + timedelta(seconds=seconds), zone=2)
+    assert (decision.outcome.message, decision.outcome.admission) == (message, admission)
+
+
 # ---------------------------------------------------------------- between in and out
 
 

@@ -196,6 +196,11 @@ def test_a_journey_follows_the_rule_that_opened_it() -> None:
     assert told(rider.tap(NOW + 100 * MIN, route=9)) == ("ok_paid", 1000)
 
 
+def test_o_04_a_journey_whose_rule_cannot_be_read_gives_no_free_ride() -> None:
+    rider = holder(120).rode(NOW, PaidBy.CONTRACT_A, journey_age_s=0, counter_layout=2)
+    assert told(rider.tap(NOW + MIN, route=9)) == ("ok_paid", 2500)
+
+
 def test_a_window_may_begin_again_with_each_ride_when_their_number_is_limited() -> None:
     window = FREE_60.replace('"unlimited"', "2") + 'counted_from = "previous_ride"\n'
     rider = Rider(policy=small(window, opens='transfer = "free_60"'))

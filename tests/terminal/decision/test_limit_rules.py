@@ -285,6 +285,15 @@ def test_t_18_three_unpaid_rides_and_then_none_until_cleared_in_person() -> None
     assert told(rider.tap(WINTER + SOON)) == ("ok_benefit_unlimited", 2000)
 
 
+def test_t_35_the_last_ride_on_credit_tapped_twice_is_one_ride() -> None:
+    rider = child()
+    for ride in range(3):
+        rider.tap(WINTER + ride * SOON, route=ride + 1)
+    last = WINTER + 2 * SOON
+    assert told(rider.tap(last + timedelta(seconds=2), route=3))[0] == "already_paid"
+    assert told(rider.tap(last + timedelta(seconds=61), route=3))[0] == "debt"
+
+
 @pytest.mark.parametrize(
     ("day", "mode", "message"),
     [
@@ -435,6 +444,17 @@ def test_t_20_those_counted_with_a_companion_s_own_tap_are_companions_too(
 def test_t_20_companions_beyond_the_grant_need_the_money() -> None:
     rider = Rider(concessions=(FREE,), policy=with_companion(), balance_minor=3499)
     assert rider.tap(NOW, companions=2).outcome.message is Message.NO_FUNDS
+
+
+@pytest.mark.parametrize(("companions", "charge_minor", "taken_along"), [(0, 0, 1), (1, 0, 2), (2, 3500, 2)])
+def test_t_20_persons_counted_with_a_companion_ride_as_far_as_the_grant_goes(
+    companions: int, charge_minor: int, taken_along: int
+) -> None:
+    rider = Rider(concessions=(FREE,), policy=with_companion(most=2))
+    rider.tap(NOW)
+    decision = rider.tap(NOW + timedelta(seconds=10), companions=companions)
+    assert told(decision) == ("ok_benefit_unlimited", charge_minor)
+    assert counter(rider, "others") == taken_along
 
 
 # daily ceiling: T-37
