@@ -18,6 +18,7 @@ import pytest
 
 from terminal.app.station import journal_reader
 from terminal.clock import SystemClock
+from terminal.errors import StaffError
 from terminal.journal.operation_records import ClockAccepted, ClockAuthenticated, ClockConfirmed
 from terminal.journal.records import AnyRecord, Fault, Intent
 from terminal.operations.status import read_status
@@ -168,6 +169,9 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
         locked = machine.run("clock", "accept", "--by", "17")
         assert (locked.returncode, "a service card confirms the time" in locked.stderr) == (21, True)
     assert machine.clock_health() == "clock:suspect", "as it was said last"
+    for nobody in ("", "Анна Тестова", "17\n", "\x1b[2J17"):
+        refused = machine.run("clock", "accept", "--by", nobody)
+        assert (refused.returncode, "is no staff reference" in refused.stderr) == (StaffError.exit_code, True)
     accepted = machine.run("clock", "accept", "--by", "17")
     assert accepted.returncode == 0, accepted.stderr
     assert machine.clock_health() == "clock:ok"
