@@ -7,6 +7,7 @@ Cards are issued by `terminal card issue-batch`, deny lists made by `terminal po
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -212,15 +213,20 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("kind,uid\n", "has the columns kind, uid"),
-        ("", "has the columns of nothing"),
-        ("kind,identity\ncar,04A1B2C3D4E5F6\n", ":2: kind 'car'"),
-        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2: kind 'bank'"),
+        ("kind,uid\n", "does not begin with the line kind,identity"),
+        ("", "does not begin with the line kind,identity"),
+        (f"person,{PSEUDONYM}\n", "does not begin with the line kind,identity"),
+        (f"kind;identity\nperson;{PSEUDONYM}\n", "separate columns with commas"),
+        ("kind,identity\ncar,04A1B2C3D4E5F6\n", ":2 is of no known kind"),
+        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2 is of no known kind"),
+        (f"kind,identity\n{PSEUDONYM},person\n", ":2 is of no known kind"),
         (f"kind,identity\ncard,04A1B2C3D4E5F6\ncard,{PSEUDONYM}\n", ":3: what identifies a card is 14 hex"),
         ("kind,identity\nperson,04A1B2C3D4E5F6\n", ":2: what identifies a person is 16 hex"),
         ("kind,identity\ncard,04A1B2C3D4E5FX\n", "is 14 hexadecimal digits"),
+        ("kind,identity\ncard,04A1B2C3\n", "is 14 hexadecimal digits"),
         ("kind,identity\ncard,\n", "is 14 hexadecimal digits"),
         ("kind,identity\ncard\n", "is 14 hexadecimal digits"),
+        ("kind,identity\ncard,04A1B2C3D4E5F6,04A1B2C3D4E5F7\n", ":2 has more than 2 columns"),
     ],
 )
 def test_a_list_of_entries_that_is_wrong_is_refused_by_its_line(
@@ -232,3 +238,20 @@ def test_a_list_of_entries_that_is_wrong_is_refused_by_its_line(
     assert says in refused.stderr
     assert PSEUDONYM not in refused.stderr
     assert not (tmp_path / "deny-list").exists()
+
+
+def test_a_deny_list_replaces_neither_its_entries_nor_what_is_no_file(inside: Run, tmp_path: Path) -> None:
+    entries = tmp_path / "entries.csv"
+    entries.write_text("kind,identity\ncard,04a1b2c3d4e5f6\n", "utf-8-sig")
+    refused = inside("policy", "deny-list", "entries.csv", "--out", "entries.csv")
+    assert (refused.returncode, entries.read_bytes()[:4]) == (RegionDocumentError.exit_code, b"\xef\xbb\xbfk")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("pipe")  # as /dev/stdout is
+    for name in ("pipe", "stdout"):
+        refused = inside("policy", "deny-list", "entries.csv", "--out", name)
+        assert refused.returncode == RegionDocumentError.exit_code
+        assert "not a file" in refused.stderr
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "stdout").is_symlink()
+    missing = inside("policy", "deny-list", "no.csv", "--out", "deny-list")
+    assert "UTF-8" not in missing.stderr
