@@ -18,7 +18,7 @@ from rich.progress import track
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
-from cardproto.errors import CardError
+from cardproto.errors import CardError, StatusError
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
@@ -52,8 +52,9 @@ def issue_on(
 ) -> IssueReport:
     """Personalise the blank card behind `connection`.
 
-    Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: a
-    half-personalised card can be formatted with its master key and issued again.
+    Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: one that
+    was pulled may be issued all the same, if only its last answer was lost. A half-personalised card can be formatted
+    with its master key and issued again.
     """
     number = load_region(region).header.region
     try:
@@ -71,10 +72,15 @@ def issue_on(
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
-    except CardError as error:
+    except StatusError as refusal:
         raise ReaderError(
-            f"the card was not issued: {error}",
-            "Use a blank DESFire EV1, EV2 or EV3 card and leave it on the reader.",
+            f"the card was not issued: {refusal}",
+            "Use a blank DESFire EV1, EV2 or EV3 card; one whose issue was interrupted is not blank any more.",
+        ) from refusal
+    except CardError as error:  # its last answer may be what was lost
+        raise ReaderError(
+            f"the card left or failed while it was issued: {error}",
+            "See with `terminal card read` whether it is issued. If not, it is not blank any more: take another.",
         ) from error
     return IssueReport(channel.exchanges, issued.timer)
 
