@@ -104,10 +104,16 @@ def issue_batch(
 ) -> int:
     """Issue every card of the CSV into `folder`; returns how many.
 
-    Every line is checked before the first card is made. Raises `ProfileError` naming the line, or the file that
-    cannot be written: the cards already in the folder are whole.
+    Every line is checked before the first card is made. Raises `ProfileError` naming the line, a file that is there
+    already, or one that cannot be written: the cards already in the folder are whole.
     """
     orders = list(read_orders(orders_file))
+    for name in (REGISTRY_FILE, *(f"{order.label}.json" for order in orders)):
+        if (folder / name).exists():
+            raise ProfileError(
+                f"{folder / name} exists already",
+                "Choose another folder: a registry names the cards of one batch, and a card is never replaced.",
+            )
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
     registry: list[tuple[bytes, bytes, bytes]] = []

@@ -54,6 +54,20 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
     assert not (tmp_path / "cards").exists()
 
 
+@pytest.mark.parametrize("left", ["a.json", "card-registry.json"])
+def test_a_batch_replaces_no_card_and_no_registry(run: Run, tmp_path: Path, left: str) -> None:
+    path = orders(tmp_path, "label,profile", "b,adult_purse", "a,adult_purse")
+    assert run("card", "issue-batch", path, "--folder", "cards").returncode == 0
+    for name in {"a.json", "b.json", "card-registry.json"} - {left}:
+        (tmp_path / "cards" / name).unlink()
+    before = (tmp_path / "cards" / left).read_bytes()
+    finished = run("card", "issue-batch", path, "--folder", "cards")
+    assert finished.returncode == 50
+    assert f"cards/{left} exists already" in assert_one_line(finished.stderr)
+    assert [file.name for file in (tmp_path / "cards").iterdir()] == [left]
+    assert (tmp_path / "cards" / left).read_bytes() == before
+
+
 def begin(run: Run) -> None:
     """A purse card of 500.00 in card.json, and a shift."""
     assert run("card", "new", "card.json", "--profile", "adult_purse", program="sim.cli.app").returncode == 0
