@@ -124,10 +124,9 @@ class Bus:
         broke = (
             grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
         )
-        away = (self.tap.at - self.old.at).total_seconds()
         if admission := self._tapped_again():
             return Answer(admission, "already_paid", self.old)
-        if self.checkin and self.old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]:
+        if self.checkin and self.old.inside and self.same_way and self.age <= self.checkin["longest_s"]:
             return self._check_out()
         if broke:
             return refused(self.old, "debt")
@@ -249,7 +248,7 @@ class Bus:
         own, lapse = Fraction(rule.get("price_minor", 0)), self.lapse
         others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
         self.lapse = lapse
-        if own and min(others, default=own + 1) <= own:
+        if min(others, default=own) < own:
             return None
         message = "ok_paid" if rule["kind"] == "reduced_window" else "ok_transfer"
         return Use("transfer", "transfer", message, own, {"time": f"{ends:%H:%M}"})
@@ -327,13 +326,12 @@ class Bus:
         own = self._due(use, kopecks(use.own) * (1 + use.covers))
         beside = others * self._ordinary() if others else 0
         hold = (own if by_fare else 0) + beside if self.checks_in else 0
-        sum_ = own + beside - hold
+        sum_, asked = own + beside - hold, own + beside
         if self.checkin:
-            unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
-            hold = -(-hold // unit) * unit
+            hold -= hold % int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
         if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
             return refused(self.old, "too_many_persons")
-        if sum_ + hold > self.card.money - self.card.held:
+        if asked > self.card.money - self.card.held:
             return self._on_credit(others)
         card = self._ridden(use, self.card if self.checks_in and by_fare else self._spent(use, own))
         message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
@@ -359,7 +357,8 @@ class Bus:
         if use.right == "transfer":
             age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
             journey = Journey(age_s, min(journey.followed + 1, cards.MOST_TRANSFERS), journey.rule)
-        card = card.counted({rule["counter"]: 1}) if self.ride.mode in rule.get("once", ()) else card
+        enters = card.readable and self.ride.mode in rule.get("once", ())
+        card = card.counted({rule["counter"]: 1}) if enters else card
         return replace(card, journey=journey)
 
     def _on_credit(self, others: int) -> Answer:
@@ -372,8 +371,9 @@ class Bus:
         if not self.tariff.inside(grace, self.ride):
             return refused(self.old, "no_funds")
         left = grace["trips"] - card.count(grace["counter"]) - 1
-        owed = self._inside(card.counted({grace["counter"]: 1}), 0)
-        return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
+        owed = 0 if card.held > card.money else card.held
+        card = replace(self._inside(card.counted({grace["counter"]: 1}), 0), held=card.held - owed)
+        return self._write(card, "", "ok_grace", owed, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
         """The ride by the fares and counters of its beginning, never more than was held."""
@@ -388,11 +388,11 @@ class Bus:
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
         others = self.old.inside - 1 - covers
         try:
-            own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
-            own = Fraction(self._ordinary()) if right == "purse" else own
+            own = Fraction(self._ordinary()) if right == "purse" else Fraction(0)
+            own = self.tariff.concession_price(rule, self.price) if right == "concession" else own
             beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
-            own, beside = Fraction(held), held
+            own, beside = Fraction(held // self.old.inside), held
         use = Use(right, self.old.paid_by, own=own, rule=rule)
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
         sum_ = min(held, due + beside)

@@ -95,7 +95,7 @@ def test_meals_of_the_day_may_stand_on_the_card() -> None:
     [
         ("blocked = true", "blocked"),
         ("inactive = true", "medium_inactive"),
-        ("deny_listed = 'card'", "deny_list"),
+        ("deny_listed = 'card'", "blocked"),
         ("deny_listed = 'person'", "deny_list"),
     ],
 )
@@ -144,7 +144,7 @@ def test_the_issuing_point_blocks_and_unblocks() -> None:
     told = result(
         "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T07:00:00, blocked = true }",
-        "after_s = 60, expect = { message = 'deny_list' }, "
+        "after_s = 60, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = 'card' }",
         "after_s = 60, expect = { message = 'ok_paid', charge_minor = 2400 }, "
         "issuing_point = { at = 2026-09-15T08:01:30, deny_listed = 'none' }",
@@ -204,6 +204,29 @@ def test_an_issuing_point_needs_a_resident_card() -> None:
         ScenarioFileError, match=r"scenarios\[0\].taps\[0\]: issuing_point: there is no resident card"
     ):
         played(f"{PAID}, issuing_point = {{ at = 2026-09-15T07:00:00 }}", card="bank_card = {}")
+
+
+def test_an_issuing_point_opens_no_period() -> None:
+    """As on a real card (docs/adr/0025): the next right clock does it."""
+    _, second = played(
+        "at = 2026-09-30T08:00:00, expect = { message = 'ok_benefit' }",
+        "at = 2026-10-01T08:00:00, expect = { message = 'ok_benefit' }, "
+        "issuing_point = { at = 2026-10-01T07:00:00, reload_minor = 100 }",
+        card=STUDENT,
+    )
+    assert second.before is not None
+    assert second.before.event.period_ahead == -1
+    assert counters_of(second, DEMO)["concession_month"] == 1
+
+
+def test_a_counter_set_on_the_first_of_the_month_is_of_that_month() -> None:
+    _, second = played(
+        "at = 2026-09-30T08:00:00, expect = { message = 'ok_benefit' }",
+        "at = 2026-10-01T08:00:00, expect = { message = 'ok_benefit' }, "
+        "issuing_point = { at = 2026-10-01T07:00:00, counters = { concession_month = 30 } }",
+        card=STUDENT,
+    )
+    assert counters_of(second, DEMO)["concession_month"] == 31
 
 
 def test_an_issuing_point_may_set_a_counter() -> None:
