@@ -99,9 +99,12 @@ def issue_batch(
     """Issue every card of the CSV into `folder`; returns how many.
 
     Every line is checked before the first card is made. Raises `ProfileError` naming the line, or the file that
-    cannot be written: the cards already in the folder are whole.
+    is there already or cannot be written: the cards already in the folder are whole.
     """
     orders = list(read_orders(orders_file))
+    for name in (REGISTRY_FILE, *(f"{order.label}.json" for order in orders)):
+        if (folder / name).exists():
+            raise ProfileError(f"{folder / name} is there already", "Give each batch a folder of its own.")
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
     registry: list[tuple[bytes, bytes, bytes]] = []
@@ -132,7 +135,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -142,9 +145,9 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                 )
             for row in rows:
                 order = _order(path, rows.line_num, row, profiles)
-                if order.label in seen:
+                if order.label in seen or f"{order.label}.json" == REGISTRY_FILE:
                     raise ProfileError(
-                        f"{path}:{rows.line_num}: label {order.label!r} again", "Give each card its own."
+                        f"{path}:{rows.line_num}: label {order.label!r} is taken", "Give each card its own."
                     )
                 seen.add(order.label)
                 yield order

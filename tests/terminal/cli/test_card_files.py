@@ -26,7 +26,7 @@ def test_batch_issues_every_line_and_a_registry(run: Run, tmp_path: Path) -> Non
     finished = run("card", "issue-batch", path, "--folder", "cards", "--json")
     assert json.loads(finished.stdout)["cards"] == 3
     registry = json.loads((tmp_path / "cards/card-registry.json").read_text("utf-8"))
-    assert len(registry["cards"]) == 6, "one pseudonym for each purpose"
+    assert len(registry["cards"]) == 6, "a reference for each purpose"
     shown = json.loads(run("card", "read", "--reader", "sim:cards/a.json", "--json").stdout)
     assert shown["purse_minor"] == 12300
 
@@ -39,7 +39,8 @@ def test_batch_issues_every_line_and_a_registry(run: Run, tmp_path: Path) -> Non
         (("label,profile", "a,nobody"), "orders.csv:2: no profile 'nobody'"),
         (("label,profile", "a,not_desfire"), "no resident card"),
         (("label,profile", "../a,adult_purse"), "no file name"),
-        (("label,profile", "a,adult_purse", "a,month_pass"), "label 'a' again"),
+        (("label,profile", "a,adult_purse", "a,month_pass"), "label 'a' is taken"),
+        (("label,profile", "card-registry,adult_purse"), "label 'card-registry' is taken"),
         (("name,profile", "a,adult_purse"), "Give label, profile"),
         (("",), "Give label, profile"),
     ],
@@ -49,6 +50,26 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
     assert finished.returncode == 50
     assert says in assert_one_line(finished.stderr)
     assert not (tmp_path / "cards").exists()
+
+
+def test_a_batch_replaces_neither_cards_nor_the_registry_of_another(run: Run, tmp_path: Path) -> None:
+    """Without the registry of cards that are in use the collector cannot check their proofs."""
+    path = orders(tmp_path, "\ufefflabel,profile", "a,adult_purse")
+    assert run("card", "issue-batch", path, "--folder", "cards").returncode == 0, (
+        "a byte order mark is no name"
+    )
+    files = {file: file.read_bytes() for file in (tmp_path / "cards").iterdir()}
+    for label in ("a", "b"):
+        again = run(
+            "card",
+            "issue-batch",
+            orders(tmp_path, "label,profile", f"{label},adult_purse"),
+            "--folder",
+            "cards",
+        )
+        assert again.returncode == 50
+        assert "is there already" in assert_one_line(again.stderr)
+    assert {file: file.read_bytes() for file in (tmp_path / "cards").iterdir()} == files
 
 
 def begin(run: Run) -> None:
