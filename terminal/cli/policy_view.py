@@ -11,7 +11,7 @@ from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.journeys.checks import persons_held
+from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
@@ -48,6 +48,9 @@ def show_document(document: RegionDocument, json: bool) -> None:
     if persons is not None:
         print("check-in: the fare to the terminus is held, where that is not known the dearest of the route;")
         print(f"  there is room for the dearest fare of {persons} of {MOST_INSIDE} persons")
+        unit_minor = reserve_unit_minor(document) or 1
+        if unit_minor > 1:
+            print(f"  what is held is rounded down to a multiple of {unit_minor} kopecks")
 
 
 class RunSummary:

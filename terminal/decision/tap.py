@@ -180,12 +180,17 @@ def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
 
 
 def _open_transfer(event: Event, policy: Policy, *, known: bool) -> Transfer | None:
-    """The rule the card's journey follows: the one it remembers, or the document's only one."""
+    """The rule the card's journey follows: the one it remembers, or the document's only one.
+
+    Where what it remembers cannot be read, that is the ordinary fare's, if there is one.
+    """
     if event.journey_age_s is None or not policy.transfers:
         return None
     remembered = policy.card.journey
-    if remembered is None or not known:
-        return policy.ordinary_transfer or policy.transfers[0]
+    if remembered is None:
+        return policy.transfers[0]
+    if not known:
+        return policy.ordinary_transfer
     return policy.transfer_by_number.get(remembered.read(event.counters))
 
 

@@ -23,7 +23,7 @@ from cardproto.resident.records.rights import (
     parse_rights,
 )
 from cardproto.resident.snapshot import CardSnapshot
-from terminal.decision.tap import rebase
+from terminal.decision.tap import of_boarding, rebase
 from terminal.errors import ScenarioFileError
 from terminal.policy.grants import GrantTable
 from terminal.policy.policy import Policy
@@ -67,8 +67,9 @@ def at_issuing_point(
 ) -> CardSnapshot:
     """The card after the visit: new rights, and an event that carries the running state over to `at`.
 
-    A contract that is another product or begins on another day starts at 0; one that was only prolonged or given
-    more trips goes on counting.
+    No period is opened there: the counters stay those of the card's own period day, as on a real card. Those the visit
+    sets are of its own day. A contract that is another product or begins on another day starts at 0; one that was only
+    prolonged or given more trips goes on counting.
     """
     rights, event = snapshot.rights, snapshot.event
     changed = replace(
@@ -82,7 +83,9 @@ def at_issuing_point(
         if visit.contracts is None
         else _slots(map(_contract, visit.contracts), CONTRACT_SLOTS),
     )
-    carried = rebase(CardSnapshot(UID, changed, event), policy, Trip("bus", ISSUING_POINT, 1, shift=1), at)
+    here = Trip("bus", ISSUING_POINT, 1, shift=1)
+    carried = rebase(CardSnapshot(UID, changed, event), policy, here, at)
+    carried = carried if visit.counters else of_boarding(carried)
     counters = carried.counters
     for counter, old, new in zip(policy.contract_counters, rights.contracts, changed.contracts, strict=True):
         if new is not None and (

@@ -36,17 +36,18 @@ valid_to = "+100d"
 trips = 10
 """
 RIDE_MINOR, TO_TERMINUS_MINOR, CITY_MINOR = 6600, 12_000, 3500
-"""30.00 and 3.00 a kilometre: 12 km, and 30 km to the terminus."""
+"""To the village, and to the terminus."""
+BOUNDARY, VILLAGE, FURTHER, TERMINUS = 1, 3, 4, 5
 
 
 class Run:
-    """A suburban bus on its way from the boundary to its terminus at 30 km, as a vehicle would report it."""
+    """A suburban bus on its way from the boundary to its terminus, as a vehicle would report it."""
 
     def __init__(self) -> None:
-        self.mark_m: int | None = 0
+        self.zone = BOUNDARY
 
     def place(self) -> Place:
-        return Place(mark_m=self.mark_m, source=PlaceSource.VEHICLE, terminus=Spot(mark_m=30_000))
+        return Place(zone=self.zone, source=PlaceSource.VEHICLE, terminus=Spot(zone=TERMINUS))
 
 
 @dataclass
@@ -66,9 +67,9 @@ class Journey:
         assert isinstance(snapshot, CardSnapshot)
         return snapshot
 
-    def rides_on(self, minutes: int, mark_m: int | None) -> None:
+    def rides_on(self, minutes: int, zone: int) -> None:
         self.town.clock.advance(60 * minutes)
-        self.run.mark_m = mark_m
+        self.run.zone = zone
 
     def charges(self) -> list[int]:
         """What the rides on the suburban bus took, by the rows of all terminals: those known to stand on the card."""
@@ -126,7 +127,7 @@ def test_in_and_out_at_two_doors(tmp_path: Path, case: Case) -> None:
         assert (went_in.outcome.message, went_in.end) == ("ok_checkin", End.COMMITTED)
         assert went_in.outcome.values.get("n") == case.left
         assert journey.town.purses_minor() == before_minor
-        journey.rides_on(25, 12_000)
+        journey.rides_on(25, VILLAGE)
         went_out = journey.tap(REAR)
         assert (went_out.outcome.message, went_out.outcome.charge_minor) == ("ok_checkout", case.charge_minor)
         assert before_minor - journey.town.purses_minor() == case.charge_minor
@@ -138,7 +139,7 @@ def test_in_and_out_at_two_doors(tmp_path: Path, case: Case) -> None:
 def test_both_taps_stay_within_their_budgets(tmp_path: Path, case: Case) -> None:
     with a_journey(tmp_path / "town", case.resident) as journey:
         assert_within(journey.tap(FRONT), PASS_TAP, case.exchanges_in)
-        journey.rides_on(25, 12_000)
+        journey.rides_on(25, VILLAGE)
         assert_within(journey.tap(FRONT), PURSE_TAP if case.charge_minor else PASS_TAP, case.exchanges_out)
 
 
@@ -158,15 +159,15 @@ def test_torn_at_either_end_the_ride_is_one_ride(
         before_minor = journey.town.purses_minor()
         torn_once(journey, plan, second)
         assert before_minor == journey.town.purses_minor(), "nothing is taken when boarding"
-        journey.rides_on(25, 12_000)
+        journey.rides_on(25, VILLAGE)
         torn_once(journey, plan, second)
         assert before_minor - journey.town.purses_minor() == case.charge_minor, "charged exactly once"
-        journey.rides_on(5, 12_000)
+        journey.rides_on(5, VILLAGE)
         event = journey.card().event
         assert (event.kind, event.inside) == (EventKind.CHECK_OUT, 0)
         assert journey.charges() == ([case.charge_minor] if case.charge_minor else [])
         if case.left is not None:  # the ride, the city bus, and this one
-            journey.rides_on(10, 0)
+            journey.rides_on(10, BOUNDARY)
             assert journey.tap(FRONT).outcome.values["n"] == case.left - 2
 
 
@@ -185,7 +186,7 @@ def torn_once(journey: Journey, plan: FaultPlan, second: TerminalSite) -> None:
 def test_a_forgotten_check_out_is_charged_on_the_next_bus(tmp_path: Path) -> None:
     with a_journey(tmp_path / "town", "adult_purse") as journey:
         journey.tap(FRONT)
-        journey.rides_on(180, 20_000)
+        journey.rides_on(180, FURTHER)
         report = journey.tap(CITY)
         assert (report.outcome.message, report.outcome.charge_minor) == (
             "ok_paid",
@@ -199,7 +200,7 @@ def test_without_a_terminus_the_longest_ride_is_held_and_the_ride_is_charged(tmp
         for stop in (FRONT, REAR):
             journey.town.terminals[stop.number].vehicle = Nearby(journey.run)
         assert journey.tap(FRONT).outcome.values["held_minor"] == 15_000
-        journey.rides_on(25, 12_000)
+        journey.rides_on(25, VILLAGE)
         assert journey.tap(REAR).outcome.charge_minor == RIDE_MINOR
 
 

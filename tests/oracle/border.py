@@ -24,7 +24,6 @@ from tests.oracle.tariff import Spot, Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
-NEVER_STATED: Final = 24 * 3600 * 400
 Seen = dict[str, Any]
 
 
@@ -43,7 +42,17 @@ class Product:
     @classmethod
     def issued(cls, policy: Policy, card: Card) -> Product:
         """The same fresh card."""
-        event = Event(EventKind.ISSUE, card.at, SERVICE_POINT, 1, card.money, 0)
+        foreign = 0 if card.readable else policy.document.counters.layout % 15 + 1
+        event = Event(
+            EventKind.ISSUE,
+            card.at,
+            SERVICE_POINT,
+            1,
+            card.money,
+            0,
+            counter_layout=foreign,
+            counters=foreign,
+        )
         rights = Rights(
             region=card.region,
             pseudonym=b"resident",
@@ -87,8 +96,8 @@ class Product:
         visit = IssuingPointVisit(
             at=at,
             reload_minor=money,
-            concessions=[_grant(g) for g in card.grants if g],
-            contracts=[_buy(b) for b in card.bought if b],
+            concessions=tuple(_grant(g) for g in card.grants if g),
+            contracts=tuple(_buy(b) for b in card.bought if b),
         )
         self.snapshot = at_issuing_point(self.snapshot, visit, at, self.policy)
         return self.card_seen()
@@ -106,6 +115,7 @@ class Product:
     def whole(self, tariff: Tariff) -> Seen:
         """The whole visible state, counters by their names."""
         event = self.snapshot.event
+        readable = event.counter_layout == self.policy.document.counters.layout or not event.counters
         hidden = _hidden(tariff) | _unused(tariff, [c is not None for c in self.snapshot.rights.contracts])
         counters = {c.name: c.read(event.counters) for c in self.policy.counters if c.name not in hidden}
         bits = {kind.id: 1 << kind.bit for kind in self.policy.document.meals.kinds}
@@ -118,7 +128,7 @@ class Product:
             "route": (event.route, event.direction),
             "meals": sorted(name for name, bit in bits.items() if event.meals & bit),
             "followed": event.transfers,
-            "counters": {name: n for name, n in counters.items() if n},
+            "counters": {name: n for name, n in counters.items() if n} if readable else {},
         }
 
 
@@ -151,7 +161,9 @@ def whole_expected(tariff: Tariff, card: Card) -> Seen:
         "route": (card.route, card.direction),
         "meals": sorted(card.meals),
         "followed": 0 if card.journey is None else card.journey.followed,
-        "counters": {name: n // units[name] for name, n in used.items() if n and name not in hidden},
+        "counters": {
+            name: n // units[name] for name, n in used.items() if n and name not in hidden and card.readable
+        },
     }
 
 

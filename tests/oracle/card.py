@@ -22,8 +22,7 @@ Values = Mapping[str, int | str]
 
 @dataclass(frozen=True)
 class Right:
-    """A concession by its code, or a product that was bought by its id; both days included. `number`: the concession's
-    parameter, the trips bought."""
+    """A concession or a product bought; both days included. `number`: the concession's parameter, the trips bought."""
 
     code: int
     first: date
@@ -84,8 +83,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Tap:
-    """A tap and all that is known besides the card. `ride` states when, by the terminal's own clock; the clock is
-    suspect, then perhaps confirmed by a service card, or its time was signed (O-05)."""
+    """A tap and all that is known besides the card; `ride` states when, by the terminal's own clock."""
 
     terminal: int
     ride: Ride
@@ -127,8 +125,7 @@ def refused(card: Card, message: str, **values: int | str) -> Answer:
 
 
 def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Card, frozenset[str]]:
-    """The card as the terminal has to take it: in the period its clock may begin, and what is said of the clocks
-    (ADR 26). `lift`: False at a check-out, which belongs to the periods the ride began in."""
+    """The card in the period that the terminal's clock may begin (ADR 26); a check-out does not `lift`."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
     period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
     if tap.trusted:
@@ -151,9 +148,12 @@ def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Car
     )
     card = replace(card, period=period, vague=vague, used=used, meals=meals)
     seconds, journey = elapsed_s(tariff, card, tap), card.journey
-    if journey is None or seconds is None:
+    rule = journey.rule if journey is not None else None
+    if not card.readable and "journey" in tariff.doc["counters"]:
+        rule = tariff.doc["fares"].get("transfer")
+    if journey is None or seconds is None or rule is None:
         return without_journey(tariff, card), flags
-    journey = replace(journey, age_s=journey.age_s + seconds)
+    journey = replace(journey, age_s=journey.age_s + seconds, rule=rule)
     over = journey.age_s > tariff.transfers[journey.rule]["window_s"]
     return without_journey(tariff, card) if over else replace(card, journey=journey), flags
 
@@ -190,8 +190,7 @@ def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
 
 
 def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:
-    """The card after a reload or issuing point with a right clock, with the rights of `rights`: the running state goes
-    on, and a contract that is another product or begins on another day is counted from 0."""
+    """The card after a reload or issuing point, with the rights of `rights`; a new contract is counted from 0."""
     tap = Tap(SERVICE_POINT, Ride(at, "bus", 0, 0))
     now, _ = on_day(tariff, card, tap)
     for slot, old, new in zip(tariff.contract_slots, card.bought, rights.bought, strict=True):

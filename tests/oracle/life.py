@@ -3,7 +3,6 @@ again."""
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ SUPPLIED: Final = tuple(
 MADE_UP: Final = tuple(Path(__file__).with_name(f"{name}.toml") for name in ("city", "suburb"))
 DOCUMENTS: Final = SUPPLIED + MADE_UP
 TAPS_OF_A_LIFE: Final = 60
-LOOK_EVERY: Final = int(os.environ.get("LOOK", "4"))
+LOOK_EVERY: Final = 3
 """The whole visible state is compared every so many taps."""
 GAPS: Final = (
     0,
@@ -52,8 +51,7 @@ GAPS: Final = (
     3601,
     5400,
 )
-LONG_GAPS_H: Final = (2, 4, 6, 9, 12, 20, 24, 30, 48, 100, 24 * 9, 24 * 25)
-ALL_RIGHT: Final = bool(os.environ.get("ALL_RIGHT"))
+LONG_GAPS_H: Final = (1, 2, 4, 6, 6, 9, 12, 20, 24, 24, 30, 48, 100, 24 * 9, 24 * 25)
 CLOCKS: Final[dict[str, dict[str, bool]]] = {
     "right": {},
     "signed": {"authenticated": True},
@@ -126,11 +124,7 @@ class World:
                 (300 + i, mode) for i, mode in enumerate(sorted(_named(self.tariff.checkin, "modes")) * 3)
             ]
         self.codes = sorted(self.tariff.concessions)
-        self.products = sorted(
-            p
-            for p in self.tariff.products
-            if not (os.environ.get("NO_D2") and self.tariff.products[p].get("lapses") == "monthly")
-        )
+        self.products = sorted(self.tariff.products)
         self.zones = sorted(self.tariff.zones)
         self.first = doc["header"]["valid_from"].date() + timedelta(days=40)
         self.last = doc["header"]["valid_to"].date() - timedelta(days=40)
@@ -169,7 +163,7 @@ class World:
 
     def _new_card(self, draw: random.Random) -> Card:
         day = self.first + timedelta(days=draw.randrange((self.last - self.first).days))
-        last = day + timedelta(days=draw.choice((3, 90, 400, 400, 4000)))
+        last = day + timedelta(days=draw.choice((3, 90, 400, 4000, 4000)))
         region = int(self.tariff.doc["header"]["region"])
         return Card(
             region=region if draw.random() > 0.006 else region + 1,
@@ -181,7 +175,8 @@ class World:
             bought=self._bought(draw, day),
             blocked=draw.random() < 0.006,
             inactive=draw.random() < 0.006,
-            money=draw.choice((0, 900, 2399, 2400, 20000, 100000, 400000, 1000000)),
+            money=draw.choice((0, 900, 2399, 20000, 100000, 400000, 400000, 1000000)),
+            readable=draw.random() > 0.02,
         )
 
     def _grants(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
@@ -244,7 +239,7 @@ class World:
     def _fleet(self, draw: random.Random) -> list[Vehicle]:
         """Mostly right clocks; in some lives one that is wrong and not noticed, noticed, or noticed and confirmed."""
         fleet = [Vehicle(1), Vehicle(2), Vehicle(3, draw.choice(("right", "signed")))]
-        if draw.random() < 0.5 or ALL_RIGHT:
+        if draw.random() < 0.5:
             return fleet
         for number in (4, 5):
             clock = draw.choice(("right", "signed", "suspect", "confirmed", "confirmed"))
@@ -263,7 +258,8 @@ class World:
     def _tap(
         self, draw: random.Random, now: datetime, vehicle: Vehicle, route: tuple[int, str], direction: int
     ) -> Tap:
-        canteen = draw.random() < 0.12
+        canteen = draw.random() < (0.35 if 7 <= self.tariff.local(now).hour <= 16 else 0.02)
+        canteen = canteen and bool(self.tariff.doc.get("meals"))
         known = draw.random() < 0.9
         start, named, terminus = self._spot(draw), Spot(), Spot()
         if known:

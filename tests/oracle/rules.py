@@ -18,8 +18,7 @@ KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 
 @dataclass(frozen=True)
 class Use:
-    """The right that covers a ride: what the holder pays, what it counts, which transfer it opens, how many companions
-    ride on the holder's terms, and the concession's own rule."""
+    """The right that covers a ride. `covers`: companions on the holder's terms; `rule`: the concession's own."""
 
     right: str
     paid_by: str
@@ -125,10 +124,9 @@ class Bus:
         broke = (
             grace is not None and self.card.readable and self.card.count(grace["counter"]) >= grace["trips"]
         )
-        away = (self.tap.at - self.old.at).total_seconds()
-        if self._tapped_again():
-            return Answer("let_in", "already_paid", self.old)
-        if self.checkin and self.old.inside and self.same_way and 0 <= away <= self.checkin["longest_s"]:
+        if admission := self._tapped_again():
+            return Answer(admission, "already_paid", self.old)
+        if self.checkin and self.old.inside and self.same_way and self.age <= self.checkin["longest_s"]:
             return self._check_out()
         if broke:
             return refused(self.old, "debt")
@@ -145,16 +143,17 @@ class Bus:
             raise FareUnknown
         return kopecks(self.price.ordinary)
 
-    # ---------------------------------------- already paid (T-35, K-03, T-36), companions one by one (T-20)
-
-    def _tapped_again(self) -> bool:
-        here = self.old.terminal == self.tap.terminal
-        here = here and (self.old.kind == "ride" or not self.same_route)
-        longest = self.tariff.guards["repeat_s" if here else "retap_s"]
-        return self.rode and (here or self.same_route) and self.age <= longest
+    def _tapped_again(self) -> str:
+        """The same tap: how it is answered, empty where it is another one."""
+        here, guards = self.old.terminal == self.tap.terminal, self.tariff.guards
+        if self.rode and here and self.age <= guards["repeat_s"]:
+            return "let_in"
+        if not (self.rode and self.same_route and self.age <= guards["retap_s"]):
+            return ""
+        return "let_in" if not here else "inside" if self.old.kind != "ride" else ""
 
     def _passed_back(self) -> bool:
-        lately = self.old.kind == "ride" and self.same_route and self.age <= self.tariff.guards["passback_s"]
+        lately = self.rode and self.same_route and self.age <= self.tariff.guards["passback_s"]
         return lately and self._right_before() in self.tariff.guards["passback_rights"]
 
     def _right_before(self) -> str:
@@ -188,8 +187,6 @@ class Bus:
             return refused(self.old, "no_funds")
         return self._write(card, "ride", "ok_benefit_unlimited", sum_, {}, self.old.paid_by)
 
-    # ---------------------------------------- which right covers the ride (K-02)
-
     def _covered_by(self, right: str) -> Use | None:
         if right in KINDS.values():
             return next(filter(None, (self._contract(right, slot) for slot in "ab")), None)
@@ -201,8 +198,8 @@ class Bus:
         return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
     def _lapsed(self, message: str) -> None:
-        """What the passenger reads of several rights that lapsed: of a contract, the last one tried; else of a concession
-        that is used up; else of the first that sleeps."""
+        """What the passenger reads of several rights that lapsed: of a contract the last tried, else of a concession
+        that is used up, else of the first that sleeps."""
         ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
         if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
             self.lapse = message
@@ -224,14 +221,12 @@ class Bus:
 
     def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
         """T-10, T-11: trips that lapse monthly are those of the month of the contract's first day."""
-        months = [self.tariff.period("service_month", day) for day in (bought.first, self.card.period)]
+        months = [(day.year, day.month) for day in (bought.first, self.today)]
         left = min(bought.number, product.get("most_trips", product["trips"])) - self.card.count(slot)
-        if not self.card.readable:
-            return self._lapsed("count_unreadable")
-        if product["lapses"] == "monthly" and months[0] != months[1]:
-            return self._lapsed("pack_lapsed")
-        if left <= 0:
-            return self._lapsed("pack_used_up")
+        lapsed = product["lapses"] == "monthly" and months[0] < months[1]
+        if lapsed or left <= 0 or not self.card.readable:
+            why = "pack_used_up" if self.card.readable else "count_unreadable"
+            return self._lapsed("pack_lapsed" if lapsed else why)
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
@@ -253,7 +248,7 @@ class Bus:
         own, lapse = Fraction(rule.get("price_minor", 0)), self.lapse
         others = [use.own for use in self._concessions()] + ([self.price.ordinary] if self.price else [])
         self.lapse = lapse
-        if own and min(others, default=own + 1) <= own:
+        if min(others, default=own) < own:
             return None
         message = "ok_paid" if rule["kind"] == "reduced_window" else "ok_transfer"
         return Use("transfer", "transfer", message, own, {"time": f"{ends:%H:%M}"})
@@ -289,15 +284,12 @@ class Bus:
         return Use("concession", f"concession_{letter}", message, own, values, counts, opens, covers, rule)
 
     def _within_limits(self, rule: Table, message: str) -> tuple[dict[str, int], int | None] | None:
-        """What a ride counts under the limits of a right, and the rides left before it; None: used up. A ride that may
-        lie in a limit's area counts (T-19)."""
+        """What a ride counts under a right's limits (it may lie in their area, T-19), and the rides left before it."""
         limits = [x for x in rule.get("limits", []) if self.tariff.inside(x, self.ride, unknown=True)]
         left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
             return self._lapsed(message if self.card.readable else "count_unreadable")
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
-
-    # ---------------------------------------- money (CAP, T-18, T-34)
 
     def _caps(self, use: Use) -> list[Table]:
         """The caps the ride falls under: all that is paid from the purse, or the rides on some concessions."""
@@ -328,22 +320,18 @@ class Bus:
             card = card.setting({cap["level"]: self._level(cap)}) if "level" in cap else card
         return card
 
-    # ---------------------------------------- the ride, check-in and check-out (T-07)
-
     def _board(self, use: Use) -> Answer:
-        """What follows from the fare is held where riders check in, everything else is charged at once; and what an
-        earlier ride without a check-out left held is charged with it."""
+        """Where riders check in, what follows from the fare is held; what an earlier ride left held is charged."""
         others, by_fare = self.tap.companions - use.covers, use.right in ("purse", "concession")
         own = self._due(use, kopecks(use.own) * (1 + use.covers))
         beside = others * self._ordinary() if others else 0
         hold = (own if by_fare else 0) + beside if self.checks_in else 0
-        sum_ = own + beside - hold
+        sum_, asked = own + beside - hold, own + beside
         if self.checkin:
-            unit = int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
-            hold = -(-hold // unit) * unit
+            hold -= hold % int(self.tariff.slots[self.checkin["reserve"]].get("unit_minor", 1))
         if self.checkin and hold > self.tariff.most(self.checkin["reserve"]):
             return refused(self.old, "too_many_persons")
-        if sum_ + hold > self.card.money - self.card.held:
+        if asked > self.card.money - self.card.held:
             return self._on_credit(others)
         card = self._ridden(use, self.card if self.checks_in and by_fare else self._spent(use, own))
         message, charge = "ok_checkin" if self.checks_in else use.message, sum_ + self.card.held
@@ -369,24 +357,26 @@ class Bus:
         if use.right == "transfer":
             age_s = 0 if rule.get("counted_from") == "previous_ride" else journey.age_s
             journey = Journey(age_s, min(journey.followed + 1, cards.MOST_TRANSFERS), journey.rule)
-        card = card.counted({rule["counter"]: 1}) if self.ride.mode in rule.get("once", ()) else card
+        enters = card.readable and self.ride.mode in rule.get("once", ())
+        card = card.counted({rule["counter"]: 1}) if enters else card
         return replace(card, journey=journey)
 
     def _on_credit(self, others: int) -> Answer:
         """T-18: without money, in season, holders of these concessions ride a few times."""
         grace, card, today = self.tariff.grace, self.card, self.today
         codes = {grant.code for grant in card.grants if grant is not None and grant.holds(today)}
-        if grace is None or others or not card.readable or not codes & set(grace["concessions"]):
+        holds = grace is not None and self.tariff.in_season(grace["season"], today)
+        if not holds or others or not card.readable or not codes & set(grace["concessions"]):
             return refused(self.old, "no_funds")
-        if not (self.tariff.in_season(grace["season"], today) and self.tariff.inside(grace, self.ride)):
+        if not self.tariff.inside(grace, self.ride):
             return refused(self.old, "no_funds")
         left = grace["trips"] - card.count(grace["counter"]) - 1
-        owed = self._inside(card.counted({grace["counter"]: 1}), 0)
-        return self._write(replace(owed, held=card.held), "", "ok_grace", 0, {"n": left}, "grace")
+        owed = 0 if card.held > card.money else card.held
+        card = replace(self._inside(card.counted({grace["counter"]: 1}), 0), held=card.held - owed)
+        return self._write(card, "", "ok_grace", owed, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
-        """The ride itself, never more than was held, all of it where its fare is not known. The counters and fares are
-        those of the day it began on."""
+        """The ride by the fares and counters of its beginning, never more than was held."""
         self.card, _ = cards.on_day(self.tariff, self.old, self.tap, lift=False)
         end, held = self.tap.ride.start, self.card.held
         if end.mark_m is not None:
@@ -396,21 +386,23 @@ class Bus:
         rule, of_another = self._granted_before(), held if right == "grace" else 0
         held -= of_another
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
+        others = self.old.inside - 1 - covers
         try:
-            own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
-            own = Fraction(self._ordinary()) if right == "purse" else own
+            own = Fraction(self._ordinary()) if right == "purse" else Fraction(0)
+            own = self.tariff.concession_price(rule, self.price) if right == "concession" else own
+            beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
-            own = Fraction(held)
-        use, others = Use(right, self.old.paid_by, own=own, rule=rule), self.old.inside - 1 - covers
+            own, beside = Fraction(held // self.old.inside), held
+        use = Use(right, self.old.paid_by, own=own, rule=rule)
         due = min(held, self._due(use, kopecks(own) * (1 + covers)))
-        sum_ = held if self.price is None else min(held, due + others * self._ordinary())
+        sum_ = min(held, due + beside)
         card = replace(self._spent(use, due), inside=0, held=of_another)
         return self._write(card, "check_out", "ok_checkout", sum_, {}, self.old.paid_by)
 
     def _write(self, card: Card, kind: str, message: str, sum_: int, values: Values, paid_by: str) -> Answer:
         kind = kind or ("check_in" if self.checks_in else "ride")
-        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by, route=self.ride.route)
-        after = replace(after, direction=self.ride.direction)
+        after = replace(card, kind=kind, money=card.money - sum_, paid_by=paid_by)
+        after = replace(after, route=self.ride.route, direction=self.ride.direction)
         return Answer("let_in", message, cards.written(self.tariff, after, self.tap), sum_, values, True)
 
 

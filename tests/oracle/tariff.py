@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
@@ -82,8 +82,6 @@ class Tariff:
     def _by(self, table: str, key: str) -> dict[Any, Table]:
         return {row[key]: row for row in self.doc.get(table, [])}
 
-    # ------------------------------------------------------------ days and periods (T-14)
-
     def local(self, at: datetime) -> datetime:
         return at.astimezone(self.zone)
 
@@ -138,18 +136,15 @@ class Tariff:
             month["days"] * rule["trips_per_day"] for month in months if month["month"] == f"{day:%Y-%m}"
         )
 
-    # ------------------------------------------------------------ where a right holds (T-17)
-
     def inside(self, rule: Table, ride: Ride, unknown: bool = False) -> bool:
-        """Whether the ride lies in one of the rule's scopes; none stated: everywhere. `unknown`: what an unknown place
-        counts as where zones or distance matter (outside; for limits that count rides of an area: inside)."""
+        """Whether the ride lies in one of the rule's scopes, if any. `unknown`: what an unknown place counts as."""
         scopes = rule.get("scope") or [{}]
         return any(self._in(scope, ride, unknown) for scope in scopes)
 
     def _in(self, scope: Table, ride: Ride, unknown: bool) -> bool:
         known = [self.zones[spot.zone] for spot in (ride.start, ride.named) if spot.zone in self.zones]
         marks = [spot.mark_m for spot in (ride.start, ride.named) if spot.mark_m is not None]
-        tests = {
+        tests: dict[str, Callable[[Any], bool]] = {
             "modes": lambda modes: ride.mode in modes,
             "routes": lambda routes: ride.route in routes,
             "zones": lambda zones: set(known) <= set(zones) if known else unknown,
@@ -157,8 +152,6 @@ class Tariff:
             "longest_m": lambda most: max(marks) - min(marks) <= most if len(marks) == 2 else unknown,
         }
         return all(tests[name](wanted) for name, wanted in scope.items())
-
-    # ------------------------------------------------------------ what a ride costs (T-01, T-02, T-06)
 
     def price(self, ride: Ride, guess: bool = True) -> Price | None:
         """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
@@ -205,11 +198,11 @@ class Tariff:
 
     def concession_price(self, rule: Table, price: Price | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
-        fare: Table = rule["fare"]
+        fare: Table = rule.get("fare", {"kind": "unknown"})
         if fare["kind"] in ("free", "fixed_price"):
             wanted = Fraction(fare.get("price_minor", 0))
             return wanted if price is None else min(wanted, price.ordinary)
-        if price is None:
+        if price is None or fare["kind"] == "unknown":
             raise FareUnknown
         if fare["kind"] == "percent_of_base":
             return min(price.base * fare["pays_percent"] / 100, price.ordinary)

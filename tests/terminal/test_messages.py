@@ -58,6 +58,7 @@ unknown_card | red | Карта не поддерживается | Card not sup
 not_accepted | red | Карта не принята | Card not accepted
 shift_closed | red | Терминал пока не работает | Terminal not in service yet
 clock_unconfirmed | red | Терминал временно не работает | Terminal temporarily not in service
+clock_confirmed | green | Время подтверждено: {date}, {time} | Time confirmed: {date}, {time}
 out_of_order | red | Терминал неисправен | Terminal out of order
 fare_unknown | red | Тариф не определён. Оплатите проезд водителю | Fare not known. Please pay the driver
 too_many_persons | red | Слишком много пассажиров по одной карте | Too many persons for one card

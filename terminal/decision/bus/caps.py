@@ -11,12 +11,19 @@ from terminal.policy.scopes import Ride, inside
 
 
 def capped(
-    tap: Tap, ride: Ride, cover: Cover, price_minor: int, counters: int, trail: Trail
+    tap: Tap,
+    ride: Ride,
+    cover: Cover,
+    price_minor: int,
+    counters: int,
+    trail: Trail,
+    *,
+    most_minor: int | None = None,
 ) -> tuple[int, int]:
-    """What of `price_minor` is still due, and the counters after it.
+    """What of `price_minor` is still due, at most `most_minor`, and the counters after it.
 
-    Counters on a card that cannot be read cap nothing. A ride that takes nothing from the purse is under no cap, nor
-    does it raise one.
+    Counters on a card that cannot be read cap nothing. A ride that the purse is not asked for is under no cap and
+    raises none, wherever it goes.
     """
     caps = tap.policy.caps
     if not caps or not tap.counters_known or not price_minor:
@@ -35,6 +42,7 @@ def capped(
             money.append(cap)
             limit_minor, counters = _limit(cap, tier, counters)
             due_minor = _by_money(cap, limit_minor, due_minor, counters, trail)
+    due_minor = due_minor if most_minor is None else min(due_minor, most_minor)
     return due_minor, _counted(money, rides, due_minor, counters)
 
 

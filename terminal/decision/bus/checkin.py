@@ -12,7 +12,7 @@
    made is charged, never more than was held for it. It belongs to the service day of the boarding, with that day's
    caps. Where the fare of the ride cannot be found, all that was held is charged.
 4. *Forgotten.* Any other boarding means that the riders left without a tap. What is held is owed, and charged with the
-   next ride, which begins anew. A ride on credit (T-18) leaves it owed.
+   next ride, which begins anew; a ride on credit (T-18) is unpaid itself and charges it all the same.
 
 A card whose counters cannot be read (another layout) does not check in: it pays at once.
 """
@@ -82,6 +82,24 @@ def check_in(tap: Tap, rule: CheckInRule, counters: int, held: int) -> int:
     return counters
 
 
+def owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
+    """What an earlier ride without check-out costs, all that was held for it, and the counters without it."""
+    rule, held = tap.policy.check_in, held_minor(tap)
+    if rule is None or not held:
+        return 0, counters
+    trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})
+    return held, release(rule, counters)
+
+
+def owed_from_purse(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
+    """The same with a ride that is not paid itself: where the purse does not have it, it stays owed."""
+    balance_minor = tap.snapshot.balance_minor
+    if balance_minor >= held_minor(tap):
+        return owed(tap, counters, Trail())  # the refusal of the paid ride has noted it
+    trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
+    return 0, counters
+
+
 # out
 
 
@@ -108,7 +126,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     if balance_minor < due_minor:
         trail.note(CheckInEffect.PURSE_SHORT, {"balance_minor": balance_minor})
         due_minor = balance_minor
-    if paid_by is not PaidBy.GRACE:  # what a ride on credit found held is owed still
+    if paid_by is not PaidBy.GRACE:  # what is held then is of an older ride, and owed still
         counters = release(rule, counters)
     values = {"sum_minor": due_minor, "left": tap.snapshot.event.inside}
     outcome = Outcome(Message.OK_CHECKOUT, Admission.LET_IN, charge_minor=due_minor, values=values)
@@ -169,19 +187,20 @@ def _ride(tap: Tap, rule: CheckInRule) -> Ride:
 def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[int, int]:
     """What is due of `held`, and the counters with it; everything held where the fare is not known.
 
-    The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare.
+    The holder's own ride, and those a concession takes along, are capped as one ride; the others pay the ordinary fare
+    beside it. Where the own price is not known, the own ride is an equal part of what was held.
     """
-    own = _own(tap, out)
-    others = tap.snapshot.event.inside - own.persons
+    event, own = tap.snapshot.event, _own(tap, out)
+    others = event.inside - own.persons
     fare_minor = 0 if not others else None if out.quote is None else out.quote.fare_minor
-    paid_by = tap.snapshot.event.paid_by
-    cover = Cover(paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
-    if own.price_minor is None or fare_minor is None:
-        own_minor = held if own.price_minor is None else min(own.price_minor * own.persons, held)
-        return held, capped(tap, ride, cover, own_minor, out.counters, Trail())[1]
-    due_minor, counters = capped(tap, ride, cover, own.price_minor * own.persons, out.counters, trail)
-    if due_minor > held:  # a cap counts what is charged
-        due_minor, counters = capped(tap, ride, cover, held, out.counters, Trail())
+    cover = Cover(event.paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
+    unknown = own.price_minor is None or fare_minor is None
+    own_minor = own.persons * (held // event.inside if own.price_minor is None else own.price_minor)
+    due_minor, counters = capped(
+        tap, ride, cover, own_minor, out.counters, Trail() if unknown else trail, most_minor=held
+    )
+    if fare_minor is None or unknown:
+        return held, counters
     return min(due_minor + others * fare_minor, held), counters
 
 

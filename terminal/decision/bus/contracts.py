@@ -93,11 +93,7 @@ def _held_from_first_ride(
 
 
 def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | None:  # noqa: ARG001 prepaid
-    """One trip of the first pack that has one.
-
-    Trips that lapse monthly are those of the month of the contract's first day, and lapse with the card's periods:
-    a clock that is suspect ends no month.
-    """
+    """One trip of the first pack that has one. Trips that lapse monthly are those of the contract's first month."""
     for slot, contract in enumerate(tap.snapshot.rights.contracts):
         product = None if contract is None else tap.policy.products.get(contract.product)
         if contract is None or not isinstance(product, RidePack) or _outside(product, ride, trail):
@@ -105,7 +101,7 @@ def by_pack(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
         if not _dated(tap, contract):
             trail.note(ContractEffect.PACK_NOT_TODAY, {"product": contract.product})
             continue
-        if product.monthly and _month(tap.period_day) > _month(contract.valid_from):
+        if product.monthly and _month(tap.service_date) > _month(contract.valid_from):
             month = f"{contract.valid_from:%Y-%m}"
             trail.note(ContractEffect.PACK_LAPSED, {"product": contract.product, "month": month})
             trail.lapsed = Message.PACK_LAPSED

@@ -24,7 +24,7 @@ from terminal.decision.bus.checkin import (
     check_out,
     checks_in,
     held_minor,
-    release,
+    owed,
     rides_on,
     too_many,
 )
@@ -135,7 +135,7 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     others_minor = _others(tap, quote, cover, trail)
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
-    owed_minor, counters = _owed(tap, cover.counters, trail)
+    owed_minor, counters = owed(tap, cover.counters, trail)
     journey = cover.journey
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters)
@@ -164,16 +164,16 @@ class _Paid(NamedTuple):
 def _checked_in(tap: Tap, ride: Ride, rule: CheckInRule, paid: _Paid, trail: Trail) -> Decision | None:
     """T-07: what depends on how far they go is held and has to be there; the rest is charged."""
     flags, cover = len(trail.flags), paid.cover
-    due_minor, counters, held = 0, paid.counters, 0
+    due_minor, counters, wanted_minor = 0, paid.counters, paid.others_minor
     if cover.by_fare:
-        held, _ = capped(tap, ride, cover, paid.price_minor, counters, Trail())
+        wanted_minor += capped(tap, ride, cover, paid.price_minor, counters, Trail())[0]
     else:
         due_minor, counters = capped(tap, ride, cover, paid.price_minor, counters, trail)
-    held = rule.holding(held + paid.others_minor)
+    held = rule.holding(wanted_minor)
     charge_minor = paid.owed_minor + due_minor
     if not can_hold(rule, held, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
-    if not _enough(tap, charge_minor + held, trail):
+    if not _enough(tap, charge_minor + wanted_minor, trail):
         del trail.flags[flags:]  # nothing is charged, so nothing was capped
         return None
     trail.note(CheckInEffect.HELD, {"held_minor": held, "persons": 1 + tap.trip.companions})
@@ -223,15 +223,6 @@ def _others(tap: Tap, quote: Quote | None, cover: Cover, trail: Trail) -> int | 
         return None
     trail.note(FareEffect.PAYS_FOR_OTHERS, {"companions": others, "fare_minor": quote.fare_minor})
     return others * quote.fare_minor
-
-
-def _owed(tap: Tap, counters: int, trail: Trail) -> tuple[int, int]:
-    """What an earlier ride without check-out costs: all that was held for it."""
-    rule, held = tap.policy.check_in, held_minor(tap)
-    if rule is None or not held:
-        return 0, counters
-    trail.note(CheckInEffect.NO_CHECK_OUT, {"held_minor": held})
-    return held, release(rule, counters)
 
 
 def _enough(tap: Tap, sum_minor: int, trail: Trail) -> bool:

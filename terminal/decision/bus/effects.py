@@ -83,6 +83,7 @@ class RepeatEffect(Effect):
 
     SAME_TERMINAL = "t-35:same_terminal"
     PAID_ON_ROUTE = "k-03:paid_on_route"
+    JUST_CHECKED = "t-07:just_checked"
     PASSED_BACK = "t-36:passed_back"
 
 
@@ -100,8 +101,8 @@ class TransferEffect(Effect):
     MIXED_OTHER_MODE = "t-32:other_mode"
     MODE_ENTERED_BEFORE = "t-32:mode_entered_before"
     SAME_ROUTE = "t-33:same_route"
-    ORDINARY_NOT_DEARER = "t-31:ordinary_not_dearer"
-    CONCESSION_NOT_DEARER = "t-31:concession_not_dearer"
+    ORDINARY_CHEAPER = "t-31:ordinary_cheaper"
+    CONCESSION_CHEAPER = "t-31:concession_cheaper"
 
 
 class CheckInEffect(Effect):

@@ -9,9 +9,10 @@ from typing import Final
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
-from terminal.decision.bus.checkin import checks_in
+from terminal.decision.bus.checkin import checks_in, owed_from_purse, rides_on
 from terminal.decision.bus.cover import CONCESSION_SLOTS, CONTRACT_SLOTS, RIDES, Cover
 from terminal.decision.bus.effects import ConcessionEffect, RepeatEffect
+from terminal.decision.bus.feed import forgotten
 from terminal.decision.flags import RideFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
@@ -38,9 +39,10 @@ def already_paid(tap: Tap, trail: Trail) -> Admission | None:
 ADMISSIONS: Final = {
     RepeatEffect.SAME_TERMINAL: Admission.LET_IN,
     RepeatEffect.PAID_ON_ROUTE: Admission.LET_IN,
+    RepeatEffect.JUST_CHECKED: Admission.INSIDE,
     RepeatEffect.PASSED_BACK: Admission.INSIDE,
 }
-"""A repeated tap of the same rider opens again; a right handed back to the next person does not."""
+"""A repeated tap of the same rider opens again; a right or a card handed back to the next person does not."""
 
 
 def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
@@ -52,12 +54,16 @@ def _again(tap: Tap, age_s: int) -> RepeatEffect | None:
     if event.route != trip.route:
         return None
     if age_s <= guards.retap_s and (two_taps or not same_terminal):
-        return RepeatEffect.PAID_ON_ROUTE
-    if two_taps or age_s > guards.passback_s or _companions_left(tap) is not None:
-        return None
-    if _right_of(tap, event.paid_by) not in guards.passback_rights:
-        return None
-    return RepeatEffect.PASSED_BACK
+        return RepeatEffect.JUST_CHECKED if same_terminal else RepeatEffect.PAID_ON_ROUTE
+    return RepeatEffect.PASSED_BACK if _passed_back(tap, age_s) else None
+
+
+def _passed_back(tap: Tap, age_s: int) -> bool:
+    """Whether a right that is for one person is used again too soon; the exit from its ride is no use of it."""
+    guards = tap.policy.document.guards
+    if rides_on(tap) or age_s > guards.passback_s or _companions_left(tap) is not None:
+        return False
+    return _right_of(tap, tap.snapshot.event.paid_by) in guards.passback_rights
 
 
 def as_companion(tap: Tap, quote: Quote | None, trail: Trail) -> Cover | None:
@@ -125,7 +131,9 @@ def owes_too_much(tap: Tap, trail: Trail) -> bool:
 
 
 def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
-    """A ride on credit, when season, mode, concession and debt allow it."""
+    """A ride on credit, when season, mode, concession and debt allow it. It is not paid; what an earlier ride without
+    check-out holds is, where the purse has it.
+    """
     rule = tap.policy.grace
     if rule is None or not tap.counters_known or tap.trip.companions:
         return None
@@ -133,10 +141,14 @@ def unpaid(tap: Tap, ride: Ride, trail: Trail) -> Decision | None:
         return None
     debt = rule.counter.read(tap.counters) + 1
     trail.flag(ConcessionEffect.GRACE_RIDE, RideFlag.GRACE, {"unpaid": debt, "of": rule.trips})
-    outcome = Outcome(Message.OK_GRACE, Admission.LET_IN, values={"n": rule.trips - debt})
-    counters = rule.counter.write(tap.counters, debt)
+    owed_minor, counters = owed_from_purse(tap, rule.counter.write(tap.counters, debt), trail)
+    journey: tuple[int | None, int] | None = None
+    if tap.policy.gtfs is not None:
+        counters, journey = forgotten(tap, tap.policy.gtfs, counters), (None, 0)
+    values = {"n": rule.trips - debt}
+    outcome = Outcome(Message.OK_GRACE, Admission.LET_IN, charge_minor=owed_minor, values=values)
     kind, riders = (EventKind.RIDE, 0) if checks_in(tap) is None else (EventKind.CHECK_IN, 1)
-    return accept(tap, trail, outcome, kind, PaidBy.GRACE, counters=counters, inside=riders)
+    return accept(tap, trail, outcome, kind, PaidBy.GRACE, counters=counters, journey=journey, inside=riders)
 
 
 def _entitled(tap: Tap) -> bool:

@@ -79,14 +79,14 @@ def _refused(tap: Tap, rule: Transfer, trail: Trail) -> bool:
 
 
 def _price(tap: Tap, rule: Transfer, ride: Ride, quote: Quote | None, trail: Trail) -> int | None:
-    """What the transfer costs; None where an ordinary or concession ride is cheaper than the reduced one."""
+    """What the transfer costs; None where an ordinary or concession ride costs less than the reduced one."""
     if not rule.price_minor:
         return 0
-    if quote is not None and quote.fare_minor <= rule.price_minor:
-        trail.note(TransferEffect.ORDINARY_NOT_DEARER, {"fare_minor": quote.fare_minor})
+    if quote is not None and quote.fare_minor < rule.price_minor:
+        trail.note(TransferEffect.ORDINARY_CHEAPER, {"fare_minor": quote.fare_minor})
         return None
     choice = cheapest(tap, ride, quote, Trail())
-    if choice is not None and choice.price_minor <= rule.price_minor:
-        trail.note(TransferEffect.CONCESSION_NOT_DEARER, {"price_minor": choice.price_minor})
+    if choice is not None and choice.price_minor < rule.price_minor:
+        trail.note(TransferEffect.CONCESSION_CHEAPER, {"price_minor": choice.price_minor})
         return None
     return rule.price_minor

@@ -49,7 +49,7 @@ class FreeWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class ReducedWindow(TransferRule, frozen=True, kw_only=True, tag_field="kind", tag="reduced_window"):
-    """T-31: each following ride costs `price_minor`, from the purse."""
+    """T-31: each following ride costs `price_minor`, from the purse; a ride that costs less otherwise costs that."""
 
     price_minor: Fare
 
@@ -70,7 +70,8 @@ AnyTransfer = FreeWindow | ReducedWindow | MixedWindow
 class Guards(Section, frozen=True, kw_only=True):
     """When a second tap is the same ride. All windows include their last second.
 
-    `retap_s`: another validator on the same route (a torn tap repeated at the next door).
+    `retap_s`: another validator on the same route (a torn tap repeated at the next door); where riders check in, the
+    same one as well: so soon after a tap it is neither exit nor new ride.
     `clock_skew_s`: how far ahead another terminal's clock may be; an event from further ahead opens no window
     (O-05). `inspection_s`: how long ago a ride on this vehicle may have begun for an inspector (T-70).
     """
@@ -88,9 +89,11 @@ class CheckIn(Section, frozen=True, kw_only=True):
 
     The first tap checks in up to seven persons and reserves what depends on how far they go, to the terminus; the
     second charges the ride itself; without a second tap the next ride charges the reserve. `scope` is asked about the
-    ride to the terminus. `longest_s`: a ride that took longer was not checked out. `reserve` counts the money held, in
-    its unit rounded up; persons whose money it cannot hold are refused. `zone` and `mark` (in 100 m) keep where the
-    rider boarded, as the fares need them.
+    ride to the terminus. `longest_s`: a ride that took longer was not checked out. `reserve` counts the money held,
+    in its unit, rounded down: with fares by distance a unit above 1 costs the operator up to a unit less a kopeck of
+    a ride, all other prices have to be multiples of it. Persons whose money it cannot hold are refused. `zone` and
+    `mark` keep where the rider boarded, as the fares need them; a mark is the nearest 100 m, and the exit is measured
+    likewise.
     """
 
     scope: tuple[Scope, ...]
@@ -112,7 +115,8 @@ class AmountCap(Section, frozen=True, kw_only=True, tag_field="kind", tag="amoun
 
     A ride falls under the cheapest tier whose scope it is in; the dearest tier ridden so far sets the cap, and
     `level` remembers it. Tiers are listed from the cheapest to the dearest. `concessions`: the cap is for
-    rides on these codes only; none named: for every ride paid from the purse.
+    rides on these codes only; none named: for every ride paid from the purse. A ride the purse is not asked for
+    raises no cap.
     """
 
     id: Name

@@ -26,7 +26,7 @@ class Season(Section, frozen=True, kw_only=True):
 
 class Scope(Section, frozen=True, kw_only=True):
     """T-17: rides on these modes and routes, all of whose known zones are `zones`, one of whose zones is in
-    `touching`, and which go no further than `longest_m` beyond the boundary. What is not named does not matter.
+    `touching`, and which are no longer than `longest_m`. What is not named does not matter.
 
     An unknown place is in no zone: where zones or distance matter, the ride is outside.
     """
@@ -103,7 +103,8 @@ class TripCalendar(Section, frozen=True, kw_only=True):
 
 class Companions(Section, frozen=True, kw_only=True):
     """T-20: so many further persons ride with the holder on the same terms, counted by the conductor or, where riders
-    do not check in, tapping one after the other. `counter` remembers how many did. They use up no limit.
+    do not check in, tapping one after the other or counted with such a tap. `counter` remembers how many did. They
+    use up no limit.
     """
 
     most: Annotated[int, Meta(ge=1, le=15)]
@@ -192,7 +193,8 @@ Product = Pass | TimedPass | TripPack | Plan
 class Grace(Section, frozen=True, kw_only=True):
     """T-18: holders of these concessions ride unpaid when the purse is empty, up to `trips` times.
 
-    `counter` keeps the debt until a reload point clears it; when it is full the card rides no more.
+    `counter` keeps the debt until a reload point clears it; when it is full the card rides no more. What an earlier
+    ride without check-out holds is charged all the same.
     """
 
     concessions: tuple[Code, ...]

@@ -109,6 +109,12 @@ def persons_held(document: RegionDocument) -> int | None:
     return min(MOST_INSIDE, ((1 << slot.bits) - 1) * slot.unit_minor // dearest)
 
 
+def reserve_unit_minor(document: RegionDocument) -> int | None:
+    """To which unit what is held at check-in is rounded down; None without check-in."""
+    slot = None if document.checkin is None else slots_of(document).get(document.checkin.reserve)
+    return None if slot is None else slot.unit_minor
+
+
 def _check_in(document: RegionDocument) -> Iterator[Problem]:
     rule = document.checkin
     if rule is None:
@@ -121,10 +127,10 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
         advice = "Give fares by zone or distance, or remove [checkin]."
         yield Problem("checkin", "every ride costs the same, so a second tap corrects nothing", advice)
     kept = (Period.KEPT,)
-    slot = slots_of(document).get(rule.reserve)
-    unit_minor = slot.unit_minor if slot is not None else 1
-    most = -(-highest_fare(document) // unit_minor)
+    unit_minor = reserve_unit_minor(document) or 1
+    most = highest_fare(document) // unit_minor
     yield from counter_problems("checkin.reserve", rule.reserve, document, kept, most)
+    yield from _reserve_unit(rule.reserve, unit_minor, document)
     numbers = max((zone.number for zone in document.zones), default=0)
     for key, name, needed, largest in (
         ("zone", rule.zone, zoned, numbers),
@@ -135,6 +141,18 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
         elif needed:
             what = f"fares go by {'zone' if key == 'zone' else 'distance'}, but no counter keeps where one boarded"
             yield Problem("checkin", what, f'Name a counter of period "kept" in `{key}`.')
+
+
+def _reserve_unit(name: str, unit_minor: int, document: RegionDocument) -> Iterator[Problem]:
+    """What is held is rounded down, and the operator loses the rest of a ride; fares by distance come to any sum, all
+    others can be counted. Where caps are, what one leaves of a price has to be counted as well.
+    """
+    sums = prices(document, distances=False)
+    sums |= {tier.amount_minor for cap in document.caps if isinstance(cap, AmountCap) for tier in cap.tiers}
+    odd = next((sum_minor for sum_minor in sorted(sums) if sum_minor % unit_minor), None)
+    if odd is not None:
+        what = f"`{name}` counts in {unit_minor} kopecks, but {odd} may have to be held"
+        yield Problem("checkin.reserve", what, "Use a smaller `unit_minor`, or prices it divides.")
 
 
 def _caps(document: RegionDocument) -> Iterator[Problem]:

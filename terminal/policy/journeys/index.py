@@ -66,9 +66,10 @@ class CheckInRule:
         return self.reserve.mask * self.reserve.unit_minor
 
     def holding(self, sum_minor: int) -> int:
-        """What is held for `sum_minor`: the next sum the reserve can count."""
-        unit_minor = self.reserve.unit_minor
-        return -(-sum_minor // unit_minor) * unit_minor
+        """What is held for `sum_minor`: the largest sum not above it that the reserve can count, since a forgotten exit
+        must not cost more than the tariff says.
+        """
+        return sum_minor // self.reserve.unit_minor * self.reserve.unit_minor
 
 
 @dataclass(frozen=True, slots=True)

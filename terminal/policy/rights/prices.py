@@ -40,9 +40,10 @@ def _at(first_minor: int, per_km_minor: int, length_m: int) -> int:
     return first_minor + (per_km_minor * length_m + 500) // 1000
 
 
-def table_fares(table: FareTable) -> set[tuple[int, int]]:
-    """Every (fare, base tariff) of a table."""
-    found = {fare for rule in table.rules for fare in fares_of(rule)}
+def table_fares(table: FareTable, *, distances: bool = True) -> set[tuple[int, int]]:
+    """Every (fare, base tariff) of a table; without `distances`, of what does not go by metres."""
+    rules = (rule for rule in table.rules if distances or not isinstance(rule, DistanceFares))
+    found = {fare for rule in rules for fare in fares_of(rule)}
     if table.by_medium is not None:
         found.add((table.by_medium.transport_card, None))
     return {(fare, table.base_minor if base is None else base) for fare, base in found}
@@ -65,18 +66,18 @@ def by_distance(document: RegionDocument) -> bool:
     return any(isinstance(rule, DistanceFares) for table in _tables(document) for rule in table.rules)
 
 
-def prices(document: RegionDocument) -> set[int]:
-    """Every sum the purse may be asked for one ride, distances at both their ends."""
-    found = set(_ordinary_and_concession(document))
+def prices(document: RegionDocument, *, distances: bool = True) -> set[int]:
+    """Every sum the purse may be asked for one ride, `distances` at both their ends or not at all."""
+    found = set(_ordinary_and_concession(document, distances=distances))
     found |= {product.fare_minor for product in document.products if isinstance(product, Plan)}
     found |= {t.price_minor for t in document.transfers if isinstance(t, ReducedWindow)}
     return found - {0}
 
 
-def _ordinary_and_concession(document: RegionDocument) -> Iterator[int]:
+def _ordinary_and_concession(document: RegionDocument, *, distances: bool) -> Iterator[int]:
     concessions = {price_of(c.fare) for c in document.concessions if c.fare is not None}
     for table in _tables(document):
-        for fare, base in table_fares(table):
+        for fare, base in table_fares(table, distances=distances):
             yield fare
             quote = Quote("", fare, base * 1000)
             for concession in concessions:

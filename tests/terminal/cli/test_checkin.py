@@ -19,6 +19,7 @@ def test_check_says_for_how_many_persons_the_reserve_has_room(run: Run) -> None:
     checked = run("policy", "check", "belgorod")
     assert checked.returncode == 0
     assert "room for the dearest fare of 6 of 7 persons" in checked.stdout
+    assert "rounded down to a multiple of 100 kopecks" in checked.stdout
     assert json.loads(run("policy", "check", "belgorod", "--json").stdout)["persons_held"] == 6
     assert "check-in" not in run("policy", "check", "volgograd").stdout
 

@@ -36,7 +36,7 @@ def inside(*zones: str) -> str:
     return f", scope = [{{ zones = {list(zones)} }}]"
 
 
-def clam_card() -> Policy:
+def clam_card(*more: str) -> Policy:
     """Zone A 2.50, cap 7.00 a day; any ride with zone B 3.00, cap 8.00; A 40.00 and B 47.00 a week."""
     fares = (
         '[fares]\nbase_minor = 300\n[[fares.rules]]\nid = "clam"\nkind = "zone_table"\nzones = ["a", "b"]\n'
@@ -51,7 +51,7 @@ def clam_card() -> Policy:
 { name = "week_spent", bits = 7, period = "service_week", unit_minor = 50 },
 { name = "week_level", bits = 1, period = "service_week" },
 """
-    return small(ZONE_A_B, caps, fares=fares, slots=slots)
+    return small(ZONE_A_B, caps, *more, fares=fares, slots=slots)
 
 
 def rides(policy: Policy, *zones: str, day: date = TODAY, rider: Rider | None = None) -> list[int]:
@@ -242,6 +242,14 @@ def test_a_ride_that_the_week_made_free_is_no_paid_ride_of_the_month() -> None:
     now = local("08:00", MONDAY)
     assert [told(rider.tap(now + n * 30 * MIN))[1] for n in range(3)] == [3500, 0, 0]
     assert rider.policy.card.by_name["rides"].read(rider.newest.counters) == 1
+
+
+def test_a_ride_on_a_pass_does_not_raise_the_cap_of_the_purse() -> None:
+    policy = clam_card('[[products]]\nkind = "pass"\nid = 100\nname = "pass"\n')
+    rider = Rider(policy=policy, balance_minor=100_000, contracts=(Contract(100, FIRST, LAST, 0),))
+    assert rider.tap(local("06:00"), zone=2, to_zone=2).outcome.message == "ok_pass"
+    rider.contracts = ()
+    assert rides(policy, "aa", "aa", "aa", rider=rider) == [250, 250, 200]
 
 
 def test_companions_and_refused_rides_count_on_no_cap() -> None:

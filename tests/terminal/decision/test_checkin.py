@@ -508,15 +508,75 @@ def test_t_18_the_last_ride_on_credit_can_be_left() -> None:
     assert told(goes_in(rider, NOW + 130 * MIN, route=3)) == ("debt", 0)
 
 
-def test_t_18_a_ride_on_credit_leaves_what_an_earlier_ride_owes() -> None:
+@pytest.mark.parametrize("mode", ["suburban_bus", "bus"])
+def test_t_18_a_ride_on_credit_charges_what_an_earlier_ride_owes(mode: str) -> None:
     rider = rider_with(STUDENT, balance_minor=5000)
     goes_in(rider, route=1)
     assert state(rider) == (IN, 1, 4500, 5000)
-    assert told(goes_in(rider, NOW + 70 * MIN, route=2)) == ("ok_grace", 0)
+    decision = goes_in(rider, NOW + 70 * MIN, route=2, mode=mode)
+    assert (told(decision), rules(decision).count("T-07")) == (("ok_grace", 4500), 1)
+    assert state(rider) == ((IN, 1, 0, 500) if mode == "suburban_bus" else (RODE, 0, 0, 500))
+    assert told(goes_in(rider, NOW + 90 * MIN, zone=2, route=2)) == (
+        ("ok_checkout", 0) if mode == "suburban_bus" else ("ok_grace", 0)
+    )
+    assert rider.newest.balance_after_minor == 500
+
+
+@pytest.mark.parametrize("now", [(), (Concession(9, 0, FIRST, LAST),)])
+def test_t_07_an_exit_without_the_concession_of_the_boarding_costs_what_was_held(
+    now: tuple[Concession, ...],
+) -> None:
+    rider = rider_with(STUDENT)
+    goes_in(rider)
+    rider.concessions = now
+    assert told(goes_out(rider, THERE, zone=2)) == ("ok_checkout", 4500)
+
+
+def test_t_18_where_the_purse_no_longer_has_it_an_earlier_ride_stays_owed() -> None:
+    rider = rider_with(STUDENT, balance_minor=5000)
+    goes_in(rider, route=1)
+    rider.event = replace(rider.newest, balance_after_minor=4499)
+    decision = goes_in(rider, NOW + 70 * MIN, route=2)
+    assert (told(decision), decision.facts[-1].effect) == (("ok_grace", 0), CheckInEffect.PURSE_SHORT)
     assert told(goes_out(rider, NOW + 90 * MIN, zone=2, route=2)) == ("ok_checkout", 0)
-    assert state(rider) == (OUT, 0, 4500, 5000)
+    assert state(rider) == (OUT, 0, 4500, 4499)
     rider.event = replace(rider.newest, balance_after_minor=20_000)
     assert told(goes_in(rider, NOW + 120 * MIN, route=3))[1] == 4500
+
+
+def test_t_07_what_is_held_is_never_more_than_the_price_and_the_purse_is_asked_for_all_of_it() -> None:
+    """11.50 to the terminus, held in whole roubles: 11.00, and no more for a check-out that is forgotten."""
+    slots = SLOTS.replace('name = "held", bits = 14', 'name = "held", bits = 8, unit_minor = 100')
+    policy = small(
+        DISTANCE.replace("first = { transport_card = 2600", "first = { transport_card = 750"), slots=slots
+    )
+    short = Rider(policy=policy, balance_minor=1149)
+    assert told(board(short, terminus_mark_m=2000)) == ("no_funds", 0)
+    for leaves, charge_minor in ((1000, 950), (2000, 1100), (None, 1100)):
+        rider = Rider(policy=policy, balance_minor=1150)
+        assert board(rider, terminus_mark_m=2000).outcome.values == {"held_minor": 1100}
+        assert told(leave(rider, NOW + 9 * MIN, leaves)) == ("ok_checkout", charge_minor)
+    rider = Rider(policy=policy, balance_minor=5000)
+    board(rider, terminus_mark_m=2000)
+    assert told(rider.tap(NOW + timedelta(days=1), route=9)) == ("ok_paid", 1100 + 3500)
+
+
+@pytest.mark.parametrize(
+    ("right", "companions", "held_minor", "spent_minor"),
+    [
+        pytest.param((), 0, 9000, 9000, id="the holder's own"),
+        pytest.param((), 2, 27_000, 9000, id="the holder's equal part"),
+        pytest.param((FREE,), 3, 18_000, 0, id="free, and what two others cost"),
+        pytest.param((STUDENT,), 1, 13_500, 6500, id="an equal part, in the cap's unit"),
+    ],
+)
+def test_cap_a_ride_to_an_unknown_place_counts_the_holder_s_part_only(
+    right: tuple[Concession, ...], companions: int, held_minor: int, spent_minor: int
+) -> None:
+    rider = rider_with(*right)
+    goes_in(rider, companions=companions)
+    assert told(goes_out(rider, THERE, zone=0)) == ("ok_checkout", held_minor)
+    assert counted(rider, "day_spent") * 500 == spent_minor
 
 
 # ---------------------------------------------------------------- persons and money a card can count
@@ -558,6 +618,49 @@ def test_t_20_where_riders_check_in_a_second_tap_is_no_companion() -> None:
     assert told(goes_in(rider, NOW + timedelta(seconds=30))) == ("already_paid", 0)
     assert told(goes_out(rider, NOW + 2 * MIN)) == ("ok_checkout", 0)
     assert counted(rider, "companions") == 0
+
+
+# ---------------------------------------------------------------- one card, two persons
+
+
+@pytest.mark.parametrize(
+    ("seconds", "where", "message", "admission"),
+    [
+        (2, {}, "already_paid", "let_in"),
+        (30, {}, "already_paid", "inside"),
+        (30, {"terminal": 8}, "already_paid", "let_in"),
+        (61, {}, "ok_checkout", "let_in"),
+        (61, {"direction": 1}, "already_paid", "inside"),
+        (301, {"direction": 1}, "ok_checkin", "let_in"),
+    ],
+)
+def test_t_36_a_gate_opens_for_the_next_person_neither_after_check_in_nor_by_the_other_direction(
+    seconds: int, where: dict[str, object], message: str, admission: str
+) -> None:
+    rider = rider_with(PASS)
+    goes_in(rider)
+    decision = goes_out(rider, NOW + timedelta(seconds=seconds), zone=2, **where)
+    assert (decision.outcome.message, decision.outcome.admission) == (message, admission)
+
+
+@pytest.mark.parametrize(
+    ("rights", "seconds", "message", "admission"),
+    [
+        ((PASS,), 30, "already_paid", "inside"),
+        ((PASS,), 300, "already_paid", "inside"),
+        ((PASS,), 301, "ok_checkin", "let_in"),
+        ((), 30, "already_paid", "inside"),
+        ((), 61, "ok_checkin", "let_in"),
+    ],
+)
+def test_t_36_a_pass_that_was_checked_out_is_not_handed_to_the_next_at_the_stop(
+    rights: tuple[Contract, ...], seconds: int, message: str, admission: str
+) -> None:
+    rider = rider_with(*rights)
+    goes_in(rider)
+    goes_out(rider, THERE, zone=2)
+    decision = goes_in(rider, THERE + timedelta(seconds=seconds), zone=2)
+    assert (decision.outcome.message, decision.outcome.admission) == (message, admission)
 
 
 # ---------------------------------------------------------------- between in and out

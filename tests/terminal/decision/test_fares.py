@@ -203,16 +203,6 @@ def test_t_10_trips_belong_to_the_month_of_the_contract_s_first_day() -> None:
     assert rider.tap(local("12:00", date(2026, 10, 3))).outcome.values == {"n": 44}
 
 
-def test_t_10_a_clock_that_is_suspect_ends_no_month() -> None:
-    """By its date the month is over, or the next one's pack is there already; the card's period says neither."""
-    rider = counted("pack_a", 40, Rider(contracts=(SOCIAL_PACK,)))
-    suspect = {"clock_suspect": True, "clock_confirmed": True}
-    assert rider.tap(local("12:00", date(2026, 10, 20)), **suspect).outcome.values == {"n": 4}
-    rider.contracts = (Contract(145, date(2026, 10, 1), date(2026, 10, 31), 45),)
-    rider.rode(NOW)
-    assert rider.tap(local("12:00", date(2026, 10, 20)), **suspect).outcome.values == {"n": 44}
-
-
 def test_t_11_a_pack_that_ends_with_its_contract_keeps_its_count_over_the_month() -> None:
     policy = demo_with(('lapses = "monthly"', 'lapses = "with_contract"'))
     rider = counted("pack_a", 40, Rider(contracts=(SOCIAL_PACK,), policy=policy))

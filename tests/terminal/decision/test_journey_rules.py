@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from cardproto.resident.limits import MOST_TRANSFERS
 from cardproto.resident.records.event import PaidBy
 from cardproto.resident.records.rights import Concession, Contract
 from terminal.decision.outcome import Decision
@@ -74,11 +75,11 @@ def test_t_30_a_plan_may_give_any_number_of_free_rides() -> None:
 
 def test_t_30_the_count_of_transfers_stays_within_its_bits() -> None:
     rider = holder(60).rode(
-        NOW, PaidBy.TRANSFER, journey_age_s=60, transfers=15, counter_layout=1, counters=1 << 38
+        NOW, PaidBy.TRANSFER, journey_age_s=60, transfers=MOST_TRANSFERS, counter_layout=1, counters=1 << 38
     )
     assert rider.policy.card.by_name["rule"].read(1 << 38) == 1
     assert told(rider.tap(NOW + MIN, route=9)) == ("ok_transfer", 0)
-    assert rider.newest.transfers == 15
+    assert rider.newest.transfers == MOST_TRANSFERS
 
 
 def test_t_31_the_first_trip_in_full_and_each_later_one_reduced() -> None:
@@ -108,6 +109,22 @@ def test_t_31_whoever_rides_cheaper_anyway_is_not_charged_the_reduced_price() ->
     decision = rider.tap(NOW + MIN, route=9)
     assert told(decision) == ("ok_benefit_unlimited", 800)
     assert rules(decision) == ["T-31", "T-02"]
+
+
+@pytest.mark.parametrize(("percent", "message"), [(25, "ok_paid"), (20, "ok_benefit")])
+def test_t_31_at_an_equal_price_the_transfer_holds_and_no_trip_is_used(percent: int, message: str) -> None:
+    concession = (
+        '[[concessions]]\ncode = 3\nname = "part"\n'
+        f'fare = {{ kind = "percent_of_base", pays_percent = {percent} }}\n'
+        'limits = [{ kind = "trips", trips = 9, counter = "month" }]\n'
+    )
+    slots = '{ name = "month", bits = 4, period = "service_month" },'
+    policy = small(REDUCED_120, concession, opens='transfer = "reduced_120"', slots=slots)
+    rider = Rider(concessions=(Concession(3, 0, FIRST, LAST),), policy=policy)
+    rider.tap(NOW)
+    assert told(rider.tap(NOW + MIN, route=9)) == (message, 40 * percent)
+    used = policy.card.by_name["month"].read(rider.newest.counters)
+    assert used == (1 if message == "ok_paid" else 2)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +194,11 @@ def test_a_journey_follows_the_rule_that_opened_it() -> None:
     rider.tap(NOW)
     rider.contracts = (Contract(60, FIRST, LAST, 0),)
     assert told(rider.tap(NOW + 100 * MIN, route=9)) == ("ok_paid", 1000)
+
+
+def test_o_04_a_journey_whose_rule_cannot_be_read_gives_no_free_ride() -> None:
+    rider = holder(120).rode(NOW, PaidBy.CONTRACT_A, journey_age_s=0, counter_layout=2)
+    assert told(rider.tap(NOW + MIN, route=9)) == ("ok_paid", 2500)
 
 
 def test_a_window_may_begin_again_with_each_ride_when_their_number_is_limited() -> None:

@@ -319,6 +319,16 @@ def test_t_18_is_for_its_concession_only_and_money_comes_first() -> None:
     assert told(expired.tap(WINTER))[0] == "no_funds"
 
 
+@pytest.mark.parametrize("terminal", [7, 8])
+def test_t_35_a_second_tap_of_the_last_ride_on_credit_lets_the_child_in(terminal: int) -> None:
+    rider = child()
+    for ride in range(3):
+        rider.tap(WINTER + ride * SOON, route=5)
+    last = WINTER + 2 * SOON
+    assert told(rider.tap(last + timedelta(seconds=1), route=5, terminal=terminal)) == ("already_paid", 0)
+    assert told(rider.tap(last + timedelta(seconds=90), route=5, terminal=terminal)) == ("debt", 0)
+
+
 def test_o_09_a_debt_is_refused_without_deny_lists_too() -> None:
     rider = child(bus="deny_lists = false")
     for ride in range(3):
@@ -414,6 +424,21 @@ def test_t_20_the_conductor_may_count_companions_in_one_tap(companions: int, cha
     assert told(rider.tap(NOW + timedelta(seconds=9)))[0] == (
         "already_paid" if companions else "ok_benefit_unlimited"
     )
+
+
+@pytest.mark.parametrize(("counted", "charge_minor"), [(0, 2000), (1, 4000), (2, 4000 + 3500)])
+def test_t_20_those_counted_with_a_companion_s_own_tap_are_companions_too(
+    counted: int, charge_minor: int
+) -> None:
+    rider = Rider(
+        concessions=(FREE,),
+        policy=with_companion('"percent_of_base", pays_percent = 50', most=2),
+        balance_minor=50_000,
+    )
+    rider.tap(NOW)
+    decision = rider.tap(NOW + timedelta(seconds=10), companions=counted)
+    assert told(decision) == ("ok_benefit_unlimited", charge_minor)
+    assert counter(rider, "others") == min(1 + counted, 2)
 
 
 def test_t_20_companions_beyond_the_grant_need_the_money() -> None:

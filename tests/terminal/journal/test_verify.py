@@ -212,12 +212,11 @@ def test_a_changed_note_of_the_head_is_found_and_keeps_the_terminal_from_startin
 
 
 def test_a_cut_below_the_last_signed_checkpoint_is_found_although_the_note_was_moved_back(edit):
-    (columns,) = edit.connection.execute(
-        "SELECT sequence, body, hash FROM row WHERE sequence = 150"
-    ).fetchall()
-    row = read_row(edit.contents, *columns)
+    query = "SELECT sequence, body, hash FROM row WHERE sequence IN (149, 150) ORDER BY sequence"
+    rows = [read_row(edit.contents, *columns) for columns in edit.connection.execute(query).fetchall()]
     edit("DELETE FROM row WHERE sequence > 150")
-    found = edit.state(noted=Head(150, row.hash), notes=())
+    last_intent = tuple((row.sequence, row.body) for row in rows)  # with its end, as rows up to here leave it
+    found = edit.state(noted=Head(150, rows[-1].hash), notes=last_intent)
     assert "cut after row 150: it once held row 200 (signed checkpoint 1 of 2026-02-01" in found.problem
     with pytest.raises(JournalDamaged, match="row 200 was signed for"):
         Journal.open(edit.path, 7, key=edit.key)

@@ -296,6 +296,23 @@ JOURNEYS = [
         "checkin.reserve",
         "12 bits",
     ),
+    (
+        (ZONES, zoned("z"), "[checkin]\nscope = []\nlongest_s = 3600\nreserve = 'kept'\nzone = 'held'\n"),
+        {"slots": KEPT.replace("bits = 2", "bits = 12, unit_minor = 200", 1)},
+        "checkin.reserve",
+        "may have to be held",
+    ),
+    (
+        (
+            ZONES,
+            zoned("z", matrix=MATRIX.replace("[[1, 2], [3, 4]]", "[[100, 200], [300, 400]]")),
+            "[checkin]\nscope = []\nlongest_s = 3600\nreserve = 'kept'\nzone = 'held'\n",
+            cap("tiers = [{ amount_minor = 250 }]"),
+        ),
+        {"slots": KEPT.replace("bits = 2", "bits = 12, unit_minor = 100", 1) + DAY},
+        "checkin.reserve",
+        "250 may have to be held",
+    ),
     ((cap("tiers = []"),), {"slots": DAY}, "caps[0].tiers", "Add a tier"),
     ((cap("tiers = [{ amount_minor = 256 }]"),), {"slots": DAY}, "caps[0].spent", "9 bits"),
     (

@@ -206,6 +206,29 @@ def test_an_issuing_point_needs_a_resident_card() -> None:
         played(f"{PAID}, issuing_point = {{ at = 2026-09-15T07:00:00 }}", card="bank_card = {}")
 
 
+def test_an_issuing_point_opens_no_period() -> None:
+    """As on a real card (docs/adr/0025): the next right clock does it."""
+    _, second = played(
+        "at = 2026-09-30T08:00:00, expect = { message = 'ok_benefit' }",
+        "at = 2026-10-01T08:00:00, expect = { message = 'ok_benefit' }, "
+        "issuing_point = { at = 2026-10-01T07:00:00, reload_minor = 100 }",
+        card=STUDENT,
+    )
+    assert second.before is not None
+    assert second.before.event.period_ahead == -1
+    assert counters_of(second, DEMO)["concession_month"] == 1
+
+
+def test_a_counter_set_on_the_first_of_the_month_is_of_that_month() -> None:
+    _, second = played(
+        "at = 2026-09-30T08:00:00, expect = { message = 'ok_benefit' }",
+        "at = 2026-10-01T08:00:00, expect = { message = 'ok_benefit' }, "
+        "issuing_point = { at = 2026-10-01T07:00:00, counters = { concession_month = 30 } }",
+        card=STUDENT,
+    )
+    assert counters_of(second, DEMO)["concession_month"] == 31
+
+
 def test_an_issuing_point_may_set_a_counter() -> None:
     first, second = played(
         "at = 2026-09-15T08:00:00, expect = { message = 'ok_benefit' }",

@@ -137,26 +137,29 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
     payer = child(3, hot_minor=50_000, buffet_minor=20_000, class_id="7b", grade=7)
     with open_canteen(tmp_path, plain, rich, payer) as school:
         school_counter, at = school.canteen, school.at("09:00")
-        seen = [CanteenContext(), *(school_counter.context(ref(number), at) for number in (9, 1, 2, 3))]
+        seen = [
+            CanteenContext(),
+            *(school_counter.context(ref(number), ref(number), at) for number in (9, 1, 2, 3)),
+        ]
         school.give(3, serving="breakfast")
         school.sell(3, at="09:01", bun=1)
-        seen.append(school_counter.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), ref(3), at))
         annul(school_counter, ref(3), TEACHER, school.at("09:02"))
         correct_attendance(school_counter, [ref(3)], [], TEACHER, school.at("08:30"))
-        seen.append(school_counter.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), ref(3), at))
         known = school_counter.known()
         assert known is not None
         left = replace(known, left=99)
         pupil = left.pupil(ref(3), school_counter.day_of(at), at)
         seen.append(replace(seen[-1], pupil=pupil))
-        seen.append(school_counter.context(ref(3), at + timedelta(days=3)))
+        seen.append(school_counter.context(ref(3), ref(3), at + timedelta(days=3)))
         annul(school_counter, ref(3), TEACHER, school.at("09:03"))
-        seen.append(school_counter.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), ref(3), at))
         close_day(school_counter, TEACHER, school.at("16:00"))
         school_counter.journal = None
-        seen.append(school_counter.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), ref(3), at))
         school_counter.roster = None
-        seen.append(school_counter.context(ref(3), at))
+        seen.append(school_counter.context(ref(3), ref(3), at))
     wanted = {name for name in PRODUCERS if name.startswith("canteen.")} - CONFIGURED
     assert wanted == set.union(*(changed(a, b, "canteen.") for a, b in pairwise(seen)))
     assert seen[1].school == SCHOOL
