@@ -144,7 +144,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -154,9 +154,9 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                 )
             for row in rows:
                 order = _order(path, rows.line_num, row, profiles)
-                if order.label in seen:
+                if order.label in seen or f"{order.label}.json" == REGISTRY_FILE:
                     raise ProfileError(
-                        f"{path}:{rows.line_num}: label {order.label!r} again", "Give each card its own."
+                        f"{path}:{rows.line_num}: label {order.label!r} is taken", "Give each card its own."
                     )
                 seen.add(order.label)
                 yield order
