@@ -1,6 +1,7 @@
 """Files that a power cut leaves whole: the old content or the new one, never a part of either.
 
-A link at the target's name is replaced, never followed. The content is on the disk before the name points to it, and
+A link at the target's name is replaced, never followed; a device, pipe or folder there, or a link to one, is left alone
+and the call fails. The content is on the disk before the name points to it, and
 the name is on the disk before the call returns. Every function may raise `OSError`; the target is then as it was, or
 new and whole. A path has one writer at a time, except for `create_file`, which may race.
 
@@ -9,6 +10,7 @@ What personal files are sealed with at rest is a port here (`Sealer`); the keys 
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -42,6 +44,7 @@ def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY, *, durable:
 @contextmanager
 def replacing(path: Path, mode: int = OWNER_ONLY, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A draft beside `path` to write to; it becomes `path` when the block ends, and goes when the block fails."""
+    _check_replaceable(path)
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)  # what a power cut left
     try:
@@ -94,6 +97,12 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _check_replaceable(path: Path) -> None:
+    """By root, a rename would put a file in the place of /dev/stdout, for every program on the machine."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(path))
 
 
 def _new(path: Path, mode: int) -> BinaryIO:

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cardproto.credential.cose import WHERE, build_sign1, dump, load, load_first, parse_sign1
 from cardproto.credential.keys import IssuerKeys, key_id
 from cardproto.errors import FormatError
-from cardproto.resident.layout import AID
+from cardproto.resident.layout import AID, LONGEST_CREDENTIAL
 
 ID_BYTES: Final = 8
 DIGEST_BYTES: Final = 8
-CARD_FILE_READ_BYTES: Final = 239
-"""What one enciphered answer carries, so a credential on a card is at most this long: one exchange reads it."""
+CARD_FILE_READ_BYTES: Final = LONGEST_CREDENTIAL
+"""All of the file that may hold a credential."""
 
 CLAIM_ISSUER: Final = 1
 CLAIM_EXPIRES: Final = 4

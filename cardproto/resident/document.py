@@ -32,6 +32,7 @@ from cardproto.resident.layout import (
     KEYS,
     KEYS_EV1,
     LAYOUT_VERSION,
+    LONGEST_CREDENTIAL,
     PASS_TAP,
     PURSE_TAP,
     SPARE_KEY_SETS,
@@ -73,7 +74,7 @@ def _head() -> Iterator[str]:
     yield "MIFARE DESFire EV2 or EV3, AES-128, EV2 secure messaging; EV1 with what it lacks (see the end)."
     yield ""
     ours = key_settings(key_sets=True, random_uid=False).to_bytes()
-    on_ev1 = key_settings(key_sets=False, random_uid=False).to_bytes()
+    on_ev1, hidden = (key_settings(key_sets=False, random_uid=u).to_bytes() for u in (False, True))
     yield from _table(
         ("property", "value"),
         [
@@ -82,8 +83,8 @@ def _head() -> Iterator[str]:
             ("ISO DF id", f"`{ISO_DF_ID:04X}`"),
             (
                 "key settings",
-                f"`{ours.hex().upper()}` (EV1: `{on_ev1.hex().upper()}`): only K0 creates, deletes and changes; "
-                "listing is free",
+                f"`{ours.hex().upper()}` (EV1: `{on_ev1.hex().upper()}`, with random UID `{hidden.hex().upper()}`): "
+                "only K0 creates, deletes and changes; listing is free",
             ),
         ],
     )
@@ -119,7 +120,8 @@ def _key_sets() -> Iterator[str]:
     yield f"RollKeySet under K{KeyNo.ROLL} makes one of them active at a stroke, so no key travels over the air;"
     yield "torn, the card is in the old set or in the new one. The card's own master key and the transaction MAC"
     yield "key are in no set. A terminal tries the version in service and one other: an older one where it holds"
-    yield "one, else the next."
+    yield "one, else the next. Versions are those of a region's first generation; once its cards have been rolled,"
+    yield "new ones are issued with later versions throughout."
     yield ""
 
 
@@ -127,6 +129,7 @@ def _files() -> Iterator[str]:
     yield "## Files"
     yield ""
     yield "All change only at commit, together or not at all."
+    yield f"A credential has at most {LONGEST_CREDENTIAL} bytes: one enciphered answer reads it."
     yield ""
     rows = [
         (
@@ -142,7 +145,9 @@ def _files() -> Iterator[str]:
     yield from _table(("file", "content"), [(f"{f.number:02X}", f.content) for f in FILES])
     yield "### Access rights"
     yield ""
-    yield "Read also allows debit; only read-write allows credit. Rows marked + are additional (EV2, EV3)."
+    yield "On the purse read also allows debit, and only read-write credit; there is no limited credit and no free"
+    yield "reading. On the events write appends, and only read-write changes or clears. Rows marked + are additional"
+    yield "(EV2, EV3)."
     yield ""
     yield from _table(("file", *(r.replace("_", "-") for r in _RIGHTS)), _right_rows())
 
@@ -211,8 +216,10 @@ def _byte_table(schema: Any) -> Iterator[str]:
 def _events_file() -> Iterator[str]:
     yield "## File 02, events"
     yield ""
-    yield f"Records of {event.EVENT_BYTES} bytes, most significant bit first. Number 0 is the newest and"
-    yield "holds the running state."
+    yield f"Records of {event.EVENT_BYTES} bytes, most significant bit first, unsigned where the table does not say"
+    yield "otherwise. Number 0 is the newest and holds the running state. A reader refuses other versions, kinds and"
+    yield "payments. Zone and end of a service day, the bits of meals and the split of counters stand in the region"
+    yield "document."
     yield ""
     at, rows = 0, []
     for field in event.SCHEMA.subcon.subcons:
@@ -248,8 +255,9 @@ def _ev1() -> Iterator[str]:
     yield ""
     yield "No EV2 session, no transaction MAC, no additional access-right sets. A terminal authenticates by AES"
     yield "(AA) with the same keys, checks inside the session that there is no transaction MAC file, and commits"
-    yield "without proof: purse and newest event show what became of a lost commit. Inspectors and"
-    yield "entitlement issuers need K1 to read what they read by an additional set elsewhere."
+    yield "without proof: purse and newest event show what became of a lost commit. Reload points, inspectors and"
+    yield "entitlement issuers need K1 to read what they read by an additional set elsewhere, and the last append no"
+    yield "events."
     yield ""
     yield f"There are {len(KEYS_EV1)} keys, K0 to K{len(KEYS_EV1) - 1}, and K{KeyNo.IDENTIFY} with random UID."
     yield f"A file has one read-write right here, on the purse it is K{KeyNo.RELOAD}'s: so there are no card orders."

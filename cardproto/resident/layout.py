@@ -39,6 +39,8 @@ FILE_DOCUMENTS: Final = 0x05
 FILE_TRANSACTION_MAC: Final = 0x0F
 
 CREDENTIAL_BYTES: Final = 256
+LONGEST_CREDENTIAL: Final = 239
+"""What one enciphered answer carries, so one exchange reads it; the rest of the file stays zero."""
 DOCUMENTS_BYTES: Final = 128
 PURSE_LIMIT_MINOR: Final = 1_500_000
 EVENTS_KEPT: Final = 6
@@ -71,7 +73,7 @@ KEYS: Final = (
     CardKeySlot(
         KeyNo.VALIDATE,
         "validators, canteen terminals",
-        "reads everything but documents, debits, appends events",
+        "reads everything but documents, debits, appends, changes and clears events",
     ),
     CardKeySlot(KeyNo.RELOAD, "reload points", "credits the purse, changes rights, appends events"),
     CardKeySlot(KeyNo.INSPECT, "inspectors", "reads rights, events and documents"),

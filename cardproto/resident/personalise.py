@@ -29,7 +29,6 @@ from cardproto.errors import StatusError
 from cardproto.resident.keyset import ResidentKeys
 from cardproto.resident.layout import (
     AID,
-    CREDENTIAL_BYTES,
     DF_NAME,
     FILE_CREDENTIAL,
     FILE_EVENTS,
@@ -40,6 +39,7 @@ from cardproto.resident.layout import (
     ISO_DF_ID,
     KEYS,
     KEYS_EV1,
+    LONGEST_CREDENTIAL,
     PICC_KEY_VERSION,
     PURSE_LIMIT_MINOR,
     SPARE_KEY_SETS,
@@ -75,8 +75,10 @@ class CardContent:
             raise ValueError(f"purse of {self.purse_minor} kopecks; the card holds 0 to {PURSE_LIMIT_MINOR}")
         if self.first_event.balance_after_minor != self.purse_minor:
             raise ValueError("the first event's balance is not the purse's")
-        if len(self.credential) > CREDENTIAL_BYTES:
-            raise ValueError(f"credential of {len(self.credential)} bytes; the file holds {CREDENTIAL_BYTES}")
+        if len(self.credential) > LONGEST_CREDENTIAL:
+            raise ValueError(
+                f"credential of {len(self.credential)} bytes; one answer reads {LONGEST_CREDENTIAL}"
+            )
 
 
 class TimerState(StrEnum):

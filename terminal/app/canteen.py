@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from cardcli import MADE_AT
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
-from terminal.clock import Clock, SystemClock
+from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
+from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.journal import Journal
 from terminal.keys.file import FileKeys
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.policy import Policy
+from terminal.trip.clock_watch import is_suspect
 
 PATIENCE_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.05
@@ -33,7 +36,13 @@ def store_of(station: Station, keys: FileKeys) -> CanteenStore:
     return CanteenStore(station.state / CANTEEN_FOLDER, station.number, keys.sealer)
 
 
-def counter_over(station: Station, policy: Policy, keys: FileKeys, journal: Journal | None) -> CanteenCounter:
+def counter_over(
+    station: Station,
+    policy: Policy,
+    keys: FileKeys,
+    journal: Journal | None,
+    clock_suspect: Callable[[], bool] = lambda: False,
+) -> CanteenCounter:
     """A counter, started; raises `RosterError` or `KeyFileError` for lists that cannot be used, `CanteenRefused`
     for a meal the region document does not have.
     """
@@ -51,6 +60,7 @@ def counter_over(station: Station, policy: Policy, keys: FileKeys, journal: Jour
         spare=SpareLog(station.state / CANTEEN_FOLDER / SPARE_FILE),
         price_list=store.load_price_list(),
         serving=station.serving,
+        clock_suspect=clock_suspect,
     )
     counter.start()
     return counter
@@ -76,7 +86,17 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
         except JournalError:
             if not without_journal:
                 raise
-        yield OpenTill(counter_over(station, policy, keys, journal), store_of(station, keys), clock)
+        yield OpenTill(
+            counter_over(station, policy, keys, journal, lambda: _suspect(journal, policy, clock)),
+            store_of(station, keys),
+            clock,
+        )
+
+
+def _suspect(journal: Journal | None, policy: Policy, clock: Clock) -> bool:
+    """Whether the clock of a terminal at rest is in doubt, by what its journal says."""
+    rows = ClockRows() if journal is None else journal.clock
+    return is_suspect(rows, unix_ms(clock.now()), unix_ms(MADE_AT), policy.document.clock.ahead_days)
 
 
 def perform(station: Station, request: Request[Given], *, without_journal: bool = False) -> Given:

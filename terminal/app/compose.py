@@ -46,17 +46,17 @@ def open_terminal(
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
-    policy = station.load_policy(keys, clock.now())
+    policy = station.load_policy(keys, clock.now(), made_at)
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
     versions = policy.tariff, policy.deny_list.version
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
-        canteen = None
+        watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
         if station.profile == CANTEEN:
             from terminal.app.canteen import counter_over
 
-            canteen = counter_over(station, policy, keys, opened)
+            canteen = counter_over(station, policy, keys, opened, lambda: watch.state.suspect)
         yield Terminal(
             number=station.number,
             profile=station.profile,
@@ -65,7 +65,7 @@ def open_terminal(
             journal=opened,
             clock=clock,
             media=media,
-            clock_watch=ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at),
+            clock_watch=watch,
             signal=signal,
             canteen=canteen,
         )

@@ -13,9 +13,10 @@ from typing import Final, Protocol
 import cardcli
 from terminal.app.config.settings import StationConfig
 from terminal.app.simulated import laboratory_keys
-from terminal.clock import Clock, SystemClock
-from terminal.errors import JournalError
+from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
+from terminal.errors import JournalError, RegionDocumentError
 from terminal.journal.checkpoint import Notary
+from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import load_key, load_or_create_key
 from terminal.journal.reader import JournalReader
@@ -28,6 +29,7 @@ from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
 from terminal.sync import identity
+from terminal.trip.clock_watch import nearest_ms
 
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
@@ -68,11 +70,28 @@ class Station:
         """As `load_file_keys`; raises `KeyFileError`."""
         return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
-    def load_policy(self, keys: FileKeys, now: datetime) -> Policy:
-        """The region document, valid now, and the deny list; raises `RegionDocumentError`."""
+    def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
+        """The region document in force and the deny list; raises `RegionDocumentError`.
+
+        A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
+        force at the nearest moment that may be right.
+        """
         document = load_region(self.region)
-        require_in_force(document, now)
+        try:
+            require_in_force(document, now)
+        except RegionDocumentError:
+            ahead_days = document.clock.ahead_days
+            nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
+            require_in_force(document, from_unix_ms(nearest))
         return Policy.of(document, self.load_deny_list(keys))
+
+    def _clock_rows(self, keys: FileKeys) -> ClockRows:
+        """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
+        try:
+            with journal_reader(self.state, keys) as reader:
+                return reader.clock()
+        except JournalError:
+            return ClockRows()
 
     def load_deny_list(self, keys: FileKeys) -> DenyList:
         """The deny list in force; raises `RegionDocumentError`."""

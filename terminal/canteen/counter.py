@@ -6,7 +6,7 @@ in `buffet`, what is put right in `corrections`; all of them write through here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Final
@@ -48,7 +48,8 @@ class CanteenCounter:
     """One canteen terminal at work. `journal` is None when it cannot be opened: then only entitled meals go on.
 
     `serving` is what taps are for: a meal kind, "by_shift" for each pupil's own (M-30 stream), or empty for the
-    meal of the hour. Call `start` before anything else. Times are aware; days are service days.
+    meal of the hour. `clock_suspect` says whether the clock can be believed now (O-05). Call `start` before anything
+    else. Times are aware; days are service days.
     """
 
     terminal: int
@@ -58,6 +59,7 @@ class CanteenCounter:
     spare: SpareLog
     price_list: PriceList | None = None
     serving: str = ""
+    clock_suspect: Callable[[], bool] = lambda: False
     ledger: Ledger = field(default_factory=Ledger)
     _broken: bool = False
 
@@ -138,7 +140,7 @@ class CanteenCounter:
         if self.roster is None:
             return None
         left = 0 if self.journal is None else self.journal.base.sequence
-        return Known(self.terminal, self.policy, self.roster, self.ledger, left)
+        return Known(self.terminal, self.policy, self.roster, self.ledger, left, self.clock_suspect())
 
     def pupil(self, ref: bytes, now: datetime) -> Pupil | None:
         """The facts on a pupil for the service day of `now`, or None for one no roster lists."""

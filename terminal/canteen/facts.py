@@ -29,6 +29,8 @@ class Known:
     roster: Roster
     ledger: Ledger
     left: int = 0
+    clock_suspect: bool = False
+    """A suspect clock's day moves no pupil into another grade (M-37): it is the one on the day of the roster."""
 
     def pupil(self, ref: bytes, day: date, now: datetime) -> Pupil | None:
         """The facts on a pupil for the service day `day`, or None for one the roster does not list."""
@@ -38,11 +40,13 @@ class Known:
         header = self.roster.header
         served, annulled = masks(ref, day, self.ledger, self.policy)
         spent_hot_minor, spent_buffet_minor = spent_today(ref, day.isoformat(), self.ledger)
+        issued_on = self.policy.service_date(header.issued_at.astimezone(self.policy.zone))
+        graded_on = issued_on if self.clock_suspect else day
         return Pupil(
             ref=ref,
             school=header.school,
             class_id=listed.class_id,
-            grade=self.policy.meals.grade_on(listed.grade, header.grades_on, day),
+            grade=self.policy.meals.grade_on(listed.grade, header.grades_on, graded_on),
             shift=listed.shift,
             home_schooled=listed.home_schooled,
             grants=tuple(_grant(grant) for grant in listed.grants),
@@ -171,7 +175,9 @@ class Replay:
             return None
         day = self.policy.service_date(at.astimezone(self.policy.zone))
         holder = self.ledger.holder_of(tap.card_ref, tap.person_ref, day.isoformat())
-        pupil = Known(self.terminal, self.policy, self.roster, self.ledger).pupil(holder, day, at)
+        suspect = bool(tap.trip.get("clock.suspect"))
+        known = Known(self.terminal, self.policy, self.roster, self.ledger, clock_suspect=suspect)
+        pupil = known.pupil(holder, day, at)
         if pupil is not None and holder != owner_of(tap.card_ref, tap.person_ref):
             return replace(pupil, cards_since=None)
         return pupil

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,8 +11,10 @@ from terminal.canteen.counter import AGAINST_SERVING, CanteenCounter
 from terminal.canteen.lines import require
 from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
-from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for
 from terminal.decision.canteen.undo import against_single_issue
+from terminal.decision.effects import TerminalEffect
+from terminal.decision.flags import TapFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
 from terminal.decision.tap import Trail
@@ -139,13 +141,17 @@ def _decide(
     if pupil is None:
         trail.note(MealEffect.NOT_LISTED)
         return MealRefusal(Message.PUPIL_UNKNOWN)
-    clock = counter.time_of(batch.now)
-    kind = kind_served(counter.policy.meals, batch.serving, pupil.shift, pupil.school, clock, trail)
+    meals, at, suspect = counter.policy.meals, counter.time_of(batch.now), counter.clock_suspect()
+    if suspect:
+        trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
+    day = counter.day_of(batch.now)
+    kind = kind_for(pupil, meals, batch.serving, pupil.shift, day, at, trail, clock_suspect=suspect)
     if isinstance(kind, MealRefusal):
         return kind
     eaten = pupil.served >> kind.bit & 1
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
-    day, meals = counter.day_of(batch.now), counter.policy.meals
-    return decide_portion(pupil, kind, day, meals, trail, paid_stopped=counter.paid_stopped)
+    stopped = counter.paid_stopped
+    meal = decide_portion(pupil, kind, day, meals, trail, paid_stopped=stopped, clock_suspect=suspect)
+    return meal if isinstance(meal, MealRefusal) else replace(meal, flags=(*trail.flags, *meal.flags))

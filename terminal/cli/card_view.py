@@ -9,9 +9,9 @@ from rich.table import Table
 from cardcli.console import ReadableConsole
 from cardproto.connection import CardConnection
 from cardproto.desfire.messaging import CommMode
-from cardproto.errors import CardError, CardGone
+from cardproto.errors import CardError, CardGone, FormatError
 from cardproto.resident.layout import FILE_PURSE
-from cardproto.resident.records.event import Event
+from cardproto.resident.records.event import parse_event
 from cardproto.resident.records.rights import Rights
 from terminal.app.output import roubles
 from terminal.errors import ReaderError
@@ -33,7 +33,7 @@ def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> 
         session = open_resident(open_channel(connection), ValidationKeys(keys, region, FittingVersions()))
         purse_minor = session.card.get_value(FILE_PURSE, CommMode.MAC)
         proof = session.last_transaction_mac()
-        events = session.recent_events()
+        records = session.recent_records()
     except UnsupportedCard as card:
         raise ReaderError(
             f"not a resident card of this region: {card.why}", "Try a card issued with these keys."
@@ -52,7 +52,7 @@ def card_content(connection: CardConnection, keys: KeyProvider, region: int) -> 
         "purse_minor": purse_minor,
         "purse_agrees": purse_minor == snapshot.balance_minor,
         "transaction_counter": None if proof is None else proof.counter,
-        "events": [_event(event) for event in events],
+        "events": [_event(record) for record in records],
     }
 
 
@@ -82,7 +82,11 @@ def _rights(rights: Rights) -> dict[str, Any]:
     }
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(record: bytes) -> dict[str, Any]:
+    try:
+        event = parse_event(record)
+    except FormatError as error:
+        return {"not_understood": str(error)}
     return {
         "kind": event.kind.name.lower(),
         "at": event.at.isoformat(),
@@ -117,6 +121,12 @@ def print_content(content: dict[str, Any]) -> None:
     for heading in ("at (UTC)", "kind", "terminal", "sequence", "route", "paid by", "amount", "balance"):
         table.add_column(heading, no_wrap=True)
     for e in content["events"]:
+        if "not_understood" in e:
+            table.add_row("not understood")
+            continue
         cells = (e["at"][:19], e["kind"], e["terminal"], e["sequence"], e["route"], e["paid_by"])
         table.add_row(*map(str, cells), roubles(e["amount_minor"]), roubles(e["balance_after_minor"]))
     console.print(table)
+    for e in content["events"]:
+        if "not_understood" in e:
+            console.print(f"not understood: {e['not_understood']}")

@@ -75,8 +75,10 @@ def accept(
     from terminal.clock import SystemClock, unix_ms
     from terminal.errors import JournalLocked
     from terminal.operations.status import say_clock_accepted
+    from terminal.screen.console.staff import require_reference
     from terminal.trip.clock_watch import accept_clock
 
+    require_reference(by)
     at, now = station_config(config, state=state, number=number, keys=keys), SystemClock().now()
     folder = at.terminal.state
     try:

@@ -137,9 +137,12 @@ def deny_list(
 ) -> None:
     """Make the deny list terminals load (`lists.deny` of terminal.toml): keyed hashes of cards and of people."""
     from terminal.app.simulated import laboratory_keys
+    from terminal.errors import RegionDocumentError
     from terminal.keys.file import load_file_keys
     from terminal.policy.deny_list import DenyListFile, build_deny_list, read_denied
 
+    if out.exists() and entries.exists() and out.samefile(entries):
+        raise RegionDocumentError(f"{out} is the file of the entries", "Give the deny list another name.")
     at = station_config(config, keys=keys)
     key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
     count = build_deny_list(out, key, read_denied(entries))

@@ -32,13 +32,14 @@ PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyTy
     {"bus": decide_ride, CANTEEN: decide_meal}
 )
 HOUR_S: Final = 3600
-BY_DENY_LIST: Final[Mapping[DenyKind, tuple[CardEffect, str]]] = MappingProxyType(
+BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = MappingProxyType(
     {
-        DenyKind.CARD: (CardEffect.CARD_DENIED, DENY_CARD),
-        DenyKind.PERSON: (CardEffect.PERSON_DENIED, DENY_PERSON),
+        DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
+        DenyKind.PERSON: (Message.DENY_LIST, CardEffect.PERSON_DENIED, DENY_PERSON),
     }
 )
-"""How a refusal by the deny list is recorded, and under which name the list."""
+"""What a refusal by the deny list says, how it is recorded, and under which name the list. Only a person has a debt to
+settle: a card that was lost, copied or replaced is told to be blocked."""
 
 
 def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:
@@ -116,10 +117,10 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
         return Message.MEDIUM_INACTIVE
     kind = denied(tap.policy.deny_list, rights.pseudonym, tap.snapshot.uid) if _lists_cards(tap) else None
     if kind is not None:
-        effect, name = BY_DENY_LIST[kind]
+        message, effect, name = BY_DENY_LIST[kind]
         trail.note(effect)
         trail.lists[name] = tap.policy.deny_list.version
-        return Message.DENY_LIST
+        return message
     if not (rights.valid_from <= tap.service_date <= rights.valid_to or _no_date(tap)):
         early = tap.service_date < rights.valid_from
         trail.note(

@@ -166,26 +166,35 @@ def read_denied(path: Path) -> Iterator[tuple[DenyKind, bytes]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise RegionDocumentError(
-                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of nothing'}",
-                    f"Give {' and '.join(COLUMNS)} in the first line.",
+                raise RegionDocumentError(  # which is not repeated: it may be an entry
+                    f"{path} does not begin with the line {','.join(COLUMNS)}",
+                    "Put it first, and separate columns with commas.",
                 )
             for row in rows:
                 yield _to_deny(f"{path}:{rows.line_num}", row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise RegionDocumentError(
+            f"{path} cannot be read: {error}", "Give a CSV file that this user may read."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise RegionDocumentError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
 
 
 def _to_deny(at: str, row: Mapping[str, str | None]) -> tuple[DenyKind, bytes]:
+    """The entry of a line. What is wrong is not repeated: it names a card or a person."""
     kind = next((kind for kind in IDENTITY_BYTES if kind == row["kind"]), None)
     if kind is None:
-        raise RegionDocumentError(f"{at}: kind {row['kind'] or ''!r}", "Give card or person.")
+        raise RegionDocumentError(
+            f"{at} is of no known kind", f"Begin it with {' or '.join(IDENTITY_BYTES)}."
+        )
     written = row["identity"] or ""
     if re.fullmatch("[0-9a-fA-F]+", written) is None or len(written) != 2 * IDENTITY_BYTES[kind]:
         raise RegionDocumentError(
             f"{at}: what identifies a {kind} is {2 * IDENTITY_BYTES[kind]} hexadecimal digits",
-            "Correct the line.",  # which is not repeated here: it names a card or a person
+            "Correct the line.",
         )
+    if len(row) > len(COLUMNS):
+        raise RegionDocumentError(f"{at} has more than {len(COLUMNS)} columns", "Give one entry a line.")
     return kind, bytes.fromhex(written)
 
 

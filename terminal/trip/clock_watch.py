@@ -261,3 +261,20 @@ def vouched_ms(rows: ClockRows) -> int | None:
     known = [rows.authenticated.stated_ms] if rows.authenticated else []
     known += [rows.accepted.at_ms] if rows.accepted else []
     return max(known, default=None)
+
+
+def nearest_ms(rows: ClockRows, now_ms: int, made_ms: int, ahead_days: int) -> int:
+    """The moment nearest to `now_ms` that nothing speaks against: not before the floor, not further on than a clock may
+    run by itself. A doubt on record leaves the floor, the last moment that is known.
+    """
+    floor_ms = max(lowest_ms(rows, made_ms), rows.newest_ms)
+    known_ms = vouched_ms(rows)
+    if rows.doubt is not None:
+        return floor_ms
+    return max(floor_ms, now_ms if known_ms is None else min(now_ms, known_ms + ahead_days * DAY_MS))
+
+
+def is_suspect(rows: ClockRows, now_ms: int, made_ms: int, ahead_days: int) -> bool:
+    """What a terminal that starts at `now_ms` would say of its clock."""
+    off_ms = abs(now_ms - nearest_ms(rows, now_ms, made_ms, ahead_days))
+    return rows.doubt is not None or off_ms > CLOCK_TOLERANCE_MS

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardGone
 from cardproto.resident.layout import FILE_EVENTS, PURSE_TAP
-from cardproto.resident.records.event import EVENT_BYTES
+from cardproto.resident.records.event import EVENT_BYTES, EventKind, build_event, parse_event
 from sim.card.virtual import VirtualCard
 from sim.faults import FaultPlan, tear_after, tear_before
 from sim.issuing import ReloadPoint
 from sim.lab_keys import load_lab_keys
 from sim.reader import SimReader
-from terminal.journal.records import Intent, parse_record
+from terminal.journal.records import Committed, Intent, NotCommitted, parse_record
 from terminal.journal.taps import End
 from terminal.lab.town import Town
-from tests.flows.conftest import FRONT, OpenTown
+from tests.flows.conftest import FRONT, REAR, OpenTown
 from tests.sim.bench import SERVICE_DAY, Counting
 from tests.sim.test_reload_point import validating
 
@@ -95,3 +96,40 @@ def write_layout_1(card: VirtualCard) -> None:
     desfire.write_record(FILE_EVENTS, 0, b"\x13".ljust(EVENT_BYTES, b"\0"), CommMode.MAC)
     desfire.commit_transaction(return_mac=True)
     card.power_off()
+
+
+def damage_and_repair(card: VirtualCard) -> None:
+    """A stolen validator writes what nobody understands; an issuing point appends the running state anew."""
+    newest = parse_event(validating(card).read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES))
+    repaired = replace(newest, kind=EventKind.CORRECTION, terminal=0, sequence=newest.sequence + 1)
+    write_layout_1(card)
+    card.power_on()
+    desfire = validating(card)
+    desfire.write_record(FILE_EVENTS, 0, build_event(repaired), CommMode.MAC)
+    desfire.commit_transaction(return_mac=True)
+    card.power_off()
+
+
+def ends_at_front(town: Town) -> list[str]:
+    rows = (parse_record(row.body) for row in town.terminals[FRONT.number].journal.rows(0, 1000))
+    return [type(row).__name__ for row in rows if isinstance(row, Committed | NotCommitted)]
+
+
+def test_damage_behind_the_newest_event_stops_no_tap_where_one_is_open(town_of: OpenTown) -> None:
+    """Whether the open tap came before or after it: what the damage was is unknown, newer events are not."""
+    with town_of("adult_purse") as town:
+        card = town.cards["adult_purse"]
+        assert isinstance(card, VirtualCard)
+        assert town.tap(FRONT.number, "adult_purse", tear_after(8)).report.end is End.UNRESOLVED
+        card.power_on()
+        damage_and_repair(card)
+        for number in (REAR.number, FRONT.number):
+            town.clock.advance(3600)
+            assert town.tap(number, "adult_purse").report.end is End.COMMITTED
+        assert ends_at_front(town) == ["Committed"], "the first tap stays open"
+        town.clock.advance(3600)
+        assert town.tap(FRONT.number, "adult_purse", tear_after(9)).report.end is End.UNRESOLVED
+        for number in (REAR.number, FRONT.number):
+            town.clock.advance(3600)
+            assert town.tap(number, "adult_purse").report.end is End.COMMITTED
+        assert ends_at_front(town) == ["Committed"] * 3, "the second one is settled"

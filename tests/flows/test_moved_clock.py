@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from terminal.app.station import journal_reader
 from terminal.clock import SystemClock
+from terminal.errors import StaffError
 from terminal.journal.operation_records import ClockAccepted, ClockAuthenticated, ClockConfirmed
 from terminal.journal.records import AnyRecord, Fault, Intent
 from terminal.operations.status import read_status
@@ -110,13 +111,12 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def configure(machine: Machine, **tables: dict[str, object]) -> None:
-    config_file(
-        machine.folder,
-        terminal={"profile": "bus", "number": 7, "region": "demo", "state": "term"},
-        shift={"operator": "17", "route": 15},
-        console={"enabled": True, "port": 0},
-        **tables,
-    )
+    bus: dict[str, dict[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "demo", "state": "term"},
+        "shift": {"operator": "17", "route": 15},
+        "console": {"enabled": True, "port": 0},
+    }
+    config_file(machine.folder, **bus | tables)
 
 
 def hire(machine: Machine) -> None:
@@ -169,6 +169,9 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
         locked = machine.run("clock", "accept", "--by", "17")
         assert (locked.returncode, "a service card confirms the time" in locked.stderr) == (21, True)
     assert machine.clock_health() == "clock:suspect", "as it was said last"
+    for nobody in ("", "Анна Тестова", "17\n", "\x1b[2J17"):
+        refused = machine.run("clock", "accept", "--by", nobody)
+        assert (refused.returncode, "is no staff reference" in refused.stderr) == (StaffError.exit_code, True)
     accepted = machine.run("clock", "accept", "--by", "17")
     assert accepted.returncode == 0, accepted.stderr
     assert machine.clock_health() == "clock:ok"
@@ -180,6 +183,32 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
     shown = machine.json("clock", "show")
     assert (shown["doubt"], shown["accepted_by"]) == (None, "17")
     assert shown["not_before_ms"] <= shown["now_ms"]
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_terminal_whose_clock_starts_in_1970_starts_and_a_canteen_serves(machine: Machine) -> None:
+    """The region document is not in force then, and the clock is wrong for certain."""
+    for file, profile in (("rider.json", RIDER), ("child.json", "pupil_grade3")):
+        made = machine.run("card", "new", file, "--profile", profile, program="sim.cli.app")
+        assert made.returncode == 0, made.stderr
+    machine.move(EPOCH - SystemClock().now())
+    with machine.serving(("rider.json",)) as messages:
+        assert list(messages) == ["clock_unconfirmed"]
+    configure(
+        machine,
+        terminal={"profile": "canteen", "number": 9, "region": "demo", "state": "till"},
+        shift={"operator": "17"},
+    )
+    with machine.serving(("child.json",) * 2) as messages:
+        assert next(messages) == "meal_ok"
+        assert next(messages) != "meal_ok"
+    shutil.rmtree(machine.folder / "till")
+    machine.move(timedelta(days=4000))
+    with machine.serving(("child.json",)) as messages:
+        assert list(messages) == []
+    assert "ended on" in (machine.folder / "run.log").read_text("utf-8"), "nothing says that this is not so"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ Cards are issued by `terminal card issue-batch`, deny lists made by `terminal po
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def messages(taps: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def test_o_02_a_denied_card_does_not_deny_its_replacement(holder: Holder) -> None:
     listed = holder.deny(f"card,{holder.uids['lost']}")
     lost, replacement = holder.taps("bus", "bus", "lost", "replacement", deny=listed)
-    assert (lost["message"], lost["reasons"][-1]) == ("deny_list", "o-02:card_denied")
+    assert (lost["message"], lost["reasons"][-1]) == ("blocked", "o-02:card_denied"), "no debt to settle"
     assert (replacement["message"], replacement["charge_minor"]) == ("ok_paid", 2400)
     assert lost["card_ref"] != replacement["card_ref"]
     assert (lost["person_ref"], replacement["person_ref"]) == (None, None), "a bus knows cards only"
@@ -165,7 +166,7 @@ def test_m_35_the_replacement_of_a_lost_card_eats_as_the_pupil_the_roster_knows(
     holder.run("canteen", "roster", "load", holder.folder / "roster.json", *state)
     listed = holder.deny(f"card,{holder.uids['lost']}")
     taps = holder.taps("till", "canteen", "lost", "replacement", "third", deny=listed)
-    assert [tap["message"] for tap in taps] == ["deny_list", "meal_ok", "meal_already"]
+    assert [tap["message"] for tap in taps] == ["blocked", "meal_ok", "meal_already"]
     (served,) = [record for _, record in holder.rows("till") if isinstance(record, Intent)]
     assert served.meal is not None
     assert (served.meal.class_id, served.meal.category) == ("3a", "10")
@@ -212,15 +213,20 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("kind,uid\n", "has the columns kind, uid"),
-        ("", "has the columns of nothing"),
-        ("kind,identity\ncar,04A1B2C3D4E5F6\n", ":2: kind 'car'"),
-        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2: kind 'bank'"),
+        ("kind,uid\n", "does not begin with the line kind,identity"),
+        ("", "does not begin with the line kind,identity"),
+        (f"person,{PSEUDONYM}\n", "does not begin with the line kind,identity"),
+        (f"kind;identity\nperson;{PSEUDONYM}\n", "separate columns with commas"),
+        ("kind,identity\ncar,04A1B2C3D4E5F6\n", ":2 is of no known kind"),
+        ("kind,identity\nbank,04A1B2C3D4E5F6\n", ":2 is of no known kind"),
+        (f"kind,identity\n{PSEUDONYM},person\n", ":2 is of no known kind"),
         (f"kind,identity\ncard,04A1B2C3D4E5F6\ncard,{PSEUDONYM}\n", ":3: what identifies a card is 14 hex"),
         ("kind,identity\nperson,04A1B2C3D4E5F6\n", ":2: what identifies a person is 16 hex"),
         ("kind,identity\ncard,04A1B2C3D4E5FX\n", "is 14 hexadecimal digits"),
+        ("kind,identity\ncard,04A1B2C3\n", "is 14 hexadecimal digits"),
         ("kind,identity\ncard,\n", "is 14 hexadecimal digits"),
         ("kind,identity\ncard\n", "is 14 hexadecimal digits"),
+        ("kind,identity\ncard,04A1B2C3D4E5F6,04A1B2C3D4E5F7\n", ":2 has more than 2 columns"),
     ],
 )
 def test_a_list_of_entries_that_is_wrong_is_refused_by_its_line(
@@ -232,3 +238,20 @@ def test_a_list_of_entries_that_is_wrong_is_refused_by_its_line(
     assert says in refused.stderr
     assert PSEUDONYM not in refused.stderr
     assert not (tmp_path / "deny-list").exists()
+
+
+def test_a_deny_list_replaces_neither_its_entries_nor_what_is_no_file(inside: Run, tmp_path: Path) -> None:
+    entries = tmp_path / "entries.csv"
+    entries.write_text("kind,identity\ncard,04a1b2c3d4e5f6\n", "utf-8-sig")
+    refused = inside("policy", "deny-list", "entries.csv", "--out", "entries.csv")
+    assert (refused.returncode, entries.read_bytes()[:4]) == (RegionDocumentError.exit_code, b"\xef\xbb\xbfk")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("pipe")  # as /dev/stdout is
+    for name in ("pipe", "stdout"):
+        refused = inside("policy", "deny-list", "entries.csv", "--out", name)
+        assert refused.returncode == RegionDocumentError.exit_code
+        assert "not a file" in refused.stderr
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "stdout").is_symlink()
+    missing = inside("policy", "deny-list", "no.csv", "--out", "deny-list")
+    assert "UTF-8" not in missing.stderr

@@ -174,7 +174,7 @@ def _serve(world: World, running: Running, rules: Rules, bounds: Bounds) -> tupl
     found = _decided(
         shown, held.events[-1], other, world.denied, sequence, bounds.check_in, running.recovered, rules
     )
-    if (found.message is Message.DENY_LIST) != denied:
+    if (found.message is Message.BLOCKED) != denied:
         raise Broken("the deny list refused another card, or not the one that is on it")
     if found.written is not None:
         begun = running._replace(

@@ -161,7 +161,9 @@ def whole_expected(tariff: Tariff, card: Card) -> Seen:
         "route": (card.route, card.direction),
         "meals": sorted(card.meals),
         "followed": 0 if card.journey is None else card.journey.followed,
-        "counters": {name: n // units[name] for name, n in used.items() if n and name not in hidden},
+        "counters": {
+            name: n // units[name] for name, n in used.items() if n and name not in hidden and card.readable
+        },
     }
 
 

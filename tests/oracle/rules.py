@@ -388,8 +388,8 @@ class Bus:
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0
         others = self.old.inside - 1 - covers
         try:
-            own = self.tariff.concession_price(rule, self.price) if "fare" in rule else Fraction(0)
-            own = Fraction(self._ordinary()) if right == "purse" else own
+            own = Fraction(self._ordinary()) if right == "purse" else Fraction(0)
+            own = self.tariff.concession_price(rule, self.price) if right == "concession" else own
             beside = others and (self._ordinary() * others if self.price else held)
         except FareUnknown:
             own, beside = Fraction(held // self.old.inside), held

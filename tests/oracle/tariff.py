@@ -198,11 +198,11 @@ class Tariff:
 
     def concession_price(self, rule: Table, price: Price | None) -> Fraction:
         """T-02 to T-05; never more than the ordinary fare. Only what follows from the fare needs to know it."""
-        fare: Table = rule["fare"]
+        fare: Table = rule.get("fare", {"kind": "unknown"})
         if fare["kind"] in ("free", "fixed_price"):
             wanted = Fraction(fare.get("price_minor", 0))
             return wanted if price is None else min(wanted, price.ordinary)
-        if price is None:
+        if price is None or fare["kind"] == "unknown":
             raise FareUnknown
         if fare["kind"] == "percent_of_base":
             return min(price.base * fare["pays_percent"] / 100, price.ordinary)

@@ -17,7 +17,7 @@ MET = {
     "demo": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "period_ahead"),
     "volgograd": ("ok_paid", "ok_pass", "ok_pack", "ok_transfer", "ok_benefit", "meal_ok", "already_paid"),
     "belgorod": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons"),
-    "city": ("ok_paid", "ok_transfer", "limit_reached", "fare_unknown", "debt", "benefit_out_of_season"),
+    "city": ("ok_paid", "ok_transfer", "limit_reached", "fare_unknown", "benefit_out_of_season"),
     "suburb": ("ok_checkin", "ok_checkout", "checkin:forgotten", "companions", "too_many_persons"),
 }
 """What a slice has to meet, each at least ten times, to say anything."""

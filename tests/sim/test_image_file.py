@@ -107,12 +107,33 @@ def test_files_name_every_part_of_a_card_in_words_of_their_own() -> None:
     assert not {kind.__name__ for kind in KINDS} & set(KINDS.values())
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        pytest.param(b"[" * 200_000, id="deep"),
+        pytest.param(b'{"version": ' + b"9" * 5_000 + b"}", id="long number"),
+    ],
+)
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "card.json"
     path.write_bytes(content)
     with pytest.raises(ImageFault):
         load_card(path, RANDOM)
+
+
+def test_no_nesting_is_too_deep_to_be_refused(tmp_path: Path) -> None:
+    """At the edge of what Python reads, it reads what it cannot write again."""
+    path = tmp_path / "card.json"
+    head = '{"format": "resident-card-image", "version": 3, "environment": "laboratory", "card": {"x": '
+    for depth in range(700, 1_050):
+        path.write_text(head + "[" * depth + "]" * depth + "}}", "utf-8")
+        with pytest.raises(ImageFault, match="is damaged"):
+            load_card(path, RANDOM)
 
 
 def test_every_cut_of_the_file_is_refused(tmp_path: Path) -> None:
@@ -143,6 +164,10 @@ class TestCommands:
 
     def test_show(self, file: str) -> None:
         assert self.shown(file)["purse_minor"] == 50000
+
+    def test_a_file_that_is_no_image_is_one_line(self, file: str) -> None:
+        Path(file).write_bytes(b"[" * 200_000)
+        assert isinstance(self.run("show", file).exception, ImageFault)
 
     def test_new_does_not_overwrite(self, file: str) -> None:
         assert isinstance(self.run("new", file, "--profile", "adult_purse").exception, ImageFault)

@@ -112,12 +112,14 @@ SCHEMA: Final[Any] = Bitwise(
         "at" / BitsInteger(30) * "UTC, seconds since 2024-01-01 00:00",
         "period_ahead"
         / BitsInteger(6, signed=True)
-        * "days from the service day of `at` to the card's period day",
+        * "signed: days from the service day of `at` to the card's period day; -32 and 31: that far or further",
         "terminal" / BitsInteger(20) * "terminal or service point that wrote it",
         "sequence" / BitsInteger(28) * "its journal number there",
         "balance_after_minor" / BitsInteger(21) * "purse after the event, kopecks",
-        "amount_minor" / BitsInteger(21) * "charged or credited, kopecks",
-        "direction" / BitsInteger(1) * "direction of the trip",
+        "amount_minor"
+        / BitsInteger(21)
+        * "charged or credited, kopecks; the fare where an order is carried out with it",
+        "direction" / BitsInteger(1) * "direction of the trip: 0 out, 1 back",
         "route" / BitsInteger(15) * "route, 0 where there is none",
         "inside" / BitsInteger(3) * "persons checked in, companions included; 0: none",
         "journey_age_s"
@@ -126,8 +128,12 @@ SCHEMA: Final[Any] = Bitwise(
         "transfers" / BitsInteger(4) * "transfers used in the open journey; 15: that many or more",
         "paid_by" / BitsInteger(4) * "what covered it, see below",
         "counter_layout" / BitsInteger(4) * "which split of the region document the counters follow",
-        "last_order" / BitsInteger(10) * "number of the newest card order carried out, modulo 1024",
-        "meals" / BitsInteger(8) * "meals of the period day, a bit each",
+        "last_order"
+        / BitsInteger(10)
+        * "number of the newest card order carried out, modulo 1024; 0 at issue",
+        "meals"
+        / BitsInteger(8)
+        * "meals of the period day, of kind meal those of the service day of `at`, a bit each",
         "counters" / BitsInteger(56) * "counters of the open periods",
     )
 )

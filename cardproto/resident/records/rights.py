@@ -85,7 +85,9 @@ SCHEMA: Final[Any] = Layout(
     "revision" / Int16ub * "counts every rewriting of this file",
     "concessions" / Array(CONCESSION_SLOTS, CONCESSION_SCHEMA) * "concessions A, B, C",
     "contracts" / Array(CONTRACT_SLOTS, CONTRACT_SCHEMA) * "contracts A, B",
-    "credential_digest" / Bytes(8) * "digest of the credential; zero: there is none",
+    "credential_digest"
+    / Bytes(8)
+    * "first 8 bytes of SHA-256 over the credential, without the zeros behind it; zero: there is none",
     "reserved" / Const(bytes(2)) * "zero",
 )
 """The file as documented; days are counted from 2000-01-01. `parse_rights` is its fast twin."""

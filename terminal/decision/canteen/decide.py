@@ -13,7 +13,7 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_served
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
@@ -32,17 +32,18 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)
     shift = pupil.shift or _shift_on_card(tap)
-    kind = kind_served(tap.policy.meals, canteen.serving, shift, pupil.school, tap.local.time(), trail)
+    day, at, suspect = tap.service_date, tap.local.time(), not tap.periods.trusted
+    kind = kind_for(pupil, tap.policy.meals, canteen.serving, shift, day, at, trail, clock_suspect=suspect)
     if isinstance(kind, MealRefusal):
         return trail.refuse(kind.message)
     meal = decide_portion(
         pupil,
         kind,
-        tap.service_date,
+        day,
         tap.policy.meals,
         trail,
         paid_stopped=canteen.paid_stopped,
-        clock_suspect=not tap.periods.trusted,
+        clock_suspect=suspect,
     )
     if isinstance(meal, MealRefusal):
         return trail.refuse(meal.message, {"meal": meal.meal} if meal.meal else NO_VALUES)

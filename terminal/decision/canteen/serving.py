@@ -55,6 +55,32 @@ def kind_served(
     return MealRefusal(Message.MEAL_NOT_ARRANGED if missing else Message.NO_MEAL_NOW)
 
 
+def kind_for(
+    pupil: Pupil,
+    policy: MealPolicy,
+    serving: str,
+    shift: int,
+    day: date,
+    at: time,
+    trail: Trail,
+    *,
+    clock_suspect: bool = False,
+) -> MealKind | MealRefusal:
+    """As `kind_served`. The hour of a suspect clock withholds no pupil's first meal of the day (M-37): where it serves
+    nothing, or what this pupil is not entitled to, it is the first that is his. After that a second tap is a second
+    tap, and who serves says by name what comes next.
+    """
+    if clock_suspect and not serving and not pupil.served:
+        hour = policy.kind_at(at, pupil.school)
+        due = entitlement(pupil, policy, day, Trail(), clock_suspect=True).portions
+        if due and (hour is None or hour.id not in due):
+            return min(
+                (policy.kinds[kind] for kind in due),
+                key=lambda kind: policy.window(kind, pupil.school).served_from,
+            )
+    return kind_served(policy, serving, shift, pupil.school, at, trail)
+
+
 def decide_portion(
     pupil: Pupil,
     kind: MealKind,

@@ -37,11 +37,21 @@ class CardSession:
         """Whether the card proves its transactions: every EV2 resident card does, no EV1 card can."""
         return isinstance(self.card.session, Session)
 
-    def recent_events(self) -> list[Event]:
-        """Every event the card still keeps, newest first (recovery only)."""
+    def recent_records(self) -> list[bytes]:
+        """Every event the card still keeps in its own bytes, newest first; only the newest has been understood."""
         data = self.card.read_records(FILE_EVENTS, 0, 0, CommMode.MAC, EVENT_BYTES)
-        records = [data[i : i + EVENT_BYTES] for i in range(0, len(data), EVENT_BYTES)]
-        return [parse_event(record) for record in reversed(records)]
+        return [data[i : i + EVENT_BYTES] for i in range(0, len(data), EVENT_BYTES)][::-1]
+
+    def recent_events(self) -> list[Event]:
+        """The same understood (recovery only), up to the first that is not: what it was is unknown. A card that was
+        repaired keeps the damage behind its newest event."""
+        events: list[Event] = []
+        for record in self.recent_records():
+            try:
+                events.append(parse_event(record))
+            except FormatError:
+                break
+        return events
 
     def last_transaction_mac(self) -> TransactionMac | None:
         """TMC and TMV of the newest commit: the card's own statement of what it did last (recovery only).

@@ -20,9 +20,20 @@ from terminal.screen.console.pins import PURPOSE
 from terminal.screen.console.roles import Role
 
 STAFF_FILE: Final = "staff.json"
-REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}$"
+REFERENCE: Final = r"^(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9-]{0,15}\Z"
 Reference = Annotated[str, Meta(pattern=REFERENCE)]
 """A staff number: with at least one digit, so that it is no name."""
+
+
+def require_reference(ref: str) -> None:
+    """Raise `StaffError` for what is no staff reference: a name, nothing, or characters that no line may hold."""
+    try:
+        msgspec.convert(ref, Reference)
+    except msgspec.ValidationError as error:
+        raise StaffError(
+            f"{ref!r} is no staff reference",
+            "Use up to 16 letters, digits and dashes with a digit among them; never a name.",
+        ) from error
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,13 +77,7 @@ class StaffList:
     def put(self, member: Member) -> None:
         """Add a member or change him; a card belongs to one member only. Raises `StaffError`; then nothing changed."""
         self._refresh()
-        try:
-            member = msgspec.convert(msgspec.to_builtins(member), Member)
-        except msgspec.ValidationError as error:
-            raise StaffError(
-                f"{member.ref!r} is no staff reference",
-                "Use up to 16 letters, digits and dashes with a digit among them; never a name.",
-            ) from error
+        require_reference(member.ref)
         holder = self.by_card(bytes.fromhex(member.card)) if member.card else None
         if holder is not None and holder.ref != member.ref:
             raise StaffError(f"this card is {holder.ref}'s", "Give each member a card of his own.")

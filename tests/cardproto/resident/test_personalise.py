@@ -215,7 +215,7 @@ def test_a_card_is_not_personalised_twice() -> None:
         ({"purse_minor": -1}, "0 to 1500000"),
         ({"purse_minor": PURSE_LIMIT_MINOR + 1}, "0 to 1500000"),
         ({"purse_minor": 7}, "balance is not the purse"),
-        ({"credential": bytes(257)}, "257 bytes"),
+        ({"credential": bytes(240)}, "240 bytes"),
     ],
 )
 def test_content_a_card_cannot_hold(change: dict[str, object], words: str) -> None:

@@ -527,6 +527,23 @@ def test_m_37_an_old_roster_turns_no_child_away(
     assert (len(school.report().uncertain) > 0) is bool(flags)
 
 
+@pytest.mark.parametrize("day", [date(1970, 1, 1), date(2026, 10, 27), date(2028, 1, 9), date(2036, 1, 9)])
+def test_m_37_a_class_list_of_a_suspect_clock_turns_no_child_away(canteen: OpenCanteen, day: date) -> None:
+    """Neither holidays nor the dates of a grant, and no grade moves: large families have grades 5 to 9."""
+    pupils = (child(1, 10), child(2, 12, grade=9, class_id="9b"), child(3, 10, grade=4, class_id="4a"))
+    school = canteen(*pupils, issued_at=local("06:00"))
+    school.day = day
+    assert "meal_ok" not in school.told(1, 2, 3, serving="breakfast")
+    school.canteen.clock_suspect = lambda: True
+    given = school.give(1, 2, 3, serving="breakfast")
+    assert [one.outcome.message for one in given] == ["meal_ok"] * 3
+    assert all(one.meal is not None and "clock_suspect" in one.meal.flags for one in given)
+    assert school.told(1, 2, 3, serving="breakfast") == ["meal_already"] * 3
+    school.canteen.clock_suspect = lambda: False
+    school.day = TODAY
+    assert school.told(1, 2, 3, serving="breakfast") == ["meal_ok"] * 3, "marked by nothing when all is well"
+
+
 def test_m_38_the_display_says_the_same_whoever_pays(canteen: OpenCanteen) -> None:
     school = canteen(
         child(1, 10), child(2, 11), child(3, 12, grade=7, class_id="7b"), child(4, grade=7, **PAYING)

@@ -17,11 +17,13 @@ import pytest
 
 from terminal.app.canteen import store_of
 from terminal.app.compose import open_terminal
-from terminal.app.station import Station
+from terminal.app.station import Station, open_journal
 from terminal.canteen.control import open_control
 from terminal.canteen.requests import OpenTill
-from terminal.clock import SystemClock
+from terminal.clock import SystemClock, unix_ms
+from terminal.codes import ClockFault
 from terminal.errors import CanteenRefused, JournalError, RosterError
+from terminal.journal.records import Fault
 from tests.terminal.cli.inside import Run, Told, runner
 from tests.terminal.journal.samples import refused
 
@@ -121,6 +123,15 @@ def test_a_morning_at_the_counter(school: Run) -> None:
     assert month["sources"] == report["sources"]
     assert month["complete"]
     assert NAME not in closed.stdout + issued.stdout + str(report) + str(month)
+
+
+def test_m_37_a_list_at_rest_knows_of_the_clocks_doubt(school: Run, tmp_path: Path) -> None:
+    """Whatever the hour: breakfast is the first meal she is entitled to."""
+    with open_journal(tmp_path / "var" / "terminal", 1) as journal:
+        journal.append(Fault(unix_ms(NOW), ClockFault.JUMPED, {"jump_s": 4_000}))
+    assert school("canteen", "issue", *AT, "--pupil", ANNA).stdout.splitlines()[0] == f"{ANNA}  meal_ok"
+    served = [row for row in objects(school("journal", "show", "--json").stdout) if "MealServed" in str(row)]
+    assert "clock_suspect" in str(served)
 
 
 def test_names_appear_only_where_they_were_asked_for(school: Run, tmp_path: Path) -> None:

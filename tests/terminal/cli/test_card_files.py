@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.image_file import load_card, save_card
 from tests.config_file import config_file
+from tests.flows.test_layout_changes import damage_and_repair
 from tests.terminal.cli.conftest import Run
 from tests.terminal.cli.test_faults import SERVE, STATE, assert_one_line
 
@@ -155,3 +158,16 @@ def test_issuing_reports_the_transaction_timer(run: Run, blank: str, timer: str)
     issued = run("card", "issue", "--resident", "adult_purse", "--reader", f"sim:{blank}")
     assert issued.returncode == 0
     assert f"transaction timer {timer};" in issued.stdout
+
+
+def test_read_names_an_event_it_does_not_understand_and_shows_the_others(run: Run, tmp_path: Path) -> None:
+    begin(run)
+    path = tmp_path / "card.json"
+    card = load_card(path, secrets.token_bytes)
+    card.power_on()
+    damage_and_repair(card)
+    save_card(card, path)
+    shown = json.loads(run("card", "read", "--reader", "sim:card.json", "--json").stdout)
+    assert [event.get("kind") for event in shown["events"]] == ["correction", None, "issue"]
+    assert "layout 1, not 2" in shown["events"][1]["not_understood"]
+    assert "not understood: file 02" in run("card", "read", "--reader", "sim:card.json").stdout

@@ -50,18 +50,18 @@ def test_k_01_the_inactive_medium_is_refused_even_with_a_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "effect", "named"),
+    ("policy", "message", "effect", "named"),
     [
-        (DENIED, CardEffect.PERSON_DENIED, "deny.person"),
-        (listing(DenyKind.CARD, UID), CardEffect.CARD_DENIED, "deny.card"),
+        (DENIED, Message.DENY_LIST, CardEffect.PERSON_DENIED, "deny.person"),
+        (listing(DenyKind.CARD, UID), Message.BLOCKED, CardEffect.CARD_DENIED, "deny.card"),
     ],
 )
 def test_o_02_a_local_block_wins_over_the_grant_on_the_card(
-    policy: Policy, effect: CardEffect, named: str
+    policy: Policy, message: Message, effect: CardEffect, named: str
 ) -> None:
-    """Of the holder, for all his cards, or of this card alone."""
+    """Of the holder, for all his cards, or of this card alone, which has no debt to settle."""
     decision = Rider(contracts=(MONTH_PASS,), policy=policy).tap(NOW)
-    assert (decision.outcome.message, decision.write_plan) == (Message.DENY_LIST, None)
+    assert (decision.outcome.message, decision.write_plan) == (message, None)
     assert [fact.effect for fact in decision.facts] == [effect]
     assert decision.lists == {named: "one"}
 

@@ -522,6 +522,16 @@ def test_t_18_a_ride_on_credit_charges_what_an_earlier_ride_owes(mode: str) -> N
     assert rider.newest.balance_after_minor == 500
 
 
+@pytest.mark.parametrize("now", [(), (Concession(9, 0, FIRST, LAST),)])
+def test_t_07_an_exit_without_the_concession_of_the_boarding_costs_what_was_held(
+    now: tuple[Concession, ...],
+) -> None:
+    rider = rider_with(STUDENT)
+    goes_in(rider)
+    rider.concessions = now
+    assert told(goes_out(rider, THERE, zone=2)) == ("ok_checkout", 4500)
+
+
 def test_t_18_where_the_purse_no_longer_has_it_an_earlier_ride_stays_owed() -> None:
     rider = rider_with(STUDENT, balance_minor=5000)
     goes_in(rider, route=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -190,6 +190,24 @@ def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> N
     child = pupil(code(10, GRADE_3))
     child.event = replace(issued(0), at=BREAKFAST + timedelta(days=3), meals=0b111)
     assert told(child.eat(BREAKFAST)) == ("meal_ok", "breakfast")
+
+
+@pytest.mark.parametrize(
+    ("now", "meals"),
+    [
+        (local("03:10"), ["breakfast", None]),  # nothing is served at this hour
+        (SNACK, ["breakfast", None]),  # what is served is not his
+        (LUNCH, ["lunch", "lunch"]),  # his own: the second tap is told so
+    ],
+)
+def test_m_37_no_hour_of_a_wrong_clock_withholds_the_first_meal(
+    now: datetime, meals: list[str | None]
+) -> None:
+    child = pupil(code(10, GRADE_3), code(11, GRADE_3))
+    assert told(child.eat(now, clock_suspect=True)) == ("meal_ok", meals[0])
+    assert child.eat(now, clock_suspect=True).outcome.values.get("meal") == meals[1]
+    payer = pupil()
+    assert told(payer.eat(local("03:10"), clock_suspect=True))[0] == "no_meal_now"
 
 
 def test_nobody_else_eats() -> None:

@@ -302,7 +302,7 @@ def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_pat
     build_deny_list(tmp_path / "deny", b"key", [(DenyKind.CARD, rider.snapshot.uid)])
     listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
-    assert (tap.message, set(tap.lists)) == ("deny_list", {"deny.card"})
+    assert (tap.message, set(tap.lists)) == ("blocked", {"deny.card"})
     for policy in (listed, DEMO):
         with pytest.raises(CannotRecompute, match="for this card, and no record says which") as caught:
             recompute(tap, policy)
@@ -310,6 +310,6 @@ def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_pat
     changed = {deviation.what for deviation in recompute(replace(tap, message="expired"), listed)}
     assert changed == {"message"}
     of_person = replace(tap, lists={"deny.person": listed.deny_list.version})
-    assert {deviation.what for deviation in recompute(of_person, listed)} == {"reasons"}
+    assert {deviation.what for deviation in recompute(of_person, listed)} == {"message", "reasons"}
     both = replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.version})
-    assert {deviation.what for deviation in recompute(both, listed)} == {"reasons", "lists"}
+    assert {deviation.what for deviation in recompute(both, listed)} == {"message", "reasons", "lists"}

@@ -11,7 +11,7 @@ from terminal.journal.database import transaction
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord, build_record
 from terminal.journal.sealed import Contents, JournalKey
-from terminal.journal.stored import Row, insert_row, read_state, write_state
+from terminal.journal.stored import Row, insert_row
 
 
 def fill(path: Path, terminal: int, key: JournalKey | None, records: Iterable[AnyRecord]) -> int:
@@ -27,7 +27,6 @@ def fill(path: Path, terminal: int, key: JournalKey | None, records: Iterable[An
             row = Row(head.sequence + 1, body, link(head.hash, body))
             insert_row(connection, contents, row)
             head = head._replace(sequence=row.sequence, hash=row.hash)
-        state = read_state(connection, contents)
-        write_state(connection, contents, state._replace(noted=head))
     connection.close()
+    Journal.open(path, terminal, key=key).close()  # notes its head and what is open, as after a crash
     return head.sequence

@@ -95,7 +95,7 @@ def test_meals_of_the_day_may_stand_on_the_card() -> None:
     [
         ("blocked = true", "blocked"),
         ("inactive = true", "medium_inactive"),
-        ("deny_listed = 'card'", "deny_list"),
+        ("deny_listed = 'card'", "blocked"),
         ("deny_listed = 'person'", "deny_list"),
     ],
 )
@@ -144,7 +144,7 @@ def test_the_issuing_point_blocks_and_unblocks() -> None:
     told = result(
         "at = 2026-09-15T08:00:00, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T07:00:00, blocked = true }",
-        "after_s = 60, expect = { message = 'deny_list' }, "
+        "after_s = 60, expect = { message = 'blocked' }, "
         "issuing_point = { at = 2026-09-15T08:00:30, blocked = false, deny_listed = 'card' }",
         "after_s = 60, expect = { message = 'ok_paid', charge_minor = 2400 }, "
         "issuing_point = { at = 2026-09-15T08:01:30, deny_listed = 'none' }",

@@ -321,15 +321,17 @@ def test_a_card_taken_off_the_staff_list_is_a_passengers_again(cab: Cab) -> None
     assert cab.tap(SERVICE_CARD).outcome.message is Message.OK_PAID
 
 
-@pytest.mark.parametrize("kind", [DenyKind.CARD, DenyKind.PERSON])
+@pytest.mark.parametrize(
+    ("kind", "message"), [(DenyKind.CARD, Message.BLOCKED), (DenyKind.PERSON, Message.DENY_LIST)]
+)
 def test_a_blocked_service_card_opens_nothing(
-    cab: Cab, monkeypatch: pytest.MonkeyPatch, kind: DenyKind
+    cab: Cab, monkeypatch: pytest.MonkeyPatch, kind: DenyKind, message: Message
 ) -> None:
     """Also where the card alone is denied, and its holder is not."""
     listed = AllDenied("test", frozenset({kind}))
     monkeypatch.setattr(type(cab.terminal.policy), "deny_list", listed, raising=False)
     cab.open_shift()
-    assert cab.tap(SERVICE_CARD).outcome.message is Message.DENY_LIST
+    assert cab.tap(SERVICE_CARD).outcome.message is message
     assert cab.console.presented is None
 
 
