@@ -80,3 +80,16 @@ def test_t_07_a_card_goes_in_and_out_of_a_bus_in_service(
     assert (first["values"]["held_minor"], second["values"]["left"]) == (held_minor, 1)
     again = run("journal", "recompute", "--state", "state", "--region", "at_once.toml", "--json")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_run_refuses_a_place_in_a_zone_that_the_document_does_not_have(run: Run, tmp_path: Path) -> None:
+    """Such a ride falls under no table of zones: it would cost what a city bus costs, and nothing would be held."""
+    (tmp_path / "slip.toml").write_text(
+        'schema = 1\nregion = "belgorod"\nabout = "a slip"\n[[scenarios]]\nname = "to zone 9"\nrider = "adult"\n'
+        "card = { balance_minor = 20000 }\nterminal = { route = 101, zone = 1, terminus_zone = 9 }\n"
+        'taps = [{ at = 2026-03-10T08:00:00, expect = { message = "ok_checkin" } }]\n',
+        encoding="utf-8",
+    )
+    refused = run("policy", "run", "belgorod", "slip.toml")
+    assert refused.returncode == 10
+    assert "terminus_zone: the document has no zone 9. It has: 1, 2, 3, 4, 5, 6." in refused.stderr
