@@ -192,7 +192,7 @@ def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
 def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:
     """The card after a reload or issuing point, with the rights of `rights`; a new contract is counted from 0."""
     tap = Tap(SERVICE_POINT, Ride(at, "bus", 0, 0))
-    now, _ = on_day(tariff, card, tap)
+    now, _ = on_day(tariff, card, tap, lift=False)
     for slot, old, new in zip(tariff.contract_slots, card.bought, rights.bought, strict=True):
         if new is not None and (old is None or (old.code, old.first) != (new.code, new.first)):
             now = now.setting({slot: 0})
