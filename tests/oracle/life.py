@@ -124,6 +124,7 @@ class World:
                 (300 + i, mode) for i, mode in enumerate(sorted(_named(self.tariff.checkin, "modes")) * 3)
             ]
         self.codes = sorted(self.tariff.concessions)
+        self.fed = sorted({row["code"] for row in doc.get("meals", {}).get("entitlements", [])})
         self.products = sorted(self.tariff.products)
         self.zones = sorted(self.tariff.zones)
         self.first = doc["header"]["valid_from"].date() + timedelta(days=40)
@@ -203,7 +204,7 @@ class World:
     def _grant(self, draw: random.Random, day: date) -> Right:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Right(draw.choice(self.codes), first, last)
+        return Right(draw.choice(self.fed if self.fed and draw.random() < 0.3 else self.codes), first, last)
 
     def _bought(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))
