@@ -125,7 +125,7 @@ def refused(card: Card, message: str, **values: int | str) -> Answer:
 
 
 def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Card, frozenset[str]]:
-    """The card in the period that the terminal's clock may begin (ADR 26); a check-out does not `lift`."""
+    """The card in the period that the terminal's clock may begin (ADR 26); no `lift`: where no ride begins."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
     period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
     if tap.trusted:
@@ -192,7 +192,7 @@ def written(tariff: Tariff, card: Card, tap: Tap) -> Card:
 def at_service_point(tariff: Tariff, card: Card, at: datetime, money: int, rights: Card) -> Card:
     """The card after a reload or issuing point, with the rights of `rights`; a new contract is counted from 0."""
     tap = Tap(SERVICE_POINT, Ride(at, "bus", 0, 0))
-    now, _ = on_day(tariff, card, tap)
+    now, _ = on_day(tariff, card, tap, lift=False)
     for slot, old, new in zip(tariff.contract_slots, card.bought, rights.bought, strict=True):
         if new is not None and (old is None or (old.code, old.first) != (new.code, new.first)):
             now = now.setting({slot: 0})
