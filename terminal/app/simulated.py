@@ -102,7 +102,8 @@ def keep_residents(names: Sequence[str], cards: Sequence[SimCard]) -> None:
 
 
 class CardsInOrder:
-    """A simulated reader onto which the given cards are laid one after the other; `keep` is called at the end.
+    """A simulated reader onto which the given cards are laid one after the other; `keep` is called when a card
+    has been dealt with, so that one that was charged remembers it whatever ends the process, and at the end.
 
     With `pace_s`, a card comes every so many seconds and lies there for a third of the time; otherwise at once.
     """
@@ -115,6 +116,7 @@ class CardsInOrder:
         self._keep = keep
         self._pace_s = pace_s
         self._next_in_s = pace_s
+        self._kept = True
 
     @property
     def name(self) -> str:
@@ -131,9 +133,13 @@ class CardsInOrder:
         card = next(self._cards, None)
         if card is not None:
             self._reader.present(card)
+            self._kept = False
         return self._reader.wait_for_card(timeout_s)
 
     def wait_for_removal(self, timeout_s: float) -> bool:
+        if not self._kept:
+            self._keep()
+            self._kept = True
         if not self._is_time(timeout_s, self._pace_s * 2 / 3):
             return False
         self._reader.remove()

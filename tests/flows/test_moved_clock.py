@@ -164,7 +164,7 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
         assert list(messages) == ["ok_paid"] * 2
     machine.move(timedelta())
     assert machine.clock_health() == "clock:behind"
-    assert machine.json("clock", "show")["doubt"], "told before a tap has recorded it"
+    assert machine.json("clock", "show")["doubt"], "shown before a tap has recorded it"
     with machine.serving((RIDER,) * 20) as messages:
         assert next(messages) == "clock_unconfirmed"
         locked = machine.run("clock", "accept", "--by", "17")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from sim.image_file import load_card, save_card
 from tests.config_file import config_file
 from tests.flows.test_layout_changes import damage_and_repair
-from tests.terminal.cli.conftest import Run
+from tests.terminal.cli.conftest import ENVIRONMENT, Run, command
 from tests.terminal.cli.test_faults import SERVE, STATE, assert_one_line
 
 
@@ -106,6 +107,24 @@ def test_a_card_that_lies_there_at_the_start_is_charged_once_however_often_the_t
     totals = json.loads(run("shift", "close", "--state", STATE, "--json").stdout)
     assert (totals["taps"], totals["accepted"], totals["charged_minor"]) == (1, 1, 2400)
     assert run("journal", "recompute", "--state", STATE).returncode == 0
+
+
+def test_a_card_that_was_charged_remembers_it_when_the_process_is_killed(run: Run, tmp_path: Path) -> None:
+    begin(run)
+    with subprocess.Popen(
+        command((*SERVE, "--reader", "sim:card.json", "--taps", 9, "--pace", 4)),
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        charged = [json.loads(process.stdout.readline())["charge_minor"] for _ in range(2)]
+        process.kill()
+    assert charged == [2400, 2400]
+    left = 50_000 - 2400
+    shown = json.loads(run("card", "show", "card.json", "--json", program="sim.cli.app").stdout)
+    assert shown["newest_event_balance"] in (left, left - 2400), "at least the tap before the one it died at"
 
 
 def test_a_card_laid_there_again_is_a_new_tap(run: Run) -> None:
