@@ -290,10 +290,14 @@ def later(last: Event, at: datetime, service_day: ServiceDay) -> Event:
     """The running state of `last` as an event at `at` states it that moves neither journey nor period.
 
     The open journey is older by what has passed, and closed where its age no longer fits. The card's period day stays
-    what it is: its distance is counted from the new service day. Meals of a day that is over go.
+    what it is: its distance is counted from the new service day. Meals stay while they are those of the period day.
     """
     before, day = service_day(last.at), service_day(at)
-    period = before + timedelta(days=last.period_ahead)
+    period, ahead = before + timedelta(days=last.period_ahead), last.period_ahead
+    exact = -MOST_DAYS_BACK < ahead < MOST_DAYS_AHEAD
+    of_period = exact and (last.kind is not EventKind.MEAL or ahead == 0)
+    if not exact:  # that far or further: of the days it may be, the nearest to this clock's own
+        period = max(period, day) if ahead > 0 else min(period, day)
     age = last.journey_age_s
     if age is not None:
         age += max(0, int((at - last.at).total_seconds()))
@@ -302,7 +306,7 @@ def later(last: Event, at: datetime, service_day: ServiceDay) -> Event:
         at=at,
         journey_age_s=None if age is None or age >= NO_JOURNEY else age,
         period_ahead=max(-MOST_DAYS_BACK, min(MOST_DAYS_AHEAD, (period - day).days)),
-        meals=last.meals if day in (before, period) else 0,
+        meals=last.meals if of_period else 0,
     )
 
 

@@ -125,7 +125,7 @@ def refused(card: Card, message: str, **values: int | str) -> Answer:
 
 
 def on_day(tariff: Tariff, card: Card, tap: Tap, lift: bool = True) -> tuple[Card, frozenset[str]]:
-    """The card in the period that the terminal's clock may begin (ADR 26); a check-out does not `lift`."""
+    """The card in the period that the terminal's clock may begin (ADR 26); no `lift`: where no ride begins."""
     today, written_on, before = tariff.day(tap.at), tariff.day(card.at), card.period
     period, flags, vague, used = before, frozenset[str](), card.vague, dict(card.used)
     if tap.trusted:

@@ -15,7 +15,7 @@ from terminal.policy.policy import Policy
 from tests.oracle.border import Product, card_expected, expected, whole_expected
 from tests.oracle.card import Card, Right, Tap, at_service_point
 from tests.oracle.rules import decide
-from tests.oracle.tariff import Ride, Spot, Tariff
+from tests.oracle.tariff import Ride, Spot, Table, Tariff
 
 REGIONS: Final = Path(__file__).parents[2] / "terminal" / "policy" / "regions"
 SUPPLIED: Final = tuple(
@@ -124,6 +124,7 @@ class World:
                 (300 + i, mode) for i, mode in enumerate(sorted(_named(self.tariff.checkin, "modes")) * 3)
             ]
         self.codes = sorted(self.tariff.concessions)
+        self.fed = sorted({row["code"] for row in doc.get("meals", {}).get("entitlements", [])})
         self.products = sorted(self.tariff.products)
         self.zones = sorted(self.tariff.zones)
         self.first = doc["header"]["valid_from"].date() + timedelta(days=40)
@@ -162,8 +163,9 @@ class World:
     # ------------------------------------------------------------ what is drawn
 
     def _new_card(self, draw: random.Random) -> Card:
-        day = self.first + timedelta(days=draw.randrange((self.last - self.first).days))
-        last = day + timedelta(days=draw.choice((3, 90, 400, 4000, 4000)))
+        broke = draw.random() < (0.12 if self.tariff.grace is not None else 0)
+        day = self._first_day(draw, self.tariff.grace if broke else None)
+        last = day + timedelta(days=draw.choice((3, 30, 400, *(4000,) * 5)))
         region = int(self.tariff.doc["header"]["region"])
         return Card(
             region=region if draw.random() > 0.006 else region + 1,
@@ -171,13 +173,25 @@ class World:
             last=last,
             at=datetime.combine(day, time(12), self.tariff.zone),
             period=day,
-            grants=self._grants(draw, day),
-            bought=self._bought(draw, day),
+            grants=self._grants(draw, day) if not broke else (self._in_grace(draw, day), None, None),
+            bought=self._bought(draw, day) if not broke else (None, None),
             blocked=draw.random() < 0.006,
             inactive=draw.random() < 0.006,
-            money=draw.choice((0, 900, 2399, 20000, 100000, 400000, 400000, 1000000)),
-            readable=draw.random() > 0.02,
+            money=draw.choice((0, 900, 2399, *(20000, 100000, 400000, 400000, 1000000) * (not broke))),
+            readable=draw.random() > 0.06,
         )
+
+    def _first_day(self, draw: random.Random, grace: Table | None) -> date:
+        """One of the document's days, of the grace's season where a card is to meet it."""
+        days = (self.first + timedelta(days=n) for n in range((self.last - self.first).days))
+        return draw.choice(
+            [day for day in days if grace is None or self.tariff.in_season(grace["season"], day)]
+        )
+
+    def _in_grace(self, draw: random.Random, day: date) -> Right:
+        """A concession whose holder may ride on credit."""
+        codes = self.tariff.grace["concessions"] if self.tariff.grace is not None else self.codes
+        return Right(draw.choice(codes), day - timedelta(days=20), day + timedelta(days=300))
 
     def _grants(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
         count = draw.choice((0, 0, 1, 1, 1, 2, 3))
@@ -190,7 +204,7 @@ class World:
     def _grant(self, draw: random.Random, day: date) -> Right:
         first = day + timedelta(days=draw.choice((-200, -30, -1, 0, 1, 20)))
         last = first + timedelta(days=draw.choice((0, 20, 60, 300, 700)))
-        return Right(draw.choice(self.codes), first, last)
+        return Right(draw.choice(self.fed if self.fed and draw.random() < 0.3 else self.codes), first, last)
 
     def _bought(self, draw: random.Random, day: date) -> tuple[Right | None, ...]:
         count = draw.choice((0, 0, 1, 1, 2))
@@ -255,11 +269,14 @@ class World:
         mark = draw.choice((None, 0, 0, 400, 5000, 12345, 40000, 48000))
         return Spot(zone, mark)
 
+    def _serves(self, at: datetime) -> bool:
+        kinds, now = self.tariff.doc.get("meals", {}).get("kinds", []), self.tariff.local(at).time()
+        return any(kind["served_from"] <= now < kind["served_until"] for kind in kinds)
+
     def _tap(
         self, draw: random.Random, now: datetime, vehicle: Vehicle, route: tuple[int, str], direction: int
     ) -> Tap:
-        canteen = draw.random() < (0.35 if 7 <= self.tariff.local(now).hour <= 16 else 0.02)
-        canteen = canteen and bool(self.tariff.doc.get("meals"))
+        canteen = draw.random() < (0.45 if self._serves(now) else 0.05) and bool(self.tariff.doc.get("meals"))
         known = draw.random() < 0.9
         start, named, terminus = self._spot(draw), Spot(), Spot()
         if known:

@@ -12,7 +12,6 @@ from tests.oracle import card as cards
 from tests.oracle.card import Answer, Card, Journey, Right, Tap, Values, refused
 from tests.oracle.tariff import CARD, FareUnknown, Spot, Table, Tariff, kopecks
 
-RANKS: Final = {"pack_lapsed": 2, "pack_used_up": 2, "pass_used_up": 2, "limit_reached": 1}
 KINDS: Final = {"trip_pack": "pack", "plan": "plan", "pass": "pass"}
 
 
@@ -74,24 +73,23 @@ def _inspect(tariff: Tariff, card: Card, tap: Tap) -> Answer:
 def _meal(tariff: Tariff, old: Card, card: Card, tap: Tap) -> Answer:
     """A meal by the card alone: the kind of the hour, where a ground of the card gives it (M-10 to M-19)."""
     meals, now, today = tariff.doc.get("meals", {}), tariff.local(tap.at).time(), tariff.day(tap.at)
-    hours = (k["id"] for k in meals.get("kinds", []) if k["served_from"] <= now < k["served_until"])
-    kind, given = next(hours, None), set[str]()
-    if kind is None:
-        return refused(old, "no_meal_now")
+    kinds, given = meals.get("kinds", []), set[str]()
+    kind = next((k["id"] for k in kinds if k["served_from"] <= now < k["served_until"]), None)
     by_shift = {row["shift"]: row["kind"] for row in meals.get("by_shift", [])}
     for grant in (g for g in card.grants if g is not None and (g.holds(today) or not tap.trusted)):
         first, last = ((d.year, d.year - 1)[(d.month, d.day) < (9, 1)] for d in (grant.first, today))
-        grade, shift = (
-            grant.number & 15 and (grant.number & 15) + (last - first) * tap.trusted,
-            grant.number >> 4 or 1,
-        )
+        grade = grant.number & 15 and (grant.number & 15) + (last - first) * tap.trusted
+        shift = grant.number >> 4 or 1
         for rule in (r for r in meals.get("entitlements", []) if r["code"] == grant.code):
             grades = rule.get("grades", {"first": 0, "last": 99})
-            if rule.get("shift", shift) == shift and (
-                not grade or grades["first"] <= grade <= grades["last"]
-            ):
+            fits = not grade or grades["first"] <= grade <= grades["last"]
+            if rule.get("shift", shift) == shift and fits:
                 given |= {by_shift[shift] if p["kind"] == "by_shift" else p["kind"] for p in rule["portions"]}
                 break
+    if not tap.trusted and not card.meals and kind not in given:  # M-37: the hour may be wrong
+        kind = min((k["served_from"], k["id"]) for k in kinds if k["id"] in given)[1] if given else kind
+    if kind is None:
+        return refused(old, "no_meal_now")
     if kind in card.meals:
         return refused(old, "meal_already", meal=kind)
     if kind not in given:
@@ -108,7 +106,7 @@ class Bus:
         self.tariff, self.old, self.card, self.tap, self.ride = tariff, old, card, tap, tap.ride
         self.today, age = tariff.day(tap.at), cards.elapsed_s(tariff, old, tap)
         self.age = float("inf") if age is None else age
-        self.lapse = ""
+        self.lapse = (0, "")
         self.checkin = tariff.checkin if card.readable else None
         self.checks_in = self.checkin is not None and tariff.inside(self.checkin, tap.ride)
         self.ride = replace(tap.ride, named=tap.ride.terminus) if self.checks_in else tap.ride
@@ -194,15 +192,14 @@ class Bus:
             return self._transfer()
         if right == "concession":
             return min(self._concessions(), key=lambda use: use.own, default=None)
-        own, message = Fraction(self._ordinary()), self.lapse or "ok_paid"
+        own, message = Fraction(self._ordinary()), self.lapse[1] or "ok_paid"
         return Use("purse", "purse", message, own, opens=self.fares_transfer)
 
-    def _lapsed(self, message: str) -> None:
-        """What the passenger reads of several rights that lapsed: of a contract the last tried, else of a concession
-        that is used up, else of the first that sleeps."""
-        ranks = [RANKS.get(name, 0) for name in (message, self.lapse)]
-        if not self.lapse or ranks[0] > ranks[1] or ranks[0] == ranks[1] == 2:
-            self.lapse = message
+    def _lapsed(self, message: str, rank: int = 0) -> None:
+        """T-13, of several rights that lapsed: of a contract (rank 2) the last tried, else of a concession that is used
+        up or whose count cannot be read (1), else of the first that sleeps."""
+        if not self.lapse[1] or rank > self.lapse[0] or rank == self.lapse[0] == 2:
+            self.lapse = (rank, message)
 
     def _contract(self, right: str, letter: str) -> Use | None:
         bought, use = self.card.bought["ab".index(letter)], Use(right, f"contract_{letter}")
@@ -216,7 +213,7 @@ class Bus:
             return replace(use, message="ok_paid", own=own, opens=opens)
         if right == "pack":
             return self._pack(use, bought, product, self.tariff.contract_slots["ab".index(letter)])
-        limits, values = self._within_limits(product, "pass_used_up"), {"date": bought.last.isoformat()}
+        limits, values = self._within_limits(product, "pass_used_up", 2), {"date": bought.last.isoformat()}
         return limits and replace(use, message="ok_pass", values=values, counts=limits[0])
 
     def _pack(self, use: Use, bought: Right, product: Table, slot: str) -> Use | None:
@@ -226,7 +223,7 @@ class Bus:
         lapsed = product["lapses"] == "monthly" and months[0] < months[1]
         if lapsed or left <= 0 or not self.card.readable:
             why = "pack_used_up" if self.card.readable else "count_unreadable"
-            return self._lapsed("pack_lapsed" if lapsed else why)
+            return self._lapsed("pack_lapsed" if lapsed else why, 2)
         return replace(use, message="ok_pack", values={"n": left - 1}, counts={slot: 1})
 
     def _transfer(self) -> Use | None:
@@ -270,7 +267,7 @@ class Bus:
     def _granted(self, letter: str, rule: Table) -> Use | None:
         if not self.tariff.in_season(rule.get("season"), self.today):
             return self._lapsed("benefit_out_of_season")
-        limits = self._within_limits(rule, "limit_reached")
+        limits = self._within_limits(rule, "limit_reached", 1)
         try:
             own = self.tariff.concession_price(rule, self.price)
         except FareUnknown:
@@ -283,12 +280,12 @@ class Bus:
         covers = min(self.tap.companions, _companions(rule)) if self.card.readable else 0
         return Use("concession", f"concession_{letter}", message, own, values, counts, opens, covers, rule)
 
-    def _within_limits(self, rule: Table, message: str) -> tuple[dict[str, int], int | None] | None:
+    def _within_limits(self, rule: Table, why: str, rank: int) -> tuple[dict[str, int], int | None] | None:
         """What a ride counts under a right's limits (it may lie in their area, T-19), and the rides left before it."""
         limits = [x for x in rule.get("limits", []) if self.tariff.inside(x, self.ride, unknown=True)]
         left = [self.tariff.limit(x, self.today) - self.card.count(x["counter"]) for x in limits]
         if limits and (min(left) <= 0 or not self.card.readable):
-            return self._lapsed(message if self.card.readable else "count_unreadable")
+            return self._lapsed(why if self.card.readable else "count_unreadable", rank)
         return {limit["counter"]: 1 for limit in limits}, min(left, default=None)
 
     def _caps(self, use: Use) -> list[Table]:

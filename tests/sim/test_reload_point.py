@@ -131,21 +131,32 @@ def test_without_a_journey_there_is_none_later() -> None:
     [
         (0, 0, 0, 3),
         (0, 5, 5, 3),
-        (1, 0, -1, 0),
+        (1, 0, -1, 3),
         (1, 1, 0, 3),
-        (-1, 0, 1, 0),
+        (-1, 0, 1, 3),
         (-1, -1, 0, 3),
-        (32, 0, -32, 0),
-        (33, 0, -32, 0),
-        (400, 31, -32, 0),
+        (32, 0, -32, 3),
+        (33, 0, -32, 3),
+        (400, 31, 0, 0),
+        (20, 31, 11, 0),
         (-1, 31, 31, 0),
-        (-400, -32, 31, 0),
+        (10, -32, -32, 0),
+        (-40, -32, 0, 0),
+        (-400, -32, 0, 0),
     ],
 )
 def test_the_cards_period_day_stays(days: int, ahead_before: int, ahead: int, meals: int) -> None:
-    """As far as six bits hold: beyond, the distance errs to the side of keeping a count."""
+    """As far as six bits hold. A distance at either end means that far or further: then it is the nearest possible day."""
     event = later(replace(RIDE, period_ahead=ahead_before), AT + timedelta(days=days), SERVICE_DAY)
     assert (event.period_ahead, event.meals) == (ahead, meals)
+
+
+@pytest.mark.parametrize(("ahead", "meals"), [(0, 3), (2, 0), (-1, 0), (31, 0)])
+def test_meals_of_a_canteen_on_another_day_do_not_become_those_of_the_period_day(
+    ahead: int, meals: int
+) -> None:
+    served = replace(RIDE, kind=EventKind.MEAL, period_ahead=ahead)
+    assert later(served, AT + timedelta(minutes=5), SERVICE_DAY).meals == meals
 
 
 def test_the_night_belongs_to_the_service_day_before() -> None:

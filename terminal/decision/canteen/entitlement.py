@@ -47,7 +47,7 @@ def entitlement(
 ) -> Entitlement:
     """Return what `pupil` is entitled to on `day`, whether or not it was served already.
 
-    A suspect clock's day ends no grant (M-37): each is judged on the nearest day it holds.
+    A suspect clock's day ends no grant and moves no pupil into another grade (M-37): it is the one the grant states.
     """
     grounds = _combine(_grounds(pupil, policy, day, trail, clock_suspect), policy, trail)
     portions: dict[str, tuple[Portion, ...]] = {}
@@ -86,7 +86,7 @@ def _grounds(
         if grant.blocked:
             trail.note(GroundEffect.BLOCKED, {"slot": slot})
             continue
-        day = min(max(today, grant.valid_from), grant.valid_to) if clock_suspect else today
+        day = grant.valid_from if clock_suspect else today
         if not grant.valid_from <= day <= grant.valid_to:
             trail.note(GroundEffect.NOT_TODAY, {"slot": slot})
             continue

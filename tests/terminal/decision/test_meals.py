@@ -192,6 +192,14 @@ def test_m_37_neither_an_empty_purse_nor_a_wrong_clock_turns_a_child_away() -> N
     assert told(child.eat(BREAKFAST)) == ("meal_ok", "breakfast")
 
 
+@pytest.mark.parametrize("years", [-50, -1, 0, 1, 2, 20])
+def test_m_37_no_year_of_a_wrong_clock_moves_a_pupil_into_another_grade(years: int) -> None:
+    """Large families have grades 1 to 9; the grant holds for years, so a clock that is ahead stays within it."""
+    child = pupil(Concession(12, 0x09, FIRST, date(FIRST.year + 3, 8, 31)))
+    now = BREAKFAST.replace(year=BREAKFAST.year + years)
+    assert told(child.eat(now, clock_suspect=True)) == ("meal_ok", "breakfast")
+
+
 @pytest.mark.parametrize(
     ("now", "meals"),
     [
