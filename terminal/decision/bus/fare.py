@@ -33,7 +33,11 @@ def fare_at_once(
     quote = policy.ordinary_fare(ride, local, medium=medium)
     if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
         return quote
-    quote = policy.ordinary_fare(to_terminus(trip, ride), local, medium=medium, dearest=True)
+    ends = to_terminus(trip, ride)
+    ends = ends._replace(
+        to_zone=ride.to_zone or ends.to_zone
+    )  # a zone that was named is the end, wherever it began
+    quote = policy.ordinary_fare(ends, local, medium=medium, dearest=True)
     if quote is not None:
         effect = FareEffect.DEAREST if quote.assumed else FareEffect.TO_TERMINUS
         trail.note(effect, {"fare_minor": quote.fare_minor})
