@@ -30,7 +30,7 @@ RIDER, MEDIUM = ("adult", "student"), "card"
 MEMORY = """
 import gc, sys
 from pathlib import Path
-from terminal.policy.gtfs.fares import Fares
+from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.section import Destination, GtfsFares, parse_tables
 
 def resident_bytes():
@@ -39,7 +39,7 @@ def resident_bytes():
 
 before = resident_bytes()
 tables = parse_tables(Path(sys.argv[1]).read_bytes(), "bench")
-fares = Fares.of(GtfsFares(destination=Destination.DEAREST, tables=tables))
+fares = FeedFares.of(GtfsFares(destination=Destination.DEAREST, tables=tables))
 for name, stop in fares.index.places.numbers.items():
     fares.index.rules_onward(1, fares.index.places.stops[stop].origin)
 print(resident_bytes() - before)

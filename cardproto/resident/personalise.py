@@ -57,7 +57,7 @@ RANDOM_UID_FLAG: Final = b"\x02"
 HARDWARE_EV3: Final = 0x33
 """GetVersion's major number of the hardware."""
 PERSONALISATION_EXCHANGES: Final = 100
-"""What a channel must allow: an EV3 from the factory with credential and random UID takes 71, 74 if it refuses."""
+"""What a channel must allow: an EV3 from the factory with credential and random UID takes 72, 75 if it refuses."""
 Randomness = Callable[[int], bytes]
 
 
@@ -237,6 +237,17 @@ def _take_over_application(issuing: _Issuing) -> None:
     issuing.card.change_key(KeyNo.APPLICATION, issuing.keys.application, issuing.keys.version)
 
 
+def _hide_uid(issuing: _Issuing) -> None:
+    """Once the keys are in place, without which such a card could not be opened any more, and before the content: a
+    card torn in between is no resident card yet, instead of one that shows its UID for ever."""
+    if not issuing.random_uid:
+        return
+    issuing.card.select_application(PICC_AID)
+    issuing.begin(0, issuing.keys.picc)
+    issuing.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
+    issuing.card.select_application(AID)
+
+
 def _write_credential(issuing: _Issuing) -> None:
     """Also for a card without one: its transaction begins here, with the entitlement key."""
     issuing.begin(KeyNo.ENTITLE, issuing.keys.entitle)
@@ -257,15 +268,6 @@ def _write_content(issuing: _Issuing) -> None:
 
 def _commit(issuing: _Issuing) -> None:
     issuing.proof = issuing.card.commit_transaction(return_mac=issuing.proving)
-    if issuing.random_uid:
-        _hide_uid(issuing)
-
-
-def _hide_uid(issuing: _Issuing) -> None:
-    """After everything else: a card that hides its UID can only be opened once its keys are in place."""
-    issuing.card.select_application(PICC_AID)
-    issuing.begin(0, issuing.keys.picc)
-    issuing.card.set_configuration(CONFIGURE_FLAGS, RANDOM_UID_FLAG)
 
 
 _STEPS: Final[dict[str, Callable[[_Issuing], None]]] = {
@@ -277,6 +279,7 @@ _STEPS: Final[dict[str, Callable[[_Issuing], None]]] = {
     "files": _create_files,
     "transaction_mac": _start_transaction_mac,
     "application_key": _take_over_application,
+    "random_uid": _hide_uid,
     "credential": _write_credential,
     "content": _write_content,
     "commit": _commit,

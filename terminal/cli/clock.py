@@ -28,7 +28,7 @@ def show(config: Config = None, state: State = None, keys: Keys = None, json: Js
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         rows = reader.clock()
     lowest = lowest_ms(rows, unix_ms(MADE_AT))
-    found = _found(rows, lowest) | {"now_ms": unix_ms(SystemClock().now())}
+    found = _found(rows, lowest, unix_ms(SystemClock().now()))
     if json:
         print_json(found)
         return
@@ -36,10 +36,16 @@ def show(config: Config = None, state: State = None, keys: Keys = None, json: Js
         print(f"{name.removesuffix('_ms').replace('_', ' '):<14} {_shown(name, value)}")
 
 
-def _found(rows: ClockRows, lowest: int) -> dict[str, int | str | None]:
+def _found(rows: ClockRows, lowest: int, now: int) -> dict[str, int | str | None]:
+    """A clock that is behind by now is told, although only the next tap will record the doubt."""
+    from terminal.codes import ClockFault
     from terminal.fault_texts import fault_text
+    from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
+    from terminal.journal.records import Fault
 
-    doubt = rows.doubt
+    doubt, behind_ms = rows.doubt, max(lowest, rows.newest_ms) - now
+    if doubt is None and behind_ms > CLOCK_TOLERANCE_MS:
+        doubt = Fault(now, ClockFault.BEHIND, {"behind_s": behind_ms // 1000})
     return {
         "doubt": None if doubt is None else fault_text(doubt.code, doubt.inputs),
         "doubted_at_ms": None if doubt is None else doubt.at_ms,
@@ -48,6 +54,7 @@ def _found(rows: ClockRows, lowest: int) -> dict[str, int | str | None]:
         "accepted_by": None if rows.accepted is None else rows.accepted.operator_ref,
         "newest_tap_ms": rows.newest_ms or None,
         "not_before_ms": max(lowest, rows.newest_ms),
+        "now_ms": now,
     }
 
 
@@ -71,7 +78,7 @@ def accept(
     """Accept the clock as it stands now: ends a doubt, on record. The terminal must not be running."""
     from cardcli import MADE_AT
     from terminal.app.output import print_json
-    from terminal.app.station import open_journal
+    from terminal.app.station import journal_file, open_journal
     from terminal.clock import SystemClock, unix_ms
     from terminal.errors import JournalLocked
     from terminal.operations.status import say_clock_accepted
@@ -81,6 +88,7 @@ def accept(
     require_reference(by)
     at, now = station_config(config, state=state, number=number, keys=keys), SystemClock().now()
     folder = at.terminal.state
+    journal_file(folder)  # a mistyped folder is no terminal, and gets no journal
     try:
         with open_journal(folder, at.terminal.number, at.keys.file) as journal:
             accept_clock(journal, unix_ms(now), by, unix_ms(MADE_AT))

@@ -11,7 +11,7 @@ from cardproto.resident.records.event import MOST_INSIDE
 from terminal.app.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
+from terminal.policy.journeys.checks import persons_held, reserve_unit_minor, waiting_scopes
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
@@ -51,6 +51,11 @@ def show_document(document: RegionDocument, json: bool) -> None:
         unit_minor = reserve_unit_minor(document) or 1
         if unit_minor > 1:
             print(f"  what is held is rounded down to a multiple of {unit_minor} kopecks")
+        for number in waiting_scopes(document):
+            print(
+                f"  scope[{number}] asks for a mode or a length, which terminals in service do not know yet:"
+            )
+            print("  there such a ride is no check-in, it is paid at once")
 
 
 class RunSummary:

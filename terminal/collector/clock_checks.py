@@ -14,6 +14,7 @@ from terminal.clock import from_unix_ms
 from terminal.collector.alarms import Alarm, AlarmCause, AlarmKind, detail_of
 from terminal.collector.store import Receipt
 from terminal.decision.flags import CardFlag, TapFlag
+from terminal.journal.canteen_records import MealServed
 from terminal.journal.records import AnyRecord, Intent
 from terminal.journal.taps import TapId
 
@@ -59,7 +60,8 @@ def clock_findings(
     for _, record in records:
         if before_ms and record.at_ms < before_ms - limits.back_ms:
             doubts.add(AlarmCause.WENT_BACK)
-        if TapFlag.CLOCK_SUSPECT in getattr(record, "flags", ()):
+        flags = record.meal.flags if isinstance(record, MealServed) else getattr(record, "flags", ())
+        if TapFlag.CLOCK_SUSPECT in flags:
             doubts.add(AlarmCause.DOUBTED)
         before_ms = record.at_ms
     received_at_ms = receipt.received_at_ms

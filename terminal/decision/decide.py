@@ -39,7 +39,7 @@ BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = Mappin
     }
 )
 """What a refusal by the deny list says, how it is recorded, and under which name the list. Only a person has a debt to
-settle: a card that was lost, copied or replaced is told to be blocked."""
+settle: a card that was lost, copied or replaced is blocked, and its holder reads so."""
 
 
 def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, now: datetime) -> Decision:

@@ -18,7 +18,7 @@ from rich.progress import track
 from cardproto.connection import CardConnection
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
-from cardproto.errors import CardError
+from cardproto.errors import CardError, StatusError
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, TimerState, personalise
 from sim.card.virtual import VirtualCard
 from sim.image_file import ImageFault, save_card
@@ -52,8 +52,9 @@ def issue_on(
 ) -> IssueReport:
     """Personalise the blank card behind `connection`.
 
-    Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: a
-    half-personalised card can be formatted with its master key and issued again.
+    Raises `ProfileError` before the card is touched, `ReaderError` when the card is not blank or was pulled: one that
+    was pulled may be issued all the same, if only its last answer was lost. A half-personalised card can be formatted
+    with its master key and issued again.
     """
     number = load_region(region).header.region
     try:
@@ -71,10 +72,15 @@ def issue_on(
         )
     except ProfileFault as fault:
         raise ProfileError(fault.what, fault.advice) from fault
-    except CardError as error:
+    except StatusError as refusal:
         raise ReaderError(
-            f"the card was not issued: {error}",
-            "Use a blank DESFire EV1, EV2 or EV3 card and leave it on the reader.",
+            f"the card was not issued: {refusal}",
+            "Use a blank DESFire EV1, EV2 or EV3 card; one whose issue was interrupted is not blank any more.",
+        ) from refusal
+    except CardError as error:  # its last answer may be what was lost
+        raise ReaderError(
+            f"the card left or failed while it was issued: {error}",
+            "See with `terminal card read` whether it is issued. If not, it is not blank any more: take another.",
         ) from error
     return IssueReport(channel.exchanges, issued.timer)
 
@@ -98,10 +104,16 @@ def issue_batch(
 ) -> int:
     """Issue every card of the CSV into `folder`; returns how many.
 
-    Every line is checked before the first card is made. Raises `ProfileError` naming the line, or the file that
-    cannot be written: the cards already in the folder are whole.
+    Every line is checked before the first card is made. Raises `ProfileError` naming the line, a file that is there
+    already, or one that cannot be written: the cards already in the folder are whole.
     """
     orders = list(read_orders(orders_file))
+    for name in (REGISTRY_FILE, *(f"{order.label}.json" for order in orders)):
+        if (folder / name).exists():
+            raise ProfileError(
+                f"{folder / name} exists already",
+                "Choose another folder: a registry names the cards of one batch, and a card is never replaced.",
+            )
     masters, provider = load_lab_keys(keys or LAB_KEYS), load_file_keys(keys or LAB_KEYS, UNLIMITED)
     number = load_region(region).header.region
     registry: list[tuple[bytes, bytes, bytes]] = []
@@ -132,7 +144,7 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
     seen: set[str] = set()
     profiles: dict[str, CardProfile] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             odd = set(rows.fieldnames or ()) - {*COLUMNS, OPTIONAL}
             if odd or not set(COLUMNS) <= set(rows.fieldnames or ()):
@@ -142,9 +154,9 @@ def read_orders(path: Path) -> Iterator[CardToIssue]:
                 )
             for row in rows:
                 order = _order(path, rows.line_num, row, profiles)
-                if order.label in seen:
+                if order.label in seen or f"{order.label}.json" == REGISTRY_FILE:
                     raise ProfileError(
-                        f"{path}:{rows.line_num}: label {order.label!r} again", "Give each card its own."
+                        f"{path}:{rows.line_num}: label {order.label!r} is taken", "Give each card its own."
                     )
                 seen.add(order.label)
                 yield order

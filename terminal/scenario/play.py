@@ -197,7 +197,9 @@ class _Rider:
         trip = replace(
             DEFAULTS, sequence=self.sequence, counts=dict(self.counts), bank=BankFacts(count, minor)
         )
-        written = facts_of({**_stated(self.scenario.terminal), **_stated(step)})
+        stated = {**_stated(self.scenario.terminal), **_stated(step)}
+        _known_zones(stated, self.policy)
+        written = facts_of(stated)
         return restore(trip, written, None if self.pupil is None else self.pupil.on(day))
 
 
@@ -229,6 +231,15 @@ def _stated(where: Where) -> dict[str, Any]:
     """What the author wrote of the place; the rest is left to who knows better."""
     stated = ((name, getattr(where, name)) for name in Where.__struct_fields__)
     return {name: value for name, value in stated if value is not None}
+
+
+def _known_zones(stated: Mapping[str, Any], policy: Policy) -> None:
+    """A zone that a document with zones does not have is a slip of the author's: its ride would fall under no table."""
+    known = {zone.number for zone in policy.document.zones}
+    for name in ("zone", "to_zone", "terminus_zone") if known else ():
+        if stated.get(name, 0) not in {0, *known}:
+            listed = ", ".join(map(str, sorted(known)))
+            raise ScenarioFileError(f"{name}: the document has no zone {stated[name]}", f"It has: {listed}.")
 
 
 def _repeated(first: datetime, repeat: Repeat) -> Iterator[datetime]:

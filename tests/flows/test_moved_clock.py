@@ -164,6 +164,7 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
         assert list(messages) == ["ok_paid"] * 2
     machine.move(timedelta())
     assert machine.clock_health() == "clock:behind"
+    assert machine.json("clock", "show")["doubt"], "told before a tap has recorded it"
     with machine.serving((RIDER,) * 20) as messages:
         assert next(messages) == "clock_unconfirmed"
         locked = machine.run("clock", "accept", "--by", "17")
@@ -172,6 +173,9 @@ def test_taps_of_another_year_are_put_right_by_a_command_with_a_record(machine: 
     for nobody in ("", "Анна Тестова", "17\n", "\x1b[2J17"):
         refused = machine.run("clock", "accept", "--by", nobody)
         assert (refused.returncode, "is no staff reference" in refused.stderr) == (StaffError.exit_code, True)
+    elsewhere = machine.run("clock", "accept", "--by", "17", "--state", "terms")
+    assert (elsewhere.returncode, "there is no journal in terms" in elsewhere.stderr) == (20, True)
+    assert not (machine.folder / "terms").exists()
     accepted = machine.run("clock", "accept", "--by", "17")
     assert accepted.returncode == 0, accepted.stderr
     assert machine.clock_health() == "clock:ok"

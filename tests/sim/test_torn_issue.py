@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 
 import pytest
 
-from cardproto.desfire.authentication import AesAuthentication
 from cardproto.desfire.card import DesfireCard
 from cardproto.desfire.channel import DesfireChannel
 from cardproto.desfire.crypto import AesKey
 from cardproto.desfire.messaging import CommMode
 from cardproto.errors import CardError, CardGone
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, KeyNo
+from cardproto.resident.opening import begin, in_memory
 from cardproto.resident.personalise import PERSONALISATION_EXCHANGES, personalise
 from cardproto.resident.records.event import EVENT_BYTES, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
@@ -41,16 +42,13 @@ class IssuingReader:
         return self.presentation.exchange(command)
 
 
-def issue_torn(faults: FaultPlan, generation: str) -> tuple[VirtualCard, int]:
+def issue_torn(faults: FaultPlan, generation: str, *, random_uid: bool = False) -> tuple[VirtualCard, int]:
     """A card and how many exchanges its issue took or lasted."""
     card = VirtualCard(UID, Counting(), generation=generation)
     reader = IssuingReader(card, faults)
     channel = DesfireChannel(reader, max_exchanges=PERSONALISATION_EXCHANGES)
-    if faults == NO_FAULTS:
-        personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
-    else:
-        with pytest.raises(CardGone):
-            personalise(DesfireCard(channel), KEYS, CONTENT, Counting())
+    with nullcontext() if faults == NO_FAULTS else pytest.raises(CardGone):
+        personalise(DesfireCard(channel), KEYS, CONTENT, Counting(), random_uid=random_uid)
     return card, reader.presentation.exchanges
 
 
@@ -58,7 +56,7 @@ def read(card: VirtualCard) -> tuple[int, int]:
     """(purse, balance in the newest event), by the validator's key."""
     desfire = DesfireCard(DesfireChannel(card))
     desfire.select_application(AID)
-    desfire.authenticate_ev2_first(KeyNo.VALIDATE, AesAuthentication(AesKey(KEYS.validate), bytes(16)))
+    begin(desfire, KeyNo.VALIDATE, in_memory(AesKey(KEYS.validate), Counting()))
     parse_rights(desfire.read_data(FILE_RIGHTS, 0, RIGHTS_BYTES, CommMode.MAC))
     event = desfire.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
     return desfire.get_value(FILE_PURSE, CommMode.MAC), parse_event(bytes(event)).balance_after_minor
@@ -78,3 +76,19 @@ def test_torn_at_every_exchange_of_the_issuing_point(generation: str) -> None:
             else:
                 with pytest.raises(CardError):
                     read(card)
+
+
+@pytest.mark.parametrize("generation", ["EV1", "EV3"])
+def test_no_card_that_was_to_hide_its_uid_is_issued_and_shows_it(generation: str) -> None:
+    whole, exchanges = issue_torn(NO_FAULTS, generation, random_uid=True)
+    assert whole.memory.random_uid
+    assert read(whole) == (50_000, 50_000)
+    for exchange in range(exchanges - 12, exchanges + 1):
+        for tear in (tear_before, tear_after):
+            card, _ = issue_torn(tear(exchange), generation, random_uid=True)
+            try:
+                read(card)
+            except CardError:
+                continue
+            assert card.memory.random_uid, f"{tear.__name__} {exchange} of {exchanges}"
+            assert (exchange, tear) == (exchanges, tear_after)

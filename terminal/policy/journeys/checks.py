@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from cardproto.resident.records.event import MOST_INSIDE
-from terminal.policy.base import Problem, Right, unique, unknown
+from terminal.policy.base import Mode, Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
     MARK_M,
     AmountCap,
     AnyTransfer,
+    CheckIn,
     CountedFrom,
     MixedWindow,
     ReducedWindow,
@@ -115,6 +116,18 @@ def reserve_unit_minor(document: RegionDocument) -> int | None:
     return None if slot is None else slot.unit_minor
 
 
+def waiting_scopes(document: RegionDocument) -> list[int]:
+    """Which alternatives of the scope of `[checkin]` no running terminal can know a ride to be in: it takes each route
+    for a bus, and knows no length of a ride (`terminal.trip.producers`).
+    """
+    scope = () if document.checkin is None else document.checkin.scope
+    return [
+        number
+        for number, one in enumerate(scope)
+        if one.longest_m is not None or (one.modes and Mode.BUS not in one.modes)
+    ]
+
+
 def _check_in(document: RegionDocument) -> Iterator[Problem]:
     rule = document.checkin
     if rule is None:
@@ -126,6 +139,12 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
     if not distances and not zoned and document.gtfs is None:
         advice = "Give fares by zone or distance, or remove [checkin]."
         yield Problem("checkin", "every ride costs the same, so a second tap corrects nothing", advice)
+    elif document.gtfs is None:
+        yield from _same_fare(rule, [one for one in rules if isinstance(one, DistanceFares | ZoneFares)])
+    same_tap_s = max(document.guards.repeat_s, document.guards.retap_s)
+    if rule.longest_s <= same_tap_s:
+        what = f"no tap could be an exit: for {same_tap_s} s it is the same tap (guards), then it is too late"
+        yield Problem("checkin.longest_s", what, "Give the longest ride the time it takes.")
     kept = (Period.KEPT,)
     unit_minor = reserve_unit_minor(document) or 1
     most = highest_fare(document) // unit_minor
@@ -141,6 +160,19 @@ def _check_in(document: RegionDocument) -> Iterator[Problem]:
         elif needed:
             what = f"fares go by {'zone' if key == 'zone' else 'distance'}, but no counter keeps where one boarded"
             yield Problem("checkin", what, f'Name a counter of period "kept" in `{key}`.')
+
+
+def _same_fare(rule: CheckIn, varying: list[DistanceFares | ZoneFares]) -> Iterator[Problem]:
+    """Routes of the scope whose fare is the same however far one goes; `varying`: the rules whose fare is not."""
+    if any(not one.routes for one in varying):
+        return
+    routes = {route for one in varying for route in one.routes}
+    for index, one in enumerate(rule.scope):
+        flat = [route for route in one.routes if route not in routes]
+        if flat:
+            what = f"every ride on route {flat[0]} costs the same, so a second tap corrects nothing"
+            advice = "Leave it out, or give it fares by zone or distance."
+            yield Problem(f"checkin.scope[{index}].routes[{one.routes.index(flat[0])}]", what, advice)
 
 
 def _reserve_unit(name: str, unit_minor: int, document: RegionDocument) -> Iterator[Problem]:

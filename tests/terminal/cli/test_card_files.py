@@ -29,7 +29,7 @@ def test_batch_issues_every_line_and_a_registry(run: Run, tmp_path: Path) -> Non
     finished = run("card", "issue-batch", path, "--folder", "cards", "--json")
     assert json.loads(finished.stdout)["cards"] == 3
     registry = json.loads((tmp_path / "cards/card-registry.json").read_text("utf-8"))
-    assert len(registry["cards"]) == 6, "one pseudonym for each purpose"
+    assert len(registry["cards"]) == 6, "a reference for each purpose"
     shown = json.loads(run("card", "read", "--reader", "sim:cards/a.json", "--json").stdout)
     assert shown["purse_minor"] == 12300
 
@@ -42,7 +42,8 @@ def test_batch_issues_every_line_and_a_registry(run: Run, tmp_path: Path) -> Non
         (("label,profile", "a,nobody"), "orders.csv:2: no profile 'nobody'"),
         (("label,profile", "a,not_desfire"), "no resident card"),
         (("label,profile", "../a,adult_purse"), "no file name"),
-        (("label,profile", "a,adult_purse", "a,month_pass"), "label 'a' again"),
+        (("label,profile", "a,adult_purse", "a,month_pass"), "label 'a' is taken"),
+        (("label,profile", "card-registry,adult_purse"), "label 'card-registry' is taken"),
         (("name,profile", "a,adult_purse"), "Give label, profile"),
         (("",), "Give label, profile"),
     ],
@@ -52,6 +53,20 @@ def test_a_bad_order_makes_no_card(run: Run, tmp_path: Path, lines: tuple[str, .
     assert finished.returncode == 50
     assert says in assert_one_line(finished.stderr)
     assert not (tmp_path / "cards").exists()
+
+
+@pytest.mark.parametrize("left", ["a.json", "card-registry.json"])
+def test_a_batch_replaces_no_card_and_no_registry(run: Run, tmp_path: Path, left: str) -> None:
+    path = orders(tmp_path, "label,profile", "b,adult_purse", "a,adult_purse")
+    assert run("card", "issue-batch", path, "--folder", "cards").returncode == 0
+    for name in {"a.json", "b.json", "card-registry.json"} - {left}:
+        (tmp_path / "cards" / name).unlink()
+    before = (tmp_path / "cards" / left).read_bytes()
+    finished = run("card", "issue-batch", path, "--folder", "cards")
+    assert finished.returncode == 50
+    assert f"cards/{left} exists already" in assert_one_line(finished.stderr)
+    assert [file.name for file in (tmp_path / "cards").iterdir()] == [left]
+    assert (tmp_path / "cards" / left).read_bytes() == before
 
 
 def begin(run: Run) -> None:

@@ -24,6 +24,36 @@ def test_check_says_for_how_many_persons_the_reserve_has_room(run: Run) -> None:
     assert "check-in" not in run("policy", "check", "volgograd").stdout
 
 
+SCOPE = "scope = [{ routes = [101, 105, 130] }]"
+SOUND = "  there such a ride is no check-in"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            SCOPE,
+            "scope = [{ routes = [7] }]",
+            "checkin.scope[0].routes[0]: every ride on route 7 costs the same",
+        ),
+        (SCOPE, 'scope = [{ modes = ["suburban_bus"] }]', SOUND),
+        (SCOPE, "scope = [{ routes = [101], longest_m = 20000 }]", SOUND),
+        ("longest_s = 7200", "longest_s = 60", "checkin.longest_s: no tap could be an exit: for 60 s"),
+        ("retap_s = 60", "retap_s = 0", ""),
+    ],
+)
+def test_check_says_where_no_exit_could_be_tapped(
+    run: Run, tmp_path: Path, old: str, new: str, line: str
+) -> None:
+    text = (REGIONS / "belgorod.toml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (tmp_path / "mine.toml").write_text(text.replace(old, new), encoding="utf-8")
+    checked = run("policy", "check", "mine.toml")
+    assert line in checked.stdout + checked.stderr
+    assert checked.returncode == (0 if line in (SOUND, "") else 10)
+    assert (SOUND in checked.stdout) == (line == SOUND)
+
+
 @pytest.mark.parametrize(
     ("resident", "held_minor", "charge_minor"), [("adult_purse", 15_000, 15_000), ("month_pass", 0, 0)]
 )
@@ -50,3 +80,16 @@ def test_t_07_a_card_goes_in_and_out_of_a_bus_in_service(
     assert (first["values"]["held_minor"], second["values"]["left"]) == (held_minor, 1)
     again = run("journal", "recompute", "--state", "state", "--region", "at_once.toml", "--json")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_run_refuses_a_place_in_a_zone_that_the_document_does_not_have(run: Run, tmp_path: Path) -> None:
+    """Such a ride falls under no table of zones: it would cost what a city bus costs, and nothing would be held."""
+    (tmp_path / "slip.toml").write_text(
+        'schema = 1\nregion = "belgorod"\nabout = "a slip"\n[[scenarios]]\nname = "to zone 9"\nrider = "adult"\n'
+        "card = { balance_minor = 20000 }\nterminal = { route = 101, zone = 1, terminus_zone = 9 }\n"
+        'taps = [{ at = 2026-03-10T08:00:00, expect = { message = "ok_checkin" } }]\n',
+        encoding="utf-8",
+    )
+    refused = run("policy", "run", "belgorod", "slip.toml")
+    assert refused.returncode == 10
+    assert "terminus_zone: the document has no zone 9. It has: 1, 2, 3, 4, 5, 6." in refused.stderr

@@ -109,6 +109,14 @@ def test_o_05_a_suspicious_clock_once_a_day(town, records, sent_ms, doubt):
     assert len([detail for detail in town.details() if detail.startswith(doubt)]) == 1
 
 
+def test_o_05_a_class_list_of_a_clock_in_doubt_is_an_alarm_as_a_tap_is(town):
+    meal = MealLine("12", "5a", "lunch", "2026-02-02", {"regional": 9_000}, "region", ("clock_suspect",))
+    seven = town.terminal(7)
+    seven.write(MealServed(INTENT.at_ms, CARD, 1, ServedBy.CLASS_LIST, "17", meal, "demo:1"))
+    assert town.send(seven, town.clock.now_ms) == 200
+    assert [detail.split()[0] for detail in town.details()] == [AlarmCause.DOUBTED]
+
+
 def test_o_05_a_clock_within_limits_and_a_journal_that_comes_late_are_no_alarm(town):
     seven = town.terminal(7)
     seven.write(Started(INTENT.at_ms, "x"), Started(INTENT.at_ms - 4 * 60_000, "x"))
