@@ -37,7 +37,7 @@ def show(config: Config = None, state: State = None, keys: Keys = None, json: Js
 
 
 def _found(rows: ClockRows, lowest: int, now: int) -> dict[str, int | str | None]:
-    """A clock that is behind by now is told, although only the next tap will record the doubt."""
+    """A clock that is behind by now is shown, although only the next tap will record the doubt."""
     from terminal.codes import ClockFault
     from terminal.fault_texts import fault_text
     from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
