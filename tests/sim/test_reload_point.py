@@ -146,7 +146,7 @@ def test_without_a_journey_there_is_none_later() -> None:
     ],
 )
 def test_the_cards_period_day_stays(days: int, ahead_before: int, ahead: int, meals: int) -> None:
-    """As far as six bits hold. A distance at either end means that far or further: the nearest possible day then."""
+    """As far as six bits hold. At either end, where a distance means that far or further, the nearest possible day."""
     event = later(replace(RIDE, period_ahead=ahead_before), AT + timedelta(days=days), SERVICE_DAY)
     assert (event.period_ahead, event.meals) == (ahead, meals)
 

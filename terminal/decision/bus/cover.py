@@ -44,6 +44,14 @@ def to_terminus(trip: Trip, ride: Ride) -> Ride:
     return ride._replace(to_zone=trip.place.terminus.zone, length_m=length_m)
 
 
+def to_end(trip: Trip, ride: Ride) -> Ride:
+    """The ride to the place its rider named; to where the vehicle's turn ends as far as none is named."""
+    length_m = (
+        ride.length_m if trip.place.destination.mark_m is not None else to_terminus(trip, ride).length_m
+    )
+    return ride._replace(to_zone=ride.to_zone or trip.place.terminus.zone, length_m=length_m)
+
+
 def ride_of(trip: Trip) -> Ride:
     """Where this ride goes, as far as it is known from vehicle and rider."""
     here, there = trip.place.mark_m, trip.place.destination.mark_m

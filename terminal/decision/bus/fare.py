@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from terminal.decision.bus.cover import ride_of, to_terminus
+from terminal.decision.bus.cover import ride_of, to_end
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.feed import feed_quote
 from terminal.decision.tap import Trail
@@ -28,16 +28,13 @@ def fare_at_once(
     """The fare of a ride that is paid when boarding, or None when it is unknown.
 
     Where the profile takes the dearest fare of a ride whose end is not known, that is the fare to the terminus; where
-    the terminus is not known either, it is the dearest in the document.
+    the terminus is not known either, it is the dearest in the document. A place the rider named stands, also where it
+    is the boarding that is not known.
     """
     quote = policy.ordinary_fare(ride, local, medium=medium)
     if quote is not None or policy.document.profiles.bus.unknown_fare is not UnknownFare.DEAREST:
         return quote
-    ends = to_terminus(trip, ride)
-    ends = ends._replace(
-        to_zone=ride.to_zone or ends.to_zone
-    )  # a zone that was named is the end, wherever it began
-    quote = policy.ordinary_fare(ends, local, medium=medium, dearest=True)
+    quote = policy.ordinary_fare(to_end(trip, ride), local, medium=medium, dearest=True)
     if quote is not None:
         effect = FareEffect.DEAREST if quote.assumed else FareEffect.TO_TERMINUS
         trail.note(effect, {"fare_minor": quote.fare_minor})

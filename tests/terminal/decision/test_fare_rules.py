@@ -255,6 +255,15 @@ def test_where_the_way_is_not_known_the_dearest_way_from_here(zone: int, dearest
     assert fare(small(ZONES, fares=BY_ZONE), zone=zone) is None
 
 
+@pytest.mark.parametrize(("to_zone", "dearest_minor"), [(0, 4500), (1, 4500), (7, 5000)])
+def test_a_place_the_rider_named_stands_where_the_boarding_is_not_known(
+    to_zone: int, dearest_minor: int
+) -> None:
+    """The bus goes on to the centre; from the dearest boarding there is, to the lakes, it is 50.00."""
+    policy = small(ZONES, fares=BY_ZONE, bus='unknown_fare = "dearest"')
+    assert fare(policy, to_zone=to_zone, terminus_zone=1) == dearest_minor
+
+
 def test_a_zone_the_document_does_not_have_is_no_fare() -> None:
     policy = small(ZONES, fares=BY_ZONE, bus='unknown_fare = "dearest"')
     assert fare(policy, zone=9, to_zone=1) is None
