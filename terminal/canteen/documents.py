@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from terminal.errors import RosterError
-from terminal.policy.base import Fare, Minor, Name, Problem, Section
+from terminal.policy.base import Fare, Name, Problem, Section
 from terminal.policy.document.meals import Grade, Shift
 from terminal.policy.explain import place_of
 
@@ -27,6 +27,8 @@ Reference = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 TerminalNumber = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}$")]
 ClassId = Annotated[str, Meta(pattern=r"^\S{1,8}$")]
 Balance = Annotated[int, Meta(ge=-0xFFFFFF, le=0xFFFFFF)]
+OnAccount = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
+"""Kopecks that the server keeps: no card has to hold them."""
 
 
 class ListHeader(Section, frozen=True, kw_only=True):
@@ -87,9 +89,9 @@ class RosterPupil(Section, frozen=True, kw_only=True):
     home_schooled: bool = False
     grants: tuple[RosterGrant, ...] = ()
     hot_minor: Balance | None = None
-    buffet_minor: Minor | None = None
-    day_limit_minor: Minor | None = None
-    buffet_limit_minor: Minor | None = None
+    buffet_minor: OnAccount | None = None
+    day_limit_minor: OnAccount | None = None
+    buffet_limit_minor: OnAccount | None = None
     forbidden: tuple[Name, ...] = ()
     orders: tuple[MealOrder, ...] = ()
     cards_since: date | None = None

@@ -458,7 +458,7 @@ class Breaks:
             raise RuntimeError("a mistake of ours")
         return self.connection.transmit(command)
 
-serve.take_tap = lambda connection, terminal: take_tap(Breaks(connection), terminal)
+serve.take_tap = lambda connection, terminal, **more: take_tap(Breaks(connection), terminal, **more)
 app.main()
 """
     (card,) = issue_residents(["adult_purse"], load_region("demo"), TODAY, rng=random.Random(6).randbytes)
