@@ -146,7 +146,10 @@ TAPS = {
 
 
 def card(codes: tuple[int, ...], products: tuple[int, ...], journey_age_s: int | None) -> CardSnapshot:
-    first = date(2026, 1, 1)
+    first, month = (
+        date(2026, 1, 1),
+        NOW.date().replace(day=1),
+    )  # trips of another month would have lapsed (T-10)
     rights = Rights(
         region=34,
         pseudonym=bytes(8),
@@ -155,7 +158,7 @@ def card(codes: tuple[int, ...], products: tuple[int, ...], journey_age_s: int |
         issued_on=first,
         revision=1,
         concessions=(*(Concession(code, 0, first, LAST) for code in codes), None, None, None)[:3],
-        contracts=(*(Contract(product, first, LAST, 45) for product in products), None, None)[:2],
+        contracts=(*(Contract(product, month, LAST, 45) for product in products), None, None)[:2],
     )
     event = Event(
         kind=EventKind.RIDE,

@@ -113,14 +113,14 @@ def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) ->
     """Carry the card's running state over to `now` (aware), as the module describes."""
     event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
     local = at.astimezone(policy.zone)
-    periods = _periods(event, policy, trip, at)
+    today = policy.service_date(local)
+    periods = _periods(event, policy, trip, at, today)
     age_s = _age_s(event, at, policy)
     layout = policy.card.layout
     known = event.counter_layout in (0, layout)
     transfer = _open_transfer(event, policy, known=known)
     journey_age_s = _journey_age_s(event, age_s, transfer, policy)
     concessions, listed = _concessions(snapshot, policy)
-    today = policy.service_date(local)
     return Tap(
         snapshot=snapshot,
         policy=policy,
@@ -156,11 +156,14 @@ def of_boarding(tap: Tap) -> Tap:
     return tap._replace(periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
 
 
-def _periods(event: Event, policy: Policy, trip: Trip, at: datetime) -> PeriodDays:
-    """The period day, by the time the card is going to state."""
+def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date) -> PeriodDays:
+    """The period day, by the time the card is going to state; `today` is the service day of `at`."""
     stamp = stated_at(at)
-    today, event_day = (policy.service_date(time.astimezone(policy.zone)) for time in (stamp, event.at))
-    return period_days(event, event_day, today, trip.clock, stated=stamp == at)
+    stated = stamp == at
+    if not stated:
+        today = policy.service_date(stamp.astimezone(policy.zone))
+    event_day = policy.service_date(event.at.astimezone(policy.zone))
+    return period_days(event, event_day, today, trip.clock, stated=stated)
 
 
 def stated_at(at: datetime) -> datetime:

@@ -194,12 +194,11 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[i
     others = event.inside - own.persons
     fare_minor = 0 if not others else None if out.quote is None else out.quote.fare_minor
     cover = Cover(event.paid_by, Message.OK_CHECKOUT, out.counters, code=own.code)
-    unknown = own.price_minor is None or fare_minor is None
     own_minor = own.persons * (held // event.inside if own.price_minor is None else own.price_minor)
-    due_minor, counters = capped(
-        tap, ride, cover, own_minor, out.counters, Trail() if unknown else trail, most_minor=held
-    )
-    if fare_minor is None or unknown:
+    known = own.price_minor is not None and fare_minor is not None
+    noted = trail if known else Trail()
+    due_minor, counters = capped(tap, ride, cover, own_minor, out.counters, noted, most_minor=held)
+    if fare_minor is None or not known:
         return held, counters
     return min(due_minor + others * fare_minor, held), counters
 

@@ -54,7 +54,8 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
         return check_out(tap, trail)
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
-    checked_in = checks_in(tap) is not None
+    rule = checks_in(tap)
+    checked_in = rule is not None
     if checked_in and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
     ride, quote = _fare(tap, trail, checked_in=checked_in)
@@ -63,7 +64,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     if cover is None:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
         return trail.refuse(Message.FARE_UNKNOWN)
-    return settle(tap, ride, quote, cover, trail) or unpaid(tap, ride, trail) or _no_money(trail)
+    return settle(tap, ride, quote, cover, rule, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
 
 def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | None]:
@@ -130,8 +131,10 @@ Journey: TypeAlias = tuple[int | None, int] | None
 """Age and transfers of the journey after the ride; None: as it was."""
 
 
-def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail) -> Decision | None:
-    """The decision on a covered ride, or None when the purse does not hold the money for it."""
+def settle(
+    tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, rule: CheckInRule | None, trail: Trail
+) -> Decision | None:
+    """The decision on a covered ride, which checks in under `rule`; None when the purse does not hold its money."""
     others_minor = _others(tap, quote, cover, trail)
     if others_minor is None:
         return trail.refuse(Message.FARE_UNKNOWN)
@@ -140,7 +143,6 @@ def settle(tap: Tap, ride: Ride, quote: Quote | None, cover: Cover, trail: Trail
     if cover.price_minor and cover.opens is not None:
         counters, journey = opened(tap, cover.opens, counters)
     paid = _Paid(cover, owed_minor, others_minor, counters, journey)
-    rule = checks_in(tap)
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
