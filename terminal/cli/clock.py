@@ -22,13 +22,11 @@ def show(config: Config = None, state: State = None, keys: Keys = None, json: Js
     from terminal.app.output import print_json
     from terminal.app.station import journal_reader
     from terminal.clock import SystemClock, unix_ms
-    from terminal.trip.clock_watch import lowest_ms
 
     at = station_config(config, state=state, keys=keys)
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         rows = reader.clock()
-    lowest = lowest_ms(rows, unix_ms(MADE_AT))
-    found = _found(rows, lowest, unix_ms(SystemClock().now()))
+    found = _found(rows, unix_ms(MADE_AT), unix_ms(SystemClock().now()))
     if json:
         print_json(found)
         return
@@ -36,24 +34,22 @@ def show(config: Config = None, state: State = None, keys: Keys = None, json: Js
         print(f"{name.removesuffix('_ms').replace('_', ' '):<14} {_shown(name, value)}")
 
 
-def _found(rows: ClockRows, lowest: int, now: int) -> dict[str, int | str | None]:
+def _found(rows: ClockRows, made: int, now: int) -> dict[str, int | str | None]:
     """A clock that is behind by now is shown, although only the next tap will record the doubt."""
-    from terminal.codes import ClockFault
     from terminal.fault_texts import fault_text
-    from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
-    from terminal.journal.records import Fault
+    from terminal.trip.clock_watch import behind_floor, floor_ms
 
-    doubt, behind_ms = rows.doubt, max(lowest, rows.newest_ms) - now
-    if doubt is None and behind_ms > CLOCK_TOLERANCE_MS:
-        doubt = Fault(now, ClockFault.BEHIND, {"behind_s": behind_ms // 1000})
+    floor = floor_ms(rows, made)
+    doubt = behind_floor(floor, now) if rows.doubt is None else rows.doubt
+    doubted = now if rows.doubt is None else rows.doubt.at_ms
     return {
         "doubt": None if doubt is None else fault_text(doubt.code, doubt.inputs),
-        "doubted_at_ms": None if doubt is None else doubt.at_ms,
+        "doubted_at_ms": None if doubt is None else doubted,
         "signed_ms": None if rows.authenticated is None else rows.authenticated.stated_ms,
         "accepted_ms": None if rows.accepted is None else rows.accepted.at_ms,
         "accepted_by": None if rows.accepted is None else rows.accepted.operator_ref,
         "newest_tap_ms": rows.newest_ms or None,
-        "not_before_ms": max(lowest, rows.newest_ms),
+        "not_before_ms": floor,
         "now_ms": now,
     }
 

@@ -95,8 +95,7 @@ class ClockWatch:
     @property
     def floor_ms(self) -> int:
         """The clock cannot be before this moment."""
-        rows = self._journal.clock
-        return max(lowest_ms(rows, self._made_ms), rows.newest_ms)
+        return floor_ms(self._journal.clock, self._made_ms)
 
     @property
     def off_s(self) -> int | None:
@@ -208,9 +207,9 @@ class ClockWatch:
         return Trouble(ClockFault.JUMPED, {"jump_s": round(by_ms / 1000)})
 
     def _out_of_bounds(self, now: Reading) -> Trouble | None:
-        behind_ms = self.floor_ms - now.wall_ms
-        if behind_ms > CLOCK_TOLERANCE_MS:
-            return Trouble(ClockFault.BEHIND, {"behind_s": round(behind_ms / 1000)})
+        behind = behind_floor(self.floor_ms, now.wall_ms)
+        if behind is not None:
+            return behind
         known_ms = vouched_ms(self._journal.clock)
         ahead_ms = 0 if known_ms is None else now.wall_ms - known_ms
         if ahead_ms > self._ahead_days * DAY_MS:
@@ -256,6 +255,19 @@ def lowest_ms(rows: ClockRows, made_ms: int) -> int:
     return max(made_ms, rows.authenticated.stated_ms if rows.authenticated else 0)
 
 
+def floor_ms(rows: ClockRows, made_ms: int) -> int:
+    """The moment a clock cannot be before."""
+    return max(lowest_ms(rows, made_ms), rows.newest_ms)
+
+
+def behind_floor(floor: int, now_ms: int) -> Trouble | None:
+    """The doubt of a clock at `now_ms` that is before the floor by more than clocks differ."""
+    behind_ms = floor - now_ms
+    if behind_ms <= CLOCK_TOLERANCE_MS:
+        return None
+    return Trouble(ClockFault.BEHIND, {"behind_s": round(behind_ms / 1000)})
+
+
 def vouched_ms(rows: ClockRows) -> int | None:
     """The latest moment that was signed, or accepted since; None when there is none."""
     known = [rows.authenticated.stated_ms] if rows.authenticated else []
@@ -267,11 +279,10 @@ def nearest_ms(rows: ClockRows, now_ms: int, made_ms: int, ahead_days: int) -> i
     """The moment nearest to `now_ms` that nothing speaks against: not before the floor, not further on than a clock may
     run by itself. A doubt on record leaves the floor, the last moment that is known.
     """
-    floor_ms = max(lowest_ms(rows, made_ms), rows.newest_ms)
-    known_ms = vouched_ms(rows)
+    floor, known_ms = floor_ms(rows, made_ms), vouched_ms(rows)
     if rows.doubt is not None:
-        return floor_ms
-    return max(floor_ms, now_ms if known_ms is None else min(now_ms, known_ms + ahead_days * DAY_MS))
+        return floor
+    return max(floor, now_ms if known_ms is None else min(now_ms, known_ms + ahead_days * DAY_MS))
 
 
 def is_suspect(rows: ClockRows, now_ms: int, made_ms: int, ahead_days: int) -> bool:
