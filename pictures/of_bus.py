@@ -20,11 +20,11 @@ from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
+from terminal.policy.routes import parse_routes
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
-from terminal.screen.console.routes import ROUTES_FILE
 from terminal.screen.console.staff import Member, card_reference
 from terminal.screen.console.web import console_app
 from terminal.screen.display import Display, DisplaySettings, display_routes
@@ -40,20 +40,31 @@ RIDERS: Final = (
     *("adult_purse", "blocked", "pupil_large_family", "month_pass_ev1"),
 )
 ROUTES: Final = """
+[header]
+id = "city_routes"
+version = 1
+region = 999
+issued_at = 2026-01-01T00:00:00+03:00
+
 [[routes]]
 number = 15
 name = "Вокзал — Университет"
-directions = ["к Университету", "к Вокзалу"]
+
+[[routes.directions]]
+name = "к Университету"
 stops = [
   { number = 1501, name = "Вокзал", zone = 1 },
   { number = 1502, name = "Площадь Ленина", zone = 1 },
   { number = 1503, name = "Университет", zone = 1 },
 ]
 
+[[routes.directions]]
+name = "к Вокзалу"
+
 [[routes]]
 number = 6
 name = "Рынок — Больница"
-directions = ["к Больнице", "к Рынку"]
+directions = [{ name = "к Больнице" }, { name = "к Рынку" }]
 """
 
 
@@ -92,10 +103,10 @@ def cab(studio: Studio, name: str, language: str, *, shift: bool = True) -> Iter
     folder: Path = studio.work / name
     (folder / "town").mkdir(parents=True)
     (folder / "console").mkdir()
-    (folder / "console" / ROUTES_FILE).write_text(ROUTES, encoding="utf-8")
     residents = (*RIDERS, SERVICE_CARD)
     with open_town(folder / "town", (CAB,), residents, DAY, seed=7) as town:
         terminal = town.terminals[CAB.number]
+        terminal.routes = parse_routes(ROUTES.encode(), "routes.toml")
         close_shift(terminal.journal, town.clock.now())  # the town's own
         town.at(DAY, "07:10:00")
         if shift:

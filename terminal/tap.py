@@ -53,6 +53,7 @@ from terminal.media.port import (
     open_channel,
 )
 from terminal.policy.policy import Policy
+from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.clock_watch import ClockWatch
@@ -76,8 +77,8 @@ class Terminal:
     other value, whatever the colour of the message. `canteen` is what a school's terminal knows besides the card.
     `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
-    None again; change it between taps. `vehicle` says where the vehicle is. `clock_watch` says at every tap whether
-    `clock` can be trusted (O-05).
+    None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
+    says at every tap whether `clock` can be trusted (O-05).
     """
 
     number: int
@@ -93,6 +94,7 @@ class Terminal:
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
     vehicle: VehicleSource | None = None
+    routes: RouteBook = NO_ROUTES
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:
@@ -250,6 +252,7 @@ class _Stages:
             inspecting=self.inspecting,
             vehicle=t.vehicle,
             clock=self.clock,
+            routes=t.routes,
         )
 
     # 5 intent, 6 commit, 7 signal, 8 outcome

@@ -47,6 +47,7 @@ def open_terminal(
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
     policy = station.load_policy(keys, clock.now(), made_at)
+    routes = station.load_routes()
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
     versions = policy.tariff, policy.deny_list.version
@@ -68,4 +69,5 @@ def open_terminal(
             clock_watch=watch,
             signal=signal,
             canteen=canteen,
+            routes=routes,
         )

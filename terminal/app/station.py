@@ -28,6 +28,7 @@ from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
+from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
 
@@ -52,6 +53,7 @@ class Station:
     region: str
     keys: Path | None = None
     deny_list: Path | None = None
+    routes: Path | None = None
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
@@ -99,6 +101,10 @@ class Station:
             return EMPTY_DENY_LIST
         return DenyListFile(self.deny_list, keys.list_key("deny"))
 
+    def load_routes(self) -> RouteBook:
+        """The routes document; raises `RegionDocumentError`."""
+        return NO_ROUTES if self.routes is None else load_routes(self.routes)
+
 
 def station_of(config: StationConfig) -> Station:
     """The station of a configuration, which says what it is (`profile`)."""
@@ -109,6 +115,7 @@ def station_of(config: StationConfig) -> Station:
         region=config.terminal.region_or_demo,
         keys=config.keys.file,
         deny_list=config.lists.deny,
+        routes=config.lists.routes,
         serving=config.canteen.serving,
         media=config.media.order,
         verify=VerifyCredential(config.lists.verify_credential),

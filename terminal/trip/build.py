@@ -7,13 +7,21 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from terminal.journal.journal import Journal
+from terminal.policy.base import Mode
+from terminal.policy.routes import NO_ROUTES, RouteBook, RouteStop
 from terminal.trip.facts import (
+    FRESH,
+    NOTHING_ASKED,
+    NOWHERE,
     TRUSTED_CLOCK,
     UNKNOWN_PLACE,
     ClockState,
+    Freshness,
     Inspection,
     Place,
     PlaceSource,
+    RideAsked,
+    Spot,
     Trip,
 )
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
@@ -56,10 +64,19 @@ def trip_of(
     inspecting: InspectionRound | None = None,
     vehicle: VehicleSource | None = None,
     clock: ClockState = TRUSTED_CLOCK,
+    routes: RouteBook = NO_ROUTES,
+    freshness: Freshness = FRESH,
+    asked: RideAsked = NOTHING_ASKED,
 ) -> Trip:
     """What the next tap or sale of this terminal is part of."""
     shift, turn = journal.open_shift, journal.open_turn
     run = inspecting or turn or shift
+    route = routes.get(run.route) if run else None
+    place = _place(journal, vehicle)
+    if run is not None and route is not None:
+        place = _with_ends(place, route.stops(run.direction))
+    if asked.destination is not NOWHERE:
+        place = replace(place, destination=asked.destination)
     return Trip(
         profile=profile,
         terminal=terminal,
@@ -69,8 +86,11 @@ def trip_of(
         route=run.route if run else 0,
         direction=run.direction if run else 0,
         reader_ok=journal.out_of_order is None,
-        place=_place(journal, vehicle),
+        mode=Mode.BUS if route is None or route.mode is None else route.mode,
+        companions=asked.companions,
+        place=place,
         clock=clock,
+        freshness=freshness,
         inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
         canteen=canteen,
     )
@@ -85,3 +105,13 @@ def _place(journal: Journal, vehicle: VehicleSource | None) -> Place:
     return replace(
         place, stop=entered.stop, zone=entered.zone, mark_m=entered.mark_m, source=PlaceSource.HAND
     )
+
+
+def _with_ends(place: Place, stops: tuple[RouteStop, ...]) -> Place:
+    """`place` on a way that has these stops, where they are listed."""
+    return replace(place, origin=spot_of(stops[0]), terminus=spot_of(stops[-1])) if stops else place
+
+
+def spot_of(stop: RouteStop) -> Spot:
+    """The stop as fares ask for it."""
+    return Spot(stop.number, stop.zone, stop.mark_m)

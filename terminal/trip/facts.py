@@ -23,6 +23,16 @@ def _no_counts() -> Mapping[str, int]:
     return _NO_COUNTS
 
 
+class PlaceQuality(StrEnum):
+    """How far what is known of a place can be relied on."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+    """Its source called it an estimate, or the vehicle has left its route."""
+    CONTRADICTED = "contradicted"
+    """What the vehicle says is not on the route it runs: stop, zone and mark are not stated."""
+
+
 class PlaceSource(StrEnum):
     """Who stated where the vehicle is."""
 
@@ -51,15 +61,22 @@ NOWHERE: Final = Spot()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the tap is taken: stop, zone and mark as of a `Spot`, and who stated them.
+    """Where the tap is taken: stop, zone and mark as of a `Spot`, who stated them, how long ago, and how well.
 
-    `terminus` is the end of the vehicle's turn, `destination` where the rider said the ride goes.
+    `coming`: the stop the vehicle comes to next, and `arriving` whether it is all but there: a rider who leaves now
+    leaves there. `origin` and `terminus` are the ends of the vehicle's turn, `destination` where the rider said the
+    ride goes.
     """
 
     stop: int = 0
     zone: int = 0
     mark_m: int | None = None
     source: PlaceSource = PlaceSource.UNKNOWN
+    quality: PlaceQuality = PlaceQuality.EXACT
+    age_s: int = 0
+    coming: Spot = NOWHERE
+    arriving: bool = False
+    origin: Spot = NOWHERE
     terminus: Spot = NOWHERE
     destination: Spot = NOWHERE
 
@@ -107,6 +124,14 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class RideAsked:
+    """What crew or rider said of the next tap before it: further persons who ride with it, and where the ride goes."""
+
+    companions: int = 0
+    destination: Spot = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class BankFacts:
     """What this terminal has already taken today from this bank card (T-43)."""
 
@@ -116,6 +141,7 @@ class BankFacts:
 
 TRUSTED_CLOCK: Final = ClockState()
 FRESH: Final = Freshness()
+NOTHING_ASKED: Final = RideAsked()
 NOTHING_TAKEN: Final = BankFacts()
 
 
@@ -126,8 +152,8 @@ class Trip:
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
     and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
     ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34). `reader_ok` is
-    what the latest self-test found (T-64). `counts` are the counters kept by the server: the last known count plus
-    this terminal's own taps (O-04).
+    what the latest self-test found (T-64). `razzia`: the vehicle says that an inspection is under way. `counts` are
+    the counters kept by the server: the last known count plus this terminal's own taps (O-04).
     """
 
     profile: str
@@ -144,6 +170,7 @@ class Trip:
     clock: ClockState = TRUSTED_CLOCK
     freshness: Freshness = FRESH
     inspection: Inspection | None = None
+    razzia: bool = False
     counts: Mapping[str, int] = field(default_factory=_no_counts)
     bank: BankFacts = NOTHING_TAKEN
     canteen: CanteenContext = NO_CANTEEN

@@ -13,6 +13,7 @@ from typing import Final
 
 _CONFIGURED: Final = "terminal.app.station:station_of"
 _SHIFT: Final = "terminal.trip.shifts:open_shift"
+_ROUTES: Final = "terminal.policy.routes:load_routes"
 _PLACE: Final = "terminal.screen.console.bus.pages:do_place"
 _INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
 _CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
@@ -32,6 +33,13 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
         "place.zone": _PLACE,
         "place.mark_m": _PLACE,
         "place.source": _PLACE,
+        "mode": _ROUTES,
+        "place.origin.stop": _ROUTES,
+        "place.origin.zone": _ROUTES,
+        "place.origin.mark_m": _ROUTES,
+        "place.terminus.stop": _ROUTES,
+        "place.terminus.zone": _ROUTES,
+        "place.terminus.mark_m": _ROUTES,
         "clock.suspect": "terminal.trip.clock_watch:ClockWatch.look",
         "clock.confirmed": "terminal.screen.console.console:Console.service_card",
         "clock.authenticated": "terminal.sync.client:SyncClient.sync_once",
@@ -79,11 +87,14 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
 
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "mode": "T-01, T-32: routes state no mode; only `receipt sell --mode` does, for cash",
         "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.terminus.stop": "T-07: routes state no terminus",
-        "place.terminus.zone": "T-07: routes state no terminus",
-        "place.terminus.mark_m": "T-07: routes state no terminus",
+        "place.quality": "T-07: the vehicle's own port is being built",
+        "place.age_s": "T-07: the vehicle's own port is being built",
+        "place.coming.stop": "T-07: the vehicle's own port is being built",
+        "place.coming.zone": "T-07: the vehicle's own port is being built",
+        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
+        "place.arriving": "T-07: the vehicle's own port is being built",
+        "razzia": "T-70: the vehicle's own port is being built",
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",

@@ -69,6 +69,7 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
         "keys.file": config.keys.file,
         "lists.deny": config.lists.deny,
+        "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
         "collector.tls_ca": config.collector.tls_ca,
         "collector.tls_cert": config.collector.tls_cert,
@@ -83,11 +84,14 @@ def unusable(config: StationConfig) -> Iterator[Complaint]:
     """What `terminal run` would refuse for what stands around the file: a document, cards, a folder, an address."""
     from terminal.app.simulated import require_residents
     from terminal.policy.load import load_region
+    from terminal.policy.routes import load_routes
     from terminal.sync.address import parse_address
 
     if any(_no_text(config)):
         return
     yield from _refused("terminal.region", lambda: load_region(config.terminal.region_or_demo), config)
+    if config.lists.routes is not None and config.lists.routes.is_file():
+        yield from _refused("lists.routes", lambda: load_routes(config.lists.routes or Path()), config)
     reader = config.reader.name or ""
     if reader.startswith(SIM) and reader != SIM:
         yield from _refused(

@@ -164,13 +164,20 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cards to refuse, and which issuers to trust."""
+    """Which cards to refuse, what vehicles run, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,
         Meta(
             description="Deny list file. Unset: no card is on it.",
             examples=["/var/lib/resident-terminal/deny-list"],
+        ),
+    ] = None
+    routes: Annotated[
+        Path | None,
+        Meta(
+            description="Routes document: modes, names and stops of what vehicles run.",
+            examples=["/var/lib/resident-terminal/routes.toml"],
         ),
     ] = None
     verify_credential: Annotated[

@@ -24,12 +24,12 @@ from terminal.journal.console_records import OperatorSeen, SignedIn, SignInWay
 from terminal.journal.records import Fault
 from terminal.policy.deny_list import denied
 from terminal.policy.policy import Policy
+from terminal.policy.routes import RouteBook
 from terminal.receipt.adapter import ReceiptAdapter
 from terminal.screen.console.actions import Actions, load_secret
 from terminal.screen.console.attempts import LOCKED_FROM_S, Attempts, wait_after
 from terminal.screen.console.pins import NO_MEMBERS_PIN, pin_fits
 from terminal.screen.console.roles import Role
-from terminal.screen.console.routes import load_routes
 from terminal.screen.console.sessions import OperatorSession, Sessions, proof_of
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from terminal.screen.feed import EventFeed
@@ -101,7 +101,6 @@ class Console:
         self.actions = Actions(terminal.journal, load_secret(folder))
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
-        self.routes: Final = load_routes(state)
         self.feed: EventFeed[str] = EventFeed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
@@ -122,6 +121,10 @@ class Console:
     @property
     def policy(self) -> Policy:
         return self.terminal.policy
+
+    @property
+    def routes(self) -> RouteBook:
+        return self.terminal.routes
 
     def now_ms(self) -> int:
         return unix_ms(self.clock.now())

@@ -39,7 +39,7 @@ def inspection_page(visit: Visit) -> View:
     shift = console.terminal.journal.open_shift
     now = console.clock.now()
     if inspecting is None or now >= inspecting.ends_at:
-        start = {"routes": tuple(console.routes.values()), "directions": DIRECTIONS, "shift": shift}
+        start = {"routes": tuple(console.routes.by_number.values()), "directions": DIRECTIONS, "shift": shift}
         return View("console/inspection_start.html", start)
     reports = list(reversed(console.taps))
     values = {

@@ -10,6 +10,7 @@ from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
+from terminal.policy.routes import Route, RouteStop
 from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Means, ReceiptSale
@@ -19,7 +20,6 @@ from terminal.screen.console.bus import lists
 from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import CREW
-from terminal.screen.console.routes import NamedRoute, RouteStop
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import short
 from terminal.texts import N_
@@ -46,7 +46,8 @@ def shift_page(visit: Visit) -> View:
     shift = console.terminal.journal.open_shift
     if shift is None:
         return View(
-            "console/bus_open.html", {"routes": tuple(console.routes.values()), "directions": DIRECTIONS}
+            "console/bus_open.html",
+            {"routes": tuple(console.routes.by_number.values()), "directions": DIRECTIONS},
         )
     trip = trip_now(console)
     route = console.routes.get(trip.route)
@@ -56,7 +57,7 @@ def shift_page(visit: Visit) -> View:
         "opened": f"{opened_at:%H:%M}",
         "trip": trip,
         "route": route,
-        "routes": tuple(console.routes.values()),
+        "routes": tuple(console.routes.by_number.values()),
         "directions": direction_names(visit, route),
         "place": place_named(console, trip, route),
         "asked": places_asked(console.policy),
@@ -65,23 +66,21 @@ def shift_page(visit: Visit) -> View:
     return View("console/bus_shift.html", values)
 
 
-def direction_names(visit: Visit, route: NamedRoute | None) -> tuple[str, str]:
+def direction_names(visit: Visit, route: Route | None) -> tuple[str, str]:
     """What direction 0 and 1 are called here."""
-    if route is not None and route.directions is not None:
-        return route.directions
-    return visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
+    first, second = visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
+    named = () if route is None else tuple(direction.name for direction in route.directions)
+    return (named[0] if named else first), (named[1] if len(named) > 1 else second)
 
 
-def stops_of(route: NamedRoute | None, direction: int) -> tuple[RouteStop, ...]:
+def stops_of(route: Route | None, direction: int) -> tuple[RouteStop, ...]:
     """The stops as the vehicle comes to them."""
-    if route is None:
-        return ()
-    return route.stops[::-1] if direction else route.stops
+    return () if route is None else route.stops(direction)
 
 
-def place_named(console: Console, trip: Trip, route: NamedRoute | None) -> dict[str, Any]:
+def place_named(console: Console, trip: Trip, route: Route | None) -> dict[str, Any]:
     """The place set by hand, for people: name of the stop, name of the zone, kilometres."""
-    stop = next((one.name for one in (route.stops if route else ()) if one.number == trip.place.stop), "")
+    stop = next((one.name for one in stops_of(route, trip.direction) if one.number == trip.place.stop), "")
     zone = places_asked(console.policy).zones.get(trip.place.zone, "")
     return {
         "by_hand": trip.place.by_hand,
@@ -95,7 +94,14 @@ def trip_now(console: Console) -> Trip:
     """What the next tap is part of."""
     terminal = console.terminal
     clock = terminal.clock_watch.state
-    return trip_of(terminal.journal, terminal.profile, terminal.number, vehicle=terminal.vehicle, clock=clock)
+    return trip_of(
+        terminal.journal,
+        terminal.profile,
+        terminal.number,
+        vehicle=terminal.vehicle,
+        clock=clock,
+        routes=terminal.routes,
+    )
 
 
 def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
@@ -120,7 +126,7 @@ def do_place(visit: Visit, form: FormFields, _written: Written) -> None:
     journal, trip = _of_open_shift(visit), trip_now(console)
     stop, zone = form.number("stop", 0, 0xFFFFFF, 0), form.number("zone", 0, 255, 0)
     known = console.routes.get(trip.route)
-    listed = next((one for one in (known.stops if known else ()) if one.number == stop), None)
+    listed = next((one for one in stops_of(known, trip.direction) if one.number == stop), None)
     mark_m = 1000 * form.number("km", 0, MOST_KM) if form.text("km") else None
     if listed is not None:
         zone, mark_m = zone or listed.zone, listed.mark_m if mark_m is None else mark_m

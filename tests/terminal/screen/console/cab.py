@@ -35,11 +35,11 @@ from terminal.keys.limits import UNLIMITED
 from terminal.media.port import MediumSetup
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
+from terminal.policy.routes import NO_ROUTES, parse_routes
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
 from terminal.screen.console.pins import hash_pin
 from terminal.screen.console.roles import Role
-from terminal.screen.console.routes import ROUTES_FILE
 from terminal.screen.console.staff import Member, StaffList, card_reference
 from terminal.screen.console.web import Web, console_app
 from terminal.screen.server import ScreenServer
@@ -57,15 +57,26 @@ HASHED = hash_pin(PIN, KEYS)
 """One PIN for everybody: scrypt takes its time by design."""
 
 ROUTES = """
+[header]
+id = "city_routes"
+version = 1
+region = 999
+issued_at = 2026-01-01T00:00:00+03:00
+
 [[routes]]
 number = 15
 name = "Вокзал — Университет"
-directions = ["к Университету", "к Вокзалу"]
+
+[[routes.directions]]
+name = "к Университету"
 stops = [
   { number = 1501, name = "Вокзал", zone = 1 },
   { number = 1502, name = "Площадь Ленина", zone = 1 },
   { number = 1503, name = "Университет", zone = 2, mark_m = 4000 },
 ]
+
+[[routes.directions]]
+name = "к Вокзалу"
 
 [[routes]]
 number = 6
@@ -178,8 +189,6 @@ def open_cab(
 ) -> Iterator[Cab]:
     """A terminal that has just been started, with its console; again over the same folder: a restart."""
     folder.mkdir(parents=True, exist_ok=True)
-    if routes:
-        (folder / ROUTES_FILE).write_text(routes, "utf-8")
     staff = StaffList(folder)
     if not staff.path.exists():
         staff.path.write_bytes(msgspec.json.encode({"kind": "staff", "members": everybody()}))
@@ -198,6 +207,7 @@ def open_cab(
         clock=clock,
         media=media_of(station, setup),
         clock_watch=ClockWatch(journal, clock, policy.document.clock.ahead_days, START),
+        routes=parse_routes(routes.encode(), "routes.toml") if routes else NO_ROUTES,
         signal=signals.append,
     )
     console = console_of(

@@ -332,6 +332,7 @@ class Running:
             terminal={"profile": "bus", "state": state, "language": "en"},
             reader={"name": "sim:blocked", "pace_s": 600},
             console={"enabled": True, "port": port, "typed_sign_in": True},
+            lists={"routes": state / "routes.toml"},
         )
         command = [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(config)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

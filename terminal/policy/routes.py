@@ -1,0 +1,194 @@
+"""The routes document: what vehicles of a region run, in which mode, and by which stops, in order.
+
+    [header]
+    id = "city_routes"
+    version = 3
+    region = 31
+    issued_at = 2026-11-29T00:00:00+03:00
+
+    [zones]                       # how on-board computers call the region document's zones, where they name any
+    "2203" = 4
+
+    [[routes]]
+    number = 15
+    name = "Вокзал — Университет"
+    mode = "tram"
+    lines = ["15", "K15"]         # how on-board computers call it; the number where this is left out
+
+    [[routes.directions]]         # direction 0, then direction 1
+    name = "к Университету"
+    stops = [
+      { number = 1501, name = "Вокзал", zone = 1, mark_m = 0, refs = ["de:1501"], lat = 50.6, lon = 36.6 },
+      { number = 1502, name = "Университет", zone = 2, mark_m = 4100 },
+    ]
+
+A second direction that states no stops runs through those of the first backwards.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, field
+
+from cardproto.resident.limits import LARGEST_ROUTE
+from terminal.errors import RegionDocumentError
+from terminal.policy.base import Mode, Name, Problem, Section, unique
+
+LARGEST_STOP: Final = 0xFFFFFF
+LARGEST_ZONE: Final = 255
+MOST_BYTES: Final = 16 * 1024 * 1024
+Text = Annotated[str, Meta(min_length=1, max_length=60)]
+Reference = Annotated[str, Meta(min_length=1, max_length=100)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+
+
+class Issued(Section, frozen=True, kw_only=True):
+    """Which issue of a document or list this is; a later one of the same `id` and `region` replaces it.
+
+    `valid_from`: when it takes effect; at once where that is left out.
+    """
+
+    id: Name
+    version: Annotated[int, Meta(ge=1)]
+    region: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    issued_at: Annotated[datetime, Meta(tz=True)]
+    valid_from: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class RouteStop(Section, frozen=True, kw_only=True):
+    """A stop of one direction. `zone` is the region document's number, `mark_m` metres beyond the city boundary, each
+    where fares depend on it; `refs` are what on-board computers call it, `lat` and `lon` (WGS 84) where it lies.
+    """
+
+    number: Annotated[int, Meta(ge=1, le=LARGEST_STOP)]
+    name: Text
+    zone: Annotated[int, Meta(ge=0, le=LARGEST_ZONE)] = 0
+    mark_m: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    refs: Annotated[tuple[Reference, ...], Meta(max_length=16)] = ()
+    lat: Latitude | None = None
+    lon: Longitude | None = None
+
+
+class RouteDirection(Section, frozen=True, kw_only=True):
+    """One direction of a route; `shape` are points (latitude, longitude) of the way, where the stops are too few."""
+
+    name: Text
+    stops: Annotated[tuple[RouteStop, ...], Meta(max_length=1000)] = ()
+    shape: Annotated[tuple[tuple[Latitude, Longitude], ...], Meta(max_length=20_000)] = ()
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """One route. `mode` may be left out where no price of the region depends on it."""
+
+    number: Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
+    name: Text
+    mode: Mode | None = None
+    lines: Annotated[tuple[Reference, ...], Meta(max_length=16)] = ()
+    directions: Annotated[tuple[RouteDirection, ...], Meta(max_length=2)] = ()
+
+    def stops(self, direction: int) -> tuple[RouteStop, ...]:
+        """As the vehicle comes to them; empty where they are not listed."""
+        stated = self.directions[direction].stops if direction < len(self.directions) else ()
+        if not stated and direction and self.directions:
+            return self.directions[0].stops[::-1]
+        return stated
+
+
+class RoutesDocument(Section, frozen=True, kw_only=True):
+    """All routes a terminal may run on. `zones`: an on-board computer's name of a zone to the region's number."""
+
+    header: Issued
+    routes: Annotated[tuple[Route, ...], Meta(max_length=10_000)] = ()
+    zones: dict[Reference, Annotated[int, Meta(ge=1, le=LARGEST_ZONE)]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RouteBook:
+    """A routes document made ready for asking."""
+
+    document: RoutesDocument | None = None
+
+    @property
+    def version(self) -> str:
+        """Which document this is ("city_routes:3"); empty for none."""
+        header = None if self.document is None else self.document.header
+        return "" if header is None else f"{header.id}:{header.version}"
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Route]:
+        """In the document's order."""
+        listed = () if self.document is None else self.document.routes
+        return MappingProxyType({route.number: route for route in listed})
+
+    @cached_property
+    def zones(self) -> Mapping[str, int]:
+        """An on-board computer's name of a zone to the region's number."""
+        return MappingProxyType({} if self.document is None else self.document.zones)
+
+    def get(self, number: int) -> Route | None:
+        return self.by_number.get(number)
+
+    def stops(self, number: int, direction: int) -> tuple[RouteStop, ...]:
+        """The stops of a route's direction in order; empty where nothing is listed."""
+        route = self.get(number)
+        return () if route is None else route.stops(direction)
+
+
+NO_ROUTES: Final = RouteBook()
+
+
+def load_routes(path: Path) -> RouteBook:
+    """The routes document at `path`; raises `RegionDocumentError` with what to change."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RegionDocumentError(
+            f"{path} cannot be read ({error.strerror})", "Check the path and its rights."
+        ) from error
+    return parse_routes(content, str(path))
+
+
+def parse_routes(content: bytes, name: str) -> RouteBook:
+    """The routes document in `content`; `name` is the file in `RegionDocumentError`s."""
+    if len(content) > MOST_BYTES:
+        raise RegionDocumentError(
+            f"{name} is larger than {MOST_BYTES >> 20} MB", "It is no routes document: check the name."
+        )
+    try:
+        document = msgspec.convert(tomllib.loads(content.decode("utf-8-sig")), RoutesDocument)
+    except (ValueError, RecursionError) as error:  # of the parser, of UTF-8, and of msgspec
+        raise RegionDocumentError(f"{name} is no routes document: {error}", "Correct it.") from error
+    found = next(_problems(document), None)
+    if found is not None:
+        raise RegionDocumentError(f"{name}: {found.path}: {found.what}", found.advice)
+    return RouteBook(document)
+
+
+def _problems(document: RoutesDocument) -> Iterator[Problem]:
+    yield from unique("routes", (route.number for route in document.routes), "number")
+    for index, route in enumerate(document.routes):
+        for direction in (0, 1):
+            stops = route.stops(direction)
+            if len(stops) == 1:
+                yield Problem(
+                    f"routes[{index}].directions[{direction}].stops",
+                    "one stop is no way",
+                    "List every stop, the terminus last, or none.",
+                )
+            yield from _without_place(stops, f"routes[{index}].directions[{direction}].stops")
+
+
+def _without_place(stops: Iterable[RouteStop], path: str) -> Iterator[Problem]:
+    for index, stop in enumerate(stops):
+        if (stop.lat is None) != (stop.lon is None):
+            yield Problem(f"{path}[{index}]", "a place needs both lat and lon", "Give both, or neither.")
