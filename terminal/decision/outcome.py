@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cardproto.resident.records.event import Event, PaidBy
+from cardproto.resident.records.event import Event, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.trail import Reason
@@ -154,6 +154,9 @@ class WritePlan:
         return self.event.paid_by if self.payer is None else self.payer
 
 
+BOARDINGS: Final = (EventKind.RIDE, EventKind.CHECK_IN)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
@@ -171,3 +174,10 @@ class Decision:
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
     lists: Mapping[str, str] = field(default_factory=_no_lists)
+
+    @property
+    def boards(self) -> bool:
+        """Whether riders get on with this tap, or would if it were not refused; an exit or a repeated tap is none."""
+        if self.write_plan is None:
+            return self.outcome.admission is Admission.REFUSED
+        return self.write_plan.event.kind in BOARDINGS

@@ -15,6 +15,7 @@ _CONFIGURED: Final = "terminal.app.station:station_of"
 _SHIFT: Final = "terminal.trip.shifts:open_shift"
 _ROUTES: Final = "terminal.policy.routes:load_routes"
 _PLACE: Final = "terminal.screen.console.bus.pages:do_place"
+_DESTINATION: Final = "terminal.screen.console.bus.pages:do_go_to"
 _INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
 _CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
 _ROSTER: Final = "terminal.canteen.facts:Known.pupil"
@@ -40,6 +41,11 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
         "place.terminus.stop": _ROUTES,
         "place.terminus.zone": _ROUTES,
         "place.terminus.mark_m": _ROUTES,
+        "companions": "terminal.screen.console.bus.pages:do_count",
+        "asked_by": "terminal.screen.console.bus.pages:do_count",
+        "place.destination.stop": _DESTINATION,
+        "place.destination.zone": _DESTINATION,
+        "place.destination.mark_m": _DESTINATION,
         "clock.suspect": "terminal.trip.clock_watch:ClockWatch.look",
         "clock.confirmed": "terminal.screen.console.console:Console.service_card",
         "clock.authenticated": "terminal.sync.client:SyncClient.sync_once",
@@ -87,7 +93,6 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
 
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "companions": "T-20, T-34: no control lets a conductor count companions with a card",
         "place.quality": "T-07: the vehicle's own port is being built",
         "place.age_s": "T-07: the vehicle's own port is being built",
         "place.coming.stop": "T-07: the vehicle's own port is being built",
@@ -95,9 +100,6 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.coming.mark_m": "T-07: the vehicle's own port is being built",
         "place.arriving": "T-07: the vehicle's own port is being built",
         "razzia": "T-70: the vehicle's own port is being built",
-        "place.destination.stop": "T-01: a card tap names no destination",
-        "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
-        "place.destination.mark_m": "T-01: a card tap names no destination",
         "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",

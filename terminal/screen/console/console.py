@@ -42,6 +42,7 @@ CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)
 """How long after the service card the PIN may be typed."""
 KEEP_TAPS: Final = 50
+KEEP_DONE: Final = 500
 
 SECOND: Final = "second"
 """Another way to give a PIN besides those of `SignInWay`: as the second person (M-35)."""
@@ -101,6 +102,9 @@ class Console:
         self.actions = Actions(terminal.journal, load_secret(folder))
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
+        self.done: deque[str] = deque(maxlen=KEEP_DONE)
+        """The newest actions by their ids. What an action changed without a row is gone with this process, and so is
+        this."""
         self.feed: EventFeed[str] = EventFeed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
