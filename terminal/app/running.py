@@ -101,6 +101,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         heard = passenger.signal_with(devices.before(audience.outcome))
         terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
         terminal.vehicle = devices.vehicle
+        passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
         devices.start(vitals.device_is)
@@ -116,7 +117,13 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 recording(config.recording.file, clock, masked=config.recording.masked)
             ),
             operator=stack.enter_context(
-                operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                operator_console(
+                    _console(config, vitals, passenger.changed),
+                    terminal,
+                    station.state,
+                    lock,
+                    cards.port.name,
+                )
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=devices.look,
@@ -155,7 +162,7 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -166,6 +173,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        on_change=on_change,
     )
 
 

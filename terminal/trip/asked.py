@@ -47,7 +47,7 @@ class NextRide:
         self._clock = clock
         self._lock = Lock()
         self._said: _Said | None = None
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
 
     @property
     def ride(self) -> RideAsked:
@@ -82,7 +82,7 @@ class NextRide:
         if had is not None:
             self._changed()
 
-    def on_change(self, hears: Callable[[], None]) -> None:
+    def on_change(self, hears: Callable[[], object]) -> None:
         """Call `hears` after every change from here on; it returns at once and is not called when time runs out."""
         self._listeners.append(hears)
 

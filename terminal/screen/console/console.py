@@ -112,6 +112,8 @@ class Console:
         """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
         """Whether records that should leave cannot; set by the composition root."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Who else shows what staff change; set by the composition root. Returns at once."""
         self._count: ShiftCount | None = None
         self._presented: tuple[str, float] | None = None
         self._checking = Lock()
@@ -153,6 +155,7 @@ class Console:
     def changed(self) -> None:
         """Something that pages show has changed."""
         self.feed.publish(CHANGED)
+        self.on_change()
 
     def service_card(self, snapshot: object, now: datetime) -> Outcome | None:
         """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while, and
