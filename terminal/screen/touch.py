@@ -145,6 +145,7 @@ LABELS: Final = (
     ("fewer", N_("One person less")),
     ("more", N_("One person more")),
     ("where", N_("Where to?")),
+    ("back", N_("Back")),
     ("unstated", N_("Not stated")),
     ("cancel", N_("Cancel")),
 )

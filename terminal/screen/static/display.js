@@ -6,6 +6,7 @@ import {beep} from "./sound.js";
 
 const STAYS_MS = 10_000; // a result leaves after this even if the card lies there for ever
 const READING_MS = 6_000; // a tap that says nothing more has ended somehow
+const LIST_MS = 15_000; // a list of places that nothing is chosen from
 const AUDIBLE_MS = 1_000; // an older result is seen again after a reload, but was heard before
 
 const display = document.getElementById("display");
@@ -88,6 +89,11 @@ document.addEventListener("submit", (event) => {
   for (const button of document.querySelectorAll("#touch button")) button.disabled = true;
   refreshTouch(fetch(form.action, {method: "POST", body}));
 });
+
+// A list of places that was opened and left is closed: the next passenger reads what to do.
+document.addEventListener("toggle", ({target}) => {
+  if (target.open) setTimeout(() => (target.open = false), LIST_MS);
+}, true);
 
 const handlers = {
   asked: () => refreshTouch(),

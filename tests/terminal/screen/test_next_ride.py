@@ -90,6 +90,13 @@ class LiveBus:
         answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
         assert answer.status_code == 303, answer.text
 
+    def press(self, **fields: str | int) -> None:
+        """Press what the display offers."""
+        page = self.display.get("/").text
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+        said = hidden | {name: str(value) for name, value in fields.items()}
+        assert self.display.post("/next-ride", data=said).status_code == 303
+
     def rides(self) -> list[Intent]:
         """What the journal holds of rides."""
         with journal_reader(self.folder) as reader:
@@ -125,3 +132,23 @@ def test_what_a_conductor_asks_for_is_in_the_row_of_the_next_card_and_of_no_othe
     assert paid.charge_minor == 3 * 4000
     assert asked_in(paid) == {"companions": 2, "asked_by": "crew", **SUBURB}
     assert asked_in(passed) == {}
+
+
+def test_what_a_passenger_presses_on_the_display_is_in_the_row_of_the_tap(tmp_path: Path) -> None:
+    with live_bus(tmp_path, "blocked,adult_purse", '["destination", "companions"]') as bus:
+        bus.sign_in()
+        assert "blocked" in bus.next_tap()
+        bus.act("/shift/place", stop=1501)
+        bus.press(more=1)
+        bus.press(to="stop-1503")
+        assert "The card pays for 2 persons, to Университет" in bus.display.get("/").text
+        assert "Paid" in bus.next_tap()
+        (paid,) = bus.rides()
+    assert paid.charge_minor == 2 * 4000
+    assert asked_in(paid) == {"companions": 1, "asked_by": "rider", **SUBURB}
+
+
+def test_a_display_of_a_document_without_the_switch_has_no_such_address(tmp_path: Path) -> None:
+    with live_bus(tmp_path, "blocked") as bus:
+        assert bus.display.post("/next-ride", data={"more": "1"}).status_code == 404
+        assert 'id="touch"' not in bus.display.get("/").text

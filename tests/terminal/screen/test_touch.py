@@ -277,7 +277,7 @@ def all_fit(page: Page) -> None:
     """Everything that can be pressed now is on the screen and large enough, and the words do not run under it."""
     size = page.viewport_size
     assert size is not None
-    for element in page.locator("#touch button:visible, #touch summary:visible").all():
+    for element in page.locator("#touch button:visible, #touch a:visible, #touch summary:visible").all():
         box = element.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= LEAST_PX, (element.inner_text(), box)
@@ -325,6 +325,19 @@ def test_it_all_works_without_scripts(new_page: NewPage, screen: Screen) -> None
     expect(page.locator(".told")).to_contain_text("to Площадь Ленина")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".told")).to_have_count(0)
+
+
+def test_a_list_of_places_that_was_opened_and_left_is_closed(page: Page, screen: Screen) -> None:
+    page.clock.install()
+    page.goto(screen.url)
+    page.locator("summary").click()
+    expect(page.locator(".goals")).to_be_visible()
+    page.clock.run_for(15_000)
+    expect(page.locator(".goals")).to_be_hidden()
+    page.locator("summary").click()
+    page.get_by_role("link", name="Back").click()
+    expect(page.locator(".goals")).to_be_hidden()
+    expect(page.locator("summary")).to_be_visible()
 
 
 def test_a_result_is_seen_although_the_list_of_places_is_open(page: Page, screen: Screen) -> None:
