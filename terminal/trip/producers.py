@@ -100,8 +100,6 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.destination.mark_m": "T-01: a card tap names no destination",
         "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
-        "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",
-        "counts": "O-04: the collector returns no counts to a terminal",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",
     }
