@@ -315,7 +315,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "O-01": N_("everything needed is on the terminal"),
         "O-02": N_("card, list and block"),
         "O-03": N_("age of data"),
-        "O-04": N_("where the counter is kept"),
+        "O-04": N_("counters on the card"),
         "O-05": N_("clocks"),
         "O-06": N_("storage"),
         "O-08": N_("served twice"),

@@ -125,8 +125,6 @@ class Card(Section, frozen=True, kw_only=True):
     """What the deny list has: this card, or its holder with every card."""
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
-    counts: dict[Name, Count] = field(default_factory=dict)
-    """Counters the server keeps, by name (O-04)."""
     last: LastEvent | None = None
     listed: Listed | None = None
 
@@ -203,8 +201,6 @@ class Where(Section, frozen=True, kw_only=True):
     """An inspector asks (T-70)."""
     misuse: bool | None = None
     """The inspector reports a card in the wrong hands (T-71)."""
-    vehicle: tuple[Terminal, ...] | None = None
-    """The terminals of this vehicle, for the inspector."""
     shift_open: bool | None = None
     """Whether a shift is open (T-60); yes unless said otherwise."""
     reader_ok: bool | None = None
@@ -267,7 +263,6 @@ class Expect(Section, frozen=True, kw_only=True):
     balance_minor: Minor | None = None
     paid_by: Payment | None = None
     counters: dict[Name, Count] = field(default_factory=dict)
-    counts: dict[Name, Count] = field(default_factory=dict)
     values: dict[Name, int | str] = field(default_factory=dict)
     meals: tuple[Name, ...] | None = None
     transfers: Count | None = None
