@@ -122,6 +122,11 @@ class PassengerScreen:
 
         return signal
 
+    def razzia(self, razzia: bool) -> None:
+        """The vehicle says that an inspection is under way, or no longer."""
+        if self.display is not None:
+            self.display.razzia_is(razzia)
+
     def watched(self, cards: CardSource) -> CardSource:
         """`cards`, whose coming and going the display shows."""
         if self.display is None:

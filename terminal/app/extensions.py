@@ -45,6 +45,7 @@ from terminal.media.guard import GuardedMedium
 from terminal.media.port import Medium, MediumSetup
 from terminal.messages import register
 from terminal.operations.status import LoadedExtension
+from terminal.policy.routes import RouteBook
 from terminal.reader.port import GuardedReader, ReaderPort
 from terminal.signals import Signal, SignalWorker
 from terminal.trip.build import VehicleSource
@@ -118,7 +119,7 @@ class ExtensionLoader:
     def vehicle_source(self, name: str) -> GuardedVehicle:
         """The vehicle source of that name; raises `ConfigError`."""
         source, loaded = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
-        return GuardedVehicle(cast(VehicleSource, source), self._watch(loaded))
+        return GuardedVehicle(name, cast(VehicleSource, source), self._watch(loaded))
 
     def medium(self, name: str, lent: MediumSetup) -> Medium:
         """The medium of that name, guarded, its messages registered; raises `ConfigError`."""
@@ -180,7 +181,11 @@ class GuardedVehicle:
     It is asked on a daemon thread of its own.
     """
 
-    def __init__(self, source: VehicleSource, watch: DeviceWatch) -> None:
+    razzia: Final = False
+    """The port of other authors does not say it."""
+
+    def __init__(self, name: str, source: VehicleSource, watch: DeviceWatch) -> None:
+        self.name: Final = name
         self._source = source
         self._watch = watch
         self._asked = _PlaceAsked()
@@ -188,7 +193,8 @@ class GuardedVehicle:
         self._questions: SimpleQueue[_PlaceAsked] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=watch.name, daemon=True)
 
-    def place(self) -> Place | None:
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place | None:
+        """What the source says; it knows its way itself."""
         if not self._asked.answered.is_set():
             return None
         if self._thread.ident is None:

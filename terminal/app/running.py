@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -18,6 +18,7 @@ from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
+from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock
 from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
@@ -57,7 +58,7 @@ class Running:
     fill: FillWatch
     sync: BackgroundSync | None
     look: Callable[[], None]
-    """Whether the signals do their work."""
+    """What is looked after whenever the loop comes round: signals, the vehicle."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -96,15 +97,19 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
         devices = stack.enter_context(
-            device_board(config.signals.names, config.vehicle.source, extensions, clock)
+            device_board(config.signals.names, _extension_source(config), extensions, clock)
         )
+        link = stack.enter_context(vehicle_link(config.vehicle, clock))
         heard = passenger.signal_with(devices.before(audience.outcome))
         terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
-        terminal.vehicle = devices.vehicle
+        terminal.vehicle = devices.vehicle if link is None else link
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
         devices.start(vitals.device_is)
         extensions.on_state = vitals.device_is
+        looks = [devices.look]
+        if link is not None:
+            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -119,10 +124,20 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
-            look=devices.look,
+            look=lambda: _all(looks),
         )
         _begin(stack, config, around)
         yield around
+
+
+def _all(looks: Iterable[Callable[[], None]]) -> None:
+    for look in looks:
+        look()
+
+
+def _extension_source(config: StationConfig) -> str | None:
+    """The vehicle source of another author, where one is named."""
+    return None if config.vehicle.own_source is not None else config.vehicle.source
 
 
 def _runnable(config: StationConfig) -> Station:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,7 +24,13 @@ from terminal.journal.records import Fault
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, LoadedExtension, TerminalStatus, write_status
+from terminal.operations.status import (
+    EVERY_S,
+    LoadedExtension,
+    TerminalStatus,
+    VehicleStatus,
+    write_status,
+)
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
@@ -98,6 +105,8 @@ class Vitals:
         self._devices_lock = Lock()
         self._devices_noted: set[tuple[str, DeviceState]] = set()
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
+        self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
+        """What the vehicle says, for the status."""
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -193,6 +202,19 @@ class Vitals:
         if changed:
             self._look()
 
+    def vehicle_is(self, trouble: Trouble | None, source: str, detail: str = "") -> None:
+        """What the vehicle says, or who listens to it, is wrong; None: no longer. On the presence loop."""
+        if trouble is None:
+            self.events.notice("vehicle", "works again", source=source)
+        else:
+            inputs = {"source": source, **trouble.inputs}
+            text = fault_text(trouble.code, inputs)
+            self.events.warning(
+                "vehicle", f"{text}: {detail}" if detail else text, code=trouble.code, **inputs
+            )
+            self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
+        self._look()
+
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
         problem = report.problem
@@ -274,6 +296,7 @@ class Vitals:
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_fault=self.sync_fault or "",
+            vehicle=self.vehicle(),
         )
 
     # Now and then

@@ -168,9 +168,9 @@ class SourceLink:
             self._ended.wait(GAP_S)
 
     def _taken(self) -> list[UpMessage]:
-        messages: list[UpMessage] = [self._state] if self._state_due else []
-        if self._report is not None:
-            messages.append(self._report)
+        messages: list[UpMessage] = [] if self._report is None else [self._report]
+        if self._state_due:
+            messages.append(self._state)
         self._state_due, self._report, self._said_s = False, None, monotonic()
         return messages
 

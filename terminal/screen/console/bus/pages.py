@@ -101,6 +101,7 @@ def trip_now(console: Console) -> Trip:
         vehicle=terminal.vehicle,
         clock=clock,
         routes=terminal.routes,
+        now=console.clock.now(),
     )
 
 
