@@ -11,7 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from sim.vehicle.play import AsComputer, AsReceiver, AsRecording, Events, Pace, SimFault, Vehicle, drive, obey
+from sim.vehicle.play import AsComputer, AsReceiver, AsRecording, Events, SimFault, Vehicle, drive, obey
 from sim.vehicle.telegrams import Dialect
 from sim.vehicle.trip import PlannedTrip, VehicleSimFault, planned_trip
 
@@ -59,7 +59,7 @@ def vehicle(
             if steps:
                 obey(driven, trip, sys.stdin, events)
             else:
-                drive(driven, trip, Pace(0.0 if recorded else speed_up), wanted, seed, events)
+                drive(driven, trip, 0.0 if recorded else speed_up, wanted, seed, events)
         except KeyboardInterrupt:
             events({"ended": "on request"})
         finally:

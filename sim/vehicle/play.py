@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from random import Random
 from time import monotonic
@@ -234,22 +234,22 @@ class AsRecording:
         self._out.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`speed_up` times faster than the timetable; 0 waits for nothing."""
-
-    speed_up: float
-
-
 def drive(
-    vehicle: Vehicle, trip: PlannedTrip, pace: Pace, faults: Iterable[SimFault], seed: int, events: Events
+    vehicle: Vehicle,
+    trip: PlannedTrip,
+    speed_up: float,
+    faults: Iterable[SimFault],
+    seed: int,
+    events: Events,
 ) -> None:
-    """The whole trip, once: each fault at a stop of its own, until the next stop."""
+    """The whole trip, once, `speed_up` times faster than the timetable (0 waits for nothing): each fault at a stop of
+    its own, until the next stop.
+    """
     planned = _planned(vehicle, trip, tuple(faults), Random(seed))  # noqa: S311 repeatable on purpose
     begun_s, broken_at = monotonic(), -1
     for moment in trip.moments():
-        if pace.speed_up:
-            threading.Event().wait(max(0.0, begun_s + moment.at_s / pace.speed_up - monotonic()))
+        if speed_up:
+            threading.Event().wait(max(0.0, begun_s + moment.at_s / speed_up - monotonic()))
         if broken_at not in {-1, moment.stop}:
             vehicle.mend()
             events({"mended": moment.stop})

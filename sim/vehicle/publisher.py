@@ -32,7 +32,7 @@ Happened = Callable[[dict[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Subscriber:
+class PushTarget:
     """Where the messages of one operation go."""
 
     operation: str
@@ -54,7 +54,7 @@ class OnBoardComputer:
         self.silent = False
         self._host = host
         self._lock = threading.Lock()
-        self._subscribers: set[Subscriber] = set()
+        self._subscribers: set[PushTarget] = set()
         self._ended = threading.Event()
         self._server = self._serve(port)
         self._beats = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -96,7 +96,7 @@ class OnBoardComputer:
         self._stop()
 
     def _serve(self, port: int) -> ThreadingHTTPServer:
-        handler = cast(type[BaseHTTPRequestHandler], type("Asked", (_Request,), {"computer": self}))
+        handler = cast(type[BaseHTTPRequestHandler], type("Asked", (_SubscriberRequest,), {"computer": self}))
         try:
             server = ThreadingHTTPServer((self._host, port), handler)
         except OSError as error:
@@ -116,7 +116,7 @@ class OnBoardComputer:
             for operation in OPERATIONS[self.dialect]:
                 self._push(operation, telegram(operation, self.now, self.dialect))
 
-    def _subscribed(self, operation: str) -> list[Subscriber]:
+    def _subscribed(self, operation: str) -> list[PushTarget]:
         with self._lock:
             return [one for one in self._subscribers if one.operation == operation]
 
@@ -126,7 +126,7 @@ class OnBoardComputer:
         for subscriber in self._subscribed(operation):
             self._post(subscriber, body)
 
-    def _post(self, to: Subscriber, body: bytes, source: str = "") -> None:
+    def _post(self, to: PushTarget, body: bytes, source: str = "") -> None:
         origin = (source, 0) if source else None
         connection = HTTPConnection(to.host, to.port, timeout=PUSH_S, source_address=origin)
         headers = {"Content-Type": "text/xml; charset=utf-8"}
@@ -161,7 +161,7 @@ class OnBoardComputer:
     def _known(self, verb: str, operation: str, body: bytes) -> bytes:
         if verb == "Get":
             return telegram(operation, self.now, self.dialect)
-        subscriber = _subscriber(operation, body)
+        subscriber = _target(operation, body)
         with self._lock:
             self._subscribers.discard(subscriber)
             if verb == "Subscribe":
@@ -178,9 +178,9 @@ class OnBoardComputer:
         return trip_telegram(self.now, self.dialect)
 
 
-def _subscriber(operation: str, body: bytes) -> Subscriber:
+def _target(operation: str, body: bytes) -> PushTarget:
     port = _value(body, "ReplyPort")
-    return Subscriber(
+    return PushTarget(
         operation,
         _value(body, "Client-IP-Address"),
         int(port) if port.isdecimal() and len(port) < 6 else 80,
@@ -195,7 +195,7 @@ def _value(body: bytes, name: str) -> str:
     return "" if found is None else found[1].decode("utf-8", "replace")
 
 
-class _Request(BaseHTTPRequestHandler):
+class _SubscriberRequest(BaseHTTPRequestHandler):
     """One request of a subscriber."""
 
     computer: OnBoardComputer

@@ -74,7 +74,7 @@ class PositionServer:
             type[socketserver.BaseRequestHandler], type("Watched", (_Client,), {"positions": self})
         )
         try:
-            server = _Server((self._host, port), handler)
+            server = _PositionTcp((self._host, port), handler)
         except OSError as error:
             raise VehicleSimFault(
                 f"port {port} of {self._host} cannot be used ({error.strerror})", "Name another --port."
@@ -89,7 +89,7 @@ class PositionServer:
             self.happened({"watched": True})
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _PositionTcp(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 

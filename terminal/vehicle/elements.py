@@ -60,7 +60,7 @@ def parse_elements(body: bytes) -> XmlElement:
     """The root of the document; raises `XmlRefused`."""
     if len(body) > MOST_BYTES:
         raise XmlRefused(XmlFault.TOO_LARGE)
-    reading = _Reading()
+    reading = _ElementsRead()
     try:
         reading.parser.Parse(body, True)
     except expat.ExpatError as error:
@@ -76,7 +76,7 @@ def parse_elements(body: bytes) -> XmlElement:
     return reading.root
 
 
-class _Reading:
+class _ElementsRead:
     """One document while it is read."""
 
     def __init__(self) -> None:

@@ -47,9 +47,9 @@ class ReplyServer:
         self._take = take
         self._refuse = refuse
         self._secret = secret
-        self._pace = _Pace()
+        self._throttle = _Throttle()
         try:
-            self._server = _Server(address, self)
+            self._server = _ReplyHttp(address, self)
         except (OSError, OverflowError) as error:
             raise SourceBroken(
                 f"{address[0]}, port {address[1]}, is not ours to listen on ({error}): correct reply_host and "
@@ -96,11 +96,11 @@ class ReplyServer:
             self._refuse(error.fault, f"a message of the on-board computer cannot be read: {error}")
             return False
         finally:
-            self._pace.wait(monotonic() - begun_s)
+            self._throttle.wait(monotonic() - begun_s)
         return True
 
 
-class _Pace:
+class _Throttle:
     """Delays those who come too often."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class _Pace:
             threading.Event().wait(wait_s)
 
 
-class _Server(ThreadingHTTPServer):
+class _ReplyHttp(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = MOST_CONNECTIONS
@@ -127,7 +127,7 @@ class _Server(ThreadingHTTPServer):
         self._open: dict[socket.socket, float] = {}
         self._open_lock = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, _Message)
+        super().__init__(address, _PublisherMessage)
 
     def server_bind(self) -> None:
         """Without asking for the host's name, as the library does: a vehicle's network has no name server."""
@@ -163,10 +163,10 @@ class _Server(ThreadingHTTPServer):
             self.replies.broken(error)
 
 
-class _Message(BaseHTTPRequestHandler):
+class _PublisherMessage(BaseHTTPRequestHandler):
     """One message a connection."""
 
-    server: _Server
+    server: _ReplyHttp
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
     close_connection = True
