@@ -23,6 +23,7 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.policy import Policy
@@ -52,6 +53,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     if refusal is not None:
         return trail.refuse(refusal)
     _flags(policy, trip, trail)
+    trip = placed(trip, policy.document.vehicle, trail)
     if trip.inspection is not None:
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
@@ -95,8 +97,6 @@ def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
     """What marks every record of this terminal now."""
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
-    if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     age_s = trip.freshness.data_age_s
     if age_s:
         ages = policy.document.ages

@@ -95,6 +95,11 @@ class Trail:
         self.flags.append(flag)
         self.note(effect, inputs)
 
+    def adopt(self, other: Trail) -> None:
+        """Add what was collected apart from this trail."""
+        self.reasons += other.reasons
+        self.flags += other.flags
+
     def refuse(self, message: Message, values: Mapping[str, int | str] = NO_VALUES) -> Decision:
         """No ride, no meal; the card stays as it is."""
         return self._without_write(Outcome(message, Admission.REFUSED, values=values))

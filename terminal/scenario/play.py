@@ -49,9 +49,14 @@ FACTS: Final = MappingProxyType(
         "to_stop": "place.destination.stop",
         "to_zone": "place.destination.zone",
         "to_mark_m": "place.destination.mark_m",
-        "terminus_zone": "place.terminus.zone",
-        "terminus_mark_m": "place.terminus.mark_m",
+        "arriving": "place.arriving",
     }
+    | {
+        f"{spot}_{name}": f"place.{spot}.{name}"
+        for spot in ("coming", "origin", "terminus")
+        for name in ("stop", "zone", "mark_m")
+    }
+    | {f"place_{name}": f"place.{name}" for name in ("source", "quality", "age_s")}
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
     | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
     | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
@@ -227,7 +232,7 @@ def _stated(where: Where) -> dict[str, Any]:
 def _known_zones(stated: Mapping[str, Any], policy: Policy) -> None:
     """A zone that a document with zones does not have is a slip of the author's: its ride would fall under no table."""
     known = {zone.number for zone in policy.document.zones}
-    for name in ("zone", "to_zone", "terminus_zone") if known else ():
+    for name in ("zone", "to_zone", "coming_zone", "origin_zone", "terminus_zone") if known else ():
         if stated.get(name, 0) not in {0, *known}:
             listed = ", ".join(map(str, sorted(known)))
             raise ScenarioFileError(f"{name}: the document has no zone {stated[name]}", f"It has: {listed}.")

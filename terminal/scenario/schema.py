@@ -27,6 +27,7 @@ from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
 from terminal.policy.document.schema import RegionDocument
+from terminal.trip.facts import PlaceQuality, PlaceSource
 
 SCENARIO_SCHEMA: Final = 1
 NEVER_ENDS: Final = date(2099, 12, 31)
@@ -181,18 +182,43 @@ class Where(Section, frozen=True, kw_only=True):
     """The stop boarded at, for fares from a GTFS feed."""
     to_stop: Count | None = None
     """The stop ridden to, where the rider said so."""
+    coming_stop: Count | None = None
+    """The stop the vehicle comes to next, for fares from a GTFS feed."""
+    origin_stop: Count | None = None
+    """The stop where the vehicle's turn begins, for fares from a GTFS feed."""
+    terminus_stop: Count | None = None
+    """The stop where the vehicle's turn ends."""
     zone: Zone | None = None
     """The number of the zone boarded in; 0: unknown."""
     to_zone: Zone | None = None
     """The number of the zone ridden to, where the rider said so."""
+    coming_zone: Zone | None = None
+    """The number of the zone of the stop the vehicle comes to next."""
+    origin_zone: Zone | None = None
+    """The number of the zone where the vehicle's turn begins."""
     terminus_zone: Zone | None = None
     """The number of the zone where the vehicle's turn ends."""
     mark_m: Metres | None = None
     """The place on the route: metres beyond the city boundary, 0 inside the city."""
     to_mark_m: Metres | None = None
     """The place ridden to, where the rider said so."""
+    coming_mark_m: Metres | None = None
+    """The place of the stop the vehicle comes to next."""
+    origin_mark_m: Metres | None = None
+    """The place where the vehicle's turn begins."""
     terminus_mark_m: Metres | None = None
     """The place where the vehicle's turn ends."""
+    place_source: PlaceSource | None = None
+    """Who stated the place (T-61): "vehicle" for the on-board computer; not known unless said otherwise."""
+    place_quality: PlaceQuality | None = None
+    """How far its place can be relied on: "estimated" where the source says so, "contradicted" where it is not on the
+    route (T-61)."""
+    place_age_s: Count | None = None
+    """How long ago the vehicle stated it (T-61)."""
+    arriving: bool | None = None
+    """The vehicle has all but come to the next stop (T-07)."""
+    razzia: bool | None = None
+    """The vehicle says that an inspection is under way; no decision depends on it (T-70)."""
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
     companions: Count | None = None

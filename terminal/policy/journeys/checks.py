@@ -31,6 +31,7 @@ PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
 def journey_problems(document: RegionDocument) -> Iterator[Problem]:
     """Everything wrong with what one ride has to do with the next, in reading order."""
     yield from _transfers(document)
+    yield from _vehicle(document)
     yield from _guards(document)
     yield from _check_in(document)
     yield from _caps(document)
@@ -88,6 +89,13 @@ def _transfer(path: str, transfer: AnyTransfer, document: RegionDocument) -> Ite
             what = f"`{outside[0]}` is not in `modes`" if outside else "no mode is entered once"
             yield Problem(f"{path}.once", what, "Name modes that may be changed to.")
         yield from counter_problems(f"{path}.counter", transfer.counter, document, (Period.JOURNEY,), 1)
+
+
+def _vehicle(document: RegionDocument) -> Iterator[Problem]:
+    rules = document.vehicle
+    if rules.stale_s < rules.fresh_s:
+        what = "a place would be too old before it is an estimate"
+        yield Problem("vehicle.stale_s", what, "Make it at least `fresh_s`.")
 
 
 def _guards(document: RegionDocument) -> Iterator[Problem]:
