@@ -56,7 +56,7 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.asked import NextRide
-from terminal.trip.build import InspectionRound, VehicleSource, trip_of
+from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
@@ -95,7 +95,7 @@ class Terminal:
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
-    vehicle: VehicleSource | None = None
+    vehicle: VehiclePort | None = None
     routes: RouteBook = NO_ROUTES
     next_ride: NextRide = field(init=False)
 
@@ -108,8 +108,9 @@ class Terminal:
         *,
         inspecting: InspectionRound | None = None,
         asked: RideAsked = NOTHING_ASKED,
+        now: datetime | None = None,
     ) -> Trip:
-        """What a tap or a sale is part of now, as far as the clock was last looked at. Any thread."""
+        """What a tap or a sale is part of (at `now`), as far as the clock was last looked at. Any thread."""
         return trip_of(
             self.journal,
             self.profile,
@@ -120,6 +121,7 @@ class Terminal:
             clock=self.clock_watch.state,
             routes=self.routes,
             asked=asked,
+            now=now or self.clock.now(),
         )
 
 
@@ -276,7 +278,7 @@ class _Stages:
     def _trip(self, card: Presented, asked: RideAsked) -> Trip:
         counter = self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        return self.t.trip(canteen, inspecting=self.inspecting, asked=asked)
+        return self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
 
     @property
     def _asked(self) -> RideAsked:
@@ -379,4 +381,5 @@ class _Stages:
             balance_before_minor=balance_minor,
             balance_after_minor=balance_minor if written is None else written.balance_after_minor,
             of_staff=of_staff,
+            uid_by_reader=False if self.channel.uid_refused else True if self.channel.uid else None,
         )

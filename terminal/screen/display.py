@@ -92,6 +92,9 @@ class DisplayState(StrEnum):
     ASKED = "asked"
     """What is asked of the next ride has changed; what is shown besides stays."""
 
+    RAZZIA = "razzia"
+    """Only what stands above everything else has changed: whether an inspection is under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -113,6 +116,7 @@ class Display:
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
         self._faulty = False
+        self.razzia = False
         self._tell(DisplayState.IDLE)
 
     def card(self) -> None:
@@ -144,6 +148,11 @@ class Display:
     def asked(self) -> None:
         """Something else is asked of the next ride, or nothing any more."""
         self.feed.publish(Shown(DisplayState.ASKED, self._clock.monotonic()))
+
+    def razzia_is(self, razzia: bool) -> None:
+        """An inspection is under way, or no longer (T-70): shown above whatever else is shown."""
+        self.razzia = razzia
+        self._tell(DisplayState.RAZZIA)
 
     def beat(self) -> None:
         """The terminal's loop is alive. Without it for two seconds the page shows *out of order*."""
@@ -247,12 +256,13 @@ async def _small_body(request: Request) -> bytes | None:
 
 IDLE_TEXT: Final = N_("Tap your card")
 CARD_TEXT: Final = N_("Hold the card still")
+RAZZIA_TEXT: Final = N_("Ticket inspection")
 
 
 def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
     """What is shown without a result: in both languages, the second one may be empty."""
     first, second = settings.language, settings.second
-    plain = {"idle": IDLE_TEXT, "card": CARD_TEXT}
+    plain = {"idle": IDLE_TEXT, "card": CARD_TEXT, "razzia": RAZZIA_TEXT}
     texts = {
         name: (translator(first).gettext(line), translator(second).gettext(line) if second else "")
         for name, line in plain.items()
@@ -264,7 +274,11 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
-    shown_values: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    shown_values: dict[str, Any] = {
+        "state": shown.state,
+        "age_ms": display.age_ms(shown),
+        "razzia": display.razzia,
+    }
     if shown.state is DisplayState.FAULT:
         return shown_values | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:

@@ -627,9 +627,10 @@ def test_taps_and_the_console_work_at_once_without_harm(cab: Cab) -> None:
 
 @pytest.mark.parametrize("language", ["ru", "en"])
 def test_names_of_routes_stops_zones_and_vehicles_are_text_not_markup(tmp_path: Path, language: str) -> None:
+    stops = ", ".join(f"{{ number = {number}, name = '{SCRIPT}', zone = 1 }}" for number in (1501, 1502))
     routes = f"""
 [header]
-id = "hostile"
+id = "city_routes"
 version = 1
 region = 999
 issued_at = 2026-01-01T00:00:00+03:00
@@ -637,16 +638,7 @@ issued_at = 2026-01-01T00:00:00+03:00
 [[routes]]
 number = 15
 name = '{SCRIPT}'
-
-[[routes.directions]]
-name = '{SCRIPT}'
-stops = [
-  {{ number = 1501, name = '{SCRIPT}', zone = 1 }},
-  {{ number = 1502, name = '"><img src=x>', zone = 2 }},
-]
-
-[[routes.directions]]
-name = '"><img src=x>'
+directions = [{{ name = '{SCRIPT}', stops = [{stops}] }}, {{ name = '"><img src=x>' }}]
 """
     with open_cab(tmp_path, policy=zoned(), routes=routes, language=language) as cab:
         cab.sign_in()
