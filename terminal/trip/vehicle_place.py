@@ -101,6 +101,8 @@ def _require_same_run(report: VehicleReport, way: Way) -> None:
         raise _Contradiction(VehicleFault.OTHER_LINE, report.line)
     if report.direction is not None and report.direction != way.direction:
         raise _Contradiction(VehicleFault.OTHER_DIRECTION, str(report.direction))
+    if report.off_order:
+        raise _Contradiction(VehicleFault.OTHER_ORDER, report.trip)
 
 
 def _stated(report: VehicleReport, way: Way) -> Place | None:

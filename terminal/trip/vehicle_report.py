@@ -45,8 +45,9 @@ class VehicleReport(
     `stop_index` its place in the order of stops, from 0: it tells apart stops that share a reference, and needs no
     reference where `line` and `direction` are stated. `coming_ref` is the stop that comes next, `arriving` whether the
     vehicle is all but there (a rider who leaves now leaves there), `doors_open` None where unknown. `zones` are names
-    of the operator's. `off_route`: the vehicle has left its way. `estimated`: the source says so itself. `razzia`: an
-    inspection is under way, None where the source cannot know. `mark` are metres along the way.
+    of the operator's. `off_route`: the vehicle has left its way. `estimated`: the source says so itself. `off_order`:
+    the stops of the vehicle's own trip are not those of the run, or come in another order. `razzia`: an inspection is
+    under way, None where the source cannot know. `mark` are metres along the way.
     """
 
     heard_s: Seconds
@@ -62,6 +63,7 @@ class VehicleReport(
     doors_open: bool | None = None
     off_route: bool = False
     estimated: bool = False
+    off_order: bool = False
     razzia: bool | None = None
     lat: Latitude | None = None
     lon: Longitude | None = None
@@ -76,7 +78,7 @@ class SourceState(StrEnum):
     UNREACHABLE = "unreachable"
     """What it listens to does not answer; it goes on trying."""
     REFUSED = "refused"
-    """What it listens to does not give what is asked for, or somebody else spoke."""
+    """What it listens to does not give what is asked for, or a stranger spoke."""
     ENDED = "ended"
     """A recording has come to its end: there is no more to hear."""
     BROKEN = "broken"

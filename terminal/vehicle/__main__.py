@@ -15,7 +15,11 @@ from typing import Final, cast
 from terminal.trip.vehicle_report import SourceSettings, SourceState
 from terminal.vehicle.source import ReportSource, SourceBroken, SourceLink
 
-SOURCES: Final = {"replay": "terminal.vehicle.replay:Replay"}
+SOURCES: Final = {
+    "gpsd": "terminal.vehicle.gpsd:Gpsd",
+    "replay": "terminal.vehicle.replay:Replay",
+    "vdv301": "terminal.vehicle.vdv301:Vdv301",
+}
 """Source as `terminal.toml` names it, to the class that is made with `SourceSettings`; only that one is imported."""
 MOST_DATA_BYTES: Final = 256 << 20
 MOST_FILES: Final = 64
