@@ -203,7 +203,9 @@ def test_a_running_bus_writes_what_its_crew_said(
         journal.append(PlaceSet(unix_ms(NOW), turn.shift, 1502, 2, 4000, "d"))
     tap = tapped(run, tmp_path, "adult_purse")
     assert (tap.profile, tap.shift, tap.turn, tap.route, tap.direction) == ("bus", turn.shift, 2, 16, 1)
-    assert tap.trip == {"place.stop": 1502, "place.zone": 2, "place.mark_m": 4000, "place.source": "hand"}
+    age_s = (tap.at_ms - unix_ms(NOW)) // 1000
+    place = {"place.stop": 1502, "place.zone": 2, "place.mark_m": 4000, "place.source": "hand"}
+    assert tap.trip == place | {"place.age_s": age_s}
 
 
 def test_a_running_canteen_writes_what_its_school_said(

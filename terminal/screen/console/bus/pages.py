@@ -84,7 +84,7 @@ def place_named(console: Console, trip: Trip, route: LineRoute | None) -> dict[s
     return {"by_hand": trip.place.by_hand, **_spot_named(console, trip, trip.place, route)}
 
 
-def _spot_named(console: Console, trip: Trip, at: Place | Spot, route: Route | None) -> dict[str, Any]:
+def _spot_named(console: Console, trip: Trip, at: Place | Spot, route: LineRoute | None) -> dict[str, Any]:
     stop = next((one.name for one in stops_of(route, trip.direction) if one.number == at.stop), "")
     zone = places_asked(console.policy).zones.get(at.zone, "")
     return {
@@ -101,7 +101,7 @@ QUALITIES: Final = {
 }
 
 
-def vehicle_says(visit: Visit, trip: Trip, route: Route | None) -> dict[str, Any] | None:
+def vehicle_says(visit: Visit, trip: Trip, route: LineRoute | None) -> dict[str, Any] | None:
     """What the vehicle itself says now, whatever was entered by hand: place, source, age and quality. None where no
     source is configured.
     """
