@@ -15,6 +15,7 @@ _CONFIGURED: Final = "terminal.app.station:station_of"
 _SHIFT: Final = "terminal.trip.shifts:open_shift"
 _ROUTES: Final = "terminal.policy.routes:load_routes"
 _PLACE: Final = "terminal.screen.console.bus.pages:do_place"
+_VEHICLE: Final = "terminal.trip.vehicle:VehicleLink.place_on"
 _INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
 _CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
 _ROSTER: Final = "terminal.canteen.facts:Known.pupil"
@@ -33,6 +34,13 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
         "place.zone": _PLACE,
         "place.mark_m": _PLACE,
         "place.source": _PLACE,
+        "place.quality": _VEHICLE,
+        "place.age_s": _VEHICLE,
+        "place.coming.stop": _VEHICLE,
+        "place.coming.zone": _VEHICLE,
+        "place.coming.mark_m": _VEHICLE,
+        "place.arriving": _VEHICLE,
+        "razzia": "terminal.trip.vehicle:VehicleLink.razzia",
         "mode": _ROUTES,
         "place.origin.stop": _ROUTES,
         "place.origin.zone": _ROUTES,
@@ -88,13 +96,6 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.quality": "T-07: the vehicle's own port is being built",
-        "place.age_s": "T-07: the vehicle's own port is being built",
-        "place.coming.stop": "T-07: the vehicle's own port is being built",
-        "place.coming.zone": "T-07: the vehicle's own port is being built",
-        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
-        "place.arriving": "T-07: the vehicle's own port is being built",
-        "razzia": "T-70: the vehicle's own port is being built",
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",

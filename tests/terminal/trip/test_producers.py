@@ -19,6 +19,7 @@ from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
+from terminal.policy.routes import RouteBook
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Place, PlaceSource, Spot
@@ -173,10 +174,13 @@ def test_every_producer_is_seen_at_work_here() -> None:
 class OnBoard:
     """An on-board computer that answers with what it was given."""
 
+    name = "board"
+    razzia = False
+
     def __init__(self, known: Place | None) -> None:
         self.known = known
 
-    def place(self) -> Place | None:
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place | None:
         return self.known
 
 
