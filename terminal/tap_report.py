@@ -133,7 +133,6 @@ def intent_row(
         meal=meal,
         trip=stated(trip),
         flags=decision.flags,
-        counted=decision.counted,
         lists=dict(decision.lists),
         key_version=planned.key_version,
         person_ref=card.person,

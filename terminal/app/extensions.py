@@ -227,7 +227,7 @@ class GuardedVehicle:
 
 
 def _require_possible(place: Place | None) -> None:
-    """Raise `ValueError` for a number that no stop, zone, mark or age has: what is below 0 fits no counter of a card."""
+    """Raise `ValueError` for what no stop, zone, mark or age is: what is below 0 fits no counter of a card."""
     if place is None:
         return
     for spot in (place, place.coming, place.origin, place.terminus, place.destination):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from threading import Lock
 
 from cardproto.connection import CardConnection
@@ -15,6 +16,7 @@ from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
+from terminal.app.knows import require_known
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
@@ -101,7 +103,10 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         )
         link = stack.enter_context(vehicle_link(config.vehicle, clock))
         heard = passenger.signal_with(devices.before(audience.outcome))
-        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
+        require = partial(require_known, config)
+        terminal = stack.enter_context(
+            open_terminal(station, clock, heard, extensions=extensions, require=require)
+        )
         terminal.vehicle = devices.vehicle if link is None else link
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
