@@ -46,9 +46,9 @@ mode = "tram"
 [[routes.directions]]
 name = "к Университету"
 stops = [
-  { number = 1501, name = "Вокзал", zone = 1, mark_m = 0 },
-  { number = 1502, name = "Площадь", zone = 2, mark_m = 2000 },
-  { number = 1503, name = "Университет", zone = 3, mark_m = 4000 },
+  { number = 1501, refs = ["s1"], name = "Вокзал", zone = 1, mark_m = 0 },
+  { number = 1502, refs = ["s2"], name = "Площадь", zone = 2, mark_m = 2000 },
+  { number = 1503, refs = ["s3"], name = "Университет", zone = 3, mark_m = 4000 },
 ]
 """
 

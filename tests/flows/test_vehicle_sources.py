@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from terminal.codes import VehicleFault
-from tests.vehicle_run import BusRun, SimVehicle, bus_run, routes_file, sim_vehicle
+from tests.vehicle_run import SimVehicle, bus_run, routes_file, sim_vehicle
 
 HEARTBEAT = ("--heartbeat", 0.5)
 

@@ -18,6 +18,7 @@ from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
+from terminal.policy.routes import RouteBook
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Place, PlaceSource, Spot
@@ -161,7 +162,10 @@ class OnBoard:
     def __init__(self, known: Place | None) -> None:
         self.known = known
 
-    def place(self) -> Place | None:
+    name = "on_board"
+    razzia = False
+
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place | None:
         return self.known
 
 
