@@ -30,6 +30,10 @@ class ReaderFault(StrEnum):
     GONE = "reader:gone"
     SERVICE_GONE = "reader:service_gone"
     """The operating system's PC/SC service stopped."""
+    IN_USE = "reader:in_use"
+    """Another program holds it for itself."""
+    NO_UID = "reader:no_uid"
+    """It says of no card which UID it has: each card is asked itself, which takes three exchanges more."""
     FAILED = "reader:failed"
     """Anything else that ended the service of a card."""
     WORKS = "reader:works"
@@ -148,6 +152,16 @@ class VehicleFault(StrEnum):
     """It sent what is no message, was ended, and is started again after a pause."""
 
 
+class OutputFault(StrEnum):
+    """What happened to a display, a console, a log or standard output, for the first time since the start: `output` is
+    its role and name, such as "output:stdout". Taps go on without it.
+    """
+
+    FAILED = "output:failed"
+    HANGS = "output:hangs"
+    """It takes no more."""
+
+
 FaultCode: TypeAlias = (
     ReaderFault
     | ClockFault
@@ -157,6 +171,7 @@ FaultCode: TypeAlias = (
     | KeyFault
     | ExtensionFault
     | VehicleFault
+    | OutputFault
 )
 
 

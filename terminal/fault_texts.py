@@ -13,6 +13,7 @@ from terminal.codes import (
     ExtensionFault,
     JournalFault,
     KeyFault,
+    OutputFault,
     ReaderFault,
     SyncFault,
     VehicleFault,
@@ -23,6 +24,8 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         ReaderFault.GONE: N_("Card reader disconnected"),
         ReaderFault.SERVICE_GONE: N_("Card reader service stopped"),
+        ReaderFault.IN_USE: N_("Card reader in use by another program"),
+        ReaderFault.NO_UID: N_("Card reader does not say which card it is: taps take longer"),
         ReaderFault.FAILED: N_("Card reader failed"),
         ReaderFault.WORKS: N_("Card reader works again"),
         ClockFault.JUMPED: N_("Clock jumped by {jump_s} s"),
@@ -58,6 +61,8 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         VehicleFault.HANGS: N_("Vehicle process does not respond: {source}"),
         VehicleFault.FLOODS: N_("Vehicle process sends too much: {source}"),
         VehicleFault.NOT_UNDERSTOOD: N_("Vehicle process sends what is no message: {source}"),
+        OutputFault.FAILED: N_("Output failed: {output}"),
+        OutputFault.HANGS: N_("Output takes no more: {output}"),
     }
 )
 """Every fault and its wording as the catalogues know it."""

@@ -345,4 +345,5 @@ class _Stages:
             balance_before_minor=balance_minor,
             balance_after_minor=balance_minor if written is None else written.balance_after_minor,
             of_staff=of_staff,
+            uid_by_reader=False if self.channel.uid_refused else True if self.channel.uid else None,
         )

@@ -110,17 +110,10 @@ class PassengerScreen:
 
     display: Display | None
 
-    def signal_with(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-        """For `Terminal.signal`: the display first, then `also`."""
-        display = self.display
-        if display is None:
-            return also
-
-        def signal(outcome: Outcome) -> None:
-            display.outcome(outcome)
-            also(outcome)
-
-        return signal
+    def outcome(self, outcome: Outcome) -> None:
+        """Show it."""
+        if self.display is not None:
+            self.display.outcome(outcome)
 
     def razzia(self, razzia: bool) -> None:
         """The vehicle says that an inspection is under way, or no longer."""

@@ -47,7 +47,7 @@ from terminal.messages import register
 from terminal.operations.status import LoadedExtension
 from terminal.policy.routes import RouteBook
 from terminal.reader.port import GuardedReader, ReaderPort
-from terminal.signals import Signal, SignalWorker
+from terminal.signals import DeviceWorker, Signal
 from terminal.trip.build import VehicleSource
 from terminal.trip.facts import Place
 
@@ -237,18 +237,13 @@ def _require_possible(place: Place | None) -> None:
 class DeviceBoard:
     """The signals and the vehicle source of a running terminal."""
 
-    signals: tuple[SignalWorker, ...]
+    signals: tuple[DeviceWorker[Outcome], ...]
     vehicle: GuardedVehicle | None
 
-    def before(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-        """For `Terminal.signal`: every signal, none of which is waited for, then `also`."""
-
-        def signal(outcome: Outcome) -> None:
-            for worker in self.signals:
-                worker.pass_on(outcome)
-            also(outcome)
-
-        return signal if self.signals else also
+    def outcome(self, outcome: Outcome) -> None:
+        """Let every signal show it; none is waited for."""
+        for worker in self.signals:
+            worker.pass_on(outcome)
 
     def look(self) -> None:
         """Find out which signals hang; to be called now and then."""
@@ -266,10 +261,11 @@ def device_board(
     signals: Sequence[str], vehicle: str | None, loader: ExtensionLoader, clock: Clock
 ) -> Iterator[DeviceBoard]:
     """The named signals, closed at the end, and the named vehicle source; raises `ConfigError`."""
-    workers: list[SignalWorker] = []
+    workers: list[DeviceWorker[Outcome]] = []
     with ExitStack() as stack:
         for name in signals:
-            worker = SignalWorker(name, loader.signal(name), clock)
+            signal = loader.signal(name)
+            worker = DeviceWorker(f"{ExtensionRole.SIGNAL}:{name}", signal.show, signal.close, clock)
             stack.callback(worker.close)
             workers.append(worker)
         yield DeviceBoard(tuple(workers), None if vehicle is None else loader.vehicle_source(vehicle))
