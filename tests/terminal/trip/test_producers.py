@@ -192,20 +192,6 @@ def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
     assert intent.trip == place
 
 
-def test_a_running_bus_writes_what_its_crew_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = runner(tmp_path, monkeypatch, capfd)
-    config_file(tmp_path, terminal={"profile": "bus", "number": 7, "region": "demo"})
-    assert run("shift", "open", "--operator", "d", "--route", 15).returncode == 0
-    with open_journal(tmp_path / STATE, 7) as journal:
-        turn = start_turn(journal, NOW, "d", 16, 1)
-        journal.append(PlaceSet(unix_ms(NOW), turn.shift, 1502, 2, 4000, "d"))
-    tap = tapped(run, tmp_path, "adult_purse")
-    assert (tap.profile, tap.shift, tap.turn, tap.route, tap.direction) == ("bus", turn.shift, 2, 16, 1)
-    assert tap.trip == {"place.stop": 1502, "place.zone": 2, "place.mark_m": 4000, "place.source": "hand"}
-
-
 def test_a_running_canteen_writes_what_its_school_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
