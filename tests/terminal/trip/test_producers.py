@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.app.station import journal_reader, open_journal
+from terminal.app.station import journal_reader
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
