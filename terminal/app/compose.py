@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.config.settings import CANTEEN
@@ -24,6 +24,9 @@ from terminal.trip.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+
+ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the software of a laboratory's terminal counts as made: it plays any day, also one before this software was."""
 
 
 @contextmanager

@@ -10,18 +10,19 @@ from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
-from terminal.app.compose import open_terminal
-from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
+from terminal.app.compose import ANY_DAY, open_terminal
+from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
-from terminal.app.simulated import recording
+from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
-from terminal.clock import Clock
+from terminal.clock import Clock, SystemClock
 from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.keys.limits import UNLIMITED
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -58,6 +59,8 @@ class Running:
     sync: BackgroundSync | None
     look: Callable[[], None]
     """Whether the signals do their work."""
+    hand: Callable[[TapReport], None]
+    """The laboratory that moves this terminal by hand, if one does; it hears last."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -78,6 +81,17 @@ class Running:
         self.fill.look()
         if self.sync is not None:
             self.sync.wake()
+        self.hand(report)
+
+
+def clock_of(config: StationConfig) -> Clock:
+    """The machine's clock, or the one a laboratory moves."""
+    if not config.laboratory.clock:
+        return SystemClock()
+    from terminal.app.laboratory import stepped_clock
+
+    require_hands_off(config)
+    return stepped_clock(config.laboratory.starts_at)
 
 
 @contextmanager
@@ -88,7 +102,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     """
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
-    cards = serve.reader_for(config.reader, station, clock, extensions)
+    by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
+    if by_hand is None:
+        cards = serve.reader_for(config.reader, station, clock, extensions)
+    else:
+        cards = serve.CardSource(by_hand, config.reader.taps)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         stack.callback(cards.port.close)
@@ -99,7 +117,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             device_board(config.signals.names, config.vehicle.source, extensions, clock)
         )
         heard = passenger.signal_with(devices.before(audience.outcome))
-        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
+        terminal = stack.enter_context(_opened(config, station, clock, heard, extensions))
         terminal.vehicle = devices.vehicle
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
@@ -120,6 +138,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=devices.look,
+            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock)),
         )
         _begin(stack, config, around)
         yield around
@@ -138,7 +157,37 @@ def _runnable(config: StationConfig) -> Station:
             "Give --reader, or set name under [reader] in terminal.toml: pcsc, pcsc:NAME or sim:RESIDENT.",
         )
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    require_hands_off(config)
     return station_of(config)
+
+
+def _opened(
+    config: StationConfig,
+    station: Station,
+    clock: Clock,
+    heard: Callable[[Outcome], None],
+    extensions: ExtensionLoader,
+) -> AbstractContextManager[Terminal]:
+    """The terminal; one whose clock is moved by hand plays any day, and a day in a second."""
+    if not config.laboratory.clock:
+        return open_terminal(station, clock, heard, extensions=extensions)
+    return open_terminal(station, clock, heard, extensions=extensions, limits=UNLIMITED, made_at=ANY_DAY)
+
+
+@contextmanager
+def _moved_by_hand(
+    config: StationConfig, cards: CardsByHand | None, clock: Clock
+) -> Iterator[Callable[[TapReport], None]]:
+    """The laboratory's socket, where one is asked for; what comes out hears of every tap."""
+    path = config.laboratory.control
+    if path is None or cards is None:
+        yield lambda _report: None
+        return
+    from terminal.app.laboratory import Laboratory, hand_socket
+
+    laboratory = Laboratory(cards, clock, config.terminal.language)
+    with hand_socket(path, laboratory):
+        yield laboratory.heard
 
 
 def _uplink(
@@ -225,7 +274,7 @@ def _vitals(
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
-        laboratory=laboratory_parts(config) if real else (),
+        laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log)

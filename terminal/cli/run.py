@@ -81,12 +81,11 @@ def run(
         pace=pace,
         laboratory=laboratory,
     )
-    from terminal.app.running import running_station
-    from terminal.clock import SystemClock
+    from terminal.app.running import clock_of, running_station
 
     language = asked.terminal.language
     with running_station(
-        asked, SystemClock(), _for_programs(language) if json else _for_people(language)
+        asked, clock_of(asked), _for_programs(language) if json else _for_people(language)
     ) as station:
         station.serve()
 
