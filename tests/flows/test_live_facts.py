@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from terminal.screen.console.roles import Role
 from terminal.trip.producers import FactSource
-from tests.flows.live import ROUTES, LiveTerminal, live_terminal
+from tests.flows.live import ROUTES, LiveTerminal, facts_of, live_terminal
 
 Claims = Mapping[FactSource, frozenset[str]]
 
 SPOT: Final = ("stop", "zone", "mark_m")
+CONSOLE: Final = {"enabled": True, "port": 0, "typed_sign_in": True}
 BUS: Final[Claims] = {
     FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok"})
     | {"place.source", "place.age_s"}
@@ -25,6 +26,11 @@ BUS: Final[Claims] = {
     FactSource.ROUTES: frozenset({"mode"})
     | {f"place.{end}.{name}" for end in ("origin", "terminus") for name in SPOT},
     FactSource.INSPECTOR: frozenset({"inspection", "inspection.misuse", "route", "direction"}),
+    FactSource.JOURNAL: frozenset({"sequence"}),
+}
+CLOCK: Final[Claims] = {
+    FactSource.CLOCK: frozenset({"clock.suspect"}),
+    FactSource.CREW: frozenset({"clock.confirmed"}),
 }
 VEHICLE: Final[Claims] = {
     FactSource.VEHICLE: frozenset(
@@ -36,16 +42,17 @@ VEHICLE: Final[Claims] = {
 
 
 class Watched:
-    """The facts of a terminal's newest tap, and which a source has changed so far."""
+    """The facts of a terminal's newest tap of this card, and which a source has changed so far."""
 
-    def __init__(self, terminal: LiveTerminal) -> None:
+    def __init__(self, terminal: LiveTerminal, card: str) -> None:
         self.terminal = terminal
-        self.facts = terminal.facts()
+        self.card = card
+        self.facts = facts_of(terminal.tap(card))
         self.changed: dict[FactSource, set[str]] = {}
 
     def look(self, *sources: FactSource) -> dict[str, Any]:
         """The facts of the next tap, after these sources changed."""
-        before, self.facts = self.facts, self.terminal.facts()
+        before, self.facts = self.facts, facts_of(self.terminal.tap(self.card))
         names = before.keys() | self.facts.keys()
         differing = {name for name in names if before.get(name) != self.facts.get(name)}
         parts = {name.rpartition(".")[0] for name in differing} - {""}
@@ -71,18 +78,16 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
     with live_terminal(
         tmp_path,
         terminal={"profile": "bus", "number": 7, "region": "demo"},
-        reader={"name": "sim:adult_purse", "pace_s": 0.2},
         lists={"routes": "routes.toml"},
-        console={"enabled": True, "port": 0, "typed_sign_in": True},
+        console=CONSOLE,
     ) as bus:
-        watched = Watched(bus)
+        watched = Watched(bus, bus.card("adult_purse"))
         bus.sign_in(Role.CONDUCTOR)
         bus.act("/shift", "/shift/open", route=15, direction=0)
-        there = watched.look(FactSource.CREW, FactSource.ROUTES)
+        there = watched.look(FactSource.CREW, FactSource.ROUTES, FactSource.JOURNAL)
         bus.act("/shift", "/shift/turn", route=15, direction=1)
         bus.act("/shift", "/shift/place", stop=1502, zone=4, km=7)
         back = watched.look(FactSource.CREW)
-        watched.look_until(FactSource.CREW, age_s=1)
         bus.act("/state", "/state/order", in_order=0)
         watched.look(FactSource.CREW)
         bus.sign_in(Role.INSPECTOR)
@@ -93,6 +98,21 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
     assert (back["place.terminus.stop"], back["place.zone"], back["place.mark_m"]) == (1501, 4, 7000)
 
 
+def test_a_clock_that_jumps_and_who_confirms_it(tmp_path: Path) -> None:
+    with live_terminal(
+        tmp_path,
+        terminal={"profile": "bus", "number": 7, "region": "demo"},
+        shift={"operator": "driver-7", "route": 15},
+        console=CONSOLE,
+    ) as bus:
+        watched = Watched(bus, bus.card("adult_purse"))
+        bus.hand.say("clock", jump_s=-7200)
+        watched.look(FactSource.CLOCK)
+        bus.hand.tap(tmp_path / bus.card("driver_service"))
+        watched.look(FactSource.CREW)
+        watched.proves(CLOCK)
+
+
 def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
     """The recording is a named pipe: what is written to it is heard at once."""
     (tmp_path / "routes.toml").write_text(ROUTES)
@@ -101,17 +121,16 @@ def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
         live_terminal(
             tmp_path,
             terminal={"profile": "bus", "number": 7, "region": "demo"},
-            reader={"name": "sim:adult_purse", "pace_s": 0.2},
             lists={"routes": "routes.toml"},
             shift={"operator": "driver-7", "route": 15},
             vehicle={"source": "replay", "replay": "vehicle.jsonl"},
         ) as bus,
         (tmp_path / "vehicle.jsonl").open("w", buffering=1) as vehicle,
     ):
-        watched = Watched(bus)
+        watched = Watched(bus, bus.card("adult_purse"))
         vehicle.write('{"line": "15", "stop_ref": "s2", "coming_ref": "s3"}\n')
         watched.look_until(FactSource.VEHICLE, stop=1502)
-        watched.look_until(FactSource.VEHICLE, age_s=1)
+        watched.look(FactSource.VEHICLE)
         vehicle.write(
             '{"line": "15", "stop_ref": "s2", "coming_ref": "s3", "arriving": true, "razzia": true}\n'
         )
