@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.app.compose import open_terminal
+from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JournalFactory, Station
 from terminal.clock import Clock
@@ -37,10 +36,6 @@ from terminal.tap import Terminal
 DENIED_PROFILE: Final = "deny_listed"
 REGISTRY_FILE: Final = "card-registry.json"
 DENY_LIST_FILE: Final = "deny-list"
-
-
-ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""A laboratory plays any day, also one before this software was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ class Identity(NamedTuple):
     collector: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
-    """What a real reader takes from the public laboratory: keys, region, issuers."""
+    """What a real reader takes from the public laboratory: keys, region, issuers. Of a simulated one: what is moved by
+    hand."""
     extensions: tuple[LoadedExtension, ...] = ()
 
 
