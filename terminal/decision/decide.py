@@ -73,7 +73,7 @@ def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, 
     """The tap, and in the trail whether the terminal's own grants count for it (O-02)."""
     tap = rebase(snapshot, policy, trip, now)
     if tap.listed:
-        trail.lists[GRANTS] = policy.grants.version
+        trail.lists[GRANTS] = policy.grants.name
     return tap
 
 
@@ -119,7 +119,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if kind is not None:
         message, effect, name = BY_DENY_LIST[kind]
         trail.note(effect)
-        trail.lists[name] = tap.policy.deny_list.version
+        trail.lists[name] = tap.policy.deny_list.name
         return message
     if not (rights.valid_from <= tap.service_date <= rights.valid_to or _no_date(tap)):
         early = tap.service_date < rights.valid_from

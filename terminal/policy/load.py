@@ -17,6 +17,7 @@ from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
 from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
 from terminal.policy.gtfs.section import section_with_tables
+from terminal.policy.keyed_file import IssuedList
 
 __all__ = [
     "DEMO_REGION",
@@ -24,6 +25,7 @@ __all__ = [
     "load_region",
     "parse_region",
     "require_in_force",
+    "require_of_region",
     "require_successor",
 ]
 
@@ -114,6 +116,16 @@ def require_successor(document: RegionDocument, present: RegionDocument) -> None
         raise RegionDocumentError(
             f"region document {new.id} version {new.version} is not newer than version {old.version} in force",
             "Publish it under a higher version.",
+        )
+
+
+def require_of_region(document: RegionDocument, issued: IssuedList) -> None:
+    """Raise `RegionDocumentError` for a list of another region than that of `document`; no list is of any."""
+    header = document.header
+    if issued.name and issued.region != header.region:
+        raise RegionDocumentError(
+            f"list {issued.name} is of region {issued.region}, region document {header.id} of region {header.region}",
+            "Give the list of this terminal's region.",
         )
 
 

@@ -13,11 +13,13 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
+from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
 NOW = local("08:00")
+ISSUE = ListIssue(1, 34, NOW)
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
 STALE = 24 * 3600 + 1
 
@@ -28,7 +30,7 @@ def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object
 
 
 def stopped(folder: Path) -> Policy:
-    build_deny_list(folder / "bank", b"list key", [(DenyKind.BANK_CARD, CARD.token)])
+    build_deny_list(folder / "bank", b"list key", ISSUE, [(DenyKind.BANK_CARD, CARD.token)])
     policy = small()
     return Policy.of(policy.document, bank_deny_list=DenyListFile(folder / "bank", b"list key"))
 
