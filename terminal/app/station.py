@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.errors import JournalError, RegionDocumentError
@@ -80,13 +80,13 @@ class Station:
         A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
         force at the nearest moment that may be right.
         """
-        document = load_region(self.region)
+        document, canteen = load_region(self.region), self.profile == CANTEEN
         try:
-            require_in_force(document, now)
+            require_in_force(document, now, canteen=canteen)
         except RegionDocumentError:
             ahead_days = document.clock.ahead_days
             nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
-            require_in_force(document, from_unix_ms(nearest))
+            require_in_force(document, from_unix_ms(nearest), canteen=canteen)
         lists = self.load_deny_list(keys), self.load_grants(keys)
         for issued in lists:
             require_of_region(document, issued)

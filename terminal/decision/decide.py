@@ -21,17 +21,21 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
+from terminal.decision.ended import note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
+from terminal.policy.document.schema import Ages
+from terminal.policy.ends import DocumentEnd
 from terminal.policy.policy import Policy
-from terminal.trip.facts import Inspection, Trip
+from terminal.trip.facts import FRESH, Freshness, Inspection, Trip
 
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, CANTEEN: decide_meal}
 )
 HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
 BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = MappingProxyType(
     {
         DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
@@ -48,10 +52,9 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     `now` is aware. Never raises for anything a card holds: every refusal is an outcome.
     """
     trail = Trail()
-    refusal = _refused_terminal(trip, trail)
+    refusal = _refused_terminal(trip, trail) or _marked(policy, trip, now, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    _flags(policy, trip, trail)
     if trip.inspection is not None:
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
@@ -91,19 +94,32 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     return None
 
 
-def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
-    """What marks every record of this terminal now."""
+def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message | None:
+    """What marks every record of this terminal now; the message where no ride is decided by this document any more.
+    Entitled meals are, and whether a ride is paid can still be asked (O-01).
+    """
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
     if trip.place.by_hand:
         trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
-    age_s = trip.freshness.data_age_s
+    if trip.freshness is not FRESH:
+        _note_ages(policy.document.ages, trip.freshness, trail)
+    end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
+    goes_on = end is not DocumentEnd.PAST or trip.profile == CANTEEN or trip.inspection is not None
+    return None if goes_on else Message.OUT_OF_ORDER
+
+
+def _note_ages(ages: Ages, freshness: Freshness, trail: Trail) -> None:
+    """O-03: what is marked as old. Concessions look for themselves whether lists are too old for them."""
+    age_s = freshness.lists_age_s
     if age_s:
-        ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_EXPIRED, TapFlag.EXPIRED_DATA, {"data_age_s": age_s})
         elif age_s > ages.fresh_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_STALE, TapFlag.STALE_DATA, {"data_age_s": age_s})
+    age_s, days = freshness.document_age_s, ages.document_stale_days
+    if days is not None and age_s > days * DAY_S:
+        trail.flag(TerminalEffect.DOCUMENT_STALE, TapFlag.STALE_DOCUMENT, {"document_age_s": age_s})
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:

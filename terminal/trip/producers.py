@@ -15,6 +15,7 @@ _CONFIGURED: Final = "terminal.app.station:station_of"
 _SHIFT: Final = "terminal.trip.shifts:open_shift"
 _ROUTES: Final = "terminal.policy.routes:load_routes"
 _PLACE: Final = "terminal.screen.console.bus.pages:do_place"
+_AGES: Final = "terminal.trip.ages:freshness_of"
 _INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
 _CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
 _ROSTER: Final = "terminal.canteen.facts:Known.pupil"
@@ -43,6 +44,9 @@ PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
         "clock.suspect": "terminal.trip.clock_watch:ClockWatch.look",
         "clock.confirmed": "terminal.screen.console.console:Console.service_card",
         "clock.authenticated": "terminal.sync.client:SyncClient.sync_once",
+        "freshness.deny_list_age_s": _AGES,
+        "freshness.grants_age_s": _AGES,
+        "freshness.document_age_s": _AGES,
         "inspection": _INSPECTOR,
         "inspection.misuse": _INSPECTOR,
         "canteen.school": _CANTEEN,
@@ -98,7 +102,6 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",
         "counts": "O-04: the collector returns no counts to a terminal",

@@ -37,6 +37,7 @@ BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
     f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
 }
 BY_CLOCK = {"clock.suspect", "clock.confirmed", "clock.authenticated"}
+BY_AGES = {f"freshness.{what}_age_s" for what in ("deny_list", "grants", "document")}
 BY_INSPECTOR = {"inspection", "inspection.misuse"}
 CONFIGURED = {"profile", "terminal", "canteen.serving"}
 
@@ -167,7 +168,7 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
 
 def test_every_producer_is_seen_at_work_here() -> None:
     canteen = {name for name in PRODUCERS if name.startswith("canteen.")}
-    assert BY_CREW | BY_CLOCK | BY_INSPECTOR | CONFIGURED | canteen == PRODUCERS.keys()
+    assert BY_CREW | BY_CLOCK | BY_AGES | BY_INSPECTOR | CONFIGURED | canteen == PRODUCERS.keys()
 
 
 class OnBoard:
