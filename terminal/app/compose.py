@@ -24,6 +24,8 @@ from terminal.trip.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.routes import RouteBook
 
 
 @contextmanager
@@ -37,17 +39,20 @@ def open_terminal(
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
+    require: Callable[[RegionDocument, RouteBook], None] = lambda _document, _routes: None,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness, limits of its keys and a journal of its own, and another moment before
     which no clock is right (`made_at`); in a canteen the roster is that in the station's folder, where there is one.
-    `extensions` brings the media that are not ours.
+    `extensions` brings the media that are not ours. `require` raises where the document needs what the terminal cannot
+    know.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
     policy = station.load_policy(keys, clock.now(), made_at)
     routes = station.load_routes()
+    require(policy.document, routes)
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
     versions = policy.tariff, policy.deny_list.name

@@ -24,6 +24,7 @@ from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffe
 from terminal.decision.ended import note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.document.schema import Ages
@@ -55,6 +56,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     refusal = _refused_terminal(trip, trail) or _marked(policy, trip, now, trail)
     if refusal is not None:
         return trail.refuse(refusal)
+    trip = placed(trip, policy.document.vehicle, trail)
     if trip.inspection is not None:
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
@@ -100,8 +102,6 @@ def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message 
     """
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
-    if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     if trip.freshness is not FRESH:
         _note_ages(policy.document.ages, trip.freshness, trail)
     end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
@@ -181,7 +181,7 @@ def inspect(
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
-    if not _paid_here(tap, inspection):
+    if not _paid_here(tap):
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
         return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
@@ -190,8 +190,10 @@ def inspect(
     return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
-def _paid_here(tap: Tap, inspection: Inspection) -> bool:
-    """Whether the newest ride is on this vehicle. Who is checked in rides, whatever the card was used for since."""
+def _paid_here(tap: Tap) -> bool:
+    """Whether the newest ride is on this vehicle, known by route and direction. Who is checked in rides, whatever the
+    card was used for since.
+    """
     event, trip = tap.snapshot.event, tap.trip
     if not (event.inside or event.kind is EventKind.RIDE) or tap.age_s is None:
         return False
@@ -200,8 +202,6 @@ def _paid_here(tap: Tap, inspection: Inspection) -> bool:
         longest_s = max(longest_s, check_in.longest_s)
     if tap.age_s > longest_s:
         return False
-    if inspection.vehicle:
-        return event.terminal in inspection.vehicle
     return (event.route, event.direction) == (trip.route, trip.direction)
 
 
