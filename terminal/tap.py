@@ -55,6 +55,7 @@ from terminal.media.port import (
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
+from terminal.trip.ages import freshness_of
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Trip
@@ -253,6 +254,7 @@ class _Stages:
             vehicle=t.vehicle,
             clock=self.clock,
             routes=t.routes,
+            freshness=freshness_of(t.policy, self.now, self.clock),
             now=self.now,
         )
 

@@ -82,6 +82,7 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
         "keys.file": config.keys.file,
         "lists.deny": config.lists.deny,
+        "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
         "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
