@@ -20,7 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.limits import LONGEST_AGE_S
 from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
@@ -41,7 +44,7 @@ CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
 
-class Tap(NamedTuple):
+class Tap(Struct, frozen=True):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
     Rights hold by the `service_date` of this terminal's clock; counts belong to the periods of `period_day`.
@@ -158,7 +161,7 @@ def of_boarding(tap: Tap) -> Tap:
     if tap.counters_known:
         open_journey = tap.journey_age_s is not None
         counters = _counters(tap.snapshot, tap.policy, periods, journey_open=open_journey)
-    return tap._replace(periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
+    return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
 
 
 def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date) -> PeriodDays:
