@@ -40,6 +40,7 @@ from terminal.policy.policy import Policy
 from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
+DAY_S: Final = 24 * 3600
 CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
@@ -119,7 +120,8 @@ class Trail:
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
-    event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
+    event, at = snapshot.event, now.astimezone(UTC)
+    at = at.replace(microsecond=0) if at.microsecond else at
     local = at.astimezone(policy.zone)
     today = policy.service_date(local)
     periods = _periods(event, policy, trip, at, today)
@@ -166,17 +168,16 @@ def of_boarding(tap: Tap) -> Tap:
 
 def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date) -> PeriodDays:
     """The period day, by the time the card is going to state; `today` is the service day of `at`."""
-    stamp = stated_at(at)
-    stated = stamp == at
+    stated = FIRST_AT <= at <= LAST_AT
     if not stated:
-        today = policy.service_date(stamp.astimezone(policy.zone))
+        today = policy.service_date(stated_at(at).astimezone(policy.zone))
     event_day = policy.service_date(event.at.astimezone(policy.zone))
     return period_days(event, event_day, today, trip.clock, stated=stated)
 
 
 def stated_at(at: datetime) -> datetime:
     """`at` as a card can state it: the nearest time from 2024 to 2058."""
-    return min(max(at, FIRST_AT), LAST_AT)
+    return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
 
 
 def _meals(event: Event, periods: PeriodDays, day: date) -> int:
@@ -184,7 +185,8 @@ def _meals(event: Event, periods: PeriodDays, day: date) -> int:
 
 
 def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
-    age_s = int((at - event.at).total_seconds())
+    since = at - event.at  # both in whole seconds
+    age_s = since.days * DAY_S + since.seconds
     if age_s < -policy.document.guards.clock_skew_s:
         return None
     return max(age_s, 0)
@@ -234,9 +236,11 @@ def _counters(snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, jo
         counters = card.carried_over(counters, periods.card_day, periods.day)
     if not journey_open:
         counters &= card.kept_by_journey
+    if not counters:
+        return 0
+    contracts, seen = snapshot.rights.contracts, periods.newest_day
     for slot, counter in enumerate(card.contracts):
-        contract = snapshot.rights.contracts[slot]
-        seen = periods.newest_day
+        contract = contracts[slot]
         if contract is None or (seen is not None and contract.valid_from > seen):
             counters = counter.write(counters, 0)
     return counters
@@ -299,6 +303,8 @@ def accept(
 def _note_period(tap: Tap, trail: Trail) -> None:
     """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
     periods, newest = tap.periods, tap.snapshot.event
+    if not periods.ahead:
+        return
     inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
     if periods.lowered:
         trail.flag(CardEffect.PERIOD_LOWERED, CardFlag.PERIOD_LOWERED, inputs)
