@@ -27,7 +27,7 @@ from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
 from terminal.policy.document.schema import RegionDocument
-from terminal.trip.facts import PlaceQuality, PlaceSource
+from terminal.trip.facts import AskedBy, PlaceQuality, PlaceSource
 
 SCENARIO_SCHEMA: Final = 1
 NEVER_ENDS: Final = date(2099, 12, 31)
@@ -221,6 +221,8 @@ class Where(Section, frozen=True, kw_only=True):
     """The vehicle says that an inspection is under way; no decision depends on it (T-70)."""
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
+    asked_by: AskedBy | None = None
+    """Who stated companions and destination before the tap (T-34): "crew" at the console, "rider" on the display."""
     companions: Count | None = None
     """Further persons counted with this tap (T-20, T-34)."""
     inspection: bool | None = None
@@ -237,10 +239,14 @@ class Where(Section, frozen=True, kw_only=True):
     """A service card has confirmed the clock since."""
     clock_authenticated: bool | None = None
     """The clock's time was signed by another party recently (O-05)."""
-    data_age_s: Count | None = None
-    """How old the terminal's lists and grants are (O-03)."""
     deny_list_age_s: Count | None = None
-    """How old its list of bank cards is (T-43)."""
+    """How old the terminal's deny list is (O-03)."""
+    grants_age_s: Count | None = None
+    """How old the terminal's own list of grants is (O-03)."""
+    document_age_s: Count | None = None
+    """How long ago this document was issued (O-03)."""
+    bank_list_age_s: Count | None = None
+    """How old the terminal's list of bank cards is (T-43)."""
     school: str | None = None
     """Whose canteen it is."""
     serving: Name | None = None

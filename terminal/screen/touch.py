@@ -19,11 +19,13 @@ from terminal.clock import Clock
 from terminal.policy.document.schema import PassengerAsk
 from terminal.tap import Terminal
 from terminal.texts import N_, translator
-from terminal.trip.asked import MOST_COMPANIONS, Goal, goals, places_asked
+from terminal.trip.asked import Goal, goals, places_asked
 from terminal.trip.facts import NOWHERE, AskedBy, RideAsked
 
 MOST_BODY_BYTES: Final = 1024
 MOST_FIELDS: Final = 8
+MOST_BY_TOUCH: Final = 6
+"""Companions that a passenger counts; a larger group is a matter of the crew."""
 BURST: Final = 20
 PER_S: Final = 2.0
 """So many presses at once, and so many a second after that: more than a hurried person, less than a stuck screen."""
@@ -89,7 +91,7 @@ class PassengerTouch:
         return {
             "token": self._token,
             "companions": asked.companions,
-            "most": MOST_COMPANIONS,
+            "most": MOST_BY_TOUCH,
             "counts": PassengerAsk.COMPANIONS in offered and not by_crew,
             "goals": ahead if PassengerAsk.DESTINATION in offered and not by_crew else (),
             "goal": goal,
@@ -124,7 +126,8 @@ class PassengerTouch:
         next_ride = self._terminal.next_ride
         if form.get("was") != str(next_ride.ride.companions):
             return  # the page that answers shows how many it is now
-        next_ride.count(int(form["more"]), AskedBy.RIDER)
+        if next_ride.ride.companions + int(form["more"]) <= MOST_BY_TOUCH:
+            next_ride.count(int(form["more"]), AskedBy.RIDER)
 
     def _go_to(self, key: str) -> None:
         if PassengerAsk.DESTINATION not in self.offered:

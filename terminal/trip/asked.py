@@ -26,8 +26,8 @@ from terminal.trip.facts import NOTHING_ASKED, NOWHERE, AskedBy, Place, RideAske
 
 KEPT_S: Final = 60.0
 """Who has asked for a ride taps within a minute, or asks again."""
-MOST_COMPANIONS: Final = 6
-"""As many as a card can check in besides its holder (T-07)."""
+MOST_COMPANIONS: Final = 9
+"""A purse may pay for a whole group; what a card can check in is a matter of the decision (T-07)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class NextRide:
         return 0 if said is None else ceil(said.until_s - self._clock.monotonic())
 
     def count(self, more: int, by: AskedBy) -> None:
-        """So many persons more ride with the next card, or fewer; never fewer than none nor more than a card takes."""
+        """So many persons more (or fewer) ride with the next card: none at least, `MOST_COMPANIONS` at most."""
         with self._lock:
             before = self.ride
             companions = min(max(before.companions + more, 0), MOST_COMPANIONS)

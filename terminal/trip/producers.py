@@ -29,8 +29,14 @@ class FactSource(StrEnum):
     """The passenger, by touch on the display."""
     INSPECTOR = "inspector"
     """At the console."""
+    VEHICLE = "vehicle"
+    """The on-board computer, a position on the route, or an extension."""
     ROUTES = "routes"
     """The routes document, by the route and direction of the run."""
+    LISTS = "lists"
+    """Deny list and list of grants, by their time of issue."""
+    DOCUMENT = "document"
+    """The region document, by its own."""
     CLOCK = "clock"
     """The watch over the terminal's clock."""
     COLLECTOR = "collector"
@@ -44,6 +50,7 @@ class FactSource(StrEnum):
 _CREW: Final = (FactSource.CREW,)
 _ROUTES: Final = (FactSource.ROUTES,)
 _CREW_OR_RIDER: Final = (FactSource.CREW, FactSource.RIDER)
+_CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
 _CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
 _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "profile": (FactSource.CONFIGURATION,),
@@ -55,7 +62,12 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "direction": _CREW_OR_INSPECTOR,
     "reader_ok": _CREW,
     "mode": _ROUTES,
-    "place": _CREW,
+    "place": (FactSource.VEHICLE,),
+    "place.stop": _CREW_OR_VEHICLE,
+    "place.zone": _CREW_OR_VEHICLE,
+    "place.mark_m": _CREW_OR_VEHICLE,
+    "place.source": _CREW_OR_VEHICLE,
+    "place.age_s": _CREW_OR_VEHICLE,
     "place.origin": _ROUTES,
     "place.destination": _CREW_OR_RIDER,
     "companions": _CREW_OR_RIDER,
@@ -64,7 +76,10 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "clock.suspect": (FactSource.CLOCK,),
     "clock.confirmed": _CREW,
     "clock.authenticated": (FactSource.COLLECTOR,),
+    "freshness": (FactSource.LISTS,),
+    "freshness.document_age_s": (FactSource.DOCUMENT,),
     "inspection": (FactSource.INSPECTOR,),
+    "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
@@ -80,14 +95,6 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "place.quality": "T-07: the vehicle's own port is being built",
-        "place.age_s": "T-07: the vehicle's own port is being built",
-        "place.coming.stop": "T-07: the vehicle's own port is being built",
-        "place.coming.zone": "T-07: the vehicle's own port is being built",
-        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
-        "place.arriving": "T-07: the vehicle's own port is being built",
-        "razzia": "T-70: the vehicle's own port is being built",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",

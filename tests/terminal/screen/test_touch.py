@@ -23,7 +23,7 @@ from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
-from terminal.screen.touch import BURST, PassengerTouch
+from terminal.screen.touch import BURST, MOST_BY_TOUCH, PassengerTouch
 from terminal.trip.asked import KEPT_S
 from terminal.trip.build import InspectionRound
 from terminal.trip.facts import AskedBy, Spot
@@ -136,6 +136,12 @@ def test_a_press_that_comes_twice_counts_once_and_one_on_an_old_page_counts_for_
     assert screen.cab.tap("adult_purse").outcome.accepted
     screen.client.post("/next-ride", data=old)
     assert screen.asked[0] == 0, "the page showed two persons, and they have boarded"
+
+
+def test_a_passenger_counts_no_larger_group_than_a_family(screen: Screen) -> None:
+    for _ in range(MOST_BY_TOUCH + 2):
+        screen.press(more=1)
+    assert screen.asked[0] == MOST_BY_TOUCH
 
 
 def test_what_the_crew_has_said_is_shown_and_no_passenger_changes_it(screen: Screen) -> None:
@@ -299,12 +305,12 @@ def test_a_passenger_chooses_by_touch_at_every_size(
         assert_accessible(page)
         all_fit(page)
         page.locator("[name=more][value='1']").tap()
-        expect(page.locator(".told")).to_contain_text("2")
+        expect(page.locator(".charged")).to_contain_text("2")
         all_fit(page)
         assert_accessible(page)
         page.locator("summary").tap()
         page.locator("[name=to][value='stop-1503']").tap()
-        expect(page.locator(".told")).to_contain_text("Университет")
+        expect(page.locator(".charged")).to_contain_text("Университет")
         all_fit(page)
         assert screen.asked == (1, UNIVERSITY, AskedBy.RIDER)
         screen.cab.tap("adult_purse")
@@ -312,19 +318,19 @@ def test_a_passenger_chooses_by_touch_at_every_size(
         expect(page.locator("#touch")).to_be_hidden()
         screen.display.removed()
         expect(page.locator("#display")).to_have_attribute("data-look", "idle")
-        expect(page.locator(".told")).to_have_count(0)
+        expect(page.locator(".charged")).to_have_count(0)
 
 
 def test_it_all_works_without_scripts(new_page: NewPage, screen: Screen) -> None:
     page = new_page(java_script_enabled=False)
     page.goto(screen.url)
     page.locator("[name=more][value='1']").click()
-    expect(page.locator(".told")).to_contain_text("The card pays for 2 persons")
+    expect(page.locator(".charged")).to_contain_text("The card pays for 2 persons")
     page.locator("summary").click()
     page.locator("[name=to][value='stop-1502']").click()
-    expect(page.locator(".told")).to_contain_text("to Площадь Ленина")
+    expect(page.locator(".charged")).to_contain_text("to Площадь Ленина")
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator(".told")).to_have_count(0)
+    expect(page.locator(".charged")).to_have_count(0)
 
 
 def test_a_list_of_places_that_was_opened_and_left_is_closed(page: Page, screen: Screen) -> None:
@@ -357,7 +363,7 @@ def test_the_page_shows_at_once_what_the_crew_sets_and_that_its_time_is_over(
 ) -> None:
     page.goto(screen.url)
     screen.cab.act("/shift", "/next/persons", more=1)
-    expect(page.locator(".told")).to_contain_text("The card pays for 2 persons")
+    expect(page.locator(".charged")).to_contain_text("The card pays for 2 persons")
     expect(page.locator("#touch button")).to_have_count(0)
     screen.cab.act("/shift", "/next/forget")
     expect(page.locator("#touch button").first).to_be_visible()

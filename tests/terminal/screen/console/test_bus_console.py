@@ -23,6 +23,7 @@ from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role
+from terminal.trip.asked import MOST_COMPANIONS
 from terminal.trip.facts import Spot
 from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
 
@@ -255,10 +256,10 @@ def test_a_place_behind_the_vehicle_or_on_no_list_is_refused_with_words(zones: C
 
 
 def test_more_persons_than_a_card_takes_are_not_counted_and_fewer_than_one_neither(zones: Cab) -> None:
-    for _ in range(9):
+    for _ in range(MOST_COMPANIONS + 2):
         zones.act("/shift", "/next/persons", more=1)
-    assert zones.terminal.next_ride.ride.companions == 6
-    for _ in range(9):
+    assert zones.terminal.next_ride.ride.companions == MOST_COMPANIONS
+    for _ in range(MOST_COMPANIONS + 2):
         zones.act("/shift", "/next/persons", more=-1)
     assert zones.terminal.next_ride.left_s == 0
     for wrong in ("2", "x", ""):
