@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.screen.console.roles import Role
-from terminal.trip.producers import FactSource
-from tests.flows.live import ROUTES, LiveTerminal, facts_of, live_terminal
+from terminal.trip.producers import PRODUCERS, FactSource
+from tests.by_hand import SOCKET
+from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal
+from tests.flows.test_live_canteen import CANTEEN
 
 Claims = Mapping[FactSource, frozenset[str]]
 
@@ -139,3 +141,35 @@ def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
         contradicted = watched.look_until(FactSource.VEHICLE, quality="contradicted")
         watched.proves(VEHICLE)
     assert {"place.stop", "place.zone", "place.mark_m"}.isdisjoint(contradicted)
+
+
+AUTHENTICATED: Final[Claims] = {FactSource.COLLECTOR: frozenset({"clock.authenticated"})}
+
+
+def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
+    """Both run by the machine's clock, which stands still here: a signature is of now."""
+    here = {"control": SOCKET, "clock": True}
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "demo"},
+        "shift": {"operator": "driver-7", "route": 15},
+        "laboratory": here,
+    }
+    with live_terminal(tmp_path, **tables) as bus:
+        before = facts_of(bus.tap(bus.card("adult_purse")))
+    with collector(tmp_path) as url, live_terminal(tmp_path, **tables, collector={"url": url}) as bus:
+        watched = Watched(bus, "adult_purse.json")
+        while "clock.authenticated" not in watched.facts:
+            watched.look(FactSource.COLLECTOR)
+    assert "clock.authenticated" not in before
+    watched.proves(AUTHENTICATED)
+
+
+def test_every_fact_is_shown_of_each_of_its_sources() -> None:
+    """The facts of bank cards alone have none."""
+    shown = [BUS, CLOCK, VEHICLE, AUTHENTICATED, CANTEEN]
+    by_fact: dict[str, set[FactSource]] = {}
+    for claims in shown:
+        for source, facts in claims.items():
+            for fact in facts:
+                by_fact.setdefault(fact, set()).add(source)
+    assert {fact: set(sources) for fact, sources in PRODUCERS.items()} == by_fact
