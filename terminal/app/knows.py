@@ -57,6 +57,7 @@ def _sources(config: StationConfig) -> set[FactSource]:
         FactSource.INSPECTOR: config.console.enabled,
         FactSource.VEHICLE: config.vehicle.source is not None,
         FactSource.COLLECTOR: config.collector.url is not None,
+        FactSource.LISTS: config.lists.deny is not None or config.lists.grants is not None,
     }
     return {source for source in FactSource if optional.get(source, True)}
 

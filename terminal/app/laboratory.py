@@ -5,12 +5,13 @@
 one JSON object on one line, and so is its answer:
 
     {"do": "present", "card": "CARD.json"}   lay that card image file on the reader; it is written back after its tap
-    {"do": "await", "timeout_s": 10}         wait until its tap has ended; "tap": as `terminal run --json` prints it
+    {"do": "await", "timeout_s": 10}         wait until its tap has ended; "tap": as `terminal run --json` prints it;
+                                             "reports": 3 waits for so many reports of the vehicle's sources, too
     {"do": "remove"}                         take the card away
     {"do": "clock", "step_s": 5}             let so much time pass, by the wall clock and the monotonic one
     {"do": "clock", "set": "2026-09-15T08:00:00+03:00"}     let time pass until then
     {"do": "clock", "jump_s": -7200}         move the wall clock alone, as a fault does; "step_s" may stand beside it
-    {"do": "status"}                         {"ready": …, "card": …, "taps": …, "now": …, "monotonic_s": …}
+    {"do": "status"}                         {"ready": …, "card": …, "taps": …, "now": …, "monotonic_s": …, …}
 
 An answer holds "ok": true, or "ok": false with "what" and "advice"; nothing was done then. Neither exists with a real
 reader. `await` without a card waits until the terminal serves cards: one laid there before lay there at the start.
@@ -36,6 +37,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError, ControlError, TerminalError
 from terminal.files import OWNER_ONLY
 from terminal.tap_report import TapReport
+from terminal.trip.vehicle import VehicleLink
 
 MAX_LINE_BYTES: Final = 8 * 1024
 MAX_CLIENTS: Final = 8
@@ -88,8 +90,10 @@ class RemoveCard(Struct, frozen=True, tag_field="do", tag="remove", forbid_unkno
 
 
 class AwaitTap(Struct, frozen=True, tag_field="do", tag="await", forbid_unknown_fields=True):
-    """Wait until the tap of the card laid down last has ended, or, without one, until cards are served."""
+    """Wait until the tap of the card laid down last has ended, or, without one, until cards are served; with `reports`,
+    until the vehicle's sources have reported so often since the start, too."""
 
+    reports: Annotated[int, Meta(ge=0)] = 0
     timeout_s: Annotated[float, Meta(gt=0, le=LONGEST_WAIT_S)] = 10.0
 
 
@@ -112,9 +116,12 @@ _commands: Final = msgspec.json.Decoder(HandCommand)
 class Laboratory:
     """One terminal's hand: does what is said on the socket, and hears of every tap."""
 
-    def __init__(self, cards: CardsByHand, clock: Clock, language: str) -> None:
+    def __init__(
+        self, cards: CardsByHand, clock: Clock, language: str, vehicle: VehicleLink | None = None
+    ) -> None:
         self._cards = cards
         self._clock = clock
+        self._vehicle = vehicle
         self._language = language
         self._taps = 0
         self._last: TapReport | None = None
@@ -140,7 +147,8 @@ class Laboratory:
                 self._cards.present(Path(card))
             case RemoveCard():
                 self._cards.remove()
-            case AwaitTap(timeout_s):
+            case AwaitTap(reports, timeout_s):
+                self._await_vehicle(reports, timeout_s)
                 return {"tap": self._awaited(timeout_s)}
             case MoveClock():
                 self._move(command)
@@ -155,6 +163,11 @@ class Laboratory:
                 f"no tap has ended within {timeout_s:g} s", "Look at the terminal's own messages."
             )
         return None if self._last is None else report_as_json(self._last, self._language)
+
+    def _await_vehicle(self, reports: int, timeout_s: float) -> None:
+        if reports and (self._vehicle is None or not self._vehicle.heard_so_many(reports, timeout_s)):
+            what = f"the vehicle has not reported {reports} times within {timeout_s:g} s"
+            raise ControlError(what, "Look at [vehicle], and at what its source says.")
 
     def _move(self, asked: MoveClock) -> None:
         clock = self._clock
@@ -171,8 +184,15 @@ class Laboratory:
         return {"now": self._clock.now().isoformat(), "monotonic_s": self._clock.monotonic()}
 
     def _status(self) -> dict[str, Any]:
-        cards = self._cards
-        return {"ready": cards.ready, "card": cards.card, "taps": self._taps, **self._time()}
+        cards, vehicle = self._cards, self._vehicle
+        return {
+            "ready": cards.ready,
+            "card": cards.card,
+            "taps": self._taps,
+            "vehicle_process": None if vehicle is None else vehicle.process_id,
+            "reports": 0 if vehicle is None else vehicle.reports,
+            **self._time(),
+        }
 
 
 def _refused(what: str, advice: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
+from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
-            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock)),
+            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
@@ -183,7 +184,7 @@ def _runnable(config: StationConfig) -> Station:
 
 @contextmanager
 def _moved_by_hand(
-    config: StationConfig, cards: CardsByHand | None, clock: Clock
+    config: StationConfig, cards: CardsByHand | None, clock: Clock, vehicle: VehicleLink | None
 ) -> Iterator[Callable[[TapReport], None]]:
     """The laboratory's socket, where one is asked for; what comes out hears of every tap."""
     path = config.laboratory.control
@@ -192,7 +193,7 @@ def _moved_by_hand(
         return
     from terminal.app.laboratory import Laboratory, hand_socket
 
-    laboratory = Laboratory(cards, clock, config.terminal.language)
+    laboratory = Laboratory(cards, clock, config.terminal.language, vehicle)
     with hand_socket(path, laboratory):
         yield laboratory.heard
 

@@ -31,6 +31,10 @@ class FactSource(StrEnum):
     """The on-board computer, a position on the route, or an extension."""
     ROUTES = "routes"
     """The routes document, by the route and direction of the run."""
+    LISTS = "lists"
+    """Deny list and list of grants, by their time of issue."""
+    DOCUMENT = "document"
+    """The region document, by its own."""
     CLOCK = "clock"
     """The watch over the terminal's clock."""
     COLLECTOR = "collector"
@@ -66,6 +70,8 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "clock.suspect": (FactSource.CLOCK,),
     "clock.confirmed": _CREW,
     "clock.authenticated": (FactSource.COLLECTOR,),
+    "freshness": (FactSource.LISTS,),
+    "freshness.document_age_s": (FactSource.DOCUMENT,),
     "inspection": (FactSource.INSPECTOR,),
     "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
@@ -90,7 +96,6 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",

@@ -156,6 +156,9 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
 class OnBoard:
     """An on-board computer that answers with what it was given."""
 
+    name = "board"
+    razzia = False
+
     def __init__(self, known: Place | None) -> None:
         self.known = known
 
