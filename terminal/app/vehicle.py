@@ -29,8 +29,10 @@ SETTLES_S: Final = 3.0
 """After the start of a turn no contradiction is said: the source hears of it a moment after the crew enters it."""
 WORKS_AGAIN_S: Final = 5.0
 """A source that fails again at once does not work."""
-RAZZIA_ROWS_S: Final = 10.0
-"""At least so long between two rows: what strangers switch on and off all day does not fill the journal."""
+EDGES: Final = 6
+EDGE_S: Final = 60.0
+"""So many edges of an inspection at once, then one in this time: what a stranger switches on and off all day does not
+fill the journal."""
 
 
 @contextmanager
@@ -80,7 +82,7 @@ class _Lasting(Generic[Value]):
 
 class VehicleWatch:
     """Looks at the link whenever the presence loop comes round; `look` starts it at the first time, when the reader is
-    ready. `show_razzia` is for the display. `sequence` of rows is the journal's own.
+    ready. `show_razzia` is for the display.
     """
 
     def __init__(
@@ -98,7 +100,8 @@ class VehicleWatch:
         self._noted: set[VehicleFault] = set()
         self._open: set[VehicleFault] = set()
         self._razzia = _Lasting(False)
-        self._razzia_row_s = -RAZZIA_ROWS_S
+        self._edges, self._edges_s = float(EDGES), 0.0
+        self._process: int | None = None
         vitals.vehicle = self.status
 
     def look(self) -> None:
@@ -109,6 +112,7 @@ class VehicleWatch:
         self._look_at_source(now_s)
         self._look_at_place(now_s)
         self._look_at_razzia(now_s)
+        self._look_at_process()
 
     def _look_at_source(self, now_s: float) -> None:
         fault, before = self._link.source_fault, self._source.value
@@ -153,14 +157,22 @@ class VehicleWatch:
             self._vitals.vehicle_is(None, self._link.name)
 
     def _look_at_razzia(self, now_s: float) -> None:
-        razzia = self._link.razzia
-        if now_s - self._razzia_row_s < RAZZIA_ROWS_S or not self._razzia.becomes(razzia, 0.0, now_s):
+        self._edges = min(EDGES, self._edges + (now_s - self._edges_s) / EDGE_S)
+        self._edges_s = now_s
+        razzia, source, terminal = self._link.razzia, self._link.name, self._terminal
+        if self._edges < 1 or not self._razzia.becomes(razzia, 0.0, now_s):
             return
-        self._razzia_row_s = now_s
-        terminal = self._terminal
-        terminal.journal.append(RazziaChanged(unix_ms(terminal.clock.now()), razzia, self._link.name))
-        self._vitals.events.notice("razzia", "begins" if razzia else "ends", source=self._link.name)
+        self._edges -= 1
+        terminal.journal.append(RazziaChanged(unix_ms(terminal.clock.now()), razzia, source))
+        self._vitals.events.notice("razzia", "begins" if razzia else "ends", source=source)
         self._show_razzia(razzia)
+
+    def _look_at_process(self) -> None:
+        """Another process is another number in the status file."""
+        process = self._link.process_id
+        if process != self._process:
+            self._process = process
+            self._vitals.refresh()
 
     def status(self) -> VehicleStatus:
         """For the status file."""

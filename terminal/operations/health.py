@@ -89,6 +89,7 @@ class HealthCode(StrEnum):
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
+    BY_HAND = "laboratory:by_hand"
     EXTENSION = "extension:loaded"
     DEVICE_FAULT = "device:fault"
     VEHICLE_FAULT = "vehicle:fault"
@@ -135,6 +136,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.DISK_UNKNOWN: N_("{folder} cannot be examined (errno {errno})"),
         HealthCode.DISK: N_("{free_mb} MB free"),
         HealthCode.LABORATORY: N_("public {parts} on a real reader: anyone can make cards for this terminal"),
+        HealthCode.BY_HAND: N_("a laboratory's terminal: {parts} moved by hand"),
         HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
         HealthCode.DEVICE_FAULT: "{state}",
         HealthCode.VEHICLE_FAULT: "{fault}",
@@ -286,7 +288,8 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
         yield from _vehicle(status.vehicle, now_ms)
     if status.laboratory:
         parts = ":".join(status.laboratory)
-        yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
+        code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
+        yield HealthFinding(code, HealthLevel.LOOK, {"parts": parts})
 
 
 def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:

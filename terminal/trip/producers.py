@@ -27,10 +27,14 @@ class FactSource(StrEnum):
     """Driver or conductor, at the console or by a service card."""
     INSPECTOR = "inspector"
     """At the console."""
+    VEHICLE = "vehicle"
+    """The on-board computer, a position on the route, or an extension."""
     ROUTES = "routes"
     """The routes document, by the route and direction of the run."""
-    VEHICLE = "vehicle"
-    """The on-board computer, a receiver of positions or a recording, by the routes document."""
+    LISTS = "lists"
+    """Deny list and list of grants, by their time of issue."""
+    DOCUMENT = "document"
+    """The region document, by its own."""
     CLOCK = "clock"
     """The watch over the terminal's clock."""
     COLLECTOR = "collector"
@@ -43,7 +47,7 @@ class FactSource(StrEnum):
 
 _CREW: Final = (FactSource.CREW,)
 _ROUTES: Final = (FactSource.ROUTES,)
-_VEHICLE: Final = (FactSource.VEHICLE,)
+_CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
 _CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
 _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "profile": (FactSource.CONFIGURATION,),
@@ -55,17 +59,21 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "direction": _CREW_OR_INSPECTOR,
     "reader_ok": _CREW,
     "mode": _ROUTES,
-    "place": (FactSource.CREW, FactSource.VEHICLE),
-    "place.quality": _VEHICLE,
-    "place.coming": _VEHICLE,
-    "place.arriving": _VEHICLE,
-    "razzia": _VEHICLE,
+    "place": (FactSource.VEHICLE,),
+    "place.stop": _CREW_OR_VEHICLE,
+    "place.zone": _CREW_OR_VEHICLE,
+    "place.mark_m": _CREW_OR_VEHICLE,
+    "place.source": _CREW_OR_VEHICLE,
+    "place.age_s": _CREW_OR_VEHICLE,
     "place.origin": _ROUTES,
     "place.terminus": _ROUTES,
     "clock.suspect": (FactSource.CLOCK,),
     "clock.confirmed": _CREW,
     "clock.authenticated": (FactSource.COLLECTOR,),
+    "freshness": (FactSource.LISTS,),
+    "freshness.document_age_s": (FactSource.DOCUMENT,),
     "inspection": (FactSource.INSPECTOR,),
+    "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
@@ -85,7 +93,6 @@ NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",

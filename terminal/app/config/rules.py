@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator
+from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
 from math import isfinite
@@ -59,6 +60,7 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _ports(config)
     yield from _profile(config)
     yield from _extensions(config)
+    yield from _by_hand(config)
     yield from _vehicle(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
@@ -80,6 +82,7 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
         "keys.file": config.keys.file,
         "lists.deny": config.lists.deny,
+        "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
         "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
@@ -276,6 +279,38 @@ def _profile(config: StationConfig) -> Iterator[Complaint]:
         yield Complaint(
             "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
         )
+
+
+def _by_hand(config: StationConfig) -> Iterator[Complaint]:
+    """What [laboratory] asks for is for software cards only, and its control for a reader without cards of its own."""
+    asked, name = config.laboratory, config.reader.name
+    for part in asked.parts if not config.reader.simulated else ():
+        what = "a terminal on a real reader is not moved by hand"
+        yield Complaint(f"laboratory.{part}", what, 'Remove it, or write name = "sim:" under [reader].')
+    if asked.control is not None and config.reader.simulated and name not in (None, SIM):
+        what = f"cards come to {name} by themselves"
+        yield Complaint("laboratory.control", what, 'Write name = "sim:" under [reader]: no card but those.')
+    if asked.starts_at is not None and not asked.clock:
+        yield Complaint(
+            "laboratory.starts_at", "the machine's clock starts nowhere", "Set clock = true, too."
+        )
+    if asked.starts_at is not None and not _is_moment(asked.starts_at):
+        what = f"{asked.starts_at!r} is no moment with an offset"
+        yield Complaint("laboratory.starts_at", what, "Write one such as 2026-09-15T08:00:00+03:00.")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() is not None
+    except ValueError:
+        return False
+
+
+def require_hands_off(config: StationConfig) -> None:
+    """Raise `ConfigError` where options have made a terminal of `config` that [laboratory] may not move."""
+    found = next(_by_hand(config), None)
+    if found is not None:
+        raise ConfigError(f"{found.key}: {found.what}", found.advice)
 
 
 def _vehicle(config: StationConfig) -> Iterator[Complaint]:

@@ -23,6 +23,7 @@ from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import short, span
 from terminal.texts import N_
+from terminal.trip.ages import freshness_of
 from terminal.trip.build import trip_of
 from terminal.trip.facts import Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.shifts import close_shift, open_shift, start_turn
@@ -135,6 +136,7 @@ def trip_now(console: Console) -> Trip:
         vehicle=terminal.vehicle,
         clock=clock,
         routes=terminal.routes,
+        freshness=freshness_of(terminal.policy, console.clock.now(), clock),
         now=console.clock.now(),
     )
 
