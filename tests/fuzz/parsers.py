@@ -31,8 +31,8 @@ from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_ha
 from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
 from terminal.vehicle.elements import XmlRefused
 from terminal.vehicle.gpsd import read_fix
-from terminal.vehicle.vdv301 import SaidSoFar
 from terminal.vehicle.vdv_messages import read_message
+from terminal.vehicle.vdv_state import SaidSoFar
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
 ISSUERS = lab_issuers(34)

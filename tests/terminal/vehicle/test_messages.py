@@ -15,7 +15,6 @@ from terminal.vehicle.elements import (
     XmlRefused,
     parse_elements,
 )
-from terminal.vehicle.vdv301 import SaidSoFar, stop_order
 from terminal.vehicle.vdv_messages import (
     LineSaid,
     OtherSaid,
@@ -29,6 +28,7 @@ from terminal.vehicle.vdv_messages import (
     VehicleSaid,
     read_message,
 )
+from terminal.vehicle.vdv_state import SaidSoFar, stop_order
 from tests.terminal.vehicle import messages
 from tests.vehicle_run import routes_file
 
