@@ -41,6 +41,8 @@ PLAYED: Final = frozenset(
 SOLD_WITH: Final = frozenset({"companions", "place.destination.zone"})
 """What the crew enters with a sale for cash."""
 OF_PUPILS: Final = "canteen.pupil"
+OF_BANK_CARDS: Final = "bank."
+"""What the pure run counts of every card, and only a bank card's decision looks at."""
 
 
 class LaneKey(NamedTuple):
@@ -129,7 +131,7 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
     reached = PLAYED if scenario.cash is None else PLAYED | SOLD_WITH
     for one in played:
         for fact in stated(one.trip):
-            if fact not in reached and not fact.startswith(OF_PUPILS):
+            if fact not in reached and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
                 yield fact
     yield from _lacking_of_pupil(scenario.pupil)
 
