@@ -58,7 +58,7 @@ def open_terminal(
     require(policy.document, routes)
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
-    versions = policy.tariff, policy.deny_list.version
+    versions = policy.tariff, policy.deny_list.name
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None

@@ -237,6 +237,10 @@ class Vitals:
             self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
         self._look()
 
+    def refresh(self) -> None:
+        """Something that the status file shows has changed. On the presence loop."""
+        self._look()
+
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
         problem = report.problem

@@ -17,13 +17,11 @@ from terminal.app.config.settings import (
     CANTEEN,
     EXTENSION_NAME,
     EXTENSIONS,
-    GPSD,
     REPLAY,
     RESIDENT,
     SIM,
     VDV301,
     StationConfig,
-    VehicleTable,
 )
 from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
@@ -31,7 +29,6 @@ from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
 
-NO_VEHICLE: Final = VehicleTable()
 ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
 
@@ -85,6 +82,7 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
         "keys.file": config.keys.file,
         "lists.deny": config.lists.deny,
+        "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
         "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
@@ -316,24 +314,14 @@ def require_hands_off(config: StationConfig) -> None:
 
 
 def _vehicle(config: StationConfig) -> Iterator[Complaint]:
-    """What a source of ours lacks, and what is meant for another."""
+    """What a source of ours lacks."""
     vehicle = config.vehicle
     if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
         yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
-    for source, key, needed in (
-        (VDV301, "publisher", True),
-        (VDV301, "reply_host", True),
-        (VDV301, "reply_port", False),
-        (GPSD, "gpsd", False),
-        (REPLAY, "replay", True),
-        (REPLAY, "replay_speed", False),
-    ):
-        value, default = getattr(vehicle, key), getattr(NO_VEHICLE, key)
-        if vehicle.source == source and needed and value is None:
-            yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
-        elif vehicle.source != source and value != default:
-            what = f"only {source} has a use for it"
-            yield Complaint(f"vehicle.{key}", what, f'Remove it, or write source = "{source}".')
+    for source, keys in ((VDV301, ("publisher", "reply_host")), (REPLAY, ("replay",))):
+        for key in keys:
+            if vehicle.source == source and getattr(vehicle, key) is None:
+                yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
 
 
 def places_unknown(config: StationConfig) -> Iterator[Complaint]:

@@ -170,13 +170,20 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cards to refuse, what vehicles run, and which issuers to trust."""
+    """Which cards to refuse, who has which concessions, what vehicles run, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,
         Meta(
             description="Deny list file. Unset: no card is on it.",
             examples=["/var/lib/resident-terminal/deny-list"],
+        ),
+    ] = None
+    grants: Annotated[
+        Path | None,
+        Meta(
+            description="List of grants: concessions by holder, beside those on the card. Unset: the card's alone.",
+            examples=["/var/lib/resident-terminal/grants-list"],
         ),
     ] = None
     routes: Annotated[
