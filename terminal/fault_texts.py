@@ -15,6 +15,7 @@ from terminal.codes import (
     KeyFault,
     ReaderFault,
     SyncFault,
+    UpdateFault,
 )
 from terminal.texts import N_, translator
 
@@ -41,6 +42,18 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         SyncFault.CONTRADICTED: N_("Collector holds other records than this journal"),
         ConsoleFault.PIN_LOCKED: N_("PIN locked after too many attempts: {operator_ref}"),
         KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
+        UpdateFault.OLDER: N_("Not taken: {kind} version {version}, version {known} was taken already"),
+        UpdateFault.CHANGED: N_("Not taken: another content of {kind} under version {version}"),
+        UpdateFault.OTHER_DOCUMENT: N_("Not taken: {kind} of another tariff or school"),
+        UpdateFault.OTHER_REGION: N_("Not taken: {kind} of another region"),
+        UpdateFault.ENDED: N_("Not taken: {kind} version {version} has ended"),
+        UpdateFault.UNREADABLE: N_("Not taken: {kind} cannot be read"),
+        UpdateFault.TOO_LARGE: N_("Not taken: {kind} is too large"),
+        UpdateFault.UNKNOWABLE: N_(
+            "Not taken: {kind} version {version} needs what this terminal cannot know"
+        ),
+        UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
+        UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
     }

@@ -59,6 +59,7 @@ from terminal.trip.build import InspectionRound, VehicleSource, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
+from terminal.updates.active import ActiveSet
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -78,7 +79,8 @@ class Terminal:
     `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
-    says at every tap whether `clock` can be trusted (O-05).
+    says at every tap whether `clock` can be trusted (O-05). `active` is what `policy` and `routes` come from: both are
+    replaced between two taps, so keep no copy of them.
     """
 
     number: int
@@ -95,6 +97,7 @@ class Terminal:
     inspecting: InspectionRound | None = None
     vehicle: VehicleSource | None = None
     routes: RouteBook = NO_ROUTES
+    active: ActiveSet | None = None
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:

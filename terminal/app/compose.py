@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
+from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
 from terminal.app.station import JournalFactory, Station, open_journal
@@ -20,7 +21,7 @@ from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
 from terminal.tap import Terminal
-from terminal.trip.clock_watch import ClockWatch
+from terminal.trip.clock_watch import ClockWatch, is_suspect
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
@@ -46,28 +47,35 @@ def open_terminal(
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
-    policy = station.load_policy(keys, clock.now(), made_at)
-    routes = station.load_routes()
-    lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
-    media = media_of(station, lent, extensions)
-    versions = policy.tariff, policy.deny_list.version
-    with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
-        opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
-        watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
-        if station.profile == CANTEEN:
-            from terminal.app.canteen import counter_over
+    with closing(station.open_active(keys, clock.now())) as active:
+        foreseen = foreseen_policy(active, clock.now())
+        station.require_in_force(foreseen, keys, clock.now(), made_at)
+        lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
+        media = media_of(station, lent, extensions)
+        versions = foreseen.tariff, foreseen.deny_list.version
+        with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
+            opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
+            ahead_days = foreseen.document.clock.ahead_days
+            suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
+            active.resume(opened, clock.now(), trusted=not suspect)
+            policy = policy_of(active)
+            watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
+            if station.profile == CANTEEN:
+                from terminal.app.canteen import counter_over
 
-            canteen = counter_over(station, policy, keys, opened, lambda: watch.state.suspect)
-        yield Terminal(
-            number=station.number,
-            profile=station.profile,
-            policy=policy,
-            keys=keys,
-            journal=opened,
-            clock=clock,
-            media=media,
-            clock_watch=watch,
-            signal=signal,
-            canteen=canteen,
-            routes=routes,
-        )
+                canteen = counter_over(station, policy, keys, opened, lambda: watch.state.suspect)
+            terminal = Terminal(
+                number=station.number,
+                profile=station.profile,
+                policy=policy,
+                keys=keys,
+                journal=opened,
+                clock=clock,
+                media=media,
+                clock_watch=watch,
+                signal=signal,
+                canteen=canteen,
+                active=active,
+            )
+            put_in_place(active, terminal)
+            yield terminal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
+from terminal.app.active import Activations, parts_of
 from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
@@ -30,6 +32,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
+from terminal.updates.watch import SourceWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,37 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
-            look=devices.look,
+            look=stack.enter_context(_updates(station, terminal, lock, vitals, devices.look)),
         )
         _begin(stack, config, around)
         yield around
+
+
+@contextmanager
+def _updates(
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, also: Callable[[], None]
+) -> Iterator[Callable[[], None]]:
+    """Look for what is published, beside the taps; what comes out is called between two of them, and calls `also`.
+
+    SIGHUP: look at once.
+    """
+    active = terminal.active
+    assert active is not None, "a terminal that is composed has an active set"
+    activations = Activations(active, terminal, lock, vitals.activated)
+    watch = SourceWatch(active, parts_of(station.load_keys()), station.sources, activations.now)
+    signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
+
+    def look() -> None:
+        also()
+        vitals.note_refusals(active.refusals)
+        activations.look()
+
+    watch.start()
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        watch.stop()
 
 
 def _runnable(config: StationConfig) -> Station:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
+from terminal.app.active import open_active, parts_of, policy_of, region_file, sources_of
 from terminal.app.config.settings import StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
+from terminal.codes import SetKind
 from terminal.errors import JournalError, RegionDocumentError
 from terminal.journal.checkpoint import Notary
 from terminal.journal.clock_ledger import ClockRows
@@ -28,9 +30,11 @@ from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
-from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
+from terminal.updates.active import ActiveSet
+from terminal.updates.store import ACTIVE_FILE
+from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
@@ -54,6 +58,8 @@ class Station:
     keys: Path | None = None
     deny_list: Path | None = None
     routes: Path | None = None
+    updates: Path | None = None
+    """A folder that is published to."""
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
@@ -73,19 +79,51 @@ class Station:
         return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
-        """The region document in force and the deny list; raises `RegionDocumentError`.
+        """The region document in force and the deny list, for those who only look; raises `RegionDocumentError`."""
+        if not (self.state / ACTIVE_FILE).exists():
+            policy = Policy.of(load_region(self.region), self._named_deny_list(keys))
+        else:
+            policy = policy_of(self.active_set(keys))
+        self.require_in_force(policy, keys, now, made_at)
+        return policy
+
+    def require_in_force(
+        self, policy: Policy, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT
+    ) -> None:
+        """Raise `RegionDocumentError` for a document that is not in force.
 
         A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
         force at the nearest moment that may be right.
         """
-        document = load_region(self.region)
+        document = policy.document
         try:
             require_in_force(document, now)
         except RegionDocumentError:
             ahead_days = document.clock.ahead_days
             nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
             require_in_force(document, from_unix_ms(nearest))
-        return Policy.of(document, self.load_deny_list(keys))
+
+    @property
+    def named(self) -> dict[SetKind, Path | None]:
+        """The files of the active set that terminal.toml names."""
+        return {
+            SetKind.REGION: region_file(self.region),
+            SetKind.ROUTES: self.routes,
+            SetKind.DENY: self.deny_list,
+        }
+
+    @property
+    def sources(self) -> tuple[SourceFile, ...]:
+        """Every file whose change is an offer."""
+        return sources_of(self.updates, self.named)
+
+    def active_set(self, keys: FileKeys) -> ActiveSet:
+        """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
+        return ActiveSet(self.state, parts_of(keys))
+
+    def open_active(self, keys: FileKeys, now: datetime) -> ActiveSet:
+        """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
+        return open_active(self.state, parts_of(keys), self.named, self.updates, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -96,14 +134,15 @@ class Station:
             return ClockRows()
 
     def load_deny_list(self, keys: FileKeys) -> DenyList:
-        """The deny list in force; raises `RegionDocumentError`."""
+        """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        if not (self.state / ACTIVE_FILE).exists():
+            return self._named_deny_list(keys)
+        return self.active_set(keys).value(SetKind.DENY, EMPTY_DENY_LIST)
+
+    def _named_deny_list(self, keys: FileKeys) -> DenyList:
         if self.deny_list is None:
             return EMPTY_DENY_LIST
         return DenyListFile(self.deny_list, keys.list_key("deny"))
-
-    def load_routes(self) -> RouteBook:
-        """The routes document; raises `RegionDocumentError`."""
-        return NO_ROUTES if self.routes is None else load_routes(self.routes)
 
 
 def station_of(config: StationConfig) -> Station:
@@ -116,6 +155,7 @@ def station_of(config: StationConfig) -> Station:
         keys=config.keys.file,
         deny_list=config.lists.deny,
         routes=config.lists.routes,
+        updates=config.updates.folder,
         serving=config.canteen.serving,
         media=config.media.order,
         verify=VerifyCredential(config.lists.verify_credential),

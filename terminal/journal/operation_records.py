@@ -78,6 +78,26 @@ class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
     code: str = ""
 
 
+class SetActivated(Record, frozen=True, array_like=True, tag=46):
+    """From this row on decisions are made with this issue of `kind`, a `terminal.codes.SetKind` (O-01).
+
+    Version `version` of `id`, by the hash of the file as it was published. `since_ms` is earlier than `at_ms` where it
+    was in force before, and this journal did not say so: on new hardware.
+    """
+
+    kind: str
+    id: str
+    version: int
+    sha256: bytes
+    since_ms: int
+
+
 OperationRecord: TypeAlias = (
-    Restored | ExtensionLoaded | AnswerRepeated | ClockAuthenticated | ClockConfirmed | ClockAccepted
+    Restored
+    | ExtensionLoaded
+    | AnswerRepeated
+    | ClockAuthenticated
+    | ClockConfirmed
+    | ClockAccepted
+    | SetActivated
 )

@@ -29,6 +29,8 @@ from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
+from terminal.updates.active import SetRefusal
+from terminal.updates.store import HeldEdition
 
 if TYPE_CHECKING:
     from terminal.sync.client import SyncReport
@@ -210,6 +212,21 @@ class Vitals:
                 self.events.notice("sync", "works again")
             else:
                 self.events.warning("sync", str(problem), code=fault)
+
+    def activated(self, held: HeldEdition) -> None:
+        """An edition has come into force."""
+        self.events.notice("in_force", kind=held.kind.value, edition=f"{held.id}:{held.version}")
+        self._look()
+
+    def note_refusals(self, refusals: SimpleQueue[SetRefusal]) -> None:
+        """What was published and is not taken: staff hear of each once, and the journal holds it."""
+        while not refusals.empty():
+            refused = refusals.get()
+            text = fault_text(refused.fault, refused.inputs)
+            why = "" if refused.error is None else f": {refused.error}"
+            self.events.warning("update", f"{text}{why}", code=refused.fault, **refused.inputs)
+            self.journal.append(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
+            self._look()
 
     def journal_fills(self, trouble: Trouble) -> None:
         """The journal has reached a level at which staff must do something."""

@@ -1,0 +1,113 @@
+"""The kinds of files that every terminal's active set may hold: region document, routes document, deny list."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, Final
+
+from terminal.codes import SetKind
+from terminal.errors import RegionDocumentError
+from terminal.policy.deny_list import DenyList, DenyListFile
+from terminal.policy.load import load_region
+from terminal.policy.policy import Policy
+from terminal.policy.routes import MOST_BYTES, RouteBook, load_routes
+from terminal.updates.edition import CONTENT, Edition, LoadedEdition, Published
+
+MOST_REGION_BYTES: Final = 4 << 20
+MOST_DENY_BYTES: Final = 64 << 20
+"""Eight million entries."""
+REGION_FILE: Final = "region.toml"
+ROUTES_FILE: Final = "routes.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPart:
+    """A region document with the tables of its feed; ready as a `Policy` without lists."""
+
+    kind: ClassVar = SetKind.REGION
+    most_bytes: ClassVar = MOST_REGION_BYTES
+
+    def beside(self, content: bytes) -> tuple[str, ...]:
+        """The file of the feed's tables, which has to be a name and no way to another folder."""
+        file = _table(_toml(content), "gtfs").get("file")
+        if file is None:
+            return ()
+        if not isinstance(file, str) or PurePath(file).name != file or file in ("..", REGION_FILE):
+            raise RegionDocumentError(
+                "gtfs.file is no name of a file beside the document",
+                "Put the tables beside it and name them plainly.",
+            )
+        return (file,)
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {REGION_FILE: published.content, **published.beside}
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:
+        path = slot / REGION_FILE
+        document = load_region(path, called)
+        header = document.header
+        edition = Edition(header.id, header.version, header.region, header.valid_from, header.valid_to)
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), Policy.of(document))
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesPart:
+    """A routes document."""
+
+    kind: ClassVar = SetKind.ROUTES
+    most_bytes: ClassVar = MOST_BYTES
+
+    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
+        return ()
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {ROUTES_FILE: published.content}
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[RouteBook]:
+        path = slot / ROUTES_FILE
+        book = load_routes(path, called)
+        assert book.document is not None, "what was loaded from a file is a document"
+        header = book.document.header
+        edition = Edition(
+            header.id, header.version, header.region, header.valid_from, issued_at=header.issued_at
+        )
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), book)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DenyPart:
+    """A deny list, mapped where it lies. `key` is the one that it was made with."""
+
+    key: bytes
+
+    kind: ClassVar = SetKind.DENY
+    most_bytes: ClassVar = MOST_DENY_BYTES
+
+    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
+        return ()
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {CONTENT: published.content}
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:  # noqa: ARG002 the port's argument
+        path = slot / CONTENT
+        listed = DenyListFile(path, self.key)
+        return LoadedEdition(Edition("deny", 0, 0), sha256(path.read_bytes()).digest(), listed)
+
+
+def _toml(content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RegionDocumentError(
+            f"it is not TOML in UTF-8: {error}", "Publish the document again."
+        ) from error
+
+
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}
