@@ -14,6 +14,7 @@ from terminal.codes import (
     JournalFault,
     KeyFault,
     ReaderFault,
+    SetKind,
     SyncFault,
     UpdateFault,
 )
@@ -59,6 +60,17 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every fault and its wording as the catalogues know it."""
+SET_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        SetKind.REGION: N_("region document"),
+        SetKind.ROUTES: N_("routes"),
+        SetKind.DENY: N_("deny list"),
+        SetKind.GRANTS: N_("list of concessions"),
+        SetKind.ROSTER: N_("roster"),
+        SetKind.PRICES: N_("price list"),
+    }
+)
+"""What an active set consists of, in words."""
 UNKNOWN: Final = "—"
 """Stands for an input that a row of other software does not have."""
 ENGLISH: Final = "en"
@@ -71,5 +83,14 @@ def fault_text(code: str, inputs: Mapping[str, int | str], language: str = ENGLI
         return code
     wording = translator(language).gettext(template)
     needed = {name for _, name, _, _ in Formatter().parse(wording) if name}
-    given = {name: inputs.get(name, "") for name in needed}
+    given = {name: _shown(name, inputs.get(name, ""), language) for name in needed}
     return wording.format_map({name: UNKNOWN if value == "" else value for name, value in given.items()})
+
+
+def set_kind_text(kind: str, language: str) -> str:
+    """A `SetKind` in words; a code of newer software stands for itself."""
+    return translator(language).gettext(SET_KINDS.get(kind, kind))
+
+
+def _shown(name: str, value: int | str, language: str) -> int | str:
+    return set_kind_text(str(value), language) if name == "kind" else value

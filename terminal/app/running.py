@@ -32,6 +32,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
+from terminal.updates.active import ActiveSet
 from terminal.updates.watch import SourceWatch
 
 
@@ -136,8 +137,7 @@ def _updates(
 
     SIGHUP: look at once.
     """
-    active = terminal.active
-    assert active is not None, "a terminal that is composed has an active set"
+    active = _active(terminal)
     activations = Activations(active, terminal, lock, vitals.activated)
     watch = SourceWatch(active, parts_of(station.load_keys()), station.sources, activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
@@ -153,6 +153,11 @@ def _updates(
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         watch.stop()
+
+
+def _active(terminal: Terminal) -> ActiveSet:
+    assert terminal.active is not None, "a terminal that is composed has an active set"
+    return terminal.active
 
 
 def _runnable(config: StationConfig) -> Station:
@@ -250,16 +255,21 @@ def _vitals(
         software=SOFTWARE,
         folder=config.terminal.state,
         reader=reader,
-        tariff=terminal.policy.tariff,
-        tariff_until=terminal.policy.document.header.valid_to,
-        deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else (),
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log)
-    return Vitals(identity, terminal.journal, terminal.clock, terminal.clock_watch, log, connect())
+    return Vitals(
+        identity,
+        terminal.journal,
+        terminal.clock,
+        terminal.clock_watch,
+        log,
+        connect(),
+        _active(terminal).status,
+    )
 
 
 def _log(number: int, clock: Clock, asked: LogTable) -> Log:

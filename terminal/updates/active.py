@@ -67,11 +67,12 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class KindStatus:
-    """What is known of one kind. `until` of what is in force; None: without end."""
+    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
 
     kind: SetKind
     in_force: HeldEdition | None = None
     until: datetime | None = None
+    issued_at: datetime | None = None
     pending: HeldEdition | None = None
     refused: SetRefusal | None = None
     floor: int = 0
@@ -136,16 +137,18 @@ class ActiveSet:
         """Of every kind of which something is known, in the order of `SetKind`. Any thread."""
         rows, refused = self._rows, self._refused
         known = (kind for kind in SetKind if kind in rows.in_force or kind in rows.pending or kind in refused)
-        return tuple(
-            KindStatus(
-                kind,
-                rows.in_force.get(kind),
-                loaded.edition.valid_to if (loaded := self._loaded.get(kind)) is not None else None,
-                rows.pending.get(kind),
-                refused.get(kind),
-                rows.floors.get(kind, NO_FLOOR).version,
-            )
-            for kind in known
+        return tuple(self._status(kind) for kind in known)
+
+    def _status(self, kind: SetKind) -> KindStatus:
+        rows, loaded = self._rows, self._loaded.get(kind)
+        return KindStatus(
+            kind,
+            rows.in_force.get(kind),
+            None if loaded is None else loaded.edition.valid_to,
+            None if loaded is None else loaded.edition.issued_at,
+            rows.pending.get(kind),
+            self._refused.get(kind),
+            rows.floors.get(kind, NO_FLOOR).version,
         )
 
     # Offering

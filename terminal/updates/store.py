@@ -51,6 +51,11 @@ class HeldEdition(NamedTuple):
     slot: int
     at_ms: int
 
+    @property
+    def edition(self) -> str:
+        """As records name it: "demo:3"."""
+        return f"{self.id}:{self.version}"
+
 
 class SetFloor(NamedTuple):
     """The newest version that was ever in force, and its hash."""

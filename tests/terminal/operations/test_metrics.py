@@ -60,7 +60,7 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
         if not labels
     }
     assert plain["reader_up"] == plain["shift_open"] == 1
-    assert plain["unsent_rows"] == plain["journal_rows"] == 5
+    assert plain["unsent_rows"] == plain["journal_rows"] == 7
     assert plain["journal_capacity_rows"] == 600_000
     assert 0 < plain["oldest_unsent_row_age_seconds"] < 3600
     assert 0 <= plain["deny_list_age_seconds"] < 3600

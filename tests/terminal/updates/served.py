@@ -27,7 +27,8 @@ class Served:
     """One process. `until` waits for what it says; nothing is waited for by the clock alone."""
 
     def __init__(self, process: subprocess.Popen[str], state: Path) -> None:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self.process = process
         self.state = state
         self._taps: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
