@@ -131,6 +131,8 @@ class UpdateFault(StrEnum):
     TOO_LARGE = "update:too_large"
     UNKNOWABLE = "update:unknowable"
     """It needs a fact that this terminal cannot know."""
+    UNSOUND = "update:unsound"
+    """It speaks of what the region document does not have."""
     NO_ROOM = "update:no_room"
     """The disk does not take it."""
     DAMAGED = "update:damaged"

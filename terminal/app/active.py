@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from terminal.app.config.settings import CANTEEN
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.fault_texts import fault_text
@@ -24,23 +25,34 @@ from terminal.updates.parts import DenyPart, RegionPart, RoutesPart
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, offer_source
 
+if TYPE_CHECKING:
+    from terminal.canteen.counter import CanteenCounter
+    from terminal.canteen.documents import RosterDocument
+
 FILE_NAMES: Final = {
     SetKind.REGION: ("region.toml",),
     SetKind.ROUTES: ("routes.toml",),
     SetKind.DENY: ("deny-list",),
+    SetKind.ROSTER: ("roster.json", "roster.toml"),
+    SetKind.PRICES: ("prices.json", "prices.toml"),
 }
 """How a file of each kind is called in the folder that is published to."""
 
 Parts = dict[SetKind, SetPart[Any]]
 
 
-def parts_of(keys: FileKeys) -> Parts:
+def parts_of(keys: FileKeys, number: int, profile: str) -> Parts:
     """The kinds of a terminal with these keys."""
-    return {
+    parts: Parts = {
         SetKind.REGION: RegionPart(),
         SetKind.ROUTES: RoutesPart(),
         SetKind.DENY: DenyPart(keys.list_key("deny")),
     }
+    if profile == CANTEEN:
+        from terminal.canteen.store import PricesPart, RosterPart
+
+        parts |= {SetKind.ROSTER: RosterPart(number, keys.sealer), SetKind.PRICES: PricesPart()}
+    return parts
 
 
 def region_file(region: str) -> Path:
@@ -50,11 +62,13 @@ def region_file(region: str) -> Path:
     return REGIONS / f"{region}.toml" if supplied else path
 
 
-def sources_of(folder: Path | None, named: Mapping[SetKind, Path | None]) -> tuple[SourceFile, ...]:
-    """Where editions are published: the files that are named, and those in `folder`."""
+def sources_of(
+    folder: Path | None, named: Mapping[SetKind, Path | None], parts: Iterable[SetKind]
+) -> tuple[SourceFile, ...]:
+    """Where editions are published: the files that are named, and those of these kinds in `folder`."""
     files = [SourceFile(kind, path) for kind, path in named.items() if path is not None]
     if folder is not None:
-        files += [SourceFile(kind, folder / name) for kind, names in FILE_NAMES.items() for name in names]
+        files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
     return tuple(files)
 
 
@@ -67,7 +81,7 @@ def open_active(
     file that is older than what is in force is passed over: it was there before its successors.
     """
     active = ActiveSet(state, parts)
-    for source in sources_of(None, named):
+    for source in sources_of(None, named, ()):
         refused = offer_source(active, source, parts[source.kind], None)
         if refused is None or refused.fault is UpdateFault.OLDER:
             continue
@@ -75,7 +89,7 @@ def open_active(
             active.close()
             raise refused.error or _without_words(refused)
         active.refuse(refused)
-    for source in sources_of(folder, {}):
+    for source in sources_of(folder, {}, parts):
         if source.path.exists():
             refused = offer_source(active, source, parts[source.kind], now)
             if refused is not None and refused.fault is not UpdateFault.OLDER:
@@ -138,15 +152,31 @@ class Activations:
             return
         with self._lock:
             held = self._active.activate(due, self._terminal.clock.now(), self._terminal.journal)
-            put_in_place(self._active, self._terminal)
+            put_in_place(self._active, self._terminal, due)
         for one in held:
             self._changed(one)
 
 
-def put_in_place(active: ActiveSet, terminal: Terminal) -> None:
-    """Let the next tap be decided by what is in force, and the next checkpoint say so."""
+def put_in_place(active: ActiveSet, terminal: Terminal, changed: Container[SetKind]) -> None:
+    """Let the next tap be decided by what is in force, and the next checkpoint say so; these kinds have changed."""
     terminal.policy, terminal.routes = policy_of(active), routes_of(active)
     terminal.clock_watch.ahead_days = terminal.policy.document.clock.ahead_days
     terminal.journal.name_versions(terminal.policy.tariff, terminal.policy.deny_list.version)
     if terminal.canteen is not None:
         terminal.canteen.policy = terminal.policy
+        put_at_counter(active, terminal.canteen, changed, terminal.clock.now())
+
+
+def put_at_counter(
+    active: ActiveSet, counter: CanteenCounter, changed: Container[SetKind], now: datetime
+) -> None:
+    """Let the next pupil be served by the lists in force."""
+    from terminal.canteen.store import CanteenLists
+
+    counter.price_list = CanteenLists(active).price_list()
+    document: RosterDocument | None = active.value(SetKind.ROSTER, None)
+    if document is None:
+        return
+    counter.take_roster(document)
+    if SetKind.ROSTER in changed:
+        counter.note_roster(document, now)

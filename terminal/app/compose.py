@@ -57,13 +57,13 @@ def open_terminal(
             opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
             ahead_days = foreseen.document.clock.ahead_days
             suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
-            active.resume(opened, clock.now(), trusted=not suspect)
+            changed = active.resume(opened, clock.now(), trusted=not suspect)
             policy = policy_of(active)
             watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
             if station.profile == CANTEEN:
                 from terminal.app.canteen import counter_over
 
-                canteen = counter_over(station, policy, keys, opened, lambda: watch.state.suspect)
+                canteen = counter_over(station, policy, active, opened, lambda: watch.state.suspect)
             terminal = Terminal(
                 number=station.number,
                 profile=station.profile,
@@ -77,5 +77,5 @@ def open_terminal(
                 canteen=canteen,
                 active=active,
             )
-            put_in_place(active, terminal)
+            put_in_place(active, terminal, changed)
             yield terminal

@@ -11,7 +11,7 @@ from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
-from terminal.app.active import Activations, parts_of
+from terminal.app.active import Activations
 from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
@@ -139,7 +139,8 @@ def _updates(
     """
     active = _active(terminal)
     activations = Activations(active, terminal, lock, vitals.activated)
-    watch = SourceWatch(active, parts_of(station.load_keys()), station.sources, activations.now)
+    parts = station.parts(station.load_keys())
+    watch = SourceWatch(active, parts, station.sources(parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
 
     def look() -> None:
@@ -235,11 +236,11 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     terminal, events = around.terminal, around.vitals.events
     if terminal.canteen is None:
         return
-    from terminal.app.canteen import store_of
     from terminal.canteen.control import open_control
     from terminal.canteen.requests import OpenTill
+    from terminal.canteen.store import CanteenLists
 
-    till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+    till = OpenTill(terminal.canteen, CanteenLists(_active(terminal)), terminal.clock)
     stack.enter_context(
         open_control(station.state, till, around.lock, lambda what: events.error("control", what))
     )

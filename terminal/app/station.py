@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
-from terminal.app.active import open_active, parts_of, policy_of, region_file, sources_of
+from terminal.app.active import Parts, open_active, parts_of, policy_of, region_file, sources_of
 from terminal.app.config.settings import StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
@@ -33,7 +33,6 @@ from terminal.policy.policy import Policy
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
-from terminal.updates.store import ACTIVE_FILE
 from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
@@ -80,10 +79,11 @@ class Station:
 
     def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
         """The region document in force and the deny list, for those who only look; raises `RegionDocumentError`."""
-        if not (self.state / ACTIVE_FILE).exists():
-            policy = Policy.of(load_region(self.region), self._named_deny_list(keys))
-        else:
-            policy = policy_of(self.active_set(keys))
+        with closing(self.active_set(keys)) as active:
+            if active.knows(SetKind.REGION):
+                policy = policy_of(active)
+            else:
+                policy = Policy.of(load_region(self.region), self._named_deny_list(keys))
         self.require_in_force(policy, keys, now, made_at)
         return policy
 
@@ -112,18 +112,21 @@ class Station:
             SetKind.DENY: self.deny_list,
         }
 
-    @property
-    def sources(self) -> tuple[SourceFile, ...]:
+    def parts(self, keys: FileKeys) -> Parts:
+        """The kinds of its active set."""
+        return parts_of(keys, self.number, self.profile)
+
+    def sources(self, parts: Parts) -> tuple[SourceFile, ...]:
         """Every file whose change is an offer."""
-        return sources_of(self.updates, self.named)
+        return sources_of(self.updates, self.named, parts)
 
     def active_set(self, keys: FileKeys) -> ActiveSet:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
-        return ActiveSet(self.state, parts_of(keys))
+        return ActiveSet(self.state, self.parts(keys), to_read=True)
 
     def open_active(self, keys: FileKeys, now: datetime) -> ActiveSet:
         """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
-        return open_active(self.state, parts_of(keys), self.named, self.updates, now)
+        return open_active(self.state, self.parts(keys), self.named, self.updates, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -135,9 +138,9 @@ class Station:
 
     def load_deny_list(self, keys: FileKeys) -> DenyList:
         """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
-        if not (self.state / ACTIVE_FILE).exists():
-            return self._named_deny_list(keys)
-        return self.active_set(keys).value(SetKind.DENY, EMPTY_DENY_LIST)
+        with closing(self.active_set(keys)) as active:
+            known = active.knows(SetKind.DENY)
+            return active.value(SetKind.DENY, EMPTY_DENY_LIST) if known else self._named_deny_list(keys)
 
     def _named_deny_list(self, keys: FileKeys) -> DenyList:
         if self.deny_list is None:

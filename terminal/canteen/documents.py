@@ -185,21 +185,22 @@ def require_sound(problems: Iterator[Problem], name: str) -> None:
         raise RosterError(f"{name}: {found[0].path}: {found[0].what}{more}", found[0].advice)
 
 
+def lasting_problems(header: ListHeader) -> Iterator[Problem]:
+    """What stands against a list with this header, whenever it is used."""
+    if header.valid_from >= header.valid_to:
+        yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
+
+
 def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[Problem]:
-    """What stands against using a list with this header at `now` in `region`."""
+    """What stands against loading a list with this header at `now` in `region`."""
     if header.region != region:
         yield Problem(
             "header.region",
             f"made for region {header.region}, this terminal works in {region}",
             "Load the list of this region.",
         )
-    if header.valid_from >= header.valid_to:
-        yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
-    elif now < header.valid_from:
-        yield Problem(
-            "header.valid_from", f"not valid before {header.valid_from}", "Load it then, or check the clock."
-        )
-    elif now >= header.valid_to:
+    yield from lasting_problems(header)
+    if now >= header.valid_to:
         yield Problem("header.valid_to", f"ended on {header.valid_to}", "Load its successor.")
 
 

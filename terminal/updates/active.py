@@ -10,7 +10,7 @@ nothing that waits comes into force.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
@@ -25,6 +25,7 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
+from terminal.policy.policy import Policy
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart
 from terminal.updates.store import (
     NO_FLOOR,
@@ -42,14 +43,20 @@ NO_SPACE: Final = (ENOSPC, EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class SetRefusal:
-    """Why an edition is not taken. `version` 0 where it could not be read; `known` is the newest that was taken;
-    `error` says it in words."""
+    """Why what is published is not taken. `edition` is None where it could not be read; `known` is the newest version
+    that was taken; `error` says it in words, where there are more than the fault's.
+    """
 
     kind: SetKind
     fault: UpdateFault
-    version: int = 0
+    edition: Edition | None = None
     known: int = 0
     error: TerminalError | None = None
+
+    @property
+    def version(self) -> int:
+        """0 where it could not be read."""
+        return 0 if self.edition is None else self.edition.version
 
     @property
     def inputs(self) -> dict[str, int | str]:
@@ -79,23 +86,23 @@ class KindStatus:
 
 
 class ActiveSet:
-    """One per process. `vet` says why a sound edition is nothing for this terminal, None where it is."""
+    """One per process."""
 
     def __init__(
         self,
         folder: Path,
         parts: Mapping[SetKind, SetPart[Any]],
-        vet: Callable[[SetKind, Any], TerminalError | None] = lambda _kind, _value: None,
+        *,
+        to_read: bool = False,
     ) -> None:
         """Open the set in `folder`, a terminal's own. A database that cannot be read is put aside and `damaged` says
-        so. Raises `ActiveSetError`.
+        so; `to_read`: nothing in the folder is changed. Raises `ActiveSetError`.
         """
         self._parts = parts
-        self._vet = vet
         self.damaged: str = ""
         """What was found to be damaged when it was opened; empty for nothing."""
         try:
-            self._store = SetStore(folder)
+            self._store = SetStore(folder, to_read=to_read)
             rows = self._store.rows()
         except DamagedSet as damage:
             self.damaged = f"{damage.kept} ({damage})"
@@ -121,6 +128,11 @@ class ActiveSet:
             return otherwise
         value: T = loaded.value
         return value
+
+    def digest(self, kind: SetKind) -> bytes:
+        """The hash of what is in force; empty for nothing."""
+        held = self._rows.in_force.get(kind)
+        return b"" if held is None else held.sha256
 
     def knows(self, kind: SetKind) -> bool:
         """Whether something of the kind is in force, or waits and can be used."""
@@ -223,7 +235,8 @@ class ActiveSet:
         floor, waiting = self._rows.floors.get(kind, NO_FLOOR), self._rows.pending.get(kind)
         known = max(floor.version, 0 if waiting is None else waiting.version)
         lost = present is None and loaded.sha256 == floor.sha256
-        fault, error = None, None
+        fault: UpdateFault | None = None
+        error: TerminalError | None = None
         if self._elsewhere(edition):
             fault = UpdateFault.OTHER_REGION
         elif present is not None and present.id != edition.id:
@@ -234,15 +247,19 @@ class ActiveSet:
             fault = UpdateFault.CHANGED
         elif now is not None and edition.valid_to is not None and edition.valid_to <= now:
             fault = UpdateFault.ENDED
-        elif (error := self._vet(kind, loaded.value)) is not None:
-            fault = UpdateFault.UNKNOWABLE
-        return None if fault is None else SetRefusal(kind, fault, edition.version, known, error)
+        else:
+            fault, error = self._parts[kind].against(loaded.value, self._region()) or (None, None)
+        return None if fault is None else SetRefusal(kind, fault, edition, known, error)
+
+    def _region(self) -> Policy | None:
+        """The document in force, or the one that will be the first."""
+        region = self._loaded.get(SetKind.REGION) or self._ready.get(SetKind.REGION)
+        return None if region is None else region.value
 
     def _elsewhere(self, edition: Edition) -> bool:
         """Whether it is for another region than the document in force."""
-        region = self._loaded.get(SetKind.REGION) or self._ready.get(SetKind.REGION)
-        here = 0 if region is None else region.edition.region
-        return bool(here and edition.region and edition.region != here)
+        region = self._region()
+        return bool(region and edition.region and edition.region != region.document.header.region)
 
     # Activating
 
@@ -281,9 +298,9 @@ class ActiveSet:
 
     # Starting
 
-    def resume(self, journal: Journal, now: datetime, *, trusted: bool) -> None:
+    def resume(self, journal: Journal, now: datetime, *, trusted: bool) -> tuple[SetKind, ...]:
         """The journal is open: finish what a power cut left half done, let what is due come into force, and hold all
-        against what the journal says was in force.
+        against what the journal says was in force. Returns what has come into force.
 
         Where nothing is in force, what was offered comes into force whatever its moment. Raises `ActiveSetError` where
         what is left is older than what was in force, or `JournalError`.
@@ -296,21 +313,25 @@ class ActiveSet:
             and (kind not in self._rows.in_force or (kind in said and said[kind].sha256 == held.sha256))
         )
         self.activate(again, now, journal)
-        self.activate(self.due(now) if trusted else (), now, journal)
+        due = self.due(now) if trusted else ()
+        self.activate(due, now, journal)
         for kind in self._parts:
             if kind in said:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
             if not _is_in(journal, held):
                 journal.append(_row(held, unix_ms(now)))
+        return (*again, *due)
 
     def _require(self, kind: SetKind, floor: SetFloor) -> None:
         held = self._rows.in_force.get(kind)
         if held is not None and held.version >= floor.version:
             return
+        refused = self._refused.get(kind)
         found = "there is none" if held is None else f"what there is has version {held.version}"
+        why = "" if refused is None or refused.error is None else f" ({refused.error.what})"
         raise ActiveSetError(
-            f"{kind.value}: version {floor.version} was in force, and {found}",
+            f"{kind.value}: version {floor.version} was in force, and {found}{why}",
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
 
@@ -354,11 +375,11 @@ class ActiveSet:
         try:
             loaded = self._parts[kind].load(self._store.slot(kind, held.slot))
         except TerminalError as error:
-            return SetRefusal(kind, UpdateFault.DAMAGED, held.version, held.version, error)
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:
-            return SetRefusal(kind, UpdateFault.DAMAGED, held.version, held.version, _no_slot(error))
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, _no_slot(error))
         if loaded.sha256 != held.sha256:
-            return SetRefusal(kind, UpdateFault.DAMAGED, held.version, held.version)
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version)
         return loaded
 
 
@@ -366,6 +387,10 @@ def _is_in(journal: Journal, held: HeldEdition) -> bool:
     """Whether the journal's newest row of this kind says that `held` is in force."""
     said = journal.activated.get(held.kind)
     return said is not None and said.sha256 == held.sha256
+
+
+def _named(held: HeldEdition) -> Edition:
+    return Edition(held.id, held.version, 0)
 
 
 def _row(held: HeldEdition, now_ms: int) -> SetActivated:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from terminal.codes import SetKind
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import TerminalError
+from terminal.policy.policy import Policy
 
 CONTENT: Final = "content"
 """A slot's own file, where the kind gives it no other name."""
@@ -50,6 +52,28 @@ class Published:
     beside: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class Objection(NamedTuple):
+    """Why a file is not taken, as a code and in words."""
+
+    fault: UpdateFault
+    error: TerminalError
+
+
+class PlainPart:
+    """What most kinds have in common: one file by itself, kept as it is."""
+
+    file: ClassVar[str] = CONTENT
+
+    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
+        return ()
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {self.file: published.content}
+
+    def against(self, value: Any, policy: Policy | None) -> Objection | None:  # noqa: ARG002 the port's arguments
+        return None
+
+
 class SetPart(Protocol[T_co]):
     """One kind of file. All methods may raise `TerminalError` for what they are given."""
 
@@ -67,6 +91,10 @@ class SetPart(Protocol[T_co]):
 
     def slot_files(self, published: Published) -> Mapping[str, bytes]:
         """What a slot holds of it, by name: sealed, where it is personal."""
+        ...
+
+    def against(self, value: Any, policy: Policy | None) -> Objection | None:
+        """Why a sound file is nothing for this terminal, beside the region document in force; None where it is."""
         ...
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[T_co]:

@@ -15,7 +15,7 @@ from terminal.policy.deny_list import DenyList, DenyListFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import MOST_BYTES, RouteBook, load_routes
-from terminal.updates.edition import CONTENT, Edition, LoadedEdition, Published
+from terminal.updates.edition import Edition, LoadedEdition, PlainPart, Published
 
 MOST_REGION_BYTES: Final = 4 << 20
 MOST_DENY_BYTES: Final = 64 << 20
@@ -24,11 +24,12 @@ REGION_FILE: Final = "region.toml"
 ROUTES_FILE: Final = "routes.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class RegionPart:
+@dataclass(frozen=True)
+class RegionPart(PlainPart):
     """A region document with the tables of its feed; ready as a `Policy` without lists."""
 
     kind: ClassVar = SetKind.REGION
+    file: ClassVar = REGION_FILE
     most_bytes: ClassVar = MOST_REGION_BYTES
 
     def beside(self, content: bytes) -> tuple[str, ...]:
@@ -44,31 +45,26 @@ class RegionPart:
         return (file,)
 
     def slot_files(self, published: Published) -> Mapping[str, bytes]:
-        return {REGION_FILE: published.content, **published.beside}
+        return {self.file: published.content, **published.beside}
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:
-        path = slot / REGION_FILE
+        path = slot / self.file
         document = load_region(path, called)
         header = document.header
         edition = Edition(header.id, header.version, header.region, header.valid_from, header.valid_to)
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), Policy.of(document))
 
 
-@dataclass(frozen=True, slots=True)
-class RoutesPart:
+@dataclass(frozen=True)
+class RoutesPart(PlainPart):
     """A routes document."""
 
     kind: ClassVar = SetKind.ROUTES
+    file: ClassVar = ROUTES_FILE
     most_bytes: ClassVar = MOST_BYTES
 
-    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
-        return ()
-
-    def slot_files(self, published: Published) -> Mapping[str, bytes]:
-        return {ROUTES_FILE: published.content}
-
     def load(self, slot: Path, called: str = "") -> LoadedEdition[RouteBook]:
-        path = slot / ROUTES_FILE
+        path = slot / self.file
         book = load_routes(path, called)
         assert book.document is not None, "what was loaded from a file is a document"
         header = book.document.header
@@ -78,8 +74,8 @@ class RoutesPart:
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), book)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class DenyPart:
+@dataclass(frozen=True, repr=False)
+class DenyPart(PlainPart):
     """A deny list, mapped where it lies. `key` is the one that it was made with."""
 
     key: bytes
@@ -87,14 +83,8 @@ class DenyPart:
     kind: ClassVar = SetKind.DENY
     most_bytes: ClassVar = MOST_DENY_BYTES
 
-    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
-        return ()
-
-    def slot_files(self, published: Published) -> Mapping[str, bytes]:
-        return {CONTENT: published.content}
-
     def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:  # noqa: ARG002 the port's argument
-        path = slot / CONTENT
+        path = slot / self.file
         listed = DenyListFile(path, self.key)
         return LoadedEdition(Edition("deny", 0, 0), sha256(path.read_bytes()).digest(), listed)
 

@@ -89,14 +89,19 @@ class DamagedSet(Exception):
 class SetStore:
     """The active set's place in a terminal's folder. One writer: who holds the terminal's journal."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open or make the database in `folder`. Raises `DamagedSet`, or `ActiveSetError` for a disk that fails."""
+    def __init__(self, folder: Path, *, to_read: bool = False) -> None:
+        """Open or make the database in `folder`; `to_read`: nothing is made or changed, also beside a writer.
+
+        Raises `DamagedSet`, or `ActiveSetError` for a disk that fails and for damage where nothing may be changed.
+        """
         self._folder = folder
         self._slots = folder / SLOTS_FOLDER
         self._path = folder / ACTIVE_FILE
+        self._to_read = to_read
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._connection = _opened(self._path)
+            if not to_read:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._connection = _opened(self._path, to_read=to_read)
         except OSError as error:
             raise _disk_failed(self._path, error) from error
 
@@ -117,7 +122,8 @@ class SetStore:
             }
             return SetRows(by_state[IN_FORCE], by_state[PENDING], lowest)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._put_aside(f"a row says {error}") from error
+            self._connection.close()
+            raise _damaged(self._path, f"a row says {error}", to_read=self._to_read) from error
 
     def write_slot(self, kind: SetKind, files: Mapping[str, bytes]) -> int:
         """A new slot that holds `files`, durable. Raises OSError; then there is none."""
@@ -185,15 +191,10 @@ class SetStore:
             (held.kind.value, state, held.id, held.version, held.sha256, held.slot, held.at_ms),
         )
 
-    def _put_aside(self, what: str) -> DamagedSet:
-        self._connection.close()
-        return _put_aside(self._path, what)
 
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+def _opened(path: Path, *, to_read: bool) -> sqlite3.Connection:
+    connection = _connected(path, to_read=to_read)
     try:
-        connection.execute("PRAGMA journal_mode=DELETE")  # one file: a copy of it is a backup
         connection.execute(
             "PRAGMA synchronous=EXTRA"
         )  # as FULL, and the name of the rollback file is flushed, too
@@ -207,12 +208,23 @@ def _opened(path: Path) -> sqlite3.Connection:
     except SQLITE_FAULTS as error:
         connection.close()
         if means_damage(error):
-            raise _put_aside(path, said_of(error)) from error
+            raise _damaged(path, said_of(error), to_read=to_read) from error
         raise _disk_failed(path, error) from error
     if known and version == (SCHEMA_VERSION,) and sound:
         return connection
     connection.close()
-    raise _put_aside(path, "it is no active set of this software")
+    raise _damaged(path, "it is no active set of this software", to_read=to_read)
+
+
+def _connected(path: Path, *, to_read: bool) -> sqlite3.Connection:
+    """To the file; to an empty set in memory where one that may not be made is not there."""
+    name, uri = str(path), False
+    if to_read:
+        name, uri = (f"{path.absolute().as_uri()}?mode=ro", True) if path.exists() else (":memory:", False)
+    try:
+        return sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False, timeout=5)
+    except sqlite3.Error as error:
+        raise _disk_failed(path, error) from error
 
 
 def _tables(connection: sqlite3.Connection) -> int:
@@ -220,7 +232,9 @@ def _tables(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-def _put_aside(path: Path, what: str) -> DamagedSet:
+def _damaged(path: Path, what: str, *, to_read: bool) -> DamagedSet | ActiveSetError:
+    if to_read:
+        return ActiveSetError(f"{path} is damaged ({what})", "Start the terminal: it puts the file aside.")
     kept = path.with_name(f"{path.name}.damaged")
     path.replace(kept)
     sync_path(path.parent)

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from terminal.app.canteen import store_of
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station, open_journal
 from terminal.canteen.control import open_control
 from terminal.canteen.requests import OpenTill
+from terminal.canteen.store import CanteenLists
 from terminal.clock import SystemClock, unix_ms
 from terminal.codes import ClockFault
 from terminal.errors import CanteenRefused, JournalError, RosterError
@@ -248,7 +248,8 @@ def serving(folder: Path) -> Iterator[OpenTill]:
     station = Station(1, "canteen", folder / "var/terminal", "demo")
     with open_terminal(station, SystemClock()) as terminal:
         assert terminal.canteen is not None
-        till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+        assert terminal.active is not None
+        till = OpenTill(terminal.canteen, CanteenLists(terminal.active), terminal.clock)
         with open_control(station.state, till, Lock(), pytest.fail):
             yield till
 
