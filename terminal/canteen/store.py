@@ -117,7 +117,7 @@ class CanteenLists:
         """Check a list and let it wait for its moment. Raises `RosterError`; then nothing has changed."""
         offered = self.active.offer(kind, Published(came.name, came.content), now)
         if offered.refused is not None:
-            raise refused_list(came.name, offered.refused)
+            raise refused_list(came.name, offered.refused) from None
         assert offered.held is not None, "what is not refused is held"
         return offered.held
 

@@ -19,16 +19,26 @@ from terminal.errors import ActiveSetError, KeyFileError, RosterError, TerminalE
 from terminal.files import Sealer
 from terminal.keys.file import load_file_keys
 from terminal.keys.sealing import StorageKeys
-from terminal.policy.load import REGIONS
+from terminal.policy.load import DEMO_REGION
 from terminal.trip.pupil import Age
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import Published
 from terminal.updates.parts import RegionPart
-from tests.terminal.canteen.school import POLICY, PRICES, child, grant, local, order, ref, roster_document
+from tests.terminal.canteen.school import (
+    POLICY,
+    PRICES,
+    SCHOOL_TEXT,
+    child,
+    grant,
+    local,
+    order,
+    ref,
+    roster_document,
+)
 
 NOW = local("09:00")
 NAME = "Тестов Иван"
-REGION = REGIONS / "volgograd.toml"
+REGION = (DEMO_REGION.read_text("utf-8") + SCHOOL_TEXT).encode()
 
 
 class Shelf:
@@ -43,7 +53,7 @@ class Shelf:
             SetKind.PRICES: PricesPart(),
         }
         self.active = ActiveSet(folder, parts)
-        self.active.offer(SetKind.REGION, Published("region.toml", REGION.read_bytes()), NOW)
+        self.active.offer(SetKind.REGION, Published("region.toml", REGION), NOW)
         self.active.activate(self.active.due(NOW), NOW, None)
         self.lists = CanteenLists(self.active)
 
