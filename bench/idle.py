@@ -148,7 +148,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
         terminal = stack.enter_context(open_terminal(Station(NUMBER, "bus", state, "demo"), clock))
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
         identity = Identity(NUMBER, "bus", SOFTWARE, state, "bench")
-        log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere)
+        log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere.write)
         vitals = Vitals(identity, terminal.journal, clock, terminal.clock_watch, log, ServiceManager())
         uplink = background_sync(
             terminal.journal, state, address, clock, vitals.synced, on_time=lambda _at_ms: None

@@ -18,6 +18,8 @@ A refusal of a passenger is never an exception; see `terminal.decision`.
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class CardError(Exception):
     """Anything that stops a conversation with a card."""
@@ -43,6 +45,12 @@ class ExchangeTimeout(TransmissionError):
     """The card stayed silent past the deadline."""
 
 
+_PASSING: Final = frozenset({0x910B, 0x911E, 0x91AD, 0x91CA, 0x91EE})
+"""Command forbidden just now, checksum wrong, authentication delayed, command aborted, memory not written."""
+_NO_ANSWER: Final = 0x64
+"""ISO 7816-4: not executed, nothing has changed; 6401 is what readers say for a card that did not answer them."""
+
+
 class StatusError(CardError):
     """The card refused a command.
 
@@ -54,6 +62,11 @@ class StatusError(CardError):
         self.command = command
         self.sw = sw
         self.meaning = meaning
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same command may succeed at the next try: it says nothing of what the card is or holds."""
+        return self.sw in _PASSING or self.sw >> 8 == _NO_ANSWER
 
 
 class ProtocolError(CardError):

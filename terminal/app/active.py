@@ -21,7 +21,7 @@ from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
 from terminal.updates.active import ActiveSet, SetRefusal
 from terminal.updates.edition import SetPart
-from terminal.updates.parts import DenyPart, RegionPart, RoutesPart
+from terminal.updates.parts import DenyPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, offer_source
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from terminal.canteen.documents import RosterDocument
 
 FILE_NAMES: Final = {
-    SetKind.REGION: ("region.toml",),
     SetKind.ROUTES: ("routes.toml",),
+    SetKind.REGION: ("region.toml",),
     SetKind.DENY: ("deny-list",),
     SetKind.ROSTER: ("roster.json", "roster.toml"),
     SetKind.PRICES: ("prices.json", "prices.toml"),
@@ -41,11 +41,11 @@ FILE_NAMES: Final = {
 Parts = dict[SetKind, SetPart[Any]]
 
 
-def parts_of(keys: FileKeys, number: int, profile: str) -> Parts:
-    """The kinds of a terminal with these keys."""
+def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = nothing_required) -> Parts:
+    """The kinds of a terminal with these keys; `require` says what documents it cannot work by."""
     parts: Parts = {
-        SetKind.REGION: RegionPart(),
-        SetKind.ROUTES: RoutesPart(),
+        SetKind.ROUTES: RoutesPart(require),
+        SetKind.REGION: RegionPart(require),
         SetKind.DENY: DenyPart(keys.list_key("deny")),
     }
     if profile == CANTEEN:
@@ -82,7 +82,7 @@ def open_active(
     """
     active = ActiveSet(state, parts)
     for source in sources_of(None, named, ()):
-        refused = offer_source(active, source, parts[source.kind], None)
+        refused = offer_source(active, source, None)
         if refused is None or refused.fault is UpdateFault.OLDER:
             continue
         if not active.knows(source.kind):
@@ -91,7 +91,7 @@ def open_active(
         active.refuse(refused)
     for source in sources_of(folder, {}, parts):
         if source.path.exists():
-            refused = offer_source(active, source, parts[source.kind], now)
+            refused = offer_source(active, source, now)
             if refused is not None and refused.fault is not UpdateFault.OLDER:
                 active.refuse(refused)
     return active

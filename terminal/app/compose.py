@@ -14,14 +14,17 @@ from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
+from terminal.codes import SetKind
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
+from terminal.policy.routes import NO_ROUTES
 from terminal.tap import Terminal
 from terminal.trip.clock_watch import ClockWatch, is_suspect
+from terminal.updates.parts import Requirement, nothing_required
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
@@ -38,18 +41,21 @@ def open_terminal(
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
+    require: Requirement = nothing_required,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness, limits of its keys and a journal of its own, and another moment before
     which no clock is right (`made_at`); in a canteen the roster is that in the station's folder, where there is one.
-    `extensions` brings the media that are not ours.
+    `extensions` brings the media that are not ours. `require` raises where the document needs what the terminal cannot
+    know.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
-    with closing(station.open_active(keys, clock.now())) as active:
+    with closing(station.open_active(keys, clock.now(), require)) as active:
         foreseen = foreseen_policy(active, clock.now())
         station.require_in_force(foreseen, keys, clock.now(), made_at)
+        require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
         lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
         media = media_of(station, lent, extensions)
         versions = foreseen.tariff, foreseen.deny_list.version

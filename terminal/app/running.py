@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from functools import partial
 from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
 from terminal.app.active import Activations
+from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
+from terminal.app.knows import require_known
 from terminal.app.simulated import recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
+from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock
-from terminal.decision.outcome import Outcome
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
 from terminal.operations.vitals import Identity, Vitals
+from terminal.signals import DeviceWorker, Guarded
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
 from terminal.updates.active import ActiveSet
 from terminal.updates.watch import SourceWatch
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Who hears what a running station does: `outcome` at once; `report` when a tap has ended, with the zone of its
-    local time. `shift`: whether the log says at the start which shift is open.
-    """
-
-    outcome: Callable[[Outcome], None]
-    report: Callable[[TapReport, tzinfo], None]
-    shift: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +48,13 @@ class Running:
     vitals: Vitals
     lock: Lock
     audience: Audience
+    hearing: Hearing
     operator: Callable[[TapReport], None]
     recorded: Callable[[CardConnection], CardConnection]
     fill: FillWatch
     sync: BackgroundSync | None
     look: Callable[[], None]
-    """Whether the signals do their work."""
+    """What is looked after whenever the loop comes round: signals, the vehicle."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -73,11 +66,12 @@ class Running:
             self.lock,
             recorded=self.recorded,
             look=self.look,
+            ended=self.hearing.drain,
         )
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
-        self.audience.report(report, self.terminal.policy.zone)
+        self.hearing.report(report, self.terminal.policy.zone)
         self.operator(report)
         self.fill.look()
         if self.sync is not None:
@@ -100,30 +94,43 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
         devices = stack.enter_context(
-            device_board(config.signals.names, config.vehicle.source, extensions, clock)
+            device_board(config.signals.names, _extension_source(config), extensions, clock)
         )
-        heard = passenger.signal_with(devices.before(audience.outcome))
-        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
-        terminal.vehicle = devices.vehicle
+        link = stack.enter_context(vehicle_link(config.vehicle, clock))
+        log = stack.enter_context(log_worker(clock))
+        hearing = Hearing.of(passenger.outcome, devices, audience, log)
+        require = partial(require_known, config)
+        terminal = stack.enter_context(
+            open_terminal(station, clock, hearing.outcome, extensions=extensions, require=require)
+        )
+        terminal.vehicle = devices.vehicle if link is None else link
         extensions.record(terminal.journal, clock)
-        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
-        devices.start(vitals.device_is)
+        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
+        hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
+        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals))]
+        if link is not None:
+            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
             vitals=vitals,
             lock=lock,
             audience=audience,
+            hearing=hearing,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, masked=config.recording.masked)
             ),
-            operator=stack.enter_context(
-                operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+            operator=Guarded(
+                "screen:console",
+                stack.enter_context(
+                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                ),
+                vitals.device_is,
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
-            look=stack.enter_context(_updates(station, terminal, lock, vitals, devices.look)),
+            look=lambda: _all(looks),
         )
         _begin(stack, config, around)
         yield around
@@ -131,20 +138,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
 @contextmanager
 def _updates(
-    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, also: Callable[[], None]
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals
 ) -> Iterator[Callable[[], None]]:
-    """Look for what is published, beside the taps; what comes out is called between two of them, and calls `also`.
+    """Look for what is published, beside the taps; what comes out is called between two of them.
 
     SIGHUP: look at once.
     """
     active = _active(terminal)
     activations = Activations(active, terminal, lock, vitals.activated)
-    parts = station.parts(station.load_keys())
-    watch = SourceWatch(active, parts, station.sources(parts), activations.now)
+    watch = SourceWatch(active, station.sources(active.parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
 
     def look() -> None:
-        also()
         vitals.note_refusals(active.refusals)
         activations.look()
 
@@ -159,6 +164,16 @@ def _updates(
 def _active(terminal: Terminal) -> ActiveSet:
     assert terminal.active is not None, "a terminal that is composed has an active set"
     return terminal.active
+
+
+def _all(looks: Iterable[Callable[[], None]]) -> None:
+    for look in looks:
+        look()
+
+
+def _extension_source(config: StationConfig) -> str | None:
+    """The vehicle source of another author, where one is named."""
+    return None if config.vehicle.own_source is not None else config.vehicle.source
 
 
 def _runnable(config: StationConfig) -> Station:
@@ -247,7 +262,11 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
 
 
 def _vitals(
-    config: StationConfig, terminal: Terminal, reader: str, extensions: tuple[LoadedExtension, ...]
+    config: StationConfig,
+    terminal: Terminal,
+    reader: str,
+    extensions: tuple[LoadedExtension, ...],
+    out: DeviceWorker[bytes],
 ) -> Vitals:
     real = not config.reader.simulated
     identity = Identity(
@@ -261,7 +280,7 @@ def _vitals(
         laboratory=laboratory_parts(config) if real else (),
         extensions=extensions,
     )
-    log = _log(terminal.number, terminal.clock, config.log)
+    log = _log(terminal.number, terminal.clock, config.log, out)
     return Vitals(
         identity,
         terminal.journal,
@@ -273,11 +292,10 @@ def _vitals(
     )
 
 
-def _log(number: int, clock: Clock, asked: LogTable) -> Log:
-    form = asked.format or Form.TEXT
-    if asked.level is not None:
-        return Log(number, clock, form, asked.level.level)
-    return Log(number, clock, form, Level.NOTICE if asked.format is None else Level.INFO)
+def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:
+    usual = Level.NOTICE if asked.format is None else Level.INFO
+    least = usual if asked.level is None else asked.level.level
+    return Log(number, clock, asked.format or Form.TEXT, least, log_lines(out))
 
 
 def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:

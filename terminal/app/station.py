@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,9 +30,11 @@ from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
 from terminal.policy.load import load_region, require_in_force
 from terminal.policy.policy import Policy
+from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
+from terminal.updates.parts import Requirement, RoutesPart, nothing_required
 from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
@@ -107,16 +109,16 @@ class Station:
     def named(self) -> dict[SetKind, Path | None]:
         """The files of the active set that terminal.toml names."""
         return {
-            SetKind.REGION: region_file(self.region),
             SetKind.ROUTES: self.routes,
+            SetKind.REGION: region_file(self.region),
             SetKind.DENY: self.deny_list,
         }
 
-    def parts(self, keys: FileKeys) -> Parts:
+    def parts(self, keys: FileKeys, require: Requirement = nothing_required) -> Parts:
         """The kinds of its active set."""
-        return parts_of(keys, self.number, self.profile)
+        return parts_of(keys, self.number, self.profile, require)
 
-    def sources(self, parts: Parts) -> tuple[SourceFile, ...]:
+    def sources(self, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
         """Every file whose change is an offer."""
         return sources_of(self.updates, self.named, parts)
 
@@ -124,9 +126,11 @@ class Station:
         """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
         return ActiveSet(self.state, self.parts(keys), to_read=True)
 
-    def open_active(self, keys: FileKeys, now: datetime) -> ActiveSet:
+    def open_active(
+        self, keys: FileKeys, now: datetime, require: Requirement = nothing_required
+    ) -> ActiveSet:
         """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
-        return open_active(self.state, self.parts(keys), self.named, self.updates, now)
+        return open_active(self.state, self.parts(keys, require), self.named, self.updates, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -141,6 +145,12 @@ class Station:
         with closing(self.active_set(keys)) as active:
             known = active.knows(SetKind.DENY)
             return active.value(SetKind.DENY, EMPTY_DENY_LIST) if known else self._named_deny_list(keys)
+
+    def load_routes(self) -> RouteBook:
+        """The routes document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        with closing(ActiveSet(self.state, {SetKind.ROUTES: RoutesPart()}, to_read=True)) as active:
+            named = NO_ROUTES if self.routes is None else load_routes(self.routes)
+            return active.value(SetKind.ROUTES, named)
 
     def _named_deny_list(self, keys: FileKeys) -> DenyList:
         if self.deny_list is None:

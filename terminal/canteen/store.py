@@ -32,7 +32,7 @@ from terminal.journal.journal import Journal
 from terminal.policy.base import Problem
 from terminal.policy.policy import Policy
 from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import Edition, LoadedEdition, Objection, PlainPart, Published
+from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
 from terminal.updates.store import HeldEdition
 
 PURPOSE: Final = "roster"
@@ -58,7 +58,8 @@ class RosterPart(PlainPart):
         content = msgspec.msgpack.encode(ListFile(published.name, published.content))
         return {self.file: MAGIC + self.sealer.seal(PURPOSE, content, self._bound_to)}
 
-    def against(self, value: Any, policy: Policy | None) -> Objection | None:
+    def against(self, value: Any, newest: Newest) -> Objection | None:
+        policy: Policy | None = newest(SetKind.REGION, None)
         return None if policy is None else _objection(roster_problems(value, policy))
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[RosterDocument]:
@@ -85,7 +86,7 @@ class PricesPart(PlainPart):
     def slot_files(self, published: Published) -> Mapping[str, bytes]:
         return {self.file: msgspec.msgpack.encode(ListFile(published.name, published.content))}
 
-    def against(self, value: Any, policy: Policy | None) -> Objection | None:  # noqa: ARG002 the port's argument
+    def against(self, value: Any, newest: Newest) -> Objection | None:  # noqa: ARG002 the port's argument
         return _objection(price_list_problems(value))
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[PriceListDocument]:

@@ -13,6 +13,7 @@ import typer
 from terminal.cli.options import DEFAULT_LANGUAGE, Config, Json, Keys, ShownLang, station_config
 
 if TYPE_CHECKING:
+    from terminal.policy.document.schema import RegionDocument
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
@@ -29,12 +30,45 @@ class SchemaName(StrEnum):
 
 
 @app.command()
-def check(doc: Document, json: Json = False) -> None:
-    """Check a region document: summary, or each mistake with place and correction."""
+def check(
+    doc: Document,
+    terminal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Configuration of a terminal (terminal.toml): also check that it can know what the document needs."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a region document: summary, or each mistake with place and correction.
+
+    With --terminal, whatever the document leaves to rules of its own where a fact is not known is a warning.
+    """
     from terminal.cli.policy_view import show_document
     from terminal.policy.load import load_region
 
-    show_document(load_region(doc), json)
+    document = load_region(doc)
+    if terminal is None:
+        show_document(document, json)
+    else:
+        _check_known(document, terminal, json)
+
+
+def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
+    """Show `document` with all that the terminal of this configuration cannot know of what it needs."""
+    from terminal.app.config.read import configured
+    from terminal.app.knows import require_known, unknown_here
+    from terminal.app.station import station_of
+    from terminal.cli.policy_view import show_document, show_unknown
+
+    config = configured(file).config
+    routes = station_of(config).load_routes()
+    unknown = unknown_here(config, document, routes)
+    if all(need.answered for need in unknown):
+        show_document(document, json, unknown)
+        return
+    show_unknown(unknown, json)
+    require_known(config, document, routes)
 
 
 @app.command()

@@ -230,7 +230,6 @@ def _states(row: Intent | Unwritten) -> dict[str, object]:
         "balance_after_minor": row.balance_after_minor,
         "paid_by": row.paid_by,
         "values": row.values,
-        "counted": row.counted,
         "meal": None if row.meal is None else _portion(row.meal),
     }
 

@@ -23,6 +23,7 @@ from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
+from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
 from terminal.policy.policy import Policy
@@ -52,6 +53,7 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     if refusal is not None:
         return trail.refuse(refusal)
     _flags(policy, trip, trail)
+    trip = placed(trip, policy.document.vehicle, trail)
     if trip.inspection is not None:
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
     if isinstance(snapshot, BankSnapshot):
@@ -95,8 +97,6 @@ def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
     """What marks every record of this terminal now."""
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
-    if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     age_s = trip.freshness.data_age_s
     if age_s:
         ages = policy.document.ages
@@ -165,7 +165,7 @@ def inspect(
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
-    if not _paid_here(tap, inspection):
+    if not _paid_here(tap):
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
         return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
@@ -174,8 +174,10 @@ def inspect(
     return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
-def _paid_here(tap: Tap, inspection: Inspection) -> bool:
-    """Whether the newest ride is on this vehicle. Who is checked in rides, whatever the card was used for since."""
+def _paid_here(tap: Tap) -> bool:
+    """Whether the newest ride is on this vehicle, known by route and direction. Who is checked in rides, whatever the
+    card was used for since.
+    """
     event, trip = tap.snapshot.event, tap.trip
     if not (event.inside or event.kind is EventKind.RIDE) or tap.age_s is None:
         return False
@@ -184,8 +186,6 @@ def _paid_here(tap: Tap, inspection: Inspection) -> bool:
         longest_s = max(longest_s, check_in.longest_s)
     if tap.age_s > longest_s:
         return False
-    if inspection.vehicle:
-        return event.terminal in inspection.vehicle
     return (event.route, event.direction) == (trip.route, trip.direction)
 
 

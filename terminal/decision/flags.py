@@ -12,6 +12,12 @@ class TapFlag(StrEnum):
     """The terminal's clock jumped (O-05)."""
     POSITION_MANUAL = "position_manual"
     """The place was entered by hand (T-61)."""
+    PLACE_ESTIMATED = "place_estimated"
+    """The vehicle's place was some time old, or an estimate of its own; or the ride was taken from the first stop
+    (T-61, T-07)."""
+    PLACE_UNKNOWN = "place_unknown"
+    """Where the vehicle was is not known: its place was too old, contradicted its route, or was missing where the fare
+    depends on it (T-61, T-07)."""
     STALE_DATA = "stale_data"
     """The terminal's lists were old (O-03)."""
     EXPIRED_DATA = "expired_data"

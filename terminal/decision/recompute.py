@@ -246,7 +246,6 @@ def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, objec
         "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
         "paid_by": None if plan is None else int(plan.paid_by),
         "values": dict(decision.outcome.values),
-        "counted": decision.counted,
         "meal": None if meal is None else _portion(meal),
     }
 

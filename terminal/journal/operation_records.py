@@ -92,6 +92,16 @@ class SetActivated(Record, frozen=True, array_like=True, tag=46):
     since_ms: int
 
 
+class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
+    """The vehicle says from here on that an inspection is under way, or no longer (T-70). It stops no tap.
+
+    `source` is that of `terminal.toml`. Edges that follow one another within seconds are one row.
+    """
+
+    razzia: bool
+    source: str
+
+
 OperationRecord: TypeAlias = (
     Restored
     | ExtensionLoaded
@@ -100,4 +110,5 @@ OperationRecord: TypeAlias = (
     | ClockConfirmed
     | ClockAccepted
     | SetActivated
+    | RazziaChanged
 )

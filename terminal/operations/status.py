@@ -58,6 +58,24 @@ class KindInForce(msgspec.Struct, frozen=True, kw_only=True):
         return self.edition.rpartition(":")[2]
 
 
+class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the vehicle says, and how the side process does that listens to it (ADR 31).
+
+    `process` None: none runs now; `starts` counts them. `heard_at_ms`: when the newest place was heard, None before the
+    first. `stop` and `quality` are those of the run under way, `fault` is a `terminal.codes.VehicleFault` or empty.
+    """
+
+    source: str
+    process: int | None = None
+    starts: int = 0
+    heard_at_ms: int | None = None
+    stop: int = 0
+    quality: str = ""
+    razzia: bool = False
+    fault: str = ""
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
+
+
 class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
@@ -99,6 +117,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
+    vehicle: VehicleStatus | None = None
 
     def of_kind(self, kind: SetKind) -> KindInForce:
         """What is known of this kind of the active set."""

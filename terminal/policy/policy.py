@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from terminal.policy.counters.index import CardCounters, Counter
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, Quote
+from terminal.policy.fares.index import TRANSPORT_CARD, FareBook, FareSheet, Quote
 from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.journeys.index import (
@@ -118,12 +118,22 @@ class Policy:
 
         `dearest`: where a place is not known, the most it can be.
         """
+        return self._sheet(local).quote(ride, _of_week(local), medium, dearest=dearest)
+
+    def cheapest_fare(self, ride: Ride, local: datetime) -> Quote | None:
+        """The least `ride` can cost on the resident card where a place is not known; None where no fare is about it."""
+        return self._sheet(local).cheapest(ride, _of_week(local), TRANSPORT_CARD)
+
+    def _sheet(self, local: datetime) -> FareSheet:
         sheets = self.fares.sheets
-        sheet = sheets[0] if len(sheets) == 1 else self.fares.on(self.service_date(local).toordinal())
-        at = (local.weekday(), local.hour * 3600 + local.minute * 60 + local.second)
-        return sheet.quote(ride, at, medium, dearest=dearest)
+        return sheets[0] if len(sheets) == 1 else self.fares.on(self.service_date(local).toordinal())
 
     def service_date(self, local: datetime) -> date:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         today = local.date()
         return today - ONE_DAY if local.hour < self.service_day_end_hour else today
+
+
+def _of_week(local: datetime) -> tuple[int, int]:
+    """Weekday and second of the day, as fares by time ask for them."""
+    return local.weekday(), local.hour * 3600 + local.minute * 60 + local.second

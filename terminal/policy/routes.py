@@ -52,7 +52,7 @@ Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 
 
-class Issued(Section, frozen=True, kw_only=True):
+class DocumentIssue(Section, frozen=True, kw_only=True):
     """Which issue of a document or list this is; a later one of the same `id` and `region` replaces it.
 
     `valid_from`: when it takes effect; at once where that is left out.
@@ -87,7 +87,7 @@ class RouteDirection(Section, frozen=True, kw_only=True):
     shape: Annotated[tuple[tuple[Latitude, Longitude], ...], Meta(max_length=20_000)] = ()
 
 
-class Route(Section, frozen=True, kw_only=True):
+class LineRoute(Section, frozen=True, kw_only=True):
     """One route. `mode` may be left out where no price of the region depends on it."""
 
     number: Annotated[int, Meta(ge=1, le=LARGEST_ROUTE)]
@@ -107,8 +107,8 @@ class Route(Section, frozen=True, kw_only=True):
 class RoutesDocument(Section, frozen=True, kw_only=True):
     """All routes a terminal may run on. `zones`: an on-board computer's name of a zone to the region's number."""
 
-    header: Issued
-    routes: Annotated[tuple[Route, ...], Meta(max_length=10_000)] = ()
+    header: DocumentIssue
+    routes: Annotated[tuple[LineRoute, ...], Meta(max_length=10_000)] = ()
     zones: dict[Reference, Annotated[int, Meta(ge=1, le=LARGEST_ZONE)]] = field(default_factory=dict)
 
 
@@ -125,7 +125,7 @@ class RouteBook:
         return "" if header is None else f"{header.id}:{header.version}"
 
     @cached_property
-    def by_number(self) -> Mapping[int, Route]:
+    def by_number(self) -> Mapping[int, LineRoute]:
         """In the document's order."""
         listed = () if self.document is None else self.document.routes
         return MappingProxyType({route.number: route for route in listed})
@@ -135,7 +135,7 @@ class RouteBook:
         """An on-board computer's name of a zone to the region's number."""
         return MappingProxyType({} if self.document is None else self.document.zones)
 
-    def get(self, number: int) -> Route | None:
+    def get(self, number: int) -> LineRoute | None:
         return self.by_number.get(number)
 
     def stops(self, number: int, direction: int) -> tuple[RouteStop, ...]:

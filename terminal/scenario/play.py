@@ -7,7 +7,6 @@ A pupil's accounts and portions move from meal to meal, beginning with what the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -50,9 +49,14 @@ FACTS: Final = MappingProxyType(
         "to_stop": "place.destination.stop",
         "to_zone": "place.destination.zone",
         "to_mark_m": "place.destination.mark_m",
-        "terminus_zone": "place.terminus.zone",
-        "terminus_mark_m": "place.terminus.mark_m",
+        "arriving": "place.arriving",
     }
+    | {
+        f"{spot}_{name}": f"place.{spot}.{name}"
+        for spot in ("coming", "origin", "terminus")
+        for name in ("stop", "zone", "mark_m")
+    }
+    | {f"place_{name}": f"place.{name}" for name in ("source", "quality", "age_s")}
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
     | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
     | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
@@ -76,7 +80,6 @@ class Played:
     decision: Decision
     after: CardSnapshot | None
     expect: tuple[Expect, ...]
-    counts_after: Mapping[str, int]
     hot_minor: int | None
 
 
@@ -113,7 +116,7 @@ def play(file: ScenarioFile, number: int, policy: Policy) -> list[Played]:
 
 
 class _Rider:
-    """The scenario while it runs: what the rider pays with, the server's counts, the pupil's accounts."""
+    """The scenario while it runs: what the rider pays with, the pupil's accounts."""
 
     def __init__(self, file: ScenarioFile, scenario: Scenario, policy: Policy) -> None:
         card = card_of(file, scenario)
@@ -121,7 +124,6 @@ class _Rider:
         self.scenario = scenario
         self.card = None if card is None else new_card(card, policy)
         self.listed = None if card is None else listed(card)
-        self.counts = Counter({} if card is None else card.counts)
         self.denied = "none" if card is None else card.deny_listed
         self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
         self.taken: tuple[date | None, int, int] = (None, 0, 0)
@@ -161,14 +163,11 @@ class _Rider:
         decision = self._decide(trip, at)
         if decision.write_plan is not None and before is not None:
             self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
-        self.counts.update(decision.counted)
         self._took(decision, self._service_date(at))
         if self.pupil is not None:
             self.pupil.served(decision, self._service_date(at))
         hot_minor = None if self.pupil is None else self.pupil.hot_minor
-        return Played(
-            number, turn, at, trip, before, decision, self.card, expect, dict(self.counts), hot_minor
-        )
+        return Played(number, turn, at, trip, before, decision, self.card, expect, hot_minor)
 
     def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
@@ -194,9 +193,7 @@ class _Rider:
         assert self.at is not None, "set by every tap"
         day = self._service_date(self.at)
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        trip = replace(
-            DEFAULTS, sequence=self.sequence, counts=dict(self.counts), bank=BankFacts(count, minor)
-        )
+        trip = replace(DEFAULTS, sequence=self.sequence, bank=BankFacts(count, minor))
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         _known_zones(stated, self.policy)
         written = facts_of(stated)
@@ -208,14 +205,13 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     facts = dict(written)
     by_hand, shift_open = facts.pop("position_manual", False), facts.pop("shift_open", True)
     asked, misuse = facts.pop("inspection", False), facts.pop("misuse", False)
-    vehicle = facts.pop("vehicle", ())
     named: dict[str, Fact] = {FACTS.get(name, name): value for name, value in facts.items()}
     if by_hand:
         named["place.source"] = PlaceSource.HAND.value
     if not shift_open:
         named |= {"shift": 0, "turn": 0}
     if asked:
-        named |= {"inspection.misuse": misuse, "inspection.vehicle": vehicle}
+        named["inspection.misuse"] = misuse
     return named
 
 
@@ -236,7 +232,7 @@ def _stated(where: Where) -> dict[str, Any]:
 def _known_zones(stated: Mapping[str, Any], policy: Policy) -> None:
     """A zone that a document with zones does not have is a slip of the author's: its ride would fall under no table."""
     known = {zone.number for zone in policy.document.zones}
-    for name in ("zone", "to_zone", "terminus_zone") if known else ():
+    for name in ("zone", "to_zone", "coming_zone", "origin_zone", "terminus_zone") if known else ():
         if stated.get(name, 0) not in {0, *known}:
             listed = ", ".join(map(str, sorted(known)))
             raise ScenarioFileError(f"{name}: the document has no zone {stated[name]}", f"It has: {listed}.")

@@ -27,6 +27,7 @@ from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
 from terminal.policy.document.schema import RegionDocument
+from terminal.trip.facts import PlaceQuality, PlaceSource
 
 SCENARIO_SCHEMA: Final = 1
 NEVER_ENDS: Final = date(2099, 12, 31)
@@ -125,8 +126,6 @@ class Card(Section, frozen=True, kw_only=True):
     """What the deny list has: this card, or its holder with every card."""
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
-    counts: dict[Name, Count] = field(default_factory=dict)
-    """Counters the server keeps, by name (O-04)."""
     last: LastEvent | None = None
     listed: Listed | None = None
 
@@ -183,18 +182,43 @@ class Where(Section, frozen=True, kw_only=True):
     """The stop boarded at, for fares from a GTFS feed."""
     to_stop: Count | None = None
     """The stop ridden to, where the rider said so."""
+    coming_stop: Count | None = None
+    """The stop the vehicle comes to next, for fares from a GTFS feed."""
+    origin_stop: Count | None = None
+    """The stop where the vehicle's turn begins, for fares from a GTFS feed."""
+    terminus_stop: Count | None = None
+    """The stop where the vehicle's turn ends."""
     zone: Zone | None = None
     """The number of the zone boarded in; 0: unknown."""
     to_zone: Zone | None = None
     """The number of the zone ridden to, where the rider said so."""
+    coming_zone: Zone | None = None
+    """The number of the zone of the stop the vehicle comes to next."""
+    origin_zone: Zone | None = None
+    """The number of the zone where the vehicle's turn begins."""
     terminus_zone: Zone | None = None
     """The number of the zone where the vehicle's turn ends."""
     mark_m: Metres | None = None
     """The place on the route: metres beyond the city boundary, 0 inside the city."""
     to_mark_m: Metres | None = None
     """The place ridden to, where the rider said so."""
+    coming_mark_m: Metres | None = None
+    """The place of the stop the vehicle comes to next."""
+    origin_mark_m: Metres | None = None
+    """The place where the vehicle's turn begins."""
     terminus_mark_m: Metres | None = None
     """The place where the vehicle's turn ends."""
+    place_source: PlaceSource | None = None
+    """Who stated the place (T-61): "vehicle" for the on-board computer; not known unless said otherwise."""
+    place_quality: PlaceQuality | None = None
+    """How far its place can be relied on: "estimated" where the source says so, "contradicted" where it is not on the
+    route (T-61)."""
+    place_age_s: Count | None = None
+    """How long ago the vehicle stated it (T-61)."""
+    arriving: bool | None = None
+    """The vehicle has all but come to the next stop (T-07)."""
+    razzia: bool | None = None
+    """The vehicle says that an inspection is under way; no decision depends on it (T-70)."""
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
     companions: Count | None = None
@@ -203,8 +227,6 @@ class Where(Section, frozen=True, kw_only=True):
     """An inspector asks (T-70)."""
     misuse: bool | None = None
     """The inspector reports a card in the wrong hands (T-71)."""
-    vehicle: tuple[Terminal, ...] | None = None
-    """The terminals of this vehicle, for the inspector."""
     shift_open: bool | None = None
     """Whether a shift is open (T-60); yes unless said otherwise."""
     reader_ok: bool | None = None
@@ -267,7 +289,6 @@ class Expect(Section, frozen=True, kw_only=True):
     balance_minor: Minor | None = None
     paid_by: Payment | None = None
     counters: dict[Name, Count] = field(default_factory=dict)
-    counts: dict[Name, Count] = field(default_factory=dict)
     values: dict[Name, int | str] = field(default_factory=dict)
     meals: tuple[Name, ...] | None = None
     transfers: Count | None = None

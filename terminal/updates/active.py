@@ -98,7 +98,7 @@ class ActiveSet:
         """Open the set in `folder`, a terminal's own. A database that cannot be read is put aside and `damaged` says
         so; `to_read`: nothing in the folder is changed. Raises `ActiveSetError`.
         """
-        self._parts = parts
+        self.parts: Final = parts
         self.damaged: str = ""
         """What was found to be damaged when it was opened; empty for nothing."""
         try:
@@ -124,6 +124,14 @@ class ActiveSet:
     def value(self, kind: SetKind, otherwise: T) -> T:
         """What is in force, ready for use; `otherwise`, whose type it has, where nothing is."""
         loaded = self._loaded.get(kind)
+        if loaded is None:
+            return otherwise
+        value: T = loaded.value
+        return value
+
+    def newest(self, kind: SetKind, otherwise: T) -> T:
+        """What waits, else what is in force, else `otherwise`."""
+        loaded = self._ready.get(kind) or self._loaded.get(kind)
         if loaded is None:
             return otherwise
         value: T = loaded.value
@@ -194,7 +202,7 @@ class ActiveSet:
         self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
 
     def _taken(self, kind: SetKind, published: Published, now: datetime | None) -> HeldEdition | SetRefusal:
-        part = self._parts[kind]
+        part = self.parts[kind]
         if len(published.content) > part.most_bytes:
             return SetRefusal(kind, UpdateFault.TOO_LARGE)
         try:
@@ -212,7 +220,7 @@ class ActiveSet:
         self, kind: SetKind, slot: int, name: str, now: datetime | None
     ) -> HeldEdition | SetRefusal:
         try:
-            loaded = self._parts[kind].load(self._store.slot(kind, slot), name)
+            loaded = self.parts[kind].load(self._store.slot(kind, slot), name)
             refused = self._against(kind, loaded, now)
             if refused is not None:
                 return refused
@@ -248,17 +256,12 @@ class ActiveSet:
         elif now is not None and edition.valid_to is not None and edition.valid_to <= now:
             fault = UpdateFault.ENDED
         else:
-            fault, error = self._parts[kind].against(loaded.value, self._region()) or (None, None)
+            fault, error = self.parts[kind].against(loaded.value, self.newest) or (None, None)
         return None if fault is None else SetRefusal(kind, fault, edition, known, error)
-
-    def _region(self) -> Policy | None:
-        """The document in force, or the one that will be the first."""
-        region = self._loaded.get(SetKind.REGION) or self._ready.get(SetKind.REGION)
-        return None if region is None else region.value
 
     def _elsewhere(self, edition: Edition) -> bool:
         """Whether it is for another region than the document in force."""
-        region = self._region()
+        region: Policy | None = self.newest(SetKind.REGION, None)
         return bool(region and edition.region and edition.region != region.document.header.region)
 
     # Activating
@@ -315,7 +318,7 @@ class ActiveSet:
         self.activate(again, now, journal)
         due = self.due(now) if trusted else ()
         self.activate(due, now, journal)
-        for kind in self._parts:
+        for kind in self.parts:
             if kind in said:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
@@ -338,7 +341,7 @@ class ActiveSet:
     def load_pending(self) -> None:
         """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused."""
         for kind, held in tuple(self._rows.pending.items()):
-            if kind in self._ready or kind not in self._parts:
+            if kind in self._ready or kind not in self.parts:
                 continue
             with self._offering:
                 loaded = self._checked(kind, held)
@@ -360,7 +363,7 @@ class ActiveSet:
 
     def _load(self, kind: SetKind) -> None:
         """What is in force, from its slot; where that is damaged nothing is in force, and the floor stays."""
-        if kind not in self._parts:
+        if kind not in self.parts:
             return
         held = self._rows.in_force[kind]
         loaded = self._checked(kind, held)
@@ -373,7 +376,7 @@ class ActiveSet:
 
     def _checked(self, kind: SetKind, held: HeldEdition) -> LoadedEdition[Any] | SetRefusal:
         try:
-            loaded = self._parts[kind].load(self._store.slot(kind, held.slot))
+            loaded = self.parts[kind].load(self._store.slot(kind, held.slot))
         except TerminalError as error:
             return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
         except OSError as error:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import TerminalError
-from terminal.policy.policy import Policy
 
 CONTENT: Final = "content"
 """A slot's own file, where the kind gives it no other name."""
@@ -59,6 +58,12 @@ class Objection(NamedTuple):
     error: TerminalError
 
 
+class Newest(Protocol):
+    """What waits of a kind, else what is in force, else `otherwise`."""
+
+    def __call__(self, kind: SetKind, otherwise: Any, /) -> Any: ...
+
+
 class PlainPart:
     """What most kinds have in common: one file by itself, kept as it is."""
 
@@ -70,7 +75,7 @@ class PlainPart:
     def slot_files(self, published: Published) -> Mapping[str, bytes]:
         return {self.file: published.content}
 
-    def against(self, value: Any, policy: Policy | None) -> Objection | None:  # noqa: ARG002 the port's arguments
+    def against(self, value: Any, newest: Newest) -> Objection | None:  # noqa: ARG002 the port's arguments
         return None
 
 
@@ -93,8 +98,8 @@ class SetPart(Protocol[T_co]):
         """What a slot holds of it, by name: sealed, where it is personal."""
         ...
 
-    def against(self, value: Any, policy: Policy | None) -> Objection | None:
-        """Why a sound file is nothing for this terminal, beside the region document in force; None where it is."""
+    def against(self, value: Any, newest: Newest) -> Objection | None:
+        """Why a sound file does not fit to the `newest` of the other kinds, or to this terminal; None where it does."""
         ...
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[T_co]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Final
 
-from terminal.codes import SetKind
+from terminal.codes import SetKind, UpdateFault
 from terminal.errors import RegionDocumentError
 from terminal.policy.deny_list import DenyList, DenyListFile
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
-from terminal.policy.routes import MOST_BYTES, RouteBook, load_routes
-from terminal.updates.edition import Edition, LoadedEdition, PlainPart, Published
+from terminal.policy.routes import MOST_BYTES, NO_ROUTES, RouteBook, load_routes
+from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
 
 MOST_REGION_BYTES: Final = 4 << 20
 MOST_DENY_BYTES: Final = 64 << 20
@@ -24,9 +25,19 @@ REGION_FILE: Final = "region.toml"
 ROUTES_FILE: Final = "routes.toml"
 
 
+Requirement = Callable[[RegionDocument, RouteBook], None]
+"""Raises `RegionDocumentError` where a document needs what a terminal on these routes cannot know."""
+
+
+def nothing_required(_document: RegionDocument, _routes: RouteBook) -> None:
+    """Of a terminal that is composed by hand: who does that answers for the facts."""
+
+
 @dataclass(frozen=True)
 class RegionPart(PlainPart):
     """A region document with the tables of its feed; ready as a `Policy` without lists."""
+
+    require: Requirement = nothing_required
 
     kind: ClassVar = SetKind.REGION
     file: ClassVar = REGION_FILE
@@ -47,6 +58,9 @@ class RegionPart(PlainPart):
     def slot_files(self, published: Published) -> Mapping[str, bytes]:
         return {self.file: published.content, **published.beside}
 
+    def against(self, value: Policy, newest: Newest) -> Objection | None:
+        return _unknowable(self.require, value.document, newest(SetKind.ROUTES, NO_ROUTES))
+
     def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:
         path = slot / self.file
         document = load_region(path, called)
@@ -59,9 +73,15 @@ class RegionPart(PlainPart):
 class RoutesPart(PlainPart):
     """A routes document."""
 
+    require: Requirement = nothing_required
+
     kind: ClassVar = SetKind.ROUTES
     file: ClassVar = ROUTES_FILE
     most_bytes: ClassVar = MOST_BYTES
+
+    def against(self, value: RouteBook, newest: Newest) -> Objection | None:
+        policy: Policy | None = newest(SetKind.REGION, None)
+        return None if policy is None else _unknowable(self.require, policy.document, value)
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[RouteBook]:
         path = slot / self.file
@@ -87,6 +107,14 @@ class DenyPart(PlainPart):
         path = slot / self.file
         listed = DenyListFile(path, self.key)
         return LoadedEdition(Edition("deny", 0, 0), sha256(path.read_bytes()).digest(), listed)
+
+
+def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:
+    try:
+        require(document, routes)
+    except RegionDocumentError as error:
+        return Objection(UpdateFault.UNKNOWABLE, error)
+    return None
 
 
 def _toml(content: bytes) -> dict[str, Any]:

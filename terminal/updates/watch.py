@@ -57,12 +57,10 @@ def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
     return Published(str(path), content, beside)
 
 
-def offer_source(
-    active: ActiveSet, source: SourceFile, part: SetPart[object], now: datetime | None
-) -> SetRefusal | None:
+def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
     """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet."""
     try:
-        published = read_source(source.path, part)
+        published = read_source(source.path, active.parts[source.kind])
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
         unread = ActiveSetError(what, "Check the path and its rights.")
@@ -90,14 +88,12 @@ class SourceWatch:
     def __init__(
         self,
         active: ActiveSet,
-        parts: dict[SetKind, SetPart[object]],
         sources: tuple[SourceFile, ...],
         now: Callable[[], datetime | None],
         every_s: float = EVERY_S,
     ) -> None:
         """`now` as `ActiveSet.offer` wants it."""
         self._active = active
-        self._parts = parts
         self._sources = sources
         self._now = now
         self._every_s = every_s
@@ -141,7 +137,7 @@ class SourceWatch:
         return waits == 0
 
     def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> None:
-        refused = offer_source(self._active, source, self._parts[source.kind], self._now())
+        refused = offer_source(self._active, source, self._now())
         if refused is None:
             return
         if not settled:

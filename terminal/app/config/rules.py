@@ -12,13 +12,25 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, RESIDENT, SIM, StationConfig
+from terminal.app.config.settings import (
+    CANTEEN,
+    EXTENSION_NAME,
+    EXTENSIONS,
+    GPSD,
+    REPLAY,
+    RESIDENT,
+    SIM,
+    VDV301,
+    StationConfig,
+    VehicleTable,
+)
 from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
 
+NO_VEHICLE: Final = VehicleTable()
 ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
 
@@ -36,6 +48,7 @@ def incomplete(config: StationConfig) -> Iterator[Complaint]:
     for key, value in (("terminal.profile", config.terminal.profile), ("reader.name", config.reader.name)):
         if value is None:
             yield Complaint(key, "is not set, and no default would do", "Set it, or give it as an option.")
+    yield from places_unknown(config)
     yield from _laboratory(config)
 
 
@@ -49,6 +62,7 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _ports(config)
     yield from _profile(config)
     yield from _extensions(config)
+    yield from _vehicle(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
 
@@ -71,6 +85,7 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "lists.deny": config.lists.deny,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
+        "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
         "collector.tls_ca": config.collector.tls_ca,
         "collector.tls_cert": config.collector.tls_cert,
         "collector.tls_key": config.collector.tls_key,
@@ -165,7 +180,7 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
     for name in config.media.order:
         if name != RESIDENT:
             yield ExtensionRole.MEDIUM, name, "media.order"
-    if config.vehicle.source is not None:
+    if config.vehicle.source is not None and config.vehicle.own_source is None:
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
 
 
@@ -264,6 +279,39 @@ def _profile(config: StationConfig) -> Iterator[Complaint]:
         yield Complaint(
             "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
         )
+
+
+def _vehicle(config: StationConfig) -> Iterator[Complaint]:
+    """What a source of ours lacks, and what is meant for another."""
+    vehicle = config.vehicle
+    if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
+        yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
+    for source, key, needed in (
+        (VDV301, "publisher", True),
+        (VDV301, "reply_host", True),
+        (VDV301, "reply_port", False),
+        (GPSD, "gpsd", False),
+        (REPLAY, "replay", True),
+        (REPLAY, "replay_speed", False),
+    ):
+        value, default = getattr(vehicle, key), getattr(NO_VEHICLE, key)
+        if vehicle.source == source and needed and value is None:
+            yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
+        elif vehicle.source != source and value != default:
+            what = f"only {source} has a use for it"
+            yield Complaint(f"vehicle.{key}", what, f'Remove it, or write source = "{source}".')
+
+
+def places_unknown(config: StationConfig) -> Iterator[Complaint]:
+    """A source whose names of stops and zones mean nothing to this terminal."""
+    if config.vehicle.own_source is not None and config.lists.routes is None:
+        what = "without a routes document the vehicle says only whether an inspection is under way"
+        yield Complaint("vehicle.source", what, "Name the routes document: routes under [lists].")
+
+
+def _is_pipe(path: Path | None) -> bool:
+    """A named pipe is played as it is written to."""
+    return path is not None and path.is_fifo()
 
 
 def laboratory_parts(config: StationConfig) -> tuple[str, ...]:

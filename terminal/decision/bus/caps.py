@@ -19,8 +19,10 @@ def capped(
     trail: Trail,
     *,
     most_minor: int | None = None,
+    cheapest: bool = False,
 ) -> tuple[int, int]:
-    """What of `price_minor` is still due, at most `most_minor`, and the counters after it.
+    """What of `price_minor` is still due, at most `most_minor`, and the counters after it. `cheapest`: where a place of
+    the ride is not known, that is in the rider's favour.
 
     Counters on a card that cannot be read cap nothing. A ride that the purse is not asked for is under no cap and
     raises none, wherever it goes.
@@ -37,7 +39,7 @@ def capped(
                 rides.append(cap)
                 due_minor = _by_rides(cap, due_minor, counters, trail)
             continue
-        tier = _tier(cap, ride)
+        tier = _tier(cap, ride, cheapest=cheapest)
         if tier is not None:
             money.append(cap)
             limit_minor, counters = _limit(cap, tier, counters)
@@ -60,12 +62,12 @@ def _applies(cap: FareCap, cover: Cover) -> bool:
     return not cap.concessions or cover.code in cap.concessions
 
 
-def _tier(cap: SpentCap, ride: Ride) -> int | None:
-    """The cheapest tier the ride is in; where that is unknown, the dearest it may be in."""
+def _tier(cap: SpentCap, ride: Ride, *, cheapest: bool) -> int | None:
+    """The cheapest tier the ride is in; where that is unknown, the dearest it may be in, or else the `cheapest`."""
     possible = None
     for number, (_, areas) in enumerate(cap.tiers):
         holds = inside(areas, ride)
-        if holds:
+        if holds or (holds is None and cheapest):
             return number
         if holds is None:
             possible = number

@@ -9,8 +9,8 @@ from typing import Final
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
-from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Message
+from terminal.decision.place import placed
 from terminal.decision.tap import Trail
 from terminal.policy.base import FareMedium
 from terminal.policy.fares.index import MEDIA
@@ -41,12 +41,11 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
         trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
+    trip = placed(trip, policy.document.vehicle, trail)
     quote = single_fare(policy, trip, local, CASH, trail)
     if quote is None:
         trail.note(FareEffect.UNKNOWN, {"route": trip.route})
         return _refused(Message.FARE_UNKNOWN, trail)
-    if trip.place.by_hand:
-        trail.flag(TerminalEffect.PLACE_BY_HAND, TapFlag.POSITION_MANUAL)
     trail.note(FareEffect.CASH, {"fare_minor": quote.fare_minor, "persons": persons})
     sum_minor = quote.fare_minor * persons
     return CashDecision(sum_minor, Message.OK_PAID, tuple(trail.reasons), tuple(trail.flags))

@@ -10,7 +10,8 @@
    of boarding. A second tap within the guards is the same tap.
 3. *Out.* A tap on the same route and direction, not later than `longest_s`, checks everyone out: the ride that was
    made is charged, never more than was held for it. It belongs to the service day of the boarding, with that day's
-   caps. Where the fare of the ride cannot be found, all that was held is charged.
+   caps. Where an end of it is an estimate the cheaper stop counts, where one is not known the cheapest ride; where no
+   fare of the ride can be found, all that was held is charged.
 4. *Forgotten.* Any other boarding means that the riders left without a tap. What is held is owed, and charged with the
    next ride, which begins anew; a ride on credit (T-18) is unpaid itself and charges it all the same.
 
@@ -19,6 +20,8 @@ A card whose counters cannot be read (another layout) does not check in: it pays
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
@@ -27,12 +30,16 @@ from terminal.decision.bus.caps import capped
 from terminal.decision.bus.cover import CONCESSION_SLOTS, Cover, ride_of, to_terminus
 from terminal.decision.bus.effects import CheckInEffect
 from terminal.decision.bus.feed import RideEnd, end_of_ride
-from terminal.decision.outcome import Decision, Message, Outcome
+from terminal.decision.flags import TapFlag
+from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
+from terminal.decision.place import exits
 from terminal.decision.tap import Tap, Trail, accept, of_boarding
-from terminal.policy.document.journeys import MARK_M
+from terminal.policy.document.journeys import MARK_M, UnknownBoarding
+from terminal.policy.fares.index import Quote
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.rights.index import FareConcession
 from terminal.policy.scopes import Ride, inside
+from terminal.trip.facts import Spot
 
 
 def held_minor(tap: Tap) -> int:
@@ -52,6 +59,54 @@ def checks_in(tap: Tap) -> CheckInRule | None:
     if rule is None or not tap.counters_known:
         return None
     return rule if inside(rule.areas, to_terminus(tap.trip, ride_of(tap.trip))) else None
+
+
+def from_first_stop(tap: Tap) -> Tap:
+    """The same tap at the first stop of its direction, where the document takes a ride from there whose beginning is
+    not known; else `tap` itself.
+    """
+    rules, place = tap.policy.document.vehicle, tap.trip.place
+    if rules.unknown_place is not UnknownBoarding.FIRST_STOP or boarding_known(tap):
+        return tap
+    first = place.origin
+    mark_m = first.mark_m if place.mark_m is None else place.mark_m
+    there = replace(place, stop=place.stop or first.stop, zone=place.zone or first.zone, mark_m=mark_m)
+    moved = tap._replace(trip=replace(tap.trip, place=there))
+    return moved if boarding_known(moved) else tap
+
+
+def boarding_known(tap: Tap) -> bool:
+    """Whether all is known of the place that a checked-in ride keeps of its beginning."""
+    rule, feed, place = tap.policy.check_in, tap.policy.gtfs, tap.trip.place
+    if feed is not None:
+        return not feed.start_matters or feed.stop_known(place.stop)
+    if rule is None:
+        return True
+    return (rule.zone is None or bool(place.zone)) and (rule.mark is None or place.mark_m is not None)
+
+
+def held_fare(tap: Tap, ride: Ride, trail: Trail) -> Quote | None:
+    """The ordinary fare of `ride`, which goes to the terminus: the dearest it can be where a place is not known."""
+    policy = tap.policy
+    quote = policy.ordinary_fare(ride, tap.local)
+    if quote is not None:
+        return quote
+    if not boarding_known(tap):
+        if policy.document.vehicle.unknown_place is UnknownBoarding.REFUSE:
+            trail.note(CheckInEffect.BOARDING_UNKNOWN)
+            return None
+        mark(trail, CheckInEffect.BOARDING_UNKNOWN, TapFlag.PLACE_UNKNOWN)
+    return policy.ordinary_fare(ride, tap.local, dearest=True)
+
+
+def mark(
+    trail: Trail, effect: CheckInEffect, flag: TapFlag, inputs: Mapping[str, int | str] = NO_VALUES
+) -> None:
+    """Note what was made of a place that is not known exactly, with a flag that the row may have already."""
+    if flag not in trail.flags:
+        trail.flag(effect, flag, inputs)
+    else:
+        trail.note(effect, inputs)
 
 
 def too_many(tap: Tap, trail: Trail) -> bool:
@@ -119,8 +174,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
     tap = of_boarding(tap)
     paid_by = tap.snapshot.event.paid_by
     held = 0 if paid_by is PaidBy.GRACE else held_minor(tap)
-    ride, out = _exit(tap, rule, held, trail)
-    due_minor, counters = _due(tap, ride, out, held, trail)
+    due_minor, counters, journey = _bill(tap, rule, held, trail)
     trail.note(CheckInEffect.CHARGED, {"held_minor": held, "price_minor": due_minor})
     balance_minor = tap.snapshot.balance_minor
     if balance_minor < due_minor:
@@ -137,7 +191,7 @@ def check_out(tap: Tap, trail: Trail) -> Decision:
         EventKind.CHECK_OUT,
         paid_by,
         counters=counters,
-        journey=out.journey,
+        journey=journey,
         inside=0,
     )
 
@@ -166,22 +220,56 @@ class _Own(NamedTuple):
     code: int | None = None
 
 
-def _exit(tap: Tap, rule: CheckInRule, held: int, trail: Trail) -> tuple[Ride, RideEnd]:
-    """The ride from where it began to here, and its fare by the tariff of the boarding."""
-    if tap.policy.gtfs is not None:
-        return ride_of(tap.trip), end_of_ride(tap, tap.policy.gtfs, held, trail)
-    ride, boarded = _ride(tap, rule), tap.snapshot.event.at.astimezone(tap.policy.zone)
-    quote = tap.policy.ordinary_fare(ride, boarded)
-    return ride, RideEnd(None if quote is None else quote.fare_minor, quote, tap.counters, None)
+class _Bill(NamedTuple):
+    """What is due for a ride that ends, and the card's counters and journey after it."""
+
+    due_minor: int
+    counters: int
+    journey: tuple[int | None, int] | None
 
 
-def _ride(tap: Tap, rule: CheckInRule) -> Ride:
+def _bill(tap: Tap, rule: CheckInRule, held: int, trail: Trail) -> _Bill:
+    """For the exit here; of two stops that an estimate lies between, the one that costs the rider less."""
+    spots = exits(tap.trip.place, tap.policy.document.vehicle)
+    if len(spots) == 1:
+        return _bill_to(tap, rule, held, spots[0], trail)
+    trails = [Trail() for _ in spots]
+    bills = [_bill_to(tap, rule, held, *each) for each in zip(spots, trails, strict=True)]
+    least = min(range(len(bills)), key=lambda number: bills[number].due_minor)
+    trail.note(CheckInEffect.CHEAPER_STOP, {"price_minor": max(bill.due_minor for bill in bills)})
+    trail.adopt(trails[least])
+    return bills[least]
+
+
+def _bill_to(tap: Tap, rule: CheckInRule, held: int, spot: Spot, trail: Trail) -> _Bill:
+    ride, out = _exit(tap, rule, held, spot, trail)
+    if out.cheapest and held:
+        mark(trail, CheckInEffect.CHEAPEST_RIDE, TapFlag.PLACE_UNKNOWN)
+    due_minor, counters = _due(tap, ride, out, held, trail)
+    return _Bill(due_minor, counters, out.journey)
+
+
+def _exit(tap: Tap, rule: CheckInRule, held: int, spot: Spot, trail: Trail) -> tuple[Ride, RideEnd]:
+    """The ride from where it began to `spot`, and its fare by the tariff of the boarding."""
+    policy = tap.policy
+    if policy.gtfs is not None:
+        return ride_of(tap.trip), end_of_ride(tap, policy.gtfs, held, spot, trail)
+    ride, boarded = _ride(tap, rule, spot), tap.snapshot.event.at.astimezone(policy.zone)
+    quote, cheapest = policy.ordinary_fare(ride, boarded), False
+    if quote is None:
+        quote = policy.cheapest_fare(ride, boarded)
+        cheapest = quote is not None
+    own_minor = None if quote is None else quote.fare_minor
+    return ride, RideEnd(own_minor, quote, tap.counters, None, cheapest)
+
+
+def _ride(tap: Tap, rule: CheckInRule, spot: Spot) -> Ride:
     trip = tap.trip
     zone = 0 if rule.zone is None else rule.zone.read(tap.counters)
-    mark = 0 if rule.mark is None else rule.mark.read(tap.counters)
-    here = mark_of(trip.place.mark_m)
-    length_m = abs(here - mark) * MARK_M if here and mark else None
-    return Ride(trip.mode, trip.route, zone, trip.place.zone, length_m)
+    start = 0 if rule.mark is None else rule.mark.read(tap.counters)
+    here = mark_of(spot.mark_m)
+    length_m = abs(here - start) * MARK_M if here and start else None
+    return Ride(trip.mode, trip.route, zone, spot.zone, length_m)
 
 
 def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[int, int]:
@@ -197,7 +285,9 @@ def _due(tap: Tap, ride: Ride, out: RideEnd, held: int, trail: Trail) -> tuple[i
     own_minor = own.persons * (held // event.inside if own.price_minor is None else own.price_minor)
     known = own.price_minor is not None and fare_minor is not None
     noted = trail if known else Trail()
-    due_minor, counters = capped(tap, ride, cover, own_minor, out.counters, noted, most_minor=held)
+    due_minor, counters = capped(
+        tap, ride, cover, own_minor, out.counters, noted, most_minor=held, cheapest=out.cheapest
+    )
     if fare_minor is None or not known:
         return held, counters
     return min(due_minor + others * fare_minor, held), counters

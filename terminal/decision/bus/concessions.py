@@ -117,5 +117,4 @@ def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
         opens=tap.policy.ordinary_transfer,
         companions=companions,
         code=concession.code,
-        counted=used.counted,
     )

@@ -23,7 +23,10 @@ from terminal.decision.bus.checkin import (
     check_in,
     check_out,
     checks_in,
+    from_first_stop,
+    held_fare,
     held_minor,
+    mark,
     owed,
     rides_on,
     too_many,
@@ -36,6 +39,7 @@ from terminal.decision.bus.fare import fare_at_once
 from terminal.decision.bus.feed import boarded, by_feed, feed_quote, forgotten
 from terminal.decision.bus.guards import already_paid, as_companion, owes_too_much, unpaid
 from terminal.decision.bus.transfers import by_transfer, opened
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message, Outcome
 from terminal.decision.tap import Tap, Trail, accept
 from terminal.policy.base import Right
@@ -55,6 +59,8 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
     rule = checks_in(tap)
+    if tap.policy.check_in is not None:
+        tap, rule = _at_boarding(tap, rule, trail)
     checked_in = rule is not None
     if checked_in and too_many(tap, trail):
         return trail.refuse(Message.TOO_MANY_PERSONS)
@@ -67,6 +73,21 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
     return settle(tap, ride, quote, cover, rule, trail) or unpaid(tap, ride, trail) or _no_money(trail)
 
 
+def _at_boarding(tap: Tap, rule: CheckInRule | None, trail: Trail) -> tuple[Tap, CheckInRule | None]:
+    """The tap where its ride begins, and the rule under which it checks in: a place that is not known may be the first
+    stop's. A ride whose fare is the same everywhere needs none.
+    """
+    there = from_first_stop(tap)
+    if there is tap:
+        return tap, rule
+    rule = rule or checks_in(there)
+    ride = to_terminus(tap.trip, ride_of(tap.trip))
+    if rule is None or (tap.policy.gtfs is None and tap.policy.ordinary_fare(ride, tap.local) is not None):
+        return tap, rule
+    mark(trail, CheckInEffect.FROM_FIRST_STOP, TapFlag.PLACE_ESTIMATED)
+    return there, rule
+
+
 def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | None]:
     """Where the ride goes and what it costs ordinarily; where riders check in, as far as it can go."""
     ride, trip = ride_of(tap.trip), tap.trip
@@ -76,7 +97,7 @@ def _fare(tap: Tap, trail: Trail, *, checked_in: bool) -> tuple[Ride, Quote | No
         return ride, feed_quote(feed, trip, tap.local, TRANSPORT_CARD) if wanted else None
     if checked_in:
         ride = to_terminus(trip, ride)
-        return ride, tap.policy.ordinary_fare(ride, tap.local, dearest=True)
+        return ride, held_fare(tap, ride, trail)
     return ride, fare_at_once(tap.policy, trip, ride, tap.local, TRANSPORT_CARD, trail)
 
 
@@ -210,7 +231,6 @@ def _accepted(
         cover.paid_by,
         counters=counters,
         journey=paid.journey,
-        counted=cover.counted,
         inside=inside,
     )
 

@@ -114,3 +114,7 @@ class CheckInEffect(Effect):
     PURSE_SHORT = "t-07:purse_short"
     TOO_MANY = "t-07:too_many_persons"
     TOO_MUCH = "t-07:too_much_to_hold"
+    FROM_FIRST_STOP = "t-07:from_first_stop"
+    BOARDING_UNKNOWN = "t-07:boarding_unknown"
+    CHEAPER_STOP = "t-07:cheaper_stop"
+    CHEAPEST_RIDE = "t-07:cheapest_ride"

@@ -19,7 +19,7 @@ from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.matching import Leg, UnknownPlace, ride_of
 from terminal.policy.gtfs.state import NOTHING, JourneyState
 from terminal.trail import Reason
-from terminal.trip.facts import Trip
+from terminal.trip.facts import Spot, Trip
 
 HOUR_S = 3600
 SOURCE = "gtfs"
@@ -27,13 +27,14 @@ SOURCE = "gtfs"
 
 class RideEnd(NamedTuple):
     """Where a checked-in ride ended: what the purse owes for its holder (None: unknown), the ordinary fare of one
-    person, the counters and the journey after it.
+    person, the counters and the journey after it. `cheapest`: an end of it is not known, and no ride costs less.
     """
 
     own_minor: int | None
     quote: Quote | None
     counters: int
     journey: tuple[int | None, int] | None
+    cheapest: bool = False
 
 
 def by_feed(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail, *, checks_in: bool) -> Cover | None:
@@ -65,21 +66,23 @@ def feed_quote(fares: FeedFares, trip: Trip, local: datetime, medium: int) -> Qu
     return _quote(fare_minor)
 
 
-def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, trail: Trail) -> RideEnd:
-    """The rider leaves here. What is due is worked out anew from the ride and the journey before it."""
-    stop, quote = fares.stop_id(tap.trip.place.stop), None
+def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: Trail) -> RideEnd:
+    """The rider leaves at `spot`, or where is not known. What is due is worked out anew from the ride and the journey
+    before it.
+    """
+    stop, quote = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None, None
     ride = _read(tap, fares, held_minor).ride
-    if stop is not None and ride is not None:
+    if ride is not None:
         quote = _quote(fare_to(fares, ride, stop, tap.local, fares.rider(), _medium(fares)))
-    if stop is None or tap.snapshot.event.paid_by is not PaidBy.PURSE:
-        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
+    if tap.snapshot.event.paid_by is not PaidBy.PURSE:
+        return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), stop is None)
     state = _state(tap, fares, held_minor)
     taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
     _note(taken.steps, trail)
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
     own_minor = max(_own_held(tap, fares, held_minor) + taken.charge_minor, 0)
-    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state))
+    return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state), stop is None)
 
 
 def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:

@@ -103,6 +103,38 @@ class CheckIn(Section, frozen=True, kw_only=True):
     mark: Name | None = None
 
 
+class UnknownBoarding(StrEnum):
+    """Where a ride that is checked in begins when the vehicle's place is not known (T-07)."""
+
+    FIRST_STOP = "first_stop"
+    """At the first stop of the direction; as the dearest where that is not known either."""
+    DEAREST = "dearest"
+    """The dearest fare of the ride is held, and the exit charges the cheapest."""
+    REFUSE = "refuse"
+    """Its fare is unknown: who needs one to pay is refused."""
+
+
+class BetweenStops(StrEnum):
+    """To which stop a check-out belongs when the vehicle has all but come to the next one."""
+
+    LAST = "last"
+    COMING = "coming"
+
+
+class VehicleRules(Section, frozen=True, kw_only=True):
+    """What a place that the vehicle stated is worth (T-61). Up to `fresh_s` old it counts as it is; up to `stale_s` it
+    is an estimate; an older one, or one that contradicts the route, is not known.
+
+    An exit at an estimated place is at the cheaper of the last and the coming stop, one at an unknown place costs the
+    least the ride can have cost. A fare that is the same everywhere does not depend on any of this.
+    """
+
+    fresh_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+    stale_s: Annotated[int, Meta(ge=1, le=24 * 3600)] = 600
+    unknown_place: UnknownBoarding = UnknownBoarding.FIRST_STOP
+    between_stops: BetweenStops = BetweenStops.COMING
+
+
 class CapTier(Section, frozen=True, kw_only=True):
     """What rides inside `scope` cost at most in the period; no scope: every ride."""
 

@@ -18,7 +18,7 @@ from msgspec import Meta
 from terminal.policy.base import FareMedium, Name, Right, Section
 from terminal.policy.document.counters import Counters
 from terminal.policy.document.fares import NO_FARES, Fares, Timeframe, Zone
-from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards
+from terminal.policy.document.journeys import AnyTransfer, BankTaps, Cap, CheckIn, Guards, VehicleRules
 from terminal.policy.document.meals import Meals
 from terminal.policy.document.rights import ConcessionRule, Grace, Product, TripCalendar
 from terminal.policy.gtfs.section import GtfsFares
@@ -114,6 +114,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     caps: tuple[Cap, ...] = ()
     grace: Grace | None = None
     guards: Guards = Guards()
+    vehicle: VehicleRules = VehicleRules()
     bank: BankTaps = BankTaps()
     meals: Meals = Meals()
     ages: Ages = Ages()

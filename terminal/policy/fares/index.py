@@ -5,7 +5,7 @@ Prices travel in thousandths of a kopeck until the end, so that they are rounded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -42,6 +42,11 @@ class Quote(NamedTuple):
 class Price(Protocol):
     """How a rule's price is found; amounts in thousandths of a kopeck, `NO_FARE` or `UNKNOWN`."""
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether the rule is about a ride wherever it goes."""
+        ...
+
     def of(self, ride: Ride, medium: int) -> int:
         """The fare of `ride` on the medium with this index."""
         ...
@@ -50,8 +55,16 @@ class Price(Protocol):
         """The most it can be, whatever is not known of `ride`."""
         ...
 
+    def cheapest(self, ride: Ride, medium: int) -> int:
+        """The least it can be."""
+        ...
+
     def base(self, ride: Ride) -> int | None:
         """What percentages are taken from; None: the table's base."""
+        ...
+
+    def least_base(self, ride: Ride) -> int | None:
+        """The least those may be taken from, whatever is not known of `ride`."""
         ...
 
 
@@ -61,14 +74,17 @@ class FlatPrice:
 
     by_medium: tuple[int, ...]
     base_milli: int | None
+    everywhere: bool = True
 
     def of(self, ride: Ride, medium: int) -> int:  # noqa: ARG002 every ride costs the same
         return self.by_medium[medium]
 
-    dearest = of
+    dearest = cheapest = of
 
     def base(self, ride: Ride) -> int | None:  # noqa: ARG002 every ride costs the same
         return self.base_milli
+
+    least_base = base
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class ZonePrice:
     places: Mapping[int, int]
     by_medium: tuple[tuple[tuple[int, ...], ...], ...]
     base_medium: int
+    everywhere: bool
 
     def of(self, ride: Ride, medium: int) -> int:
         row, column = self.places.get(ride.zone), self.places.get(ride.to_zone)
@@ -87,14 +104,24 @@ class ZonePrice:
         return NO_FARE if known_elsewhere else UNKNOWN
 
     def dearest(self, ride: Ride, medium: int) -> int:
+        return max(self._possible(ride, medium)) * 1000
+
+    def cheapest(self, ride: Ride, medium: int) -> int:
+        return min(self._possible(ride, medium)) * 1000
+
+    def _possible(self, ride: Ride, medium: int) -> Iterator[int]:
+        """The fares between all zones where one is not known."""
         table = self.by_medium[medium]
         row, column = self.places.get(ride.zone), self.places.get(ride.to_zone)
-        rows = table if row is None else (table[row],)
-        return max(max(line) if column is None else line[column] for line in rows) * 1000
+        for line in table if row is None else (table[row],):
+            yield from line if column is None else (line[column],)
 
     def base(self, ride: Ride) -> int | None:
         known = self.of(ride, self.base_medium)
         return known if known > 0 else self.dearest(ride, self.base_medium)
+
+    def least_base(self, ride: Ride) -> int | None:
+        return self.cheapest(ride, self.base_medium)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +132,7 @@ class DistancePrice:
     per_km: tuple[int, ...]
     longest_m: int
     base_medium: int
+    everywhere: bool = True
 
     def of(self, ride: Ride, medium: int) -> int:
         if ride.length_m is None:
@@ -115,8 +143,15 @@ class DistancePrice:
         known = self.of(ride, medium)
         return known if known > 0 else self.first[medium] * 1000 + self.per_km[medium] * self.longest_m
 
+    def cheapest(self, ride: Ride, medium: int) -> int:
+        known = self.of(ride, medium)
+        return known if known > 0 else self.first[medium] * 1000
+
     def base(self, ride: Ride) -> int | None:
         return self.dearest(ride, self.base_medium)
+
+    def least_base(self, ride: Ride) -> int | None:
+        return self.cheapest(ride, self.base_medium)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +200,24 @@ class FareSheet:
             possible.append(("fares", self.flat))
         rule, price = max(possible, key=lambda one: one[1].dearest(ride, medium))
         return self._quote(rule, price, ride, price.dearest(ride, medium), assumed=True)
+
+    def cheapest(self, ride: Ride, at: tuple[int, int], medium: int) -> Quote | None:
+        """The least the ordinary fare of `ride` can be where a place is not known; None where no fare is about it."""
+        possible: list[tuple[str, Price]] = [
+            (line.rule, line.price)
+            for line in self.by_route.get(ride.route, self.any_route)
+            if (line.modes is None or ride.mode in line.modes)
+            and (line.times is None or line.times.include(*at))
+            and line.price.of(ride, medium) != NO_FARE
+        ]
+        if self.flat is not None and not any(price.everywhere for _, price in possible):
+            possible.append(("fares", self.flat))
+        if not possible:
+            return None
+        rule, price = min(possible, key=lambda one: one[1].cheapest(ride, medium))
+        bases = (one.least_base(ride) for _, one in possible)
+        base_milli = min(self.base_milli if base is None else base for base in bases)
+        return Quote(rule, (price.cheapest(ride, medium) + 500) // 1000, base_milli, assumed=True)
 
     def _quote(self, rule: str, price: Price, ride: Ride, fare_milli: int, *, assumed: bool = False) -> Quote:
         base_milli = price.base(ride)
@@ -233,7 +286,8 @@ def _price(rule: AnyFareRule, zones: Mapping[str, int]) -> Price:
     if isinstance(rule, ZoneFares):
         places = {zones[name]: place for place, name in enumerate(rule.zones)}
         matrices = tuple(getattr(rule.by_medium, medium.value) for medium in MEDIA)
-        return ZonePrice(MappingProxyType(places), matrices, base_medium)
+        everywhere = places.keys() >= set(zones.values())
+        return ZonePrice(MappingProxyType(places), matrices, base_medium, everywhere)
     return _distance(rule, base_medium)
 
 

@@ -25,7 +25,7 @@ from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
 from terminal.policy.gtfs.matching import FeedEffect, Leg, UnknownPlace, ride_of, stop_number
 from terminal.policy.gtfs.places import BLANK, MIXED
 from terminal.policy.gtfs.section import Destination
-from terminal.policy.gtfs.settling import Option, settle
+from terminal.policy.gtfs.settling import Option, least, settle
 from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
 
@@ -82,9 +82,10 @@ def single_fare(fares: FeedFares, leg: Leg, rider: Rider, medium: str | None) ->
 
 
 def alight(
-    fares: FeedFares, state: JourneyState, stop: str, at: datetime, rider: Rider, medium: str | None
+    fares: FeedFares, state: JourneyState, stop: str | None, at: datetime, rider: Rider, medium: str | None
 ) -> Charged | FareUnknown:
-    """Correct what was taken when the rider got in, now that he leaves at `stop`.
+    """Correct what was taken when the rider got in, now that he leaves at `stop`; None: where is not known, and the
+    cheapest end the ride may have counts.
 
     `FareUnknown` when no ride is open or `stop` is not in the feed. Where no rule has a fare to this stop, what was
     taken stays.
@@ -93,11 +94,11 @@ def alight(
     if ride is None or ride.end:
         return FareUnknown((Reason(FeedEffect.NO_RIDE_OPEN),))
     try:
-        end = stop_number(fares.index, stop)
+        end = 0 if stop is None else stop_number(fares.index, stop)
     except UnknownPlace as unknown:
         return FareUnknown((Reason(unknown.effect),))
     ended = _ended(ride, end, at)
-    option = settle(fares, prices, journey, ended)
+    option = (settle if end else least)(fares, prices, journey, ended)
     if option is None:
         option = settle(fares, prices, journey, ride)
         if option is None:
@@ -108,6 +109,8 @@ def alight(
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
     ended = ended._replace(charged_minor=ride.charged_minor + charge)
+    if not end:  # the ride is over, and no leg can join one whose end is not known
+        return Charged(charge, JourneyState(_follow(journey, ended, option)), tuple(steps))
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
 
 
@@ -118,9 +121,14 @@ def fare_of(fares: FeedFares, ride: OpenRide, rider: Rider, medium: str | None) 
 
 
 def fare_to(
-    fares: FeedFares, ride: OpenRide, stop: str, at: datetime, rider: Rider, medium: str | None
+    fares: FeedFares, ride: OpenRide, stop: str | None, at: datetime, rider: Rider, medium: str | None
 ) -> int | None:
-    """What a single ride costs that began as `ride` and ends at `stop`; None where that is unknown."""
+    """What a single ride costs that began as `ride` and ends at `stop`, or at least (None: where is not known); None
+    where that is unknown.
+    """
+    if stop is None:
+        option = least(fares, fares.index.prices_of(rider, medium), None, _ended(ride, 0, at))
+        return None if option is None else max(option.due_minor, 0)
     try:
         end = stop_number(fares.index, stop)
     except UnknownPlace:

@@ -63,6 +63,15 @@ class FeedFares:
         """The feed's id of a stop; None for 0, the unknown stop."""
         return None if number == 0 else self.stop_ids.get(str(number), str(number))
 
+    def stop_known(self, number: int) -> bool:
+        """Whether the feed has the stop a terminal calls by `number`."""
+        return self.stop_id(number) in self.index.places.numbers
+
+    @property
+    def start_matters(self) -> bool:
+        """Whether the fare of some ride depends on where it begins."""
+        return len(self.index.places.origins) > 1
+
     def rider(self, concessions: Collection[int] = ()) -> Rider:
         """What the holder of these concessions may pay as: his categories, and the ordinary one."""
         held = (self.categories[code] for code in concessions if code in self.categories)

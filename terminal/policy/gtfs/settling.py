@@ -56,6 +56,16 @@ def settle(fares: FeedFares, prices: Prices, journey: Journey | None, ride: Open
     return worst
 
 
+def least(fares: FeedFares, prices: Prices, journey: Journey | None, ride: OpenRide) -> Option | None:
+    """The cheapest option by which `ride`, which has ended where is not known, may be charged. None: unknown."""
+    paths, found = RidePaths(fares.index, ride), list[Option]()
+    transfers = _Transfers(fares, prices, journey, ride)
+    for rules in paths.rules_by_place():
+        options = (_cheapest(path, prices, transfers) for path in paths.of(rules))
+        found += [option for option in options if option is not None]
+    return min(found, key=lambda option: option.due_minor, default=None)
+
+
 def _dearer(first: Option | None, second: Option | None) -> Option | None:
     if first is None or (second is not None and second.due_minor > first.due_minor):
         return second

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cardproto.resident.records.event import MOST_INSIDE
-from terminal.policy.base import Mode, Problem, Right, unique, unknown
+from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
@@ -31,6 +31,7 @@ PASSBACK_RIGHTS: Final = (Right.PASS, Right.PACK, Right.CONCESSION, Right.PLAN)
 def journey_problems(document: RegionDocument) -> Iterator[Problem]:
     """Everything wrong with what one ride has to do with the next, in reading order."""
     yield from _transfers(document)
+    yield from _vehicle(document)
     yield from _guards(document)
     yield from _check_in(document)
     yield from _caps(document)
@@ -90,6 +91,13 @@ def _transfer(path: str, transfer: AnyTransfer, document: RegionDocument) -> Ite
         yield from counter_problems(f"{path}.counter", transfer.counter, document, (Period.JOURNEY,), 1)
 
 
+def _vehicle(document: RegionDocument) -> Iterator[Problem]:
+    rules = document.vehicle
+    if rules.stale_s < rules.fresh_s:
+        what = "a place would be too old before it is an estimate"
+        yield Problem("vehicle.stale_s", what, "Make it at least `fresh_s`.")
+
+
 def _guards(document: RegionDocument) -> Iterator[Problem]:
     yield from unique("guards.passback_rights", document.guards.passback_rights)
     for index, right in enumerate(document.guards.passback_rights):
@@ -114,18 +122,6 @@ def reserve_unit_minor(document: RegionDocument) -> int | None:
     """To which unit what is held at check-in is rounded down; None without check-in."""
     slot = None if document.checkin is None else slots_of(document).get(document.checkin.reserve)
     return None if slot is None else slot.unit_minor
-
-
-def waiting_scopes(document: RegionDocument) -> list[int]:
-    """Which alternatives of the scope of `[checkin]` no running terminal can know a ride to be in: it takes each route
-    for a bus, and knows no length of a ride (`terminal.trip.producers`).
-    """
-    scope = () if document.checkin is None else document.checkin.scope
-    return [
-        number
-        for number, one in enumerate(scope)
-        if one.longest_m is not None or (one.modes and Mode.BUS not in one.modes)
-    ]
 
 
 def _check_in(document: RegionDocument) -> Iterator[Problem]:

@@ -170,18 +170,20 @@ def test_t_35_a_check_out_tapped_twice_is_no_new_ride(
     assert told(leave(rider, left + timedelta(seconds=seconds), 12_000, **where))[0] == message
 
 
-def test_t_07_a_check_out_at_an_unknown_place_costs_all_that_was_held() -> None:
+def test_t_07_a_check_out_at_an_unknown_place_costs_the_least_the_ride_can_have_cost() -> None:
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     board(rider)
-    assert told(leave(rider, NOW + 30 * MIN, None)) == ("ok_checkout", 10_600)
+    assert told(leave(rider, NOW + 30 * MIN, None)) == ("ok_checkout", 2600)
 
 
-def test_t_07_without_a_known_terminus_the_longest_ride_is_held() -> None:
+def test_t_07_where_an_end_of_the_ride_is_not_known_the_longest_ride_is_held_and_the_shortest_charged() -> (
+    None
+):
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     assert board(rider, terminus_mark_m=None).outcome.values == {"held_minor": 2600 + 200 * 60}
     rider = Rider(policy=belgorod(), balance_minor=50_000)
     assert board(rider, mark_m=None).outcome.values == {"held_minor": 2600 + 200 * 60}
-    assert told(leave(rider, NOW + 30 * MIN, 12_000)) == ("ok_checkout", 14_600)
+    assert told(leave(rider, NOW + 30 * MIN, 12_000)) == ("ok_checkout", 2600)
 
 
 def test_t_07_a_concession_is_held_and_charged_at_its_own_price_and_counts_once() -> None:
@@ -552,7 +554,7 @@ def test_t_07_what_is_held_is_never_more_than_the_price_and_the_purse_is_asked_f
     )
     short = Rider(policy=policy, balance_minor=1149)
     assert told(board(short, terminus_mark_m=2000)) == ("no_funds", 0)
-    for leaves, charge_minor in ((1000, 950), (2000, 1100), (None, 1100)):
+    for leaves, charge_minor in ((1000, 950), (2000, 1100), (None, 750)):
         rider = Rider(policy=policy, balance_minor=1150)
         assert board(rider, terminus_mark_m=2000).outcome.values == {"held_minor": 1100}
         assert told(leave(rider, NOW + 9 * MIN, leaves)) == ("ok_checkout", charge_minor)
@@ -562,21 +564,29 @@ def test_t_07_what_is_held_is_never_more_than_the_price_and_the_purse_is_asked_f
 
 
 @pytest.mark.parametrize(
-    ("right", "companions", "held_minor", "spent_minor"),
+    ("right", "companions", "charge_minor", "spent_minor"),
     [
-        pytest.param((), 0, 9000, 9000, id="the holder's own"),
-        pytest.param((), 2, 27_000, 9000, id="the holder's equal part"),
-        pytest.param((FREE,), 3, 18_000, 0, id="free, and what two others cost"),
-        pytest.param((STUDENT,), 1, 13_500, 6500, id="an equal part, in the cap's unit"),
+        pytest.param((), 0, 3000, 3000, id="the holder's own"),
+        pytest.param((), 2, 9000, 3000, id="two others beside it"),
+        pytest.param((FREE,), 3, 6000, 0, id="free, and what two others cost"),
+        pytest.param((STUDENT,), 1, 4500, 1500, id="half, and what another costs"),
     ],
 )
 def test_cap_a_ride_to_an_unknown_place_counts_the_holder_s_part_only(
-    right: tuple[Concession, ...], companions: int, held_minor: int, spent_minor: int
+    right: tuple[Concession, ...], companions: int, charge_minor: int, spent_minor: int
 ) -> None:
     rider = rider_with(*right)
     goes_in(rider, companions=companions)
-    assert told(goes_out(rider, THERE, zone=0)) == ("ok_checkout", held_minor)
+    assert told(goes_out(rider, THERE, zone=0)) == ("ok_checkout", charge_minor)
     assert counted(rider, "day_spent") * 500 == spent_minor
+
+
+def test_cap_of_all_that_was_held_an_equal_part_is_the_holder_s_in_the_cap_s_unit() -> None:
+    rider = rider_with(STUDENT)
+    goes_in(rider, companions=1)
+    rider.concessions = ()
+    assert told(goes_out(rider, THERE, zone=2)) == ("ok_checkout", 13_500)
+    assert counted(rider, "day_spent") * 500 == 6500
 
 
 # ---------------------------------------------------------------- persons and money a card can count

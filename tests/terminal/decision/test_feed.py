@@ -219,10 +219,15 @@ def test_t_07_each_right_is_tapped_off_and_charged_by_the_ride(
     assert (rider.newest.inside, rider.newest.balance_after_minor) == (0, 10_000 - charge_minor)
 
 
-def test_t_07_a_tap_off_without_a_stop_costs_all_that_was_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [0, 77])
+def test_t_07_a_tap_off_at_a_stop_that_is_not_known_costs_the_cheapest_ride(
+    tmp_path: Path, stop: int
+) -> None:
     rider = Rider(policy=checked_in_region(tmp_path))
     rider.tap(NOW, stop=1, companions=1)
-    assert told(rider.tap(NOW + 20 * MIN)) == ("ok_checkout", 9000)
+    left = rider.tap(NOW + 20 * MIN, stop=stop)
+    assert (told(left), left.flags) == (("ok_checkout", 4000), ("place_unknown",))
+    assert rules(left) == ["G-01", "G-05", "T-07", "T-07"]
 
 
 def test_t_34_with_companions_the_journey_is_the_holder_s_alone(tmp_path: Path) -> None:

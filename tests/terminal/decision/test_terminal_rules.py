@@ -240,8 +240,6 @@ def test_t_70_the_inspector_learns_when_it_was_paid_on_this_vehicle() -> None:
         ({"route": 15}, 121, False),
         ({"route": 16}, 5, False),
         ({"route": 15, "direction": 1}, 5, False),
-        ({"route": 15, "vehicle": (7, 8)}, 5, True),
-        ({"route": 15, "vehicle": (8, 9)}, 5, False),
     ],
 )
 def test_t_70_another_vehicle_or_an_old_ride_is_no_payment(

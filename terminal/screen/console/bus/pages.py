@@ -10,7 +10,7 @@ from terminal.clock import from_unix_ms
 from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import CashSale
-from terminal.policy.routes import Route, RouteStop
+from terminal.policy.routes import LineRoute, RouteStop
 from terminal.receipt.counter import sell_for_cash
 from terminal.receipt.hand_over import hand_over
 from terminal.receipt.request import Means, ReceiptSale
@@ -66,19 +66,19 @@ def shift_page(visit: Visit) -> View:
     return View("console/bus_shift.html", values)
 
 
-def direction_names(visit: Visit, route: Route | None) -> tuple[str, str]:
+def direction_names(visit: Visit, route: LineRoute | None) -> tuple[str, str]:
     """What direction 0 and 1 are called here."""
     first, second = visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
     named = () if route is None else tuple(direction.name for direction in route.directions)
     return (named[0] if named else first), (named[1] if len(named) > 1 else second)
 
 
-def stops_of(route: Route | None, direction: int) -> tuple[RouteStop, ...]:
+def stops_of(route: LineRoute | None, direction: int) -> tuple[RouteStop, ...]:
     """The stops as the vehicle comes to them."""
     return () if route is None else route.stops(direction)
 
 
-def place_named(console: Console, trip: Trip, route: Route | None) -> dict[str, Any]:
+def place_named(console: Console, trip: Trip, route: LineRoute | None) -> dict[str, Any]:
     """The place set by hand, for people: name of the stop, name of the zone, kilometres."""
     stop = next((one.name for one in stops_of(route, trip.direction) if one.number == trip.place.stop), "")
     zone = places_asked(console.policy).zones.get(trip.place.zone, "")
@@ -101,6 +101,7 @@ def trip_now(console: Console) -> Trip:
         vehicle=terminal.vehicle,
         clock=clock,
         routes=terminal.routes,
+        now=console.clock.now(),
     )
 
 

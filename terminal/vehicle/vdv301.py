@@ -1,0 +1,376 @@
+"""VDV 301 (IBIS-IP): subscribes to the TicketValidationService of the on-board computer that the configuration names.
+
+It is asked to send each change, and says how often it will speak at least (heartbeat). After two and a half silent
+heartbeats it counts as gone and is asked again, because one that was restarted has forgotten us. The standard knows no
+authentication: messages are taken from the publisher's address alone, on the configured interface, at a path that no
+one else was given, and bounded in size, number and time. What they say is checked against the route by the terminal.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException
+from time import monotonic
+from typing import Final
+from xml.sax.saxutils import escape
+
+from terminal.trip.vehicle_report import SourceSettings, SourceState, VehicleReport, VehicleRun
+from terminal.vehicle.elements import MOST_BYTES, XmlRefused
+from terminal.vehicle.replies import ReplyServer
+from terminal.vehicle.source import SourceBroken, SourceLink
+from terminal.vehicle.vdv_messages import (
+    SERVICE,
+    LineSaid,
+    RazziaSaid,
+    RefusedSaid,
+    Said,
+    StopSaid,
+    SubscriptionSaid,
+    TariffStopSaid,
+    TripSaid,
+    VehicleSaid,
+    read_message,
+)
+
+NAME: Final = "vdv301"
+TARIFF_STOP: Final = "CurrentTariffStop"
+OPERATIONS: Final = (TARIFF_STOP, "Razzia", "CurrentLine", "VehicleData")
+HEARTBEAT_S: Final = 60.0
+"""Where a publisher states none."""
+LONGEST_HEARTBEAT_S: Final = 300.0
+SILENT_BEATS: Final = 2.5
+ANSWER_S: Final = 3.0
+UNSUBSCRIBE_S: Final = 0.2
+RETRY_S: Final = (1.0, 2.0, 5.0, 10.0)
+REFUSED_RETRY_S: Final = 60.0
+"""An operation that this on-board computer does not know today it may know after its next update."""
+LOOK_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Where the on-board computer listens."""
+
+    host: str
+    port: int
+
+    def addresses(self) -> frozenset[str]:
+        """Its addresses now; none while the name cannot be resolved."""
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except OSError:
+            return frozenset()
+        return frozenset(str(address[0]) for *_, address in found)
+
+
+def publisher_of(text: str) -> Publisher:
+    """HOST:PORT, an IPv6 address in brackets; raises `SourceBroken`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:
+        raise SourceBroken(f"publisher {text!r} is no HOST:PORT: correct it under [vehicle]")
+    return Publisher(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+NO_VEHICLE: Final = VehicleSaid(None, None)
+NO_TRIP: Final = TripSaid("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class SaidSoFar:
+    """Everything the on-board computer has said so far. `stop_s`: when it named the stop."""
+
+    stop_s: float = 0.0
+    stop: StopSaid | None = None
+    trip: str = ""
+    line: tuple[str, ...] = ()
+    razzia: bool | None = None
+    vehicle: VehicleSaid = NO_VEHICLE
+    stops: TripSaid = NO_TRIP
+    """Of the trip it was asked for last."""
+
+    def after(self, said: Said, now_s: float) -> SaidSoFar:
+        """With what a message adds."""
+        known = self
+        match said:
+            case TariffStopSaid():
+                known = replace(self, stop_s=now_s, stop=said.stop, trip=said.trip)
+            case LineSaid():
+                known = replace(self, line=said.names)
+            case RazziaSaid():
+                known = replace(self, razzia=said.razzia)
+            case VehicleSaid():
+                known = replace(self, vehicle=said)
+            case TripSaid():
+                known = replace(self, stops=said)
+            case RefusedSaid(about) if about == TARIFF_STOP:
+                known = replace(self, stop_s=now_s, stop=None)
+        return known
+
+    def silent(self) -> SaidSoFar:
+        """After the on-board computer has gone: its last stop grows old, what it said of the moment is over."""
+        return replace(self, razzia=None, vehicle=NO_VEHICLE)
+
+    def report(self, run: VehicleRun) -> VehicleReport:
+        """As the terminal hears of it, which runs `run`."""
+        stop = self.stop or StopSaid(None, "")
+        order = stop_order(self.stops, run) if self.stops.trip == self.trip and self.trip else None
+        index, coming = _place(stop, self.stops.stops, order)
+        names = self.line or stop.line
+        return VehicleReport(
+            heard_s=self.stop_s,
+            source=NAME,
+            line=next((name for name in names if name in run.lines), names[0] if names else ""),
+            trip=self.trip,
+            direction=run.direction if stop.index is not None and not stop.ref else None,
+            stop_ref=stop.ref,
+            stop_index=index,
+            zones=stop.zones,
+            coming_ref=coming,
+            doors_open=self.vehicle.doors_open,
+            off_route=bool(self.vehicle.off_route),
+            estimated=stop.estimated,
+            off_order=order is not None and not order,
+            razzia=self.razzia,
+        )
+
+
+NOTHING_SAID: Final = SaidSoFar()
+
+
+def stop_order(trip: TripSaid, run: VehicleRun) -> tuple[int, ...] | None:
+    """Where the stops of a trip stand on the route that is run; empty when they come in another order or are not on
+    it, None where nothing can be compared.
+    """
+    refs = [stop.ref for stop in trip.stops if stop.ref]
+    if len(refs) < 2 or len(refs) < len(trip.stops) or not any(stop.refs for stop in run.stops):
+        return None
+    found: list[int] = []
+    for ref in refs:
+        after = found[-1] + 1 if found else 0
+        place = next((at for at in range(after, len(run.stops)) if ref in run.stops[at].refs), None)
+        if place is None:
+            return ()
+        found.append(place)
+    return tuple(found)
+
+
+def _place(
+    stop: StopSaid, stops: tuple[StopSaid, ...], order: tuple[int, ...] | None
+) -> tuple[int | None, str]:
+    """Where the stop stands on the route, as far as that is certain, and the reference of the one after it."""
+    if not stop.ref:
+        return (None if stop.index is None or stop.index < 1 else stop.index - 1), ""
+    if not order:
+        return None, ""
+    alike = [at for at, one in enumerate(stops) if one.ref == stop.ref]
+    at = next((at for at in alike if stops[at].index == stop.index), alike[0] if len(alike) == 1 else None)
+    if at is None:
+        return None, ""
+    return order[at], stops[at + 1].ref if at + 1 < len(stops) else ""
+
+
+class _Refused(Exception):
+    """The publisher answers, but not with what was asked for."""
+
+
+class _Subscription:
+    """What became of one operation."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.active = False
+        self.heartbeat_s = HEARTBEAT_S
+        self.heard_s = 0.0
+        self.due_s = 0.0
+        self._failures = 0
+
+    def begun(self, heartbeat_s: float | None) -> None:
+        self.active, self.heard_s, self._failures = True, monotonic(), 0
+        self.heartbeat_s = min(heartbeat_s or HEARTBEAT_S, LONGEST_HEARTBEAT_S)
+
+    def failed(self, wait_s: float | None = None) -> None:
+        self.active = False
+        self.due_s = monotonic() + (
+            RETRY_S[min(self._failures, len(RETRY_S) - 1)] if wait_s is None else wait_s
+        )
+        self._failures += 1
+
+    def lost(self) -> bool:
+        return self.active and monotonic() - self.heard_s > SILENT_BEATS * self.heartbeat_s
+
+
+class Vdv301:
+    """The subscriber."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._publisher = publisher_of(settings.publisher)
+        self._reply_host = settings.reply_host
+        self._reply_port = settings.reply_port
+        self._secret = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._heard = NOTHING_SAID
+        self._subscriptions = {name: _Subscription(name) for name in OPERATIONS}
+        self._asked_trip = ""
+        self._trip_due_s = 0.0
+        self._said_once: set[str] = set()
+
+    def serve(self, link: SourceLink) -> None:
+        self._link = link
+        with ReplyServer(
+            (self._reply_host, self._reply_port), self._secret, self._take, self._refuse
+        ) as server:
+            self._reply_port = server.port
+            server.senders = self._publisher.addresses()
+            run = link.run
+            while not link.wait(LOOK_S):
+                self._keep_subscribed(server)
+                self._ask_for_trip()
+                if link.run is not run:
+                    run = link.run
+                    self._repeat()
+            self._unsubscribe()
+
+    # What arrives, on the server's threads
+
+    def _take(self, body: bytes) -> None:
+        """One message of the publisher; raises `XmlRefused`."""
+        said = read_message(body)
+        with self._lock:
+            now_s = monotonic()
+            for subscription in self._subscriptions.values():
+                subscription.heard_s = now_s  # a publisher that speaks at all has not gone
+            self._heard = self._heard.after(said, now_s)
+            self._link.report(self._heard.report(self._link.run))
+        if isinstance(said, TariffStopSaid):
+            self._link.says(SourceState.LISTENS)
+
+    def _refuse(self, kind: str, detail: str) -> None:
+        """A stranger or nonsense: said once of each kind, because it may come without end."""
+        if kind not in self._said_once:
+            self._said_once.add(kind)
+            self._link.says(SourceState.REFUSED, detail)
+
+    # Subscriptions, on the main thread
+
+    def _keep_subscribed(self, server: ReplyServer) -> None:
+        lost = [one for one in self._subscriptions.values() if one.lost()]
+        if lost:
+            self._gone("it has been silent for more than two heartbeats")
+        for subscription in self._subscriptions.values():
+            if subscription.active or monotonic() < subscription.due_s:
+                continue
+            server.senders = self._publisher.addresses()
+            if not self._subscribe(subscription) or self._link.wait(0):
+                return
+
+    def _repeat(self) -> None:
+        """What was heard means something else once the terminal runs another route."""
+        with self._lock:
+            if self._heard != NOTHING_SAID:
+                self._link.report(self._heard.report(self._link.run))
+
+    def _gone(self, why: str) -> None:
+        """Everything is asked for again; what was known grows old."""
+        for subscription in self._subscriptions.values():
+            subscription.failed()
+        with self._lock:
+            self._heard = self._heard.silent()
+        self._repeat()
+        where = f"{self._publisher.host}:{self._publisher.port}"
+        self._link.says(SourceState.UNREACHABLE, f"the on-board computer {where}: {why}")
+
+    def _subscribe(self, subscription: _Subscription) -> bool:
+        """False when the publisher does not answer at all."""
+        operation = subscription.operation
+        try:
+            said = self._ask(f"Subscribe{operation}", self._address("SubscribeRequest", operation))
+        except (OSError, HTTPException) as error:
+            self._gone(f"{type(error).__name__}: {error}")
+            return False
+        except (XmlRefused, _Refused) as error:
+            return self._not_subscribed(subscription, str(error))
+        if not isinstance(said, SubscriptionSaid) or not said.active:
+            return self._not_subscribed(subscription, "it does not accept the subscription")
+        subscription.begun(said.heartbeat_s)
+        return True
+
+    def _not_subscribed(self, subscription: _Subscription, why: str) -> bool:
+        """The stop is what we are here for; of the others a publisher may know none."""
+        subscription.failed(None if subscription.operation == TARIFF_STOP else REFUSED_RETRY_S)
+        if subscription.operation == TARIFF_STOP:
+            self._link.says(SourceState.REFUSED, f"{subscription.operation}: {why}")
+        return True
+
+    def _ask_for_trip(self) -> None:
+        """The order of its stops, once a trip."""
+        trip = self._heard.trip
+        if not trip or trip == self._asked_trip or monotonic() < self._trip_due_s:
+            return
+        name = f"{SERVICE}.RetrieveTripDataRequest"
+        body = f"<{name}><TripRef><Value>{escape(trip)}</Value></TripRef></{name}>"
+        try:
+            said = self._ask("RetrieveTripData", body)
+        except (OSError, HTTPException):
+            self._trip_due_s = monotonic() + RETRY_S[-1]
+            return
+        except (XmlRefused, _Refused):
+            said = None  # this on-board computer does not give the order: nothing to compare
+        self._asked_trip = trip
+        if isinstance(said, TripSaid):
+            with self._lock:
+                self._heard = self._heard.after(replace(said, trip=said.trip or trip), monotonic())
+                self._link.report(self._heard.report(self._link.run))
+
+    def _unsubscribe(self) -> None:
+        """At the end, as far as time allows: a publisher that is gone needs none."""
+        for subscription in self._subscriptions.values():
+            if subscription.active:
+                operation = subscription.operation
+                with suppress(OSError, HTTPException, XmlRefused, _Refused):
+                    request = self._address("UnsubscribeRequest", operation)
+                    self._ask(f"Unsubscribe{operation}", request, UNSUBSCRIBE_S)
+
+    def _address(self, root: str, operation: str) -> str:
+        parts = {
+            "Client-IP-Address": self._reply_host,
+            "ReplyPort": str(self._reply_port),
+            "ReplyPath": f"{self._secret}/{operation}",
+        }
+        inside = "".join(f"<{name}><Value>{escape(value)}</Value></{name}>" for name, value in parts.items())
+        return f"<{root}>{inside}</{root}>"
+
+    def _ask(self, operation: str, body: str, seconds: float = ANSWER_S) -> Said:
+        """The publisher's answer; raises `OSError` and `HTTPException` where there is none, else `XmlRefused` and
+        `_Refused`. However slowly it comes, this takes `seconds` and little more.
+        """
+        connection = HTTPConnection(
+            self._publisher.host, self._publisher.port, timeout=seconds, source_address=(self._reply_host, 0)
+        )
+        content = f'<?xml version="1.0" encoding="UTF-8"?>{body}'.encode()
+        try:
+            connection.connect()
+            late = threading.Timer(seconds, _shut, (connection.sock,))
+            late.daemon = True
+            late.start()
+            try:
+                path = f"/{SERVICE}/{operation}"
+                connection.request("POST", path, content, {"Content-Type": "text/xml; charset=utf-8"})
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise _Refused(f"HTTP status {answer.status}")
+                return read_message(answer.read(MOST_BYTES + 1))
+            finally:
+                late.cancel()
+        finally:
+            connection.close()
+
+
+def _shut(connected: socket.socket | None) -> None:
+    """End a conversation from another thread; one that has ended by itself needs nothing."""
+    if connected is not None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
