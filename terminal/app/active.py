@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from terminal.app.config.settings import CANTEEN
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, RegionDocumentError
+from terminal.errors import ActiveSetError, JournalError, RegionDocumentError
 from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
@@ -37,6 +37,9 @@ FILE_NAMES: Final = {
     SetKind.PRICES: ("prices.json", "prices.toml"),
 }
 """How a file of each kind is called in the folder that is published to."""
+
+AGAIN_S: Final = 60.0
+"""Between two tries to record what comes into force."""
 
 Parts = dict[SetKind, SetPart[Any]]
 
@@ -140,21 +143,29 @@ class Activations:
         self._terminal = terminal
         self._lock = lock
         self._changed = changed
+        self._not_before_s = 0.0
 
     def now(self) -> datetime | None:
         """None while the clock is in doubt. Any thread."""
         return None if self._terminal.clock_watch.state.suspect else self._terminal.clock.now()
 
     def look(self) -> None:
-        """Cheap where nothing waits. Raises `JournalError`."""
+        """Cheap where nothing waits. What cannot be recorded waits on; staff hear of it once."""
         due = self._active.due(self.now())
-        if not due:
+        if not due or self._terminal.clock.monotonic() < self._not_before_s:
             return
+        for kind in due:
+            try:
+                self._put(kind)
+            except (JournalError, ActiveSetError) as error:
+                self._not_before_s = self._terminal.clock.monotonic() + AGAIN_S
+                self._active.refuse(SetRefusal(kind, UpdateFault.NO_ROOM, error=error))
+
+    def _put(self, kind: SetKind) -> None:
         with self._lock:
-            held = self._active.activate(due, self._terminal.clock.now(), self._terminal.journal)
-            put_in_place(self._active, self._terminal, due)
-        for one in held:
-            self._changed(one)
+            (held,) = self._active.activate((kind,), self._terminal.clock.now(), self._terminal.journal)
+            put_in_place(self._active, self._terminal, (kind,))
+        self._changed(held)
 
 
 def put_in_place(active: ActiveSet, terminal: Terminal, changed: Container[SetKind]) -> None:

@@ -276,7 +276,8 @@ class Vitals:
             text = fault_text(refused.fault, refused.inputs)
             why = "" if refused.error is None else f": {refused.error}"
             self.events.warning("update", f"{text}{why}", code=refused.fault, **refused.inputs)
-            self.journal.append(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
+            with suppress(JournalError):  # which is full or broken: that is on show by itself
+                self.journal.append(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
             self._look()
 
     def journal_fills(self, trouble: Trouble) -> None:

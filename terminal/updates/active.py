@@ -114,6 +114,7 @@ class ActiveSet:
         self._said: set[tuple[SetKind, bytes, UpdateFault]] = set()
         self.refusals: SimpleQueue[SetRefusal] = SimpleQueue()
         """Each once, for who tells staff."""
+        self._untidy = True
         self._offering = Lock()
         self._changing = Lock()
         for kind in tuple(rows.in_force):
@@ -229,7 +230,8 @@ class ActiveSet:
             held = HeldEdition(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
             with self._changing:
                 self._store.put_pending(held)
-                self._ready[kind] = loaded
+                self._untidy = True
+                self._ready = {**self._ready, kind: loaded}
                 self._rows = self._rows._replace(pending={**self._rows.pending, kind: held})
         except ActiveSetError as error:
             return SetRefusal(kind, UpdateFault.NO_ROOM, error=error)
@@ -270,10 +272,30 @@ class ActiveSet:
         """What waits, is loaded, and whose moment has come. Costs next to nothing where nothing waits."""
         if not self._ready or now is None:
             return ()
-        now_ms = unix_ms(now)
-        return tuple(
-            kind for kind, held in self._rows.pending.items() if held.at_ms <= now_ms and kind in self._ready
-        )
+        return tuple(kind for kind, held in self._rows.pending.items() if self._is_due(kind, held, now))
+
+    def _is_due(self, kind: SetKind, held: HeldEdition, now: datetime) -> bool:
+        loaded = self._ready.get(kind)
+        if loaded is None or held.at_ms > unix_ms(now):
+            return False
+        until = loaded.edition.valid_to
+        return until is None or now < until
+
+    def drop_ended(self, now: datetime | None) -> None:
+        """What has ended before it came into force waits no longer."""
+        for kind, loaded in tuple(self._ready.items()):
+            until = loaded.edition.valid_to
+            if now is not None and until is not None and until <= now:
+                with self._offering, self._changing:
+                    self._drop(kind)
+                self.refuse(SetRefusal(kind, UpdateFault.ENDED, loaded.edition), loaded.sha256)
+
+    def _drop(self, kind: SetKind) -> None:
+        self._store.drop_pending(kind)
+        self._untidy = True
+        self._ready = {one: loaded for one, loaded in self._ready.items() if one is not kind}
+        others = {one: held for one, held in self._rows.pending.items() if one is not kind}
+        self._rows = self._rows._replace(pending=others)
 
     def activate(
         self, kinds: tuple[SetKind, ...], now: datetime, journal: Journal | None
@@ -290,8 +312,9 @@ class ActiveSet:
             if journal is not None and not _is_in(journal, held):
                 journal.append(_row(held, unix_ms(now)))
             self._store.activate(held)
+            self._untidy = True
             self._loaded = {**self._loaded, kind: loaded}
-            del self._ready[kind]
+            self._ready = {one: other for one, other in self._ready.items() if one is not kind}
             self._rows = SetRows(
                 {**self._rows.in_force, kind: held},
                 {one: other for one, other in self._rows.pending.items() if one is not kind},
@@ -346,17 +369,17 @@ class ActiveSet:
             with self._offering:
                 loaded = self._checked(kind, held)
                 if isinstance(loaded, SetRefusal):
-                    self._store.drop_pending(kind)
-                    others = {one: other for one, other in self._rows.pending.items() if one is not kind}
-                    self._rows = self._rows._replace(pending=others)
+                    self._drop(kind)
                     self.refuse(loaded, held.sha256)
                 else:
-                    self._ready[kind] = loaded
+                    self._ready = {**self._ready, kind: loaded}
 
     def sweep(self) -> None:
-        """Remove slots which no row names."""
-        with self._offering, self._changing:
-            self._store.sweep()
+        """Remove slots which no row names, since the last time or since it was opened."""
+        if self._untidy:
+            with self._offering, self._changing:
+                self._store.sweep()
+                self._untidy = False
 
     def close(self) -> None:
         self._store.close()

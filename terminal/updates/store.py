@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -190,6 +190,23 @@ class SetStore:
             "INSERT OR REPLACE INTO edition VALUES (?, ?, ?, ?, ?, ?, ?)",
             (held.kind.value, state, held.id, held.version, held.sha256, held.slot, held.at_ms),
         )
+
+
+def copy_rows(folder: Path, target: Path) -> bool:
+    """The database of the set in `folder` as it is at one moment, whatever is being written; False where there is none.
+
+    Slots that it names stay at least until the second change after it. Raises `ActiveSetError`.
+    """
+    path = folder / ACTIVE_FILE
+    if not path.exists():
+        return False
+    source = _connected(path, to_read=True)
+    try:
+        with _reported(path), closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+    finally:
+        source.close()
+    return True
 
 
 def _opened(path: Path, *, to_read: bool) -> sqlite3.Connection:

@@ -24,6 +24,8 @@ EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0
 AGAIN: Final = frozenset({UpdateFault.NO_ROOM})
 """Refusals that may pass without a change of the file."""
+UNTIL_ANOTHER: Final = frozenset({UpdateFault.UNKNOWABLE, UpdateFault.UNSOUND})
+"""Refusals that may pass when another file is taken: a tariff that needs the routes published with it."""
 AGAIN_AFTER: Final = 60
 """Looks between two tries of such a file."""
 
@@ -99,6 +101,8 @@ class SourceWatch:
         self._every_s = every_s
         self._taken: dict[SourceFile, FileMark | None] = {}
         self._refused: dict[SourceFile, int] = {}
+        """After how many looks to try again; others not before they change."""
+        self._for_another: set[SourceFile] = set()
         self._looks: SimpleQueue[bool] = SimpleQueue()  # its put may be called from a signal handler
         self._thread = Thread(target=self._run, name="updates", daemon=True)
 
@@ -124,7 +128,9 @@ class SourceWatch:
                 continue
             settled = self._taken.get(source) == mark
             self._taken[source] = mark
-            self._offer(source, mark, settled=settled or afresh)
+            if self._offer(source, mark, settled=settled or afresh):
+                self._refused |= dict.fromkeys(self._for_another, 0)
+                self._for_another.clear()
 
     def _is_new(self, source: SourceFile, mark: FileMark) -> bool:
         waits = self._refused.get(source)
@@ -136,21 +142,28 @@ class SourceWatch:
         self._refused[source] = waits - 1
         return waits == 0
 
-    def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> None:
+    def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> bool:
+        """Whether it was taken."""
         refused = offer_source(self._active, source, self._now())
+        self._refused.pop(source, None)
         if refused is None:
-            return
+            return True
         if not settled:
             self._refused[source] = 0
-            return
+            return False
         self._active.refuse(refused, repr(mark).encode())
         if refused.fault in AGAIN:
             self._refused[source] = AGAIN_AFTER
+        if refused.fault in UNTIL_ANOTHER:
+            self._for_another.add(source)
+        return False
 
     def _run(self) -> None:
         self._active.load_pending()
         while True:
             self.look()
+            self._active.drop_ended(self._now())
+            self._active.sweep()
             try:
                 if not self._looks.get(timeout=self._every_s):
                     return
