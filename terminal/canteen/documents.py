@@ -207,7 +207,11 @@ def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[
 def _raw(content: bytes, name: str, *, toml: bool) -> dict[str, Any]:
     try:
         raw = tomllib.loads(content.decode("utf-8")) if toml else msgspec.json.decode(content)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError):
+    except (
+        ValueError,
+        RecursionError,
+        msgspec.DecodeError,
+    ):  # of UTF-8, both parsers, and tables without end
         # The parsers quote what they could not read, and that may be a name.
         shape = "TOML" if toml else "JSON"
         raise RosterError(f"{name} is not {shape} in UTF-8", "Have the list made again.") from None

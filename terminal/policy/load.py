@@ -56,7 +56,7 @@ def parse_region(text: str, name: str, folder: Path | None = None) -> RegionDocu
     lie in `folder`, beside the file where that is left out."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of the parser, and of numbers and tables without end
         raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
     raw = upgraded(raw, _known_schema(raw, name))
     try:

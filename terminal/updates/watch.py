@@ -144,7 +144,12 @@ class SourceWatch:
 
     def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> bool:
         """Whether it was taken."""
-        refused = offer_source(self._active, source, self._now())
+        try:
+            refused = offer_source(self._active, source, self._now())
+        except Exception as error:  # noqa: BLE001 a defect over a published file ends no watch; it is said as a refusal
+            what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
+            unread = ActiveSetError(what, "Report it, and publish another file.")
+            refused = SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
         self._refused.pop(source, None)
         if refused is None:
             return True
