@@ -1,6 +1,6 @@
 """`/metrics` of a real terminal process, read back by Prometheus' own parser."""
 
-from __future__ import annotations
+from __future__ import time
 
 import socket
 import subprocess
@@ -68,8 +68,10 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
     assert plain["tariff_end_timestamp_seconds"] > plain["start_time_seconds"]
     for zero in ("unresolved_taps", "clock_suspect", "sync_failures_total", "reader_outages_total"):
         assert plain[zero] == 0, zero
-    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"), ("tariff", "demo:1"))
+    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"))
     assert found["resident_terminal_info", labels] == 1
+    tariff = (("kind", "region"), ("version", "1"))
+    assert 0 < found["resident_terminal_in_force_since_timestamp_seconds", tariff] <= time.time()
 
 
 def test_taps_are_counted_by_what_the_passenger_was_told(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def region(
     number: int = REGION,
     since: str = "",
     until: str = "",
-    fare: str = "",
+    fare_minor: int = 2400,
 ) -> bytes:
     """The demo region under another version, with other days or another fare."""
     text = DEMO_REGION.read_text("utf-8")
