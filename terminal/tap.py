@@ -24,9 +24,11 @@ No passenger is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import structs
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
@@ -55,6 +57,7 @@ from terminal.media.port import (
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
+from terminal.trip.ages import freshness_of
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Trip
@@ -256,6 +259,7 @@ class _Stages:
             vehicle=t.vehicle,
             clock=self.clock,
             routes=t.routes,
+            freshness=freshness_of(t.policy, self.now, self.clock),
             now=self.now,
         )
 
@@ -288,7 +292,7 @@ class _Stages:
         """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
         noted = counter.serve_without_journal(card.reference, card.person, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        decision = replace(decision, facts=(*decision.facts, noted))
+        decision = structs.replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     def _write_nothing(

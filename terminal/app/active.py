@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +16,14 @@ from terminal.errors import ActiveSetError, JournalError, RegionDocumentError
 from terminal.fault_texts import fault_text
 from terminal.keys.file import FileKeys
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
+from terminal.policy.grants import NO_GRANTS, GrantList
 from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
 from terminal.updates.active import ActiveSet, SetRefusal
 from terminal.updates.edition import SetPart
-from terminal.updates.parts import DenyPart, RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, offer_source
 
@@ -33,6 +35,7 @@ FILE_NAMES: Final = {
     SetKind.ROUTES: ("routes.toml",),
     SetKind.REGION: ("region.toml",),
     SetKind.DENY: ("deny-list",),
+    SetKind.GRANTS: ("grants-list",),
     SetKind.ROSTER: ("roster.json", "roster.toml"),
     SetKind.PRICES: ("prices.json", "prices.toml"),
 }
@@ -49,7 +52,8 @@ def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = n
     parts: Parts = {
         SetKind.ROUTES: RoutesPart(require),
         SetKind.REGION: RegionPart(require),
-        SetKind.DENY: DenyPart(keys.list_key("deny")),
+        SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
+        SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
     }
     if profile == CANTEEN:
         from terminal.canteen.store import PricesPart, RosterPart
@@ -109,19 +113,21 @@ def _without_words(refused: SetRefusal) -> ActiveSetError:
 def foreseen_policy(active: ActiveSet, now: datetime) -> Policy:
     """As `policy_of` after the start at `now`."""
     policy: Policy | None = active.foreseen(SetKind.REGION, None, now)
-    return _with_lists(policy, active.foreseen(SetKind.DENY, EMPTY_DENY_LIST, now))
+    deny_list: DenyList = active.foreseen(SetKind.DENY, EMPTY_DENY_LIST, now)
+    return _with_lists(policy, deny_list, active.foreseen(SetKind.GRANTS, NO_GRANTS, now))
 
 
 def policy_of(active: ActiveSet) -> Policy:
     """What decisions are made from. Raises `RegionDocumentError` where there is no region document."""
     policy: Policy | None = active.value(SetKind.REGION, None)
-    return _with_lists(policy, active.value(SetKind.DENY, EMPTY_DENY_LIST))
+    deny_list: DenyList = active.value(SetKind.DENY, EMPTY_DENY_LIST)
+    return _with_lists(policy, deny_list, active.value(SetKind.GRANTS, NO_GRANTS))
 
 
-def _with_lists(policy: Policy | None, deny_list: DenyList) -> Policy:
+def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:
     if policy is None:
         raise RegionDocumentError("there is no region document", "Name one as region under [terminal].")
-    return replace(policy, deny_list=deny_list)
+    return replace(policy, deny_list=deny_list, grants=grants)
 
 
 def routes_of(active: ActiveSet) -> RouteBook:
@@ -172,7 +178,7 @@ def put_in_place(active: ActiveSet, terminal: Terminal, changed: Container[SetKi
     """Let the next tap be decided by what is in force, and the next checkpoint say so; these kinds have changed."""
     terminal.policy, terminal.routes = policy_of(active), routes_of(active)
     terminal.clock_watch.ahead_days = terminal.policy.document.clock.ahead_days
-    terminal.journal.name_versions(terminal.policy.tariff, terminal.policy.deny_list.version)
+    terminal.journal.name_versions(terminal.policy.tariff, terminal.policy.deny_list.name)
     if terminal.canteen is not None:
         terminal.canteen.policy = terminal.policy
         put_at_counter(active, terminal.canteen, changed, terminal.clock.now())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.active import foreseen_policy, policy_of, put_in_place
@@ -28,6 +28,9 @@ from terminal.updates.parts import Requirement, nothing_required
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+
+ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the software of a laboratory's terminal counts as made: it plays any day, also one before this software was."""
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def open_terminal(
         require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
         lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
         media = media_of(station, lent, extensions)
-        versions = foreseen.tariff, foreseen.deny_list.version
+        versions = foreseen.tariff, foreseen.deny_list.name
         with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
             opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
             ahead_days = foreseen.document.clock.ahead_days

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import cardcli
 from terminal.app.active import Parts, open_active, parts_of, policy_of, region_file, sources_of
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.codes import SetKind
@@ -27,8 +27,9 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
-from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
-from terminal.policy.load import load_region, require_in_force
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, load_deny_list
+from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
+from terminal.policy.load import load_region, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
@@ -58,6 +59,7 @@ class Station:
     region: str
     keys: Path | None = None
     deny_list: Path | None = None
+    grants: Path | None = None
     routes: Path | None = None
     updates: Path | None = None
     """A folder that is published to."""
@@ -80,14 +82,21 @@ class Station:
         return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
-        """The region document in force and the deny list, for those who only look; raises `RegionDocumentError`."""
+        """The region document in force and the lists of its region, for those who only look; raises
+        `RegionDocumentError`.
+        """
         with closing(self.active_set(keys)) as active:
-            if active.knows(SetKind.REGION):
-                policy = policy_of(active)
-            else:
-                policy = Policy.of(load_region(self.region), self._named_deny_list(keys))
+            policy = policy_of(active) if active.knows(SetKind.REGION) else self._named_policy(keys)
         self.require_in_force(policy, keys, now, made_at)
         return policy
+
+    def _named_policy(self, keys: FileKeys) -> Policy:
+        """What the files say that are named, while nothing is in force."""
+        document = load_region(self.region)
+        lists = self._named_deny_list(keys), self._named_grants(keys)
+        for issued in lists:
+            require_of_region(document, issued)
+        return Policy.of(document, lists[0], grants=lists[1])
 
     def require_in_force(
         self, policy: Policy, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT
@@ -97,13 +106,13 @@ class Station:
         A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
         force at the nearest moment that may be right.
         """
-        document = policy.document
+        document, canteen = policy.document, self.profile == CANTEEN
         try:
-            require_in_force(document, now)
+            require_in_force(document, now, canteen=canteen)
         except RegionDocumentError:
             ahead_days = document.clock.ahead_days
             nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
-            require_in_force(document, from_unix_ms(nearest))
+            require_in_force(document, from_unix_ms(nearest), canteen=canteen)
 
     @property
     def named(self) -> dict[SetKind, Path | None]:
@@ -112,6 +121,7 @@ class Station:
             SetKind.ROUTES: self.routes,
             SetKind.REGION: region_file(self.region),
             SetKind.DENY: self.deny_list,
+            SetKind.GRANTS: self.grants,
         }
 
     def parts(self, keys: FileKeys, require: Requirement = nothing_required) -> Parts:
@@ -144,7 +154,18 @@ class Station:
         """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
         with closing(self.active_set(keys)) as active:
             known = active.knows(SetKind.DENY)
-            return active.value(SetKind.DENY, EMPTY_DENY_LIST) if known else self._named_deny_list(keys)
+            empty: DenyList = EMPTY_DENY_LIST
+            return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
+
+    def load_grants(self, keys: FileKeys) -> GrantList:
+        """The terminal's own list of concessions in force, or the named one; raises `RegionDocumentError`."""
+        with closing(self.active_set(keys)) as active:
+            empty: GrantList = NO_GRANTS
+            return (
+                active.value(SetKind.GRANTS, empty)
+                if active.knows(SetKind.GRANTS)
+                else self._named_grants(keys)
+            )
 
     def load_routes(self) -> RouteBook:
         """The routes document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
@@ -155,7 +176,10 @@ class Station:
     def _named_deny_list(self, keys: FileKeys) -> DenyList:
         if self.deny_list is None:
             return EMPTY_DENY_LIST
-        return DenyListFile(self.deny_list, keys.list_key("deny"))
+        return load_deny_list(self.deny_list, keys.list_key("deny"))
+
+    def _named_grants(self, keys: FileKeys) -> GrantList:
+        return NO_GRANTS if self.grants is None else load_grants(self.grants, keys.list_key("grants"))
 
 
 def station_of(config: StationConfig) -> Station:
@@ -167,6 +191,7 @@ def station_of(config: StationConfig) -> Station:
         region=config.terminal.region_or_demo,
         keys=config.keys.file,
         deny_list=config.lists.deny,
+        grants=config.lists.grants,
         routes=config.lists.routes,
         updates=config.updates.folder,
         serving=config.canteen.serving,

@@ -59,7 +59,10 @@ FACTS: Final = MappingProxyType(
     | {f"place_{name}": f"place.{name}" for name in ("source", "quality", "age_s")}
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
     | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
-    | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
+    | {
+        f"{what}_age_s": f"freshness.{what}_age_s"
+        for what in ("deny_list", "grants", "document", "bank_list")
+    }
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""

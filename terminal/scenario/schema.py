@@ -237,10 +237,14 @@ class Where(Section, frozen=True, kw_only=True):
     """A service card has confirmed the clock since."""
     clock_authenticated: bool | None = None
     """The clock's time was signed by another party recently (O-05)."""
-    data_age_s: Count | None = None
-    """How old the terminal's lists and grants are (O-03)."""
     deny_list_age_s: Count | None = None
-    """How old its list of bank cards is (T-43)."""
+    """How old the terminal's deny list is (O-03)."""
+    grants_age_s: Count | None = None
+    """How old the terminal's own list of grants is (O-03)."""
+    document_age_s: Count | None = None
+    """How long ago this document was issued (O-03)."""
+    bank_list_age_s: Count | None = None
+    """How old the terminal's list of bank cards is (T-43)."""
     school: str | None = None
     """Whose canteen it is."""
     serving: Name | None = None

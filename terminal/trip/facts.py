@@ -96,10 +96,19 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Ages in seconds: of the terminal's lists and grants (O-03), and of its list of bank cards (T-43)."""
+    """Ages in seconds, 0 where there is nothing whose age counts: of the deny list, the list of grants and the region
+    document (O-03), and of the list of bank cards (T-43).
+    """
 
-    data_age_s: int = 0
+    deny_list_age_s: int = 0
+    grants_age_s: int = 0
+    document_age_s: int = 0
     bank_list_age_s: int = 0
+
+    @property
+    def lists_age_s(self) -> int:
+        """The older of deny list and list of grants: what of a holder may be out of date."""
+        return max(self.deny_list_age_s, self.grants_age_s)
 
 
 @dataclass(frozen=True, slots=True)

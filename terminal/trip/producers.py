@@ -27,8 +27,14 @@ class FactSource(StrEnum):
     """Driver or conductor, at the console or by a service card."""
     INSPECTOR = "inspector"
     """At the console."""
+    VEHICLE = "vehicle"
+    """The on-board computer, a position on the route, or an extension."""
     ROUTES = "routes"
     """The routes document, by the route and direction of the run."""
+    LISTS = "lists"
+    """Deny list and list of grants, by their time of issue."""
+    DOCUMENT = "document"
+    """The region document, by its own."""
     CLOCK = "clock"
     """The watch over the terminal's clock."""
     COLLECTOR = "collector"
@@ -41,6 +47,7 @@ class FactSource(StrEnum):
 
 _CREW: Final = (FactSource.CREW,)
 _ROUTES: Final = (FactSource.ROUTES,)
+_CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
 _CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
 _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "profile": (FactSource.CONFIGURATION,),
@@ -52,13 +59,21 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "direction": _CREW_OR_INSPECTOR,
     "reader_ok": _CREW,
     "mode": _ROUTES,
-    "place": _CREW,
+    "place": (FactSource.VEHICLE,),
+    "place.stop": _CREW_OR_VEHICLE,
+    "place.zone": _CREW_OR_VEHICLE,
+    "place.mark_m": _CREW_OR_VEHICLE,
+    "place.source": _CREW_OR_VEHICLE,
+    "place.age_s": _CREW_OR_VEHICLE,
     "place.origin": _ROUTES,
     "place.terminus": _ROUTES,
     "clock.suspect": (FactSource.CLOCK,),
     "clock.confirmed": _CREW,
     "clock.authenticated": (FactSource.COLLECTOR,),
+    "freshness": (FactSource.LISTS,),
+    "freshness.document_age_s": (FactSource.DOCUMENT,),
     "inspection": (FactSource.INSPECTOR,),
+    "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
@@ -75,17 +90,9 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.quality": "T-07: the vehicle's own port is being built",
-        "place.age_s": "T-07: the vehicle's own port is being built",
-        "place.coming.stop": "T-07: the vehicle's own port is being built",
-        "place.coming.zone": "T-07: the vehicle's own port is being built",
-        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
-        "place.arriving": "T-07: the vehicle's own port is being built",
-        "razzia": "T-70: the vehicle's own port is being built",
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",

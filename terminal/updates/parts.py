@@ -7,23 +7,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import RegionDocumentError
-from terminal.policy.deny_list import DenyList, DenyListFile
+from terminal.policy.deny_list import DenyList, load_deny_list
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.grants import GrantList, load_grants
+from terminal.policy.keyed_file import KeyedFile
 from terminal.policy.load import load_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import MOST_BYTES, NO_ROUTES, RouteBook, load_routes
 from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
 
 MOST_REGION_BYTES: Final = 4 << 20
-MOST_DENY_BYTES: Final = 64 << 20
+MOST_LIST_BYTES: Final = 64 << 20
 """Eight million entries."""
 REGION_FILE: Final = "region.toml"
 ROUTES_FILE: Final = "routes.toml"
 
+
+KeyedList = TypeVar("KeyedList", bound=KeyedFile)
 
 Requirement = Callable[[RegionDocument, RouteBook], None]
 """Raises `RegionDocumentError` where a document needs what a terminal on these routes cannot know."""
@@ -96,17 +100,33 @@ class RoutesPart(PlainPart):
 
 @dataclass(frozen=True, repr=False)
 class DenyPart(PlainPart):
-    """A deny list, mapped where it lies. `key` is the one that it was made with."""
+    """A deny list, mapped where it lies. `key` gives the one that it was made with."""
 
-    key: bytes
+    key: Callable[[], bytes]
 
     kind: ClassVar = SetKind.DENY
-    most_bytes: ClassVar = MOST_DENY_BYTES
+    most_bytes: ClassVar = MOST_LIST_BYTES
 
-    def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:  # noqa: ARG002 the port's argument
-        path = slot / self.file
-        listed = DenyListFile(path, self.key)
-        return LoadedEdition(Edition("deny", 0, 0), sha256(path.read_bytes()).digest(), listed)
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:
+        return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), called), slot / self.file)
+
+
+@dataclass(frozen=True, repr=False)
+class GrantsPart(PlainPart):
+    """The terminal's own list of concessions (O-02), mapped where it lies."""
+
+    key: Callable[[], bytes]
+
+    kind: ClassVar = SetKind.GRANTS
+    most_bytes: ClassVar = MOST_LIST_BYTES
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[GrantList]:
+        return _keyed(self.kind, load_grants(slot / self.file, self.key(), called), slot / self.file)
+
+
+def _keyed(kind: SetKind, listed: KeyedList, path: Path) -> LoadedEdition[KeyedList]:
+    edition = Edition(kind.value, listed.version, listed.region, issued_at=listed.issued_at)
+    return LoadedEdition(edition, sha256(path.read_bytes()).digest(), listed)
 
 
 def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:

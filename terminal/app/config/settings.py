@@ -170,13 +170,20 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cards to refuse, what vehicles run, and which issuers to trust."""
+    """Which cards to refuse, who has which concessions, what vehicles run, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,
         Meta(
             description="Deny list file. Unset: no card is on it.",
             examples=["/var/lib/resident-terminal/deny-list"],
+        ),
+    ] = None
+    grants: Annotated[
+        Path | None,
+        Meta(
+            description="List of grants: concessions by holder, beside those on the card. Unset: the card's alone.",
+            examples=["/var/lib/resident-terminal/grants-list"],
         ),
     ] = None
     routes: Annotated[
@@ -409,6 +416,34 @@ class RecordingTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class LaboratoryTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a laboratory moves by hand, with a simulated reader only."""
+
+    control: Annotated[
+        Path | None,
+        Meta(
+            description="Unix socket on which programs lay cards on the reader `sim:` and move the clock. Unset: none.",
+            examples=["laboratory.sock"],
+        ),
+    ] = None
+    clock: Annotated[
+        bool,
+        Meta(description="A clock that stands still until `control` moves it, in place of the machine's."),
+    ] = False
+    starts_at: Annotated[
+        Text | None,
+        Meta(
+            description="When that clock starts, with an offset. Unset: at the machine's time.",
+            examples=["2026-09-15T08:00:00+03:00"],
+        ),
+    ] = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What of this terminal is moved by hand, as `health` names it."""
+        return (*(("control",) if self.control else ()), *(("clock",) if self.clock else ()))
+
+
 Extensions = dict[str, dict[str, Option]]
 """[extensions.NAME]: what an extension wants to know, by keys of its own."""
 
@@ -433,4 +468,5 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: MetricsTable = field(default_factory=MetricsTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
+    laboratory: LaboratoryTable = field(default_factory=LaboratoryTable)
     extensions: Extensions = field(default_factory=dict)
