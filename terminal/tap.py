@@ -64,6 +64,7 @@ from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
 from terminal.trip.stated import Fact
+from terminal.updates.active import ActiveSet
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -84,6 +85,7 @@ class Terminal:
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
     says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
+    `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     """
 
     number: int
@@ -100,6 +102,7 @@ class Terminal:
     inspecting: InspectionRound | None = None
     vehicle: VehiclePort | None = None
     routes: RouteBook = NO_ROUTES
+    active: ActiveSet | None = None
     next_ride: NextRide = field(init=False)
 
     def __post_init__(self) -> None:

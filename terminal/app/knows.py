@@ -19,6 +19,7 @@ from terminal.trip.producers import PRODUCERS, FactSource
 
 _WITHOUT_CONSOLE: Final = frozenset({"shift", "turn", "route", "direction"})
 """What the crew states by `[shift]` or `terminal shift` too."""
+_AGES: Final = ("freshness.deny_list_age_s", "freshness.grants_age_s")
 _PLACE: Final = "Name a routes document (`routes` under [lists]) and a vehicle source, or enable the console."
 _ENDS: Final = (
     "Name a routes document (`routes` under [lists]) that lists the stops of every direction, with theirs."
@@ -51,6 +52,8 @@ def facts_known(
     known = {fact for fact, sources in PRODUCERS.items() if not here.isdisjoint(sources)}
     if config.vehicle.own_source is not None and FactSource.CREW not in here:
         known -= {needs.STOP, needs.ZONE, needs.MARK} - set(_of_stops(routes))
+    named = config.lists.deny, config.lists.grants
+    known -= {fact for fact, file in zip(_AGES, named, strict=True) if file is None}
     if config.screen.enabled:
         known |= set(_of_touch(asks))
     return frozenset(known | _WITHOUT_CONSOLE) | frozenset(_of_routes(routes))

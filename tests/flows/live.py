@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Final
 
 import httpx
@@ -189,3 +190,36 @@ def run(folder: Path, *words: object) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+MEAL: Final = ("school", "class_id", "kind", "day", "sources", "category", "flags")
+"""What a row says of a portion, in its order."""
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its portion's fields, and what its decision looked at, by effect."""
+    meal = dict(zip(MEAL, row.get("meal") or (), strict=False))
+    flags = [*row.get("flags", ()), *meal.pop("flags", ())]
+    looked_at = dict(row.get("reasons", ()))
+    return {**row, **meal, "flags": flags, **looked_at}
+
+
+@contextmanager
+def collector(folder: Path) -> Iterator[str]:
+    """A collector that knows the terminal of `folder`, which knows it; its address."""
+    process = subprocess.Popen(
+        command(("collector", "--folder", "collector", "--port", 0, "--json")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = str(msgspec.json.decode(process.stdout.readline())["url"])
+        copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
+        copyfile(folder / STATE / "terminal.pub", folder / "collector/terminals/7.pub")
+        yield url
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)

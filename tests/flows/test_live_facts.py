@@ -12,10 +12,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
+from terminal.policy.grants import COLUMNS
 from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
-from terminal.trip.producers import FactSource
-from tests.flows.live import ROUTES, LiveTerminal, facts_of, live_terminal
+from terminal.trip.producers import PRODUCERS, FactSource
+from tests.by_hand import SOCKET
+from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_live_canteen import CANTEEN
 from tests.terminal.screen.console.test_bus_console import ZONES
 
 Claims = Mapping[FactSource, frozenset[str]]
@@ -41,6 +44,12 @@ VEHICLE: Final[Claims] = {
     )
     | {f"place.{name}" for name in SPOT}
     | {f"place.coming.{name}" for name in SPOT},
+}
+
+
+LISTS: Final[Claims] = {
+    FactSource.LISTS: frozenset({"freshness.deny_list_age_s", "freshness.grants_age_s"}),
+    FactSource.DOCUMENT: frozenset({"freshness.document_age_s"}),
 }
 
 
@@ -153,6 +162,54 @@ def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
     assert {"place.stop", "place.zone", "place.mark_m"}.isdisjoint(contradicted)
 
 
+def test_a_bus_and_the_age_of_its_lists(tmp_path: Path) -> None:
+    text = DEMO_REGION.read_text("utf-8")
+    assert text.count("[ages]") == 1
+    (tmp_path / "region.toml").write_text(
+        text.replace("[ages]", "[ages]\ndocument_stale_days = 400"), "utf-8"
+    )
+    (tmp_path / "denied.csv").write_text("kind,identity\n", "utf-8")
+    (tmp_path / "granted.csv").write_text(",".join(COLUMNS) + "\n", "utf-8")
+    bus: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "region.toml"},
+        "shift": {"operator": "driver-7", "route": 15},
+    }
+    issue = ("--region", 34, "--version", 1, "--issued-at", "2026-09-15T07:00:00+03:00")
+    with live_terminal(tmp_path, **bus) as terminal:
+        card = terminal.card("adult_purse")
+        before = facts_of(terminal.tap(card))
+    run(tmp_path, "policy", "deny-list", "denied.csv", "--out", "deny", *issue)
+    run(tmp_path, "policy", "grants-list", "granted.csv", "--out", "grants", *issue)
+    with live_terminal(tmp_path, **bus, lists={"deny": "deny", "grants": "grants"}) as terminal:
+        watched = Watched(terminal, card)
+        terminal.hand.say("clock", step_s=3600)
+        watched.look(FactSource.LISTS, FactSource.DOCUMENT)
+        watched.proves(LISTS)
+    assert "freshness.deny_list_age_s" not in before
+    assert watched.facts["freshness.grants_age_s"] == 2 * 3600 + 10
+
+
+AUTHENTICATED: Final[Claims] = {FactSource.COLLECTOR: frozenset({"clock.authenticated"})}
+
+
+def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
+    """Both run by the machine's clock, which stands still here: a signature is of now."""
+    here = {"control": SOCKET, "clock": True}
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "demo"},
+        "shift": {"operator": "driver-7", "route": 15},
+        "laboratory": here,
+    }
+    with live_terminal(tmp_path, **tables) as bus:
+        before = facts_of(bus.tap(bus.card("adult_purse")))
+    with collector(tmp_path) as url, live_terminal(tmp_path, **tables, collector={"url": url}) as bus:
+        watched = Watched(bus, "adult_purse.json")
+        while "clock.authenticated" not in watched.facts:
+            watched.look(FactSource.COLLECTOR)
+    assert "clock.authenticated" not in before
+    watched.proves(AUTHENTICATED)
+
+
 def asked_bus(folder: Path, passenger_asks: str) -> AbstractContextManager[LiveTerminal]:
     """A bus with console and display, whose fares go by zone."""
     source = DEMO_REGION.read_text("utf-8") + ZONES
@@ -200,3 +257,14 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
         assert bus.display is not None
         assert 'id="touch"' not in bus.display.get("/").text
         assert bus.press(more=1).status_code == 404
+
+
+def test_every_fact_is_shown_of_each_of_its_sources() -> None:
+    """The facts of bank cards alone have none."""
+    shown = [BUS, CLOCK, VEHICLE, LISTS, AUTHENTICATED, CANTEEN, BY_CREW_AND_RIDER]
+    by_fact: dict[str, set[FactSource]] = {}
+    for claims in shown:
+        for source, facts in claims.items():
+            for fact in facts:
+                by_fact.setdefault(fact, set()).add(source)
+    assert {fact: set(sources) for fact, sources in PRODUCERS.items()} == by_fact

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from terminal.app.station import journal_reader
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
@@ -27,9 +26,7 @@ from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
 from terminal.trip.pupil import CanteenContext
 from terminal.trip.shifts import close_shift, open_shift, start_turn
 from terminal.trip.stated import fact_names
-from tests.config_file import config_file
 from tests.terminal.canteen.school import SCHOOL, TEACHER, child, grant, open_canteen, order, ref
-from tests.terminal.cli.inside import Run, runner
 from tests.terminal.trip.test_clock_watch import TwoHands
 
 STATE = "var/terminal"
@@ -204,23 +201,3 @@ def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
     (intent,) = [row for row in rows if isinstance(row, Intent)]
     place = {"place.stop": 7, "place.zone": 1, "place.terminus.zone": 4, "place.source": "vehicle"}
     assert intent.trip == place
-
-
-def test_a_running_canteen_writes_what_its_school_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = runner(tmp_path, monkeypatch, capfd)
-    canteen = {"serving": "breakfast"}
-    config_file(tmp_path, terminal={"profile": "canteen", "number": 7, "region": "demo"}, canteen=canteen)
-    assert run("shift", "open", "--operator", "d").returncode == 0
-    tap = tapped(run, tmp_path, "pupil_grade3")
-    assert tap.trip == {"canteen.serving": "breakfast", "canteen.pupil.listed": False}
-
-
-def tapped(run: Run, folder: Path, resident: str) -> Intent:
-    """What `terminal run` wrote of one tap of this resident."""
-    done = run("run", "--reader", f"sim:{resident}", "--taps", 1)
-    assert done.returncode == 0, done.stderr
-    with journal_reader(folder / STATE) as reader:
-        (intent,) = [row.record for row in reader.all_rows() if isinstance(row.record, Intent)]
-    return intent
