@@ -16,7 +16,7 @@ from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import require_known
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
@@ -24,6 +24,7 @@ from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock, SystemClock
+from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
@@ -38,6 +39,7 @@ from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
 from terminal.trip.vehicle import VehicleLink
 from terminal.updates.active import ActiveSet
+from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 
@@ -131,7 +133,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals))]
+        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals, passenger))]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
@@ -168,14 +170,21 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
 @contextmanager
 def _updates(
-    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, passenger: PassengerScreen
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
     SIGHUP: look at once.
     """
     active = _active(terminal)
-    activations = Activations(active, terminal, lock, vitals.activated)
+
+    def activated(held: HeldEdition) -> None:
+        vitals.activated(held)
+        if held.kind in (SetKind.REGION, SetKind.ROUTES):
+            terminal.next_ride.forget()  # a stop or zone may be another now
+        passenger.changed()
+
+    activations = Activations(active, terminal, lock, activated)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
 
