@@ -24,6 +24,7 @@ from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -104,7 +105,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look]
+        looks = [hearing.look, EndWatch(lambda: terminal.policy.document, vitals).look]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(

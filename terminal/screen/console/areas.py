@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from terminal.fault_texts import fault_text
 from terminal.journal.console_records import OrderDeclared
+from terminal.policy.ends import trouble_of
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
@@ -41,6 +43,7 @@ def state_page(visit: Visit) -> View:
         "now": f"{console.clock.now().astimezone(zone):%H:%M}",
         "today": f"{console.clock.now().astimezone(zone):%Y-%m-%d}",
         "document": f"{header.id}, {header.version}",
+        "document_note": _document_note(visit),
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
@@ -53,6 +56,15 @@ def state_page(visit: Visit) -> View:
         "may_declare": visit.who.role in DECLARES,
     }
     return View("console/state.html", values)
+
+
+def _document_note(visit: Visit) -> str:
+    """What staff have to know of the end of the rules; empty while it is far, and while the clock is in doubt."""
+    console = visit.console
+    if console.terminal.clock_watch.state.suspect:
+        return ""
+    trouble = trouble_of(console.policy.document, console.clock.now())
+    return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
 
 
 def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:
