@@ -24,9 +24,11 @@ No passenger is charged twice, and no ride goes unrecorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import structs
 
 from cardproto.connection import CardConnection
 from cardproto.errors import CardError
@@ -287,7 +289,7 @@ class _Stages:
         """O-06: an entitled meal is given without the journal and noted elsewhere; the card stays as it is."""
         noted = counter.serve_without_journal(card.reference, card.person, meal, decision.facts, self.now)
         self.t.signal(decision.outcome)
-        decision = replace(decision, facts=(*decision.facts, noted))
+        decision = structs.replace(decision, facts=(*decision.facts, noted))
         return self.report(decision.outcome, End.NOTHING_WRITTEN, decision)
 
     def _write_nothing(

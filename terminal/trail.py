@@ -7,7 +7,6 @@ its own closed enum of effects: a misspelt code is found before it runs, and a m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
@@ -39,14 +38,13 @@ class Effect(StrEnum):
         return rule_of(self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """One step of a trail while it is decided. Strings among `inputs` are codes, ids, days ("2026-09-15") or times of
     day ("14:30"); a moment is a number of seconds since 1970 under a name that ends in `_at`.
     """
 
     effect: Effect
-    inputs: Mapping[str, int | str] = field(default_factory=lambda: NO_INPUTS)
+    inputs: Mapping[str, int | str] = NO_INPUTS
 
     @property
     def code(self) -> str:

@@ -170,6 +170,10 @@ class BusRun:
         named = {f"place.{name}": value for name, value in wanted.items()}
         return self.tap_that(lambda row: all(row.trip.get(name) == value for name, value in named.items()))
 
+    def fault_that(self, code: str) -> None:
+        """Returns once a row says that."""
+        self.tap_that(lambda _row: code in self.faults())
+
     def faults(self) -> list[str]:
         return [row.code for row in self.rows() if isinstance(row, Fault)]
 

@@ -21,6 +21,7 @@ from sim.vehicle.telegrams import Dialect, VehicleNow
 from sim.vehicle.trip import PlannedTrip, TripMoment, VehicleSimFault
 
 FLOOD_MESSAGES: Final = 1000
+JUMP_M: Final = 10_000.0
 STRANGER: Final = "127.0.0.2"
 LATE_S: Final = 30.0
 """Seconds of the trip by which a late message is late."""
@@ -141,7 +142,7 @@ class AsReceiver:
         self._at_s = 0.0
         self._server = PositionServer(host, port, events)
         self._silent = False
-        self._beside = 0.0
+        self._beside_m = 0.0
         events({"ready": f"{host}:{self._server.port}", "as": "gpsd"})
 
     def arrive(self, moment: TripMoment) -> None:
@@ -150,10 +151,10 @@ class AsReceiver:
             self._send()
         self._send()
 
-    def _send(self, degrees: float = 0.0) -> None:
+    def _send(self, beside_m: float = 0.0) -> None:
         if not self._silent:
-            lat, lon, stands = self._trip.position_at(self._at_s)
-            self._server.position(self._at_s, lat + self._beside + degrees, lon, stands=stands)
+            lat, lon, stands = self._trip.position_at(self._at_s, self._beside_m + beside_m)
+            self._server.position(self._at_s, lat, lon, stands=stands)
 
     def razzia(self, *, on: bool) -> None:
         order = "razzia" if on else "norazzia"
@@ -169,19 +170,19 @@ class AsReceiver:
                 for _ in range(FLOOD_MESSAGES):
                     self._send()
             case SimFault.JUMP:
-                self._send(degrees=0.1)
+                self._send(JUMP_M)
             case SimFault.OFF_ROUTE:
                 self._leave()
 
     def _leave(self) -> None:
-        """Turn off, and drive 400 m to the north."""
+        """Turn off the way, and drive 400 m away from it."""
         for _ in range(50):
             self._at_s += 1.0
-            self._beside += 8.0 / 111_000
+            self._beside_m += 8.0
             self._send()
 
     def mend(self) -> None:
-        self._silent, self._beside = False, 0.0
+        self._silent, self._beside_m = False, 0.0
 
     def close(self) -> None:
         self._server.close()

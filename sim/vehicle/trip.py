@@ -93,11 +93,15 @@ class PlannedTrip:
                 return self.metres[stop] - max(0.0, arrives_s - at_s) * SPEED_MPS, at_s >= arrives_s
         return self.metres[-1], True
 
-    def position_at(self, at_s: float) -> tuple[float, float, bool]:
-        """Latitude, longitude and whether the vehicle stands; needs a way with places."""
+    def position_at(self, at_s: float, beside_m: float = 0.0) -> tuple[float, float, bool]:
+        """Latitude, longitude and whether the vehicle stands, so far to the right of the way; needs places."""
         metres, stands = self.metres_at(at_s)
         lat, lon = point_at(self.shape, metres)
-        return lat, lon, stands
+        ahead, behind = point_at(self.shape, metres + 5), point_at(self.shape, metres - 5)
+        across = math.cos(math.radians(lat))
+        north, east = ahead[0] - behind[0], (ahead[1] - behind[1]) * across
+        share = math.degrees(beside_m / EARTH_M) / (math.hypot(north, east) or 1.0)
+        return lat - east * share, lon + north * share / across, stands and not beside_m
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.config.settings import CANTEEN
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
     from terminal.policy.document.schema import RegionDocument
     from terminal.policy.routes import RouteBook
+
+ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the software of a laboratory's terminal counts as made: it plays any day, also one before this software was."""
 
 
 @contextmanager

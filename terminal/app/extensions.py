@@ -227,10 +227,12 @@ class GuardedVehicle:
 
 
 def _require_possible(place: Place | None) -> None:
-    """Raise `ValueError` for a number that no stop, zone or mark has: what is below 0 fits no counter of a card."""
-    for spot in () if place is None else (place, place.terminus, place.destination):
-        if min(spot.stop, spot.zone, spot.mark_m or 0) < 0:
-            raise ValueError("a stop, a zone or a mark below 0")
+    """Raise `ValueError` for what no stop, zone, mark or age is: what is below 0 fits no counter of a card."""
+    if place is None:
+        return
+    for spot in (place, place.coming, place.origin, place.terminus, place.destination):
+        if min(spot.stop, spot.zone, spot.mark_m or 0, place.age_s) < 0:
+            raise ValueError("a stop, a zone, a mark or an age below 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,6 @@ from terminal.policy.needs import Need, unknown_to
 from terminal.policy.routes import RouteBook, RouteStop
 from terminal.trip.producers import PRODUCERS, FactSource
 
-_NOT_ALWAYS: Final = frozenset(
-    {FactSource.ROUTES, FactSource.CREW, FactSource.INSPECTOR, FactSource.COLLECTOR, FactSource.LISTS}
-)
-"""Sources that a terminal may be without."""
 _WITHOUT_CONSOLE: Final = frozenset({"shift", "turn", "route", "direction"})
 """What the crew states by `[shift]` or `terminal shift` too."""
 _PLACE: Final = "Name a routes document (`routes` under [lists]) and a vehicle source, or enable the console."
@@ -46,21 +42,24 @@ ADVICE: Final[Mapping[str, str]] = MappingProxyType(
 
 def facts_known(config: StationConfig, routes: RouteBook) -> frozenset[str]:
     """The facts that this configuration has a source for, with these routes."""
-    return frozenset(_of_sources(config)) | frozenset(_of_routes(routes))
+    here = _sources(config)
+    known = {fact for fact, sources in PRODUCERS.items() if not here.isdisjoint(sources)}
+    if config.vehicle.own_source is not None and FactSource.CREW not in here:
+        known -= {needs.STOP, needs.ZONE, needs.MARK} - set(_of_stops(routes))
+    return frozenset(known | _WITHOUT_CONSOLE) | frozenset(_of_routes(routes))
 
 
-def _of_sources(config: StationConfig) -> Iterator[str]:
-    here = set(FactSource) - _NOT_ALWAYS
-    if config.console.enabled:
-        here |= {FactSource.CREW, FactSource.INSPECTOR}
-    if config.collector.url is not None:
-        here.add(FactSource.COLLECTOR)
-    if config.lists.deny is not None or config.lists.grants is not None:
-        here.add(FactSource.LISTS)
-    for fact, sources in PRODUCERS.items():
-        by_vehicle = config.vehicle.source is not None and fact in (needs.STOP, needs.ZONE, needs.MARK)
-        if by_vehicle or fact in _WITHOUT_CONSOLE or not here.isdisjoint(sources):
-            yield fact
+def _sources(config: StationConfig) -> set[FactSource]:
+    """Those that this terminal has; what routes say is another matter."""
+    optional = {
+        FactSource.ROUTES: False,
+        FactSource.CREW: config.console.enabled,
+        FactSource.INSPECTOR: config.console.enabled,
+        FactSource.VEHICLE: config.vehicle.source is not None,
+        FactSource.COLLECTOR: config.collector.url is not None,
+        FactSource.LISTS: config.lists.deny is not None or config.lists.grants is not None,
+    }
+    return {source for source in FactSource if optional.get(source, True)}
 
 
 def _of_routes(routes: RouteBook) -> Iterator[str]:
@@ -68,19 +67,30 @@ def _of_routes(routes: RouteBook) -> Iterator[str]:
     listed = routes.by_number.values()
     if listed and all(route.mode is not None for route in listed):
         yield needs.MODE
-    for route in listed:
-        for direction in (0, 1):
-            if stops := route.stops(direction):
-                yield from _of_end("place.origin", stops[0])
-                yield from _of_end("place.terminus", stops[-1])
+    for stops in _ways(routes):
+        yield from _of_spot("place.origin", stops[0])
+        yield from _of_spot("place.terminus", stops[-1])
 
 
-def _of_end(end: str, stop: RouteStop) -> Iterator[str]:
-    yield f"{end}.stop"
+def _of_stops(routes: RouteBook) -> Iterator[str]:
+    """What our own vehicle sources can say of a place: they look it up among the stops of the run."""
+    for stops in _ways(routes):
+        for stop in stops:
+            yield from _of_spot("place", stop)
+
+
+def _ways(routes: RouteBook) -> Iterator[tuple[RouteStop, ...]]:
+    """Every direction whose stops are listed."""
+    for route in routes.by_number.values():
+        yield from filter(None, (route.stops(0), route.stops(1)))
+
+
+def _of_spot(where: str, stop: RouteStop) -> Iterator[str]:
+    yield f"{where}.stop"
     if stop.zone:
-        yield f"{end}.zone"
+        yield f"{where}.zone"
     if stop.mark_m is not None:
-        yield f"{end}.mark_m"
+        yield f"{where}.mark_m"
 
 
 def unknown_here(config: StationConfig, document: RegionDocument, routes: RouteBook) -> list[Need]:

@@ -11,19 +11,20 @@ from threading import Lock
 from cardproto.connection import CardConnection
 from terminal.app import serve
 from terminal.app.audience import Audience, Hearing, log_lines, log_worker
-from terminal.app.compose import open_terminal
-from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
+from terminal.app.compose import ANY_DAY, open_terminal
+from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import require_known
-from terminal.app.simulated import recording
+from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.app.vehicle import VehicleWatch, vehicle_link
-from terminal.clock import Clock
+from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.keys.limits import UNLIMITED
 from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
@@ -34,6 +35,7 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
+from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Running:
     sync: BackgroundSync | None
     look: Callable[[], None]
     """What is looked after whenever the loop comes round: signals, the vehicle."""
+    hand: Callable[[TapReport], None]
+    """The laboratory that moves this terminal by hand, if one does; it hears last."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -73,6 +77,17 @@ class Running:
         self.fill.look()
         if self.sync is not None:
             self.sync.wake()
+        self.hand(report)
+
+
+def clock_of(config: StationConfig) -> Clock:
+    """The machine's clock, or the one a laboratory moves."""
+    if not config.laboratory.clock:
+        return SystemClock()
+    from terminal.app.laboratory import stepped_clock
+
+    require_hands_off(config)
+    return stepped_clock(config.laboratory.starts_at)
 
 
 @contextmanager
@@ -83,7 +98,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     """
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
-    cards = serve.reader_for(config.reader, station, clock, extensions)
+    by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
+    if by_hand is None:
+        cards = serve.reader_for(config.reader, station, clock, extensions)
+    else:
+        cards = serve.CardSource(by_hand, config.reader.taps)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         stack.callback(cards.port.close)
@@ -91,15 +110,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
         devices = stack.enter_context(
-            device_board(config.signals.names, _extension_source(config), extensions, clock)
+            device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
         link = stack.enter_context(vehicle_link(config.vehicle, clock))
-        log = stack.enter_context(log_worker(clock))
+        log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
         require = partial(require_known, config)
-        terminal = stack.enter_context(
-            open_terminal(station, clock, hearing.outcome, extensions=extensions, require=require)
+        opened = partial(
+            open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require
         )
+        if config.laboratory.clock:  # plays any day, and a day in a second
+            opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
+        terminal = stack.enter_context(opened())
         terminal.vehicle = devices.vehicle if link is None else link
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
@@ -128,6 +150,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
             look=lambda: _all(looks),
+            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
@@ -156,7 +179,24 @@ def _runnable(config: StationConfig) -> Station:
             "Give --reader, or set name under [reader] in terminal.toml: pcsc, pcsc:NAME or sim:RESIDENT.",
         )
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    require_hands_off(config)
     return station_of(config)
+
+
+@contextmanager
+def _moved_by_hand(
+    config: StationConfig, cards: CardsByHand | None, clock: Clock, vehicle: VehicleLink | None
+) -> Iterator[Callable[[TapReport], None]]:
+    """The laboratory's socket, where one is asked for; what comes out hears of every tap."""
+    path = config.laboratory.control
+    if path is None or cards is None:
+        yield lambda _report: None
+        return
+    from terminal.app.laboratory import Laboratory, hand_socket
+
+    laboratory = Laboratory(cards, clock, config.terminal.language, vehicle)
+    with hand_socket(path, laboratory):
+        yield laboratory.heard
 
 
 def _uplink(
@@ -247,7 +287,7 @@ def _vitals(
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
-        laboratory=laboratory_parts(config) if real else (),
+        laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log, out)

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from terminal.tap import Terminal
 
 Value = TypeVar("Value")
-CONTRADICTED_S: Final = 3.0
-"""A contradiction that lasts so long is one: the source hears of a new turn a moment after the crew enters it."""
+SETTLES_S: Final = 3.0
+"""After the start of a turn no contradiction is said: the source hears of it a moment after the crew enters it."""
 WORKS_AGAIN_S: Final = 5.0
 """A source that fails again at once does not work."""
-RAZZIA_ROWS_S: Final = 10.0
-"""At least so long between two rows: what strangers switch on and off all day does not fill the journal."""
+EDGES: Final = 6
+EDGE_S: Final = 60.0
+"""So many edges of an inspection at once, then one in this time: what a stranger switches on and off all day does not
+fill the journal."""
 
 
 @contextmanager
@@ -80,7 +82,7 @@ class _Lasting(Generic[Value]):
 
 class VehicleWatch:
     """Looks at the link whenever the presence loop comes round; `look` starts it at the first time, when the reader is
-    ready. `show_razzia` is for the display. `sequence` of rows is the journal's own.
+    ready. `show_razzia` is for the display.
     """
 
     def __init__(
@@ -92,11 +94,14 @@ class VehicleWatch:
         self._show_razzia = show_razzia
         self._started = False
         self._source: _Lasting[VehicleFault | None] = _Lasting(None)
-        self._said: _Lasting[Trouble | None] = _Lasting(None)
+        self._place: _Lasting[Trouble | None] = _Lasting(None)
         self._turn = (0, 0)
+        self._turn_s = 0.0
         self._noted: set[VehicleFault] = set()
+        self._open: set[VehicleFault] = set()
         self._razzia = _Lasting(False)
-        self._razzia_row_s = -RAZZIA_ROWS_S
+        self._edges, self._edges_s = float(EDGES), 0.0
+        self._process: int | None = None
         vitals.vehicle = self.status
 
     def look(self) -> None:
@@ -107,19 +112,25 @@ class VehicleWatch:
         self._look_at_source(now_s)
         self._look_at_place(now_s)
         self._look_at_razzia(now_s)
+        self._look_at_process()
 
     def _look_at_source(self, now_s: float) -> None:
-        fault = self._link.source_fault
+        fault, before = self._link.source_fault, self._source.value
         if self._source.becomes(fault.code, WORKS_AGAIN_S if fault.code is None else 0.0, now_s):
-            trouble = None if fault.code is None else Trouble(fault.code, {"source": self._link.name})
-            self._say(trouble, fault.detail)
+            self._over(before)
+            if fault.code is not None:
+                self._say(Trouble(fault.code, {"source": self._link.name}), fault.code, fault.detail)
 
     def _look_at_place(self, now_s: float) -> None:
-        heard = self._heard()
-        if self._said.becomes(heard.trouble, CONTRADICTED_S, now_s):
-            self._say(self._said.value)
+        trouble, before = self._heard(now_s).trouble, self._place.value
+        if trouble is not None and now_s - self._turn_s < SETTLES_S:
+            return
+        if self._place.becomes(trouble, WORKS_AGAIN_S if trouble is None else 0.0, now_s):
+            self._over(None if before is None else VehicleFault(before.code))
+            if trouble is not None:
+                self._say(trouble, VehicleFault(trouble.code))
 
-    def _heard(self) -> Heard:
+    def _heard(self, now_s: float) -> Heard:
         """What the vehicle says of the run under way, of which the source hears here, too."""
         journal, routes = self._terminal.journal, self._terminal.routes
         shift, turn = journal.open_shift, journal.open_turn
@@ -127,32 +138,46 @@ class VehicleWatch:
         if run is None or shift is None:
             return NOTHING_HEARD
         if (shift.shift, turn.turn if turn else 0) != self._turn:
-            self._turn = shift.shift, turn.turn if turn else 0
+            self._turn, self._turn_s = (shift.shift, turn.turn if turn else 0), now_s
             self._noted -= CONTRADICTIONS
         self._link.runs(run.route, run.direction, routes)
         return self._link.heard(run.route, run.direction, routes)
 
-    def _say(self, trouble: Trouble | None, detail: str = "") -> None:
+    def _say(self, trouble: Trouble, code: VehicleFault, detail: str = "") -> None:
         """Once: of a contradiction in each turn, of the source since the start."""
-        if trouble is None or trouble.code not in self._noted:
+        if code not in self._noted:
+            self._noted.add(code)
+            self._open.add(code)
             self._vitals.vehicle_is(trouble, self._link.name, detail)
-        if trouble is not None and isinstance(trouble.code, VehicleFault):
-            self._noted.add(trouble.code)
+
+    def _over(self, code: VehicleFault | None) -> None:
+        """What was said is over, or something else is wrong now."""
+        if code in self._open:
+            self._open.discard(code)
+            self._vitals.vehicle_is(None, self._link.name)
 
     def _look_at_razzia(self, now_s: float) -> None:
-        razzia = self._link.razzia
-        if now_s - self._razzia_row_s < RAZZIA_ROWS_S or not self._razzia.becomes(razzia, 0.0, now_s):
+        self._edges = min(EDGES, self._edges + (now_s - self._edges_s) / EDGE_S)
+        self._edges_s = now_s
+        razzia, source, terminal = self._link.razzia, self._link.name, self._terminal
+        if self._edges < 1 or not self._razzia.becomes(razzia, 0.0, now_s):
             return
-        self._razzia_row_s = now_s
-        terminal = self._terminal
-        terminal.journal.append(RazziaChanged(unix_ms(terminal.clock.now()), razzia, self._link.name))
-        self._vitals.events.notice("razzia", "begins" if razzia else "ends", source=self._link.name)
+        self._edges -= 1
+        terminal.journal.append(RazziaChanged(unix_ms(terminal.clock.now()), razzia, source))
+        self._vitals.events.notice("razzia", "begins" if razzia else "ends", source=source)
         self._show_razzia(razzia)
+
+    def _look_at_process(self) -> None:
+        """Another process is another number in the status file."""
+        process = self._link.process_id
+        if process != self._process:
+            self._process = process
+            self._vitals.refresh()
 
     def status(self) -> VehicleStatus:
         """For the status file."""
         link = self._link
-        fault, heard, age_s = link.source_fault.code, self._heard(), link.age_s
+        fault, heard, age_s = link.source_fault.code, self._heard(monotonic()), link.age_s
         trouble = heard.trouble if fault is None else Trouble(fault, {"source": link.name})
         now_ms = unix_ms(self._terminal.clock.now())
         return VehicleStatus(

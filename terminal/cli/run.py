@@ -75,11 +75,11 @@ def run(
         laboratory=laboratory,
     )
     from terminal.app.audience import for_people, for_programs, output_worker
-    from terminal.app.running import running_station
+    from terminal.app.running import clock_of, running_station
     from terminal.clock import SystemClock
 
-    clock, language = SystemClock(), asked.terminal.language
-    with output_worker(clock) as out:
+    language = asked.terminal.language
+    with output_worker(SystemClock()) as out:
         audience = for_programs(out, language) if json else for_people(out, language)
-        with running_station(asked, clock, audience) as station:
+        with running_station(asked, clock_of(asked), audience) as station:
             station.serve()

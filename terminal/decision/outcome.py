@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.records.event import Event, PaidBy
 from terminal.codes import Admission
@@ -105,17 +106,7 @@ GRANTS: Final = "grants"
 _NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def _no_lists() -> Mapping[str, str]:
-    return _NO_LISTS
-
-
-def _no_values() -> Mapping[str, int | str]:
-    """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
-    return NO_VALUES
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The result for the rider: `admission` says whether to open, `values` fill the message ({n}, {date}, {time},
     {meal}).
 
@@ -128,7 +119,7 @@ class Outcome:
     message: str
     admission: Admission
     charge_minor: int = 0
-    values: Mapping[str, int | str] = field(default_factory=_no_values)
+    values: Mapping[str, int | str] = NO_VALUES
 
     @property
     def accepted(self) -> bool:
@@ -136,8 +127,7 @@ class Outcome:
         return self.admission is Admission.LET_IN
 
 
-@dataclass(frozen=True, slots=True)
-class WritePlan:
+class WritePlan(Struct, frozen=True):
     """What the card must become: one appended event and, for a purse tap, one debit; atomic by one commit.
 
     `payer` is what pays for this tap where the event holds another: what pays for the ride of those who are checked
@@ -154,8 +144,7 @@ class WritePlan:
         return self.event.paid_by if self.payer is None else self.payer
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later (`terminal.decision.flags`).
@@ -168,4 +157,4 @@ class Decision:
     flags: tuple[str, ...] = ()
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
-    lists: Mapping[str, str] = field(default_factory=_no_lists)
+    lists: Mapping[str, str] = _NO_LISTS

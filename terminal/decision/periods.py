@@ -51,6 +51,11 @@ class PeriodDays(NamedTuple):
         return self.day < self.card_day
 
     @property
+    def ahead(self) -> bool:
+        """Whether the card was ahead of this terminal at all."""
+        return self.card_day > self.today
+
+    @property
     def lead_days(self) -> int:
         """How many days the card was ahead of this terminal; negative when behind."""
         return (self.card_day - self.today).days
@@ -63,6 +68,8 @@ class PeriodDays(NamedTuple):
     @property
     def written(self) -> int:
         """The distance from `today` to `day` as the card can state it."""
+        if self.day == self.today:
+            return 0
         return min(max((self.day - self.today).days, -MOST_DAYS_BACK), MOST_DAYS_AHEAD)
 
     def kept(self) -> PeriodDays:
@@ -87,6 +94,8 @@ def period_days(event: Event, event_day: date, today: date, clock: ClockState, *
 def _card_day(event: Event, event_day: date, today: date, *, trusted: bool) -> tuple[date, bool]:
     """The card's period day, and whether it may as well be a later one."""
     ahead = event.period_ahead
+    if not ahead:
+        return event_day, False
     day = event_day + timedelta(days=ahead)
     if -MOST_DAYS_BACK < ahead < MOST_DAYS_AHEAD:
         return day, False
@@ -111,7 +120,7 @@ def _meals_day(event: Event, event_day: date) -> date | None:
 
     Which one these were, a distance at either end does not say.
     """
-    if event.kind is EventKind.MEAL:
+    if event.kind is EventKind.MEAL or not event.period_ahead:
         return event_day
     exact = -MOST_DAYS_BACK < event.period_ahead < MOST_DAYS_AHEAD
     return event_day + timedelta(days=event.period_ahead) if exact else None

@@ -20,7 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.limits import LONGEST_AGE_S
 from cardproto.resident.records.event import FIRST_AT, LAST_AT, Event, EventKind, PaidBy
@@ -37,11 +40,12 @@ from terminal.policy.policy import Policy
 from terminal.trail import Effect, Reason
 from terminal.trip.facts import Trip
 
+DAY_S: Final = 24 * 3600
 CANTEEN: Final = "canteen"
 """The profile whose meals are of the day this terminal believes in; elsewhere they are carried by the period."""
 
 
-class Tap(NamedTuple):
+class Tap(Struct, frozen=True):
     """What a rule may look at. `age_s` is the time since the newest event, None when that lies ahead.
 
     Rights hold by the `service_date` of this terminal's clock; counts belong to the periods of `period_day`.
@@ -116,7 +120,8 @@ class Trail:
 
 def rebase(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime) -> Tap:
     """Carry the card's running state over to `now` (aware), as the module describes."""
-    event, at = snapshot.event, now.astimezone(UTC).replace(microsecond=0)
+    event, at = snapshot.event, now.astimezone(UTC)
+    at = at.replace(microsecond=0) if at.microsecond else at
     local = at.astimezone(policy.zone)
     today = policy.service_date(local)
     periods = _periods(event, policy, trip, at, today)
@@ -158,22 +163,21 @@ def of_boarding(tap: Tap) -> Tap:
     if tap.counters_known:
         open_journey = tap.journey_age_s is not None
         counters = _counters(tap.snapshot, tap.policy, periods, journey_open=open_journey)
-    return tap._replace(periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
+    return replace(tap, periods=periods, counters=counters, meals=_meals(event, periods, periods.day))
 
 
 def _periods(event: Event, policy: Policy, trip: Trip, at: datetime, today: date) -> PeriodDays:
     """The period day, by the time the card is going to state; `today` is the service day of `at`."""
-    stamp = stated_at(at)
-    stated = stamp == at
+    stated = FIRST_AT <= at <= LAST_AT
     if not stated:
-        today = policy.service_date(stamp.astimezone(policy.zone))
+        today = policy.service_date(stated_at(at).astimezone(policy.zone))
     event_day = policy.service_date(event.at.astimezone(policy.zone))
     return period_days(event, event_day, today, trip.clock, stated=stated)
 
 
 def stated_at(at: datetime) -> datetime:
     """`at` as a card can state it: the nearest time from 2024 to 2058."""
-    return min(max(at, FIRST_AT), LAST_AT)
+    return at if FIRST_AT <= at <= LAST_AT else min(max(at, FIRST_AT), LAST_AT)
 
 
 def _meals(event: Event, periods: PeriodDays, day: date) -> int:
@@ -181,7 +185,8 @@ def _meals(event: Event, periods: PeriodDays, day: date) -> int:
 
 
 def _age_s(event: Event, at: datetime, policy: Policy) -> int | None:
-    age_s = int((at - event.at).total_seconds())
+    since = at - event.at  # both in whole seconds
+    age_s = since.days * DAY_S + since.seconds
     if age_s < -policy.document.guards.clock_skew_s:
         return None
     return max(age_s, 0)
@@ -231,9 +236,11 @@ def _counters(snapshot: CardSnapshot, policy: Policy, periods: PeriodDays, *, jo
         counters = card.carried_over(counters, periods.card_day, periods.day)
     if not journey_open:
         counters &= card.kept_by_journey
+    if not counters:
+        return 0
+    contracts, seen = snapshot.rights.contracts, periods.newest_day
     for slot, counter in enumerate(card.contracts):
-        contract = snapshot.rights.contracts[slot]
-        seen = periods.newest_day
+        contract = contracts[slot]
         if contract is None or (seen is not None and contract.valid_from > seen):
             counters = counter.write(counters, 0)
     return counters
@@ -294,6 +301,8 @@ def accept(
 def _note_period(tap: Tap, trail: Trail) -> None:
     """Mark a card that is ahead of this clock, and say which record put it there (O-05)."""
     periods, newest = tap.periods, tap.snapshot.event
+    if not periods.ahead:
+        return
     inputs = {"days": periods.lead_days, "terminal": newest.terminal, "sequence": newest.sequence}
     if periods.lowered:
         trail.flag(CardEffect.PERIOD_LOWERED, CardFlag.PERIOD_LOWERED, inputs)

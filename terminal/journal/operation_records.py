@@ -81,7 +81,7 @@ class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
 class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
     """The vehicle says from here on that an inspection is under way, or no longer (T-70). It stops no tap.
 
-    `source` is that of `terminal.toml`. Edges that follow one another within seconds are one row.
+    `source` is that of `terminal.toml`. Edges that keep following one another are not all on record.
     """
 
     razzia: bool

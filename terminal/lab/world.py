@@ -19,7 +19,7 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.app.compose import open_terminal
+from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JournalFactory, Station
 from terminal.clock import Clock
@@ -40,8 +40,6 @@ REGISTRY_FILE: Final = "card-registry.json"
 DENY_LIST_FILE: Final = "deny-list"
 
 
-ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""A laboratory plays any day, also one before this software was made."""
 NEVER_OLD: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """When its lists are issued: on whatever day they are used, they are not old."""
 DEMO_REGION_NUMBER: Final = 34

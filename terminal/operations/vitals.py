@@ -75,7 +75,8 @@ class Identity(NamedTuple):
     collector: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
-    """What a real reader takes from the public laboratory: keys, region, issuers."""
+    """What a real reader takes from the public laboratory: keys, region, issuers. Of a simulated one: what is moved by
+    hand."""
     extensions: tuple[LoadedExtension, ...] = ()
 
 
@@ -240,6 +241,10 @@ class Vitals:
                 "vehicle", f"{text}: {detail}" if detail else text, code=trouble.code, **inputs
             )
             self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
+        self._look()
+
+    def refresh(self) -> None:
+        """Something that the status file shows has changed. On the presence loop."""
         self._look()
 
     def synced(self, report: SyncReport) -> None:

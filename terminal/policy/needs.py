@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from terminal.policy.document.fares import AnyFareRule, DistanceFares, FlatFare
-from terminal.policy.document.journeys import AmountCap, MixedWindow, ReducedWindow
+from terminal.policy.document.journeys import AmountCap, MixedWindow, ReducedWindow, UnknownBoarding
 from terminal.policy.document.rights import Pass, Scope, TimedPass
 from terminal.policy.document.schema import RegionDocument, UnknownFare
 from terminal.policy.gtfs.section import Fallback, GtfsFares
@@ -107,8 +107,9 @@ def _fare(path: str, rule: AnyFareRule, document: RegionDocument, dearest: bool)
     by_distance = isinstance(rule, DistanceFares)
     here, there, terminus = (MARK, TO_MARK, TERMINUS_MARK) if by_distance else (ZONE, TO_ZONE, TERMINUS_ZONE)
     fare_rule = "T-06" if by_distance else "T-01"
-    yield Need(here, path, fare_rule, dearest, *on)
     checks_in = _checks_in(rule, document)
+    begins = checks_in and document.vehicle.unknown_place is not UnknownBoarding.REFUSE
+    yield Need(here, path, fare_rule, dearest or begins, *on)
     if not checks_in:
         yield Need(there, path, fare_rule, dearest, *on)
     if checks_in or dearest:

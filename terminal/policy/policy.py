@@ -118,11 +118,11 @@ class Policy:
 
         `dearest`: where a place is not known, the most it can be.
         """
-        return self._sheet(local).quote(ride, _of_week(local), medium, dearest=dearest)
+        return self._sheet(local).quote(ride, local, medium, dearest=dearest)
 
     def cheapest_fare(self, ride: Ride, local: datetime) -> Quote | None:
         """The least `ride` can cost on the resident card where a place is not known; None where no fare is about it."""
-        return self._sheet(local).cheapest(ride, _of_week(local), TRANSPORT_CARD)
+        return self._sheet(local).cheapest(ride, local, TRANSPORT_CARD)
 
     def _sheet(self, local: datetime) -> FareSheet:
         sheets = self.fares.sheets
@@ -132,8 +132,3 @@ class Policy:
         """The service day of a local time: before the profile's hour it is still the day before (T-14)."""
         today = local.date()
         return today - ONE_DAY if local.hour < self.service_day_end_hour else today
-
-
-def _of_week(local: datetime) -> tuple[int, int]:
-    """Weekday and second of the day, as fares by time ask for them."""
-    return local.weekday(), local.hour * 3600 + local.minute * 60 + local.second

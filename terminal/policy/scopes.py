@@ -8,7 +8,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 from terminal.policy.base import Problem, Weekday, unique, unknown
@@ -138,6 +138,10 @@ class WeekTimes:
             if start <= second < end:
                 return True
         return False
+
+    def at(self, local: datetime) -> bool:
+        """Whether a local time is one of them."""
+        return self.include(local.weekday(), local.hour * 3600 + local.minute * 60 + local.second)
 
     def without(self) -> WeekTimes:
         """All other times."""

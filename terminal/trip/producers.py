@@ -27,6 +27,8 @@ class FactSource(StrEnum):
     """Driver or conductor, at the console or by a service card."""
     INSPECTOR = "inspector"
     """At the console."""
+    VEHICLE = "vehicle"
+    """The on-board computer, a position on the route, or an extension."""
     ROUTES = "routes"
     """The routes document, by the route and direction of the run."""
     LISTS = "lists"
@@ -45,6 +47,7 @@ class FactSource(StrEnum):
 
 _CREW: Final = (FactSource.CREW,)
 _ROUTES: Final = (FactSource.ROUTES,)
+_CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
 _CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
 _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "profile": (FactSource.CONFIGURATION,),
@@ -56,7 +59,12 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "direction": _CREW_OR_INSPECTOR,
     "reader_ok": _CREW,
     "mode": _ROUTES,
-    "place": _CREW,
+    "place": (FactSource.VEHICLE,),
+    "place.stop": _CREW_OR_VEHICLE,
+    "place.zone": _CREW_OR_VEHICLE,
+    "place.mark_m": _CREW_OR_VEHICLE,
+    "place.source": _CREW_OR_VEHICLE,
+    "place.age_s": _CREW_OR_VEHICLE,
     "place.origin": _ROUTES,
     "place.terminus": _ROUTES,
     "clock.suspect": (FactSource.CLOCK,),
@@ -65,6 +73,7 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "freshness": (FactSource.LISTS,),
     "freshness.document_age_s": (FactSource.DOCUMENT,),
     "inspection": (FactSource.INSPECTOR,),
+    "razzia": (FactSource.VEHICLE,),
     "canteen": (FactSource.CANTEEN,),
     "canteen.serving": (FactSource.CONFIGURATION,),
     "canteen.school": (FactSource.ROSTER,),
@@ -81,13 +90,6 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.quality": "T-07: the vehicle's own port is being built",
-        "place.age_s": "T-07: the vehicle's own port is being built",
-        "place.coming.stop": "T-07: the vehicle's own port is being built",
-        "place.coming.zone": "T-07: the vehicle's own port is being built",
-        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
-        "place.arriving": "T-07: the vehicle's own port is being built",
-        "razzia": "T-70: the vehicle's own port is being built",
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Condition
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -69,6 +70,7 @@ class VehicleLink:
         self._source_fault = SourceFault()
         self._process = SideProcess(settings, self.take, self._source_is, command)
         self._sent: tuple[int, int, RouteBook] | None = None
+        self._change = Condition()
         self.reports = 0
 
     # What a tap asks
@@ -144,7 +146,14 @@ class VehicleLink:
         lag_s = max(0.0, monotonic() - report.heard_s)
         now_s = self._clock.monotonic()
         self._arrived = _Arrived(report, now_s - lag_s, now_s)
-        self.reports += 1
+        with self._change:
+            self.reports += 1
+            self._change.notify_all()
+
+    def heard_so_many(self, reports: int, timeout_s: float) -> bool:
+        """Wait until there were so many reports since the start; whether there were."""
+        with self._change:
+            return self._change.wait_for(lambda: self.reports >= reports, timeout_s)
 
     def _source_is(self, fault: VehicleFault | None, detail: str) -> None:
         self._source_fault = SourceFault(fault, detail)

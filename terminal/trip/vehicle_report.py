@@ -42,7 +42,7 @@ class VehicleReport(
 
     `line`, `trip`: as the on-board computer calls them, empty where it does not say; `direction` is the terminal's own
     0 or 1, None where the source cannot know. `stop_ref` is the stop the vehicle stands at or has passed last,
-    `stop_index` its place in the order of stops, from 0: it tells apart stops that share a reference, and needs no
+    `stop_index` its place in the order of stops, from 0: it distinguishes stops that share a reference, and needs no
     reference where `line` and `direction` are stated. `coming_ref` is the stop that comes next, `arriving` whether the
     vehicle is all but there (a rider who leaves now leaves there), `doors_open` None where unknown. `zones` are names
     of the operator's. `off_route`: the vehicle has left its way. `estimated`: the source says so itself. `off_order`:

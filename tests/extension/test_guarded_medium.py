@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cardproto import CardChannel, CardGone, CommandApdu, TransmissionError
 from cardproto.errors import ProtocolError
@@ -134,11 +135,11 @@ class Swim(Effect):
 
 
 def with_inputs(value: object) -> Decision:
-    return replace(decision_of(), facts=(Reason(Swim.LANE, {"lane": wrong(value)}),))
+    return structs.replace(decision_of(), facts=(Reason(Swim.LANE, {"lane": wrong(value)}),))
 
 
 def with_outcome(**changed: object) -> Decision:
-    return replace(decision_of(), outcome=replace(decision_of().outcome, **wrong(changed)))
+    return structs.replace(decision_of(), outcome=structs.replace(decision_of().outcome, **wrong(changed)))
 
 
 @pytest.mark.parametrize(
@@ -169,10 +170,10 @@ def with_outcome(**changed: object) -> Decision:
         ("decide", with_inputs(2**70), "a row cannot hold it"),
         ("decide", with_inputs(None), "Expected `int | str`"),
         ("decide", with_inputs("a" * 5000), "larger than 4096 bytes"),
-        ("decide", replace(decision_of(), flags=wrong((3,))), "Expected `str`"),
-        ("decide", replace(decision_of(), lists=wrong({"deny": 3})), "Expected `str`"),
-        ("decide", replace(decision_of(), facts=(Reason(wrong("pool:lane")),)), "AttributeError"),
-        ("decide", replace(decision_of(), meal=wrong("lunch")), "str where Serving belongs"),
+        ("decide", structs.replace(decision_of(), flags=wrong((3,))), "Expected `str`"),
+        ("decide", structs.replace(decision_of(), lists=wrong({"deny": 3})), "Expected `str`"),
+        ("decide", structs.replace(decision_of(), facts=(Reason(wrong("pool:lane")),)), "AttributeError"),
+        ("decide", structs.replace(decision_of(), meal=wrong("lunch")), "str where Serving belongs"),
         ("open", ValueError("no such file"), "ValueError: no such file"),
         ("open", None, "TypeError: NoneType where Presented belongs"),
         ("decide", ZeroDivisionError("division"), "ZeroDivisionError: division"),

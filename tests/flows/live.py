@@ -1,27 +1,33 @@
-"""A terminal as it runs in service, for tests: `terminal run --config` in a process of its own, its console used by
-forms over HTTP, and what it wrote of a tap read back with `terminal journal show`.
+"""A terminal as it runs in service, for tests: `terminal run --config` in a process of its own, cards laid on its
+reader by hand, its console used by forms over HTTP, and what it wrote of a tap read back from its journal.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 
 import httpx
 import msgspec
 
+from sim.card.virtual import VirtualCard
+from sim.image_file import save_card
+from terminal.app.simulated import issue_residents
 from terminal.app.station import journal_reader
+from terminal.canteen.asking import ask
+from terminal.canteen.requests import Given, Request
 from terminal.journal.records import shown_fields
 from terminal.journal.stored import Row
+from terminal.policy.load import load_region
 from terminal.screen.console.roles import Role
 from terminal.trip.stated import ROW_FIELDS
+from tests.by_hand import BY_HAND, TerminalByHand, started
 from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.screen.console.cab import PIN, csrf, everybody, ref_of
@@ -29,13 +35,15 @@ from tests.terminal.screen.console.cab import PIN, csrf, everybody, ref_of
 CONSOLE: Final = re.compile(r"operator console: (http://\S+)/")
 STATE: Final = "var/terminal"
 TAPS: Final = ("Intent", "Unwritten")
+DAY: Final = date(2026, 9, 15)
+"""The day on which the clock of `BY_HAND` starts, at 8:00."""
 PATIENCE_S: Final = 30.0
 
 ROUTES: Final = """
 [header]
 id = "live_routes"
 version = 1
-region = 999
+region = 34
 issued_at = 2026-01-01T00:00:00+03:00
 
 [[routes]]
@@ -46,24 +54,40 @@ mode = "tram"
 [[routes.directions]]
 name = "к Университету"
 stops = [
-  { number = 1501, name = "Вокзал", zone = 1, mark_m = 0 },
-  { number = 1502, name = "Площадь", zone = 2, mark_m = 2000 },
-  { number = 1503, name = "Университет", zone = 3, mark_m = 4000 },
+  { number = 1501, refs = ["s1"], name = "Вокзал", zone = 1, mark_m = 0 },
+  { number = 1502, refs = ["s2"], name = "Площадь", zone = 2, mark_m = 2000 },
+  { number = 1503, refs = ["s3"], name = "Университет", zone = 3, mark_m = 4000 },
 ]
 """
 
 
 @dataclass
 class LiveTerminal:
-    """A running terminal and the folder it works in. `taps` of a reader that goes on by itself."""
+    """A running terminal and the folder it works in."""
 
     folder: Path
-    process: subprocess.Popen[str]
-    console: httpx.Client | None
-    errors: list[str] = field(default_factory=list)
+    hand: TerminalByHand
+    console: httpx.Client | None = None
     looked_at: list[dict[str, Any]] = field(default_factory=list)
 
-    # what it wrote
+    # cards and rows
+
+    def card(self, profile: str, name: str = "", day: date = DAY) -> str:
+        """A new card of that profile, issued on `day`; its file in the terminal's folder."""
+        file = f"{name or profile}.json"
+        (made,) = issue_residents([profile], load_region("demo"), day)
+        assert isinstance(made, VirtualCard)
+        save_card(made, self.folder / file)
+        return file
+
+    def tap(self, card: str) -> dict[str, Any]:
+        """Tap a card, five seconds after whatever was before; the row of the tap."""
+        self.hand.say("clock", step_s=5)
+        head = self.head()
+        self.hand.tap(self.folder / card)
+        (row,) = [row for row in self.rows(head) if row["kind"] in TAPS]
+        self.looked_at.append(row)
+        return row
 
     def rows(self, after: int = 0) -> list[dict[str, Any]]:
         """The journal's rows beyond `after`, as `terminal journal show --json` prints them."""
@@ -74,31 +98,10 @@ class LiveTerminal:
         """The number of the newest row."""
         return int(self.rows()[-1]["sequence"])
 
-    def next_tap(self) -> dict[str, Any]:
-        """The row of a tap that began after this was called, of a reader to which cards come by themselves."""
-        head = self.head()
-        while True:
-            self._tap_ended()
-            for row in self.rows(head):
-                if row["kind"] in TAPS:
-                    self.looked_at.append(row)
-                    return row
-
-    def facts(self) -> dict[str, Any]:
-        """What the row of the next tap says of its facts, by name."""
-        return facts_of(self.next_tap())
-
-    def _tap_ended(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "".join(self.errors)
-        told: dict[str, Any] = json.loads(line)
-        return told
-
-    # its console
+    # the people who work at it
 
     def sign_in(self, role: Role) -> None:
-        """As the one of this role, who was not signed in before."""
+        """As the one of this role, in place of who was signed in before."""
         assert self.console is not None
         self.console.cookies.clear()
         page = self.console.get("/sign-in?typed=1")
@@ -115,6 +118,12 @@ class LiveTerminal:
         answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
         assert answer.status_code == 303, answer.text
 
+    def ask(self, request: Request[Given]) -> Given:
+        """What the till of a running canteen answers to another window."""
+        answer = ask(self.folder / STATE, request)
+        assert answer is not None, "the terminal takes no requests"
+        return answer
+
 
 def facts_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The facts in a tap's row: those in fields of its own, and those that differ from what is assumed."""
@@ -124,32 +133,22 @@ def facts_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def live_terminal(folder: Path, **tables: Mapping[str, object]) -> Iterator[LiveTerminal]:
-    """`terminal run` with a configuration of these tables, in `folder`, until the block ends.
+    """`terminal run` with a configuration of these tables, in `folder`, until the block ends. Cards and clock are moved
+    by hand; staff of every role can sign in where a console is asked for.
 
-    Staff of every role can sign in where a console is asked for.
+    At the end the rows that were looked at are those that `terminal journal show` prints.
     """
-    state = folder / STATE
-    state.mkdir(parents=True, exist_ok=True)
-    (state / "staff.json").write_bytes(msgspec.json.encode({"kind": "staff", "members": everybody()}))
-    config_file(folder, **tables)
-    process = subprocess.Popen(
-        command(("run", "--json", "--config", folder / "terminal.toml")),
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    terminal = LiveTerminal(folder, process, None)
-    try:
-        url = _address(terminal) if "console" in tables else ""
-        with _drained(terminal), httpx.Client(base_url=url, timeout=PATIENCE_S) as browser:
-            terminal.console = browser
-            yield terminal
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE_S)
-    printed = _printed(folder)
+    (folder / STATE).mkdir(parents=True, exist_ok=True)
+    staff = {"kind": "staff", "members": everybody()}
+    (folder / STATE / "staff.json").write_bytes(msgspec.json.encode(staff))
+    file = config_file(folder, **{"reader": {"name": "sim:"}, "laboratory": BY_HAND, **tables})
+    with ExitStack() as stack:
+        hand = stack.enter_context(started(folder, file))
+        terminal = LiveTerminal(folder, hand)
+        if found := CONSOLE.search(hand.stderr):
+            terminal.console = stack.enter_context(httpx.Client(base_url=found[1], timeout=PATIENCE_S))
+        yield terminal
+    printed = printed_rows(folder)
     assert all(row in printed for row in terminal.looked_at)
 
 
@@ -160,34 +159,21 @@ def _shown(row: Row) -> dict[str, Any]:
     return plain
 
 
-def _printed(folder: Path) -> list[dict[str, Any]]:
-    """All rows of a terminal that was stopped, by the command."""
-    shown = subprocess.run(
-        command(("journal", "show", "--json", "--config", folder / "terminal.toml")),
+def printed_rows(folder: Path) -> list[dict[str, Any]]:
+    """All rows of a terminal that was stopped, as the command prints them."""
+    return [msgspec.json.decode(line) for line in run(folder, "journal", "show", "--json").splitlines()]
+
+
+def run(folder: Path, *words: object) -> str:
+    """What `terminal …` prints in that terminal's folder."""
+    done = subprocess.run(
+        command((*words, "--config", folder / "terminal.toml")),
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=PATIENCE_S,
     )
-    return [json.loads(line) for line in shown.stdout.splitlines()]
-
-
-def _address(terminal: LiveTerminal) -> str:
-    """Where the console is, as the terminal says on stderr."""
-    assert terminal.process.stderr is not None
-    for line in terminal.process.stderr:
-        terminal.errors.append(line)
-        if found := CONSOLE.search(line):
-            return found[1]
-    raise AssertionError("".join(terminal.errors))
-
-
-@contextmanager
-def _drained(terminal: LiveTerminal) -> Iterator[None]:
-    """Keep what is said on stderr, so that the terminal never waits for its reader."""
-    stream = terminal.process.stderr
-    assert stream is not None
-    Thread(target=lambda: terminal.errors.extend(stream), daemon=True).start()
-    yield
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -6,43 +6,66 @@ the taps between. What it holds of a source is a constant here; a fact or a sour
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from terminal.screen.console.roles import Role
 from terminal.trip.producers import FactSource
-from tests.flows.live import ROUTES, LiveTerminal, live_terminal
+from tests.flows.live import ROUTES, LiveTerminal, facts_of, live_terminal
 
 Claims = Mapping[FactSource, frozenset[str]]
 
 SPOT: Final = ("stop", "zone", "mark_m")
+CONSOLE: Final = {"enabled": True, "port": 0, "typed_sign_in": True}
 BUS: Final[Claims] = {
-    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok", "place.source"})
+    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok"})
+    | {"place.source", "place.age_s"}
     | {f"place.{name}" for name in SPOT},
     FactSource.ROUTES: frozenset({"mode"})
     | {f"place.{end}.{name}" for end in ("origin", "terminus") for name in SPOT},
     FactSource.INSPECTOR: frozenset({"inspection", "inspection.misuse", "route", "direction"}),
+    FactSource.JOURNAL: frozenset({"sequence"}),
+}
+CLOCK: Final[Claims] = {
+    FactSource.CLOCK: frozenset({"clock.suspect"}),
+    FactSource.CREW: frozenset({"clock.confirmed"}),
+}
+VEHICLE: Final[Claims] = {
+    FactSource.VEHICLE: frozenset(
+        {"place.source", "place.quality", "place.age_s", "place.arriving", "razzia"}
+    )
+    | {f"place.{name}" for name in SPOT}
+    | {f"place.coming.{name}" for name in SPOT},
 }
 
 
 class Watched:
-    """The facts of a terminal's newest tap, and which a source has changed so far."""
+    """The facts of a terminal's newest tap of this card, and which a source has changed so far."""
 
-    def __init__(self, terminal: LiveTerminal) -> None:
+    def __init__(self, terminal: LiveTerminal, card: str) -> None:
         self.terminal = terminal
-        self.facts = terminal.facts()
+        self.card = card
+        self.facts = facts_of(terminal.tap(card))
         self.changed: dict[FactSource, set[str]] = {}
 
     def look(self, *sources: FactSource) -> dict[str, Any]:
         """The facts of the next tap, after these sources changed."""
-        before, self.facts = self.facts, self.terminal.facts()
+        before, self.facts = self.facts, facts_of(self.terminal.tap(self.card))
         names = before.keys() | self.facts.keys()
         differing = {name for name in names if before.get(name) != self.facts.get(name)}
         parts = {name.rpartition(".")[0] for name in differing} - {""}
         for source in sources:
             self.changed.setdefault(source, set()).update(differing | parts)
         return self.facts
+
+    def look_until(self, source: FactSource, **wanted: object) -> dict[str, Any]:
+        """The facts of the first tap that has these of its place (None: not stated), after `source` changed."""
+        while True:
+            facts = self.look(source)
+            if all(facts.get(f"place.{name}") == value for name, value in wanted.items()):
+                return facts
 
     def proves(self, claims: Claims) -> None:
         """Fail where a source did not change what is claimed of it."""
@@ -55,14 +78,13 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
     with live_terminal(
         tmp_path,
         terminal={"profile": "bus", "number": 7, "region": "demo"},
-        reader={"name": "sim:adult_purse", "pace_s": 0.2},
         lists={"routes": "routes.toml"},
-        console={"enabled": True, "port": 0, "typed_sign_in": True},
+        console=CONSOLE,
     ) as bus:
-        watched = Watched(bus)
+        watched = Watched(bus, bus.card("adult_purse"))
         bus.sign_in(Role.CONDUCTOR)
         bus.act("/shift", "/shift/open", route=15, direction=0)
-        there = watched.look(FactSource.CREW, FactSource.ROUTES)
+        there = watched.look(FactSource.CREW, FactSource.ROUTES, FactSource.JOURNAL)
         bus.act("/shift", "/shift/turn", route=15, direction=1)
         bus.act("/shift", "/shift/place", stop=1502, zone=4, km=7)
         back = watched.look(FactSource.CREW)
@@ -74,3 +96,46 @@ def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
         watched.proves(BUS)
     assert (there["mode"], there["place.origin.stop"], there["place.terminus.mark_m"]) == ("tram", 1501, 4000)
     assert (back["place.terminus.stop"], back["place.zone"], back["place.mark_m"]) == (1501, 4, 7000)
+
+
+def test_a_clock_that_jumps_and_who_confirms_it(tmp_path: Path) -> None:
+    with live_terminal(
+        tmp_path,
+        terminal={"profile": "bus", "number": 7, "region": "demo"},
+        shift={"operator": "driver-7", "route": 15},
+        console=CONSOLE,
+    ) as bus:
+        watched = Watched(bus, bus.card("adult_purse"))
+        bus.hand.say("clock", jump_s=-7200)
+        watched.look(FactSource.CLOCK)
+        bus.hand.tap(tmp_path / bus.card("driver_service"))
+        watched.look(FactSource.CREW)
+        watched.proves(CLOCK)
+
+
+def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
+    """The recording is a named pipe: what is written to it is heard at once."""
+    (tmp_path / "routes.toml").write_text(ROUTES)
+    os.mkfifo(tmp_path / "vehicle.jsonl")
+    with (
+        live_terminal(
+            tmp_path,
+            terminal={"profile": "bus", "number": 7, "region": "demo"},
+            lists={"routes": "routes.toml"},
+            shift={"operator": "driver-7", "route": 15},
+            vehicle={"source": "replay", "replay": "vehicle.jsonl"},
+        ) as bus,
+        (tmp_path / "vehicle.jsonl").open("w", buffering=1) as vehicle,
+    ):
+        watched = Watched(bus, bus.card("adult_purse"))
+        vehicle.write('{"line": "15", "stop_ref": "s2", "coming_ref": "s3"}\n')
+        watched.look_until(FactSource.VEHICLE, stop=1502)
+        watched.look(FactSource.VEHICLE)
+        vehicle.write(
+            '{"line": "15", "stop_ref": "s2", "coming_ref": "s3", "arriving": true, "razzia": true}\n'
+        )
+        watched.look_until(FactSource.VEHICLE, arriving=True)
+        vehicle.write('{"line": "16", "stop_ref": "s2"}\n')
+        contradicted = watched.look_until(FactSource.VEHICLE, quality="contradicted")
+        watched.proves(VEHICLE)
+    assert {"place.stop", "place.zone", "place.mark_m"}.isdisjoint(contradicted)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
+from msgspec import structs
 
 from sim.faults import tear_after, tear_before
 from terminal.app.station import journal_key
@@ -76,7 +77,7 @@ def test_the_answer_is_repeated_and_nothing_is_charged(town_of: OpenTown, writer
             town.clock.advance(GUARDS_OVER_S / 2)
             again = post.tap_of_what_lies_there(writer.resident)
             assert (again.end, again.sequence) == (End.REPEATED, first.sequence)
-            assert again.outcome == replace(first.outcome, charge_minor=0)
+            assert again.outcome == structs.replace(first.outcome, charge_minor=0)
         assert post.shown == [first.outcome, again.outcome, again.outcome]
         assert town.cards[writer.resident].image() == card
         assert len(post.rows(Intent)) == 1

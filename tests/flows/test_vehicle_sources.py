@@ -48,9 +48,10 @@ def test_what_the_network_says_wrong_is_no_place_and_stops_no_tap(tmp_path: Path
             vehicle.order(fault)
             row = bus.fact(quality="contradicted", stop=None, zone=None, mark_m=None)
             assert row.trip["place.source"] == "vehicle"
-            assert bus.faults().count(code) == 1
+            bus.fault_that(code)
             vehicle.order("mend")
             bus.fact(stop=1501, zone=1, quality=None)
+        assert len(bus.faults()) == len(set(bus.faults())), "each is reported once"
 
 
 def test_a_stranger_on_the_network_is_not_believed(tmp_path: Path) -> None:

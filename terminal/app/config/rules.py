@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator
+from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
 from math import isfinite
@@ -16,13 +17,11 @@ from terminal.app.config.settings import (
     CANTEEN,
     EXTENSION_NAME,
     EXTENSIONS,
-    GPSD,
     REPLAY,
     RESIDENT,
     SIM,
     VDV301,
     StationConfig,
-    VehicleTable,
 )
 from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
@@ -30,7 +29,6 @@ from terminal.texts import languages
 
 CARD_IMAGE: Final = ".json"
 
-NO_VEHICLE: Final = VehicleTable()
 ALL_PARTS: Final = ("keys", "region", "issuers")
 """Of what a laboratory lends."""
 
@@ -62,6 +60,7 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _ports(config)
     yield from _profile(config)
     yield from _extensions(config)
+    yield from _by_hand(config)
     yield from _vehicle(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
@@ -282,25 +281,47 @@ def _profile(config: StationConfig) -> Iterator[Complaint]:
         )
 
 
+def _by_hand(config: StationConfig) -> Iterator[Complaint]:
+    """What [laboratory] asks for is for software cards only, and its control for a reader without cards of its own."""
+    asked, name = config.laboratory, config.reader.name
+    for part in asked.parts if not config.reader.simulated else ():
+        what = "a terminal on a real reader is not moved by hand"
+        yield Complaint(f"laboratory.{part}", what, 'Remove it, or write name = "sim:" under [reader].')
+    if asked.control is not None and config.reader.simulated and name not in (None, SIM):
+        what = f"cards come to {name} by themselves"
+        yield Complaint("laboratory.control", what, 'Write name = "sim:" under [reader]: no card but those.')
+    if asked.starts_at is not None and not asked.clock:
+        yield Complaint(
+            "laboratory.starts_at", "the machine's clock starts nowhere", "Set clock = true, too."
+        )
+    if asked.starts_at is not None and not _is_moment(asked.starts_at):
+        what = f"{asked.starts_at!r} is no moment with an offset"
+        yield Complaint("laboratory.starts_at", what, "Write one such as 2026-09-15T08:00:00+03:00.")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() is not None
+    except ValueError:
+        return False
+
+
+def require_hands_off(config: StationConfig) -> None:
+    """Raise `ConfigError` where options have made a terminal of `config` that [laboratory] may not move."""
+    found = next(_by_hand(config), None)
+    if found is not None:
+        raise ConfigError(f"{found.key}: {found.what}", found.advice)
+
+
 def _vehicle(config: StationConfig) -> Iterator[Complaint]:
-    """What a source of ours lacks, and what is meant for another."""
+    """What a source of ours lacks."""
     vehicle = config.vehicle
     if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
         yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
-    for source, key, needed in (
-        (VDV301, "publisher", True),
-        (VDV301, "reply_host", True),
-        (VDV301, "reply_port", False),
-        (GPSD, "gpsd", False),
-        (REPLAY, "replay", True),
-        (REPLAY, "replay_speed", False),
-    ):
-        value, default = getattr(vehicle, key), getattr(NO_VEHICLE, key)
-        if vehicle.source == source and needed and value is None:
-            yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
-        elif vehicle.source != source and value != default:
-            what = f"only {source} has a use for it"
-            yield Complaint(f"vehicle.{key}", what, f'Remove it, or write source = "{source}".')
+    for source, keys in ((VDV301, ("publisher", "reply_host")), (REPLAY, ("replay",))):
+        for key in keys:
+            if vehicle.source == source and getattr(vehicle, key) is None:
+                yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
 
 
 def places_unknown(config: StationConfig) -> Iterator[Complaint]:

@@ -403,6 +403,34 @@ class RecordingTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class LaboratoryTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a laboratory moves by hand, with a simulated reader only."""
+
+    control: Annotated[
+        Path | None,
+        Meta(
+            description="Unix socket on which programs lay cards on the reader `sim:` and move the clock. Unset: none.",
+            examples=["laboratory.sock"],
+        ),
+    ] = None
+    clock: Annotated[
+        bool,
+        Meta(description="A clock that stands still until `control` moves it, in place of the machine's."),
+    ] = False
+    starts_at: Annotated[
+        Text | None,
+        Meta(
+            description="When that clock starts, with an offset. Unset: at the machine's time.",
+            examples=["2026-09-15T08:00:00+03:00"],
+        ),
+    ] = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What of this terminal is moved by hand, as `health` names it."""
+        return (*(("control",) if self.control else ()), *(("clock",) if self.clock else ()))
+
+
 Extensions = dict[str, dict[str, Option]]
 """[extensions.NAME]: what an extension wants to know, by keys of its own."""
 
@@ -426,4 +454,5 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: MetricsTable = field(default_factory=MetricsTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
+    laboratory: LaboratoryTable = field(default_factory=LaboratoryTable)
     extensions: Extensions = field(default_factory=dict)

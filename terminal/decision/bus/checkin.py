@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from msgspec import structs
+
 from cardproto.resident.records.event import MOST_INSIDE, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.bus.caps import capped
@@ -71,7 +73,7 @@ def from_first_stop(tap: Tap) -> Tap:
     first = place.origin
     mark_m = first.mark_m if place.mark_m is None else place.mark_m
     there = replace(place, stop=place.stop or first.stop, zone=place.zone or first.zone, mark_m=mark_m)
-    moved = tap._replace(trip=replace(tap.trip, place=there))
+    moved = structs.replace(tap, trip=replace(tap.trip, place=there))
     return moved if boarding_known(moved) else tap
 
 

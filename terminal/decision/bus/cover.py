@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.decision.outcome import NO_VALUES, Message
@@ -16,7 +18,7 @@ RIDES: Final = (EventKind.RIDE, EventKind.CHECK_IN, EventKind.CHECK_OUT)
 CONCESSION_SLOTS: Final = (PaidBy.CONCESSION_A, PaidBy.CONCESSION_B, PaidBy.CONCESSION_C)
 
 
-class Cover(NamedTuple):
+class Cover(Struct, frozen=True):
     """One right's answer: by what, at which price from the purse, and what the card then counts.
 
     `by_fare`: the price follows from the fare of the ride, so it can be checked in and corrected (T-07).

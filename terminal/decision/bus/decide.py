@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
@@ -109,7 +112,7 @@ def _covered(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail, *, checked
         cover = RIGHTS[right](tap, ride, quote, trail)
         if cover is not None and feed is not None:
             counters = (boarded if checked_in else forgotten)(tap, feed, cover.counters)
-            return cover._replace(counters=counters, journey=(None, 0))
+            return replace(cover, counters=counters, journey=(None, 0))
         if cover is not None:
             return cover
     return None
@@ -167,7 +170,7 @@ def settle(
     return _charged(tap, ride, paid, trail) if rule is None else _checked_in(tap, ride, rule, paid, trail)
 
 
-class _Paid(NamedTuple):
+class _Paid(Struct, frozen=True):
     """What a covered ride asks of the purse, before caps: `owed_minor` for an earlier one, `others_minor` for
     companions the right does not cover; and the card's counters and journey with it.
     """

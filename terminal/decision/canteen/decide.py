@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from msgspec import structs
+
 from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
@@ -99,4 +101,4 @@ def _serve(tap: Tap, trail: Trail, kind: MealKind, pupil: Pupil, meal: Serving) 
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN, values={"meal": kind.id})
     paid_by = PaidBy.BUDGET if meal.entitled else PaidBy.NOTHING
     decision = accept(tap, trail, outcome, EventKind.MEAL, paid_by, meals=pupil.served | 1 << kind.bit)
-    return replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))
+    return structs.replace(decision, meal=meal, flags=(*decision.flags, *meal.flags))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -174,8 +175,8 @@ class FareSheet:
     by_route: Mapping[int, tuple[FareLine, ...]]
     any_route: tuple[FareLine, ...]
 
-    def quote(self, ride: Ride, at: tuple[int, int], medium: int, *, dearest: bool) -> Quote | None:
-        """The ordinary fare of `ride` at (weekday, second of the day), or None when it is unknown.
+    def quote(self, ride: Ride, local: datetime, medium: int, *, dearest: bool) -> Quote | None:
+        """The ordinary fare of `ride` at a local time, or None when it is unknown.
 
         With `dearest` an unknown one is the most it can be; it stays None where no fare is about the ride.
         """
@@ -183,7 +184,7 @@ class FareSheet:
         for line in self.by_route.get(ride.route, self.any_route):
             if line.modes is not None and ride.mode not in line.modes:
                 continue
-            if line.times is not None and not line.times.include(*at):
+            if line.times is not None and not line.times.at(local):
                 continue
             fare_milli = line.price.of(ride, medium)
             if fare_milli > 0:
@@ -201,13 +202,13 @@ class FareSheet:
         rule, price = max(possible, key=lambda one: one[1].dearest(ride, medium))
         return self._quote(rule, price, ride, price.dearest(ride, medium), assumed=True)
 
-    def cheapest(self, ride: Ride, at: tuple[int, int], medium: int) -> Quote | None:
+    def cheapest(self, ride: Ride, local: datetime, medium: int) -> Quote | None:
         """The least the ordinary fare of `ride` can be where a place is not known; None where no fare is about it."""
         possible: list[tuple[str, Price]] = [
             (line.rule, line.price)
             for line in self.by_route.get(ride.route, self.any_route)
             if (line.modes is None or ride.mode in line.modes)
-            and (line.times is None or line.times.include(*at))
+            and (line.times is None or line.times.at(local))
             and line.price.of(ride, medium) != NO_FARE
         ]
         if self.flat is not None and not any(price.everywhere for _, price in possible):

@@ -88,6 +88,14 @@ def needed(*parts: str, **options: str) -> set[tuple[str, str, str, bool]]:
             (ZONES, zoned("z", "routes = [5]"), HELD.format(5)),
             {"slots": KEPT},
             {
+                ("place.zone", "fares.rules[0]", "T-01", True),
+                ("place.terminus.zone", "fares.rules[0]", "T-07", True),
+            },
+        ),
+        (
+            (ZONES, zoned("z", "routes = [5]"), HELD.format(5), "[vehicle]\nunknown_place = 'refuse'"),
+            {"slots": KEPT},
+            {
                 ("place.zone", "fares.rules[0]", "T-01", False),
                 ("place.terminus.zone", "fares.rules[0]", "T-07", True),
             },
@@ -173,8 +181,12 @@ def test_the_place_is_known_by_the_console_or_the_vehicle() -> None:
     place = {"place.stop", "place.zone", "place.mark_m"}
     assert not place & facts_known(ALONE, routes_of("bus"))
     assert place <= facts_known(WITH_CONSOLE, NO_ROUTES)
-    vehicle = StationConfig(terminal=BUS, vehicle=VehicleTable(source="gps"))
-    assert place <= facts_known(vehicle, NO_ROUTES)
+    extension = StationConfig(terminal=BUS, vehicle=VehicleTable(source="gps"))
+    assert place <= facts_known(extension, NO_ROUTES)
+    ours = StationConfig(terminal=BUS, vehicle=VehicleTable(source="vdv301"))
+    assert not place & facts_known(ours, NO_ROUTES)
+    assert place & facts_known(ours, routes_of("bus", stop="")) == {"place.stop"}
+    assert place <= facts_known(ours, routes_of("bus"))
 
 
 def test_what_has_no_source_at_all_is_never_known() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from terminal.app.station import journal_reader, open_journal
+from terminal.app.station import journal_reader
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
@@ -18,6 +18,7 @@ from terminal.journal.console_records import OrderDeclared, PlaceSet
 from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
+from terminal.policy.routes import RouteBook
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Place, PlaceSource, Spot
@@ -158,10 +159,16 @@ def test_a_school_changes_what_a_canteen_knows(tmp_path: Path) -> None:
 class OnBoard:
     """An on-board computer that answers with what it was given."""
 
+    name = "board"
+    razzia = False
+
     def __init__(self, known: Place | None) -> None:
         self.known = known
 
-    def place(self) -> Place | None:
+    name = "on_board"
+    razzia = False
+
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place | None:
         return self.known
 
 
@@ -186,20 +193,6 @@ def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
     (intent,) = [row for row in rows if isinstance(row, Intent)]
     place = {"place.stop": 7, "place.zone": 1, "place.terminus.zone": 4, "place.source": "vehicle"}
     assert intent.trip == place
-
-
-def test_a_running_bus_writes_what_its_crew_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = runner(tmp_path, monkeypatch, capfd)
-    config_file(tmp_path, terminal={"profile": "bus", "number": 7, "region": "demo"})
-    assert run("shift", "open", "--operator", "d", "--route", 15).returncode == 0
-    with open_journal(tmp_path / STATE, 7) as journal:
-        turn = start_turn(journal, NOW, "d", 16, 1)
-        journal.append(PlaceSet(unix_ms(NOW), turn.shift, 1502, 2, 4000, "d"))
-    tap = tapped(run, tmp_path, "adult_purse")
-    assert (tap.profile, tap.shift, tap.turn, tap.route, tap.direction) == ("bus", turn.shift, 2, 16, 1)
-    assert tap.trip == {"place.stop": 1502, "place.zone": 2, "place.mark_m": 4000, "place.source": "hand"}
 
 
 def test_a_running_canteen_writes_what_its_school_said(
