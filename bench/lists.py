@@ -37,7 +37,5 @@ def grants() -> Iterator[Result]:
         lookup_us = median_us(lambda: listed.of(next(asked).to_bytes(8, "big")))
         listed.close()
     yield at_most("lookup in a list of 1 M grants", lookup_us, "us", 25)
-    yield at_most(
-        "loading a list of 1 M grants", loading_s, "s", 1.0, "the order of every record is checked"
-    )
+    yield at_most("loading a list of 1 M grants", loading_s, "s", 1.0, "the order of every record is checked")
     yield at_most("memory of a list of 1 M grants", kept / 1024, "kB", 256, "pages are mapped, not loaded")

@@ -14,7 +14,9 @@ from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.cards import IssuingOffice, LiveCard
 from terminal.lab.live.lane import Lane, LiveResult
 from terminal.lab.live.plan import Lacking, LaneKey, LivePlan, LiveTap, plan_of
+from terminal.lab.world import NEVER_OLD
 from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from terminal.scenario.card import local_time
 from terminal.scenario.compare import Difference, balance_minor
@@ -138,7 +140,8 @@ class _LiveRun:
         """The cards and people that scenarios find on the deny list."""
         path = self._folder / DENY_LIST
         keys = load_file_keys(laboratory_keys(), UNLIMITED)
-        build_deny_list(path, keys.list_key("deny"), list(self._denied()))
+        issue = ListIssue(1, self._policy.document.header.region, NEVER_OLD)
+        build_deny_list(path, keys.list_key("deny"), issue, list(self._denied()))
         return path
 
     def _denied(self) -> Iterator[tuple[DenyKind, bytes]]:
