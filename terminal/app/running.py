@@ -27,6 +27,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -131,7 +132,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals))]
+        looks = [
+            hearing.look,
+            stack.enter_context(_updates(station, terminal, lock, vitals)),
+            EndWatch(lambda: terminal.policy.document, vitals).look,
+        ]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
