@@ -32,6 +32,8 @@ class ReaderFault(StrEnum):
     """The operating system's PC/SC service stopped."""
     IN_USE = "reader:in_use"
     """Another program holds it for itself."""
+    SHARED = "reader:shared"
+    """Another program keeps a handle on it: taps go on between its transactions."""
     NO_UID = "reader:no_uid"
     """It says of no card which UID it has: each card is asked itself, which takes three exchanges more."""
     FAILED = "reader:failed"

@@ -25,6 +25,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         ReaderFault.GONE: N_("Card reader disconnected"),
         ReaderFault.SERVICE_GONE: N_("Card reader service stopped"),
         ReaderFault.IN_USE: N_("Card reader in use by another program"),
+        ReaderFault.SHARED: N_("Card reader shared with another program: end that one"),
         ReaderFault.NO_UID: N_("Card reader does not say which card it is: taps take longer"),
         ReaderFault.FAILED: N_("Card reader failed"),
         ReaderFault.WORKS: N_("Card reader works again"),

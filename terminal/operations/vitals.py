@@ -177,12 +177,21 @@ class Vitals:
         if by_reader is None:
             return
         self._without_uid = 0 if by_reader else self._without_uid + 1
-        if by_reader and self.reader_fault is ReaderFault.NO_UID:
+        if by_reader or self._without_uid >= WITHOUT_UID:
+            self._reader_limps(ReaderFault.NO_UID, limps=not by_reader)
+
+    def reader_shared(self, shared: bool) -> None:
+        """Whether another program was found to share the reader when a card was served; taps go on."""
+        self._reader_limps(ReaderFault.SHARED, limps=shared)
+
+    def _reader_limps(self, fault: ReaderFault, *, limps: bool) -> None:
+        """Say and record a fault with which cards are served all the same, and its end, each once."""
+        if limps and self.reader_fault is None:
+            self.reader_failed(fault, "")
+            self.journal.append(Fault(unix_ms(self.clock.now()), fault))
+        elif not limps and self.reader_fault is fault:
             self.reader_works()
             self.journal.append(Fault(unix_ms(self.clock.now()), ReaderFault.WORKS))
-        elif self._without_uid >= WITHOUT_UID and self.reader_fault is None:
-            self.reader_failed(ReaderFault.NO_UID, "")
-            self.journal.append(Fault(unix_ms(self.clock.now()), ReaderFault.NO_UID))
 
     def reader_failed(self, fault: ReaderFault, detail: str) -> None:
         """The reader or its service is out of order; `detail` goes to the log only."""

@@ -28,7 +28,7 @@ from cardproto.errors import TransmissionError
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
-from terminal.reader.port import ReaderPort, lay_there
+from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -253,6 +253,10 @@ class WatchedReader:
     @property
     def lay_there(self) -> bool:
         return lay_there(self._port)
+
+    @property
+    def shared(self) -> bool:
+        return shared(self._port)
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         self._display.beat()
