@@ -21,6 +21,7 @@ SAID = {
     FactSource.CONFIGURATION: "terminal.toml",
     FactSource.JOURNAL: "the journal",
     FactSource.CREW: "the crew",
+    FactSource.RIDER: "the rider",
     FactSource.INSPECTOR: "the inspector",
     FactSource.VEHICLE: "the vehicle",
     FactSource.ROUTES: "the routes document",
@@ -32,7 +33,7 @@ SAID = {
     FactSource.ROSTER: "the roster",
 }
 """Sources of facts as the page calls them."""
-BESIDES = {"the card", "the keys", "the reader", "the rider"}
+BESIDES = {"the card", "the keys", "the reader"}
 """What else a rule is known by."""
 RANGE = re.compile(r"\b([TMOKDG])-(\d\d) to \1-(\d\d)\b")
 SOURCES = re.compile(r"\[(S\d+(?:[ ,]+S\d+)*)\]")

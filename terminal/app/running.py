@@ -122,6 +122,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
         terminal = stack.enter_context(opened())
         terminal.vehicle = devices.vehicle if link is None else link
+        passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
@@ -143,7 +144,13 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded(
                 "screen:console",
                 stack.enter_context(
-                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                    operator_console(
+                        _console(config, vitals, passenger.changed),
+                        terminal,
+                        station.state,
+                        lock,
+                        cards.port.name,
+                    )
                 ),
                 vitals.device_is,
             ),
@@ -212,7 +219,7 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -223,6 +230,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        on_change=on_change,
     )
 
 
