@@ -18,6 +18,7 @@ from bench import (
     process,
     screen,
     taps,
+    vehicle,
 )
 
 SUITE = (
@@ -52,6 +53,9 @@ SUITE = (
     fleet.fleet,
     fleet.cluster,
     fleet.entering,
+    vehicle.heard,
+    vehicle.tap_cpu,
+    vehicle.start,
     screen.visible,
     screen.load,
     screen.idle,

@@ -149,7 +149,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
         tariff, until = terminal.policy.tariff, region.header.valid_to
         identity = Identity(NUMBER, "bus", SOFTWARE, state, "bench", tariff, until)
-        log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere)
+        log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere.write)
         vitals = Vitals(identity, terminal.journal, clock, terminal.clock_watch, log, ServiceManager())
         uplink = background_sync(
             terminal.journal, state, address, clock, vitals.synced, on_time=lambda _at_ms: None

@@ -22,7 +22,8 @@ class CardChannel:
 
     `exchanges` and `apdu_bytes` (both directions, status words included) count what was sent to the card and what it
     answered, not a command that a limit stopped; pseudo APDUs (CLA FF) are answered by the reader and counted in
-    `reader_exchanges` instead. `uid` is what the reader last said of it, empty before `read_uid`.
+    `reader_exchanges` instead. `uid` is what the reader last said of it, empty before `read_uid`; `uid_refused`: it was
+    asked and had none.
     """
 
     def __init__(self, connection: CardConnection, *, max_exchanges: int = 64, max_bytes: int = 8192) -> None:
@@ -30,6 +31,7 @@ class CardChannel:
         self._max_exchanges = max_exchanges
         self._max_bytes = max_bytes
         self.uid = b""
+        self.uid_refused = False
         self.exchanges = 0
         self.apdu_bytes = 0
         self.reader_exchanges = 0
@@ -55,7 +57,8 @@ class CardChannel:
     def read_uid(self) -> bytes:
         """The UID from anticollision, asked from the reader. Raises `ProtocolError` when it has none."""
         answer = ResponseApdu.parse(self.transmit(_GET_UID.to_bytes()))
-        if answer.sw != 0x9000 or len(answer.data) not in UID_LENGTHS:
+        self.uid_refused = answer.sw != 0x9000 or len(answer.data) not in UID_LENGTHS
+        if self.uid_refused:
             raise ProtocolError(f"reader gives no UID: status {answer.sw:04X}, {len(answer.data)} bytes")
         self.uid = answer.data
         return answer.data

@@ -4,6 +4,7 @@
     ├── TransmissionError      the exchange did not complete; whether the card executed it is unknown
     │   ├── CardGone           the card left the field or was reset from outside
     │   ├── ReaderGone         the reader was unplugged or failed
+    │   │   └── ReaderTaken    another program has its card for itself alone
     │   ├── ServiceGone        the operating system's PC/SC service stopped
     │   └── ExchangeTimeout    the tap's deadline passed while the card was silent
     ├── StatusError            the card answered with a status word that refuses the command
@@ -17,6 +18,8 @@ A refusal of a passenger is never an exception; see `terminal.decision`.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 
 class CardError(Exception):
@@ -35,12 +38,24 @@ class ReaderGone(TransmissionError):
     """The reader itself is gone."""
 
 
+class ReaderTaken(ReaderGone):
+    """Another program has the card on it for itself alone. `turned_away`: it is a card that was not refused before."""
+
+    turned_away: bool = False
+
+
 class ServiceGone(TransmissionError):
     """The PC/SC service is not there; establish a new context when it is back."""
 
 
 class ExchangeTimeout(TransmissionError):
     """The card stayed silent past the deadline."""
+
+
+_PASSING: Final = frozenset({0x910B, 0x911E, 0x91AD, 0x91CA, 0x91EE})
+"""Command forbidden just now, checksum wrong, authentication delayed, command aborted, memory not written."""
+_NO_ANSWER: Final = 0x64
+"""ISO 7816-4: not executed, nothing has changed; 6401 is what readers say for a card that did not answer them."""
 
 
 class StatusError(CardError):
@@ -54,6 +69,11 @@ class StatusError(CardError):
         self.command = command
         self.sw = sw
         self.meaning = meaning
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same command may succeed at the next try: it says nothing of what the card is or holds."""
+        return self.sw in _PASSING or self.sw >> 8 == _NO_ANSWER
 
 
 class ProtocolError(CardError):

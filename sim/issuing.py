@@ -241,6 +241,19 @@ class ReloadPoint:
         _commit(card)
         return changed
 
+    def write(self, rights: Rights, event: Event) -> None:
+        """Write these rights and this event as they are, and bring the purse to the balance it states."""
+        before = self.read()
+        card = self._open(KeyNo.RELOAD)
+        difference = event.balance_after_minor - before.purse_minor
+        if difference > 0:
+            card.credit(FILE_PURSE, difference, CommMode.MAC)
+        elif difference < 0:
+            card.debit(FILE_PURSE, -difference, CommMode.MAC)
+        card.write_data(FILE_RIGHTS, 0, build_rights(rights), CommMode.MAC)
+        card.write_record(FILE_EVENTS, 0, build_event(event), CommMode.MAC)
+        _commit(card)
+
     def roll(self, key_set: int) -> None:
         """Make a spare key set the active one; the former active one takes its place."""
         self._open(KeyNo.ROLL).roll_key_set(key_set)

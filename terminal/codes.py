@@ -30,6 +30,12 @@ class ReaderFault(StrEnum):
     GONE = "reader:gone"
     SERVICE_GONE = "reader:service_gone"
     """The operating system's PC/SC service stopped."""
+    IN_USE = "reader:in_use"
+    """Another program holds it for itself."""
+    SHARED = "reader:shared"
+    """Another program keeps a handle on it: taps go on between its transactions."""
+    NO_UID = "reader:no_uid"
+    """It says of no card which UID it has: each card is asked itself, which takes three exchanges more."""
     FAILED = "reader:failed"
     """Anything else that ended the service of a card."""
     WORKS = "reader:works"
@@ -114,8 +120,60 @@ class ExtensionFault(StrEnum):
     """It did not return in time, for the first time since the start."""
 
 
+class VehicleFault(StrEnum):
+    """What is wrong with what the vehicle says, or with the side process that listens to it (T-61). `source` says
+    which source; taps go on.
+    """
+
+    OTHER_LINE = "vehicle:other_line"
+    """It says that it runs line `heard`, and the shift's route is another."""
+    OTHER_DIRECTION = "vehicle:other_direction"
+    UNKNOWN_STOP = "vehicle:unknown_stop"
+    """The route has no stop `heard`."""
+    OTHER_ORDER = "vehicle:other_order"
+    """The stop `heard` does not come after the one it names as the last."""
+    UNKNOWN_ZONE = "vehicle:unknown_zone"
+    """The routes document has no zone of the name `heard`."""
+    OTHER_ZONE = "vehicle:other_zone"
+    """The stop, or the route, does not lie in the zone `heard`."""
+    UNREACHABLE = "vehicle:unreachable"
+    """What the source listens to does not answer."""
+    REFUSED = "vehicle:refused"
+    """What it listens to does not give what is asked for, or a stranger spoke."""
+    ENDED = "vehicle:ended"
+    """The recording has been played."""
+    BROKEN = "vehicle:broken"
+    """The source cannot go on; the log says why. It is started again after a pause."""
+    DIED = "vehicle:died"
+    """The side process ended by itself. It is started again after a pause."""
+    HANGS = "vehicle:hangs"
+    """It said nothing for too long, was ended, and is started again."""
+    FLOODS = "vehicle:floods"
+    """It said too much, was ended, and is started again after a pause."""
+    NOT_UNDERSTOOD = "vehicle:not_understood"
+    """It sent what is no message, was ended, and is started again after a pause."""
+
+
+class OutputFault(StrEnum):
+    """What happened to a display, a console, a log or standard output, for the first time since the start: `output` is
+    its role and name, such as "output:stdout". Taps go on without it.
+    """
+
+    FAILED = "output:failed"
+    HANGS = "output:hangs"
+    """It takes no more."""
+
+
 FaultCode: TypeAlias = (
-    ReaderFault | ClockFault | JournalFault | SyncFault | ConsoleFault | KeyFault | ExtensionFault
+    ReaderFault
+    | ClockFault
+    | JournalFault
+    | SyncFault
+    | ConsoleFault
+    | KeyFault
+    | ExtensionFault
+    | VehicleFault
+    | OutputFault
 )
 
 

@@ -13,8 +13,10 @@ from terminal.codes import (
     ExtensionFault,
     JournalFault,
     KeyFault,
+    OutputFault,
     ReaderFault,
     SyncFault,
+    VehicleFault,
 )
 from terminal.texts import N_, translator
 
@@ -22,6 +24,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         ReaderFault.GONE: N_("Card reader disconnected"),
         ReaderFault.SERVICE_GONE: N_("Card reader service stopped"),
+        ReaderFault.IN_USE: N_("Card reader in use by another program"),
+        ReaderFault.SHARED: N_("Card reader shared with another program: end that one"),
+        ReaderFault.NO_UID: N_("Card reader does not say which card it is: taps take longer"),
         ReaderFault.FAILED: N_("Card reader failed"),
         ReaderFault.WORKS: N_("Card reader works again"),
         ClockFault.JUMPED: N_("Clock jumped by {jump_s} s"),
@@ -43,6 +48,22 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
+        VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),
+        VehicleFault.OTHER_DIRECTION: N_("Vehicle says the other direction"),
+        VehicleFault.UNKNOWN_STOP: N_("Vehicle names a stop that is not on the route: {heard}"),
+        VehicleFault.OTHER_ORDER: N_("Vehicle names stops in another order than the route: {heard}"),
+        VehicleFault.UNKNOWN_ZONE: N_("Vehicle names a zone that the routes document does not have: {heard}"),
+        VehicleFault.OTHER_ZONE: N_("Vehicle names a zone in which the stop does not lie: {heard}"),
+        VehicleFault.UNREACHABLE: N_("Vehicle not reachable: {source}"),
+        VehicleFault.REFUSED: N_("Vehicle does not give its place: {source}"),
+        VehicleFault.ENDED: N_("Recording of the vehicle has ended"),
+        VehicleFault.BROKEN: N_("Vehicle source cannot work: {source}"),
+        VehicleFault.DIED: N_("Vehicle process ended: {source}"),
+        VehicleFault.HANGS: N_("Vehicle process does not respond: {source}"),
+        VehicleFault.FLOODS: N_("Vehicle process sends too much: {source}"),
+        VehicleFault.NOT_UNDERSTOOD: N_("Vehicle process sends what is no message: {source}"),
+        OutputFault.FAILED: N_("Output failed: {output}"),
+        OutputFault.HANGS: N_("Output takes no more: {output}"),
     }
 )
 """Every fault and its wording as the catalogues know it."""

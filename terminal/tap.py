@@ -57,7 +57,8 @@ from terminal.media.port import (
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
-from terminal.trip.build import InspectionRound, VehicleSource, trip_of
+from terminal.trip.ages import freshness_of
+from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import NO_CANTEEN
@@ -95,7 +96,7 @@ class Terminal:
     canteen: CanteenCounter | None = None
     service_card: Callable[[object, datetime], Outcome | None] = field(default=lambda _snapshot, _now: None)
     inspecting: InspectionRound | None = None
-    vehicle: VehicleSource | None = None
+    vehicle: VehiclePort | None = None
     routes: RouteBook = NO_ROUTES
 
 
@@ -255,6 +256,8 @@ class _Stages:
             vehicle=t.vehicle,
             clock=self.clock,
             routes=t.routes,
+            freshness=freshness_of(t.policy, self.now, self.clock),
+            now=self.now,
         )
 
     # 5 intent, 6 commit, 7 signal, 8 outcome
@@ -346,4 +349,5 @@ class _Stages:
             balance_before_minor=balance_minor,
             balance_after_minor=balance_minor if written is None else written.balance_after_minor,
             of_staff=of_staff,
+            uid_by_reader=False if self.channel.uid_refused else True if self.channel.uid else None,
         )

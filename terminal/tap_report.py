@@ -98,6 +98,8 @@ class TapReport:
     written: bytes = b""
     of_staff: bool = False
     """A service card, which pays for nothing."""
+    uid_by_reader: bool | None = None
+    """Whether the reader said which UID the card has; None where it was not asked."""
 
 
 def intent_row(
@@ -133,7 +135,6 @@ def intent_row(
         meal=meal,
         trip=stated(trip),
         flags=decision.flags,
-        counted=decision.counted,
         lists=dict(decision.lists),
         key_version=planned.key_version,
         person_ref=card.person,

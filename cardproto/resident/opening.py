@@ -28,6 +28,8 @@ from cardproto.resident.layout import FILE_TRANSACTION_MAC, KeyNo
 
 RANDOM_UID_BYTES: Final = 4
 RANDOM_UID_FIRST: Final = 0x08
+NO_OWN_UID: Final = bytes([RANDOM_UID_FIRST, 0, 0, 0])
+"""For a card that says it has a random UID, where anticollision does not: as if it had been shown one."""
 _UNKNOWN_COMMAND: Final = 0x911C
 _OTHER_KEY: Final = 0x91AE
 

@@ -11,10 +11,11 @@ from rich.table import Table
 
 from cardcli import output, version_line
 from cardcli.console import ReadableConsole
-from sim.cli import card, transcript, vpcd
+from sim.cli import card, transcript, vehicle, vpcd
 from sim.image_file import ImageFault
 from sim.profile import CardProfile, ProfileFault, load_profile, profile_names
 from sim.transcript import TranscriptFault
+from sim.vehicle.trip import VehicleSimFault
 from sim.vpcd import VpcdFault
 
 EXIT_READER_FAULT: Final = 30
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("vpcd")(vpcd.vpcd)
+app.command("vehicle")(vehicle.vehicle)
 app.add_typer(card.app, name="card")
 app.add_typer(transcript.app, name="transcript")
 
@@ -108,7 +110,7 @@ def main() -> None:
 def _command() -> None:
     try:
         app()
-    except (ProfileFault, ImageFault, TranscriptFault, VpcdFault) as fault:
+    except (ProfileFault, ImageFault, TranscriptFault, VehicleSimFault, VpcdFault) as fault:
         print(f"sim: {fault.what}. {fault.advice}", file=sys.stderr)
         sys.exit(EXIT_READER_FAULT if isinstance(fault, VpcdFault) else EXIT_PROFILE_FAULT)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
 from terminal.app.config.settings import CANTEEN
@@ -24,6 +24,11 @@ from terminal.trip.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
+    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.routes import RouteBook
+
+ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the software of a laboratory's terminal counts as made: it plays any day, also one before this software was."""
 
 
 @contextmanager
@@ -37,20 +42,23 @@ def open_terminal(
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
+    require: Callable[[RegionDocument, RouteBook], None] = lambda _document, _routes: None,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
     A laboratory gives a clock, randomness, limits of its keys and a journal of its own, and another moment before
     which no clock is right (`made_at`); in a canteen the roster is that in the station's folder, where there is one.
-    `extensions` brings the media that are not ours.
+    `extensions` brings the media that are not ours. `require` raises where the document needs what the terminal cannot
+    know.
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
     policy = station.load_policy(keys, clock.now(), made_at)
     routes = station.load_routes()
+    require(policy.document, routes)
     lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
     media = media_of(station, lent, extensions)
-    versions = policy.tariff, policy.deny_list.version
+    versions = policy.tariff, policy.deny_list.name
     with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
         opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
         watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None

@@ -110,17 +110,15 @@ class PassengerScreen:
 
     display: Display | None
 
-    def signal_with(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-        """For `Terminal.signal`: the display first, then `also`."""
-        display = self.display
-        if display is None:
-            return also
+    def outcome(self, outcome: Outcome) -> None:
+        """Show it."""
+        if self.display is not None:
+            self.display.outcome(outcome)
 
-        def signal(outcome: Outcome) -> None:
-            display.outcome(outcome)
-            also(outcome)
-
-        return signal
+    def razzia(self, razzia: bool) -> None:
+        """The vehicle says that an inspection is under way, or no longer."""
+        if self.display is not None:
+            self.display.razzia_is(razzia)
 
     def watched(self, cards: CardSource) -> CardSource:
         """`cards`, whose coming and going the display shows."""

@@ -45,8 +45,9 @@ from terminal.media.guard import GuardedMedium
 from terminal.media.port import Medium, MediumSetup
 from terminal.messages import register
 from terminal.operations.status import LoadedExtension
+from terminal.policy.routes import RouteBook
 from terminal.reader.port import GuardedReader, ReaderPort
-from terminal.signals import Signal, SignalWorker
+from terminal.signals import DeviceWorker, Signal
 from terminal.trip.build import VehicleSource
 from terminal.trip.facts import Place
 
@@ -118,7 +119,7 @@ class ExtensionLoader:
     def vehicle_source(self, name: str) -> GuardedVehicle:
         """The vehicle source of that name; raises `ConfigError`."""
         source, loaded = self._open(ExtensionRole.VEHICLE_SOURCE, name, VehicleSource)
-        return GuardedVehicle(cast(VehicleSource, source), self._watch(loaded))
+        return GuardedVehicle(name, cast(VehicleSource, source), self._watch(loaded))
 
     def medium(self, name: str, lent: MediumSetup) -> Medium:
         """The medium of that name, guarded, its messages registered; raises `ConfigError`."""
@@ -180,7 +181,11 @@ class GuardedVehicle:
     It is asked on a daemon thread of its own.
     """
 
-    def __init__(self, source: VehicleSource, watch: DeviceWatch) -> None:
+    razzia: Final = False
+    """The port of other authors does not say it."""
+
+    def __init__(self, name: str, source: VehicleSource, watch: DeviceWatch) -> None:
+        self.name: Final = name
         self._source = source
         self._watch = watch
         self._asked = _PlaceAsked()
@@ -188,7 +193,8 @@ class GuardedVehicle:
         self._questions: SimpleQueue[_PlaceAsked] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=watch.name, daemon=True)
 
-    def place(self) -> Place | None:
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place | None:
+        """What the source says; it knows its way itself."""
         if not self._asked.answered.is_set():
             return None
         if self._thread.ident is None:
@@ -221,28 +227,25 @@ class GuardedVehicle:
 
 
 def _require_possible(place: Place | None) -> None:
-    """Raise `ValueError` for a number that no stop, zone or mark has: what is below 0 fits no counter of a card."""
-    for spot in () if place is None else (place, place.terminus, place.destination):
-        if min(spot.stop, spot.zone, spot.mark_m or 0) < 0:
-            raise ValueError("a stop, a zone or a mark below 0")
+    """Raise `ValueError` for what no stop, zone, mark or age is: what is below 0 fits no counter of a card."""
+    if place is None:
+        return
+    for spot in (place, place.coming, place.origin, place.terminus, place.destination):
+        if min(spot.stop, spot.zone, spot.mark_m or 0, place.age_s) < 0:
+            raise ValueError("a stop, a zone, a mark or an age below 0")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceBoard:
     """The signals and the vehicle source of a running terminal."""
 
-    signals: tuple[SignalWorker, ...]
+    signals: tuple[DeviceWorker[Outcome], ...]
     vehicle: GuardedVehicle | None
 
-    def before(self, also: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-        """For `Terminal.signal`: every signal, none of which is waited for, then `also`."""
-
-        def signal(outcome: Outcome) -> None:
-            for worker in self.signals:
-                worker.pass_on(outcome)
-            also(outcome)
-
-        return signal if self.signals else also
+    def outcome(self, outcome: Outcome) -> None:
+        """Let every signal show it; none is waited for."""
+        for worker in self.signals:
+            worker.pass_on(outcome)
 
     def look(self) -> None:
         """Find out which signals hang; to be called now and then."""
@@ -260,10 +263,11 @@ def device_board(
     signals: Sequence[str], vehicle: str | None, loader: ExtensionLoader, clock: Clock
 ) -> Iterator[DeviceBoard]:
     """The named signals, closed at the end, and the named vehicle source; raises `ConfigError`."""
-    workers: list[SignalWorker] = []
+    workers: list[DeviceWorker[Outcome]] = []
     with ExitStack() as stack:
         for name in signals:
-            worker = SignalWorker(name, loader.signal(name), clock)
+            signal = loader.signal(name)
+            worker = DeviceWorker(f"{ExtensionRole.SIGNAL}:{name}", signal.show, signal.close, clock)
             stack.callback(worker.close)
             workers.append(worker)
         yield DeviceBoard(tuple(workers), None if vehicle is None else loader.vehicle_source(vehicle))

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from functools import partial
 from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
-from terminal.app.compose import open_terminal
-from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_own
+from terminal.app.audience import Audience, Hearing, log_lines, log_worker
+from terminal.app.compose import ANY_DAY, open_terminal
+from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
 from terminal.app.console import ConsoleOptions, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
-from terminal.app.simulated import recording
+from terminal.app.knows import require_known
+from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
-from terminal.clock import Clock
-from terminal.decision.outcome import Outcome
+from terminal.app.vehicle import VehicleWatch, vehicle_link
+from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
+from terminal.keys.limits import UNLIMITED
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
 from terminal.operations.vitals import Identity, Vitals
+from terminal.signals import DeviceWorker, Guarded
 from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Who hears what a running station does: `outcome` at once; `report` when a tap has ended, with the zone of its
-    local time. `shift`: whether the log says at the start which shift is open.
-    """
-
-    outcome: Callable[[Outcome], None]
-    report: Callable[[TapReport, tzinfo], None]
-    shift: bool = True
+from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +46,15 @@ class Running:
     vitals: Vitals
     lock: Lock
     audience: Audience
+    hearing: Hearing
     operator: Callable[[TapReport], None]
     recorded: Callable[[CardConnection], CardConnection]
     fill: FillWatch
     sync: BackgroundSync | None
     look: Callable[[], None]
-    """Whether the signals do their work."""
+    """What is looked after whenever the loop comes round: signals, the vehicle."""
+    hand: Callable[[TapReport], None]
+    """The laboratory that moves this terminal by hand, if one does; it hears last."""
 
     def serve(self) -> None:
         """Serve cards until they are used up or the process is asked to stop."""
@@ -69,15 +66,27 @@ class Running:
             self.lock,
             recorded=self.recorded,
             look=self.look,
+            ended=self.hearing.drain,
         )
 
     def tapped(self, report: TapReport) -> None:
         """Pass an ended tap on to all who hear of it."""
-        self.audience.report(report, self.terminal.policy.zone)
+        self.hearing.report(report, self.terminal.policy.zone)
         self.operator(report)
         self.fill.look()
         if self.sync is not None:
             self.sync.wake()
+        self.hand(report)
+
+
+def clock_of(config: StationConfig) -> Clock:
+    """The machine's clock, or the one a laboratory moves."""
+    if not config.laboratory.clock:
+        return SystemClock()
+    from terminal.app.laboratory import stepped_clock
+
+    require_hands_off(config)
+    return stepped_clock(config.laboratory.starts_at)
 
 
 @contextmanager
@@ -88,7 +97,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
     """
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
-    cards = serve.reader_for(config.reader, station, clock, extensions)
+    by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
+    if by_hand is None:
+        cards = serve.reader_for(config.reader, station, clock, extensions)
+    else:
+        cards = serve.CardSource(by_hand, config.reader.taps)
     languages = config.terminal.language, config.terminal.second_language
     with ExitStack() as stack:
         stack.callback(cards.port.close)
@@ -96,33 +109,60 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             passenger_display(config.screen.enabled, config.screen.port, languages, station.profile, clock)
         )
         devices = stack.enter_context(
-            device_board(config.signals.names, config.vehicle.source, extensions, clock)
+            device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
-        heard = passenger.signal_with(devices.before(audience.outcome))
-        terminal = stack.enter_context(open_terminal(station, clock, heard, extensions=extensions))
-        terminal.vehicle = devices.vehicle
+        link = stack.enter_context(vehicle_link(config.vehicle, clock))
+        log = stack.enter_context(log_worker(SystemClock()))
+        hearing = Hearing.of(passenger.outcome, devices, audience, log)
+        require = partial(require_known, config)
+        opened = partial(
+            open_terminal, station, clock, hearing.outcome, extensions=extensions, require=require
+        )
+        if config.laboratory.clock:  # plays any day, and a day in a second
+            opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
+        terminal = stack.enter_context(opened())
+        terminal.vehicle = devices.vehicle if link is None else link
         extensions.record(terminal.journal, clock)
-        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded)
-        devices.start(vitals.device_is)
+        vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
+        hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
+        looks = [hearing.look]
+        if link is not None:
+            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
             vitals=vitals,
             lock=lock,
             audience=audience,
+            hearing=hearing,
             sync=stack.enter_context(_uplink(config, terminal, vitals)),
             recorded=stack.enter_context(
                 recording(config.recording.file, clock, masked=config.recording.masked)
             ),
-            operator=stack.enter_context(
-                operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+            operator=Guarded(
+                "screen:console",
+                stack.enter_context(
+                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                ),
+                vitals.device_is,
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
-            look=devices.look,
+            look=lambda: _all(looks),
+            hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
+
+
+def _all(looks: Iterable[Callable[[], None]]) -> None:
+    for look in looks:
+        look()
+
+
+def _extension_source(config: StationConfig) -> str | None:
+    """The vehicle source of another author, where one is named."""
+    return None if config.vehicle.own_source is not None else config.vehicle.source
 
 
 def _runnable(config: StationConfig) -> Station:
@@ -138,7 +178,24 @@ def _runnable(config: StationConfig) -> Station:
             "Give --reader, or set name under [reader] in terminal.toml: pcsc, pcsc:NAME or sim:RESIDENT.",
         )
     require_own(config, ALL_PARTS, real_reader=not config.reader.simulated)
+    require_hands_off(config)
     return station_of(config)
+
+
+@contextmanager
+def _moved_by_hand(
+    config: StationConfig, cards: CardsByHand | None, clock: Clock, vehicle: VehicleLink | None
+) -> Iterator[Callable[[TapReport], None]]:
+    """The laboratory's socket, where one is asked for; what comes out hears of every tap."""
+    path = config.laboratory.control
+    if path is None or cards is None:
+        yield lambda _report: None
+        return
+    from terminal.app.laboratory import Laboratory, hand_socket
+
+    laboratory = Laboratory(cards, clock, config.terminal.language, vehicle)
+    with hand_socket(path, laboratory):
+        yield laboratory.heard
 
 
 def _uplink(
@@ -211,7 +268,11 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
 
 
 def _vitals(
-    config: StationConfig, terminal: Terminal, reader: str, extensions: tuple[LoadedExtension, ...]
+    config: StationConfig,
+    terminal: Terminal,
+    reader: str,
+    extensions: tuple[LoadedExtension, ...],
+    out: DeviceWorker[bytes],
 ) -> Vitals:
     real = not config.reader.simulated
     identity = Identity(
@@ -225,18 +286,17 @@ def _vitals(
         deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
-        laboratory=laboratory_parts(config) if real else (),
+        laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
     )
-    log = _log(terminal.number, terminal.clock, config.log)
+    log = _log(terminal.number, terminal.clock, config.log, out)
     return Vitals(identity, terminal.journal, terminal.clock, terminal.clock_watch, log, connect())
 
 
-def _log(number: int, clock: Clock, asked: LogTable) -> Log:
-    form = asked.format or Form.TEXT
-    if asked.level is not None:
-        return Log(number, clock, form, asked.level.level)
-    return Log(number, clock, form, Level.NOTICE if asked.format is None else Level.INFO)
+def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:
+    usual = Level.NOTICE if asked.format is None else Level.INFO
+    least = usual if asked.level is None else asked.level.level
+    return Log(number, clock, asked.format or Form.TEXT, least, log_lines(out))
 
 
 def _show_metrics(stack: ExitStack, port: int, vitals: Vitals) -> None:

@@ -18,7 +18,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.codes import ReaderFault
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
-from terminal.reader.port import ReaderPort, lay_there
+from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.reader.presence import Presence, PresenceState, reader_fault
 from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
@@ -72,13 +72,14 @@ def serve(
     *,
     recorded: Callable[[CardConnection], CardConnection] = lambda connection: connection,
     look: Callable[[], None] = lambda: None,
+    ended: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve cards until the source is exhausted or SIGTERM/SIGINT arrives; then stop cleanly.
 
     A `JournalError` ends the loop: a terminal that cannot record must not sell. `lock` is held during each tap,
     where others work at the same terminal. `recorded` may wrap each connection, to write down what is said on it.
-    `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round. The reader stays
-    open: its owner closes it.
+    `vitals` hears of everything, and of the end last. `look` is called whenever the loop comes round, `ended` when it
+    does no more. The reader stays open: its owner closes it.
     """
     clock = terminal.clock
 
@@ -87,6 +88,7 @@ def serve(
             begun_s = clock.monotonic()
             report = take_tap(recorded(connection), terminal, lay_there=lay_there(cards.port))
             vitals.tap(report, clock.monotonic() - begun_s)
+            vitals.reader_shared(shared(cards.port))
             show(report)
 
     def on_fault(error: CardError) -> None:
@@ -103,13 +105,21 @@ def serve(
         look()
         vitals.beat(state)
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=on_beat)
+    presence = Presence(
+        cards.port,
+        on_card,
+        on_fault,
+        on_ready=on_ready,
+        on_beat=on_beat,
+        on_turned_away=lambda: terminal.signal(OUT_OF_ORDER),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()
     try:
         presence.run(max_taps=cards.taps)
     finally:
+        ended()
         vitals.stopping()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING
 from cardproto.connection import CardConnection
 from cardproto.credential.keys import IssuerKeys
 from terminal.clock import Clock
-from terminal.errors import ProfileError, TerminalError
+from terminal.errors import ControlError, ProfileError, TerminalError
 from terminal.policy.document.schema import RegionDocument
 
 if TYPE_CHECKING:
     from sim.card.port import SimCard
+    from sim.card.virtual import VirtualCard
     from sim.reader import SimReader
 
 
@@ -160,6 +162,119 @@ class CardsInOrder:
     def close(self) -> None:
         self._reader.close()
         self._keep()
+
+
+class CardsByHand:
+    """A simulated reader for card image files that another thread lays on it and takes away: `terminal.app.laboratory`.
+
+    The reader's own methods come from the presence loop. A card is written back into its file when its tap has ended.
+    """
+
+    def __init__(self, reader: SimReader) -> None:
+        self._reader = reader
+        self._change = threading.Condition()
+        self._lies = False
+        self._laid: tuple[Path, VirtualCard] | None = None
+        self._unserved = False
+        self._serving: tuple[Path, VirtualCard] | None = None
+        self._unsaved: ProfileError | None = None
+        self.ready = False
+        """Whether the loop has looked at the reader: a card laid on it from now on comes anew."""
+
+    # From the hand
+
+    @property
+    def card(self) -> str | None:
+        """The file of the card that lies there."""
+        laid = self._laid
+        return str(laid[0]) if self._lies and laid is not None else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether cards are served and none waits for the end of its tap."""
+        return self.ready and not self._unserved and self._serving is None
+
+    def present(self, path: Path) -> None:
+        """Lay the card of image file `path` on the reader, in place of one that was served.
+
+        Raises `ProfileError` for what is no image, `ControlError` while another card is being served.
+        """
+        from sim.image_file import ImageFault, load_card
+
+        with self._change:
+            if self._unserved or self._serving is not None:
+                raise ControlError("the card before has not been served", "Await its tap, or remove it.")
+            try:
+                card = load_card(path, secrets.token_bytes)
+            except ImageFault as fault:
+                raise ProfileError(fault.what, fault.advice) from fault
+            self._laid, self._lies, self._unserved = (path, card), True, True
+            self._reader.present(card)
+
+    def remove(self) -> None:
+        """Take the card away, from a tap that is going on, too."""
+        with self._change:
+            self._lies = self._unserved = False
+            self._reader.remove()
+            self._change.notify_all()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every tap has ended; False when that took too long. Raises `ProfileError` when the card could not
+        be written back into its file."""
+        with self._change:
+            done = self._change.wait_for(lambda: self.settled, timeout_s)
+            unsaved, self._unsaved = self._unsaved, None
+        if unsaved is not None:
+            raise unsaved
+        return done
+
+    # From the presence loop
+
+    @property
+    def name(self) -> str:
+        return self._reader.name
+
+    @property
+    def lay_there(self) -> bool:
+        return self._reader.lay_there
+
+    def wait_for_card(self, timeout_s: float) -> CardConnection | None:
+        connection = self._reader.wait_for_card(timeout_s if self.ready else 0)
+        with self._change:
+            self.ready = True
+            if connection is not None:
+                self._serving, self._unserved = self._laid, False
+            self._change.notify_all()
+        return connection
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        return self._reader.wait_for_removal(timeout_s)
+
+    def release(self) -> None:
+        self._reader.release()
+        with self._change:
+            served, self._serving = self._serving, None
+            if served is not None:
+                self._keep(*served)
+            self._change.notify_all()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _keep(self, path: Path, card: VirtualCard) -> None:
+        from sim.image_file import ImageFault, save_card
+
+        try:
+            save_card(card, path)
+        except ImageFault as fault:
+            self._unsaved = ProfileError(fault.what, fault.advice)
+
+
+def cards_by_hand(clock: Clock) -> CardsByHand:
+    """A simulated reader to which cards come by hand only."""
+    from sim.reader import SimReader
+
+    return CardsByHand(SimReader("simulated reader, by hand", clock))
 
 
 def empty_reader(clock: Clock) -> CardsInOrder:

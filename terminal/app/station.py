@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
-from terminal.app.config.settings import StationConfig
+from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
 from terminal.errors import JournalError, RegionDocumentError
@@ -25,8 +25,9 @@ from terminal.keys.file import FileKeys, load_file_keys
 from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
-from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, DenyListFile
-from terminal.policy.load import load_region, require_in_force
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, load_deny_list
+from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
+from terminal.policy.load import load_region, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
@@ -53,6 +54,7 @@ class Station:
     region: str
     keys: Path | None = None
     deny_list: Path | None = None
+    grants: Path | None = None
     routes: Path | None = None
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
@@ -73,19 +75,22 @@ class Station:
         return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
-        """The region document in force and the deny list; raises `RegionDocumentError`.
+        """The region document in force and the lists of its region; raises `RegionDocumentError`.
 
         A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
         force at the nearest moment that may be right.
         """
-        document = load_region(self.region)
+        document, canteen = load_region(self.region), self.profile == CANTEEN
         try:
-            require_in_force(document, now)
+            require_in_force(document, now, canteen=canteen)
         except RegionDocumentError:
             ahead_days = document.clock.ahead_days
             nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
-            require_in_force(document, from_unix_ms(nearest))
-        return Policy.of(document, self.load_deny_list(keys))
+            require_in_force(document, from_unix_ms(nearest), canteen=canteen)
+        lists = self.load_deny_list(keys), self.load_grants(keys)
+        for issued in lists:
+            require_of_region(document, issued)
+        return Policy.of(document, lists[0], grants=lists[1])
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -99,7 +104,11 @@ class Station:
         """The deny list in force; raises `RegionDocumentError`."""
         if self.deny_list is None:
             return EMPTY_DENY_LIST
-        return DenyListFile(self.deny_list, keys.list_key("deny"))
+        return load_deny_list(self.deny_list, keys.list_key("deny"))
+
+    def load_grants(self, keys: FileKeys) -> GrantList:
+        """The terminal's own list of concessions; raises `RegionDocumentError`."""
+        return NO_GRANTS if self.grants is None else load_grants(self.grants, keys.list_key("grants"))
 
     def load_routes(self) -> RouteBook:
         """The routes document; raises `RegionDocumentError`."""
@@ -115,6 +124,7 @@ def station_of(config: StationConfig) -> Station:
         region=config.terminal.region_or_demo,
         keys=config.keys.file,
         deny_list=config.lists.deny,
+        grants=config.lists.grants,
         routes=config.lists.routes,
         serving=config.canteen.serving,
         media=config.media.order,

@@ -11,6 +11,7 @@ from terminal.clock import unix_ms
 from terminal.codes import Admission, CanteenFault
 from terminal.decision.canteen.buffet import SaleDecision, decide_sale
 from terminal.decision.canteen.effects import MealEffect
+from terminal.decision.ended import note_end
 from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Outcome
 from terminal.decision.tap import Trail
@@ -54,7 +55,8 @@ def sell(
     if closed is not None:
         return Sold(SaleDecision(Outcome(AGAINST_SERVING[closed.effect], Admission.REFUSED), 0, (closed,)))
     trail = Trail()
-    decision = decide_sale(pupil, basket, trail, paid_stopped=counter.paid_stopped)
+    note_end(counter.policy.document, now, trail, clock_suspect=counter.clock_suspect())
+    decision = decide_sale(pupil, basket, trail, stopped=counter.stopped(now))
     if not decision.outcome.accepted:
         counter.note_refusal(ref, ServedBy.BUFFET, operator, decision.outcome, trail, now)
         return Sold(decision)

@@ -21,6 +21,7 @@ from terminal.canteen.roster import Roster
 from terminal.canteen.spare_log import SpareLog
 from terminal.clock import unix_ms
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
+from terminal.decision.canteen.serving import stopped_by
 from terminal.decision.effects import TerminalEffect
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
@@ -103,6 +104,12 @@ class CanteenCounter:
     def paid_stopped(self) -> bool:
         """O-06: the journal takes no more records, so nothing may be sold."""
         return self._broken or self.journal is None or self.journal.full
+
+    def stopped(self, now: datetime) -> Effect | None:
+        """Why nothing may be sold, while meals that budgets pay go on."""
+        return stopped_by(
+            self.policy.document, now, journal=self.paid_stopped, clock_suspect=self.clock_suspect()
+        )
 
     def day_of(self, now: datetime) -> date:
         """The service day of `now`."""

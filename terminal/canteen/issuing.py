@@ -14,6 +14,7 @@ from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for
 from terminal.decision.canteen.undo import against_single_issue
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.ended import note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Message, Outcome
@@ -144,6 +145,7 @@ def _decide(
     meals, at, suspect = counter.policy.meals, counter.time_of(batch.now), counter.clock_suspect()
     if suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
+    note_end(counter.policy.document, batch.now, trail, clock_suspect=suspect)
     day = counter.day_of(batch.now)
     kind = kind_for(pupil, meals, batch.serving, pupil.shift, day, at, trail, clock_suspect=suspect)
     if isinstance(kind, MealRefusal):
@@ -152,6 +154,6 @@ def _decide(
     if batch.how is How.PRE_ORDER and kind.id not in pupil.orders and not eaten:
         trail.note(AccountEffect.ORDER_DONE, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ORDERED)
-    stopped = counter.paid_stopped
-    meal = decide_portion(pupil, kind, day, meals, trail, paid_stopped=stopped, clock_suspect=suspect)
+    stopped = counter.stopped(batch.now)
+    meal = decide_portion(pupil, kind, day, meals, trail, stopped=stopped, clock_suspect=suspect)
     return meal if isinstance(meal, MealRefusal) else replace(meal, flags=(*trail.flags, *meal.flags))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +14,15 @@ import typer
 from terminal.cli.options import DEFAULT_LANGUAGE, Config, Json, Keys, ShownLang, station_config
 
 if TYPE_CHECKING:
+    from terminal.policy.document.schema import RegionDocument
+    from terminal.policy.keyed_file import IssuedList, ListIssue
     from terminal.policy.policy import Policy
     from terminal.scenario.schema import ScenarioFile
 
-app = typer.Typer(help="Check, test and explain region documents; make deny lists.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check, test and explain region documents; make deny lists and lists of grants.",
+    no_args_is_help=True,
+)
 
 Document = Annotated[str, typer.Argument(help="Region document: a TOML file, or the name of a supplied one.")]
 
@@ -29,12 +35,45 @@ class SchemaName(StrEnum):
 
 
 @app.command()
-def check(doc: Document, json: Json = False) -> None:
-    """Check a region document: summary, or each mistake with place and correction."""
+def check(
+    doc: Document,
+    terminal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Configuration of a terminal (terminal.toml): also check that it can know what the document needs."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a region document: summary, or each mistake with place and correction.
+
+    With --terminal, whatever the document leaves to rules of its own where a fact is not known is a warning.
+    """
     from terminal.cli.policy_view import show_document
     from terminal.policy.load import load_region
 
-    show_document(load_region(doc), json)
+    document = load_region(doc)
+    if terminal is None:
+        show_document(document, json)
+    else:
+        _check_known(document, terminal, json)
+
+
+def _check_known(document: RegionDocument, file: Path, json: bool) -> None:
+    """Show `document` with all that the terminal of this configuration cannot know of what it needs."""
+    from terminal.app.config.read import configured
+    from terminal.app.knows import require_known, unknown_here
+    from terminal.app.station import station_of
+    from terminal.cli.policy_view import show_document, show_unknown
+
+    config = configured(file).config
+    routes = station_of(config).load_routes()
+    unknown = unknown_here(config, document, routes)
+    if all(need.answered for need in unknown):
+        show_document(document, json, unknown)
+        return
+    show_unknown(unknown, json)
+    require_known(config, document, routes)
 
 
 @app.command()
@@ -44,9 +83,21 @@ def run(
         list[Path] | None,
         typer.Argument(help="Scenario files or folders; default: those of the document."),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Play them through terminals started by `terminal run`; also FILE#3."),
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="With --live: new folder for terminals and cards, kept.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
+    if live:
+        from terminal.cli.policy_live import play_all as play_all_live
+
+        play_all_live(doc, _policy(doc), scenarios, keep, json)
+        return
     from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales
@@ -125,28 +176,127 @@ def schema(
         raise TerminalError("no schema is named", f"Give {names}, or --write FOLDER for all of them.")
 
 
+Out = Annotated[Path, typer.Option("--out", help="File of the list, replaced whole.")]
+Version = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=0xFFFFFFFF,
+        help="A later list has a higher number. Default: the next one after the list at --out, else 1.",
+    ),
+]
+IssuedAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="When what the list says was known, as 2026-09-01T06:00:00+03:00. Default: now."
+    ),
+]
+ListRegion = Annotated[
+    int | None,
+    typer.Option(min=1, max=0xFFFF, help="Number of the region. Default: that of the region document here."),
+]
+
+
 @app.command("deny-list")
 def deny_list(
     entries: Annotated[
         Path,
         typer.Argument(help="CSV with the columns kind and identity: card,UID or person,PSEUDONYM in hex."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Deny list file, replaced whole.")],
+    out: Out,
+    version: Version = None,
+    issued_at: IssuedAt = None,
+    region: ListRegion = None,
     config: Config = None,
     keys: Keys = None,
 ) -> None:
     """Make the deny list terminals load (`lists.deny` of terminal.toml): keyed hashes of cards and of people."""
-    from terminal.app.simulated import laboratory_keys
+    from terminal.policy.deny_list import build_deny_list, load_deny_list, read_denied
+
+    _other_name(out, entries)
+    key = _list_key(config, keys, "deny")
+    issue = _issue(out, config, region, version, issued_at, lambda: load_deny_list(out, key))
+    count = build_deny_list(out, key, issue, read_denied(entries))
+    print(f"wrote {out}: {count} entries, version {load_deny_list(out, key).name}")
+
+
+@app.command("grants-list")
+def grants_list(
+    entries: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with the columns pseudonym, issued_on, code, parameter, valid_from and valid_to: a line for each "
+            "concession, the last four empty for a holder without any."
+        ),
+    ],
+    out: Out,
+    version: Version = None,
+    issued_at: IssuedAt = None,
+    region: ListRegion = None,
+    config: Config = None,
+    keys: Keys = None,
+) -> None:
+    """Make the list of concessions terminals load (`lists.grants` of terminal.toml): by keyed hashes of people."""
+    from terminal.policy.grants import build_grants, load_grants, read_grants
+
+    _other_name(out, entries)
+    key = _list_key(config, keys, "grants")
+    issue = _issue(out, config, region, version, issued_at, lambda: load_grants(out, key))
+    count = build_grants(out, key, issue, read_grants(entries))
+    print(f"wrote {out}: {count} holders, version {load_grants(out, key).name}")
+
+
+def _other_name(out: Path, entries: Path) -> None:
     from terminal.errors import RegionDocumentError
-    from terminal.keys.file import load_file_keys
-    from terminal.policy.deny_list import DenyListFile, build_deny_list, read_denied
 
     if out.exists() and entries.exists() and out.samefile(entries):
-        raise RegionDocumentError(f"{out} is the file of the entries", "Give the deny list another name.")
+        raise RegionDocumentError(f"{out} is the file of the entries", "Give the list another name.")
+
+
+def _list_key(config: Path | None, keys: Path | None, name: str) -> bytes:
+    from terminal.app.simulated import laboratory_keys
+    from terminal.keys.file import load_file_keys
+
     at = station_config(config, keys=keys)
-    key = load_file_keys(at.keys.file or laboratory_keys()).list_key("deny")
-    count = build_deny_list(out, key, read_denied(entries))
-    print(f"wrote {out}: {count} entries, version {DenyListFile(out, key).version}")
+    return load_file_keys(at.keys.file or laboratory_keys()).list_key(name)
+
+
+def _issue(
+    out: Path,
+    config: Path | None,
+    region: int | None,
+    version: int | None,
+    issued_at: str | None,
+    present: Callable[[], IssuedList],
+) -> ListIssue:
+    """What the new list says of itself; `present` loads the one at `out`."""
+    from terminal.policy.keyed_file import ListIssue
+    from terminal.policy.load import load_region
+
+    if region is None:
+        region = load_region(station_config(config, region=None).terminal.region_or_demo).header.region
+    if version is None:
+        version = present().version + 1 if out.exists() else 1
+    return ListIssue(version, region, _moment(issued_at))
+
+
+def _moment(written: str | None) -> datetime:
+    """The time with offset an operator wrote; now, if nothing."""
+    from terminal.clock import SystemClock
+    from terminal.errors import RegionDocumentError
+
+    if written is None:
+        return SystemClock().now()
+    moment: datetime | None
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.timestamp() < 0:
+        raise RegionDocumentError(
+            f"--issued-at: {written!r} is no time with an offset", "Write it as 2026-09-01T06:00:00+03:00."
+        )
+    return moment
 
 
 def _policy(doc: str) -> Policy:

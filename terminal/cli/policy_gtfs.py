@@ -1,7 +1,10 @@
-"""`terminal policy import-gtfs FEED`: the fares of a GTFS feed as a file a region document can name."""
+"""`terminal policy import-gtfs FEED` and `gtfs-routes FEED`: the fares of a GTFS feed as a file that a region document
+can name, and its routes as a routes document.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +14,7 @@ from terminal.cli.options import Json
 
 if TYPE_CHECKING:
     from terminal.policy.gtfs.importer import Imported
+    from terminal.policy.gtfs.patterns import FeedNumbers, FeedRoutes
 
 TABLES = (
     *(
@@ -61,17 +65,21 @@ def _write(out: Path, imported: Imported) -> str:
 
     import msgspec
 
+    content = msgspec.json.encode(imported.tables)
+    _write_file(out, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_file(out: Path, content: bytes) -> None:
     from terminal.errors import FeedError
     from terminal.files import SHARED, replace_file
 
-    content = msgspec.json.encode(imported.tables)
     try:
         replace_file(out, content, SHARED)
     except OSError as error:
         raise FeedError(
             f"{out} cannot be written: {error}", "Name a file in a folder you may write to."
         ) from error
-    return hashlib.sha256(content).hexdigest()
 
 
 def _as_json(imported: Imported, out: Path | None, digest: str | None) -> dict[str, Any]:
@@ -119,3 +127,78 @@ def _card_bits(imported: Imported) -> dict[str, int]:
     return {
         destination.value: layout_of(index, destination, LONGEST_CHANGE_S).bits for destination in Destination
     }
+
+
+def gtfs_routes(
+    feed: Annotated[Path, typer.Argument(help="Directory or zip file of a GTFS feed.")],
+    id: Annotated[
+        str, typer.Option("--id", help="Id of the routes document, as every later version has it.")
+    ],
+    region: Annotated[int, typer.Option(min=1, max=0xFFFF, help="Number of the region.")],
+    version: Annotated[int, typer.Option(min=1, help="Version; a later one replaces an earlier one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Output file; default: check only.")] = None,
+    numbers: Annotated[
+        Path | None,
+        typer.Option(
+            "--numbers", help="Region document whose gtfs.route_ids and gtfs.stop_ids give the numbers."
+        ),
+    ] = None,
+    issued_at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z"], help="Time of issue, with its zone; default: now."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a routes document of a GTFS feed: modes, names, and the most frequent way of each direction."""
+    from terminal.app.output import print_json
+    from terminal.clock import SystemClock
+    from terminal.policy.gtfs.columns import open_feed
+    from terminal.policy.gtfs.patterns import NEEDED, routes_of_feed
+    from terminal.policy.gtfs.routes_toml import as_toml
+    from terminal.policy.routes import DocumentIssue, parse_routes
+
+    at = issued_at or SystemClock().now().replace(microsecond=0)
+    header = DocumentIssue(id=id, version=version, region=region, issued_at=at)
+    made = routes_of_feed(open_feed(feed, NEEDED), header, _numbers(numbers))
+    content = as_toml(made.document).encode()
+    parse_routes(content, "the routes document of this feed")
+    if out is not None:
+        _write_file(out, content)
+    if json:
+        print_json(_routes_as_json(made, out))
+    else:
+        _print_routes(made)
+
+
+def _numbers(document: Path | None) -> FeedNumbers:
+    from terminal.policy.gtfs.patterns import FeedNumbers
+    from terminal.policy.load import load_region
+
+    section = None if document is None else load_region(document).gtfs
+    return FeedNumbers() if section is None else FeedNumbers(section.route_ids, section.stop_ids)
+
+
+def _routes_as_json(made: FeedRoutes, out: Path | None) -> dict[str, Any]:
+    directions = [one for route in made.document.routes for one in route.directions if one.stops]
+    return {
+        "routes": len(made.document.routes),
+        "directions": len(directions),
+        "stops": len({stop.number for one in directions for stop in one.stops}),
+        "zones": dict(made.document.zones),
+        "left_out": list(made.left_out),
+        "route_ids": dict(made.route_ids),
+        "stop_ids": dict(made.stop_ids),
+        "file": None if out is None else str(out),
+    }
+
+
+def _print_routes(made: FeedRoutes) -> None:
+    counted = _routes_as_json(made, None)
+    print(f"{counted['routes']} routes, {counted['directions']} directions, {counted['stops']} stops")
+    for id in made.left_out:
+        print(f"left out: route {id!r} has no trip of two stops")
+    for table, ids in (("route_ids", made.route_ids), ("stop_ids", made.stop_ids)):
+        if ids:
+            print(f"\n[gtfs.{table}]  # for the region document, where it has [gtfs]")
+            for number, id in ids.items():
+                print(f'{number} = "{id}"')

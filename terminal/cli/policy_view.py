@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from cardproto.resident.records.event import MOST_INSIDE
+from terminal.app.knows import said_of
 from terminal.app.output import print_json, roubles
 from terminal.errors import ScenarioFileError, ScenariosDiffer
 from terminal.policy.document.schema import RegionDocument
-from terminal.policy.journeys.checks import persons_held, reserve_unit_minor, waiting_scopes
+from terminal.policy.journeys.checks import persons_held, reserve_unit_minor
+from terminal.policy.needs import Need
 from terminal.policy.policy import Policy
 from terminal.scenario.compare import Difference
 from terminal.scenario.impact import Change, Impact
@@ -22,8 +25,8 @@ from terminal.scenario.words import place, tap_lines
 from terminal.trail_words import step_line
 
 
-def show_document(document: RegionDocument, json: bool) -> None:
-    """What a document that loads is about."""
+def show_document(document: RegionDocument, json: bool, unknown: Sequence[Need] = ()) -> None:
+    """What a document that loads is about; `unknown`: what a terminal cannot know and the document answers itself."""
     header = document.header
     holds = {
         "id": header.id,
@@ -40,7 +43,7 @@ def show_document(document: RegionDocument, json: bool) -> None:
     if persons is not None:
         holds["persons_held"] = persons
     if json:
-        print_json({"ok": True, **holds})
+        print_json({"ok": True, **holds, "unknown": [asdict(need) for need in unknown]})
         return
     print(f"{header.id} version {header.version} is sound")
     for name, value in list(holds.items())[2:]:
@@ -51,11 +54,21 @@ def show_document(document: RegionDocument, json: bool) -> None:
         unit_minor = reserve_unit_minor(document) or 1
         if unit_minor > 1:
             print(f"  what is held is rounded down to a multiple of {unit_minor} kopecks")
-        for number in waiting_scopes(document):
-            print(
-                f"  scope[{number}] asks for a mode or a length, which terminals in service do not know yet:"
-            )
-            print("  there such a ride is no check-in, it is paid at once")
+    _show_needs(unknown)
+
+
+def show_unknown(unknown: Sequence[Need], json: bool) -> None:
+    """What a terminal cannot know of what a document needs, where that is too much."""
+    if json:
+        print_json({"ok": False, "unknown": [asdict(need) for need in unknown]})
+    else:
+        _show_needs(unknown)
+
+
+def _show_needs(unknown: Sequence[Need]) -> None:
+    for need in unknown:
+        own = "; the document's own rule for that holds" if need.answered else ""
+        print(f"{'warning' if need.answered else 'refused'}: {said_of(need)}{own}")
 
 
 class RunSummary:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from terminal.journal.canteen_records import MealLine
     from terminal.journal.reader import JournalReader
     from terminal.journal.records import AnyRecord, CashSale, Intent, Unwritten
-    from terminal.policy.deny_list import DenyList
     from terminal.policy.policy import Policy
     from terminal.trip.facts import Trip
 
@@ -50,7 +49,7 @@ def recompute(
     from terminal.errors import ChargesDiffer
 
     at = station_config(config, state=state, keys=keys)
-    policies = _policies(region or [at.terminal.region_or_demo], _deny_list(at))
+    policies = _policies(region or [at.terminal.region_or_demo], at)
     counts, first = {"recomputed": 0, "differ": 0, "not_possible": 0}, 0
     with journal_reader(at.terminal.state, at.keys.file) as reader:
         replay = _replay(at, reader, next(iter(policies.values()))) if roster else None
@@ -124,20 +123,17 @@ def _deviations(
     return decide_again(tap, policy, pupil)
 
 
-def _policies(regions: list[str], deny_list: DenyList) -> dict[str, Policy]:
+def _policies(regions: list[str], at: StationConfig) -> dict[str, Policy]:
+    """The documents with the lists that are configured here: taps decided by those can be checked against them."""
+    from terminal.app.station import station_of
     from terminal.policy.load import load_region
     from terminal.policy.policy import Policy
 
-    policies = [Policy.of(load_region(region), deny_list) for region in regions]
-    return {policy.tariff: policy for policy in policies}
-
-
-def _deny_list(at: StationConfig) -> DenyList:
-    """The deny list that is configured here: taps refused by it can be checked against it."""
-    from terminal.app.station import station_of
-
     station = station_of(at)
-    return station.load_deny_list(station.load_keys())
+    keys = station.load_keys()
+    deny_list, grants = station.load_deny_list(keys), station.load_grants(keys)
+    policies = [Policy.of(load_region(region), deny_list, grants=grants) for region in regions]
+    return {policy.tariff: policy for policy in policies}
 
 
 def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
@@ -230,7 +226,6 @@ def _states(row: Intent | Unwritten) -> dict[str, object]:
         "balance_after_minor": row.balance_after_minor,
         "paid_by": row.paid_by,
         "values": row.values,
-        "counted": row.counted,
         "meal": None if row.meal is None else _portion(row.meal),
     }
 

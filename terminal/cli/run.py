@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,13 +17,6 @@ from terminal.cli.options import (
     State,
     station_config,
 )
-
-if TYPE_CHECKING:
-    from datetime import tzinfo
-
-    from terminal.app.running import Audience
-    from terminal.decision.outcome import Outcome
-    from terminal.tap_report import TapReport
 
 
 def run(
@@ -81,38 +74,12 @@ def run(
         pace=pace,
         laboratory=laboratory,
     )
-    from terminal.app.running import running_station
+    from terminal.app.audience import for_people, for_programs, output_worker
+    from terminal.app.running import clock_of, running_station
     from terminal.clock import SystemClock
 
     language = asked.terminal.language
-    with running_station(
-        asked, SystemClock(), _for_programs(language) if json else _for_people(language)
-    ) as station:
-        station.serve()
-
-
-def _for_people(language: str) -> Audience:
-    """The passenger's message at the moment the card's commit is verified; a line for staff when the tap has ended."""
-    from terminal.app.output import report_as_line
-    from terminal.app.running import Audience
-    from terminal.messages import text
-
-    def outcome(outcome: Outcome) -> None:
-        print(f"» {text(outcome.message, language, outcome.values)}", flush=True)
-
-    def report(tap: TapReport, zone: tzinfo) -> None:
-        print(report_as_line(tap, zone), flush=True)
-
-    return Audience(outcome, report)
-
-
-def _for_programs(language: str) -> Audience:
-    """One JSON object when the tap has ended, and nothing before."""
-    from terminal.app.output import print_json, report_as_json
-    from terminal.app.running import Audience
-
-    return Audience(
-        outcome=lambda _outcome: None,
-        report=lambda tap, _zone: print_json(report_as_json(tap, language)),
-        shift=False,
-    )
+    with output_worker(SystemClock()) as out:
+        audience = for_programs(out, language) if json else for_people(out, language)
+        with running_station(asked, clock_of(asked), audience) as station:
+            station.serve()

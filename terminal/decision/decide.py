@@ -21,18 +21,22 @@ from terminal.decision.bus.cover import CONCESSION_SLOTS
 from terminal.decision.bus.decide import decide_ride
 from terminal.decision.canteen.decide import decide_meal
 from terminal.decision.effects import CardEffect, InspectionEffect, TerminalEffect
+from terminal.decision.ended import note_end
 from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import DENY_CARD, DENY_PERSON, GRANTS, Decision, Message
 from terminal.decision.place import placed
 from terminal.decision.tap import CANTEEN, Tap, Trail, rebase
 from terminal.policy.deny_list import DenyKind, denied
+from terminal.policy.document.schema import Ages
+from terminal.policy.ends import DocumentEnd
 from terminal.policy.policy import Policy
-from terminal.trip.facts import Inspection, Trip
+from terminal.trip.facts import FRESH, Freshness, Inspection, Trip
 
 PROFILES: Final[Mapping[str, Callable[[Tap, Trail], Decision]]] = MappingProxyType(
     {"bus": decide_ride, CANTEEN: decide_meal}
 )
 HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
 BY_DENY_LIST: Final[Mapping[DenyKind, tuple[Message, CardEffect, str]]] = MappingProxyType(
     {
         DenyKind.CARD: (Message.BLOCKED, CardEffect.CARD_DENIED, DENY_CARD),
@@ -49,10 +53,9 @@ def decide(snapshot: CardSnapshot | BankSnapshot, policy: Policy, trip: Trip, no
     `now` is aware. Never raises for anything a card holds: every refusal is an outcome.
     """
     trail = Trail()
-    refusal = _refused_terminal(trip, trail)
+    refusal = _refused_terminal(trip, trail) or _marked(policy, trip, now, trail)
     if refusal is not None:
         return trail.refuse(refusal)
-    _flags(policy, trip, trail)
     trip = placed(trip, policy.document.vehicle, trail)
     if trip.inspection is not None:
         return inspect(snapshot, policy, trip, trip.inspection, now, trail)
@@ -75,7 +78,7 @@ def _rebased(snapshot: CardSnapshot, policy: Policy, trip: Trip, now: datetime, 
     """The tap, and in the trail whether the terminal's own grants count for it (O-02)."""
     tap = rebase(snapshot, policy, trip, now)
     if tap.listed:
-        trail.lists[GRANTS] = policy.grants.version
+        trail.lists[GRANTS] = policy.grants.name
     return tap
 
 
@@ -93,17 +96,30 @@ def _refused_terminal(trip: Trip, trail: Trail) -> Message | None:
     return None
 
 
-def _flags(policy: Policy, trip: Trip, trail: Trail) -> None:
-    """What marks every record of this terminal now."""
+def _marked(policy: Policy, trip: Trip, now: datetime, trail: Trail) -> Message | None:
+    """What marks every record of this terminal now; the message where no ride is decided by this document any more.
+    Entitled meals are, and whether a ride is paid can still be asked (O-01).
+    """
     if trip.clock.suspect:
         trail.flag(TerminalEffect.CLOCK_JUMPED, TapFlag.CLOCK_SUSPECT)
-    age_s = trip.freshness.data_age_s
+    if trip.freshness is not FRESH:
+        _note_ages(policy.document.ages, trip.freshness, trail)
+    end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
+    goes_on = end is not DocumentEnd.PAST or trip.profile == CANTEEN or trip.inspection is not None
+    return None if goes_on else Message.OUT_OF_ORDER
+
+
+def _note_ages(ages: Ages, freshness: Freshness, trail: Trail) -> None:
+    """O-03: what is marked as old. Concessions look for themselves whether lists are too old for them."""
+    age_s = freshness.lists_age_s
     if age_s:
-        ages = policy.document.ages
         if age_s > ages.stale_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_EXPIRED, TapFlag.EXPIRED_DATA, {"data_age_s": age_s})
         elif age_s > ages.fresh_h * HOUR_S:
             trail.flag(TerminalEffect.DATA_STALE, TapFlag.STALE_DATA, {"data_age_s": age_s})
+    age_s, days = freshness.document_age_s, ages.document_stale_days
+    if days is not None and age_s > days * DAY_S:
+        trail.flag(TerminalEffect.DOCUMENT_STALE, TapFlag.STALE_DOCUMENT, {"document_age_s": age_s})
 
 
 def _refused_card(tap: Tap, trail: Trail) -> Message | None:
@@ -119,7 +135,7 @@ def _refused_card(tap: Tap, trail: Trail) -> Message | None:
     if kind is not None:
         message, effect, name = BY_DENY_LIST[kind]
         trail.note(effect)
-        trail.lists[name] = tap.policy.deny_list.version
+        trail.lists[name] = tap.policy.deny_list.name
         return message
     if not (rights.valid_from <= tap.service_date <= rights.valid_to or _no_date(tap)):
         early = tap.service_date < rights.valid_from
@@ -165,7 +181,7 @@ def inspect(
     tap = _rebased(snapshot, policy, trip, now, trail)
     if inspection.misuse:
         _report(tap, trail)
-    if not _paid_here(tap, inspection):
+    if not _paid_here(tap):
         trail.note(InspectionEffect.NOT_PAID_HERE, {"route": snapshot.event.route})
         return trail.refuse(Message.INSPECTION_UNPAID)
     paid_at = f"{snapshot.event.at.astimezone(policy.zone):%H:%M}"
@@ -174,8 +190,10 @@ def inspect(
     return trail.repeat(Message.INSPECTION_PAID, Admission.INSIDE, values)
 
 
-def _paid_here(tap: Tap, inspection: Inspection) -> bool:
-    """Whether the newest ride is on this vehicle. Who is checked in rides, whatever the card was used for since."""
+def _paid_here(tap: Tap) -> bool:
+    """Whether the newest ride is on this vehicle, known by route and direction. Who is checked in rides, whatever the
+    card was used for since.
+    """
     event, trip = tap.snapshot.event, tap.trip
     if not (event.inside or event.kind is EventKind.RIDE) or tap.age_s is None:
         return False
@@ -184,8 +202,6 @@ def _paid_here(tap: Tap, inspection: Inspection) -> bool:
         longest_s = max(longest_s, check_in.longest_s)
     if tap.age_s > longest_s:
         return False
-    if inspection.vehicle:
-        return event.terminal in inspection.vehicle
     return (event.route, event.direction) == (trip.route, trip.direction)
 
 

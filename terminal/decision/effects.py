@@ -19,6 +19,9 @@ class TerminalEffect(Effect):
     PLACE_CONTRADICTED = "t-61:place_contradicted"
     DATA_STALE = "o-03:data_stale"
     DATA_EXPIRED = "o-03:data_expired"
+    DOCUMENT_STALE = "o-03:document_stale"
+    DOCUMENT_GOES_ON = "o-01:document_goes_on"
+    DOCUMENT_ENDED = "o-01:document_ended"
     NO_PROFILE_RULES = "k-02:no_profile_rules"
 
 

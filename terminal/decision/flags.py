@@ -22,6 +22,10 @@ class TapFlag(StrEnum):
     """The terminal's lists were old (O-03)."""
     EXPIRED_DATA = "expired_data"
     """They were too old to be followed (O-03)."""
+    STALE_DOCUMENT = "stale_document"
+    """The region document was issued longer ago than it says it may be (O-03)."""
+    DOCUMENT_ENDED = "document_ended"
+    """The region document had ended, and no other was there (O-01)."""
     MISUSE = "misuse"
     """An inspector found a concession card in the wrong hands (T-71)."""
 

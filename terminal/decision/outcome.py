@@ -148,15 +148,13 @@ class Decision(Struct, frozen=True):
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
     `flags` mark the record for those who read it later (`terminal.decision.flags`).
-    `counted` names the counters kept by the server that this tap adds one to (O-04). `lists` names the lists of the
-    terminal that spoke of this card, with their versions: deciding again needs them.
+    `lists` names the lists of the terminal that spoke of this card, with their versions: deciding again needs them.
     """
 
     outcome: Outcome
     write_plan: WritePlan | None
     facts: tuple[Reason, ...]
     flags: tuple[str, ...] = ()
-    counted: tuple[str, ...] = ()
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
     lists: Mapping[str, str] = _NO_LISTS

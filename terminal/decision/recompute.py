@@ -144,7 +144,7 @@ def _as_recorded(policy: Policy, lists: Mapping[str, str]) -> Policy:
     grants: GrantList = NO_GRANTS
     if GRANTS in lists:
         grants = policy.grants
-        if grants.version != lists[GRANTS]:
+        if grants.name != lists[GRANTS]:
             raise CannotRecompute(
                 RecomputeGap.GRANTS, "decided with the terminal's own list of grants, which is not at hand"
             )
@@ -163,7 +163,7 @@ def _denied_otherwise(lists: Mapping[str, str], snapshot: CardSnapshot, at_hand:
         )
     if DENY_PERSON not in lists:
         return []
-    if at_hand.version != lists[DENY_PERSON]:
+    if at_hand.name != lists[DENY_PERSON]:
         raise CannotRecompute(
             RecomputeGap.DENY_LIST,
             f"refused by deny list {lists[DENY_PERSON]}, which is not at hand; the rest follows",
@@ -246,7 +246,6 @@ def _following(snapshot: CardSnapshot, decision: Decision) -> Mapping[str, objec
         "balance_after_minor": None if plan is None else plan.event.balance_after_minor,
         "paid_by": None if plan is None else int(plan.paid_by),
         "values": dict(decision.outcome.values),
-        "counted": decision.counted,
         "meal": None if meal is None else _portion(meal),
     }
 

@@ -256,14 +256,13 @@ def accept(
     counters: int | None = None,
     meals: int | None = None,
     journey: tuple[int | None, int] | None = None,
-    counted: tuple[str, ...] = (),
     inside: int | None = None,
 ) -> Decision:
     """The ride or meal is on: plan the event and the debit of `outcome.charge_minor`.
 
-    What is not given stays as rebased; `journey` is (age in seconds, transfers used), `counted` the counters
-    the server has to add one to. `inside` is how many persons ride on with the card; without it those who are checked
-    in stay so, and the event keeps what their ride is: route, direction and what it is paid by.
+    What is not given stays as rebased; `journey` is (age in seconds, transfers used). `inside` is how many
+    persons ride on with the card; without it those who are checked in stay so, and the event keeps what their ride
+    is: route, direction and what it is paid by.
     """
     _note_period(tap, trail)
     age_s, transfers = (tap.journey_age_s, tap.transfers) if journey is None else journey
@@ -295,7 +294,6 @@ def accept(
         WritePlan(event, outcome.charge_minor, paid_by),
         tuple(trail.reasons),
         tuple(trail.flags),
-        counted,
         lists=dict(trail.lists),
     )
 

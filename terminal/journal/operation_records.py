@@ -78,6 +78,22 @@ class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
     code: str = ""
 
 
+class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
+    """The vehicle says from here on that an inspection is under way, or no longer (T-70). It stops no tap.
+
+    `source` is that of `terminal.toml`. Edges that keep following one another are not all on record.
+    """
+
+    razzia: bool
+    source: str
+
+
 OperationRecord: TypeAlias = (
-    Restored | ExtensionLoaded | AnswerRepeated | ClockAuthenticated | ClockConfirmed | ClockAccepted
+    Restored
+    | ExtensionLoaded
+    | AnswerRepeated
+    | ClockAuthenticated
+    | ClockConfirmed
+    | ClockAccepted
+    | RazziaChanged
 )

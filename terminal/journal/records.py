@@ -70,9 +70,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     `values` fill the message when it is shown at the next presentation. `meal` is the portion, in a
     canteen. `trip` is what else the terminal knew, by name (`terminal.trip.stated`): with `proof` and the region
     document named by `tariff` the decision can be made again, to the same bytes. `flags` mark the row for
-    those who read it later; `counted` are the server's counters it adds one to (O-04), `lists` the lists of the
-    terminal that spoke of the card, with their versions. `key_version` is that of the card's keys. `person_ref` is
-    None on a bus, and of a medium that knows no person.
+    those who read it later; `lists` are the lists of the terminal that spoke of the card, with their versions.
+    `key_version` is that of the card's keys. `person_ref` is None on a bus, and of a medium that knows no person.
     """
 
     card_ref: bytes
@@ -94,9 +93,8 @@ class Intent(Record, frozen=True, array_like=True, tag=4):
     proof: tuple[tuple[int, bytes, bytes], ...]
     values: dict[str, int | str]
     meal: MealLine | None = None
-    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
+    trip: dict[str, bool | int | str] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
-    counted: tuple[str, ...] = ()
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     key_version: int = 0
     person_ref: bytes | None = None
@@ -177,7 +175,7 @@ class Unwritten(Record, frozen=True, array_like=True, tag=8):
     route: int = 0
     direction: int = 0
     read: tuple[bytes, ...] = ()
-    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
+    trip: dict[str, bool | int | str] = msgspec.field(default_factory=dict)
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     person_ref: bytes | None = None
 
@@ -203,7 +201,7 @@ class CashSale(Record, frozen=True, array_like=True, tag=10):
     sum_minor: int
     tariff: str
     reasons: tuple[TrailEntry, ...] = ()
-    trip: dict[str, bool | int | str | tuple[int, ...] | dict[str, int]] = msgspec.field(default_factory=dict)
+    trip: dict[str, bool | int | str] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     action: str = ""
 

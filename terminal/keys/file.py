@@ -10,6 +10,7 @@
     school = "..."
     [lists]
     deny = "32 or more hexadecimal digits"
+    grants = "32 or more hexadecimal digits"
     [storage]                                   # what seals files at rest
     journal = "64 hexadecimal digits"           # wraps the key of each journal
     roster = "64 hexadecimal digits"            # in a canteen

@@ -19,7 +19,7 @@ from sim.card.port import SimCard
 from sim.card.virtual import VirtualCard
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
-from terminal.app.compose import open_terminal
+from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.simulated import laboratory_keys
 from terminal.app.station import JournalFactory, Station
 from terminal.clock import Clock
@@ -31,6 +31,7 @@ from terminal.keys.limits import UNLIMITED
 from terminal.keys.provider import card_token
 from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from terminal.tap import Terminal
 
@@ -39,8 +40,9 @@ REGISTRY_FILE: Final = "card-registry.json"
 DENY_LIST_FILE: Final = "deny-list"
 
 
-ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""A laboratory plays any day, also one before this software was made."""
+NEVER_OLD: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""When its lists are issued: on whatever day they are used, they are not old."""
+DEMO_REGION_NUMBER: Final = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,16 @@ class World:
 def open_world(folder: Path, region: str, policy: Policy, random: Callable[[int], bytes]) -> World:
     """The world of `policy`, with its deny list written."""
     keys = load_file_keys(laboratory_keys(), UNLIMITED)
-    deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys)
+    deny_list = laboratory_deny_list(folder / DENY_LIST_FILE, keys, policy.document.header.region)
     return World(folder, region, policy, random, keys, load_lab_keys(), deny_list)
 
 
-def laboratory_deny_list(path: Path, keys: FileKeys) -> Path:
+def laboratory_deny_list(path: Path, keys: FileKeys, region: int = DEMO_REGION_NUMBER) -> Path:
     """Write the laboratory's deny list, on which one of the simulated residents stands."""
     pseudonym = load_profile(DENIED_PROFILE).card.pseudonym
     assert pseudonym is not None, "the denied resident has a fixed pseudonym"
-    build_deny_list(path, keys.list_key("deny"), [(DenyKind.PERSON, bytes.fromhex(pseudonym))])
+    denied = [(DenyKind.PERSON, bytes.fromhex(pseudonym))]
+    build_deny_list(path, keys.list_key("deny"), ListIssue(1, region, NEVER_OLD), denied)
     return path
 
 

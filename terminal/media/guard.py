@@ -55,7 +55,6 @@ class _Held(msgspec.Struct, array_like=True):
     values: dict[str, int | str]
     trail: tuple[TrailEntry, ...]
     flags: tuple[str, ...]
-    counted: tuple[str, ...]
     lists: dict[str, str]
 
     @classmethod
@@ -66,7 +65,6 @@ class _Held(msgspec.Struct, array_like=True):
             dict(outcome.values),
             recorded(decision.facts),
             decision.flags,
-            decision.counted,
             dict(decision.lists),
         )
 
@@ -215,7 +213,7 @@ def _held(value: Any, kind: type) -> Any:
 
 def _strings(decision: Decision) -> Iterator[str]:
     """Everything of `decision` that a row would hold as text."""
-    yield from (*decision.flags, *decision.counted, *decision.lists, *decision.lists.values())
+    yield from (*decision.flags, *decision.lists, *decision.lists.values())
     yield from (fact.code for fact in decision.facts)
     for values in (decision.outcome.values, *(fact.inputs for fact in decision.facts)):
         yield from values

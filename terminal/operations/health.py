@@ -29,14 +29,16 @@ from terminal.fault_texts import ENGLISH, fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
-from terminal.operations.status import TerminalStatus, read_status
+from terminal.operations.status import TerminalStatus, VehicleStatus, read_status
 from terminal.texts import N_, translator
+from terminal.trip.facts import PlaceQuality
 
 HUNG_MS: Final = 60_000
 UNSENT_WARNING_MS: Final = 24 * 3_600_000
 COLLECTOR_WARNING_MS: Final = 3_600_000
 TARIFF_WARNING_MS: Final = 7 * 24 * 3_600_000
 DENY_LIST_WARNING_MS: Final = 7 * 24 * 3_600_000
+VEHICLE_WARNING_MS: Final = 10 * 60_000
 DISK_WARNING_BYTES: Final = 512 << 20
 DISK_NEEDED_BYTES: Final = 32 << 20
 
@@ -87,8 +89,14 @@ class HealthCode(StrEnum):
     DISK_UNKNOWN = "disk:unknown"
     DISK = "disk:free"
     LABORATORY = "laboratory:public"
+    BY_HAND = "laboratory:by_hand"
     EXTENSION = "extension:loaded"
     DEVICE_FAULT = "device:fault"
+    VEHICLE_FAULT = "vehicle:fault"
+    VEHICLE_SILENT = "vehicle:silent"
+    VEHICLE_OLD = "vehicle:old"
+    VEHICLE_HEARD = "vehicle:heard"
+    RAZZIA = "razzia:on"
 
 
 TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
@@ -128,8 +136,14 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.DISK_UNKNOWN: N_("{folder} cannot be examined (errno {errno})"),
         HealthCode.DISK: N_("{free_mb} MB free"),
         HealthCode.LABORATORY: N_("public {parts} on a real reader: anyone can make cards for this terminal"),
+        HealthCode.BY_HAND: N_("a laboratory's terminal: {parts} moved by hand"),
         HealthCode.EXTENSION: "{distribution} {version}, sha256 {sha256}",
         HealthCode.DEVICE_FAULT: "{state}",
+        HealthCode.VEHICLE_FAULT: "{fault}",
+        HealthCode.VEHICLE_SILENT: N_("{source}: nothing heard since the start"),
+        HealthCode.VEHICLE_OLD: N_("{source}: its place is {age_ms} old"),
+        HealthCode.VEHICLE_HEARD: N_("{source}: its place is {age_ms} old, {quality}"),
+        HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
     }
 )
 """The one place of their words. Inputs in milliseconds are shown as durations, a code in its own words."""
@@ -144,6 +158,12 @@ VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "out_of_order": N_("tries again after a pause"),
         },
         "state": {DeviceState.RAISES: N_("raises errors"), DeviceState.HANGS: N_("does not answer")},
+        "quality": {
+            PlaceQuality.EXACT: N_("exact"),
+            PlaceQuality.ESTIMATED: N_("estimated"),
+            PlaceQuality.CONTRADICTED: N_("contradicts the shift"),
+            "": N_("not on the route"),
+        },
         "parts": {"keys": N_("keys"), "region": N_("region document"), "issuers": N_("issuers")},
     }
 )
@@ -264,9 +284,12 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
         yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
     yield _collector(status, now_ms)
     yield from _extensions(status)
+    if running and not status.stopped and status.vehicle is not None:
+        yield from _vehicle(status.vehicle, now_ms)
     if status.laboratory:
         parts = ":".join(status.laboratory)
-        yield HealthFinding(HealthCode.LABORATORY, HealthLevel.LOOK, {"parts": parts})
+        code = HealthCode.LABORATORY if status.real_reader else HealthCode.BY_HAND
+        yield HealthFinding(code, HealthLevel.LOOK, {"parts": parts})
 
 
 def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
@@ -277,6 +300,26 @@ def _extensions(status: TerminalStatus) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthCode.EXTENSION, HealthLevel.OK, inputs, about=about)
     for name, state in () if status.stopped else status.devices_failing.items():
         yield HealthFinding(HealthCode.DEVICE_FAULT, HealthLevel.LOOK, {"state": state.value}, about=name)
+
+
+def _vehicle(vehicle: VehicleStatus, now_ms: int) -> Iterator[HealthFinding]:
+    """What is wrong with it first; else how old its place is."""
+    inputs: dict[str, int | str] = {"source": vehicle.source}
+    if vehicle.fault:
+        yield HealthFinding(
+            HealthCode.VEHICLE_FAULT, HealthLevel.LOOK, {FAULT: vehicle.fault, **inputs, **vehicle.inputs}
+        )
+    elif vehicle.heard_at_ms is None:
+        yield HealthFinding(HealthCode.VEHICLE_SILENT, HealthLevel.LOOK, inputs)
+    else:
+        age_ms = max(0, now_ms - vehicle.heard_at_ms)
+        inputs |= {"age_ms": age_ms, "quality": vehicle.quality}
+        old = age_ms > VEHICLE_WARNING_MS
+        code = HealthCode.VEHICLE_OLD if old else HealthCode.VEHICLE_HEARD
+        level = HealthLevel.LOOK if old else HealthLevel.OK
+        yield HealthFinding(code, level, inputs, age_ms / 1000, "s")
+    if vehicle.razzia:
+        yield HealthFinding(HealthCode.RAZZIA, HealthLevel.OK)
 
 
 def _fill(status: TerminalStatus) -> HealthFinding:

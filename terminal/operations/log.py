@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
@@ -52,7 +53,9 @@ class Form(StrEnum):
 
 
 class Log:
-    """Writes events of at least the given importance; any thread may call it."""
+    """Writes events of at least the given importance; any thread may call it. `write` takes whole lines; without it
+    they go to standard error.
+    """
 
     def __init__(
         self,
@@ -60,15 +63,15 @@ class Log:
         clock: Clock,
         form: Form = Form.TEXT,
         least: Level = Level.NOTICE,
-        stream: TextIO | None = None,
+        write: Callable[[str], object] | None = None,
     ) -> None:
         self._terminal = terminal
         self._clock = clock
         self._form = form
         self._least = least
-        self._stream = stream or sys.stderr
+        self._write_line = write or _to_stderr
         # journald reads the level from such a prefix (sd-daemon(3)); on a console it would only disturb.
-        self._prefixed = stream is None and "JOURNAL_STREAM" in os.environ
+        self._prefixed = "JOURNAL_STREAM" in os.environ
         self._lock = threading.Lock()
 
     def error(self, event: str, says: str = "", **fields: Any) -> None:
@@ -100,8 +103,7 @@ class Log:
         )
         prefix = f"<{level.value}>" if self._prefixed else ""
         with self._lock:
-            self._stream.write(f"{prefix}{line}\n")
-            self._stream.flush()
+            self._write_line(f"{prefix}{line}\n")
 
     def _as_text(self, event: str, says: str, fields: dict[str, Any]) -> str:
         parts = [says] if says else []
@@ -114,6 +116,11 @@ class Log:
         if says:
             line["says"] = says
         return msgspec.json.encode(line | fields).decode()
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 def _printable(text: str) -> str:

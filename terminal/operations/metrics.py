@@ -30,6 +30,27 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
         *_journal(status, vitals),
         *_sync(status, vitals),
         *_trust(status, vitals),
+        *_vehicle(status),
+    ]
+
+
+def _vehicle(status: TerminalStatus) -> list[Family]:
+    """Nothing where no source of ours is configured."""
+    vehicle = status.vehicle
+    if vehicle is None:
+        return []
+    heard = 0 if vehicle.heard_at_ms is None else vehicle.heard_at_ms
+    return [
+        gauge(f"{PREFIX}vehicle_up", "Whether the vehicle is heard and fits the shift.", not vehicle.fault),
+        gauge(
+            f"{PREFIX}vehicle_heard_timestamp_seconds",
+            "When its newest place was heard, Unix time; 0 before the first.",
+            heard / 1000,
+        ),
+        counter(
+            f"{PREFIX}vehicle_process_starts_total", "How often its process was started.", vehicle.starts
+        ),
+        gauge(f"{PREFIX}razzia", "Whether the vehicle says that an inspection is under way.", vehicle.razzia),
     ]
 
 

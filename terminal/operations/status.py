@@ -33,6 +33,24 @@ class LoadedExtension(msgspec.Struct, frozen=True):
         return f"{self.role.replace('_', ' ')} {self.name} ({self.distribution} {self.version})"
 
 
+class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the vehicle says, and how the side process does that listens to it (ADR 31).
+
+    `process` None: none runs now; `starts` counts them. `heard_at_ms`: when the newest place was heard, None before the
+    first. `stop` and `quality` are those of the run under way, `fault` is a `terminal.codes.VehicleFault` or empty.
+    """
+
+    source: str
+    process: int | None = None
+    starts: int = 0
+    heard_at_ms: int | None = None
+    stop: int = 0
+    quality: str = ""
+    razzia: bool = False
+    fault: str = ""
+    inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
+
+
 class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since 1970 UTC; None or an empty text where there is nothing to tell.
 
@@ -76,6 +94,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     collector: str = ""
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
+    vehicle: VehicleStatus | None = None
 
 
 def write_status(folder: Path, status: TerminalStatus) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,15 +17,22 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, unix_ms
-from terminal.codes import ClockFault, ExtensionFault, ReaderFault, SyncFault, Trouble
+from terminal.codes import ClockFault, ExtensionFault, OutputFault, ReaderFault, SyncFault, Trouble
 from terminal.devices import DeviceState, ExtensionRole
+from terminal.errors import JournalError
 from terminal.fault_texts import fault_text
 from terminal.journal.journal import Journal
 from terminal.journal.records import Fault
 from terminal.journal.room import ADVICE as ROOM_ADVICE
 from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
-from terminal.operations.status import EVERY_S, LoadedExtension, TerminalStatus, write_status
+from terminal.operations.status import (
+    EVERY_S,
+    LoadedExtension,
+    TerminalStatus,
+    VehicleStatus,
+    write_status,
+)
 from terminal.operations.text_format import Histogram
 from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
@@ -39,6 +48,13 @@ DEVICE_FAULTS: Final = {
     DeviceState.RAISES: ExtensionFault.FAILED,
     DeviceState.HANGS: ExtensionFault.HANGS,
 }
+OUTPUT_FAULTS: Final = {
+    DeviceState.RAISES: OutputFault.FAILED,
+    DeviceState.HANGS: OutputFault.HANGS,
+}
+_EXTENSIONS: Final = frozenset(role.value for role in ExtensionRole)
+WITHOUT_UID: Final = 3
+"""So many cards in a row of which the reader did not say the UID: it is the reader, and not a card."""
 
 
 class Identity(NamedTuple):
@@ -55,7 +71,8 @@ class Identity(NamedTuple):
     collector: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
-    """What a real reader takes from the public laboratory: keys, region, issuers."""
+    """What a real reader takes from the public laboratory: keys, region, issuers. Of a simulated one: what is moved by
+    hand."""
     extensions: tuple[LoadedExtension, ...] = ()
 
 
@@ -94,10 +111,13 @@ class Vitals:
         self.collector_heard_at_ms: int | None = None
         self.sync_fault: SyncFault | None = None
         self.reader_fault: ReaderFault | None = None
+        self._without_uid = 0
         self.devices_failing: dict[str, DeviceState] = {}
         self._devices_lock = Lock()
         self._devices_noted: set[tuple[str, DeviceState]] = set()
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
+        self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
+        """What the vehicle says, for the status."""
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -138,6 +158,7 @@ class Vitals:
         tally.exchanges += report.exchanges
         tally.duration.observe(duration_s)
         self.last_tap_at_ms = unix_ms(report.at)
+        self._note_uid(report.uid_by_reader)
         self.events.info(
             "tap",
             message=str(report.outcome.message),
@@ -150,6 +171,27 @@ class Vitals:
             apdu_bytes=report.apdu_bytes,
             duration_ms=round(duration_s * 1000, 1),
         )
+
+    def _note_uid(self, by_reader: bool | None) -> None:
+        """A reader that says of no card which UID it has is a fault of its own; taps go on."""
+        if by_reader is None:
+            return
+        self._without_uid = 0 if by_reader else self._without_uid + 1
+        if by_reader or self._without_uid >= WITHOUT_UID:
+            self._reader_limps(ReaderFault.NO_UID, limps=not by_reader)
+
+    def reader_shared(self, shared: bool) -> None:
+        """Whether another program was found to share the reader when a card was served; taps go on."""
+        self._reader_limps(ReaderFault.SHARED, limps=shared)
+
+    def _reader_limps(self, fault: ReaderFault, *, limps: bool) -> None:
+        """Say and record a fault with which cards are served all the same, and its end, each once."""
+        if limps and self.reader_fault is None:
+            self.reader_failed(fault, "")
+            self.journal.append(Fault(unix_ms(self.clock.now()), fault))
+        elif not limps and self.reader_fault is fault:
+            self.reader_works()
+            self.journal.append(Fault(unix_ms(self.clock.now()), ReaderFault.WORKS))
 
     def reader_failed(self, fault: ReaderFault, detail: str) -> None:
         """The reader or its service is out of order; `detail` goes to the log only."""
@@ -187,11 +229,26 @@ class Vitals:
                 continue
             self._devices_noted.add(change)
             if not name.startswith(f"{ExtensionRole.MEDIUM}:"):
-                self.journal.append(
-                    Fault(unix_ms(self.clock.now()), DEVICE_FAULTS[state], {"extension": name})
-                )
+                self.journal.append(_device_fault(unix_ms(self.clock.now()), name, state))
         if changed:
             self._look()
+
+    def vehicle_is(self, trouble: Trouble | None, source: str, detail: str = "") -> None:
+        """What the vehicle says, or who listens to it, is wrong; None: no longer. On the presence loop."""
+        if trouble is None:
+            self.events.notice("vehicle", "works again", source=source)
+        else:
+            inputs = {"source": source, **trouble.inputs}
+            text = fault_text(trouble.code, inputs)
+            self.events.warning(
+                "vehicle", f"{text}: {detail}" if detail else text, code=trouble.code, **inputs
+            )
+            self.journal.append(Fault(unix_ms(self.clock.now()), trouble.code, inputs))
+        self._look()
+
+    def refresh(self) -> None:
+        """Something that the status file shows has changed. On the presence loop."""
+        self._look()
 
     def synced(self, report: SyncReport) -> None:
         """One run of the background upload has ended; staff hear of a problem once, and when it is over."""
@@ -218,6 +275,8 @@ class Vitals:
 
     def stopping(self) -> None:
         """The loop has ended; what follows is closing files."""
+        with suppress(JournalError):  # a journal that takes no more may be why it has ended
+            self._note_devices()
         self._loop = PresenceState.STOPPED
         self._manager.stopping()
         self.events.notice("stopping", taps=self.tally.outcomes.total())
@@ -274,6 +333,7 @@ class Vitals:
             collector=identity.collector,
             collector_heard_at_ms=self.collector_heard_at_ms,
             sync_fault=self.sync_fault or "",
+            vehicle=self.vehicle(),
         )
 
     # Now and then
@@ -316,6 +376,12 @@ class Vitals:
             self._unwritable = True
         else:
             self._unwritable = False
+
+
+def _device_fault(at_ms: int, name: str, state: DeviceState) -> Fault:
+    if name.partition(":")[0] in _EXTENSIONS:
+        return Fault(at_ms, DEVICE_FAULTS[state], {"extension": name})
+    return Fault(at_ms, OUTPUT_FAULTS[state], {"output": name})
 
 
 def deny_list_at_ms(path: Path | None) -> int | None:

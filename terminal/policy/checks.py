@@ -45,6 +45,8 @@ def _header(document: RegionDocument) -> Iterator[Problem]:
     header = document.header
     if header.valid_from >= header.valid_to:
         yield Problem("header.valid_to", "the document is never valid", "Put it after `valid_from`.")
+    if header.issued_at is not None and header.issued_at > header.valid_to:
+        yield Problem("header.issued_at", "issued when it has ended already", "Put it before `valid_to`.")
     if header.currency not in CURRENCIES:
         yield Problem(
             "header.currency",

@@ -1,16 +1,42 @@
-"""Concessions the terminal knows of itself: the local list beside the grants on the card (O-02)."""
+"""Concessions the terminal knows of itself: the local list beside the grants on the card (O-02).
+
+The list is a file of keyed hashes (`terminal.policy.keyed_file`, magic "RCGL", format 1). A record is the hash of a
+pseudonym, then
+
+    issued on (2) | three times: code (1), parameter (1), first day (2), last day (2); code 0: an empty slot
+
+with days since 2000-01-01, as on a card: what it says of one holder, and names nobody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession
-from terminal.policy.deny_list import VERSION_DIGITS
+from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession, day_of, days_of
+from terminal.errors import RegionDocumentError
+from terminal.policy.keyed_file import (
+    VERSION_DIGITS,
+    IssuedList,
+    KeyedFile,
+    ListFormat,
+    ListIssue,
+    rows_of,
+    write_keyed_file,
+)
+
+COLUMNS: Final = ("pseudonym", "issued_on", "code", "parameter", "valid_from", "valid_to")
+PSEUDONYM_BYTES: Final = 8
+NO_SLOTS: Final = (None,) * CONCESSION_SLOTS
+_CONTENT: Final = struct.Struct(">H" + "BBHH" * CONCESSION_SLOTS)
+GRANTS_LIST: Final = ListFormat("list of grants", b"RCGL", 1, _CONTENT.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +47,21 @@ class LocalGrants:
     concessions: tuple[Concession | None, ...]
 
 
-class GrantList(Protocol):
+class GrantList(IssuedList, Protocol):
     """Who has which concessions, whatever the card says."""
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:
         """What the list says of the holder of `pseudonym` (8 bytes, as on the card); None: nothing."""
         ...
 
-    @property
-    def version(self) -> str:
-        """Which list this is, as records name it; empty for none."""
-        ...
-
 
 class NoGrants:
     """A list without entries."""
 
-    version: Final = ""
+    name: Final = ""
+    version: Final = 0
+    region: Final = 0
+    issued_at: Final = None
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:  # noqa: ARG002 the protocol's argument
         return None
@@ -49,16 +73,20 @@ NO_GRANTS: Final = NoGrants()
 class GrantTable:
     """A list in memory."""
 
+    version: Final = 0
+    region: Final = 0
+    issued_at: datetime | None = None
+
     def __init__(self, entries: Iterable[tuple[bytes, date, Iterable[Concession]]]) -> None:
         """`entries`: pseudonym, day of issue, at most three concessions; the newest of a pseudonym counts."""
         newest: dict[bytes, LocalGrants] = {}
         for pseudonym, issued_on, concessions in entries:
             known = newest.get(pseudonym)
             if known is None or known.issued_on < issued_on:
-                slots = (*concessions, *(None,) * CONCESSION_SLOTS)[:CONCESSION_SLOTS]
+                slots = (*concessions, *NO_SLOTS)[:CONCESSION_SLOTS]
                 newest[pseudonym] = LocalGrants(issued_on, slots)
         self._by_pseudonym: Final[Mapping[bytes, LocalGrants]] = MappingProxyType(newest)
-        self.version: Final = sha256(repr(sorted(newest.items())).encode()).hexdigest()[:VERSION_DIGITS]
+        self.name: Final = sha256(repr(sorted(newest.items())).encode()).hexdigest()[:VERSION_DIGITS]
 
     def __len__(self) -> int:
         return len(self._by_pseudonym)
@@ -66,3 +94,124 @@ class GrantTable:
     def of(self, pseudonym: bytes) -> LocalGrants | None:
         """What the list says of the holder of `pseudonym`."""
         return self._by_pseudonym.get(pseudonym)
+
+
+class GrantListFile(KeyedFile):
+    """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        super().__init__(path, key, GRANTS_LIST)
+
+    def of(self, pseudonym: bytes) -> LocalGrants | None:
+        """What the list says of the holder of `pseudonym`."""
+        content = self.find(pseudonym)
+        return None if content is None else _parsed(content)
+
+
+def load_grants(path: Path, key: bytes) -> GrantListFile:
+    """The list at `path`, made with the list key "grants"; raises `RegionDocumentError`."""
+    return GrantListFile(path, key)
+
+
+def build_grants(
+    path: Path, key: bytes, issue: ListIssue, entries: Iterable[tuple[bytes, LocalGrants]]
+) -> int:
+    """Write the list of `entries`, by pseudonym, to `path`; return how many there are. Raises as `write_keyed_file`."""
+    records = ((pseudonym, _built(grants)) for pseudonym, grants in entries)
+    return write_keyed_file(path, key, GRANTS_LIST, issue, records)
+
+
+def read_grants(path: Path) -> Iterator[tuple[bytes, LocalGrants]]:
+    """Whose concessions a list is to state, from a CSV file with `COLUMNS`: one row for each concession, at most three
+    for one pseudonym, one below the other, in the order of the card's slots. A row whose last four columns are empty
+    says that there is none, whatever the card holds. Raises `RegionDocumentError` naming the line.
+    """
+    seen: dict[bytes, tuple[date, list[Concession]]] = {}
+    last = b""
+    for at, row in rows_of(path, COLUMNS):
+        pseudonym, issued_on = _pseudonym(at, row), _day(at, row, "issued_on")
+        known = seen.get(pseudonym)
+        if known is None:
+            known = seen[pseudonym] = issued_on, []
+        elif pseudonym != last or known[0] != issued_on or not known[1]:
+            raise RegionDocumentError(
+                f"{at}: an earlier line says otherwise of the same pseudonym",
+                "Give one day of issue, and the lines of one pseudonym one below the other.",
+            )
+        last = pseudonym
+        known[1].extend(_concession(at, row))
+        if len(known[1]) > CONCESSION_SLOTS:
+            raise RegionDocumentError(
+                f"{at}: more than {CONCESSION_SLOTS} concessions of one pseudonym",
+                "Give those a card would hold.",
+            )
+    for pseudonym, (issued_on, concessions) in seen.items():
+        yield pseudonym, LocalGrants(issued_on, (*concessions, *NO_SLOTS)[:CONCESSION_SLOTS])
+
+
+def _pseudonym(at: str, row: Mapping[str, str]) -> bytes:
+    written = row["pseudonym"]
+    if re.fullmatch(f"[0-9a-fA-F]{{{2 * PSEUDONYM_BYTES}}}", written) is None:
+        raise RegionDocumentError(
+            f"{at}: a pseudonym is {2 * PSEUDONYM_BYTES} hexadecimal digits", "Correct the line."
+        )
+    return bytes.fromhex(written)
+
+
+def _concession(at: str, row: Mapping[str, str]) -> Iterator[Concession]:
+    if not any(row[name] for name in COLUMNS[2:]):
+        return
+    concession = Concession(
+        _number(at, row, "code", 1),
+        _number(at, row, "parameter", 0) if row["parameter"] else 0,
+        _day(at, row, "valid_from"),
+        _day(at, row, "valid_to"),
+    )
+    if concession.valid_to < concession.valid_from:
+        raise RegionDocumentError(f"{at}: valid_to is before valid_from", "Correct the line.")
+    yield concession
+
+
+def _number(at: str, row: Mapping[str, str], column: str, least: int) -> int:
+    written = row[column]
+    if re.fullmatch("[0-9]{1,3}", written) is None or not least <= int(written) <= 0xFF:
+        raise RegionDocumentError(f"{at}: {column} is a number from {least} to 255", "Correct the line.")
+    return int(written)
+
+
+def _day(at: str, row: Mapping[str, str], column: str) -> date:
+    try:
+        day = date.fromisoformat(row[column])
+    except ValueError:
+        day = date.min
+    if not 0 <= days_of(day) <= 0xFFFF:
+        raise RegionDocumentError(
+            f"{at}: {column} is a date from {day_of(0)} on, like 2026-09-01", "Correct the line."
+        )
+    return day
+
+
+def _built(grants: LocalGrants) -> bytes:
+    slots = ((0,) * 4 if slot is None else _numbers(slot) for slot in grants.concessions)
+    return _CONTENT.pack(days_of(grants.issued_on), *(number for slot in slots for number in slot))
+
+
+def _numbers(concession: Concession) -> tuple[int, ...]:
+    return (
+        concession.code,
+        concession.parameter,
+        days_of(concession.valid_from),
+        days_of(concession.valid_to),
+    )
+
+
+def _parsed(content: bytes) -> LocalGrants:
+    issued_on, *numbers = _CONTENT.unpack(content)
+    slots = (numbers[at : at + 4] for at in range(0, len(numbers), 4))
+    return LocalGrants(
+        day_of(issued_on),
+        tuple(
+            Concession(code, parameter, day_of(first), day_of(last)) if code else None
+            for code, parameter, first, last in slots
+        ),
+    )

@@ -16,7 +16,9 @@ import msgspec
 from terminal.errors import RegionDocumentError
 from terminal.policy.checks import problems
 from terminal.policy.document.schema import SCHEMA_VERSION, RegionDocument
+from terminal.policy.ends import DocumentEnd, end_of
 from terminal.policy.gtfs.section import section_with_tables
+from terminal.policy.keyed_file import IssuedList
 
 __all__ = [
     "DEMO_REGION",
@@ -24,6 +26,7 @@ __all__ = [
     "load_region",
     "parse_region",
     "require_in_force",
+    "require_of_region",
     "require_successor",
 ]
 
@@ -84,17 +87,21 @@ def _with_feed(document: RegionDocument, name: str) -> RegionDocument:
     return msgspec.structs.replace(document, gtfs=section)
 
 
-def require_in_force(document: RegionDocument, now: datetime) -> None:
-    """Raise `RegionDocumentError` unless `now` lies in [valid_from, valid_to) of `document`."""
+def require_in_force(document: RegionDocument, now: datetime, *, canteen: bool = False) -> None:
+    """Raise `RegionDocumentError` unless `document` decides at `now`: from `valid_from` until `valid_to`, and as long
+    as it says itself that it goes on without a successor. A canteen's entitled meals do not wait for one at all.
+    """
     header = document.header
     if now < header.valid_from:
         raise RegionDocumentError(
             f"region document {header.id} version {header.version} is not valid before {header.valid_from}",
             "Use the version in force, or check the terminal's clock.",
         )
-    if now >= header.valid_to:
+    if end_of(document, now) is DocumentEnd.PAST and not canteen:
+        days = document.ended.go_on_days
         raise RegionDocumentError(
-            f"region document {header.id} version {header.version} ended on {header.valid_to}",
+            f"region document {header.id} version {header.version} ended on {header.valid_to}"
+            + (f", and the {days} days are over for which it says to go on" if days else ""),
             "Load its successor, or check the terminal's clock.",
         )
 
@@ -114,6 +121,16 @@ def require_successor(document: RegionDocument, present: RegionDocument) -> None
         raise RegionDocumentError(
             f"region document {new.id} version {new.version} is not newer than version {old.version} in force",
             "Publish it under a higher version.",
+        )
+
+
+def require_of_region(document: RegionDocument, issued: IssuedList) -> None:
+    """Raise `RegionDocumentError` for a list of another region than that of `document`; no list is of any."""
+    header = document.header
+    if issued.name and issued.region != header.region:
+        raise RegionDocumentError(
+            f"list {issued.name} is of region {issued.region}, region document {header.id} of region {header.region}",
+            "Give the list of this terminal's region.",
         )
 
 

@@ -261,20 +261,17 @@ def counter_problems(
     document: RegionDocument,
     periods: tuple[Period, ...],
     most: int,
-    *,
-    server: bool = False,
 ) -> Iterator[Problem]:
-    """Whether `name` is a counter of one of `periods` that can count to `most`; `server`: or one of the server."""
+    """Whether `name` is a counter of one of `periods` that can count to `most`."""
     slots = slots_of(document)
-    kept_by_server = {counter.name: counter for counter in document.counters.server} if server else {}
-    slot = slots.get(name) or kept_by_server.get(name)
+    slot = slots.get(name)
     if slot is None:
-        yield unknown(path, "counter", name, [*slots, *kept_by_server])
+        yield unknown(path, "counter", name, slots)
         return
     if slot.period not in periods:
         wanted = " or ".join(periods)
         yield Problem(path, f"`{name}` counts per {slot.period}", f"Use a counter of period {wanted}.")
-    if isinstance(slot, CounterSlot) and most >= 1 << slot.bits:
+    if most >= 1 << slot.bits:
         yield Problem(
             path,
             f"{most} does not fit the {slot.bits} bits of `{name}`",

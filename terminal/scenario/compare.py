@@ -73,7 +73,6 @@ def _compare(expect: Expect, played: Played, policy: Policy) -> Iterator[Differe
         if expected is not None and expected != got:
             yield Difference(what, expected, got)
     yield from _named("counters", expect.counters, counters_of(played, policy))
-    yield from _named("counts", expect.counts, played.counts_after)
     yield from _named("values", expect.values, outcome.values, missing=None)
     if not _in_order(expect.reasons, decision.facts):
         exactly = any(":" in reason for reason in expect.reasons)

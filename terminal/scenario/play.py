@@ -7,7 +7,6 @@ A pupil's accounts and portions move from meal to meal, beginning with what the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -60,7 +59,10 @@ FACTS: Final = MappingProxyType(
     | {f"place_{name}": f"place.{name}" for name in ("source", "quality", "age_s")}
     | {name: f"place.{name}" for name in ("stop", "zone", "mark_m")}
     | {f"clock_{name}": f"clock.{name}" for name in ("suspect", "confirmed", "authenticated")}
-    | {"data_age_s": "freshness.data_age_s", "deny_list_age_s": "freshness.bank_list_age_s"}
+    | {
+        f"{what}_age_s": f"freshness.{what}_age_s"
+        for what in ("deny_list", "grants", "document", "bank_list")
+    }
     | {name: f"canteen.{name}" for name in ("school", "serving", "day_closed", "paid_stopped")}
 )
 """What a scenario calls a fact of the trip; the others have the same name, or are put together in `facts_of`."""
@@ -81,7 +83,6 @@ class Played:
     decision: Decision
     after: CardSnapshot | None
     expect: tuple[Expect, ...]
-    counts_after: Mapping[str, int]
     hot_minor: int | None
 
 
@@ -118,7 +119,7 @@ def play(file: ScenarioFile, number: int, policy: Policy) -> list[Played]:
 
 
 class _Rider:
-    """The scenario while it runs: what the rider pays with, the server's counts, the pupil's accounts."""
+    """The scenario while it runs: what the rider pays with, the pupil's accounts."""
 
     def __init__(self, file: ScenarioFile, scenario: Scenario, policy: Policy) -> None:
         card = card_of(file, scenario)
@@ -126,7 +127,6 @@ class _Rider:
         self.scenario = scenario
         self.card = None if card is None else new_card(card, policy)
         self.listed = None if card is None else listed(card)
-        self.counts = Counter({} if card is None else card.counts)
         self.denied = "none" if card is None else card.deny_listed
         self.pupil = None if scenario.pupil is None else PupilBook(scenario.pupil, policy)
         self.taken: tuple[date | None, int, int] = (None, 0, 0)
@@ -166,14 +166,11 @@ class _Rider:
         decision = self._decide(trip, at)
         if decision.write_plan is not None and before is not None:
             self.card = replace(before, event=parse_event(build_event(decision.write_plan.event)))
-        self.counts.update(decision.counted)
         self._took(decision, self._service_date(at))
         if self.pupil is not None:
             self.pupil.served(decision, self._service_date(at))
         hot_minor = None if self.pupil is None else self.pupil.hot_minor
-        return Played(
-            number, turn, at, trip, before, decision, self.card, expect, dict(self.counts), hot_minor
-        )
+        return Played(number, turn, at, trip, before, decision, self.card, expect, hot_minor)
 
     def _decide(self, trip: Trip, at: datetime) -> Decision:
         bank_card = self.scenario.bank_card
@@ -199,9 +196,7 @@ class _Rider:
         assert self.at is not None, "set by every tap"
         day = self._service_date(self.at)
         count, minor = self.taken[1:] if self.taken[0] == day else (0, 0)
-        trip = replace(
-            DEFAULTS, sequence=self.sequence, counts=dict(self.counts), bank=BankFacts(count, minor)
-        )
+        trip = replace(DEFAULTS, sequence=self.sequence, bank=BankFacts(count, minor))
         stated = {**_stated(self.scenario.terminal), **_stated(step)}
         _known_zones(stated, self.policy)
         written = facts_of(stated)
@@ -213,14 +208,13 @@ def facts_of(written: Mapping[str, Any]) -> dict[str, Fact]:
     facts = dict(written)
     by_hand, shift_open = facts.pop("position_manual", False), facts.pop("shift_open", True)
     asked, misuse = facts.pop("inspection", False), facts.pop("misuse", False)
-    vehicle = facts.pop("vehicle", ())
     named: dict[str, Fact] = {FACTS.get(name, name): value for name, value in facts.items()}
     if by_hand:
         named["place.source"] = PlaceSource.HAND.value
     if not shift_open:
         named |= {"shift": 0, "turn": 0}
     if asked:
-        named |= {"inspection.misuse": misuse, "inspection.vehicle": vehicle}
+        named["inspection.misuse"] = misuse
     return named
 
 

@@ -129,7 +129,7 @@ def _result(file: ScenarioFile, number: int, policy: Policy) -> Result:
     played = play(file, number, policy)
     misses = []
     for tap in played:
-        _require_in_force(number, tap, policy)
+        _require_begun(number, tap, policy)
         try:
             found = differences(tap, policy)
         except ScenarioFileError as error:
@@ -140,9 +140,10 @@ def _result(file: ScenarioFile, number: int, policy: Policy) -> Result:
     return Result(number, scenario.name, scenario.rider, tuple(played), tuple(misses), total)
 
 
-def _require_in_force(number: int, played: Played, policy: Policy) -> None:
+def _require_begun(number: int, played: Played, policy: Policy) -> None:
+    """What happens after its end a document says itself (`[ended]`)."""
     header = policy.document.header
-    if not header.valid_from <= played.at < header.valid_to:
+    if played.at < header.valid_from:
         raise ScenarioFileError(
             f"{place_of(number, played)}: {header.id} version {header.version} does not hold at {played.at}",
             f"It holds from {header.valid_from} until {header.valid_to}.",

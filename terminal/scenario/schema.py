@@ -126,8 +126,6 @@ class Card(Section, frozen=True, kw_only=True):
     """What the deny list has: this card, or its holder with every card."""
     concessions: Annotated[tuple[Grant, ...], Meta(max_length=CONCESSION_SLOTS)] = ()
     contracts: Annotated[tuple[Bought, ...], Meta(max_length=CONTRACT_SLOTS)] = ()
-    counts: dict[Name, Count] = field(default_factory=dict)
-    """Counters the server keeps, by name (O-04)."""
     last: LastEvent | None = None
     listed: Listed | None = None
 
@@ -229,8 +227,6 @@ class Where(Section, frozen=True, kw_only=True):
     """An inspector asks (T-70)."""
     misuse: bool | None = None
     """The inspector reports a card in the wrong hands (T-71)."""
-    vehicle: tuple[Terminal, ...] | None = None
-    """The terminals of this vehicle, for the inspector."""
     shift_open: bool | None = None
     """Whether a shift is open (T-60); yes unless said otherwise."""
     reader_ok: bool | None = None
@@ -241,10 +237,14 @@ class Where(Section, frozen=True, kw_only=True):
     """A service card has confirmed the clock since."""
     clock_authenticated: bool | None = None
     """The clock's time was signed by another party recently (O-05)."""
-    data_age_s: Count | None = None
-    """How old the terminal's lists and grants are (O-03)."""
     deny_list_age_s: Count | None = None
-    """How old its list of bank cards is (T-43)."""
+    """How old the terminal's deny list is (O-03)."""
+    grants_age_s: Count | None = None
+    """How old the terminal's own list of grants is (O-03)."""
+    document_age_s: Count | None = None
+    """How long ago this document was issued (O-03)."""
+    bank_list_age_s: Count | None = None
+    """How old the terminal's list of bank cards is (T-43)."""
     school: str | None = None
     """Whose canteen it is."""
     serving: Name | None = None
@@ -293,7 +293,6 @@ class Expect(Section, frozen=True, kw_only=True):
     balance_minor: Minor | None = None
     paid_by: Payment | None = None
     counters: dict[Name, Count] = field(default_factory=dict)
-    counts: dict[Name, Count] = field(default_factory=dict)
     values: dict[Name, int | str] = field(default_factory=dict)
     meals: tuple[Name, ...] | None = None
     transfers: Count | None = None

@@ -28,7 +28,7 @@ from cardproto.errors import TransmissionError
 from terminal.clock import Clock
 from terminal.decision.outcome import Message, Outcome
 from terminal.messages import SOUNDS, Colour, colour, sound, text
-from terminal.reader.port import ReaderPort, lay_there
+from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
@@ -81,6 +81,8 @@ class DisplayState(StrEnum):
     CARD = "card"
     RESULT = "result"
     FAULT = "fault"
+    RAZZIA = "razzia"
+    """Only what stands above everything else has changed: whether an inspection is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Display:
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
         self._faulty = False
+        self.razzia = False
         self._tell(DisplayState.IDLE)
 
     def card(self) -> None:
@@ -128,6 +131,11 @@ class Display:
         """The reader works again."""
         self._faulty = False
         self._tell(DisplayState.IDLE)
+
+    def razzia_is(self, razzia: bool) -> None:
+        """An inspection is under way, or no longer (T-70): shown above whatever else is shown."""
+        self.razzia = razzia
+        self._tell(DisplayState.RAZZIA)
 
     def beat(self) -> None:
         """The terminal's loop is alive. Without it for two seconds the page shows *out of order*."""
@@ -183,12 +191,13 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
 
 IDLE_TEXT: Final = N_("Tap your card")
 CARD_TEXT: Final = N_("Hold the card still")
+RAZZIA_TEXT: Final = N_("Ticket inspection")
 
 
 def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
     """What is shown without a result: in both languages, the second one may be empty."""
     first, second = settings.language, settings.second
-    plain = {"idle": IDLE_TEXT, "card": CARD_TEXT}
+    plain = {"idle": IDLE_TEXT, "card": CARD_TEXT, "razzia": RAZZIA_TEXT}
     texts = {
         name: (translator(first).gettext(line), translator(second).gettext(line) if second else "")
         for name, line in plain.items()
@@ -200,7 +209,11 @@ def _rest(settings: DisplaySettings) -> dict[str, tuple[str, str]]:
 
 def _encoded(shown: Shown, display: Display, settings: DisplaySettings) -> Mapping[str, Any]:
     """One change for the page."""
-    shown_values: dict[str, Any] = {"state": shown.state, "age_ms": display.age_ms(shown)}
+    shown_values: dict[str, Any] = {
+        "state": shown.state,
+        "age_ms": display.age_ms(shown),
+        "razzia": display.razzia,
+    }
     if shown.state is DisplayState.FAULT:
         return shown_values | {"sound": sound(Message.OUT_OF_ORDER)._asdict()}
     if shown.outcome is None:
@@ -240,6 +253,10 @@ class WatchedReader:
     @property
     def lay_there(self) -> bool:
         return lay_there(self._port)
+
+    @property
+    def shared(self) -> bool:
+        return shared(self._port)
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         self._display.beat()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from terminal.clock import unix_ms
+from terminal.journal.console_records import PlaceSet
 from terminal.journal.journal import Journal
 from terminal.policy.base import Mode
 from terminal.policy.routes import NO_ROUTES, RouteBook, RouteStop
@@ -19,6 +21,7 @@ from terminal.trip.facts import (
     Freshness,
     Inspection,
     Place,
+    PlaceQuality,
     PlaceSource,
     RideAsked,
     Spot,
@@ -31,7 +34,7 @@ BUS: Final = "bus"
 
 
 class VehicleSource(Protocol):
-    """What the vehicle says of its place.
+    """What another author's vehicle source says of the vehicle's place.
 
     `place` returns at once, from what was received last, and never raises because a signal is missing: it is asked
     during every tap. None: the vehicle does not know where it is.
@@ -39,6 +42,24 @@ class VehicleSource(Protocol):
 
     def place(self) -> Place | None:
         """The newest place, with its terminus where the vehicle knows its run."""
+        ...
+
+
+class VehiclePort(Protocol):
+    """What a terminal asks of its vehicle: at once, from what was received last, and never raising."""
+
+    @property
+    def name(self) -> str:
+        """Which source it is, as `terminal.toml` names it."""
+        ...
+
+    def place_on(self, route: int, direction: int, routes: RouteBook) -> Place | None:
+        """The place on the way of that run, with its age; None where the vehicle does not know it."""
+        ...
+
+    @property
+    def razzia(self) -> bool:
+        """Whether the vehicle says that an inspection is under way."""
         ...
 
 
@@ -62,17 +83,21 @@ def trip_of(
     canteen: CanteenContext = NO_CANTEEN,
     *,
     inspecting: InspectionRound | None = None,
-    vehicle: VehicleSource | None = None,
+    vehicle: VehiclePort | None = None,
     clock: ClockState = TRUSTED_CLOCK,
     routes: RouteBook = NO_ROUTES,
     freshness: Freshness = FRESH,
     asked: RideAsked = NOTHING_ASKED,
+    now: datetime | None = None,
 ) -> Trip:
-    """What the next tap or sale of this terminal is part of."""
+    """What the next tap or sale of this terminal is part of. `now` ages a place that was entered by hand."""
     shift, turn = journal.open_shift, journal.open_turn
     run = inspecting or turn or shift
     route = routes.get(run.route) if run else None
-    place = _place(journal, vehicle)
+    on_board = None
+    if vehicle is not None:
+        on_board = vehicle.place_on(run.route if run else 0, run.direction if run else 0, routes)
+    place = _place(journal.open_place, on_board or UNKNOWN_PLACE, now)
     if run is not None and route is not None:
         place = _with_ends(place, route.stops(run.direction))
     if asked.destination is not NOWHERE:
@@ -92,18 +117,25 @@ def trip_of(
         clock=clock,
         freshness=freshness,
         inspection=None if inspecting is None else Inspection(misuse=inspecting.misuse),
+        razzia=vehicle is not None and vehicle.razzia,
         canteen=canteen,
     )
 
 
-def _place(journal: Journal, vehicle: VehicleSource | None) -> Place:
-    """The vehicle's place; stop, zone and mark entered by hand replace those of the vehicle, which may be wrong."""
-    known = vehicle.place() if vehicle is not None else None
-    place, entered = known or UNKNOWN_PLACE, journal.open_place
+def _place(entered: PlaceSet | None, place: Place, now: datetime | None) -> Place:
+    """The vehicle's place; what was entered by hand replaces all it says of where it is, which may be wrong."""
     if entered is None:
         return place
     return replace(
-        place, stop=entered.stop, zone=entered.zone, mark_m=entered.mark_m, source=PlaceSource.HAND
+        place,
+        stop=entered.stop,
+        zone=entered.zone,
+        mark_m=entered.mark_m,
+        source=PlaceSource.HAND,
+        quality=PlaceQuality.EXACT,
+        age_s=0 if now is None else max(0, (unix_ms(now) - entered.at_ms) // 1000),
+        coming=NOWHERE,
+        arriving=False,
     )
 
 

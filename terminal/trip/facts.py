@@ -7,20 +7,11 @@ field stands in `terminal.trip.producers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 from terminal.trip.pupil import NO_CANTEEN, CanteenContext
-
-_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
-
-
-def _no_counts() -> Mapping[str, int]:
-    """One shared empty mapping; a factory because Python 3.11 takes a read-only mapping for mutable."""
-    return _NO_COUNTS
 
 
 class PlaceQuality(StrEnum):
@@ -105,22 +96,29 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Ages in seconds: of the terminal's lists and grants (O-03), and of its list of bank cards (T-43)."""
+    """Ages in seconds, 0 where there is nothing whose age counts: of the deny list, the list of grants and the region
+    document (O-03), and of the list of bank cards (T-43).
+    """
 
-    data_age_s: int = 0
+    deny_list_age_s: int = 0
+    grants_age_s: int = 0
+    document_age_s: int = 0
     bank_list_age_s: int = 0
+
+    @property
+    def lists_age_s(self) -> int:
+        """The older of deny list and list of grants: what of a holder may be out of date."""
+        return max(self.deny_list_age_s, self.grants_age_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """An inspector asks whether the ride is paid; nothing is written (T-70).
 
-    `misuse`: the inspector reports a concession card in the wrong hands (T-71). `vehicle` lists the validators of
-    this vehicle; while it is empty, route and direction identify the vehicle.
+    `misuse`: the inspector reports a concession card in the wrong hands (T-71).
     """
 
     misuse: bool = False
-    vehicle: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +150,7 @@ class Trip:
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
     and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
     ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34). `reader_ok` is
-    what the latest self-test found (T-64). `razzia`: the vehicle says that an inspection is under way. `counts` are
-    the counters kept by the server: the last known count plus this terminal's own taps (O-04).
+    what the latest self-test found (T-64). `razzia`: the vehicle says that an inspection is under way.
     """
 
     profile: str
@@ -171,7 +168,6 @@ class Trip:
     freshness: Freshness = FRESH
     inspection: Inspection | None = None
     razzia: bool = False
-    counts: Mapping[str, int] = field(default_factory=_no_counts)
     bank: BankFacts = NOTHING_TAKEN
     canteen: CanteenContext = NO_CANTEEN
 

@@ -1,109 +1,118 @@
-"""Who supplies each fact of a trip in a running terminal.
+"""Where a running terminal has each fact of a trip from.
 
-`PRODUCERS` names, for every fact, the code whose act or knowledge it is; `terminal.trip.build.trip_of` puts them
-together. `NO_LIVE_PRODUCER` lists the facts that no running terminal supplies yet, with the rule that waits: they come
-from scenarios and tests only. A test holds that both together are exactly the fields of `Trip`.
+`PRODUCERS` gives the sources of every fact; `terminal.trip.build.trip_of` puts together what they say. It is worked
+out from `fact_names()`: the sources of a part are those of its fields, unless a field has sources of its own.
+`NO_LIVE_PRODUCER` lists the facts that no running terminal has: they come from scenarios only, and the rule that needs
+one waits. tests/flows/test_live_facts.py holds that each source does change each of its facts in a terminal that runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-_CONFIGURED: Final = "terminal.app.station:station_of"
-_SHIFT: Final = "terminal.trip.shifts:open_shift"
-_ROUTES: Final = "terminal.policy.routes:load_routes"
-_PLACE: Final = "terminal.screen.console.bus.pages:do_place"
-_INSPECTOR: Final = "terminal.screen.console.inspector:do_start"
-_CANTEEN: Final = "terminal.canteen.counter:CanteenCounter.context"
-_ROSTER: Final = "terminal.canteen.facts:Known.pupil"
+from terminal.trip.stated import fact_names
 
-PRODUCERS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "profile": _CONFIGURED,
-        "terminal": _CONFIGURED,
-        "sequence": "terminal.journal.journal:Journal.begin",
-        "shift": _SHIFT,
-        "turn": "terminal.trip.shifts:start_turn",
-        "route": _SHIFT,
-        "direction": _SHIFT,
-        "reader_ok": "terminal.screen.console.areas:do_declare",
-        "place.stop": _PLACE,
-        "place.zone": _PLACE,
-        "place.mark_m": _PLACE,
-        "place.source": _PLACE,
-        "mode": _ROUTES,
-        "place.origin.stop": _ROUTES,
-        "place.origin.zone": _ROUTES,
-        "place.origin.mark_m": _ROUTES,
-        "place.terminus.stop": _ROUTES,
-        "place.terminus.zone": _ROUTES,
-        "place.terminus.mark_m": _ROUTES,
-        "clock.suspect": "terminal.trip.clock_watch:ClockWatch.look",
-        "clock.confirmed": "terminal.screen.console.console:Console.service_card",
-        "clock.authenticated": "terminal.sync.client:SyncClient.sync_once",
-        "inspection": _INSPECTOR,
-        "inspection.misuse": _INSPECTOR,
-        "canteen.school": _CANTEEN,
-        "canteen.serving": _CONFIGURED,
-        "canteen.day_closed": _CANTEEN,
-        "canteen.paid_stopped": _CANTEEN,
-        "canteen.roster": _CANTEEN,
-        "canteen.pupil": _CANTEEN,
-        "canteen.pupil.ref": _CANTEEN,
-        "canteen.pupil.listed": _CANTEEN,
-        "canteen.pupil.served": _CANTEEN,
-        "canteen.pupil.annulled": _CANTEEN,
-    }
-    | {
-        f"canteen.pupil.{name}": _ROSTER
-        for name in (
-            "school",
-            "class_id",
-            "grade",
-            "shift",
-            "home_schooled",
-            "grants",
-            "hot",
-            "hot.balance_minor",
-            "hot.uncertain",
-            "buffet",
-            "buffet.balance_minor",
-            "buffet.uncertain",
-            "spent_hot_minor",
-            "spent_buffet_minor",
-            "limits.day_minor",
-            "limits.buffet_minor",
-            "forbidden",
-            "orders",
-            "absent",
-            "cards_since",
-            "age",
-        )
-    }
-)
-"""Fact to the `module:name` that supplies it."""
+
+class FactSource(StrEnum):
+    """Who or what states a fact in a running terminal."""
+
+    CONFIGURATION = "configuration"
+    """terminal.toml."""
+    JOURNAL = "journal"
+    """The terminal's own records."""
+    CREW = "crew"
+    """Driver or conductor, at the console or by a service card."""
+    INSPECTOR = "inspector"
+    """At the console."""
+    VEHICLE = "vehicle"
+    """The on-board computer, a position on the route, or an extension."""
+    ROUTES = "routes"
+    """The routes document, by the route and direction of the run."""
+    LISTS = "lists"
+    """Deny list and list of grants, by their time of issue."""
+    DOCUMENT = "document"
+    """The region document, by its own."""
+    CLOCK = "clock"
+    """The watch over the terminal's clock."""
+    COLLECTOR = "collector"
+    """Time that the collector has signed."""
+    CANTEEN = "canteen"
+    """What the canteen's staff did, and its records."""
+    ROSTER = "roster"
+    """The school's list of pupils."""
+
+
+_CREW: Final = (FactSource.CREW,)
+_ROUTES: Final = (FactSource.ROUTES,)
+_CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
+_CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
+_SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
+    "profile": (FactSource.CONFIGURATION,),
+    "terminal": (FactSource.CONFIGURATION,),
+    "sequence": (FactSource.JOURNAL,),
+    "shift": _CREW,
+    "turn": _CREW,
+    "route": _CREW_OR_INSPECTOR,
+    "direction": _CREW_OR_INSPECTOR,
+    "reader_ok": _CREW,
+    "mode": _ROUTES,
+    "place": (FactSource.VEHICLE,),
+    "place.stop": _CREW_OR_VEHICLE,
+    "place.zone": _CREW_OR_VEHICLE,
+    "place.mark_m": _CREW_OR_VEHICLE,
+    "place.source": _CREW_OR_VEHICLE,
+    "place.age_s": _CREW_OR_VEHICLE,
+    "place.origin": _ROUTES,
+    "place.terminus": _ROUTES,
+    "clock.suspect": (FactSource.CLOCK,),
+    "clock.confirmed": _CREW,
+    "clock.authenticated": (FactSource.COLLECTOR,),
+    "freshness": (FactSource.LISTS,),
+    "freshness.document_age_s": (FactSource.DOCUMENT,),
+    "inspection": (FactSource.INSPECTOR,),
+    "razzia": (FactSource.VEHICLE,),
+    "canteen": (FactSource.CANTEEN,),
+    "canteen.serving": (FactSource.CONFIGURATION,),
+    "canteen.school": (FactSource.ROSTER,),
+    "canteen.roster": (FactSource.ROSTER,),
+    "canteen.pupil": (FactSource.ROSTER,),
+    "canteen.pupil.ref": (FactSource.ROSTER, FactSource.CANTEEN),
+    "canteen.pupil.hot.uncertain": (FactSource.JOURNAL,),
+    "canteen.pupil.buffet.uncertain": (FactSource.JOURNAL,),
+    "canteen.pupil.served": (FactSource.CANTEEN,),
+    "canteen.pupil.annulled": (FactSource.CANTEEN,),
+    "canteen.pupil.absent": (FactSource.CANTEEN,),
+    "canteen.pupil.spent_hot_minor": (FactSource.CANTEEN,),
+    "canteen.pupil.spent_buffet_minor": (FactSource.CANTEEN,),
+}
+"""Sources by fact, or by part where they are those of all its fields."""
 
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.quality": "T-07: the vehicle's own port is being built",
-        "place.age_s": "T-07: the vehicle's own port is being built",
-        "place.coming.stop": "T-07: the vehicle's own port is being built",
-        "place.coming.zone": "T-07: the vehicle's own port is being built",
-        "place.coming.mark_m": "T-07: the vehicle's own port is being built",
-        "place.arriving": "T-07: the vehicle's own port is being built",
-        "razzia": "T-70: the vehicle's own port is being built",
         "place.destination.stop": "T-01: a card tap names no destination",
         "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
         "place.destination.mark_m": "T-01: a card tap names no destination",
-        "freshness.data_age_s": "O-03: lists and grants carry no age in a running terminal",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
-        "inspection.vehicle": "T-70: a terminal does not know the other validators of its vehicle",
-        "counts": "O-04: the collector returns no counts to a terminal",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",
     }
 )
 """Fact to the rule that waits for it and why it is missing."""
+
+
+def _sources_of(fact: str) -> tuple[FactSource, ...]:
+    """Those of the fact itself, else of the nearest part it is in; none where nothing is stated of them."""
+    name = fact
+    while name and name not in _SOURCES:
+        name = name.rpartition(".")[0]
+    return _SOURCES.get(name, ())
+
+
+PRODUCERS: Final[Mapping[str, tuple[FactSource, ...]]] = MappingProxyType(
+    {fact: _sources_of(fact) for fact in sorted(fact_names() - NO_LIVE_PRODUCER.keys())}
+)
+"""Fact to its sources; a fact that has none is one that a test finds."""

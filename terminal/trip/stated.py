@@ -21,7 +21,7 @@ import msgspec
 from terminal.trip.facts import Trip
 from terminal.trip.pupil import Pupil
 
-Fact: TypeAlias = bool | int | str | tuple[int, ...] | dict[str, int]
+Fact: TypeAlias = bool | int | str
 """What a row holds of one fact."""
 _Part = TypeVar("_Part")
 

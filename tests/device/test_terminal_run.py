@@ -20,12 +20,15 @@ from typing import Any
 import pytest
 
 from cardproto.resident.records.event import parse_event
+from sim.card.virtual import VirtualCard
 from sim.issuing import issue
 from sim.lab_keys import load_lab_keys
 from sim.profile import load_profile
 from terminal.app.simulated import laboratory_keys
+from terminal.app.station import journal_reader
+from terminal.codes import ReaderFault
 from terminal.journal.journal import Journal
-from terminal.journal.records import Started
+from terminal.journal.records import Fault, Started, parse_record
 from terminal.journal.taps import End
 from terminal.keys.file import load_file_keys
 from terminal.lab.world import laboratory_deny_list
@@ -39,6 +42,7 @@ from terminal.tap import Terminal, take_tap
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.shifts import open_shift
 from tests.config_file import config_file
+from tests.device.conftest import PutIn
 from tests.device.daemon import Daemon
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
@@ -195,6 +199,42 @@ def test_a_hundred_presentations_are_a_hundred_taps(setting: Setting) -> None:
     charged = sum(tap["charge_minor"] for tap in taps if tap["end"] == End.COMMITTED)
     purse = image["applications"]["4B5A01"]["files"]["03"]["value"]
     assert charged == 50000 - purse > 0
+
+
+class _OnReaderWithoutUid:
+    """A card whose UID the reader does not say: through the virtual driver the reader's own questions reach us, too."""
+
+    def __init__(self, card: VirtualCard) -> None:
+        self._card = card
+        self.atr = card.atr
+        self.power_on, self.power_off = card.power_on, card.power_off
+
+    def transmit(self, command: bytes) -> bytes:
+        return bytes.fromhex("6A81") if command[:1] == b"\xff" else self._card.transmit(command)
+
+
+def test_a_reader_that_says_no_uid_serves_and_is_reported_once(setting: Setting, bridge: PutIn) -> None:
+    """Each passenger is served, three exchanges later; after the third, staff hear of the reader."""
+    card = issue(load_profile("adult_purse"), load_lab_keys(), 34, today(), random.Random(SEED).randbytes)
+    terminal = start(setting.terminal("--taps", "5"))
+    try:
+        assert terminal.stdout is not None
+        putting = bridge(_OnReaderWithoutUid(card), present=False)
+        taps = []
+        for _ in range(5):
+            putting.present()
+            taps.append(json.loads(terminal.stdout.readline()))
+            putting.remove()
+        _, err = terminal.communicate(timeout=60)
+    finally:
+        end(terminal)
+    assert terminal.returncode == 0
+    assert all(tap["admission"] != "refused" for tap in taps), taps
+    assert len({tap["card_ref"] for tap in taps}) == 1
+    assert err.count("code=reader:no_uid") == 1
+    with journal_reader(setting.state) as reader:
+        records = [parse_record(row.body) for row in reader.all_rows()]
+    assert [r.code for r in records if isinstance(r, Fault)] == [ReaderFault.NO_UID]
 
 
 def test_terminal_stops_cleanly_while_waiting(setting: Setting) -> None:

@@ -29,6 +29,7 @@ from terminal.journal.operation_records import ExtensionLoaded
 from terminal.keys.file import load_file_keys
 from terminal.media.port import MediumSetup
 from terminal.operations.status import LoadedExtension
+from terminal.policy.routes import NO_ROUTES
 
 READER = """
 class Reader:
@@ -298,7 +299,7 @@ def open_reader(setup): return Gps()
 
 
 def test_a_vehicle_source_says_where_the_vehicle_is(install: Install) -> None:
-    place = vehicle_of(install, "return Place(stop=7)", ExtensionLoader({})).place()
+    place = vehicle_of(install, "return Place(stop=7)", ExtensionLoader({})).place_on(15, 0, NO_ROUTES)
     assert place is not None
     assert place.stop == 7
 
@@ -324,8 +325,8 @@ def test_one_that_fails_is_reported_once_and_the_place_is_unknown(
     vehicle = vehicle_of(install, body, loader)
     heard: list[tuple[str, DeviceState, str]] = []
     loader.on_state = lambda *report: heard.append(report)
-    assert vehicle.place() is None
-    assert vehicle.place() is None
+    assert vehicle.place_on(15, 0, NO_ROUTES) is None
+    assert vehicle.place_on(15, 0, NO_ROUTES) is None
     assert heard == [("vehicle_source:gps", DeviceState.RAISES, detail)]
 
 
@@ -339,7 +340,7 @@ def test_a_source_that_hangs_costs_one_tap_half_a_second_and_the_others_nothing(
     heard: list[tuple[str, DeviceState, str]] = []
     loader.on_state = lambda *report: heard.append(report)
     begun_s = time.monotonic()
-    assert [vehicle.place() for _ in range(20)] == [None] * 20
+    assert [vehicle.place_on(15, 0, NO_ROUTES) for _ in range(20)] == [None] * 20
     assert time.monotonic() - begun_s < PLACE_S * 2
     assert heard == [("vehicle_source:gps", DeviceState.HANGS, "")]
     until_s = time.monotonic() + 30

@@ -1,6 +1,6 @@
 """T-07: check-in and check-out on cards, torn at either end, at two doors, and the ride is charged once.
 
-The terminus comes through the terminal's port for the vehicle's place; no source of the product supplies it yet.
+The terminus comes through the terminal's port for the vehicle's place.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cardproto.resident.snapshot import CardSnapshot
 from sim.faults import FaultPlan, tear_after, tear_before
 from terminal.journal.taps import End
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
+from terminal.policy.routes import RouteBook
 from terminal.tap_report import TapReport
 from terminal.trip.facts import Place, PlaceSource, Spot
 from tests.flows.test_torn_taps import Ledger
@@ -43,10 +44,13 @@ BOUNDARY, VILLAGE, FURTHER, TERMINUS = 1, 3, 4, 5
 class Run:
     """A suburban bus on its way from the boundary to its terminus, as a vehicle would report it."""
 
+    name = "board"
+    razzia = False
+
     def __init__(self) -> None:
         self.zone = BOUNDARY
 
-    def place(self) -> Place:
+    def place_on(self, _route: int, _direction: int, _routes: RouteBook) -> Place:
         return Place(zone=self.zone, source=PlaceSource.VEHICLE, terminus=Spot(zone=TERMINUS))
 
 
@@ -209,6 +213,8 @@ class Nearby:
     """The same bus, when its on-board computer does not know the run."""
 
     run: Run
+    name = "board"
+    razzia = False
 
-    def place(self) -> Place:
-        return replace(self.run.place(), terminus=Spot())
+    def place_on(self, route: int, direction: int, routes: RouteBook) -> Place:
+        return replace(self.run.place_on(route, direction, routes), terminus=Spot())

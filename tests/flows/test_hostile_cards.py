@@ -62,6 +62,24 @@ def test_any_wrong_answer_at_any_exchange(town_of: OpenTown, exchange: int, answ
             assert first.outcome.accepted, "two charges only for two accepted rides"
 
 
+@pytest.mark.parametrize("exchange", range(1, 6))
+@pytest.mark.parametrize("status", ["91AD", "91CA", "91EE", "910B", "911E", "6401", "6400"])
+def test_passing_trouble_is_no_word_about_the_card(town_of: OpenTown, exchange: int, status: str) -> None:
+    """Delayed, aborted, not answered: before anything is written the same card is asked for again."""
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        report = town.tap(FRONT.number, "adult_purse", replace(exchange, bytes.fromhex(status))).report
+        assert (report.outcome.message, report.end) == ("read_again", End.NOTHING_WRITTEN)
+        assert status in report.operator
+        assert town.tap(FRONT.number, "adult_purse").report.outcome.accepted
+
+
+@pytest.mark.parametrize(("exchange", "status"), [(1, "91A0"), (1, "6A82"), (4, "91F0"), (5, "919D")])
+def test_a_final_word_is_an_unknown_card(town_of: OpenTown, exchange: int, status: str) -> None:
+    with town_of("adult_purse", stops=(FRONT,)) as town:
+        report = town.tap(FRONT.number, "adult_purse", replace(exchange, bytes.fromhex(status))).report
+        assert (report.outcome.message, report.end) == ("unknown_card", End.NOTHING_WRITTEN)
+
+
 def test_terminal_with_other_keys_changes_nothing(town_of: OpenTown) -> None:
     """The card refuses a terminal whose keys are not its own: unknown card, on record, and nothing written."""
     with town_of("adult_purse", stops=(FRONT,)) as town:

@@ -217,7 +217,6 @@ def test_a_refusal_that_does_not_follow_ends_with_code_24(
     ("changed", "what"),
     [
         ({"values": {"n": 99}}, "values"),
-        ({"counted": ("student_card",)}, "counted"),
         ({"prev_terminal": 9}, "previous"),
         ({"balance_before_minor": 1}, "balance_before_minor"),
         ({"balance_after_minor": 1}, "balance_after_minor"),

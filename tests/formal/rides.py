@@ -209,7 +209,7 @@ def snapshot_of(card: int, event: Event) -> CardSnapshot:
 class DeniedCard:
     """The first card is on the list; its holder is not."""
 
-    version = "1"
+    name = "1"
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         return (kind, identity) == (DenyKind.CARD, UIDS[0])
@@ -218,7 +218,7 @@ class DeniedCard:
 class DeniedPerson:
     """A list that can say no more than whose card it is."""
 
-    version = "1"
+    name = "1"
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         return (kind, identity) == (DenyKind.PERSON, PSEUDONYM)

@@ -26,6 +26,8 @@ HARNESSES: dict[str, Harness] = {
     "region_document": parsers.region_document,
     "file_settings": parsers.file_settings,
     "transcript": parsers.transcript,
+    "vehicle_message": parsers.vehicle_message,
+    "gpsd_line": parsers.gpsd_line,
 }
 CORPUS = Path(__file__).parent / "corpus"
 MAX_BYTES = 2048

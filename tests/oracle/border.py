@@ -214,7 +214,7 @@ def _trip(tap: Tap, sequence: int) -> Trip:
         reader_ok=tap.reader_ok,
         place=place,
         clock=ClockState(tap.suspect, tap.confirmed, tap.authenticated),
-        freshness=Freshness(data_age_s=tap.data_age_s),
+        freshness=Freshness(deny_list_age_s=tap.data_age_s),
         inspection=Inspection() if tap.inspection else None,
     )
 

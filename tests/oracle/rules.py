@@ -52,6 +52,7 @@ def _refusals(tariff: Tariff, card: Card, tap: Tap) -> Iterator[tuple[str, bool]
     yield "out_of_order", not tap.reader_ok
     yield "shift_closed", not tap.shift_open and not asks
     yield "clock_unconfirmed", tap.suspect and not tap.confirmed and not tap.canteen
+    yield "out_of_order", tap.at >= tariff.over_at and not (tap.suspect or tap.canteen or asks)
     yield "blocked", card.blocked and not asks
     yield "medium_inactive", card.inactive and not asks
     yield "not_yet_valid", today < card.first and dated

@@ -86,6 +86,7 @@ class Tariff:
         }
         self.guards: Table = {"passback_rights": ["pass"], **GUARDS, **self.doc.get("guards", {})}
         self.data_lasts_s = 3600 * int(self.doc.get("ages", {}).get("stale_h", 168))
+        self.over_at = header["valid_to"] + timedelta(days=self.doc.get("ended", {}).get("go_on_days", 0))
         self.checkin: Table | None = self.doc.get("checkin")
         self.vehicle: Table = {**VEHICLE, **self.doc.get("vehicle", {})}
         self.grace: Table | None = self.doc.get("grace")

@@ -13,7 +13,7 @@ from terminal.clock import SystemClock
 from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.devices import DeviceState
-from terminal.signals import WAITING, SignalWorker
+from terminal.signals import WAITING, DeviceWorker
 
 PATIENCE_S = 10.0
 PAID, REFUSED = Outcome(Message.OK_PAID, Admission.LET_IN), Outcome(Message.NO_FUNDS, Admission.REFUSED)
@@ -65,8 +65,8 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def worker_of(lamp: Lamp, reports: Reports) -> SignalWorker:
-    worker = SignalWorker("lamp", lamp, SystemClock())
+def worker_of(lamp: Lamp, reports: Reports) -> DeviceWorker[Outcome]:
+    worker = DeviceWorker("signal:lamp", lamp.show, lamp.close, SystemClock())
     worker.start(reports)
     return worker
 
@@ -85,7 +85,7 @@ def test_every_result_is_shown_in_order_from_one_other_thread() -> None:
 
 def test_what_was_passed_on_before_the_start_is_shown_after_it() -> None:
     lamp = Lamp()
-    worker = SignalWorker("lamp", lamp, SystemClock())
+    worker = DeviceWorker("signal:lamp", lamp.show, lamp.close, SystemClock())
     worker.pass_on(PAID)
     assert lamp.shown == []
     worker.start(Reports())
@@ -95,7 +95,7 @@ def test_what_was_passed_on_before_the_start_is_shown_after_it() -> None:
 
 def test_a_signal_that_was_never_started_is_closed_all_the_same() -> None:
     lamp = Lamp()
-    SignalWorker("lamp", lamp, SystemClock()).close()
+    DeviceWorker("signal:lamp", lamp.show, lamp.close, SystemClock()).close()
     assert lamp.closed.is_set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator
+from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
 from math import isfinite
@@ -12,7 +13,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from terminal.app.config.settings import CANTEEN, EXTENSION_NAME, EXTENSIONS, RESIDENT, SIM, StationConfig
+from terminal.app.config.settings import (
+    CANTEEN,
+    EXTENSION_NAME,
+    EXTENSIONS,
+    REPLAY,
+    RESIDENT,
+    SIM,
+    VDV301,
+    StationConfig,
+)
 from terminal.devices import ExtensionRole
 from terminal.errors import ConfigError, ReaderError, TerminalError
 from terminal.texts import languages
@@ -36,6 +46,7 @@ def incomplete(config: StationConfig) -> Iterator[Complaint]:
     for key, value in (("terminal.profile", config.terminal.profile), ("reader.name", config.reader.name)):
         if value is None:
             yield Complaint(key, "is not set, and no default would do", "Set it, or give it as an option.")
+    yield from places_unknown(config)
     yield from _laboratory(config)
 
 
@@ -49,6 +60,8 @@ def contradictions(config: StationConfig) -> Iterator[Complaint]:
     yield from _ports(config)
     yield from _profile(config)
     yield from _extensions(config)
+    yield from _by_hand(config)
+    yield from _vehicle(config)
     if config.recording.file is None and not config.recording.masked:
         yield Complaint("recording.masked", "nothing is recorded", "Name the file under [recording], too.")
 
@@ -69,8 +82,10 @@ def missing_files(config: StationConfig) -> Iterator[Complaint]:
         "terminal.region": Path(region) if region is not None and _is_file_name(region) else None,
         "keys.file": config.keys.file,
         "lists.deny": config.lists.deny,
+        "lists.grants": config.lists.grants,
         "lists.routes": config.lists.routes,
         "lists.issuers": config.lists.issuers,
+        "vehicle.replay": None if _is_pipe(config.vehicle.replay) else config.vehicle.replay,
         "collector.tls_ca": config.collector.tls_ca,
         "collector.tls_cert": config.collector.tls_cert,
         "collector.tls_key": config.collector.tls_key,
@@ -165,7 +180,7 @@ def extensions_named(config: StationConfig) -> Iterator[tuple[ExtensionRole, str
     for name in config.media.order:
         if name != RESIDENT:
             yield ExtensionRole.MEDIUM, name, "media.order"
-    if config.vehicle.source is not None:
+    if config.vehicle.source is not None and config.vehicle.own_source is None:
         yield ExtensionRole.VEHICLE_SOURCE, config.vehicle.source, "vehicle.source"
 
 
@@ -264,6 +279,61 @@ def _profile(config: StationConfig) -> Iterator[Complaint]:
         yield Complaint(
             "canteen.serving", "a bus serves no meals", 'Remove it, or write profile = "canteen".'
         )
+
+
+def _by_hand(config: StationConfig) -> Iterator[Complaint]:
+    """What [laboratory] asks for is for software cards only, and its control for a reader without cards of its own."""
+    asked, name = config.laboratory, config.reader.name
+    for part in asked.parts if not config.reader.simulated else ():
+        what = "a terminal on a real reader is not moved by hand"
+        yield Complaint(f"laboratory.{part}", what, 'Remove it, or write name = "sim:" under [reader].')
+    if asked.control is not None and config.reader.simulated and name not in (None, SIM):
+        what = f"cards come to {name} by themselves"
+        yield Complaint("laboratory.control", what, 'Write name = "sim:" under [reader]: no card but those.')
+    if asked.starts_at is not None and not asked.clock:
+        yield Complaint(
+            "laboratory.starts_at", "the machine's clock starts nowhere", "Set clock = true, too."
+        )
+    if asked.starts_at is not None and not _is_moment(asked.starts_at):
+        what = f"{asked.starts_at!r} is no moment with an offset"
+        yield Complaint("laboratory.starts_at", what, "Write one such as 2026-09-15T08:00:00+03:00.")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() is not None
+    except ValueError:
+        return False
+
+
+def require_hands_off(config: StationConfig) -> None:
+    """Raise `ConfigError` where options have made a terminal of `config` that [laboratory] may not move."""
+    found = next(_by_hand(config), None)
+    if found is not None:
+        raise ConfigError(f"{found.key}: {found.what}", found.advice)
+
+
+def _vehicle(config: StationConfig) -> Iterator[Complaint]:
+    """What a source of ours lacks."""
+    vehicle = config.vehicle
+    if vehicle.own_source is not None and config.terminal.profile == CANTEEN:
+        yield Complaint("vehicle.source", "a canteen does not drive", "Remove it.")
+    for source, keys in ((VDV301, ("publisher", "reply_host")), (REPLAY, ("replay",))):
+        for key in keys:
+            if vehicle.source == source and getattr(vehicle, key) is None:
+                yield Complaint(f"vehicle.{key}", f"{source} needs it", f"Set {key} under [vehicle].")
+
+
+def places_unknown(config: StationConfig) -> Iterator[Complaint]:
+    """A source whose names of stops and zones mean nothing to this terminal."""
+    if config.vehicle.own_source is not None and config.lists.routes is None:
+        what = "without a routes document the vehicle says only whether an inspection is under way"
+        yield Complaint("vehicle.source", what, "Name the routes document: routes under [lists].")
+
+
+def _is_pipe(path: Path | None) -> bool:
+    """A named pipe is played as it is written to."""
+    return path is not None and path.is_fifo()
 
 
 def laboratory_parts(config: StationConfig) -> tuple[str, ...]:

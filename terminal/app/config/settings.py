@@ -37,6 +37,12 @@ Option = bool | int | float | str | tuple[bool | int | float | str, ...]
 
 EXTENSIONS: Final = "extensions"
 RESIDENT: Final = "resident"
+REPLAY: Final = "replay"
+VDV301: Final = "vdv301"
+GPSD: Final = "gpsd"
+VEHICLE_SOURCES: Final = (VDV301, GPSD, REPLAY)
+"""What a side process of ours can listen to; any other name is an extension's."""
+DEFAULT_GPSD: Final = "127.0.0.1:2947"
 
 
 class TerminalTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,13 +170,20 @@ class KeysTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cards to refuse, what vehicles run, and which issuers to trust."""
+    """Which cards to refuse, who has which concessions, what vehicles run, and which issuers to trust."""
 
     deny: Annotated[
         Path | None,
         Meta(
             description="Deny list file. Unset: no card is on it.",
             examples=["/var/lib/resident-terminal/deny-list"],
+        ),
+    ] = None
+    grants: Annotated[
+        Path | None,
+        Meta(
+            description="List of grants: concessions by holder, beside those on the card. Unset: the card's alone.",
+            examples=["/var/lib/resident-terminal/grants-list"],
         ),
     ] = None
     routes: Annotated[
@@ -294,10 +307,45 @@ class VehicleTable(Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[
         Name | None,
         Meta(
-            description="Extension that says where the vehicle is. Unset: only what the driver enters is known.",
-            examples=["gps"],
+            description="What says where it is: vdv301, gpsd or replay, in a side process, or an extension. "
+            "Unset: only what the driver enters is known.",
+            examples=["vdv301"],
         ),
     ] = None
+    publisher: Annotated[
+        Text | None,
+        Meta(
+            description="Address of the on-board computer whose TicketValidationService is heard (vdv301); "
+            "no other is believed.",
+            examples=["192.168.10.2:8081"],
+        ),
+    ] = None
+    reply_host: Annotated[
+        Text | None,
+        Meta(
+            description="Our address in the vehicle's network, where the on-board computer sends to (vdv301).",
+            examples=["192.168.10.7"],
+        ),
+    ] = None
+    reply_port: Annotated[
+        Port, Meta(description="Port there; 0 takes any free one (vdv301).", examples=[8491])
+    ] = 0
+    gpsd: Annotated[Text, Meta(description="Address of gpsd (gpsd).")] = DEFAULT_GPSD
+    replay: Annotated[
+        Path | None,
+        Meta(
+            description="Recording to play (replay): JSON lines, see docs/vehicle.md.",
+            examples=["line15.jsonl"],
+        ),
+    ] = None
+    replay_speed: Annotated[
+        float, Meta(gt=0, le=1000, description="How many times faster than it was recorded (replay).")
+    ] = 1.0
+
+    @property
+    def own_source(self) -> str | None:
+        """The source that works in the side process; None for an extension, and for none at all."""
+        return self.source if self.source in VEHICLE_SOURCES else None
 
 
 class ReceiptsTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -355,6 +403,34 @@ class RecordingTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class LaboratoryTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a laboratory moves by hand, with a simulated reader only."""
+
+    control: Annotated[
+        Path | None,
+        Meta(
+            description="Unix socket on which programs lay cards on the reader `sim:` and move the clock. Unset: none.",
+            examples=["laboratory.sock"],
+        ),
+    ] = None
+    clock: Annotated[
+        bool,
+        Meta(description="A clock that stands still until `control` moves it, in place of the machine's."),
+    ] = False
+    starts_at: Annotated[
+        Text | None,
+        Meta(
+            description="When that clock starts, with an offset. Unset: at the machine's time.",
+            examples=["2026-09-15T08:00:00+03:00"],
+        ),
+    ] = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What of this terminal is moved by hand, as `health` names it."""
+        return (*(("control",) if self.control else ()), *(("clock",) if self.clock else ()))
+
+
 Extensions = dict[str, dict[str, Option]]
 """[extensions.NAME]: what an extension wants to know, by keys of its own."""
 
@@ -378,4 +454,5 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: MetricsTable = field(default_factory=MetricsTable)
     log: LogTable = field(default_factory=LogTable)
     recording: RecordingTable = field(default_factory=RecordingTable)
+    laboratory: LaboratoryTable = field(default_factory=LaboratoryTable)
     extensions: Extensions = field(default_factory=dict)

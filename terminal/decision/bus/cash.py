@@ -9,10 +9,12 @@ from typing import Final
 from terminal.decision.bus.effects import FareEffect
 from terminal.decision.bus.fare import single_fare
 from terminal.decision.effects import TerminalEffect
+from terminal.decision.ended import note_end
 from terminal.decision.outcome import Message
 from terminal.decision.place import placed
 from terminal.decision.tap import Trail
 from terminal.policy.base import FareMedium
+from terminal.policy.ends import DocumentEnd
 from terminal.policy.fares.index import MEDIA
 from terminal.policy.policy import Policy
 from terminal.trail import Reason
@@ -40,6 +42,9 @@ def decide_cash(policy: Policy, trip: Trip, persons: int, now: datetime) -> Cash
     if not trip.shift_open:
         trail.note(TerminalEffect.NO_SHIFT)
         return _refused(Message.SHIFT_CLOSED, trail)
+    end = note_end(policy.document, now, trail, clock_suspect=trip.clock.suspect)
+    if end is DocumentEnd.PAST:
+        return _refused(Message.OUT_OF_ORDER, trail)
     local = now.astimezone(UTC).replace(microsecond=0).astimezone(policy.zone)
     trip = placed(trip, policy.document.vehicle, trail)
     quote = single_fare(policy, trip, local, CASH, trail)

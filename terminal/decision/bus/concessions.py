@@ -85,9 +85,10 @@ def _awake(
 
 def _too_old(tap: Tap, trail: Trail) -> bool:
     """O-03: with data older than the profile allows, concessions fall back to the ordinary fare."""
-    if tap.trip.freshness.data_age_s <= tap.policy.document.ages.stale_h * HOUR_S:
+    age_s = tap.trip.freshness.lists_age_s
+    if age_s <= tap.policy.document.ages.stale_h * HOUR_S:
         return False
-    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": tap.trip.freshness.data_age_s})
+    trail.note(ConcessionEffect.DATA_TOO_OLD, {"data_age_s": age_s})
     trail.lapsed = trail.lapsed or Message.BENEFIT_NOT_CHECKED
     return True
 
@@ -117,5 +118,4 @@ def _cover(tap: Tap, choice: Choice, trail: Trail) -> Cover:
         opens=tap.policy.ordinary_transfer,
         companions=companions,
         code=concession.code,
-        counted=used.counted,
     )

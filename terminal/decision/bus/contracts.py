@@ -39,9 +39,7 @@ def by_pass(tap: Tap, ride: Ride, quote: Quote | None, trail: Trail) -> Cover | 
             counters = counter.write(used.counters, counter.read(counters))
         else:
             counters = used.counters
-        return Cover(
-            CONTRACT_SLOTS[slot], Message.OK_PASS, counters, values={"date": until}, counted=used.counted
-        )
+        return Cover(CONTRACT_SLOTS[slot], Message.OK_PASS, counters, values={"date": until})
     return None
 
 

@@ -36,7 +36,6 @@ class Cover(Struct, frozen=True):
     journey: tuple[int | None, int] | None = None
     companions: int = 0
     code: int | None = None
-    counted: tuple[str, ...] = ()
 
 
 def to_terminus(trip: Trip, ride: Ride) -> Ride:

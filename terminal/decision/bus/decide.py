@@ -234,7 +234,6 @@ def _accepted(
         cover.paid_by,
         counters=counters,
         journey=paid.journey,
-        counted=cover.counted,
         inside=inside,
     )
 

@@ -166,7 +166,7 @@ def _remembered(tap: Tap, fares: FeedFares, state: JourneyState) -> tuple[int, t
 
 def _codes(tap: Tap) -> list[int]:
     """The codes of the concessions that hold today; with data too old, none (O-03)."""
-    if tap.trip.freshness.data_age_s > tap.policy.document.ages.stale_h * HOUR_S:
+    if tap.trip.freshness.lists_age_s > tap.policy.document.ages.stale_h * HOUR_S:
         return []
     day = tap.service_date
     return [grant.code for grant in tap.concessions if grant and grant.valid_from <= day <= grant.valid_to]

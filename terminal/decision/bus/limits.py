@@ -16,18 +16,14 @@ NO_CLAIMS: Final[Claims] = []
 
 
 class Use(NamedTuple):
-    """One more use of a right. `left` after it, None where nothing limits it; `counted` by the server."""
+    """One more use of a right. `left` after it, None where nothing limits it."""
 
     counters: int
     left: int | None = None
-    counted: tuple[str, ...] = ()
 
 
 def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
-    """The limits that count `ride`. One that depends on an unknown place does.
-
-    A count that the server never sent is 0 (O-04).
-    """
+    """The limits that count `ride`. One that depends on an unknown place does."""
     if not limits:
         return NO_CLAIMS
     found: Claims = []
@@ -35,14 +31,9 @@ def claims(limits: tuple[RideLimit, ...], tap: Tap, ride: Ride) -> Claims:
     for limit in limits:
         if limit.areas and inside(limit.areas, ride) is False:
             continue
-        found.append((limit, _used(limit, tap), limit.trips_in(month)))
+        used = limit.counter.read(tap.counters) if tap.counters_known else None
+        found.append((limit, used, limit.trips_in(month)))
     return found
-
-
-def _used(limit: RideLimit, tap: Tap) -> int | None:
-    if limit.counter is None:
-        return tap.trip.counts.get(limit.name, 0)
-    return limit.counter.read(tap.counters) if tap.counters_known else None
 
 
 def used_up(found: Claims, trail: Trail, reached: Message) -> Message | None:
@@ -69,13 +60,10 @@ def use(found: Claims, tap: Tap, trail: Trail) -> Use:
     """Count the ride against all of them; none is used up."""
     if not found:
         return Use(tap.counters)
-    counters, lefts, counted = tap.counters, [], []
+    counters, lefts = tap.counters, []
     for limit, used, trips in found:
         assert used is not None, "used_up was asked first"
         trail.note(limit.effect, {"used": used, "of": trips})
         lefts.append(trips - used - 1)
-        if limit.counter is None:
-            counted.append(limit.name)
-        else:
-            counters = limit.counter.write(counters, used + 1)
-    return Use(counters, min(lefts), tuple(counted))
+        counters = limit.counter.write(counters, used + 1)
+    return Use(counters, min(lefts))

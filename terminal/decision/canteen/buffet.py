@@ -15,7 +15,7 @@ from terminal.decision.flags import MealFlag
 from terminal.decision.meal import BasketLine
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
-from terminal.trail import Reason
+from terminal.trail import Effect, Reason
 from terminal.trip.pupil import Age, Pupil
 
 
@@ -31,12 +31,12 @@ class SaleDecision:
 
 
 def decide_sale(
-    pupil: Pupil, basket: Sequence[BasketLine], trail: Trail, *, paid_stopped: bool = False
+    pupil: Pupil, basket: Sequence[BasketLine], trail: Trail, *, stopped: Effect | None = None
 ) -> SaleDecision:
-    """Return whether `pupil` may buy all of `basket`; it is sold whole or not at all."""
+    """Return whether `pupil` may buy all of `basket`; it is sold whole or not at all. `stopped`: why nothing may be."""
     sum_minor = sum(line.sum_minor for line in basket)
     forbidden = tuple(line.product for line in basket if line.foods & pupil.forbidden)
-    message = _refusal(pupil, sum_minor, forbidden, trail, paid_stopped)
+    message = _refusal(pupil, sum_minor, forbidden, trail, stopped)
     if message is not None:
         outcome = Outcome(message, Admission.REFUSED)
         return SaleDecision(outcome, 0, tuple(trail.reasons), forbidden=forbidden)
@@ -45,14 +45,14 @@ def decide_sale(
     if pupil.buffet is not None and pupil.buffet.uncertain:
         flags.append(MealFlag.BALANCE_UNCERTAIN)
     outcome = Outcome(Message.MEAL_OK, Admission.LET_IN)
-    return SaleDecision(outcome, sum_minor, tuple(trail.reasons), tuple(flags))
+    return SaleDecision(outcome, sum_minor, tuple(trail.reasons), (*trail.flags, *flags))
 
 
 def _refusal(
-    pupil: Pupil, sum_minor: int, forbidden: tuple[str, ...], trail: Trail, paid_stopped: bool
+    pupil: Pupil, sum_minor: int, forbidden: tuple[str, ...], trail: Trail, stopped: Effect | None
 ) -> Message | None:
-    if paid_stopped:
-        trail.note(AccountEffect.SELLING_STOPPED)
+    if stopped is not None:
+        trail.note(stopped)
         return Message.SELLING_STOPPED
     if pupil.buffet is None or pupil.age is Age.EXPIRED:
         unknown = pupil.buffet is None

@@ -15,7 +15,7 @@ from cardproto.resident.records.event import EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.canteen.effects import MealEffect
 from terminal.decision.canteen.entitlement import newest_of
-from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for
+from terminal.decision.canteen.serving import MealRefusal, decide_portion, kind_for, stopped_by
 from terminal.decision.flags import MealFlag
 from terminal.decision.meal import Serving
 from terminal.decision.outcome import NO_VALUES, Decision, Message, Outcome
@@ -34,6 +34,9 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         return trail.refuse(Message.BLOCKED)
     pupil = _pupil(tap, trail)
     shift = pupil.shift or _shift_on_card(tap)
+    stopped = stopped_by(
+        tap.policy.document, tap.at, journal=canteen.paid_stopped, clock_suspect=tap.trip.clock.suspect
+    )
     day, at, suspect = tap.service_date, tap.local.time(), not tap.periods.trusted
     kind = kind_for(pupil, tap.policy.meals, canteen.serving, shift, day, at, trail, clock_suspect=suspect)
     if isinstance(kind, MealRefusal):
@@ -44,7 +47,7 @@ def decide_meal(tap: Tap, trail: Trail) -> Decision:
         day,
         tap.policy.meals,
         trail,
-        paid_stopped=canteen.paid_stopped,
+        stopped=stopped,
         clock_suspect=suspect,
     )
     if isinstance(meal, MealRefusal):

@@ -53,6 +53,7 @@ class AccountEffect(Effect):
     NO_BUFFET_ACCOUNT = "o-03:no_account"
     ROSTER_EXPIRED = "o-03:roster_expired"
     SELLING_STOPPED = "o-06:selling_stopped"
+    DOCUMENT_ENDED = "o-01:nothing_sold"
     NOT_ORDERED = "m-32:not_ordered"
     ORDERED = "m-32:ordered"
     ORDER_DONE = "m-32:order_done"

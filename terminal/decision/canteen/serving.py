@@ -7,7 +7,7 @@ a network: an entitled meal is given on what is known, and flagged where that is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 
 from terminal.decision.canteen.effects import AccountEffect, MealEffect
 from terminal.decision.canteen.entitlement import Entitlement, entitlement
@@ -26,7 +26,10 @@ from terminal.policy.document.meals import (
     CreditOneMeal,
     MealKind,
 )
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.ends import DocumentEnd, end_of
 from terminal.policy.meals.index import MealPolicy, SchoolDay
+from terminal.trail import Effect
 from terminal.trip.pupil import Age, Pupil
 
 
@@ -36,6 +39,16 @@ class MealRefusal:
 
     message: Message
     meal: str = ""
+
+
+def stopped_by(
+    document: RegionDocument, now: datetime, *, journal: bool, clock_suspect: bool
+) -> Effect | None:
+    """Why nothing may be sold: the journal takes no more records (O-06), or the document has ended (O-01)."""
+    if journal:
+        return AccountEffect.SELLING_STOPPED
+    ended = not clock_suspect and end_of(document, now) is DocumentEnd.PAST
+    return AccountEffect.DOCUMENT_ENDED if ended else None
 
 
 def kind_served(
@@ -88,10 +101,12 @@ def decide_portion(
     policy: MealPolicy,
     trail: Trail,
     *,
-    paid_stopped: bool = False,
+    stopped: Effect | None = None,
     clock_suspect: bool = False,
 ) -> Serving | MealRefusal:
     """Return the portion of `kind` that `pupil` gets on the service day `day`, or why there is none.
+
+    `stopped` is why nothing may be sold at all.
 
     Where that day comes from a suspect clock, neither a calendar nor the dates of a grant stand against a meal (M-37).
     """
@@ -109,7 +124,7 @@ def decide_portion(
     if kind.id in right.portions:
         return _entitled(pupil, kind, day, policy, trail, right, flags)
     trail.note(MealEffect.NOT_ENTITLED, {"meal": kind.id})
-    return _paid(pupil, kind, day, policy, trail, right, flags, paid_stopped)
+    return _paid(pupil, kind, day, policy, trail, right, flags, stopped)
 
 
 def _not_here(pupil: Pupil, kind: MealKind, trail: Trail) -> MealRefusal | None:
@@ -166,15 +181,15 @@ def _paid(
     trail: Trail,
     right: Entitlement,
     flags: tuple[str, ...],
-    paid_stopped: bool,
+    stopped: Effect | None,
 ) -> Serving | MealRefusal:
     price_minor = policy.price_minor(kind, pupil.grade)
     if price_minor is None or pupil.hot is None:
         missing = AccountEffect.NO_PRICE if price_minor is None else AccountEffect.NO_HOT_ACCOUNT
         trail.note(missing, {"meal": kind.id})
         return MealRefusal(Message.MEAL_NOT_ARRANGED)
-    if paid_stopped:
-        trail.note(AccountEffect.SELLING_STOPPED)
+    if stopped is not None:
+        trail.note(stopped)
         return MealRefusal(Message.SELLING_STOPPED)
     if policy.document.pre_order.paid_needs_order and kind.id not in pupil.orders:
         trail.note(AccountEffect.NOT_ORDERED, {"meal": kind.id})

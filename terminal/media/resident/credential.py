@@ -92,7 +92,9 @@ class CredentialCheck:
     ) -> Credential | CredentialRefusal:
         try:
             raw = credential_in_file(card.read_data(FILE_CREDENTIAL, 0, CARD_FILE_READ_BYTES, CommMode.FULL))
-        except StatusError:
+        except StatusError as refusal:
+            if refusal.passing:
+                raise
             raw = None
         except FormatError:
             return CredentialRefusal(CredentialEffect.MALFORMED)

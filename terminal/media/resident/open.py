@@ -14,7 +14,7 @@ from cardproto.desfire.messaging import CommMode, Session
 from cardproto.desfire.transaction_mac import TransactionMac
 from cardproto.errors import FormatError, IntegrityError, ProtocolError, StatusError
 from cardproto.resident.layout import AID, FILE_EVENTS, FILE_PURSE, FILE_RIGHTS, FILE_TRANSACTION_MAC, KeyNo
-from cardproto.resident.opening import has_transaction_mac, open_as
+from cardproto.resident.opening import NO_OWN_UID, has_transaction_mac, open_as
 from cardproto.resident.records.event import EVENT_BYTES, Event, parse_event
 from cardproto.resident.records.rights import RIGHTS_BYTES, parse_rights
 from cardproto.resident.snapshot import CardSnapshot
@@ -71,25 +71,28 @@ def select_resident(channel: CardChannel) -> bool:
     The UID is asked of the reader first, before the card hears anything; the channel keeps it for `open_session`.
     Raises `CardError` for an answer that deserves another try.
     """
-    with suppress(ProtocolError):  # no UID matters to a resident card only: `open_session` asks again
+    with suppress(ProtocolError):  # no UID matters to a resident card only: `open_session` asks the card
         channel.read_uid()
     try:
         DesfireCard(DesfireChannel(channel)).select_application(AID)
-    except StatusError:
+    except StatusError as refusal:
+        if refusal.passing:
+            raise
         return False
     return True
 
 
 def open_session(channel: CardChannel, keys: ValidationKeys) -> CardSession:
-    """Authenticate in the selected application, read rights and newest event: 4 exchanges; 3 more for a random UID.
+    """Authenticate in the selected application, read rights and newest event: 4 exchanges; 3 more for a random UID, and
+    3 for one that the reader does not say.
 
     An EV1 card takes 3 more (docs/adr/0007-ev1-without-proof.md); a card whose keys are of the version before takes 2
     more while that is not known. Raises `UnsupportedCard` when the card is of another issuer, damaged or
     half-personalised, `CardError` for anything that deserves another try, and `KeyLimitReached`.
     """
-    shown_uid = channel.uid or channel.read_uid()
     card = DesfireCard(DesfireChannel(channel))
     try:
+        shown_uid = channel.uid or (_stated_uid(card) if channel.uid_refused else channel.read_uid())
         opened = open_as(card, shown_uid, KeyNo.VALIDATE, keys)
         keys.opened(opened)
         _refuse_detour(card)
@@ -98,10 +101,18 @@ def open_session(channel: CardChannel, keys: ValidationKeys) -> CardSession:
         raw_event = card.read_records(FILE_EVENTS, 0, 1, CommMode.MAC, EVENT_BYTES)
         snapshot = CardSnapshot(opened.uid, rights, parse_event(raw_event))
     except StatusError as refusal:
+        if refusal.passing:
+            raise
         raise UnsupportedCard(str(refusal)) from refusal
     except FormatError as damage:
         raise UnsupportedCard(f"card content not understood: {damage}") from damage
     return CardSession(card, snapshot, (raw_rights, raw_event), opened.key_version)
+
+
+def _stated_uid(card: DesfireCard) -> bytes:
+    """What the card says of itself in the open: as good as the reader's word, for its key proves it."""
+    uid = card.get_version().uid
+    return uid if any(uid) else NO_OWN_UID
 
 
 def open_resident(channel: CardChannel, keys: ValidationKeys) -> CardSession:

@@ -25,13 +25,7 @@ SHARED: Final = (LIMIT, COMPANIONS, ENTRIES)
 def counters_problems(document: RegionDocument) -> Iterator[Problem]:
     """Everything wrong with `counters`, in reading order."""
     counters = document.counters
-    names = [slot.name for slot in counters.slots]
-    yield from unique("counters.slots", names, key="name")
-    yield from unique("counters.server", (counter.name for counter in counters.server), key="name")
-    for index, counter in enumerate(counters.server):
-        if counter.name in names:
-            path = f"counters.server[{index}].name"
-            yield Problem(path, f"`{counter.name}` is also a counter on the card", "Count in one place.")
+    yield from unique("counters.slots", (slot.name for slot in counters.slots), key="name")
     used = sum(slot.bits for slot in counters.slots)
     if used > COUNTER_BITS:
         yield Problem(

@@ -41,13 +41,12 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class CardCounters:
-    """All counters of one layout. `server` are those the card has no bits for (O-04)."""
+    """All counters of one layout."""
 
     layout: int
     by_name: Mapping[str, Counter]
     contracts: tuple[Counter, ...]
     journey: Counter | None
-    server: frozenset[str]
     kept_by_period: Mapping[Period, int]
     """For each period that begins anew with a date: the bits of all *other* counters."""
     kept_by_journey: int
@@ -68,7 +67,6 @@ class CardCounters:
             by_name=MappingProxyType(placed),
             contracts=tuple(placed[name] for name in counters.contracts),
             journey=None if counters.journey is None else placed[counters.journey],
-            server=frozenset(counter.name for counter in counters.server),
             kept_by_period=MappingProxyType(
                 {period: _others(placed, period) for period in _BY_DATE if period in used}
             ),

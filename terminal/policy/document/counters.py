@@ -1,4 +1,4 @@
-"""What the card counts in its 56 bits, what the server counts, and when each begins again."""
+"""What the card counts in its 56 bits, and when each begins again."""
 
 from __future__ import annotations
 
@@ -38,13 +38,6 @@ class CounterSlot(Section, frozen=True, kw_only=True):
     unit_minor: Fare = 1
 
 
-class ServerCounter(Section, frozen=True, kw_only=True):
-    """O-04: a counter kept by the server; the terminal adds its own count to the last one it received."""
-
-    name: Name
-    period: Period
-
-
 class Counters(Section, frozen=True, kw_only=True):
     """How `Event.counters` is split. `contracts` names the counter of each contract slot, A then B.
 
@@ -55,5 +48,4 @@ class Counters(Section, frozen=True, kw_only=True):
     slots: tuple[CounterSlot, ...]
     contracts: tuple[Name, ...]
     journey: Name | None = None
-    server: tuple[ServerCounter, ...] = ()
     week_starts: Weekday = Weekday.MONDAY

@@ -27,7 +27,9 @@ SCHEMA_VERSION: Final = 2
 
 
 class Header(Section, frozen=True, kw_only=True):
-    """Which document this is and where and when it holds. `valid_from` is included, `valid_to` excluded."""
+    """Which document this is and where and when it holds. `valid_from` is included, `valid_to` excluded. `issued_at` is
+    when it was made, `valid_from` where that is left out.
+    """
 
     id: Name
     version: Annotated[int, Meta(ge=1)]
@@ -35,9 +37,15 @@ class Header(Section, frozen=True, kw_only=True):
     region: Annotated[int, Meta(ge=1, le=0xFFFF)]
     valid_from: Annotated[datetime, Meta(tz=True)]
     valid_to: Annotated[datetime, Meta(tz=True)]
+    issued_at: Annotated[datetime, Meta(tz=True)] | None = None
     currency: str
     time_zone: str
     service_day_end_hour: Annotated[int, Meta(ge=0, le=12)] = 3
+
+    @property
+    def issued(self) -> datetime:
+        """Since when its age counts."""
+        return self.valid_from if self.issued_at is None else self.issued_at
 
 
 class UnknownFare(StrEnum):
@@ -79,10 +87,16 @@ class Messages(Section, frozen=True, kw_only=True):
 
 
 class Ages(Section, frozen=True, kw_only=True):
-    """O-03 and D-06: how old data may be, and how long acknowledged records stay."""
+    """O-03 and D-06: how old data may be, and how long acknowledged records stay.
+
+    By the older of deny list and list of grants taps are marked after `fresh_h`, and concessions fall back to the
+    ordinary fare after `stale_h`; a roster's age goes by the same hours. `document_stale_days`: taps are marked when
+    this document was issued longer ago; without it its age does not count.
+    """
 
     fresh_h: Annotated[int, Meta(ge=1)] = 24
     stale_h: Annotated[int, Meta(ge=1)] = 7 * 24
+    document_stale_days: Annotated[int, Meta(ge=1, le=3660)] | None = None
     keep_acknowledged_h: Annotated[int, Meta(ge=0)] = 3 * 24
     keep_trip_history_h: Annotated[int, Meta(ge=0)] = 24
 
@@ -93,6 +107,15 @@ class ClockRules(Section, frozen=True, kw_only=True):
     """
 
     ahead_days: Annotated[int, Meta(ge=1, le=366)] = 30
+
+
+class EndedRules(Section, frozen=True, kw_only=True):
+    """O-01: what a terminal does when this document has ended and no other is there. For `go_on_days` it decides by it
+    as before and marks every record; after that a bus is out of order, and a canteen serves the meals that budgets pay
+    and sells nothing.
+    """
+
+    go_on_days: Annotated[int, Meta(ge=0, le=366)] = 0
 
 
 class RegionDocument(Section, frozen=True, kw_only=True):
@@ -119,6 +142,7 @@ class RegionDocument(Section, frozen=True, kw_only=True):
     meals: Meals = Meals()
     ages: Ages = Ages()
     clock: ClockRules = ClockRules()
+    ended: EndedRules = EndedRules()
     receipts: Receipts | None = None
 
 

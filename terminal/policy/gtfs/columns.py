@@ -316,6 +316,21 @@ class Feed:
             return FeedProblem(file, "is not UTF-8 here", "Save the file in UTF-8.", line)
         return _rows(file, text)
 
+    def stream(self, file: str) -> Iterator[tuple[int, list[str]]]:
+        """Line number and cells of every row that is not blank, the header first, one at a time: for files of
+        millions of rows. Raises `FeedError` where it comes to what is no CSV.
+        """
+        lines = io.TextIOWrapper(io.BytesIO(self._contents[file]), encoding="utf-8-sig", newline="")
+        reader = csv.reader(lines, strict=True)
+        line = 1
+        try:
+            for cells in reader:
+                if any(cells):
+                    yield line, cells
+                line = reader.line_num + 1
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise FeedError(f"{file} line {line} is no CSV in UTF-8: {error}", "Correct it.") from error
+
 
 def open_feed(path: Path, wanted: frozenset[str]) -> Feed:
     """Return the feed in a directory or zip file; of its files only those `wanted` are read.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cardproto.resident.records.event import MOST_INSIDE
-from terminal.policy.base import Mode, Problem, Right, unique, unknown
+from terminal.policy.base import Problem, Right, unique, unknown
 from terminal.policy.document.counters import Period
 from terminal.policy.document.fares import DistanceFares, ZoneFares
 from terminal.policy.document.journeys import (
@@ -122,18 +122,6 @@ def reserve_unit_minor(document: RegionDocument) -> int | None:
     """To which unit what is held at check-in is rounded down; None without check-in."""
     slot = None if document.checkin is None else slots_of(document).get(document.checkin.reserve)
     return None if slot is None else slot.unit_minor
-
-
-def waiting_scopes(document: RegionDocument) -> list[int]:
-    """Which alternatives of the scope of `[checkin]` no running terminal can know a ride to be in: it takes each route
-    for a bus, and knows no length of a ride (`terminal.trip.producers`).
-    """
-    scope = () if document.checkin is None else document.checkin.scope
-    return [
-        number
-        for number, one in enumerate(scope)
-        if one.longest_m is not None or (one.modes and Mode.BUS not in one.modes)
-    ]
 
 
 def _check_in(document: RegionDocument) -> Iterator[Problem]:

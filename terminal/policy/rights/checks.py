@@ -143,7 +143,7 @@ def _limit_problems(path: str, limits: tuple[Limit, ...], document: RegionDocume
             most = max((entry.days for entry in calendar.months), default=0) * limit.trips_per_day
         else:
             periods, most = DATED, limit.trips
-        yield from counter_problems(f"{at}.counter", limit.counter, document, periods, most, server=True)
+        yield from counter_problems(f"{at}.counter", limit.counter, document, periods, most)
         yield from scope_problems(f"{at}.scope", limit.scope, document)
 
 

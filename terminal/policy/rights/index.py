@@ -50,11 +50,10 @@ class PriceEffect(Effect):
 
 @dataclass(frozen=True, slots=True)
 class RideLimit:
-    """How often a right may be used. `counter` is None where the server counts under `name` (O-04)."""
+    """How often a right may be used."""
 
     effect: LimitEffect
-    name: str
-    counter: Counter | None
+    counter: Counter
     trips: int
     by_month: Mapping[int, int] | None
     """Trips of each month (year * 12 + month), instead of `trips`."""
@@ -216,7 +215,7 @@ def _limits(
 ) -> tuple[RideLimit, ...]:
     ready = []
     for limit in limits:
-        counter = counters.by_name.get(limit.counter)
+        counter = counters.by_name[limit.counter]
         by_month = None
         if isinstance(limit, CalendarLimit):
             months = calendars[limit.calendar].months
@@ -224,7 +223,6 @@ def _limits(
         ready.append(
             RideLimit(
                 effect=_effect(limit, counter),
-                name=limit.counter,
                 counter=counter,
                 trips=0 if isinstance(limit, CalendarLimit) else limit.trips,
                 by_month=by_month,
@@ -234,14 +232,13 @@ def _limits(
     return tuple(ready)
 
 
-def _effect(limit: Limit, counter: Counter | None) -> LimitEffect:
+def _effect(limit: Limit, counter: Counter) -> LimitEffect:
     """What one use of a limit is noted as."""
     if limit.scope:
         return LimitEffect.COUNTED_HERE
-    if counter is not None and counter.period is Period.SERVICE_DAY:
+    if counter.period is Period.SERVICE_DAY:
         return LimitEffect.DAY_TRIP
-    monthly = counter is not None and counter.period is Period.SERVICE_MONTH
-    return LimitEffect.MONTH_TRIP if monthly else LimitEffect.TRIP
+    return LimitEffect.MONTH_TRIP if counter.period is Period.SERVICE_MONTH else LimitEffect.TRIP
 
 
 def _month(text: str) -> int:

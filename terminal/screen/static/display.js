@@ -10,6 +10,7 @@ const AUDIBLE_MS = 1_000; // an older result is seen again after a reload, but w
 
 const display = document.getElementById("display");
 const words = display.querySelector(".words");
+const razzia = display.querySelector(".razzia");
 const line = document.getElementById("line");
 const second = document.getElementById("second");
 const resting = Object.fromEntries(["idle", "card", "fault"].map((name) => [name, JSON.parse(display.dataset[name])]));
@@ -71,6 +72,7 @@ const handlers = {
       idle();
     }
   },
+  razzia: () => {}, // shown with every state
   result: ({colour, lines, sound, hold_ms, age_ms}) => {
     until = performance.now() + hold_ms - age_ms;
     show(colour, lines, STAYS_MS - age_ms);
@@ -80,6 +82,7 @@ const handlers = {
 
 live(display.dataset.events, {
   value: (event, id) => {
+    razzia.hidden = !event.razzia;
     handlers[event.state](event);
     display.dataset.shown = id;
   },

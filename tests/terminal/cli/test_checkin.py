@@ -25,7 +25,6 @@ def test_check_says_for_how_many_persons_the_reserve_has_room(run: Run) -> None:
 
 
 SCOPE = "scope = [{ routes = [101, 105, 130] }]"
-SOUND = "  there such a ride is no check-in"
 
 
 @pytest.mark.parametrize(
@@ -36,8 +35,6 @@ SOUND = "  there such a ride is no check-in"
             "scope = [{ routes = [7] }]",
             "checkin.scope[0].routes[0]: every ride on route 7 costs the same",
         ),
-        (SCOPE, 'scope = [{ modes = ["suburban_bus"] }]', SOUND),
-        (SCOPE, "scope = [{ routes = [101], longest_m = 20000 }]", SOUND),
         ("longest_s = 7200", "longest_s = 60", "checkin.longest_s: no tap could be an exit: for 60 s"),
         ("retap_s = 60", "retap_s = 0", ""),
     ],
@@ -50,8 +47,7 @@ def test_check_says_where_no_exit_could_be_tapped(
     (tmp_path / "mine.toml").write_text(text.replace(old, new), encoding="utf-8")
     checked = run("policy", "check", "mine.toml")
     assert line in checked.stdout + checked.stderr
-    assert checked.returncode == (0 if line in (SOUND, "") else 10)
-    assert (SOUND in checked.stdout) == (line == SOUND)
+    assert checked.returncode == (10 if line else 0)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from terminal.decision.bus.bank import BankSnapshot
 from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
+from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import TODAY, local, rules, trip_at
 
 NOW = local("08:00")
+ISSUE = ListIssue(1, 34, NOW)
 CARD = BankSnapshot(token=b"keyed hash of it", expires_on=date(2028, 12, 31))
 STALE = 24 * 3600 + 1
 
@@ -28,7 +30,7 @@ def tap(card: BankSnapshot = CARD, policy: Policy | None = None, **where: object
 
 
 def stopped(folder: Path) -> Policy:
-    build_deny_list(folder / "bank", b"list key", [(DenyKind.BANK_CARD, CARD.token)])
+    build_deny_list(folder / "bank", b"list key", ISSUE, [(DenyKind.BANK_CARD, CARD.token)])
     policy = small()
     return Policy.of(policy.document, bank_deny_list=DenyListFile(folder / "bank", b"list key"))
 
@@ -79,14 +81,14 @@ def test_t_42_the_deny_list_holds_keyed_hashes_only(tmp_path: Path) -> None:
 def test_t_43_an_old_list_leaves_three_taps_a_day(
     age_s: int, taken: int, message: Message, flags: tuple[str, ...]
 ) -> None:
-    decision = tap(deny_list_age_s=age_s, taken_today=taken)
+    decision = tap(bank_list_age_s=age_s, taken_today=taken)
     assert (decision.outcome.message, decision.flags) == (message, flags)
 
 
 @pytest.mark.parametrize(("taken_minor", "message"), [(6400, Message.OK_PAID), (6401, Message.ONLINE_ONLY)])
 def test_t_43_the_cap_may_be_a_sum(taken_minor: int, message: Message) -> None:
     policy = small("[bank]\nstale_after_s = 3600\nstale_taps = 100\nstale_minor = 10000\n")
-    decision = tap(policy=policy, deny_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
+    decision = tap(policy=policy, bank_list_age_s=3601, taken_today=1, taken_today_minor=taken_minor)
     assert decision.outcome.message is message
 
 

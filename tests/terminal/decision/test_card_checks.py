@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -23,7 +23,10 @@ class OneEntry(NamedTuple):
 
     kind: DenyKind
     identity: bytes
-    version: str = "one"
+    name: str = "one"
+    version: int = 1
+    region: int = 34
+    issued_at: datetime | None = None
 
     def contains(self, kind: DenyKind, identity: bytes) -> bool:
         return (kind, identity) == (self.kind, self.identity)

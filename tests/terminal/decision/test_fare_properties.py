@@ -101,7 +101,7 @@ TAPS = st.one_of([taps_in(policy) for policy in POLICIES])
 def as_bytes(decision: Decision) -> bytes:
     plan = decision.write_plan
     written = b"" if plan is None else build_event(plan.event) + plan.debit_minor.to_bytes(4, "big")
-    return written + repr((decision.outcome, decision.facts, decision.flags, decision.counted)).encode()
+    return written + repr((decision.outcome, decision.facts, decision.flags)).encode()
 
 
 @BRIEF

@@ -1,4 +1,4 @@
-"""How often and where rights hold: T-10 to T-20, T-37, and counters kept elsewhere (O-04)."""
+"""How often and where rights hold: T-10 to T-20, T-37."""
 
 from __future__ import annotations
 
@@ -519,17 +519,3 @@ def test_a_timed_pass_bought_anew_starts_anew() -> None:
     later = local("12:00", TODAY + timedelta(days=5))
     rider.contracts = (Contract(24, TODAY + timedelta(days=5), LAST, 0),)
     assert told(rider.tap(later))[0] == "ok_pass"
-
-
-# counters kept by the server: O-04
-
-
-def test_o_04_what_the_card_cannot_count_the_server_and_the_terminal_count() -> None:
-    limit = 'limits = [{ kind = "trips", trips = 3, counter = "trips_at_server" }]\n'
-    server = 'server = [{ name = "trips_at_server", period = "service_month" }]'
-    rider = Rider(concessions=(FREE,), policy=small(CONCESSION + limit, counters=server))
-    decision = rider.tap(NOW, counts={"trips_at_server": 2})
-    assert (decision.outcome.values, decision.counted) == ({"n": 0}, ("trips_at_server",))
-    over = rider.tap(NOW + SOON, counts={"trips_at_server": 3})
-    assert (told(over), over.counted) == (("limit_reached", 3500), ())
-    assert rider.tap(NOW + 2 * SOON).outcome.values == {"n": 2}, "a count nobody told refuses nobody"

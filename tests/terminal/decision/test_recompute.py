@@ -30,6 +30,7 @@ from terminal.decision.recompute import (
 from terminal.journal.records import Intent, build_record, parse_record
 from terminal.policy.deny_list import DenyKind, DenyListFile, build_deny_list
 from terminal.policy.grants import GrantTable
+from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry
 from terminal.trail import recorded as as_recorded
@@ -48,6 +49,7 @@ from tests.terminal.decision.rider import (
 )
 
 NOW = local("08:00")
+ISSUE = ListIssue(1, 34, NOW)
 RIDERS = {
     "purse": Rider,
     "student": lambda: Rider(concessions=(STUDENT,)),
@@ -283,23 +285,23 @@ def test_t_70_an_inspection_is_decided_again() -> None:
 
 def test_a_refusal_by_the_deny_list_needs_that_list(tmp_path: Path) -> None:
     rider = Rider()
-    build_deny_list(tmp_path / "deny", b"key", [(DenyKind.PERSON, b"resident")])
-    build_deny_list(tmp_path / "other", b"key", [(DenyKind.PERSON, b"stranger")])
+    build_deny_list(tmp_path / "deny", b"key", ISSUE, [(DenyKind.PERSON, b"resident")])
+    build_deny_list(tmp_path / "other", b"key", ISSUE, [(DenyKind.PERSON, b"stranger")])
     listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
     assert recompute(tap, listed) == []
-    with pytest.raises(CannotRecompute, match=f"deny list {listed.deny_list.version}, which is not at hand"):
+    with pytest.raises(CannotRecompute, match=f"deny list {listed.deny_list.name}, which is not at hand"):
         recompute(tap, DEMO)
     (changed,) = recompute(replace(tap, message="expired"), DEMO)
     assert changed.what == "message"
     other = replace(DEMO, deny_list=DenyListFile(tmp_path / "other", b"key"))
-    said = replace(tap, lists={"deny.person": other.deny_list.version})
+    said = replace(tap, lists={"deny.person": other.deny_list.name})
     assert [deviation.what for deviation in recompute(said, other)] == ["deny.person"]
 
 
 def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_path: Path) -> None:
     rider = Rider()
-    build_deny_list(tmp_path / "deny", b"key", [(DenyKind.CARD, rider.snapshot.uid)])
+    build_deny_list(tmp_path / "deny", b"key", ISSUE, [(DenyKind.CARD, rider.snapshot.uid)])
     listed = replace(DEMO, deny_list=DenyListFile(tmp_path / "deny", b"key"))
     tap = unwritten(rider, policy=listed)
     assert (tap.message, set(tap.lists)) == ("blocked", {"deny.card"})
@@ -309,7 +311,7 @@ def test_whether_a_card_is_denied_no_record_can_say_and_all_else_follows(tmp_pat
         assert caught.value.gap is RecomputeGap.UID
     changed = {deviation.what for deviation in recompute(replace(tap, message="expired"), listed)}
     assert changed == {"message"}
-    of_person = replace(tap, lists={"deny.person": listed.deny_list.version})
+    of_person = replace(tap, lists={"deny.person": listed.deny_list.name})
     assert {deviation.what for deviation in recompute(of_person, listed)} == {"message", "reasons"}
-    both = replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.version})
+    both = replace(tap, lists={**tap.lists, "deny.person": listed.deny_list.name})
     assert {deviation.what for deviation in recompute(both, listed)} == {"message", "reasons", "lists"}

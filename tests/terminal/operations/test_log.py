@@ -25,7 +25,7 @@ class StoppedClock:
 
 def written(form: Form, least: Level) -> list[str]:
     stream = io.StringIO()
-    events = Log(7, StoppedClock(), form, least, stream)
+    events = Log(7, StoppedClock(), form, least, stream.write)
     events.error("reader", "gone:\nunplugged", attempts=2)
     events.warning("sync", "refused")
     events.notice("ready", reader="a reader", note="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,15 @@ from terminal.policy.deny_list import (
     DenyListFile,
     build_deny_list,
     denied,
-    key_id,
+    load_deny_list,
 )
+from terminal.policy.keyed_file import ListIssue, key_id
 from tests.properties import examples
 
 KEY = b"k" * 32
-HEADER_BYTES = 14
+HEADER_BYTES = 28
+ISSUED_AT = datetime(2026, 9, 15, 3, 0, tzinfo=UTC)
+ISSUE = ListIssue(7, 34, ISSUED_AT)
 
 
 def pseudonym(number: int) -> bytes:
@@ -33,7 +37,7 @@ def pseudonym(number: int) -> bytes:
 
 def built(tmp_path: Path, *numbers: int) -> Path:
     path = tmp_path / "deny.bin"
-    build_deny_list(path, KEY, [(DenyKind.PERSON, pseudonym(number)) for number in numbers])
+    build_deny_list(path, KEY, ISSUE, [(DenyKind.PERSON, pseudonym(number)) for number in numbers])
     return path
 
 
@@ -54,20 +58,21 @@ def test_exactly_the_listed_are_found(
 
 
 def test_the_file_holds_keyed_hashes_in_the_documented_form(tmp_path: Path) -> None:
-    """Built here by hand from the description: magic, version, order, key id, count, entries ascending."""
+    """Built here by hand from the description: magic, format, order, key id, issue, count, entries ascending."""
     uid, resident, token = bytes.fromhex("04A1B2C3D4E5F6"), bytes(range(8)), bytes(range(16))
     entries = (b"card" + uid, b"person" + resident, b"bank" + token)
     hashes = sorted(hmac.new(KEY, entry, "sha256").digest()[:8] for entry in entries)
-    by_hand = b"RCDL" + b"\x02" + b">" + key_id(KEY) + struct.pack(">I", 3) + b"".join(hashes)
+    issue = struct.pack(">HIQ", 34, 7, int(ISSUED_AT.timestamp()))
+    by_hand = b"RCDL" + b"\x03" + b">" + key_id(KEY) + issue + struct.pack(">I", 3) + b"".join(hashes)
     of_all = ((DenyKind.CARD, uid), (DenyKind.PERSON, resident), (DenyKind.BANK_CARD, token))
-    assert build_deny_list(tmp_path / "deny.bin", KEY, of_all) == 3
+    assert build_deny_list(tmp_path / "deny.bin", KEY, ISSUE, of_all) == 3
     assert (tmp_path / "deny.bin").read_bytes() == by_hand
 
 
 def test_entries_of_two_kinds_never_meet(tmp_path: Path) -> None:
     """The same bytes as a card, as a person and as a bank card are three entries."""
     for kind in DenyKind:
-        build_deny_list(tmp_path / kind, KEY, [(kind, pseudonym(7))])
+        build_deny_list(tmp_path / kind, KEY, ISSUE, [(kind, pseudonym(7))])
         deny = DenyListFile(tmp_path / kind, KEY)
         assert [other for other in DenyKind if deny.contains(other, pseudonym(7))] == [kind]
         deny.close()
@@ -75,13 +80,21 @@ def test_entries_of_two_kinds_never_meet(tmp_path: Path) -> None:
 
 def test_one_card_of_a_person_is_denied_or_all_are(tmp_path: Path) -> None:
     lost, replacement = bytes.fromhex("04A1B2C3D4E5F6"), bytes.fromhex("04A1B2C3D4E5F7")
-    build_deny_list(tmp_path / "card", KEY, [(DenyKind.CARD, lost)])
+    build_deny_list(tmp_path / "card", KEY, ISSUE, [(DenyKind.CARD, lost)])
     deny = DenyListFile(tmp_path / "card", KEY)
     assert [denied(deny, pseudonym(1), uid) for uid in (lost, replacement)] == [DenyKind.CARD, None]
-    build_deny_list(tmp_path / "both", KEY, [(DenyKind.CARD, lost), (DenyKind.PERSON, pseudonym(1))])
+    build_deny_list(tmp_path / "both", KEY, ISSUE, [(DenyKind.CARD, lost), (DenyKind.PERSON, pseudonym(1))])
     deny = DenyListFile(tmp_path / "both", KEY)
     assert {denied(deny, pseudonym(1), uid) for uid in (lost, replacement)} == {DenyKind.PERSON}
     assert denied(deny, pseudonym(2), replacement) is None
+
+
+def test_a_list_says_which_issue_it_is(tmp_path: Path) -> None:
+    """Of two issues with one number the digest tells them apart in records."""
+    one, other = load_deny_list(built(tmp_path, 1), KEY), load_deny_list(built(tmp_path, 2), KEY)
+    assert (one.version, one.region, one.issued_at) == (7, 34, ISSUED_AT)
+    assert (one.name[:2], one.name == other.name) == ("7:", False)
+    assert (EMPTY_DENY_LIST.version, EMPTY_DENY_LIST.name, EMPTY_DENY_LIST.issued_at) == (0, "", None)
 
 
 def test_a_resident_listed_twice_is_one_entry(tmp_path: Path) -> None:
@@ -114,9 +127,12 @@ def doubled_entry(data: bytes) -> bytes:
     ("damage", "says"),
     [
         (lambda data: b"", "is empty"),
-        (lambda data: data[:10], "cut off inside its header"),
+        (lambda data: data[:20], "cut off inside its header"),
         (lambda data: b"XXXX" + data[4:], "not a deny list"),
-        (lambda data: data[:4] + b"\x01" + data[5:], "format 1"),
+        (lambda data: data[:4] + b"\x02" + data[5:], "has format 2"),
+        (lambda data: data[:10] + bytes(2) + data[12:], "states no version or no region"),
+        (lambda data: data[:12] + bytes(4) + data[16:], "states no version or no region"),
+        (lambda data: data[:16] + b"\xff" * 8 + data[24:], "no calendar has"),
         (lambda data: data[:5] + b"<" + data[6:], "byte order"),
         (lambda data: data[:6] + b"????" + data[10:], "another key"),
         (lambda data: data[:-1], "does not hold the 3 entries"),
@@ -150,4 +166,4 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(RegionDocumentError, match=r"nothing\.bin cannot be read"):
         DenyListFile(tmp_path / "nothing.bin", KEY)
     with pytest.raises(RegionDocumentError, match="cannot be written"):
-        build_deny_list(tmp_path / "no" / "folder.bin", KEY, [])
+        build_deny_list(tmp_path / "no" / "folder.bin", KEY, ISSUE, [])

@@ -369,12 +369,6 @@ COUNTERS = [
         "caps[0].spent",
         "its own counter",
     ),
-    (
-        (),
-        {"counters": 'server = [{ name = "pack_a", period = "year" }]'},
-        "counters.server[0].name",
-        "Count in one place",
-    ),
     ((), {"counters": 'journey = "pack_a"'}, "counters.journey", "period journey"),
 ]
 

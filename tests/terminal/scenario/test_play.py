@@ -179,8 +179,8 @@ def test_a_rider_may_have_a_bank_card_or_cash(card: str, message: str, charge_mi
 
 
 def test_t_43_the_player_counts_what_was_taken_from_a_bank_card_today() -> None:
-    taps = [f"at = 2026-09-15T0{hour}:00:00, deny_list_age_s = 90000, {ANY}" for hour in (5, 6, 7, 8)]
-    next_day = f"at = 2026-09-16T05:00:00, deny_list_age_s = 90000, {ANY}"
+    taps = [f"at = 2026-09-15T0{hour}:00:00, bank_list_age_s = 90000, {ANY}" for hour in (5, 6, 7, 8)]
+    next_day = f"at = 2026-09-16T05:00:00, bank_list_age_s = 90000, {ANY}"
     found = played(*taps, next_day, card="bank_card = {}", policy=VOLGOGRAD)
     assert [tap.decision.outcome.message.value for tap in found] == ["ok_paid"] * 3 + [
         "online_only",

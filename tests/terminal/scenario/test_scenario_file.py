@@ -147,7 +147,7 @@ def test_the_words_of_a_card_are_those_of_its_records() -> None:
     assert list(get_args(Payment)) == [payment.name.lower() for payment in PaidBy]
 
 
-KEPT_BY_THE_PLAYER = {"sequence", "turn", "counts", "canteen.roster"} | {
+KEPT_BY_THE_PLAYER = {"sequence", "turn", "canteen.roster"} | {
     f"bank.{name}" for name in ("taps_today", "sum_today_minor")
 }
 MADE_OF_OTHERS = {"shift": "shift_open"}
@@ -166,8 +166,8 @@ def test_everything_a_terminal_may_know_of_a_tap_can_be_written() -> None:
 def test_what_is_written_of_a_place_arrives_in_the_trip() -> None:
     trip = restore(Trip("bus", 7, 1, shift=1), facts_of({"to_zone": 3, "terminus_mark_m": 40, "zone": 2}))
     assert trip.place == Place(zone=2, terminus=Spot(mark_m=40), destination=Spot(zone=3))
-    asked = restore(trip, facts_of({"inspection": True, "vehicle": (8, 9), "shift_open": False}))
-    assert (asked.inspection, asked.shift_open) == (Inspection(vehicle=(8, 9)), False)
+    asked = restore(trip, facts_of({"inspection": True, "shift_open": False}))
+    assert (asked.inspection, asked.shift_open) == (Inspection(), False)
     assert restore(trip, facts_of({"position_manual": True})).place.by_hand
 
 

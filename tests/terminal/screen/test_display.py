@@ -71,7 +71,7 @@ def test_a_page_gets_the_message_its_values_and_nothing_else(display: Display) -
     values = {**VALUES, "balance_minor": 123456}
     outcomes = [Outcome(message, Admission.LET_IN, charge_minor=99999, values=values) for message in Message]
     for message, one in zip(Message, told(display, DisplaySettings("ru", "en"), *outcomes), strict=True):
-        assert one.keys() == {"state", "age_ms", "colour", "lines", "sound", "hold_ms"}
+        assert one.keys() == {"state", "age_ms", "razzia", "colour", "lines", "sound", "hold_ms"}
         assert one["lines"] == [text(message, "ru", VALUES), text(message, "en", VALUES)]
         assert (one["colour"], one["sound"]["beeps"]) == (colour(message), sound(message).beeps)
         assert "123456" not in str(one)

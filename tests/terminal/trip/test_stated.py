@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.trip.facts import BankFacts, ClockState, Freshness, Inspection, Place, PlaceSource, Spot, Trip
+from terminal.trip.facts import (
+    BankFacts,
+    ClockState,
+    Freshness,
+    Inspection,
+    Place,
+    PlaceQuality,
+    PlaceSource,
+    Spot,
+    Trip,
+)
 from terminal.trip.pupil import CanteenContext, MealGrant, Pupil
 from terminal.trip.stated import ROW_FIELDS, UnknownFact, fact_names, restore, stated
 
@@ -28,13 +38,23 @@ TRIPS = st.builds(
     companions=st.integers(0, 3),
     reader_ok=st.booleans(),
     place=st.builds(
-        Place, st.integers(0, 9), st.integers(0, 3), MARKS, st.sampled_from(PlaceSource), SPOTS, SPOTS
+        Place,
+        st.integers(0, 9),
+        st.integers(0, 3),
+        MARKS,
+        st.sampled_from(PlaceSource),
+        st.sampled_from(PlaceQuality),
+        st.integers(0, 900),
+        coming=SPOTS,
+        arriving=st.booleans(),
+        origin=SPOTS,
+        terminus=SPOTS,
+        destination=SPOTS,
     ),
     clock=st.builds(ClockState, st.booleans(), st.booleans(), st.booleans()),
     freshness=st.builds(Freshness, st.integers(0, 99), st.integers(0, 99)),
-    inspection=st.none()
-    | st.builds(Inspection, st.booleans(), st.lists(st.integers(1, 9), max_size=3).map(tuple)),
-    counts=st.dictionaries(st.sampled_from(("a", "b")), st.integers(0, 99)),
+    inspection=st.none() | st.builds(Inspection, st.booleans()),
+    razzia=st.booleans(),
     bank=st.builds(BankFacts, st.integers(0, 9), st.integers(0, 99)),
     canteen=st.builds(CanteenContext, st.sampled_from(("", "school_1")), st.sampled_from(("", "lunch"))),
 )

@@ -21,10 +21,11 @@ from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
-from terminal.screen.console.words import short
+from terminal.screen.console.words import short, span
 from terminal.texts import N_
+from terminal.trip.ages import freshness_of
 from terminal.trip.build import trip_of
-from terminal.trip.facts import PlaceSource, Spot, Trip
+from terminal.trip.facts import Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.shifts import close_shift, open_shift, start_turn
 
 MOST_PERSONS: Final = 99
@@ -60,6 +61,7 @@ def shift_page(visit: Visit) -> View:
         "routes": tuple(console.routes.by_number.values()),
         "directions": direction_names(visit, route),
         "place": place_named(console, trip, route),
+        "vehicle": vehicle_says(visit, trip, route),
         "asked": places_asked(console.policy),
         "stops": stops_of(route, trip.direction),
     }
@@ -80,13 +82,46 @@ def stops_of(route: LineRoute | None, direction: int) -> tuple[RouteStop, ...]:
 
 def place_named(console: Console, trip: Trip, route: LineRoute | None) -> dict[str, Any]:
     """The place set by hand, for people: name of the stop, name of the zone, kilometres."""
-    stop = next((one.name for one in stops_of(route, trip.direction) if one.number == trip.place.stop), "")
-    zone = places_asked(console.policy).zones.get(trip.place.zone, "")
+    return {"by_hand": trip.place.by_hand, **_spot_named(console, trip, trip.place, route)}
+
+
+def _spot_named(console: Console, trip: Trip, at: Place | Spot, route: LineRoute | None) -> dict[str, Any]:
+    stop = next((one.name for one in stops_of(route, trip.direction) if one.number == at.stop), "")
+    zone = places_asked(console.policy).zones.get(at.zone, "")
     return {
-        "by_hand": trip.place.by_hand,
-        "stop": stop or (str(trip.place.stop) if trip.place.stop else ""),
-        "zone": zone or (str(trip.place.zone) if trip.place.zone else ""),
-        "km": None if trip.place.mark_m is None else trip.place.mark_m / 1000,
+        "stop": stop or (str(at.stop) if at.stop else ""),
+        "zone": zone or (str(at.zone) if at.zone else ""),
+        "km": None if at.mark_m is None else at.mark_m / 1000,
+    }
+
+
+QUALITIES: Final = {
+    PlaceQuality.EXACT: N_("exact"),
+    PlaceQuality.ESTIMATED: N_("estimated"),
+    PlaceQuality.CONTRADICTED: N_("contradicts the shift"),
+}
+
+
+def vehicle_says(visit: Visit, trip: Trip, route: LineRoute | None) -> dict[str, Any] | None:
+    """What the vehicle itself says now, whatever was entered by hand: place, source, age and quality. None where no
+    source is configured.
+    """
+    console = visit.console
+    vehicle = console.terminal.vehicle
+    if vehicle is None:
+        return None
+    place = vehicle.place_on(trip.route, trip.direction, console.routes)
+    if place is None:
+        return {"source": vehicle.name, "known": False, "razzia": vehicle.razzia}
+    return {
+        "source": vehicle.name,
+        "known": True,
+        "at": _spot_named(console, trip, place, route),
+        "coming": _spot_named(console, trip, place.coming, route)["stop"],
+        "age": span(place.age_s, visit.language),
+        "quality": visit.text(QUALITIES[place.quality]),
+        "contradicted": place.quality is PlaceQuality.CONTRADICTED,
+        "razzia": vehicle.razzia,
     }
 
 
@@ -101,6 +136,8 @@ def trip_now(console: Console) -> Trip:
         vehicle=terminal.vehicle,
         clock=clock,
         routes=terminal.routes,
+        freshness=freshness_of(terminal.policy, console.clock.now(), clock),
+        now=console.clock.now(),
     )
 
 

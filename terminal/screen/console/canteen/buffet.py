@@ -77,7 +77,7 @@ def till(
     sum_minor = sum(ware.sum_minor for ware in wares)
     left_minor = None if pupil is None else _left_minor(pupil)
     balance = None if pupil is None or pupil.buffet is None else pupil.buffet.balance_minor
-    message, reason = _verdict(counter, pupil, wares)
+    message, reason = _verdict(counter, pupil, wares, now)
     return Till(
         person=None if pupil is None else person(counter, pupil.ref),
         wares=wares,
@@ -119,12 +119,14 @@ def _ware(product: Product, counts: Mapping[str, int], pupil: Pupil | None, word
     )
 
 
-def _verdict(counter: CanteenCounter, pupil: Pupil | None, wares: tuple[Ware, ...]) -> tuple[str | None, str]:
+def _verdict(
+    counter: CanteenCounter, pupil: Pupil | None, wares: tuple[Ware, ...], now: datetime
+) -> tuple[str | None, str]:
     counts = {ware.id: ware.count for ware in wares if ware.count}
     if pupil is None or counter.price_list is None or not counts:
         return None, ""
     trail = Trail()
-    decision = decide_sale(pupil, counter.price_list.basket(counts), trail, paid_stopped=counter.paid_stopped)
+    decision = decide_sale(pupil, counter.price_list.basket(counts), trail, stopped=counter.stopped(now))
     if decision.outcome.accepted:
         return None, ""
     return decision.outcome.message, why(decision.facts)

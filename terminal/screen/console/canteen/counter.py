@@ -88,6 +88,7 @@ WHY: Final[Mapping[str, str]] = {
     AccountEffect.NO_BUFFET_ACCOUNT: "no_account",
     AccountEffect.ROSTER_EXPIRED: "roster_expired",
     AccountEffect.SELLING_STOPPED: "selling_stopped",
+    AccountEffect.DOCUMENT_ENDED: "document_ended",
     TerminalEffect.NO_SHIFT: "no_shift",
 }
 """By effect: which line of the catalogue explains to the staff what the passenger's message leaves open."""
@@ -195,6 +196,8 @@ def notices(
         found.append(Notice("day_closed", severe=True))
     if counter.paid_stopped:
         found.append(Notice("selling_stopped", severe=True))
+    elif counter.stopped(now) is not None:
+        found.append(Notice("document_ended", severe=True))
     if counter.roster is None:
         found.append(Notice("no_roster", severe=True))
     elif (age := counter.roster.age(now, counter.policy)) is not Age.FRESH:

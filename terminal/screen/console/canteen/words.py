@@ -58,6 +58,7 @@ WHYS: Final[Mapping[str, str]] = {
     "not_listed": N_("Not in the list of this school."),
     "roster_expired": N_("The list of pupils has expired. Ask for a new one."),
     "selling_stopped": N_("Nothing can be sold now: the records cannot be kept."),
+    "document_ended": N_("Nothing can be sold now: the region's rules have ended, and no new ones are here."),
     "no_shift": N_("Open a shift first."),
 }
 
@@ -66,6 +67,10 @@ NOTICES: Final[Mapping[str, str]] = {
     "day_closed": N_("The day is closed: nothing more is issued or sold today."),
     "selling_stopped": N_(
         "Selling is stopped: records cannot be kept. Go on with free meals and call the operator."
+    ),
+    "document_ended": N_(
+        "Selling is stopped: the region's rules have ended, and no new ones are here. Go on with free meals and call "
+        "the operator."
     ),
     "no_roster": N_("There is no list of pupils. Cards are served by what is on them."),
     "roster_stale": N_("The list of pupils is more than a day old. Go on; ask for a new one."),

@@ -424,12 +424,18 @@ def test_taps_and_the_console_work_at_once_without_harm(cab: Cab) -> None:
 
 @pytest.mark.parametrize("language", ["ru", "en"])
 def test_names_of_routes_stops_zones_and_vehicles_are_text_not_markup(tmp_path: Path, language: str) -> None:
+    stops = ", ".join(f"{{ number = {number}, name = '{SCRIPT}', zone = 1 }}" for number in (1501, 1502))
     routes = f"""
+[header]
+id = "city_routes"
+version = 1
+region = 999
+issued_at = 2026-01-01T00:00:00+03:00
+
 [[routes]]
 number = 15
 name = '{SCRIPT}'
-directions = ['{SCRIPT}', '"><img src=x>']
-stops = [{{ number = 1501, name = '{SCRIPT}', zone = 1 }}]
+directions = [{{ name = '{SCRIPT}', stops = [{stops}] }}, {{ name = '"><img src=x>' }}]
 """
     with open_cab(tmp_path, routes=routes, language=language) as cab:
         cab.sign_in()

@@ -1,0 +1,82 @@
+"""The staff of a terminal at its console, in a browser's place: they sign in, open a page, and send its form."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from terminal.app.simulated import laboratory_keys
+from terminal.keys.file import load_file_keys
+from terminal.keys.limits import UNLIMITED
+from terminal.lab.live.process import LiveFailed
+from terminal.screen.console.pins import hash_pin
+from terminal.screen.console.roles import Role
+from terminal.screen.console.staff import Member, StaffList
+
+PIN: Final = "4711"
+STAFF: Final = {Role.DRIVER: "11", Role.INSPECTOR: "12"}
+HIDDEN: Final = re.compile(r'<input type="hidden" name="(csrf|action)" value="([^"]*)">')
+FORM: Final = re.compile(r"<form\b[^>]*>.*?</form>", re.DOTALL)
+SEE_OTHER: Final = 303
+
+
+def employ(state: Path) -> None:
+    """Put the staff on the list of the terminal in folder `state`."""
+    pin = hash_pin(PIN, load_file_keys(laboratory_keys(), UNLIMITED))
+    staff = StaffList(state)
+    for role, ref in STAFF.items():
+        staff.put(Member(ref=ref, role=role, pin=pin))
+
+
+class Crew:
+    """One member of staff at one console."""
+
+    def __init__(self, address: str, role: Role) -> None:
+        self._ref = STAFF[role]
+        self._client = httpx.Client(base_url=address, timeout=60.0)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def look(self, page: str) -> str:
+        """The page as it is shown; signs in where that is asked for."""
+        answer = self._client.get(page)
+        if answer.status_code == SEE_OTHER:
+            self._sign_in()
+            answer = self._client.get(page)
+        if answer.status_code != httpx.codes.OK:
+            raise LiveFailed(
+                f"the console answers {answer.status_code} for {page}", "See the terminal's log."
+            )
+        return answer.text
+
+    def do(self, page: str, path: str, **fields: object) -> str:
+        """Send the form of `page` that goes to `path`; the address of the result. Raises `LiveFailed`."""
+        answer = self._client.post(path, data={**self._hidden(self.look(page), path), **_text(fields)})
+        if answer.status_code != SEE_OTHER:
+            said = re.sub(r"<[^>]*>|\s+", " ", answer.text)
+            raise LiveFailed(f"the console refused {path} ({answer.status_code}): {said}", "See the page.")
+        return answer.headers["location"]
+
+    def _sign_in(self) -> None:
+        page = self._client.get("/sign-in", params={"typed": "1"}).text
+        fields = self._hidden(page, "/sign-in")
+        answer = self._client.post("/sign-in", data={**fields, "ref": self._ref, "pin": PIN})
+        if answer.status_code != SEE_OTHER:
+            raise LiveFailed(f"{self._ref} cannot sign in ({answer.status_code})", "See the staff list.")
+
+    @staticmethod
+    def _hidden(page: str, path: str) -> dict[str, str]:
+        """What the form to `path` carries unseen."""
+        for form in FORM.findall(page):
+            if f'{path}"' in form.partition(">")[0]:
+                return {name: unescape(value) for name, value in HIDDEN.findall(form)}
+        raise LiveFailed(f"no form of this page goes to {path}", "See the page.")
+
+
+def _text(fields: dict[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items()}

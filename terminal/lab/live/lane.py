@@ -1,0 +1,249 @@
+"""One terminal of a live run: it is brought to where a tap finds it, by the means its staff and its vehicle have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+from terminal.app.station import journal_reader
+from terminal.journal.records import CashSale, parse_record
+from terminal.lab.live.crew import STAFF, Crew, employ
+from terminal.lab.live.lists import (
+    IssuedLists,
+    ListOffice,
+    close_canteen,
+    lists_needed,
+    report_absent,
+)
+from terminal.lab.live.plan import BUS, LaneKey, LiveTap, Routes, by_vehicle, routes_from, spot_of
+from terminal.lab.live.process import VEHICLE, LiveFailed, LiveTerminal
+from terminal.screen.console.roles import Role
+from terminal.trip.facts import NOWHERE, Trip
+
+ROUTES_FILE: Final = "routes.toml"
+OFFER: Final = re.compile(r'name="ride" value="(\d+)-(\d+)"')
+METRES_A_KM: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """What came of one tap on the running terminal; `balance_minor` None where there is no purse."""
+
+    message: str
+    admission: str
+    charge_minor: int
+    balance_minor: int | None
+    end: str = ""
+    sequence: int | None = None
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> LiveResult:
+        """From the report of a tap, as `terminal run --json` prints it."""
+        return cls(
+            message=report["message"],
+            admission=report["admission"],
+            charge_minor=report["charge_minor"],
+            balance_minor=report["balance_after_minor"],
+            end=report["end"],
+            sequence=report["sequence"],
+        )
+
+
+class Lane:
+    """The terminal of `key`, on which `taps` are taken in order, with the lists of `office`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: LaneKey,
+        taps: Sequence[LiveTap],
+        document: str,
+        region: int,
+        office: ListOffice,
+    ) -> None:
+        self._lists = IssuedLists(lists_needed(taps, office.holders))
+        self.terminal = LiveTerminal(folder, _tables(key, taps, document, self._lists.named))
+        self._office = office
+        self._pupils = sorted({tap.scenario for tap in taps} & office.holders.keys())
+        self._roster_day: date | None = None
+        self._absent: set[int] = set()
+        self._closed: date | None = None
+        self._key = key
+        self._taps = taps
+        self._region = region
+        self._routes = Routes(region, 0)
+        self._until = 0
+        self._run = (0, 0)
+        self._by_hand = NOWHERE
+        self._shift_open = self._in_order = True
+        self._crew: dict[Role, Crew] = {}
+
+    def take(self, index: int, card: Path | None) -> LiveResult:
+        """The tap of this lane at `index`, with `card`, or a sale for cash."""
+        tap = self._taps[index]
+        if index >= self._until:
+            self._start(index)
+        self.terminal.say("clock", set=tap.played.at.isoformat())
+        self._bring_about(tap.trip)
+        if self._key.profile != BUS:
+            self._open_canteen(tap)
+        if card is None:
+            return self._sell(tap.trip)
+        self.terminal.say("present", card=str(card))
+        report = self.terminal.say("await")["tap"]
+        self.terminal.say("remove")
+        if tap.trip.inspection is not None:
+            self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
+        return LiveResult.of(report)
+
+    def close(self) -> None:
+        """End the terminal in good order."""
+        self._leave()
+        self.terminal.stop()
+        self.terminal.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._leave()
+        self.terminal.kill()
+
+    def _start(self, index: int) -> None:
+        """Start it, for this tap and those after it that one routes document can hold."""
+        tap, again = self._taps[index], self.terminal.starts > 0
+        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
+        self._until = index + self._routes.taps
+        folder = self.terminal.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lists = IssuedLists(self._lists.named)
+        self._until = index + sum(1 for _ in takewhile(self._lists.hold, self._taps[index : self._until]))
+        self._office.write(folder, self._lists)
+        if self._key.profile == BUS:
+            (folder / ROUTES_FILE).write_text(self._routes.text(tap.played.at.isoformat()), encoding="utf-8")
+        if again:
+            self._leave()
+            self.terminal.stop()
+        else:
+            employ(self.terminal.state)
+            self._run = tap.trip.route, tap.trip.direction
+        self.terminal.start(tap.played.at)
+
+    def _leave(self) -> None:
+        for crew in self._crew.values():
+            crew.close()
+        self._crew.clear()
+
+    def _as(self, role: Role) -> Crew:
+        if role not in self._crew:
+            self._crew[role] = Crew(self.terminal.console, role)
+        return self._crew[role]
+
+    # what staff and vehicle do before a tap
+
+    def _bring_about(self, trip: Trip) -> None:
+        if self._key.profile != BUS:
+            return
+        self._to_order(trip)
+        self._to_run(trip)
+        self._to_place(trip)
+        if trip.inspection is not None:
+            self._as(Role.INSPECTOR).do(
+                "/inspection",
+                "/inspection/start",
+                route=trip.route,
+                direction=trip.direction,
+                misuse=int(trip.inspection.misuse),
+            )
+
+    def _to_order(self, trip: Trip) -> None:
+        if trip.reader_ok != self._in_order:
+            self._as(Role.DRIVER).do("/state", "/state/order", in_order=int(trip.reader_ok))
+            self._in_order = trip.reader_ok
+
+    def _to_run(self, trip: Trip) -> None:
+        """The shift is closed, or on the route of the tap."""
+        driver, run = self._as(Role.DRIVER), (trip.route, trip.direction)
+        if not trip.shift_open:
+            if self._shift_open:
+                driver.do("/report", "/shift/close")
+            self._shift_open = False
+            return
+        if not self._shift_open or run != self._run:
+            path = "/shift/turn" if self._shift_open else "/shift/open"
+            driver.do("/shift", path, route=trip.route, direction=trip.direction)
+            self._shift_open, self._run, self._by_hand = True, run, NOWHERE
+
+    def _to_place(self, trip: Trip) -> None:
+        wanted = NOWHERE if by_vehicle(trip) else spot_of(trip.place)
+        if wanted != self._by_hand:
+            km = "" if wanted.mark_m is None else wanted.mark_m // METRES_A_KM
+            self._as(Role.DRIVER).do("/shift", "/shift/place", stop=wanted.stop, zone=wanted.zone, km=km)
+            self._by_hand = wanted
+        if self._has_vehicle:
+            stop = self._routes.reference(trip) if by_vehicle(trip) else ""
+            self.terminal.report(line=str(trip.route), stop_ref=stop)
+
+    def _open_canteen(self, tap: LiveTap) -> None:
+        """The roster is that of the day, who is absent is, and the day is closed where it should be."""
+        trip, at, state = tap.trip, tap.played.at, self.terminal.state
+        day = self._office.day_of(at)
+        if self._key.roster and day != self._roster_day:
+            self._office.load_roster(state, self._key, self._pupils, trip, at)
+            self._roster_day = day
+        pupil = trip.canteen.pupil
+        if pupil is not None and pupil.absent and tap.scenario not in self._absent:
+            report_absent(state, self._office.pupil_ref(tap.scenario))
+            self._absent.add(tap.scenario)
+        if trip.canteen.day_closed and self._closed != day:
+            close_canteen(state)
+            self._closed = day
+
+    @property
+    def _has_vehicle(self) -> bool:
+        return needs_vehicle(self._taps)
+
+    def _sell(self, trip: Trip) -> LiveResult:
+        """A sale for cash at the console, at the price that its page shows."""
+        driver = self._as(Role.DRIVER)
+        to_zone, page = trip.place.destination.zone, driver.look("/sale")
+        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(page)}
+        offer = offers.get(to_zone) or offers.get(0)
+        if offer is None:
+            raise LiveFailed(f"the console sells no ride to zone {to_zone}", "See its page for sales.")
+        address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
+        number = int(address.rpartition("/")[2])
+        with journal_reader(self.terminal.state) as reader:
+            sale = parse_record(reader.rows(number - 1, 1)[0].body)
+        if not isinstance(sale, CashSale):
+            raise LiveFailed(f"row {number} is no sale for cash", "Look at the journal.")
+        return LiveResult("ok_paid", "let_in", sale.sum_minor, None, "", number)
+
+
+def needs_vehicle(taps: Sequence[LiveTap]) -> bool:
+    """Whether any of these taps is where only the vehicle says so."""
+    return any(by_vehicle(tap.trip) for tap in taps)
+
+
+def _tables(
+    key: LaneKey, taps: Sequence[LiveTap], document: str, lists: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    """The configuration of the terminal of `key`."""
+    bus, first = key.profile == BUS, taps[0].trip
+    shift: dict[str, object] = {"operator": STAFF[Role.DRIVER]}
+    files: dict[str, object] = {name: name for name in lists}
+    tables: dict[str, dict[str, object]] = {
+        "terminal": {"number": key.terminal, "profile": key.profile, "state": "state", "region": document},
+        "reader": {"name": "sim:"},
+        "shift": {**shift, "route": first.route, "direction": first.direction} if bus else shift,
+        "lists": {**files, "routes": ROUTES_FILE} if bus else files,
+        "console": {"enabled": True, "port": 0, "typed_sign_in": True, "idle_min": 24 * 60},
+    }
+    if bus and needs_vehicle(taps):
+        tables["vehicle"] = {"source": "replay", "replay": VEHICLE}
+    if key.serving:
+        tables["canteen"] = {"serving": key.serving}
+    return tables

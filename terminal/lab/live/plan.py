@@ -1,0 +1,237 @@
+"""What has to be so around each tap of a file of scenarios, on which terminals, and under which routes document.
+
+All riders of a file meet at the same terminals: their taps are played in the order of time, so that no clock goes back.
+A lane is one terminal; it is started again only where its routes would have to say two things of one route.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from terminal.policy.base import Mode
+from terminal.policy.policy import Policy
+from terminal.scenario.load import card_of
+from terminal.scenario.play import Played, play
+from terminal.scenario.schema import Scenario, ScenarioFile
+from terminal.trip.facts import NOWHERE, Place, PlaceSource, Spot, Trip
+from terminal.trip.stated import stated
+
+BUS: Final = "bus"
+FIRST_STOP: Final = 0xFF0000
+LAST_STOP: Final = 0xFF0001
+MADE_STOPS: Final = 0xFE0000
+"""Numbers of stops that scenarios leave out."""
+BANK_CARD: Final = "bank card"
+PLAYED: Final = frozenset(
+    {
+        "mode",
+        "reader_ok",
+        "inspection",
+        "inspection.misuse",
+        "canteen.day_closed",
+        "canteen.school",
+        "canteen.serving",
+        "freshness.deny_list_age_s",
+        "freshness.grants_age_s",
+        "place.source",
+        *(f"place.{name}" for name in ("stop", "zone", "mark_m")),
+        *(f"place.terminus.{name}" for name in ("stop", "zone", "mark_m")),
+    }
+)
+"""The facts that a lane can bring about, besides those that rows hold in fields of their own and those of pupils."""
+SOLD_WITH: Final = frozenset({"companions", "place.destination.zone"})
+"""What the crew enters with a sale for cash."""
+OF_PUPILS: Final = "canteen.pupil"
+OF_BANK_CARDS: Final = "bank."
+"""What the pure run counts of every card, and only a bank card's decision looks at."""
+
+
+class LaneKey(NamedTuple):
+    """What makes another terminal: its number and what is configured or loaded for good."""
+
+    profile: str
+    terminal: int
+    serving: str = ""
+    school: str = ""
+    roster: str = ""
+    """The age of its roster, empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTap:
+    """One tap to be played: as it came out of the pure run, which says what has to be so around it."""
+
+    scenario: int
+    played: Played
+    cash: bool = False
+    denied: str = "none"
+    """What the deny list has of the card at that moment."""
+
+    @property
+    def trip(self) -> Trip:
+        return self.played.trip
+
+
+class Lacking(NamedTuple):
+    """A scenario that no running terminal can be brought to, and what it lacks for it."""
+
+    scenario: int
+    name: str
+    facts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class LivePlan:
+    """The lanes of one file with their taps in order, and what cannot be played."""
+
+    lanes: dict[LaneKey, list[LiveTap]] = field(default_factory=dict)
+    lacking: list[Lacking] = field(default_factory=list)
+    pure: dict[int, list[Played]] = field(default_factory=dict)
+
+    def in_order(self) -> list[tuple[LaneKey, int, LiveTap]]:
+        """Every tap with its lane and its place there, by time and then by scenario."""
+        found = [(key, index, tap) for key, taps in self.lanes.items() for index, tap in enumerate(taps)]
+        return sorted(found, key=lambda one: _moment(one[2]))
+
+
+def plan_of(file: ScenarioFile, policy: Policy, wanted: Sequence[int]) -> LivePlan:
+    """How to play the scenarios of these numbers; raises `ScenarioFileError` as `play` does."""
+    plan = LivePlan()
+    for number in wanted:
+        scenario, played = file.scenarios[number - 1], play(file, number, policy)
+        plan.pure[number] = played
+        missing = sorted(set(_lacking(scenario, played)))
+        if missing:
+            plan.lacking.append(Lacking(number, scenario.name, tuple(missing)))
+            continue
+        for one in played:
+            tap = LiveTap(number, one, scenario.cash is not None, _denied(file, scenario, one.tap))
+            plan.lanes.setdefault(lane_of(scenario, one.trip), []).append(tap)
+    for taps in plan.lanes.values():
+        taps.sort(key=_moment)
+    return plan
+
+
+def _denied(file: ScenarioFile, scenario: Scenario, tap: int) -> str:
+    """What the deny list has of the scenario's card when this tap is taken, counted from 1."""
+    card = card_of(file, scenario)
+    visits = (step.issuing_point for step in scenario.taps[:tap])
+    said = [visit.deny_listed for visit in visits if visit is not None and visit.deny_listed is not None]
+    return said[-1] if said else "none" if card is None else card.deny_listed
+
+
+def lane_of(scenario: Scenario, trip: Trip) -> LaneKey:
+    """The terminal on which a tap of `scenario` is taken."""
+    if trip.profile == BUS:
+        return LaneKey(BUS, trip.terminal)
+    pupil, at = scenario.pupil, trip.canteen
+    school = at.school or ("" if pupil is None else pupil.school)
+    age = pupil.age if pupil is not None else "fresh" if school else ""
+    return LaneKey(trip.profile, trip.terminal, at.serving, school, age)
+
+
+def _moment(tap: LiveTap) -> tuple[object, int, int, int]:
+    return tap.played.at, tap.scenario, tap.played.tap, tap.played.turn
+
+
+def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
+    if scenario.bank_card is not None:
+        yield BANK_CARD
+        return
+    reached = PLAYED if scenario.cash is None else PLAYED | SOLD_WITH
+    for one in played:
+        for fact in stated(one.trip):
+            if fact not in reached and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
+                yield fact
+
+
+# the routes document of a lane
+
+
+class _Way(NamedTuple):
+    terminus: Spot
+    stops: dict[Spot, int]
+
+
+@dataclass(slots=True)
+class Routes:
+    """A routes document for the first taps of a lane: as many as one document can hold."""
+
+    region: int
+    version: int
+    taps: int = 0
+    modes: dict[int, Mode] = field(default_factory=dict)
+    ways: dict[tuple[int, int], _Way] = field(default_factory=dict)
+
+    def hold(self, trip: Trip) -> bool:
+        """Take in what `trip` needs; False when that contradicts what is held."""
+        mode, run = Mode(trip.mode), (trip.route, trip.direction)
+        way = self.ways.setdefault(run, _Way(trip.place.terminus, {}))
+        if self.modes.setdefault(trip.route, mode) is not mode or way.terminus != trip.place.terminus:
+            return False
+        spot = spot_of(trip.place)
+        if spot != NOWHERE and spot not in way.stops:
+            way.stops[spot] = spot.stop or MADE_STOPS + len(way.stops)
+        return True
+
+    def reference(self, trip: Trip) -> str:
+        """What the vehicle calls the stop at which `trip` is; empty where it is nowhere."""
+        spot = spot_of(trip.place)
+        return "" if spot == NOWHERE else f"s{self.ways[trip.route, trip.direction].stops[spot]}"
+
+    def text(self, issued_at: str) -> str:
+        """The document as a file."""
+        lines = [
+            "[header]",
+            'id = "live_routes"',
+            f"version = {self.version}",
+            f"region = {self.region}",
+            f"issued_at = {issued_at}",
+        ]
+        for route, mode in self.modes.items():
+            lines += ["[[routes]]", f"number = {route}", f'name = "Route {route}"', f'mode = "{mode.value}"']
+            for direction in (0, 1):
+                lines += ["[[routes.directions]]", f'name = "{("out", "back")[direction]}"']
+                lines += self._stops((route, direction))
+        return "\n".join(lines) + "\n"
+
+    def _stops(self, run: tuple[int, int]) -> Iterator[str]:
+        """Between two ends, of which the first is nowhere and the last the terminus, where that is known."""
+        way = self.ways.get(run)
+        if way is None:
+            return
+        listed = [(FIRST_STOP, NOWHERE), *((number, spot) for spot, number in way.stops.items())]
+        listed.append((way.terminus.stop or LAST_STOP, way.terminus))
+        yield f"stops = [{', '.join(_stop(number, spot) for number, spot in listed)}]"
+
+
+def routes_from(taps: Iterable[LiveTap], region: int, version: int) -> Routes:
+    """The document under which as many of `taps` as possible can be played, the first of them for certain."""
+    routes = Routes(region, version)
+    for tap in taps:
+        if not routes.hold(tap.trip):
+            break
+        routes.taps += 1
+    return routes
+
+
+def spot_of(place: Place) -> Spot:
+    """Where a place is, without who said it."""
+    return Spot(place.stop, place.zone, place.mark_m)
+
+
+def by_vehicle(trip: Trip) -> bool:
+    """Whether the vehicle has to say where it is."""
+    return spot_of(trip.place) != NOWHERE and trip.place.source is not PlaceSource.HAND
+
+
+def _stop(number: int, spot: Spot) -> str:
+    fields = [f"number = {number}", f'name = "Stop {number}"', f"refs = {json.dumps([f's{number}'])}"]
+    if spot.zone:
+        fields.append(f"zone = {spot.zone}")
+    if spot.mark_m is not None:
+        fields.append(f"mark_m = {spot.mark_m}")
+    return f"{{ {', '.join(fields)} }}"

@@ -1,0 +1,163 @@
+"""One terminal as a process of `terminal run --config`, moved by hand: its socket, its vehicle, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from terminal.errors import TerminalError
+
+SOCKET: Final = "hand"
+VEHICLE: Final = "vehicle"
+CONFIG_FILE: Final = "terminal.toml"
+PATIENCE_S: Final = 60.0
+CONSOLE: Final = "operator console: "
+READY: Final = ": ready:"
+KEPT_LINES: Final = 20
+
+
+class LiveFailed(TerminalError):
+    """A terminal that is played with did not do what it was asked for: the run cannot go on."""
+
+
+class LiveTerminal:
+    """The process and everything one says to it. `folder` holds its configuration, state and vehicle."""
+
+    def __init__(self, folder: Path, tables: Mapping[str, Mapping[str, object]]) -> None:
+        """Write the configuration; `start` does the rest."""
+        self.folder = folder
+        self.console = ""
+        self.starts = 0
+        self._tables = tables
+        self._said: deque[str] = deque(maxlen=KEPT_LINES)
+        self._process: subprocess.Popen[str] | None = None
+        self._pipe = -1
+        self._reports = 0
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def start(self, starts_at: datetime) -> None:
+        """Start the process, its clock at `starts_at`; return when it serves cards. Raises `LiveFailed`."""
+        self._write_config(starts_at)
+        self._open_pipe()
+        self._process = subprocess.Popen(  # noqa: S603 our own program
+            [sys.executable, "-m", "terminal.cli.app", "run", "--config", str(self.folder / CONFIG_FILE)],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self.starts += 1
+        self._reports = 0
+        ready = threading.Event()
+        threading.Thread(target=self._listen, args=(self._process, ready), daemon=True).start()
+        if not ready.wait(PATIENCE_S) or not self._connect():
+            raise self._failed("does not start")
+        self.say("await", timeout_s=PATIENCE_S)
+
+    def say(self, do: str, **more: object) -> dict[str, Any]:
+        """One command and its answer; raises `LiveFailed` where it was refused."""
+        try:
+            self._lines.write(json.dumps({"do": do, **more}).encode() + b"\n")
+            self._lines.flush()
+            line = self._lines.readline()
+        except OSError as error:
+            raise self._failed(f"does not answer ({error})") from error
+        if not line:
+            raise self._failed("has ended")
+        answer: dict[str, Any] = json.loads(line)
+        if not answer["ok"]:
+            raise self._failed(f"refused {do!r}: {answer['what']}")
+        return answer
+
+    def report(self, **stated: object) -> None:
+        """Let the vehicle say so; return when the terminal has heard it."""
+        os.write(self._pipe, json.dumps(stated).encode() + b"\n")
+        self._reports += 1
+        self.say("await", reports=self._reports, timeout_s=PATIENCE_S)
+
+    def kill_vehicle(self) -> None:
+        """Kill the process of the vehicle's sources, as a defect of theirs would; the terminal starts another."""
+        found = self.say("status")["vehicle_process"]
+        if found is not None:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(found, 9)
+
+    def stop(self) -> None:
+        """End the process in good order."""
+        process = self._process
+        if process is None:
+            return
+        self._process = None
+        self._lines.close()
+        self._socket.close()
+        process.terminate()
+        if process.wait(PATIENCE_S) != 0:
+            raise self._failed(f"ended with code {process.returncode}")
+
+    def kill(self) -> None:
+        """End the process as a power cut does."""
+        process = self._process
+        if process is not None:
+            self._process = None
+            process.kill()
+            process.wait()
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _write_config(self, starts_at: datetime) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        laboratory = {"control": SOCKET, "clock": True, "starts_at": starts_at.isoformat()}
+        lines = []
+        for table, values in {**self._tables, "laboratory": laboratory}.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        (self.folder / CONFIG_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _open_pipe(self) -> None:
+        """The vehicle's recording is a pipe, held open at both ends, so that it never comes to an end."""
+        path = self.folder / VEHICLE
+        if "vehicle" in self._tables and self._pipe < 0:
+            path.unlink(missing_ok=True)
+            os.mkfifo(path, 0o600)
+            self._pipe = os.open(path, os.O_RDWR)
+
+    def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+        assert process.stderr is not None
+        with process.stderr as lines:
+            for line in lines:
+                self._said.append(line.rstrip())
+                if line.startswith(CONSOLE):
+                    self.console = line.removeprefix(CONSOLE).strip().rstrip("/")
+                if READY in line:
+                    ready.set()
+        ready.set()
+
+    def _connect(self) -> bool:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(2 * PATIENCE_S)
+        try:
+            self._socket.connect(str(self.folder / SOCKET))
+        except OSError:
+            self._socket.close()
+            return False
+        self._lines = self._socket.makefile("rwb")
+        return True
+
+    def _failed(self, what: str) -> LiveFailed:
+        said = "; ".join(self._said)
+        return LiveFailed(f"the terminal in {self.folder} {what}: {said}", "See its folder with --keep.")

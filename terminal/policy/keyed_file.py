@@ -1,0 +1,249 @@
+"""Lists of keyed hashes in sorted files that are searched where they lie: deny list and list of grants.
+
+    magic (4) | format (1) | byte order ">" | key id (4) | region (2) | version (4) | issued at (8, Unix seconds)
+    | count (4) | count records of one length, ascending by the keyed hash each begins with
+
+The hash is HMAC-SHA256(list key, identity) cut to 8 bytes (T-42), so a file reveals neither cards nor people. All
+numbers are big-endian, so hashes compare as bytes and a file means the same on every machine; one that says otherwise
+is refused. Memory stays constant however long the list is: pages are mapped, not loaded.
+
+Of two lists of one region the one with the higher version replaces the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import mmap
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+from terminal.errors import RegionDocumentError
+from terminal.files import SHARED, replacing
+
+BYTE_ORDER: Final = b">"
+HASH_BYTES: Final = 8
+LARGEST_VERSION: Final = 0xFFFFFFFF
+VERSION_DIGITS: Final = 16
+"""How much of a list's digest stands in its name."""
+HEADER: Final = struct.Struct(">4sBc4sHIQI")
+_RECORDS_AT_ONCE: Final = 8192
+
+
+class IssuedList(Protocol):
+    """Which issue of a list this is. A list without entries that was never issued has version 0, region 0, no time and
+    an empty name.
+    """
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def region(self) -> int: ...
+
+    @property
+    def issued_at(self) -> datetime | None: ...
+
+    @property
+    def name(self) -> str:
+        """The list as records name it: version and digest, so that two issues of one number are told apart."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListIssue:
+    """What a list says of itself: `issued_at` is aware, to the second."""
+
+    version: int
+    region: int
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """One kind of list: `what` it is called in messages, its magic, format number, and bytes of a record's content."""
+
+    what: str
+    magic: bytes
+    number: int
+    content_bytes: int = 0
+
+    @property
+    def record_bytes(self) -> int:
+        return HASH_BYTES + self.content_bytes
+
+    @property
+    def advice(self) -> str:
+        return f"Fetch the {self.what} again from the operator."
+
+
+class KeyedFile:
+    """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
+
+    def __init__(self, path: Path, key: bytes, form: ListFormat) -> None:
+        """Map the list at `path`, built with `key`; its order is checked once, here."""
+        self.path = path
+        self._key = key
+        self._bytes = form.record_bytes
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError as error:  # an empty file cannot be mapped
+            raise RegionDocumentError(f"{form.what} {path} is empty", form.advice) from error
+        except OSError as error:
+            raise RegionDocumentError(f"{form.what} {path} cannot be read: {error}", form.advice) from error
+        try:
+            self.issue, self._count = _checked(self._map, key, form, f"{form.what} {path}")
+        except RegionDocumentError:
+            self._map.close()
+            raise
+        self.name: Final = f"{self.issue.version}:{sha256(self._map).hexdigest()[:VERSION_DIGITS]}"
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def version(self) -> int:
+        return self.issue.version
+
+    @property
+    def region(self) -> int:
+        return self.issue.region
+
+    @property
+    def issued_at(self) -> datetime:
+        return self.issue.issued_at
+
+    def find(self, identity: bytes) -> bytes | None:
+        """The content of the record of `identity`; None without one. About log2(n) comparisons in the mapped file."""
+        wanted = keyed_hash(self._key, identity)
+        place = bisect_left(range(self._count), wanted, key=self._hash_at)
+        if place == self._count or self._hash_at(place) != wanted:
+            return None
+        start = HEADER.size + place * self._bytes
+        return self._map[start + HASH_BYTES : start + self._bytes]
+
+    def close(self) -> None:
+        """Unmap the file; the list is not to be used any more."""
+        self._map.close()
+
+    def _hash_at(self, index: int) -> bytes:
+        start = HEADER.size + index * self._bytes
+        return self._map[start : start + HASH_BYTES]
+
+
+def write_keyed_file(
+    path: Path, key: bytes, form: ListFormat, issue: ListIssue, records: Iterable[tuple[bytes, bytes]]
+) -> int:
+    """Write a list of `records`, identity and content, to `path`; return how many there are.
+
+    The old list stays until the new one is whole on disk: a reader sees the one or the other, also after a power cut.
+    Raises `RegionDocumentError`.
+    """
+    hashed = sorted({keyed_hash(key, identity): content for identity, content in records}.items())
+    issued_s = int(issue.issued_at.timestamp())
+    header = HEADER.pack(
+        form.magic, form.number, BYTE_ORDER, key_id(key), issue.region, issue.version, issued_s, len(hashed)
+    )
+    try:
+        with replacing(path, SHARED) as file:
+            file.write(header)
+            file.writelines(mark + content for mark, content in hashed)
+    except OSError as error:
+        raise RegionDocumentError(
+            f"{form.what} {path} cannot be written: {error}", "Check the directory's free space and rights."
+        ) from error
+    return len(hashed)
+
+
+def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The rows of a CSV file that has exactly these `columns`, each with its place in the file for messages.
+
+    Raises `RegionDocumentError`. What is wrong is never repeated: it may name a card or a person.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if tuple(rows.fieldnames or ()) != columns:
+                raise RegionDocumentError(
+                    f"{path} does not begin with the line {','.join(columns)}",
+                    "Put it first, and separate columns with commas.",
+                )
+            for row in rows:
+                at = f"{path}:{rows.line_num}"
+                if len(row) != len(columns) or None in row.values():
+                    raise RegionDocumentError(
+                        f"{at} has not {len(columns)} columns", "Give one entry a line, with every column."
+                    )
+                yield at, row
+    except OSError as error:
+        raise RegionDocumentError(
+            f"{path} cannot be read: {error}", "Give a CSV file that this user may read."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RegionDocumentError(f"{path} cannot be read ({error})", "Give a CSV file in UTF-8.") from error
+
+
+def key_id(key: bytes) -> bytes:
+    """Four bytes that tell list keys apart without giving them away."""
+    return sha256(b"list key id" + key).digest()[:4]
+
+
+def keyed_hash(key: bytes, identity: bytes) -> bytes:
+    """What a record of `identity` begins with."""
+    return hmac.digest(key, identity, "sha256")[:HASH_BYTES]
+
+
+def _checked(data: mmap.mmap, key: bytes, form: ListFormat, name: str) -> tuple[ListIssue, int]:
+    """Issue and count of a list whose every part has been checked."""
+
+    def refuse(what: str, advice: str = form.advice) -> NoReturn:
+        raise RegionDocumentError(f"{name} {what}", advice)
+
+    if len(data) < HEADER.size:
+        refuse("is cut off inside its header")
+    magic, number, order, key_name, region, version, issued_s, count = HEADER.unpack_from(data)
+    if magic != form.magic:
+        refuse(f"is not a {form.what}", "Give the file the operator publishes.")
+    if number != form.number or order != BYTE_ORDER:
+        refuse(
+            f"has format {number} and byte order {order!r}",
+            f"Make it anew in format {form.number}, or update the terminal's software.",
+        )
+    if key_name != key_id(key):
+        refuse("was made with another key", "Install the matching key.")
+    if len(data) != HEADER.size + count * form.record_bytes:
+        refuse(f"does not hold the {count} entries it states")
+    if not version or not region:
+        refuse("states no version or no region")
+    _check_order(data, form, refuse)
+    try:
+        return ListIssue(version, region, datetime.fromtimestamp(issued_s, UTC)), count
+    except (OverflowError, ValueError, OSError):
+        refuse("states a time of issue that no calendar has")
+
+
+def _check_order(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn]) -> None:
+    """One pass in small pieces: a search in an unsorted list would miss entries in silence."""
+    last = -1
+    size = form.record_bytes
+    for start in range(HEADER.size, len(data), size * _RECORDS_AT_ONCE):
+        piece = data[start : start + size * _RECORDS_AT_ONCE]
+        hashes = _hashes(len(piece) // size, form.content_bytes).unpack(piece)
+        if hashes[0] <= last or any(later <= earlier for earlier, later in pairwise(hashes)):
+            refuse("is not sorted")
+        last = hashes[-1]
+
+
+@cache
+def _hashes(count: int, content_bytes: int) -> struct.Struct:
+    """Takes the hashes out of so many records."""
+    return struct.Struct(">" + f"Q{content_bytes}x" * count)

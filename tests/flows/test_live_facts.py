@@ -1,0 +1,210 @@
+"""Every fact of a trip comes from its source into the row of a tap, in a terminal that runs as it does in service.
+
+Each test starts `terminal run --config`, changes one source after the other, and reads the facts back from the rows of
+the taps between. What it holds of a source is a constant here; a fact or a source that stands in none of them fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from terminal.policy.grants import COLUMNS
+from terminal.policy.load import DEMO_REGION
+from terminal.screen.console.roles import Role
+from terminal.trip.producers import PRODUCERS, FactSource
+from tests.by_hand import SOCKET
+from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_live_canteen import CANTEEN
+
+Claims = Mapping[FactSource, frozenset[str]]
+
+SPOT: Final = ("stop", "zone", "mark_m")
+CONSOLE: Final = {"enabled": True, "port": 0, "typed_sign_in": True}
+BUS: Final[Claims] = {
+    FactSource.CREW: frozenset({"shift", "turn", "route", "direction", "reader_ok"})
+    | {"place.source", "place.age_s"}
+    | {f"place.{name}" for name in SPOT},
+    FactSource.ROUTES: frozenset({"mode"})
+    | {f"place.{end}.{name}" for end in ("origin", "terminus") for name in SPOT},
+    FactSource.INSPECTOR: frozenset({"inspection", "inspection.misuse", "route", "direction"}),
+    FactSource.JOURNAL: frozenset({"sequence"}),
+}
+CLOCK: Final[Claims] = {
+    FactSource.CLOCK: frozenset({"clock.suspect"}),
+    FactSource.CREW: frozenset({"clock.confirmed"}),
+}
+VEHICLE: Final[Claims] = {
+    FactSource.VEHICLE: frozenset(
+        {"place.source", "place.quality", "place.age_s", "place.arriving", "razzia"}
+    )
+    | {f"place.{name}" for name in SPOT}
+    | {f"place.coming.{name}" for name in SPOT},
+}
+
+
+LISTS: Final[Claims] = {
+    FactSource.LISTS: frozenset({"freshness.deny_list_age_s", "freshness.grants_age_s"}),
+    FactSource.DOCUMENT: frozenset({"freshness.document_age_s"}),
+}
+
+
+class Watched:
+    """The facts of a terminal's newest tap of this card, and which a source has changed so far."""
+
+    def __init__(self, terminal: LiveTerminal, card: str) -> None:
+        self.terminal = terminal
+        self.card = card
+        self.facts = facts_of(terminal.tap(card))
+        self.changed: dict[FactSource, set[str]] = {}
+
+    def look(self, *sources: FactSource) -> dict[str, Any]:
+        """The facts of the next tap, after these sources changed."""
+        before, self.facts = self.facts, facts_of(self.terminal.tap(self.card))
+        names = before.keys() | self.facts.keys()
+        differing = {name for name in names if before.get(name) != self.facts.get(name)}
+        parts = {name.rpartition(".")[0] for name in differing} - {""}
+        for source in sources:
+            self.changed.setdefault(source, set()).update(differing | parts)
+        return self.facts
+
+    def look_until(self, source: FactSource, **wanted: object) -> dict[str, Any]:
+        """The facts of the first tap that has these of its place (None: not stated), after `source` changed."""
+        while True:
+            facts = self.look(source)
+            if all(facts.get(f"place.{name}") == value for name, value in wanted.items()):
+                return facts
+
+    def proves(self, claims: Claims) -> None:
+        """Fail where a source did not change what is claimed of it."""
+        missing = {source: facts - self.changed.get(source, set()) for source, facts in claims.items()}
+        assert not any(missing.values()), {source: facts for source, facts in missing.items() if facts}
+
+
+def test_a_bus_its_routes_its_crew_and_an_inspector(tmp_path: Path) -> None:
+    (tmp_path / "routes.toml").write_text(ROUTES)
+    with live_terminal(
+        tmp_path,
+        terminal={"profile": "bus", "number": 7, "region": "demo"},
+        lists={"routes": "routes.toml"},
+        console=CONSOLE,
+    ) as bus:
+        watched = Watched(bus, bus.card("adult_purse"))
+        bus.sign_in(Role.CONDUCTOR)
+        bus.act("/shift", "/shift/open", route=15, direction=0)
+        there = watched.look(FactSource.CREW, FactSource.ROUTES, FactSource.JOURNAL)
+        bus.act("/shift", "/shift/turn", route=15, direction=1)
+        bus.act("/shift", "/shift/place", stop=1502, zone=4, km=7)
+        back = watched.look(FactSource.CREW)
+        bus.act("/state", "/state/order", in_order=0)
+        watched.look(FactSource.CREW)
+        bus.sign_in(Role.INSPECTOR)
+        bus.act("/inspection", "/inspection/start", route=16, direction=0, misuse=1)
+        watched.look(FactSource.INSPECTOR)
+        watched.proves(BUS)
+    assert (there["mode"], there["place.origin.stop"], there["place.terminus.mark_m"]) == ("tram", 1501, 4000)
+    assert (back["place.terminus.stop"], back["place.zone"], back["place.mark_m"]) == (1501, 4, 7000)
+
+
+def test_a_clock_that_jumps_and_who_confirms_it(tmp_path: Path) -> None:
+    with live_terminal(
+        tmp_path,
+        terminal={"profile": "bus", "number": 7, "region": "demo"},
+        shift={"operator": "driver-7", "route": 15},
+        console=CONSOLE,
+    ) as bus:
+        watched = Watched(bus, bus.card("adult_purse"))
+        bus.hand.say("clock", jump_s=-7200)
+        watched.look(FactSource.CLOCK)
+        bus.hand.tap(tmp_path / bus.card("driver_service"))
+        watched.look(FactSource.CREW)
+        watched.proves(CLOCK)
+
+
+def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
+    """The recording is a named pipe: what is written to it is heard at once."""
+    (tmp_path / "routes.toml").write_text(ROUTES)
+    os.mkfifo(tmp_path / "vehicle.jsonl")
+    with (
+        live_terminal(
+            tmp_path,
+            terminal={"profile": "bus", "number": 7, "region": "demo"},
+            lists={"routes": "routes.toml"},
+            shift={"operator": "driver-7", "route": 15},
+            vehicle={"source": "replay", "replay": "vehicle.jsonl"},
+        ) as bus,
+        (tmp_path / "vehicle.jsonl").open("w", buffering=1) as vehicle,
+    ):
+        watched = Watched(bus, bus.card("adult_purse"))
+        vehicle.write('{"line": "15", "stop_ref": "s2", "coming_ref": "s3"}\n')
+        watched.look_until(FactSource.VEHICLE, stop=1502)
+        watched.look(FactSource.VEHICLE)
+        vehicle.write(
+            '{"line": "15", "stop_ref": "s2", "coming_ref": "s3", "arriving": true, "razzia": true}\n'
+        )
+        watched.look_until(FactSource.VEHICLE, arriving=True)
+        vehicle.write('{"line": "16", "stop_ref": "s2"}\n')
+        contradicted = watched.look_until(FactSource.VEHICLE, quality="contradicted")
+        watched.proves(VEHICLE)
+    assert {"place.stop", "place.zone", "place.mark_m"}.isdisjoint(contradicted)
+
+
+def test_a_bus_and_the_age_of_its_lists(tmp_path: Path) -> None:
+    text = DEMO_REGION.read_text("utf-8")
+    assert text.count("[ages]") == 1
+    (tmp_path / "region.toml").write_text(
+        text.replace("[ages]", "[ages]\ndocument_stale_days = 400"), "utf-8"
+    )
+    (tmp_path / "denied.csv").write_text("kind,identity\n", "utf-8")
+    (tmp_path / "granted.csv").write_text(",".join(COLUMNS) + "\n", "utf-8")
+    bus: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "region.toml"},
+        "shift": {"operator": "driver-7", "route": 15},
+    }
+    issue = ("--region", 34, "--version", 1, "--issued-at", "2026-09-15T07:00:00+03:00")
+    with live_terminal(tmp_path, **bus) as terminal:
+        card = terminal.card("adult_purse")
+        before = facts_of(terminal.tap(card))
+    run(tmp_path, "policy", "deny-list", "denied.csv", "--out", "deny", *issue)
+    run(tmp_path, "policy", "grants-list", "granted.csv", "--out", "grants", *issue)
+    with live_terminal(tmp_path, **bus, lists={"deny": "deny", "grants": "grants"}) as terminal:
+        watched = Watched(terminal, card)
+        terminal.hand.say("clock", step_s=3600)
+        watched.look(FactSource.LISTS, FactSource.DOCUMENT)
+        watched.proves(LISTS)
+    assert "freshness.deny_list_age_s" not in before
+    assert watched.facts["freshness.grants_age_s"] == 2 * 3600 + 10
+
+
+AUTHENTICATED: Final[Claims] = {FactSource.COLLECTOR: frozenset({"clock.authenticated"})}
+
+
+def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
+    """Both run by the machine's clock, which stands still here: a signature is of now."""
+    here = {"control": SOCKET, "clock": True}
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "demo"},
+        "shift": {"operator": "driver-7", "route": 15},
+        "laboratory": here,
+    }
+    with live_terminal(tmp_path, **tables) as bus:
+        before = facts_of(bus.tap(bus.card("adult_purse")))
+    with collector(tmp_path) as url, live_terminal(tmp_path, **tables, collector={"url": url}) as bus:
+        watched = Watched(bus, "adult_purse.json")
+        while "clock.authenticated" not in watched.facts:
+            watched.look(FactSource.COLLECTOR)
+    assert "clock.authenticated" not in before
+    watched.proves(AUTHENTICATED)
+
+
+def test_every_fact_is_shown_of_each_of_its_sources() -> None:
+    """The facts of bank cards alone have none."""
+    shown = [BUS, CLOCK, VEHICLE, LISTS, AUTHENTICATED, CANTEEN]
+    by_fact: dict[str, set[FactSource]] = {}
+    for claims in shown:
+        for source, facts in claims.items():
+            for fact in facts:
+                by_fact.setdefault(fact, set()).add(source)
+    assert {fact: set(sources) for fact, sources in PRODUCERS.items()} == by_fact
