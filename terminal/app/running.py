@@ -100,6 +100,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until there is something to look for: the start looks by itself
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
