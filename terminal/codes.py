@@ -199,6 +199,17 @@ class OutputFault(StrEnum):
     """It takes no more."""
 
 
+class DocumentFault(StrEnum):
+    """The end of the region document, while no successor is there: `days` are whole ones."""
+
+    ENDS = "document:ends"
+    """In `days`."""
+    GOES_ON = "document:goes_on"
+    """It has ended, and decides for `days` more."""
+    ENDED = "document:ended"
+    """`days` ago, and it decides no paid ride and no paid meal any more."""
+
+
 FaultCode: TypeAlias = (
     ReaderFault
     | ClockFault
@@ -208,6 +219,7 @@ FaultCode: TypeAlias = (
     | KeyFault
     | UpdateFault
     | ExtensionFault
+    | DocumentFault
     | VehicleFault
     | OutputFault
 )

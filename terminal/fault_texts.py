@@ -10,6 +10,7 @@ from typing import Final
 from terminal.codes import (
     ClockFault,
     ConsoleFault,
+    DocumentFault,
     ExtensionFault,
     JournalFault,
     KeyFault,
@@ -47,6 +48,9 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         SyncFault.INCOMPLETE: N_("Records only partly confirmed by the collector"),
         SyncFault.CONTRADICTED: N_("Collector holds other records than this journal"),
         ConsoleFault.PIN_LOCKED: N_("PIN locked after too many attempts: {operator_ref}"),
+        DocumentFault.ENDS: N_("Region document {document} ends in {days} d, and no successor is there"),
+        DocumentFault.GOES_ON: N_("Region document {document} has ended; taps go on for {days} d, marked"),
+        DocumentFault.ENDED: N_("Region document {document} ended {days} d ago: nothing is sold"),
         KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
         UpdateFault.OLDER: N_("Not taken: {kind} version {version}, version {known} was taken already"),
         UpdateFault.CHANGED: N_("Not taken: another content of {kind} under version {version}"),

@@ -28,6 +28,7 @@ from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -101,6 +102,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until there is something to look for: the start looks by itself
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
@@ -133,7 +137,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals, passenger))]
+        looks = [
+            hearing.look,
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
+            EndWatch(lambda: terminal.policy.document, vitals).look,
+        ]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(

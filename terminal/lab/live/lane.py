@@ -209,11 +209,11 @@ class Lane:
     def _sell(self, trip: Trip) -> LiveResult:
         """A sale for cash at the console, at the price that its page shows."""
         driver = self._as(Role.DRIVER)
-        to_zone, page = trip.place.destination.zone, driver.look("/sale")
-        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(page)}
-        offer = offers.get(to_zone) or offers.get(0)
-        if offer is None:
-            raise LiveFailed(f"the console sells no ride to zone {to_zone}", "See its page for sales.")
+        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(driver.look("/sale"))}
+        wanted = trip.place.destination.zone or trip.place.terminus.zone
+        if not offers or (trip.place.destination.zone and wanted not in offers):
+            raise LiveFailed(f"the console sells no ride to zone {wanted}", "See its page for sales.")
+        offer = offers.get(wanted) or next(iter(offers.values()))  # in a city all rides cost the same
         address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
         number = int(address.rpartition("/")[2])
         with journal_reader(self.terminal.state) as reader:
