@@ -19,6 +19,7 @@ from bench import (
     process,
     screen,
     taps,
+    vehicle,
 )
 
 SUITE = (
@@ -54,6 +55,9 @@ SUITE = (
     fleet.fleet,
     fleet.cluster,
     fleet.entering,
+    vehicle.heard,
+    vehicle.tap_cpu,
+    vehicle.start,
     screen.visible,
     screen.load,
     screen.idle,

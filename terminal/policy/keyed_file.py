@@ -88,8 +88,9 @@ class ListFormat:
 class KeyedFile:
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, form: ListFormat) -> None:
-        """Map the list at `path`, built with `key`; its order is checked once, here."""
+    def __init__(self, path: Path, key: bytes, form: ListFormat, called: str = "") -> None:
+        """Map the list at `path`, built with `key`; its order is checked once, here. `called`: its name in errors."""
+        name = f"{form.what} {called or path}"
         self.path = path
         self._key = key
         self._bytes = form.record_bytes
@@ -97,11 +98,11 @@ class KeyedFile:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:  # an empty file cannot be mapped
-            raise RegionDocumentError(f"{form.what} {path} is empty", form.advice) from error
+            raise RegionDocumentError(f"{name} is empty", form.advice) from error
         except OSError as error:
-            raise RegionDocumentError(f"{form.what} {path} cannot be read: {error}", form.advice) from error
+            raise RegionDocumentError(f"{name} cannot be read: {error}", form.advice) from error
         try:
-            self.issue, self._count = _checked(self._map, key, form, f"{form.what} {path}")
+            self.issue, self._count = _checked(self._map, key, form, name)
         except RegionDocumentError:
             self._map.close()
             raise

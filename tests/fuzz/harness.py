@@ -27,6 +27,8 @@ HARNESSES: dict[str, Harness] = {
     "keyed_list": parsers.keyed_list,
     "file_settings": parsers.file_settings,
     "transcript": parsers.transcript,
+    "vehicle_message": parsers.vehicle_message,
+    "gpsd_line": parsers.gpsd_line,
 }
 CORPUS = Path(__file__).parent / "corpus"
 MAX_BYTES = 2048

@@ -33,6 +33,11 @@ from terminal.policy.grants import load_grants, read_grants
 from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
 from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
+from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
+from terminal.vehicle.elements import XmlRefused
+from terminal.vehicle.gpsd import read_fix
+from terminal.vehicle.vdv_messages import read_message
+from terminal.vehicle.vdv_state import SaidSoFar
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
 LIST_KEY = b"k" * 32
@@ -186,3 +191,25 @@ def chunks(data: bytes, at_most: int = 40) -> list[bytes]:
         found.append(data[at + 1 : at + 1 + length])
         at += 1 + length
     return found
+
+
+def vehicle_message(data: bytes) -> None:
+    """Whatever a message says fits into a report that the terminal takes."""
+    try:
+        said = read_message(data)
+    except XmlRefused:
+        return
+    report = SaidSoFar().after(said, 1.0).report(NO_RUN)
+    _taken(report)
+
+
+def gpsd_line(data: bytes) -> None:
+    fix = read_fix(data, 1.0)
+    if fix is not None:
+        _taken(VehicleReport(heard_s=1.0, source="gpsd", lat=fix.lat, lon=fix.lon))
+
+
+def _taken(report: VehicleReport) -> None:
+    (taken,) = up_frames().feed(frame(report))
+    assert not isinstance(taken, SourceSays)
+    assert taken == report

@@ -15,7 +15,7 @@ import pytest
 
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
-from terminal.codes import ClockFault, ReaderFault, SyncFault
+from terminal.codes import ClockFault, ReaderFault, SetKind, SyncFault, VehicleFault
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -29,7 +29,15 @@ from terminal.operations.health import (
     examine,
     holder_of,
 )
-from terminal.operations.status import STATUS_FILE, LoadedExtension, TerminalStatus, read_status, write_status
+from terminal.operations.status import (
+    STATUS_FILE,
+    KindInForce,
+    LoadedExtension,
+    TerminalStatus,
+    VehicleStatus,
+    read_status,
+    write_status,
+)
 from terminal.reader.presence import PresenceState
 from tests.journal_rows import CODE
 from tests.terminal.cli.conftest import Run
@@ -38,6 +46,22 @@ from tests.terminal.operations.service import HANGING, running, waiting_terminal
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 NOW_MS = unix_ms(NOW)
 HOUR_MS = 3_600_000
+
+
+def in_force(hours_left: float, **more: Any) -> KindInForce:
+    """A region document that holds so long."""
+    until_ms = NOW_MS + round(hours_left * HOUR_MS)
+    return KindInForce(
+        kind=SetKind.REGION, edition="demo:1", since_ms=NOW_MS - HOUR_MS, until_ms=until_ms, **more
+    )
+
+
+def denied_since(hours: int) -> KindInForce:
+    """A deny list of this age."""
+    issued_at_ms = NOW_MS - hours * HOUR_MS
+    return KindInForce(kind=SetKind.DENY, edition="deny:3", since_ms=NOW_MS, issued_at_ms=issued_at_ms)
+
+
 WELL = TerminalStatus(
     terminal=7,
     profile="bus",
@@ -50,9 +74,7 @@ WELL = TerminalStatus(
     shift_open=True,
     taps=3,
     last_tap_at_ms=NOW_MS - 60_000,
-    tariff="demo:1",
-    tariff_until_ms=NOW_MS + 30 * 24 * HOUR_MS,
-    deny_list_at_ms=NOW_MS - HOUR_MS,
+    active=(in_force(30 * 24), denied_since(1)),
     rows=5,
     capacity_rows=100,
     unsent=2,
@@ -95,7 +117,8 @@ def test_a_terminal_that_is_well(say: Say) -> None:
     assert health.exit_code == 0
     assert [one.name for one in health.findings] == [
         *("process", "file", "journal", "unsent", "clock"),
-        *("last_tap", "reader", "policy", "deny_list", "collector", "disk"),
+        *("last_tap", "reader", "policy", "deny_list"),
+        *("in_force:region", "in_force:deny", "collector", "disk"),
     ]
 
 
@@ -106,9 +129,10 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"process": 1}, "process", 1),
         ({"stopped": True}, "process", 1),
         ({"reader_fault": ReaderFault.GONE}, "reader", 2),
-        ({"tariff_until_ms": NOW_MS - 1}, "policy", 2),
-        ({"tariff_until_ms": NOW_MS + 6 * 24 * HOUR_MS}, "policy", 1),
-        ({"deny_list_at_ms": NOW_MS - 8 * 24 * HOUR_MS}, "deny_list", 1),
+        ({"active": (in_force(-0.001),)}, "policy", 2),
+        ({"active": (in_force(6 * 24),)}, "policy", 1),
+        ({"active": (in_force(30 * 24), denied_since(8 * 24))}, "deny_list", 1),
+        ({"active": (in_force(30 * 24, refused="update:older"),)}, "update:region", 1),
         ({"clock_fault": ClockFault.JUMPED, "clock_inputs": {"jump_s": 900}}, "clock", 1),
         ({"sync_fault": SyncFault.REFUSED, "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
         ({"sync_fault": SyncFault.REFUSED}, "collector", 0),
@@ -128,6 +152,15 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"clock_off_s": 301}, "clock", 1),
         ({"clock_off_s": 300, "clock_authenticated": True}, "clock", 0),
         ({"last_tap_at_ms": None}, "last_tap", 0),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, quality="exact")}, "vehicle", 0),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS - 601_000)}, "vehicle", 1),
+        ({"vehicle": VehicleStatus(source="gpsd")}, "vehicle", 1),
+        (
+            {"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, fault=VehicleFault.DIED)},
+            "vehicle",
+            1,
+        ),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, razzia=True)}, "razzia", 0),
     ],
     ids=str,
 )
@@ -204,6 +237,20 @@ def test_extensions_are_named_and_a_device_that_fails_asks_for_a_look(say: Say) 
     assert (level(failing, "device:signal:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
 
 
+def test_the_vehicle_is_named_with_its_age_and_what_is_wrong_with_it(say: Say) -> None:
+    def says(**changes: Any) -> list[str]:
+        health = say(vehicle=VehicleStatus(source="vdv301", **changes))
+        return [one.says() for one in health.findings if one.name == "vehicle"]
+
+    heard = {"heard_at_ms": NOW_MS - 3000}
+    assert says(quality="exact", **heard) == ["vdv301: its place is 3 s old, exact"]
+    assert says(**heard) == ["vdv301: its place is 3 s old, not on the route"]
+    assert says(heard_at_ms=NOW_MS - 1_200_000) == ["vdv301: its place is 20 min old"]
+    assert says() == ["vdv301: nothing heard since the start"]
+    wrong = {"fault": VehicleFault.OTHER_LINE, "inputs": {"heard": "16"}}
+    assert says(**heard, **wrong) == ["Vehicle says line 16, the shift runs another"]
+
+
 def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:
     finished = run("health", "--state", tmp_path / "nowhere", "--json")
     assert finished.returncode == 2
@@ -235,6 +282,7 @@ def test_a_finding_is_codes_and_has_words_in_every_language(say: Say) -> None:
         {},
         {"laboratory": ("keys", "issuers")},
         {"devices_failing": {"led": DeviceState.RAISES}},
+        {"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, quality="estimated")},
     ):
         for one in say(**changes).findings:
             texts = [str(value) for name, value in one.inputs.items() if name not in free]
