@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
@@ -14,13 +15,12 @@ from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import require_known
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
-from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
@@ -34,7 +34,9 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
-from terminal.trip.vehicle import VehicleLink
+
+if TYPE_CHECKING:
+    from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
-        link = stack.enter_context(vehicle_link(config.vehicle, clock))
+        link = stack.enter_context(_vehicle(config, clock))
         log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
         require = partial(require_known, config)
@@ -126,9 +128,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look]
-        if link is not None:
-            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
+        look = (
+            hearing.look if link is None else _with_vehicle(hearing.look, link, terminal, vitals, passenger)
+        )
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -148,16 +150,35 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
                 vitals.device_is,
             ),
             fill=FillWatch(terminal.journal, clock, vitals.journal_fills),
-            look=lambda: _all(looks),
+            look=look,
             hand=stack.enter_context(_moved_by_hand(config, by_hand, clock, link)),
         )
         _begin(stack, config, around)
         yield around
 
 
-def _all(looks: Iterable[Callable[[], None]]) -> None:
-    for look in looks:
+def _vehicle(config: StationConfig, clock: Clock) -> AbstractContextManager[VehicleLink | None]:
+    """The link to our own source of the vehicle's place, where one is named; others pay nothing for it."""
+    if config.vehicle.own_source is None:
+        return nullcontext()
+    from terminal.app.vehicle import vehicle_link
+
+    return vehicle_link(config.vehicle, config.vehicle.own_source, clock)
+
+
+def _with_vehicle(
+    look: Callable[[], None], link: VehicleLink, terminal: Terminal, vitals: Vitals, screen: PassengerScreen
+) -> Callable[[], None]:
+    """`look`, and after it a look at the vehicle."""
+    from terminal.app.vehicle import VehicleWatch
+
+    watch = VehicleWatch(link, terminal, vitals, screen.razzia)
+
+    def look_at_both() -> None:
         look()
+        watch.look()
+
+    return look_at_both
 
 
 def _extension_source(config: StationConfig) -> str | None:
