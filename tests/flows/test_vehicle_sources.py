@@ -54,7 +54,7 @@ def test_what_the_network_says_wrong_is_no_place_and_stops_no_tap(tmp_path: Path
         assert len(bus.faults()) == len(set(bus.faults())), "each is reported once"
 
 
-def test_a_stranger_on_the_network_is_not_believed(tmp_path: Path) -> None:
+def test_strangers_floods_and_inspections_stop_no_tap(tmp_path: Path) -> None:
     routes = routes_file(tmp_path)
     with (
         sim_vehicle(routes, "vdv301", *HEARTBEAT) as vehicle,
@@ -64,24 +64,18 @@ def test_a_stranger_on_the_network_is_not_believed(tmp_path: Path) -> None:
         bus.fact(stop=1501)
         vehicle.order("foreign")  # it says 1504
         assert [event["why"] for event in vehicle.events if event.get("source") == "127.0.0.2"]
-        vehicle.order("stop")
-        bus.fact(stop=1502)
-        assert {row.trip.get("place.stop") for row in bus.taps()} <= {None, 1501, 1502}
-
-
-def test_an_inspection_begins_and_ends_and_stops_no_tap(tmp_path: Path) -> None:
-    routes = routes_file(tmp_path)
-    with (
-        sim_vehicle(routes, "vdv301", *HEARTBEAT) as vehicle,
-        bus_run(tmp_path, routes, of_computer(vehicle)) as bus,
-    ):
-        vehicle.order("stop")
-        bus.fact(stop=1501)
+        before = len(bus.taps())
+        vehicle.order("flood")
+        assert len(bus.taps()) > before
         vehicle.order("razzia")
         row = bus.tap_that(lambda row: row.trip.get("razzia") is True)
         assert row.message != "out_of_order"
         vehicle.order("norazzia")
         bus.tap_that(lambda row: "razzia" not in row.trip)
+        vehicle.order("stop")
+        bus.fact(stop=1502)
+        assert {row.trip.get("place.stop") for row in bus.taps()} <= {None, 1501, 1502}
+        assert set(bus.faults()) <= {VehicleFault.REFUSED}
 
 
 def test_a_restarted_or_silent_computer_costs_nothing_but_its_news(tmp_path: Path) -> None:
@@ -116,22 +110,6 @@ def test_a_computer_that_comes_back_on_another_port_is_found(tmp_path: Path) -> 
         vehicle.hear("subscribed", "CurrentTariffStop")
         vehicle.order("stop")
         bus.fact(stop=1502)
-
-
-def test_a_flood_delays_no_tap_and_the_last_message_counts(tmp_path: Path) -> None:
-    routes = routes_file(tmp_path)
-    with (
-        sim_vehicle(routes, "vdv301", *HEARTBEAT) as vehicle,
-        bus_run(tmp_path, routes, of_computer(vehicle)) as bus,
-    ):
-        vehicle.order("stop")
-        bus.fact(stop=1501)
-        before = len(bus.taps())
-        vehicle.order("flood")
-        assert len(bus.taps()) > before
-        vehicle.order("stop")
-        bus.fact(stop=1502)
-        assert not {VehicleFault.FLOODS, VehicleFault.DIED, VehicleFault.HANGS} & set(bus.faults())
 
 
 def test_positions_of_gpsd_become_stops_of_the_route(tmp_path: Path) -> None:
