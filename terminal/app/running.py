@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from threading import Lock
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
+from terminal.app.active import Activations
 from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
@@ -25,6 +27,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -35,6 +38,8 @@ from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
 from terminal.trip.vehicle import VehicleLink
+from terminal.updates.active import ActiveSet
+from terminal.updates.watch import SourceWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until there is something to look for: the start looks by itself
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
@@ -122,11 +130,16 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
         terminal = stack.enter_context(opened())
         terminal.vehicle = devices.vehicle if link is None else link
+        passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look]
+        looks = [
+            hearing.look,
+            stack.enter_context(_updates(station, terminal, lock, vitals)),
+            EndWatch(lambda: terminal.policy.document, vitals).look,
+        ]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
@@ -143,7 +156,13 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded(
                 "screen:console",
                 stack.enter_context(
-                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                    operator_console(
+                        _console(config, vitals, passenger.changed),
+                        terminal,
+                        station.state,
+                        lock,
+                        cards.port.name,
+                    )
                 ),
                 vitals.device_is,
             ),
@@ -153,6 +172,36 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         )
         _begin(stack, config, around)
         yield around
+
+
+@contextmanager
+def _updates(
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals
+) -> Iterator[Callable[[], None]]:
+    """Look for what is published, beside the taps; what comes out is called between two of them.
+
+    SIGHUP: look at once.
+    """
+    active = _active(terminal)
+    activations = Activations(active, terminal, lock, vitals.activated)
+    watch = SourceWatch(active, station.sources(active.parts), activations.now)
+    signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
+
+    def look() -> None:
+        vitals.note_refusals(active.refusals)
+        activations.look()
+
+    watch.start()
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        watch.stop()
+
+
+def _active(terminal: Terminal) -> ActiveSet:
+    assert terminal.active is not None, "a terminal that is composed has an active set"
+    return terminal.active
 
 
 def _all(looks: Iterable[Callable[[], None]]) -> None:
@@ -212,7 +261,7 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -223,6 +272,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        on_change=on_change,
     )
 
 
@@ -257,11 +307,11 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     terminal, events = around.terminal, around.vitals.events
     if terminal.canteen is None:
         return
-    from terminal.app.canteen import store_of
     from terminal.canteen.control import open_control
     from terminal.canteen.requests import OpenTill
+    from terminal.canteen.store import CanteenLists
 
-    till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+    till = OpenTill(terminal.canteen, CanteenLists(_active(terminal)), terminal.clock)
     stack.enter_context(
         open_control(station.state, till, around.lock, lambda what: events.error("control", what))
     )
@@ -281,16 +331,21 @@ def _vitals(
         software=SOFTWARE,
         folder=config.terminal.state,
         reader=reader,
-        tariff=terminal.policy.tariff,
-        tariff_until=terminal.policy.document.header.valid_to,
-        deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log, out)
-    return Vitals(identity, terminal.journal, terminal.clock, terminal.clock_watch, log, connect())
+    return Vitals(
+        identity,
+        terminal.journal,
+        terminal.clock,
+        terminal.clock_watch,
+        log,
+        connect(),
+        _active(terminal).status,
+    )
 
 
 def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:
