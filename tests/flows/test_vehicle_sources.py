@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from terminal.codes import VehicleFault
+from tests.terminal.cli.conftest import ENVIRONMENT, command
+from tests.terminal.policy.gtfs.feeds import write_feed
 from tests.vehicle_run import SimVehicle, bus_run, routes_file, sim_vehicle
 
 HEARTBEAT = ("--heartbeat", 0.5)
+FEED = {
+    "stops": """
+        stop_id,stop_name,stop_lat,stop_lon,zone_id
+        station,Station,50.600,36.600,1
+        market,Market,50.605,36.600,1
+        park,Park,50.610,36.605,2
+        university,University,50.615,36.605,2
+    """,
+    "routes": "route_id,route_short_name,route_type\n15,15,0\n",
+    "trips": "route_id,service_id,trip_id,shape_id\n15,daily,a,way\n",
+    "stop_times": """
+        trip_id,stop_id,stop_sequence
+        a,station,1
+        a,market,2
+        a,park,3
+        a,university,4
+    """,
+    "shapes": """
+        shape_id,shape_pt_lat,shape_pt_lon,shape_pt_sequence
+        way,50.600,36.600,1
+        way,50.605,36.600,2
+        way,50.610,36.600,3
+        way,50.610,36.605,4
+        way,50.615,36.605,5
+    """,
+}
 
 
 def of_computer(vehicle: SimVehicle) -> dict[str, object]:
@@ -112,24 +141,28 @@ def test_a_computer_that_comes_back_on_another_port_is_found(tmp_path: Path) -> 
         bus.fact(stop=1502)
 
 
-def test_positions_of_gpsd_become_stops_of_the_route(tmp_path: Path) -> None:
-    routes = routes_file(tmp_path)
+def test_positions_of_gpsd_become_stops_of_a_feed_s_route(tmp_path: Path) -> None:
+    routes = tmp_path / "routes.toml"
+    feed = write_feed(tmp_path / "feed", **FEED)
+    made = ("--id", "feed_routes", "--region", 34, "--version", 1, "--out", routes)
+    subprocess.run(command(("policy", "gtfs-routes", feed, *made)), env=ENVIRONMENT, check=True)
     with (
         sim_vehicle(routes, "gpsd") as vehicle,
         bus_run(tmp_path, routes, {"source": "gpsd", "gpsd": vehicle.address}) as bus,
     ):
         vehicle.hear("watched")
         vehicle.order("stop")
-        bus.fact(stop=1501, zone=1, source="vehicle", quality=None)
+        row = bus.fact(stop=1, zone=1, source="vehicle", quality=None)
+        assert row.trip["mode"] == "tram"
         vehicle.order("stop")
-        bus.fact(stop=1502, zone=1)
+        bus.fact(stop=2, zone=1)
         vehicle.order("jump")
         vehicle.order("stop")
-        bus.fact(stop=1503, zone=2, quality=None)
+        bus.fact(stop=3, zone=2, quality=None)
         vehicle.order("off-route")
-        bus.fact(stop=1503, zone=2, quality="estimated")
+        bus.fact(stop=3, zone=2, quality="estimated")
         vehicle.order("mend")
         vehicle.order("restart")
         vehicle.hear("watched")
         vehicle.order("stop")
-        bus.fact(stop=1504, zone=2, quality=None)
+        bus.fact(stop=4, zone=2, quality=None)
