@@ -14,10 +14,12 @@ from bench import (
     gtfs,
     idle,
     journal,
+    lists,
     pcsc,
     process,
     screen,
     taps,
+    vehicle,
 )
 
 SUITE = (
@@ -41,6 +43,7 @@ SUITE = (
     fares.decisions,
     fares.loading,
     fares.memory,
+    lists.grants,
     gtfs.importing,
     gtfs.deciding,
     feed_decisions.decisions,
@@ -52,6 +55,9 @@ SUITE = (
     fleet.fleet,
     fleet.cluster,
     fleet.entering,
+    vehicle.heard,
+    vehicle.tap_cpu,
+    vehicle.start,
     screen.visible,
     screen.load,
     screen.idle,

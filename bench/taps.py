@@ -50,7 +50,7 @@ def cpu() -> Iterator[Result]:
             3.0,
             "pass tap, both flushes and both ends included",
         )
-        replayed = _replayed(terminal, clock)
+        replayed = replayed_cpu_ms(terminal, clock)
         yield at_most(
             "terminal CPU of a pass tap, replayed card", replayed, "ms", 1.0, "tap thread only, flush apart"
         )
@@ -69,7 +69,7 @@ def _with_card(terminal: Terminal, clock: SteppedClock) -> float:
     return statistics.median(samples)
 
 
-def _replayed(terminal: Terminal, clock: SteppedClock) -> float:
+def replayed_cpu_ms(terminal: Terminal, clock: SteppedClock) -> float:
     """With the same random number the recorded answers verify again: their MACs cover nothing else of ours."""
     card = resident("month_pass")
     card.power_on()

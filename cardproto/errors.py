@@ -4,6 +4,7 @@
     ├── TransmissionError      the exchange did not complete; whether the card executed it is unknown
     │   ├── CardGone           the card left the field or was reset from outside
     │   ├── ReaderGone         the reader was unplugged or failed
+    │   │   └── ReaderTaken    another program has its card for itself alone
     │   ├── ServiceGone        the operating system's PC/SC service stopped
     │   └── ExchangeTimeout    the tap's deadline passed while the card was silent
     ├── StatusError            the card answered with a status word that refuses the command
@@ -35,6 +36,12 @@ class CardGone(TransmissionError):
 
 class ReaderGone(TransmissionError):
     """The reader itself is gone."""
+
+
+class ReaderTaken(ReaderGone):
+    """Another program has the card on it for itself alone. `turned_away`: it is a card that was not refused before."""
+
+    turned_away: bool = False
 
 
 class ServiceGone(TransmissionError):

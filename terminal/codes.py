@@ -32,6 +32,8 @@ class ReaderFault(StrEnum):
     """The operating system's PC/SC service stopped."""
     IN_USE = "reader:in_use"
     """Another program holds it for itself."""
+    SHARED = "reader:shared"
+    """Another program keeps a handle on it: taps go on between its transactions."""
     NO_UID = "reader:no_uid"
     """It says of no card which UID it has: each card is asked itself, which takes three exchanges more."""
     FAILED = "reader:failed"
@@ -197,6 +199,17 @@ class OutputFault(StrEnum):
     """It takes no more."""
 
 
+class DocumentFault(StrEnum):
+    """The end of the region document, while no successor is there: `days` are whole ones."""
+
+    ENDS = "document:ends"
+    """In `days`."""
+    GOES_ON = "document:goes_on"
+    """It has ended, and decides for `days` more."""
+    ENDED = "document:ended"
+    """`days` ago, and it decides no paid ride and no paid meal any more."""
+
+
 FaultCode: TypeAlias = (
     ReaderFault
     | ClockFault
@@ -206,6 +219,7 @@ FaultCode: TypeAlias = (
     | KeyFault
     | UpdateFault
     | ExtensionFault
+    | DocumentFault
     | VehicleFault
     | OutputFault
 )

@@ -92,19 +92,23 @@ class SimVehicle:
         self._orders = process.stdin
         self._lines = _Lines(process.stdout)
         self.events: list[dict[str, Any]] = []
+        self._ordered_at = 0
         self.address = str(self.hear("ready")["ready"])
 
     def hear(self, key: str, value: object = None) -> dict[str, Any]:
-        """The next event that has `key`, of that value where one is given."""
-        until_s = monotonic() + PATIENCE_S
+        """The first event since the last order that has `key`, of that value where one is given."""
+        until_s, at = monotonic() + PATIENCE_S, self._ordered_at
         while True:
-            event: dict[str, Any] = json.loads(self._lines.next(until_s))
-            self.events.append(event)
+            if at == len(self.events):
+                self.events.append(json.loads(self._lines.next(until_s)))
+            event = self.events[at]
             if key in event and value in (None, event[key]):
                 return event
+            at += 1
 
     def order(self, order: str) -> None:
         """Returns when it has been carried out."""
+        self._ordered_at = len(self.events)
         self._orders.write(order + "\n")
         self._orders.flush()
         self.hear("done", order)

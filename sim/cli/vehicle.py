@@ -32,6 +32,9 @@ def vehicle(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Port; 0 takes any free one.")] = 0,
     dialect: Annotated[Dialect, typer.Option(help="Schema of the messages (vdv301).")] = Dialect.VDV22,
+    instance: Annotated[
+        str, typer.Option("--dns-sd", help="Announce the service under this name (vdv301; needs zeroconf).")
+    ] = "",
     heartbeat_s: Annotated[
         float, typer.Option("--heartbeat", min=0.1, help="Seconds between repeated messages (vdv301).")
     ] = 60.0,
@@ -54,7 +57,7 @@ def vehicle(
     with open(out, "w", encoding="utf-8") if out is not None else nullcontext(sys.stdout) as recording:
         recorded = speaks is VehicleAs.REPLAY
         events = Events(sys.stderr if recorded else sys.stdout)
-        driven = _vehicle(speaks, trip, (host, port), dialect, heartbeat_s, events, recording)
+        driven = _vehicle(speaks, trip, (host, port), dialect, heartbeat_s, instance, events, recording)
         try:
             if steps:
                 obey(driven, trip, sys.stdin, events)
@@ -72,6 +75,7 @@ def _vehicle(
     address: tuple[str, int],
     dialect: Dialect,
     heartbeat_s: float,
+    instance: str,
     events: Events,
     recording: TextIO,
 ) -> Vehicle:
@@ -79,7 +83,7 @@ def _vehicle(
         return AsRecording(trip, recording)
     if speaks is VehicleAs.GPSD:
         return AsReceiver(trip, *address, events)
-    return AsComputer(trip, *address, dialect, heartbeat_s, events)
+    return AsComputer(trip, *address, dialect, heartbeat_s, events, instance)
 
 
 def _faults(text: str) -> tuple[SimFault, ...]:

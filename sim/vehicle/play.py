@@ -13,12 +13,15 @@ from dataclasses import replace
 from enum import StrEnum
 from random import Random
 from time import monotonic
-from typing import Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from sim.vehicle.publisher import OnBoardComputer
 from sim.vehicle.receiver import PositionServer
 from sim.vehicle.telegrams import Dialect, VehicleNow
 from sim.vehicle.trip import PlannedTrip, TripMoment, VehicleSimFault
+
+if TYPE_CHECKING:
+    from sim.vehicle.announcement import Announcement
 
 FLOOD_MESSAGES: Final = 1000
 JUMP_M: Final = 10_000.0
@@ -79,11 +82,18 @@ class AsComputer:
     faults = frozenset(set(SimFault) - {SimFault.JUMP, SimFault.LATE})
 
     def __init__(
-        self, trip: PlannedTrip, host: str, port: int, dialect: Dialect, heartbeat_s: float, events: Events
+        self,
+        trip: PlannedTrip,
+        host: str,
+        port: int,
+        dialect: Dialect,
+        heartbeat_s: float,
+        events: Events,
+        instance: str = "",
     ) -> None:
-        self._events = events
         first = next(trip.moments())
         self._computer = OnBoardComputer(host, port, dialect, heartbeat_s, VehicleNow(trip, first), events)
+        self._announcement = _announced(instance, host, self._computer.port) if instance else None
         events({"ready": f"{host}:{self._computer.port}", "as": "vdv301"})
 
     def arrive(self, moment: TripMoment) -> None:
@@ -98,7 +108,7 @@ class AsComputer:
             case SimFault.SILENT:
                 computer.silent = True
             case SimFault.RESTART:
-                computer.restart(computer.port)
+                self._restart()
             case SimFault.FLOOD:
                 computer.flood(FLOOD_MESSAGES)
             case SimFault.FOREIGN:
@@ -113,6 +123,14 @@ class AsComputer:
             case SimFault.OFF_ROUTE:
                 computer.say(replace(now, off_route=True))
 
+    def _restart(self) -> None:
+        """On the same port, or on another where that is announced."""
+        if self._announcement is None:
+            self._computer.restart(self._computer.port)
+            return
+        self._computer.restart(0)
+        self._announcement.move(self._computer.port)
+
     def mend(self) -> None:
         now = self._computer.now
         self._computer.silent = False
@@ -122,6 +140,16 @@ class AsComputer:
 
     def close(self) -> None:
         self._computer.close()
+        if self._announcement is not None:
+            self._announcement.close()
+
+
+def _announced(instance: str, host: str, port: int) -> Announcement:
+    try:
+        from sim.vehicle.announcement import Announcement  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        raise VehicleSimFault("--dns-sd needs the package zeroconf", "Install it.") from error
+    return Announcement(instance, host, port)
 
 
 def _other_zone(trip: PlannedTrip, stop: int) -> str:

@@ -27,6 +27,7 @@ from terminal.clock import Clock, SystemClock
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -129,11 +130,16 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
         terminal = stack.enter_context(opened())
         terminal.vehicle = devices.vehicle if link is None else link
+        passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look, stack.enter_context(_updates(station, terminal, lock, vitals))]
+        looks = [
+            hearing.look,
+            stack.enter_context(_updates(station, terminal, lock, vitals)),
+            EndWatch(lambda: terminal.policy.document, vitals).look,
+        ]
         if link is not None:
             looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
         around = Running(
@@ -150,7 +156,13 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded(
                 "screen:console",
                 stack.enter_context(
-                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                    operator_console(
+                        _console(config, vitals, passenger.changed),
+                        terminal,
+                        station.state,
+                        lock,
+                        cards.port.name,
+                    )
                 ),
                 vitals.device_is,
             ),
@@ -249,7 +261,7 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -260,6 +272,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        on_change=on_change,
     )
 
 

@@ -18,7 +18,7 @@ from terminal.clock import Clock, SystemClock, unix_ms
 from terminal.codes import ReaderFault
 from terminal.errors import ReaderError
 from terminal.journal.records import Fault
-from terminal.reader.port import ReaderPort, lay_there
+from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.reader.presence import Presence, PresenceState, reader_fault
 from terminal.tap import OUT_OF_ORDER, Terminal, take_tap
 from terminal.tap_report import TapReport
@@ -87,6 +87,7 @@ def serve(
             begun_s = clock.monotonic()
             report = take_tap(recorded(connection), terminal, lay_there=lay_there(cards.port))
             vitals.tap(report, clock.monotonic() - begun_s)
+            vitals.reader_shared(shared(cards.port))
             show(report)
 
     def on_fault(error: CardError) -> None:
@@ -103,7 +104,14 @@ def serve(
         look()
         vitals.beat(state)
 
-    presence = Presence(cards.port, on_card, on_fault, on_ready=on_ready, on_beat=on_beat)
+    presence = Presence(
+        cards.port,
+        on_card,
+        on_fault,
+        on_ready=on_ready,
+        on_beat=on_beat,
+        on_turned_away=lambda: terminal.signal(OUT_OF_ORDER),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: presence.stop())
     vitals.ready()

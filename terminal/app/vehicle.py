@@ -17,7 +17,7 @@ from terminal.codes import Trouble, VehicleFault
 from terminal.journal.operation_records import RazziaChanged
 from terminal.operations.status import VehicleStatus
 from terminal.trip.vehicle import VehicleLink
-from terminal.trip.vehicle_place import NOTHING_HEARD, Heard
+from terminal.trip.vehicle_place import NOTHING_HEARD, PlaceHeard
 from terminal.trip.vehicle_report import SourceSettings
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class VehicleWatch:
             if trouble is not None:
                 self._say(trouble, VehicleFault(trouble.code))
 
-    def _heard(self, now_s: float) -> Heard:
+    def _heard(self, now_s: float) -> PlaceHeard:
         """What the vehicle says of the run under way, of which the source hears here, too."""
         journal, routes = self._terminal.journal, self._terminal.routes
         shift, turn = journal.open_shift, journal.open_turn

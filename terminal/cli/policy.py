@@ -83,9 +83,21 @@ def run(
         list[Path] | None,
         typer.Argument(help="Scenario files or folders; default: those of the document."),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Play them through terminals started by `terminal run`; also FILE#3."),
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="With --live: new folder for terminals and cards, kept.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
+    if live:
+        from terminal.cli.policy_live import play_all as play_all_live
+
+        play_all_live(doc, _policy(doc), scenarios, keep, json)
+        return
     from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales

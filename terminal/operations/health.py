@@ -81,6 +81,7 @@ class HealthCode(StrEnum):
     READER_FAULT = "reader:fault"
     READER_OK = "reader:ok"
     TARIFF_ENDED = "policy:ended"
+    TARIFF_GOES_ON = "policy:goes_on"
     TARIFF = "policy:holds"
     DENY_LIST = "deny_list:age"
     IN_FORCE = "in_force:since"
@@ -132,6 +133,7 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.READER_FAULT: "{reader}: {fault}",
         HealthCode.READER_OK: "{reader}, {loop}",
         HealthCode.TARIFF_ENDED: N_("{tariff} ended {ago_ms} ago"),
+        HealthCode.TARIFF_GOES_ON: N_("{tariff} ended {ago_ms} ago and goes on for {left_ms} more"),
         HealthCode.TARIFF: N_("{tariff}, for {left_ms} more"),
         HealthCode.DENY_LIST: N_("{age_ms} old"),
         HealthCode.IN_FORCE: N_("{edition} since {since_at_ms}"),
@@ -398,6 +400,10 @@ def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
     inputs: dict[str, int | str] = {"tariff": tariff.edition}
     if left_ms <= 0:
         inputs |= {"ago_ms": -left_ms}
+        goes_on_ms = left_ms + status.tariff_goes_on_ms
+        if goes_on_ms > 0:
+            inputs |= {"left_ms": goes_on_ms}
+            return HealthFinding(HealthCode.TARIFF_GOES_ON, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
         return HealthFinding(HealthCode.TARIFF_ENDED, HealthLevel.OUT_OF_ORDER, inputs, left_ms / 1000, "s")
     level = HealthLevel.LOOK if left_ms < TARIFF_WARNING_MS else HealthLevel.OK
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")

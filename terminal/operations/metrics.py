@@ -175,6 +175,11 @@ def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
             "When the region document ends, Unix time; 0 while there is none.",
             (tariff.until_ms or 0) / 1000,
         ),
+        gauge(
+            f"{PREFIX}tariff_goes_on_seconds",
+            "For how long it decides after its end.",
+            status.tariff_goes_on_ms / 1000,
+        ),
         gauge(f"{PREFIX}clock_suspect", "Whether the clock cannot be believed.", bool(status.clock_fault)),
         counter(
             f"{PREFIX}clock_jumps_total",

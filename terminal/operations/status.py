@@ -81,7 +81,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
     words of a process that ended in good order. `clock_off_s`: how far the clock is ahead of the time the collector
-    signed; before `clock_floor_ms` it cannot be (`terminal.trip.clock_watch`).
+    signed; before `clock_floor_ms` it cannot be (`terminal.trip.clock_watch`). `tariff_goes_on_ms`: for how long the
+    region document decides after its end.
     """
 
     schema: int = SCHEMA
@@ -104,6 +105,7 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_tap_at_ms: int | None = None
     unresolved: int = 0
     active: tuple[KindInForce, ...] = ()
+    tariff_goes_on_ms: int = 0
     clock_fault: str = ""
     clock_inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
     clock_confirmed: bool = False

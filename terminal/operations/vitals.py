@@ -50,8 +50,12 @@ from terminal.updates.active import KindStatus, SetRefusal
 from terminal.updates.store import HeldEdition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from terminal.policy.document.schema import RegionDocument
     from terminal.sync.client import SyncReport
 
+DAY_MS: Final = 24 * 3_600_000
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
 
 DEVICE_FAULTS: Final = {
@@ -128,6 +132,8 @@ class Vitals:
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
+        self.document: Callable[[], RegionDocument] | None = None
+        """The region document in force; set by who watches its end."""
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -187,12 +193,21 @@ class Vitals:
         if by_reader is None:
             return
         self._without_uid = 0 if by_reader else self._without_uid + 1
-        if by_reader and self.reader_fault is ReaderFault.NO_UID:
+        if by_reader or self._without_uid >= WITHOUT_UID:
+            self._reader_limps(ReaderFault.NO_UID, limps=not by_reader)
+
+    def reader_shared(self, shared: bool) -> None:
+        """Whether another program was found to share the reader when a card was served; taps go on."""
+        self._reader_limps(ReaderFault.SHARED, limps=shared)
+
+    def _reader_limps(self, fault: ReaderFault, *, limps: bool) -> None:
+        """Say and record a fault with which cards are served all the same, and its end, each once."""
+        if limps and self.reader_fault is None:
+            self.reader_failed(fault, "")
+            self.journal.append(Fault(unix_ms(self.clock.now()), fault))
+        elif not limps and self.reader_fault is fault:
             self.reader_works()
             self.journal.append(Fault(unix_ms(self.clock.now()), ReaderFault.WORKS))
-        elif self._without_uid >= WITHOUT_UID and self.reader_fault is None:
-            self.reader_failed(ReaderFault.NO_UID, "")
-            self.journal.append(Fault(unix_ms(self.clock.now()), ReaderFault.NO_UID))
 
     def reader_failed(self, fault: ReaderFault, detail: str) -> None:
         """The reader or its service is out of order; `detail` goes to the log only."""
@@ -317,6 +332,10 @@ class Vitals:
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
         return rows[0].record.at_ms if rows else None
 
+    def _goes_on_ms(self) -> int:
+        """How long the region document decides after its end."""
+        return 0 if self.document is None else self.document().ended.go_on_days * DAY_MS
+
     def status(self, *, stopped: bool = False) -> TerminalStatus:
         identity, watch = self.identity, self.clock_watch
         doubt = watch.doubt
@@ -340,6 +359,7 @@ class Vitals:
             last_tap_at_ms=self.last_tap_at_ms,
             unresolved=len(self.journal.open_intents()),
             active=tuple(kind_in_force(one) for one in self._active()),
+            tariff_goes_on_ms=self._goes_on_ms(),
             clock_fault="" if doubt is None else doubt.code,
             clock_inputs={} if doubt is None else dict(doubt.inputs),
             clock_confirmed=watch.state.confirmed,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
-from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
@@ -35,7 +35,7 @@ LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
 HEADER: Final = struct.Struct(">4sBc4sHIQI")
-_RECORDS_AT_ONCE: Final = 8192
+_RECORDS_AT_ONCE: Final = 2048
 
 
 class IssuedList(Protocol):
@@ -124,13 +124,25 @@ class KeyedFile:
         return self.issue.issued_at
 
     def find(self, identity: bytes) -> bytes | None:
-        """The content of the record of `identity`; None without one. About log2(n) comparisons in the mapped file."""
+        """The content of the record of `identity`; None without one. A dozen comparisons in a million records."""
         wanted = keyed_hash(self._key, identity)
-        place = bisect_left(range(self._count), wanted, key=self._hash_at)
+        place = self._place(wanted)
         if place == self._count or self._hash_at(place) != wanted:
             return None
         start = HEADER.size + place * self._bytes
         return self._map[start + HASH_BYTES : start + self._bytes]
+
+    def _place(self, wanted: bytes) -> int:
+        """Where the record with this hash is or would be. Hashes are spread evenly: it lies about where its value says,
+        give or take a few times the square root of their number; at the edge of that the whole list is searched.
+        """
+        count = self._count
+        near, reach = int.from_bytes(wanted) * count >> 8 * HASH_BYTES, 2 * isqrt(count) + 1
+        low, high = max(near - reach, 0), min(near + reach, count)
+        place = low + bisect_left(range(low, high), wanted, key=self._hash_at)
+        if low < place < high:
+            return place
+        return bisect_left(range(count), wanted, key=self._hash_at)
 
     def close(self) -> None:
         """Unmap the file; the list is not to be used any more."""
@@ -239,7 +251,7 @@ def _check_order(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoRe
     for start in range(HEADER.size, len(data), size * _RECORDS_AT_ONCE):
         piece = data[start : start + size * _RECORDS_AT_ONCE]
         hashes = _hashes(len(piece) // size, form.content_bytes).unpack(piece)
-        if hashes[0] <= last or any(later <= earlier for earlier, later in pairwise(hashes)):
+        if hashes[0] <= last or any(map(int.__ge__, hashes, hashes[1:])):
             refuse("is not sorted")
         last = hashes[-1]
 

@@ -16,6 +16,7 @@ on air.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,11 +25,21 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardGone, ExchangeTimeout, ReaderGone, ServiceGone, TransmissionError
+from cardproto.errors import (
+    CardGone,
+    ExchangeTimeout,
+    ReaderGone,
+    ReaderTaken,
+    ServiceGone,
+    TransmissionError,
+)
 from terminal.errors import ReaderError
 from terminal.reader.scard import Scard, Sighting
 
 T = TypeVar("T")
+
+_NUMBERS: Final = re.compile(r"( [0-9A-F]{2}){1,2}$")
+"""What the service adds to a reader's name: others where it is plugged in again."""
 
 EXCHANGE_TIMEOUT_S: Final = 2.0
 """No command of ours keeps a card busy for a tenth of it, waiting time extensions included."""
@@ -46,8 +57,9 @@ OVERDUE_PATIENCE_S: Final = 0.2
 class PcscReader:
     """One reader of the system; a `ReaderPort`.
 
-    `wanted` chooses it by its name or a part of it; an empty one takes the first reader with a card, or else the
-    first listed. The reader found stays the chosen one for as long as it is listed.
+    `wanted` chooses it by its name or a part of it, and by the name without its numbers when it comes back with others.
+    An empty one takes cards from whichever reader has them, contactless ones only: a module in a contact slot is no
+    passenger.
     """
 
     def __init__(
@@ -64,12 +76,15 @@ class PcscReader:
         self._overdue: PcscCall[None] | None = None
         self._exchange_timeout_s = exchange_timeout_s
         self._service_timeout_s = service_timeout_s
-        self._name: str | None = None
+        self._names: tuple[str, ...] = ()
         self._listed = False
-        self._seen: Sighting | None = None
-        self._served: tuple[int, int] | None = None
-        self._looks_until_s = 0.0
-        self._found: tuple[int, int] | None = None
+        self._seen: dict[str, Sighting] = {}
+        self._served: dict[str, tuple[int, int]] = {}
+        self._looked_in: dict[str, int] = {}
+        self._looks_until_s: dict[str, float] = {}
+        self._found: dict[str, tuple[int, int]] = {}
+        self._current: str | None = None
+        self._turned_away: tuple[int, int] | None = None
         self._connection: PcscConnection | None = None
 
     @classmethod
@@ -88,30 +103,36 @@ class PcscReader:
 
     @property
     def name(self) -> str:
-        """As the service lists it, or as it was asked for while it is not there."""
-        return self._name or self._wanted or "any PC/SC reader"
+        """As the service lists it, or as it was asked for while it is not there; of several all names."""
+        return ", ".join(self._names) or self._wanted or "any PC/SC reader"
 
     def wait_for_card(self, timeout_s: float) -> CardConnection | None:
         """See `ReaderPort`. A card that cannot be woken is handed out, too: its first exchange says why."""
         deadline = time.monotonic() + timeout_s
-        while not self._fresh():
+        while (name := self._fresh()) is None:
             if not self._watch(deadline):
                 return None
-        assert self._seen is not None
-        return self._connect(self._seen)
+        return self._connect(name, self._seen[name])
 
     def wait_for_removal(self, timeout_s: float) -> bool:
-        """See `ReaderPort`. Raises `ReaderGone` and `ServiceGone`, too: then there is no telling."""
+        """See `ReaderPort`. A card on another of our readers ends the wait, too. Raises `ReaderGone` and `ServiceGone`:
+        then there is no telling."""
         deadline = time.monotonic() + timeout_s
-        while self._still_there():
+        while self._still_there() and self._fresh() is None:
             if not self._watch(deadline):
                 return False
         return True
 
     @property
+    def shared(self) -> bool:
+        """Whether another program keeps a handle on the reader of the card handed out last."""
+        return self._scard.shared
+
+    @property
     def lay_there(self) -> bool:
         """See `ReaderPort`."""
-        return self._served is not None and self._served == self._found
+        name = self._current
+        return name is not None and name in self._served and self._served[name] == self._found.get(name)
 
     def release(self) -> None:
         """See `ReaderPort`."""
@@ -140,75 +161,113 @@ class PcscReader:
             )
             raise connection.failure from None
 
-    def _fresh(self) -> bool:
-        """A card is there that was not handed out."""
-        seen = self._seen
-        return seen is not None and seen.present and seen.presentation != self._served
+    def _fresh(self) -> str | None:
+        """The reader with a card that was not handed out: one that woke up before one that did not."""
+        fresh = [name for name, seen in self._seen.items() if self._may_be_handed_out(name, seen)]
+        return min(fresh, key=lambda name: self._seen[name].mute, default=None)
+
+    def _may_be_handed_out(self, name: str, seen: Sighting) -> bool:
+        if not seen.present or seen.presentation == self._served.get(name):
+            return False
+        if self._wanted or seen.contactless:
+            return True
+        return seen.mute and seen.presentation != self._found.get(
+            name
+        )  # one that came; not a module that lies there
 
     def _still_there(self) -> bool:
         """The card handed out last has not been seen to leave."""
-        seen = self._seen
-        return seen is not None and seen.present and seen.presentation == self._served
+        seen = self._seen.get(self._current or "")
+        return (
+            seen is not None and seen.present and seen.presentation == self._served.get(self._current or "")
+        )
 
-    def _connect(self, seen: Sighting) -> PcscConnection:
-        assert self._name is not None
+    def _connect(self, name: str, seen: Sighting) -> PcscConnection:
         failure: CardGone | None = None
         try:
-            self._call_service(partial(self._scard.connect, self._name), self._service_timeout_s)
+            self._call_service(partial(self._scard.connect, name), self._service_timeout_s)
+        except ReaderTaken as taken:
+            del self._seen[name]  # to look again at the next attempt
+            again, self._turned_away = seen.presentation == self._turned_away, seen.presentation
+            taken.turned_away = not again
+            raise
         except CardGone as error:
             failure = error
-        self._served = seen.presentation
+        self._current, self._served[name] = name, seen.presentation
         self._connection = PcscConnection(self, failure)
         return self._connection
 
     def _watch(self, deadline: float) -> bool:
-        """Look at the reader until something changes there; False when the deadline passed without."""
+        """Look at the readers until something changes there; False when the deadline passed without."""
         left_s = max(0.0, deadline - time.monotonic())
         before = self._seen
         try:
-            name = self._name if self._listed else self._select(left_s)
-            assert name is not None
-            wait = partial(self._scard.wait, name, before, left_s)
+            names = self._names if self._listed else self._select(left_s)
+            wait = partial(self._scard.wait, names, before, left_s)
             self._seen = self._call_service(wait, left_s + self._service_timeout_s)
         except ReaderError as error:
             raise ReaderGone(str(error)) from error
-        self._note_what_lay_there(before, self._seen)
+        except ReaderGone:
+            if self._wanted or not self._others():
+                raise
+            return True
+        if self._scard.plugged and not self._wanted:
+            self._listed = False
+        for name, seen in self._seen.items():
+            self._note_what_lay_there(name, seen)
         return self._seen != before or time.monotonic() < deadline
 
-    def _note_what_lay_there(self, before: Sighting | None, seen: Sighting) -> None:
+    def _note_what_lay_there(self, name: str, seen: Sighting) -> None:
         """The first card of an epoch lay there before, unless it takes longer to be found than a service needs."""
-        if before is None or before.epoch != seen.epoch:
-            self._looks_until_s, self._found = time.monotonic() + FOUND_WITHIN_S, None
-        if self._found is None and seen.present and time.monotonic() <= self._looks_until_s:
-            self._found = seen.presentation
+        if self._looked_in.get(name) != seen.epoch:
+            self._looked_in[name] = seen.epoch
+            self._looks_until_s[name] = time.monotonic() + FOUND_WITHIN_S
+            self._found.pop(name, None)
+        if name not in self._found and seen.present and time.monotonic() <= self._looks_until_s[name]:
+            self._found[name] = seen.presentation
 
-    def _select(self, timeout_s: float) -> str:
-        """Choose the reader, waiting that long for one to be plugged in when there is none."""
-        names = self._call_service(self._scard.readers, self._service_timeout_s)
+    def _others(self) -> bool:
+        """Whether readers are left when one of several has gone."""
+        try:
+            return bool(self._select(0.0))
+        except ReaderError:
+            return False
+
+    def _select(self, timeout_s: float) -> tuple[str, ...]:
+        """List the readers and choose, waiting that long for one to be plugged in when there is none."""
+        before, names = self._names, self._call_service(self._scard.readers, self._service_timeout_s)
         if not names and timeout_s > 0:
             self._call_service(
                 partial(self._scard.wait_for_plug, timeout_s), timeout_s + self._service_timeout_s
             )
             names = self._call_service(self._scard.readers, self._service_timeout_s)
-        if self._name is None or self._name not in names:
-            self._name = choose(self._wanted, names) if self._wanted or not names else self._first(names)
+        if not self._wanted and names:
+            self._names = tuple(names)
+        elif not (self._names and self._names[0] in names):
+            self._names = (choose(self._wanted, names),)
+        for name in before:
+            if name not in names:
+                self._scard.forget(name)
+        self._seen = {name: seen for name, seen in self._seen.items() if name in self._names}
         self._listed = True
-        return self._name
-
-    def _first(self, names: Sequence[str]) -> str:
-        with_card = self._call_service(partial(self._scard.readers_with_card, names), self._service_timeout_s)
-        return next(iter(with_card), names[0])
+        return self._names
 
     def _call_service(self, work: Callable[[], T], timeout_s: float) -> T:
         """A call outside a conversation: when it fails, what we knew of the reader is old."""
         try:
             return self._call(work, timeout_s)
         except TimeoutError:
-            self._listed, self._seen = False, None
+            self._forget()
             raise ReaderGone(f"{self.name}: the PC/SC service does not answer") from None
-        except (ReaderGone, ServiceGone):
-            self._listed, self._seen = False, None
+        except ReaderTaken:
             raise
+        except (ReaderGone, ServiceGone):
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._listed, self._seen = False, {}
+        self._looked_in.clear()
 
     def _call(self, work: Callable[[], T], timeout_s: float) -> T:
         """Do `work` on the thread; `TimeoutError` when it is overdue. Then, once it returns, the card is reset."""
@@ -245,6 +304,7 @@ def choose(wanted: str, names: Sequence[str]) -> str:
         )
     found = [name for name in names if name == wanted]
     found = found or [name for name in names if wanted.casefold() in name.casefold()]
+    found = found or [name for name in names if _NUMBERS.sub("", name) == _NUMBERS.sub("", wanted)]
     if len(found) == 1:
         return found[0]
     problem = f"no reader is called {wanted!r}" if not found else f"{wanted!r} fits {len(found)} readers"

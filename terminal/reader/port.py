@@ -21,6 +21,11 @@ def lay_there(port: ReaderPort) -> bool:
     return getattr(port, "lay_there", False) is True
 
 
+def shared(port: ReaderPort) -> bool:
+    """Whether another program is known to share the reader; False for a reader that cannot tell."""
+    return getattr(port, "shared", False) is True
+
+
 class ReaderPort(Protocol):
     """One slot that holds at most one card. All calls come from one thread, the one that serves taps.
 

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardError, ReaderGone, ServiceGone, TransmissionError
+from cardproto.errors import CardError, ReaderGone, ReaderTaken, ServiceGone, TransmissionError
 from terminal.codes import ReaderFault
 from terminal.reader.port import ReaderPort
 
@@ -80,6 +80,8 @@ def reader_fault(error: CardError) -> ReaderFault:
     """What rows and status say of `error`, which ended the service of a card or of the reader."""
     if isinstance(error, ServiceGone):
         return ReaderFault.SERVICE_GONE
+    if isinstance(error, ReaderTaken):
+        return ReaderFault.IN_USE
     return ReaderFault.GONE if isinstance(error, ReaderGone) else ReaderFault.FAILED
 
 
@@ -90,9 +92,10 @@ class Presence:
     it lets out goes to `on_fault` and the loop goes on; any other exception ends `run` and reaches its caller.
 
     `on_fault` hears of each outage once, not once per attempt, and again when its kind changes; `on_ready` hears
-    when the reader works again. `on_beat` is called whenever the loop comes round, at least once per heartbeat, pause
-    and tap: who does not hear from it any more knows that the loop hangs. The port stays open: its owner closes it
-    after `run`.
+    when the reader works again. `on_turned_away` hears of each further card that is laid there while another program
+    has the reader: its holder must not wait in vain. `on_beat` is called whenever the loop comes round, at least once
+    per heartbeat, pause and tap: who does not hear from it any more knows that the loop hangs. The port stays open:
+    its owner closes it after `run`.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Presence:
         *,
         on_ready: Callable[[], None] | None = None,
         on_beat: Callable[[PresenceState], None] | None = None,
+        on_turned_away: Callable[[], None] = lambda: None,
         heartbeat_s: float = HEARTBEAT_S,
         pause_s: float = PAUSE_S,
     ) -> None:
@@ -111,6 +115,7 @@ class Presence:
         self._on_fault = on_fault
         self._on_ready = on_ready
         self._on_beat = on_beat
+        self._on_turned_away = on_turned_away
         self._heartbeat_s = heartbeat_s
         self._pause_s = pause_s
         self._state = PresenceState.STOPPED
@@ -193,6 +198,8 @@ class Presence:
         return PresenceEvent.STOP
 
     def _failed(self, error: TransmissionError) -> PresenceEvent:
+        if self._fault is ReaderTaken and isinstance(error, ReaderTaken) and error.turned_away:
+            self._on_turned_away()
         self._report(error)
         return PresenceEvent.FAULT
 

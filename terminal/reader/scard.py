@@ -16,11 +16,20 @@ known to return are in it too: a code is never a surprise. The kinds ask for dif
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cardproto.errors import CardGone, ProtocolError, ReaderGone, ServiceGone, TransmissionError
+from cardproto.atr import parse_atr
+from cardproto.errors import (
+    CardGone,
+    FormatError,
+    ProtocolError,
+    ReaderGone,
+    ReaderTaken,
+    ServiceGone,
+    TransmissionError,
+)
 
 SUCCESS: Final = 0
 INSUFFICIENT_BUFFER: Final = 0x80100008
@@ -53,7 +62,7 @@ MEANINGS: Final[dict[int, Meaning]] = {
     0x80100008: Meaning("SCARD_E_INSUFFICIENT_BUFFER", ServiceGone, "the data do not fit the buffer"),
     0x80100009: Meaning("SCARD_E_UNKNOWN_READER", ReaderGone, "the reader was unplugged"),
     0x8010000A: Meaning("SCARD_E_TIMEOUT", ReaderGone, "the reader did not answer in time"),
-    0x8010000B: Meaning("SCARD_E_SHARING_VIOLATION", ReaderGone, "another program is using the card"),
+    0x8010000B: Meaning("SCARD_E_SHARING_VIOLATION", ReaderTaken, "another program is using the card"),
     0x8010000C: Meaning("SCARD_E_NO_SMARTCARD", CardGone, "no card on the reader"),
     0x8010000D: Meaning("SCARD_E_UNKNOWN_CARD", CardGone, "the service does not know this card"),
     0x8010000E: Meaning("SCARD_E_CANT_DISPOSE", ServiceGone, "the service could not reset the card"),
@@ -116,6 +125,7 @@ def error_for(code: int, where: str) -> TransmissionError:
 
 SCOPE_SYSTEM: Final = 2
 SHARE_EXCLUSIVE: Final = 1
+SHARE_SHARED: Final = 2
 PROTOCOL_T0_OR_T1: Final = 3
 RESET_CARD: Final = 1
 
@@ -125,6 +135,7 @@ STATE_CHANGED: Final = 0x0002
 STATE_UNKNOWN: Final = 0x0004
 STATE_UNAVAILABLE: Final = 0x0008
 STATE_PRESENT: Final = 0x0020
+STATE_MUTE: Final = 0x0200
 STATE_GONE: Final = STATE_IGNORE | STATE_UNKNOWN | STATE_UNAVAILABLE
 
 PLUG_EVENTS: Final = "\\\\?PnP?\\Notification"
@@ -144,16 +155,31 @@ class Sighting:
     """What the service says of a reader: `event` is its state word, with the event counter in the upper 16 bits.
 
     The counter rises with every insertion and removal, so an equal `presentation` is the same card still lying
-    there. Counters start again when reader or service come back; `epoch` distinguishes such periods.
+    there. Counters start again when reader or service come back; `epoch` distinguishes such periods. `atr` is what the
+    card answered to reset.
     """
 
     epoch: int
     event: int
+    atr: bytes = b""
 
     @property
     def present(self) -> bool:
         """A card is on the reader."""
         return bool(self.event & STATE_PRESENT)
+
+    @property
+    def mute(self) -> bool:
+        """It does not answer to reset."""
+        return bool(self.event & STATE_MUTE)
+
+    @property
+    def contactless(self) -> bool:
+        """Whether the reset answer has the form that contactless readers make up (PC/SC part 3)."""
+        try:
+            return parse_atr(self.atr).contactless
+        except FormatError:
+            return False
 
     @property
     def presentation(self) -> tuple[int, int]:
@@ -174,7 +200,11 @@ class Scard:
         self._card: int | None = None
         self._protocol = 0
         self._plug_state = STATE_UNAWARE
-        self._epoch = 0
+        self._epochs = 0
+        self._epoch_of: dict[str, int] = {}
+        self.plugged = False
+        self.shared = False
+        """Whether the connected card is used between transactions of another program."""
 
     def readers(self) -> list[str]:
         """The names of the readers plugged in, in the service's order."""
@@ -184,32 +214,49 @@ class Scard:
         self._check(code, "readers")
         return list(names)
 
-    def readers_with_card(self, names: Sequence[str]) -> list[str]:
-        """Those of `names` on which a card lies."""
-        states = [(name, STATE_UNAWARE) for name in names]
-        code, states = self._scard.SCardGetStatusChange(self._open_context(), 0, states)
-        self._check(code, "readers")
-        return [name for name, event, _ in states if event & STATE_PRESENT]
+    def wait(
+        self, names: Sequence[str], known: Mapping[str, Sighting], timeout_s: float
+    ) -> dict[str, Sighting]:
+        """What is to be seen on the readers once one of them differs from `known`, or `known` after `timeout_s`.
 
-    def wait(self, name: str, known: Sighting | None, timeout_s: float) -> Sighting:
-        """What is to be seen on the reader once it differs from `known`, or `known` after `timeout_s`.
-
-        Without a `known` sighting of this epoch it answers at once. Raises `ReaderGone` when it is pulled out.
+        A reader without a `known` sighting of its epoch is looked at at once. Raises `ReaderGone` when one of them is
+        pulled out; `plugged` says afterwards whether any reader came or went.
         """
+        self.plugged = False
         context = self._open_context()
-        current = known.event if known is not None and known.epoch == self._epoch else STATE_UNAWARE
-        code, states = self._scard.SCardGetStatusChange(
-            context, round(timeout_s * 1000), [(name, current & ~STATE_CHANGED), self._plug_events()]
+        states = [(name, self._known_event(name, known) & ~STATE_CHANGED) for name in names]
+        code, seen = self._scard.SCardGetStatusChange(
+            context, round(timeout_s * 1000), [*states, self._plug_events()]
         )
         if code & 0xFFFFFFFF == TIMEOUT:
-            return Sighting(self._epoch, current)
-        self._check(code, name)
-        event = states[0][1]
-        plugged = self._note_plug_event(states[1][1])
-        if event & STATE_GONE or (plugged and name not in self.readers()):
-            self._epoch += 1
-            raise ReaderGone(f"{name}: the reader was unplugged")
-        return Sighting(self._epoch, event)
+            return {name: known[name] if name in known else Sighting(self.epoch(name), 0) for name in names}
+        self._check(code, names[0] if len(names) == 1 else "readers")
+        *seen, plug = seen
+        gone = [name for name, event, _ in seen if event & STATE_GONE]
+        self.plugged = self._note_plug_event(plug[1])
+        if self.plugged:
+            listed = self.readers()
+            gone += [name for name in names if name not in listed and name not in gone]
+        for name in gone:
+            self.forget(name)
+        if gone:
+            raise ReaderGone(f"{gone[0]}: the reader was unplugged")
+        return {name: Sighting(self.epoch(name), event, bytes(atr)) for name, event, atr in seen}
+
+    def epoch(self, name: str) -> int:
+        """In which period of the reader we are: its counters mean nothing in another."""
+        return self._epoch_of.setdefault(name, self._epochs)
+
+    def forget(self, name: str) -> None:
+        """The reader is gone; if one of this name comes back, a new period begins."""
+        self._epochs += 1
+        self._epoch_of[name] = self._epochs
+
+    def _known_event(self, name: str, known: Mapping[str, Sighting]) -> int:
+        sighting = known.get(name)
+        return (
+            sighting.event if sighting is not None and sighting.epoch == self.epoch(name) else STATE_UNAWARE
+        )
 
     def wait_for_plug(self, timeout_s: float) -> None:
         """Return when a reader was plugged in or pulled out, or after `timeout_s`."""
@@ -222,15 +269,36 @@ class Scard:
             self._note_plug_event(states[0][1])
 
     def connect(self, name: str) -> None:
-        """Take the card for ourselves alone. Raises `CardGone` for a card that left or does not wake up."""
+        """Take the card for ourselves alone. Raises `CardGone` for a card that left or does not wake up, `ReaderTaken`
+        for one that another program has for itself alone.
+
+        Where another program keeps a handle that it shares, the card is ours for one transaction, reset first.
+        """
         context = self._open_context()
         for attempt in range(CONNECT_ATTEMPTS):
             code, card, protocol = self._scard.SCardConnect(context, name, SHARE_EXCLUSIVE, PROTOCOL_T0_OR_T1)
             if code & 0xFFFFFFFF not in CONNECT_AGAIN or attempt == CONNECT_ATTEMPTS - 1:
                 break
             time.sleep(CONNECT_PAUSE_S)
+        if code & 0xFFFFFFFF == SHARING_VIOLATION:
+            self._connect_between(context, name)
+            return
         self._check(code, name)
-        self._card, self._protocol = card, protocol
+        self._card, self._protocol, self.shared = card, protocol, False
+
+    def _connect_between(self, context: int, name: str) -> None:
+        code, card, protocol = self._scard.SCardConnect(context, name, SHARE_SHARED, PROTOCOL_T0_OR_T1)
+        self._check(code, name)
+        self._card, self._protocol, self.shared = card, protocol, True
+        try:
+            code, self._protocol = self._scard.SCardReconnect(
+                card, SHARE_SHARED, PROTOCOL_T0_OR_T1, RESET_CARD
+            )
+            self._check(code, name)
+            self._check(self._scard.SCardBeginTransaction(card), name)
+        except TransmissionError:
+            self.disconnect()
+            raise
 
     def transmit(self, command: bytes) -> bytes:
         """One exchange with the connected card. Raises `ProtocolError` for an answer no card may give.
@@ -277,7 +345,8 @@ class Scard:
         """Forget the context; its card and its counters mean nothing any more."""
         context, self._context = self._context, None
         self._card = None
-        self._epoch += 1
+        for name in self._epoch_of:
+            self.forget(name)
         if context is not None:
             self._scard.SCardReleaseContext(
                 context
@@ -297,8 +366,8 @@ class Scard:
         error = error_for(code, where)
         if isinstance(error, ServiceGone):
             self._drop_context()
-        elif isinstance(error, ReaderGone):
-            self._epoch += 1
+        elif isinstance(error, ReaderGone) and where in self._epoch_of and type(error) is ReaderGone:
+            self.forget(where)
         raise error
 
 

@@ -20,7 +20,7 @@ from terminal.codes import VehicleFault
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.trip.facts import Place
 from terminal.trip.side_process import COMMAND, SideProcess
-from terminal.trip.vehicle_place import NOTHING_HEARD, Heard, Way, place_of, run_of, way_of
+from terminal.trip.vehicle_place import NOTHING_HEARD, PlaceHeard, RunWay, place_of, run_of, way_of
 from terminal.trip.vehicle_report import SourceSettings, VehicleReport
 
 RAZZIA_HOLDS_S: Final = 600.0
@@ -42,7 +42,7 @@ class _Looked(NamedTuple):
     route: int
     direction: int
     routes: RouteBook
-    heard: Heard
+    heard: PlaceHeard
 
     def means(self, report: VehicleReport, route: int, direction: int, routes: RouteBook) -> bool:
         """Whether it is about exactly these."""
@@ -66,7 +66,7 @@ class VehicleLink:
         self._clock = clock
         self._arrived: _Arrived | None = None
         self._looked: _Looked | None = None
-        self._way: tuple[RouteBook, Way | None] = NO_ROUTES, None
+        self._way: tuple[RouteBook, RunWay | None] = NO_ROUTES, None
         self._source_fault = SourceFault()
         self._process = SideProcess(settings, self.take, self._source_is, command)
         self._sent: tuple[int, int, RouteBook] | None = None
@@ -94,7 +94,7 @@ class VehicleLink:
 
     # What else is known
 
-    def heard(self, route: int, direction: int, routes: RouteBook) -> Heard:
+    def heard(self, route: int, direction: int, routes: RouteBook) -> PlaceHeard:
         """What the newest report means there, and why it is a contradiction where it is one."""
         arrived, looked = self._arrived, self._looked
         if arrived is None:
@@ -161,7 +161,7 @@ class VehicleLink:
     def _since(self, moment_s: float) -> int:
         return max(0, int(self._clock.monotonic() - moment_s))
 
-    def _way_on(self, route: int, direction: int, routes: RouteBook) -> Way | None:
+    def _way_on(self, route: int, direction: int, routes: RouteBook) -> RunWay | None:
         of, way = self._way
         if of is routes and way is not None and (way.route, way.direction) == (route, direction):
             return way

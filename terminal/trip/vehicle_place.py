@@ -22,7 +22,7 @@ CONTRADICTED: Final = Place(source=PlaceSource.VEHICLE, quality=PlaceQuality.CON
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RunWay:
     """One direction of a route as reports are looked up on it. `at`: reference to the places it has in the order of
     stops; `zones`: the operator's name of a zone to the region's number.
     """
@@ -36,7 +36,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlaceHeard:
     """What a report says of the place; `trouble` is why it is a contradiction, None where it is none.
 
     `place` None: it says nothing of the place.
@@ -46,7 +46,7 @@ class Heard:
     trouble: Trouble | None = None
 
 
-NOTHING_HEARD: Final = Heard(None)
+NOTHING_HEARD: Final = PlaceHeard(None)
 
 
 class _Contradiction(Exception):
@@ -55,7 +55,7 @@ class _Contradiction(Exception):
         self.trouble = Trouble(code, {"heard": one_line(heard)[:_SHOWN_CHARACTERS]})
 
 
-def way_of(routes: RouteBook, number: int, direction: int) -> Way | None:
+def way_of(routes: RouteBook, number: int, direction: int) -> RunWay | None:
     """The way of that run; None where the routes document does not have the route."""
     route = routes.get(number)
     if route is None:
@@ -65,10 +65,10 @@ def way_of(routes: RouteBook, number: int, direction: int) -> Way | None:
     for index, stop in enumerate(stops):
         for reference in stop.refs:
             at[reference] = (*at.get(reference, ()), index)
-    return Way(number, direction, route.lines or (str(number),), stops, at, routes.zones)
+    return RunWay(number, direction, route.lines or (str(number),), stops, at, routes.zones)
 
 
-def run_of(way: Way | None, routes: RouteBook) -> VehicleRun:
+def run_of(way: RunWay | None, routes: RouteBook) -> VehicleRun:
     """The run as the side process has to know it to find a position on the way."""
     if way is None:
         return VehicleRun()
@@ -85,18 +85,18 @@ def run_of(way: Way | None, routes: RouteBook) -> VehicleRun:
     )
 
 
-def place_of(report: VehicleReport, way: Way | None) -> Heard:
+def place_of(report: VehicleReport, way: RunWay | None) -> PlaceHeard:
     """The place that `report` states on `way`, its age left at 0; never raises. Without a way nothing is a place."""
     if way is None:
         return NOTHING_HEARD
     try:
         _require_same_run(report, way)
-        return Heard(_stated(report, way)) if way.stops else NOTHING_HEARD
+        return PlaceHeard(_stated(report, way)) if way.stops else NOTHING_HEARD
     except _Contradiction as error:
-        return Heard(CONTRADICTED, error.trouble)
+        return PlaceHeard(CONTRADICTED, error.trouble)
 
 
-def _require_same_run(report: VehicleReport, way: Way) -> None:
+def _require_same_run(report: VehicleReport, way: RunWay) -> None:
     if report.line and report.line not in way.lines:
         raise _Contradiction(VehicleFault.OTHER_LINE, report.line)
     if report.direction is not None and report.direction != way.direction:
@@ -105,7 +105,7 @@ def _require_same_run(report: VehicleReport, way: Way) -> None:
         raise _Contradiction(VehicleFault.OTHER_ORDER, report.trip)
 
 
-def _stated(report: VehicleReport, way: Way) -> Place | None:
+def _stated(report: VehicleReport, way: RunWay) -> Place | None:
     index, sure = _index(report, way)
     zone = _zone(report, way, None if index is None else way.stops[index])
     coming, arriving = _coming(report, way, index)
@@ -128,7 +128,7 @@ def _spot(stop: RouteStop, zone: int) -> Spot:
     return Spot(stop.number, stop.zone or zone, stop.mark_m)
 
 
-def _index(report: VehicleReport, way: Way) -> tuple[int | None, bool]:
+def _index(report: VehicleReport, way: RunWay) -> tuple[int | None, bool]:
     """Where in the order of stops the vehicle is, and whether that is beyond doubt."""
     index = report.stop_index
     if report.stop_ref:
@@ -143,7 +143,7 @@ def _index(report: VehicleReport, way: Way) -> tuple[int | None, bool]:
     return index, True
 
 
-def _one_of(known: tuple[int, ...], report: VehicleReport, way: Way) -> tuple[int, bool]:
+def _one_of(known: tuple[int, ...], report: VehicleReport, way: RunWay) -> tuple[int, bool]:
     """Of several stops with one reference that which the next one follows, else that which is nearest in the order."""
     if len(known) == 1:
         return known[0], True
@@ -156,7 +156,7 @@ def _one_of(known: tuple[int, ...], report: VehicleReport, way: Way) -> tuple[in
     return (known[0] if index is None else min(known, key=lambda one: abs(one - index))), False
 
 
-def _zone(report: VehicleReport, way: Way, stop: RouteStop | None) -> int:
+def _zone(report: VehicleReport, way: RunWay, stop: RouteStop | None) -> int:
     """The one zone that the names stand for on this way; 0 where they name none or several, and where the document
     translates no names or gives the way's stops no zones.
     """
@@ -172,7 +172,7 @@ def _zone(report: VehicleReport, way: Way, stop: RouteStop | None) -> int:
     return possible.pop() if len(possible) == 1 else 0
 
 
-def _coming(report: VehicleReport, way: Way, index: int | None) -> tuple[Spot, bool]:
+def _coming(report: VehicleReport, way: RunWay, index: int | None) -> tuple[Spot, bool]:
     """The next stop, and whether the vehicle is all but there; the order of stops must be that of the way."""
     if report.coming_ref:
         known = way.at.get(report.coming_ref, ())

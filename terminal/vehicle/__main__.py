@@ -17,7 +17,7 @@ from terminal.vehicle.source import ReportSource, SourceBroken, SourceLink
 
 SOURCES: Final = {
     "gpsd": "terminal.vehicle.gpsd:Gpsd",
-    "replay": "terminal.vehicle.replay:Replay",
+    "replay": "terminal.vehicle.replay:ReplaySource",
     "vdv301": "terminal.vehicle.vdv301:Vdv301",
 }
 """Source as `terminal.toml` names it, to the class that is made with `SourceSettings`; only that one is imported."""

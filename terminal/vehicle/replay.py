@@ -28,7 +28,7 @@ NAME: Final = "replay"
 AtSeconds = Annotated[float, Meta(ge=0, le=1e8)]
 
 
-class Replay:
+class ReplaySource:
     """Plays the file of `settings` once; at its end it says so and stays."""
 
     def __init__(self, settings: SourceSettings) -> None:

@@ -132,6 +132,7 @@ class Matcher:
         self._way = way
         self._last: Fix | None = None
         self._on: OnWay | None = None
+        self._furthest_m = 0.0
         self._beside_m = 0.0
         """Driven since the last position on the way."""
 
@@ -151,6 +152,7 @@ class Matcher:
         if place is None:
             return self._beside(moved)
         self._beside_m = 0.0
+        self._furthest_m = max(self._furthest_m, place)
         self._on = self._at(place, speed)
         return self._on
 
@@ -166,7 +168,7 @@ class Matcher:
         """Metres a second: the receiver's, or from the last position."""
         if fix.speed_mps is not None:
             return fix.speed_mps
-        return 0.0 if self._last is None else moved / max(fix.at_s - self._last.at_s, 1.0)
+        return SLOW_MPS if self._last is None else moved / max(fix.at_s - self._last.at_s, 1.0)
 
     def _choose(self, near: list[_Projected], moved: float) -> float | None:
         """Metres along the way; of several passages the one that needs the least driving since the last position."""
@@ -174,12 +176,14 @@ class Matcher:
         if on is None:
             return min(near, key=lambda one: (round(one.beside_m / 10), one.metres)).metres if near else None
         ahead = 3 * (moved + self._beside_m) + BACK_M  # a way with bends is longer than a straight line
-        within = [one for one in near if -BACK_M <= one.metres - on.metres <= ahead]
-        best = min(within, key=lambda one: one.beside_m + abs(one.metres - on.metres) / 10, default=None)
+        least = self._furthest_m - BACK_M
+        within = [one for one in near if least <= one.metres <= on.metres + ahead]
+        best = min(within, key=lambda one: one.beside_m + _driven(one.metres - on.metres) / 10, default=None)
         if best is not None or on.metres < self._way.length_m - OFF_ROUTE_M:
             return None if best is None else best.metres
         again = [one for one in near if one.metres <= OFF_ROUTE_M]  # the next round of a circular line
-        self._on = None if again else on
+        if again:
+            self._on, self._furthest_m = None, 0.0
         return min(again).metres if again else None
 
     def _beside(self, moved: float) -> OnWay | None:
@@ -201,3 +205,8 @@ class Matcher:
         coming = stop + 1 if stop + 1 < len(stops) else None
         arriving = coming is not None and stops[coming] - metres <= AT_STOP_M
         return OnWay(metres, stop, coming, arriving)
+
+
+def _driven(metres: float) -> float:
+    """Metres to there; to reverse is the less likely."""
+    return metres if metres >= 0 else -2 * metres

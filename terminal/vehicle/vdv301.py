@@ -18,26 +18,21 @@ from time import monotonic
 from typing import Final
 from xml.sax.saxutils import escape
 
-from terminal.trip.vehicle_report import SourceSettings, SourceState, VehicleReport, VehicleRun
+from terminal.trip.vehicle_report import SourceSettings, SourceState
 from terminal.vehicle.elements import MOST_BYTES, XmlRefused
 from terminal.vehicle.replies import ReplyServer
 from terminal.vehicle.source import SourceBroken, SourceLink
 from terminal.vehicle.vdv_messages import (
     SERVICE,
-    LineSaid,
-    RazziaSaid,
-    RefusedSaid,
     Said,
-    StopSaid,
     SubscriptionSaid,
     TariffStopSaid,
     TripSaid,
-    VehicleSaid,
     read_message,
 )
+from terminal.vehicle.vdv_state import NOTHING_SAID, TARIFF_STOP
 
-NAME: Final = "vdv301"
-TARIFF_STOP: Final = "CurrentTariffStop"
+DNS_SD: Final = "dns-sd:"
 OPERATIONS: Final = (TARIFF_STOP, "Razzia", "CurrentLine", "VehicleData")
 HEARTBEAT_S: Final = 60.0
 """Where a publisher states none."""
@@ -48,6 +43,8 @@ UNSUBSCRIBE_S: Final = 0.2
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0)
 REFUSED_RETRY_S: Final = 60.0
 """An operation that this on-board computer does not know today it may know after its next update."""
+ANNOUNCED_S: Final = 10.0
+"""A computer that is there has answered by then."""
 LOOK_S: Final = 0.2
 
 
@@ -71,106 +68,43 @@ def publisher_of(text: str) -> Publisher:
     """HOST:PORT, an IPv6 address in brackets; raises `SourceBroken`."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:
-        raise SourceBroken(f"publisher {text!r} is no HOST:PORT: correct it under [vehicle]")
+        raise SourceBroken(
+            f"publisher {text!r} is neither HOST:PORT nor {DNS_SD}INSTANCE[@ADDRESS]: correct it under [vehicle]"
+        )
     return Publisher(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-NO_VEHICLE: Final = VehicleSaid(None, None)
-NO_TRIP: Final = TripSaid("", ())
+def where_of(named: str, interface: str) -> _Fixed | _Announced:
+    """Where the publisher is, now and later; raises `SourceBroken`."""
+    if named.startswith(DNS_SD):
+        return _Announced(named.removeprefix(DNS_SD), interface)
+    return _Fixed(publisher_of(named))
 
 
-@dataclass(frozen=True, slots=True)
-class SaidSoFar:
-    """Everything the on-board computer has said so far. `stop_s`: when it named the stop."""
+class _Fixed:
+    """A publisher that stays where it is."""
 
-    stop_s: float = 0.0
-    stop: StopSaid | None = None
-    trip: str = ""
-    line: tuple[str, ...] = ()
-    razzia: bool | None = None
-    vehicle: VehicleSaid = NO_VEHICLE
-    stops: TripSaid = NO_TRIP
-    """Of the trip it was asked for last."""
-
-    def after(self, said: Said, now_s: float) -> SaidSoFar:
-        """With what a message adds."""
-        known = self
-        match said:
-            case TariffStopSaid():
-                known = replace(self, stop_s=now_s, stop=said.stop, trip=said.trip)
-            case LineSaid():
-                known = replace(self, line=said.names)
-            case RazziaSaid():
-                known = replace(self, razzia=said.razzia)
-            case VehicleSaid():
-                known = replace(self, vehicle=said)
-            case TripSaid():
-                known = replace(self, stops=said)
-            case RefusedSaid(about) if about == TARIFF_STOP:
-                known = replace(self, stop_s=now_s, stop=None)
-        return known
-
-    def silent(self) -> SaidSoFar:
-        """After the on-board computer has gone: its last stop grows old, what it said of the moment is over."""
-        return replace(self, razzia=None, vehicle=NO_VEHICLE)
-
-    def report(self, run: VehicleRun) -> VehicleReport:
-        """As the terminal hears of it, which runs `run`."""
-        stop = self.stop or StopSaid(None, "")
-        order = stop_order(self.stops, run) if self.stops.trip == self.trip and self.trip else None
-        index, coming = _place(stop, self.stops.stops, order)
-        names = self.line or stop.line
-        return VehicleReport(
-            heard_s=self.stop_s,
-            source=NAME,
-            line=next((name for name in names if name in run.lines), names[0] if names else ""),
-            trip=self.trip,
-            direction=run.direction if stop.index is not None and not stop.ref else None,
-            stop_ref=stop.ref,
-            stop_index=index,
-            zones=stop.zones,
-            coming_ref=coming,
-            doors_open=self.vehicle.doors_open,
-            off_route=bool(self.vehicle.off_route),
-            estimated=stop.estimated,
-            off_order=order is not None and not order,
-            razzia=self.razzia,
-        )
+    def __init__(self, publisher: Publisher) -> None:
+        self.now: Publisher | None = publisher
 
 
-NOTHING_SAID: Final = SaidSoFar()
+class _Announced:
+    """A publisher that is where it announces itself; needs the package `zeroconf`."""
 
+    def __init__(self, named: str, interface: str) -> None:
+        try:
+            from terminal.vehicle.discovery import Discovery  # noqa: PLC0415 an optional package
+        except ImportError as error:
+            raise SourceBroken(
+                f"{DNS_SD} needs the package zeroconf: install resident-card-terminal[vehicle], or write HOST:PORT"
+            ) from error
+        instance, _, address = named.partition("@")
+        self._discovery = Discovery(instance, address, interface)
 
-def stop_order(trip: TripSaid, run: VehicleRun) -> tuple[int, ...] | None:
-    """Where the stops of a trip stand on the route that is run; empty when they come in another order or are not on
-    it, None where nothing can be compared.
-    """
-    refs = [stop.ref for stop in trip.stops if stop.ref]
-    if len(refs) < 2 or len(refs) < len(trip.stops) or not any(stop.refs for stop in run.stops):
-        return None
-    found: list[int] = []
-    for ref in refs:
-        after = found[-1] + 1 if found else 0
-        place = next((at for at in range(after, len(run.stops)) if ref in run.stops[at].refs), None)
-        if place is None:
-            return ()
-        found.append(place)
-    return tuple(found)
-
-
-def _place(
-    stop: StopSaid, stops: tuple[StopSaid, ...], order: tuple[int, ...] | None
-) -> tuple[int | None, str]:
-    """Where the stop stands on the route, as far as that is certain, and the reference of the one after it."""
-    if not stop.ref:
-        return (None if stop.index is None or stop.index < 1 else stop.index - 1), ""
-    if not order:
-        return None, ""
-    alike = [at for at, one in enumerate(stops) if one.ref == stop.ref]
-    at = next((at for at in alike if stops[at].index == stop.index), alike[0] if len(alike) == 1 else None)
-    if at is None:
-        return None, ""
-    return order[at], stops[at + 1].ref if at + 1 < len(stops) else ""
+    @property
+    def now(self) -> Publisher | None:
+        found = self._discovery.found
+        return None if found is None else Publisher(*found)
 
 
 class _Refused(Exception):
@@ -199,6 +133,10 @@ class _Subscription:
         )
         self._failures += 1
 
+    def moved(self) -> None:
+        """The publisher is another, which has to be asked at once."""
+        self.active, self.due_s = False, 0.0
+
     def lost(self) -> bool:
         return self.active and monotonic() - self.heard_s > SILENT_BEATS * self.heartbeat_s
 
@@ -207,7 +145,8 @@ class Vdv301:
     """The subscriber."""
 
     def __init__(self, settings: SourceSettings) -> None:
-        self._publisher = publisher_of(settings.publisher)
+        self._where = where_of(settings.publisher, settings.reply_host)
+        self._publisher: Publisher | None = None
         self._reply_host = settings.reply_host
         self._reply_port = settings.reply_port
         self._secret = secrets.token_hex(8)
@@ -217,6 +156,7 @@ class Vdv301:
         self._asked_trip = ""
         self._trip_due_s = 0.0
         self._said_once: set[str] = set()
+        self._begun_s = monotonic()
 
     def serve(self, link: SourceLink) -> None:
         self._link = link
@@ -224,9 +164,9 @@ class Vdv301:
             (self._reply_host, self._reply_port), self._secret, self._take, self._refuse
         ) as server:
             self._reply_port = server.port
-            server.senders = self._publisher.addresses()
             run = link.run
             while not link.wait(LOOK_S):
+                self._find(server)
                 self._keep_subscribed(server)
                 self._ask_for_trip()
                 if link.run is not run:
@@ -256,14 +196,28 @@ class Vdv301:
 
     # Subscriptions, on the main thread
 
+    def _find(self, server: ReplyServer) -> None:
+        """Follow the publisher to another place."""
+        now = self._where.now
+        if now == self._publisher:
+            if now is None and monotonic() - self._begun_s > ANNOUNCED_S:
+                self._link.says(SourceState.UNREACHABLE, "the on-board computer has not announced itself")
+            return
+        self._publisher = now
+        server.senders = frozenset() if now is None else now.addresses()
+        for subscription in self._subscriptions.values():
+            subscription.moved()
+
     def _keep_subscribed(self, server: ReplyServer) -> None:
-        lost = [one for one in self._subscriptions.values() if one.lost()]
-        if lost:
+        publisher = self._publisher
+        if publisher is None:
+            return
+        if any(one.lost() for one in self._subscriptions.values()):
             self._gone("it has been silent for more than two heartbeats")
         for subscription in self._subscriptions.values():
             if subscription.active or monotonic() < subscription.due_s:
                 continue
-            server.senders = self._publisher.addresses()
+            server.senders = publisher.addresses()
             if not self._subscribe(subscription) or self._link.wait(0):
                 return
 
@@ -280,7 +234,8 @@ class Vdv301:
         with self._lock:
             self._heard = self._heard.silent()
         self._repeat()
-        where = f"{self._publisher.host}:{self._publisher.port}"
+        at = self._publisher
+        where = "" if at is None else f"{at.host}:{at.port}"
         self._link.says(SourceState.UNREACHABLE, f"the on-board computer {where}: {why}")
 
     def _subscribe(self, subscription: _Subscription) -> bool:
@@ -347,9 +302,10 @@ class Vdv301:
         """The publisher's answer; raises `OSError` and `HTTPException` where there is none, else `XmlRefused` and
         `_Refused`. However slowly it comes, this takes `seconds` and little more.
         """
-        connection = HTTPConnection(
-            self._publisher.host, self._publisher.port, timeout=seconds, source_address=(self._reply_host, 0)
-        )
+        at = self._publisher
+        if at is None:
+            raise ConnectionError("the on-board computer has not announced itself")
+        connection = HTTPConnection(at.host, at.port, timeout=seconds, source_address=(self._reply_host, 0))
         content = f'<?xml version="1.0" encoding="UTF-8"?>{body}'.encode()
         try:
             connection.connect()

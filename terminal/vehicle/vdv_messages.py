@@ -149,8 +149,8 @@ def _leaf(parent: XmlElement | None, *path: str) -> _Leaf:
 
 
 def _whole(text: str) -> int | None:
-    """A number of at most six digits."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 6 else None
+    """A number of at most four digits: no trip has more stops."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else None
 
 
 def _tariff_stop(root: XmlElement) -> TariffStopSaid:
@@ -183,7 +183,9 @@ def _zone(element: XmlElement) -> Iterator[_Leaf]:
     name = next((leaf for leaf in shorts if leaf.text), None)
     if name is not None:
         system = _leaf(element, "FareZoneType", "FareZoneTypeName").text
-        yield _Leaf(f"{system}:{name.text}" if system else name.text, name.estimated)
+        full = f"{system}:{name.text}" if system else name.text
+        if len(full) <= LONGEST_TEXT:
+            yield _Leaf(full, name.estimated)
 
 
 def _line(root: XmlElement) -> LineSaid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -13,13 +14,14 @@ from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError
 from terminal.errors import ReaderError
 from terminal.reader.pcsc import PcscReader, list_readers, load_binding
 from terminal.reader.presence import Presence
-from terminal.reader.scard import Scard
+from terminal.reader.scard import SHARE_SHARED, Scard, Sighting
 from tests.device.cards import EchoCard, FixedCard, SilentCard, SlowCard
 from tests.device.conftest import OpenReader, PutIn, reader_name
 from tests.device.daemon import FAST_POLL_S, Daemon
 
 COMMAND = bytes.fromhex("905A000003014B5A00")
 SHORT_S, LONG_S = 0.05, 30.0
+CARD_WAS_RESET = 0x80100068
 
 
 def take_card(reader: PcscReader) -> CardConnection:
@@ -30,9 +32,10 @@ def take_card(reader: PcscReader) -> CardConnection:
 
 def another_program(slot: int) -> Scard:
     """That has seen the card in this slot."""
-    scard, seen = Scard(load_binding()), None
-    while seen is None or not seen.present:
-        seen = scard.wait(reader_name(slot), seen, LONG_S)
+    scard, name = Scard(load_binding()), reader_name(slot)
+    seen: dict[str, Sighting] = {}
+    while name not in seen or not seen[name].present:
+        seen = scard.wait([name], seen, LONG_S)
     return scard
 
 
@@ -96,12 +99,37 @@ def test_a_reader_by_name_and_what_is_said_without_one(pcscd: Daemon) -> None:
         PcscReader.open("virtual pcd")
 
 
-def test_without_a_name_the_reader_with_a_card(bridge: PutIn) -> None:
-    bridge(EchoCard(), slot=1)
-    another_program(slot=1).close()
-    reader = PcscReader.open()
-    assert reader.name == reader_name(1)
-    reader.close()
+def test_without_a_name_passengers_are_served_beside_a_module_in_a_contact_slot(bridge: PutIn) -> None:
+    """As with a reader that has a slot for a security module: it is never touched, and keeps no passenger out."""
+    module = EchoCard()
+    module.atr = bytes.fromhex("3B951100FF004D4A01")
+    bridge(module, slot=0)
+    another_program(slot=0).close()
+    with closing(PcscReader.open()) as reader:
+        assert reader.name == f"{reader_name(0)}, {reader_name(1)}"
+        assert reader.wait_for_card(SHORT_S) is None
+        passenger = bridge(EchoCard(), slot=1)
+        assert take_card(reader).transmit(COMMAND) == COMMAND + b"\x90\x00"
+        reader.release()
+        passenger.remove()
+        assert reader.wait_for_removal(LONG_S)
+    assert COMMAND.hex() not in module.log
+
+
+def test_a_program_with_a_shared_handle_keeps_no_passenger_out(bridge: PutIn, reader: OpenReader) -> None:
+    """It waits until our transaction is over, and finds the card reset."""
+    bridge(EchoCard())
+    binding = load_binding()
+    _, context = binding.SCardEstablishContext(2)
+    another_program(slot=0).close()
+    code, other, _ = binding.SCardConnect(context, reader_name(0), SHARE_SHARED, 3)
+    assert code == 0
+    contactless = reader()
+    assert take_card(contactless).transmit(COMMAND) == COMMAND + b"\x90\x00"
+    assert contactless.shared
+    contactless.release()
+    assert binding.SCardTransmit(other, 2, list(COMMAND))[0] & 0xFFFFFFFF == CARD_WAS_RESET
+    binding.SCardReleaseContext(context)
 
 
 # cards come and go

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Final
 
 import httpx
@@ -32,7 +33,9 @@ from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.screen.console.cab import PIN, csrf, everybody, ref_of
 
+DISPLAY: Final = re.compile(r"passenger display: (http://\S+)/")
 CONSOLE: Final = re.compile(r"operator console: (http://\S+)/")
+HIDDEN: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 STATE: Final = "var/terminal"
 TAPS: Final = ("Intent", "Unwritten")
 DAY: Final = date(2026, 9, 15)
@@ -68,6 +71,7 @@ class LiveTerminal:
     folder: Path
     hand: TerminalByHand
     console: httpx.Client | None = None
+    display: httpx.Client | None = None
     looked_at: list[dict[str, Any]] = field(default_factory=list)
 
     # cards and rows
@@ -114,9 +118,16 @@ class LiveTerminal:
         html = self.console.get(page).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}: {html}"
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[1]))
+        hidden = dict(HIDDEN.findall(found[1]))
         answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
         assert answer.status_code == 303, answer.text
+
+    def press(self, **fields: str | int) -> httpx.Response:
+        """What a passenger presses on the display."""
+        assert self.display is not None
+        hidden = dict(HIDDEN.findall(self.display.get("/").text))
+        said = hidden | {name: str(value) for name, value in fields.items()}
+        return self.display.post("/next-ride", data=said)
 
     def ask(self, request: Request[Given]) -> Given:
         """What the till of a running canteen answers to another window."""
@@ -147,6 +158,8 @@ def live_terminal(folder: Path, **tables: Mapping[str, object]) -> Iterator[Live
         terminal = LiveTerminal(folder, hand)
         if found := CONSOLE.search(hand.stderr):
             terminal.console = stack.enter_context(httpx.Client(base_url=found[1], timeout=PATIENCE_S))
+        if found := DISPLAY.search(hand.stderr):
+            terminal.display = stack.enter_context(httpx.Client(base_url=found[1], timeout=PATIENCE_S))
         yield terminal
     printed = printed_rows(folder)
     assert all(row in printed for row in terminal.looked_at)
@@ -177,3 +190,36 @@ def run(folder: Path, *words: object) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+MEAL: Final = ("school", "class_id", "kind", "day", "sources", "category", "flags")
+"""What a row says of a portion, in its order."""
+
+
+def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its portion's fields, and what its decision looked at, by effect."""
+    meal = dict(zip(MEAL, row.get("meal") or (), strict=False))
+    flags = [*row.get("flags", ()), *meal.pop("flags", ())]
+    looked_at = dict(row.get("reasons", ()))
+    return {**row, **meal, "flags": flags, **looked_at}
+
+
+@contextmanager
+def collector(folder: Path) -> Iterator[str]:
+    """A collector that knows the terminal of `folder`, which knows it; its address."""
+    process = subprocess.Popen(
+        command(("collector", "--folder", "collector", "--port", 0, "--json")),
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = str(msgspec.json.decode(process.stdout.readline())["url"])
+        copyfile(folder / "collector/collector.pub", folder / STATE / "collector.pub")
+        copyfile(folder / STATE / "terminal.pub", folder / "collector/terminals/7.pub")
+        yield url
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)

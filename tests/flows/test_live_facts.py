@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
+from terminal.policy.grants import COLUMNS
+from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
-from terminal.trip.producers import FactSource
-from tests.flows.live import ROUTES, LiveTerminal, facts_of, live_terminal
+from terminal.trip.producers import PRODUCERS, FactSource
+from tests.by_hand import SOCKET
+from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.test_live_canteen import CANTEEN
+from tests.terminal.screen.console.test_bus_console import ZONES
 
 Claims = Mapping[FactSource, frozenset[str]]
 
@@ -38,6 +44,19 @@ VEHICLE: Final[Claims] = {
     )
     | {f"place.{name}" for name in SPOT}
     | {f"place.coming.{name}" for name in SPOT},
+}
+
+
+LISTS: Final[Claims] = {
+    FactSource.LISTS: frozenset({"freshness.deny_list_age_s", "freshness.grants_age_s"}),
+    FactSource.DOCUMENT: frozenset({"freshness.document_age_s"}),
+}
+ASKED: Final = frozenset({"companions", "asked_by"} | {f"place.destination.{name}" for name in SPOT})
+BY_CREW_AND_RIDER: Final[Claims] = {FactSource.CREW: ASKED, FactSource.RIDER: ASKED}
+NEXT_STOP: Final = {
+    "place.destination.stop": 1502,
+    "place.destination.zone": 2,
+    "place.destination.mark_m": 2000,
 }
 
 
@@ -139,3 +158,111 @@ def test_a_bus_and_its_on_board_computer(tmp_path: Path) -> None:
         contradicted = watched.look_until(FactSource.VEHICLE, quality="contradicted")
         watched.proves(VEHICLE)
     assert {"place.stop", "place.zone", "place.mark_m"}.isdisjoint(contradicted)
+
+
+def test_a_bus_and_the_age_of_its_lists(tmp_path: Path) -> None:
+    text = DEMO_REGION.read_text("utf-8")
+    assert text.count("[ages]") == 1
+    (tmp_path / "region.toml").write_text(
+        text.replace("[ages]", "[ages]\ndocument_stale_days = 400"), "utf-8"
+    )
+    (tmp_path / "denied.csv").write_text("kind,identity\n", "utf-8")
+    (tmp_path / "granted.csv").write_text(",".join(COLUMNS) + "\n", "utf-8")
+    bus: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "region.toml"},
+        "shift": {"operator": "driver-7", "route": 15},
+    }
+    issue = ("--region", 34, "--version", 1, "--issued-at", "2026-09-15T07:00:00+03:00")
+    with live_terminal(tmp_path, **bus) as terminal:
+        card = terminal.card("adult_purse")
+        before = facts_of(terminal.tap(card))
+    run(tmp_path, "policy", "deny-list", "denied.csv", "--out", "deny", *issue)
+    run(tmp_path, "policy", "grants-list", "granted.csv", "--out", "grants", *issue)
+    with live_terminal(tmp_path, **bus, lists={"deny": "deny", "grants": "grants"}) as terminal:
+        watched = Watched(terminal, card)
+        terminal.hand.say("clock", step_s=3600)
+        watched.look(FactSource.LISTS, FactSource.DOCUMENT)
+        watched.proves(LISTS)
+    assert "freshness.deny_list_age_s" not in before
+    assert watched.facts["freshness.grants_age_s"] == 2 * 3600 + 10
+
+
+AUTHENTICATED: Final[Claims] = {FactSource.COLLECTOR: frozenset({"clock.authenticated"})}
+
+
+def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
+    """Both run by the machine's clock, which stands still here: a signature is of now."""
+    here = {"control": SOCKET, "clock": True}
+    tables: dict[str, Mapping[str, object]] = {
+        "terminal": {"profile": "bus", "number": 7, "region": "demo"},
+        "shift": {"operator": "driver-7", "route": 15},
+        "laboratory": here,
+    }
+    with live_terminal(tmp_path, **tables) as bus:
+        before = facts_of(bus.tap(bus.card("adult_purse")))
+    with collector(tmp_path) as url, live_terminal(tmp_path, **tables, collector={"url": url}) as bus:
+        watched = Watched(bus, "adult_purse.json")
+        while "clock.authenticated" not in watched.facts:
+            watched.look(FactSource.COLLECTOR)
+    assert "clock.authenticated" not in before
+    watched.proves(AUTHENTICATED)
+
+
+def asked_bus(folder: Path, passenger_asks: str) -> AbstractContextManager[LiveTerminal]:
+    """A bus with console and display, whose fares go by zone."""
+    source = DEMO_REGION.read_text("utf-8") + ZONES
+    asks = f"[profiles.bus]\npassenger_asks = {passenger_asks}"
+    (folder / "region.toml").write_text(source.replace("[profiles.bus]", asks), "utf-8")
+    (folder / "routes.toml").write_text(ROUTES, "utf-8")
+    return live_terminal(
+        folder,
+        terminal={"profile": "bus", "number": 7, "region": "region.toml", "language": "en"},
+        shift={"operator": "driver-7", "route": 15, "direction": 0},
+        lists={"routes": "routes.toml"},
+        console=CONSOLE,
+        screen={"enabled": True, "port": 0},
+    )
+
+
+def test_with_whom_and_where_the_next_ride_goes_as_crew_and_rider_say(tmp_path: Path) -> None:
+    with asked_bus(tmp_path, '["destination", "companions"]') as bus:
+        bus.sign_in(Role.CONDUCTOR)
+        bus.act("/shift", "/shift/place", stop=1501)
+        watched = Watched(bus, bus.card("adult_purse"))
+        for _ in range(2):
+            bus.act("/shift", "/next/persons", more=1)
+        bus.act("/shift", "/next/destination", to="stop-1502")
+        crew = watched.look(FactSource.CREW)
+        plain = watched.look(FactSource.CREW)
+        assert bus.press(more=1).status_code == 303
+        assert bus.press(to="stop-1502").status_code == 303
+        assert bus.display is not None
+        assert "The card pays for 2 persons, to Площадь" in bus.display.get("/").text
+        rider = watched.look(FactSource.RIDER)
+        watched.proves(BY_CREW_AND_RIDER)
+        charged = [row["charge_minor"] for row in bus.looked_at if row["kind"] == "Intent"]
+    asked = [{name: facts[name] for name in ASKED & facts.keys()} for facts in (crew, plain, rider)]
+    assert asked == [
+        {**NEXT_STOP, "companions": 2, "asked_by": "crew"},
+        {},
+        {**NEXT_STOP, "companions": 1, "asked_by": "rider"},
+    ]
+    assert charged == [3 * 4000, 2 * 4000]
+
+
+def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(tmp_path: Path) -> None:
+    with asked_bus(tmp_path, "[]") as bus:
+        assert bus.display is not None
+        assert 'id="touch"' not in bus.display.get("/").text
+        assert bus.press(more=1).status_code == 404
+
+
+def test_every_fact_is_shown_of_each_of_its_sources() -> None:
+    """The facts of bank cards alone have none."""
+    shown = [BUS, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN]
+    by_fact: dict[str, set[FactSource]] = {}
+    for claims in shown:
+        for source, facts in claims.items():
+            for fact in facts:
+                by_fact.setdefault(fact, set()).add(source)
+    assert {fact: set(sources) for fact, sources in PRODUCERS.items()} == by_fact

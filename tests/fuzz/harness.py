@@ -24,8 +24,11 @@ HARNESSES: dict[str, Harness] = {
     "journal_record": parsers.journal_record,
     "wire": parsers.wire,
     "region_document": parsers.region_document,
+    "keyed_list": parsers.keyed_list,
     "file_settings": parsers.file_settings,
     "transcript": parsers.transcript,
+    "vehicle_message": parsers.vehicle_message,
+    "gpsd_line": parsers.gpsd_line,
 }
 CORPUS = Path(__file__).parent / "corpus"
 MAX_BYTES = 2048

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
@@ -26,10 +28,19 @@ from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
+from terminal.policy.deny_list import load_deny_list, read_denied
+from terminal.policy.grants import load_grants, read_grants
+from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
 from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
+from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
+from terminal.vehicle.elements import XmlRefused
+from terminal.vehicle.gpsd import read_fix
+from terminal.vehicle.vdv_messages import read_message
+from terminal.vehicle.vdv_state import SaidSoFar
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
+LIST_KEY = b"k" * 32
 ISSUERS = lab_issuers(34)
 
 
@@ -123,6 +134,25 @@ def wire(data: bytes) -> None:
             row_hashes(message)
 
 
+def keyed_list(data: bytes) -> None:
+    """Any bytes as a file of either list: refused by name, or a list in which everything listed is in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        path.write_bytes(data)
+        for load in (load_deny_list, load_grants):
+            try:
+                loaded = load(path, LIST_KEY)
+            except RegionDocumentError:
+                continue
+            assert len(data) >= HEADER.size + len(loaded) * HASH_BYTES
+            assert loaded.version
+            loaded.find(b"who")
+            loaded.close()
+        for read in (read_denied, read_grants):
+            with contextlib.suppress(RegionDocumentError):
+                list(read(path))
+
+
 def region_document(data: bytes) -> None:
     with contextlib.suppress(RegionDocumentError):
         parse_region(data.decode("utf-8", "replace"), "fuzz")
@@ -161,3 +191,25 @@ def chunks(data: bytes, at_most: int = 40) -> list[bytes]:
         found.append(data[at + 1 : at + 1 + length])
         at += 1 + length
     return found
+
+
+def vehicle_message(data: bytes) -> None:
+    """Whatever a message says fits into a report that the terminal takes."""
+    try:
+        said = read_message(data)
+    except XmlRefused:
+        return
+    report = SaidSoFar().after(said, 1.0).report(NO_RUN)
+    _taken(report)
+
+
+def gpsd_line(data: bytes) -> None:
+    fix = read_fix(data, 1.0)
+    if fix is not None:
+        _taken(VehicleReport(heard_s=1.0, source="gpsd", lat=fix.lat, lon=fix.lon))
+
+
+def _taken(report: VehicleReport) -> None:
+    (taken,) = up_frames().feed(frame(report))
+    assert not isinstance(taken, SourceSays)
+    assert taken == report

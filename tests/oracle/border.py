@@ -17,10 +17,10 @@ from terminal.scenario.card import at_issuing_point
 from terminal.scenario.schema import Bought as BoughtThere
 from terminal.scenario.schema import Grant as GrantThere
 from terminal.scenario.schema import IssuingPointVisit
-from terminal.trip.facts import ClockState, Freshness, Inspection, Place, PlaceSource, Trip
+from terminal.trip.facts import ClockState, Freshness, Inspection, Place, PlaceQuality, PlaceSource, Trip
 from terminal.trip.facts import Spot as SpotThere
 from tests.oracle.card import SERVICE_POINT, Answer, Card, Right, Tap
-from tests.oracle.tariff import Spot, Tariff
+from tests.oracle.tariff import Tariff
 
 WATCHED: Final = ("n", "date", "time", "meal")
 CLOCK_FLAGS: Final = frozenset({"period_ahead", "period_lowered"})
@@ -185,13 +185,21 @@ def _value(value: object) -> object:
 
 def _trip(tap: Tap, sequence: int) -> Trip:
     ride = tap.ride
-    known = ride.start != Spot()
+    terminus, coming, first, named = (
+        SpotThere(zone=spot.zone, mark_m=spot.mark_m)
+        for spot in (ride.terminus, ride.coming, ride.first, ride.named)
+    )
     place = Place(
         zone=ride.start.zone,
         mark_m=ride.start.mark_m,
-        source=PlaceSource.VEHICLE if known else PlaceSource.UNKNOWN,
-        terminus=SpotThere(zone=ride.terminus.zone, mark_m=ride.terminus.mark_m),
-        destination=SpotThere(zone=ride.named.zone, mark_m=ride.named.mark_m),
+        source=PlaceSource(ride.stated_by),
+        quality=PlaceQuality(ride.said),
+        age_s=ride.age_s,
+        coming=coming,
+        arriving=ride.arriving,
+        origin=first,
+        terminus=terminus,
+        destination=named,
     )
     return Trip(
         "canteen" if tap.canteen else "bus",

@@ -269,6 +269,20 @@ class World:
         mark = draw.choice((None, 0, 0, 400, 5000, 12345, 40000, 48000))
         return Spot(zone, mark)
 
+    def _as_known(self, draw: random.Random, ride: Ride) -> Ride:
+        """Mostly as fresh as a place can be; else of some age, from a source that errs, entered by hand, or missing."""
+        if draw.random() < 0.5:
+            return ride
+        return replace(
+            ride,
+            coming=self._spot(draw) if draw.random() < 0.7 else Spot(),
+            first=self._spot(draw) if draw.random() < 0.7 else Spot(),
+            arriving=draw.random() < 0.3,
+            stated_by=draw.choice(("vehicle",) * 8 + ("hand", "unknown")),
+            said=draw.choice(("exact",) * 6 + ("estimated", "contradicted")),
+            age_s=draw.choice((0, 1, 59, 60, 61, 90, 91, 300, 301, 600, 601, 3600)),
+        )
+
     def _serves(self, at: datetime) -> bool:
         kinds, now = self.tariff.doc.get("meals", {}).get("kinds", []), self.tariff.local(at).time()
         return any(kind["served_from"] <= now < kind["served_until"] for kind in kinds)
@@ -284,6 +298,7 @@ class World:
         if draw.random() < 0.15:
             named = self._spot(draw)
         ride = Ride(now + vehicle.off, route[1], route[0], direction, start, named, terminus)
+        ride = self._as_known(draw, ride) if start != Spot() else replace(ride, stated_by="unknown")
         if canteen:
             ride = replace(ride, route=0, direction=0, mode="bus")
         return Tap(
@@ -311,6 +326,10 @@ def _kinds(before: Card, answer: Any, tap: Tap) -> Iterator[str]:
         yield "checkin:forgotten"
     if tap.companions and answer.written:
         yield "companions"
+    if answer.written and tap.ride.stated_by == "vehicle" and answer.card.kind in ("check_in", "check_out"):
+        ages = {60: "fresh", 600: "stale"}
+        old = next((name for limit, name in ages.items() if tap.ride.age_s <= limit), "missing")
+        yield f"place:{tap.ride.said if tap.ride.said != 'exact' else old}"
     if answer.written and before.inside and answer.card.kind == "meal":
         yield "checkin:meal"
 

@@ -104,14 +104,20 @@ class Bus:
     """A ride with everything it is decided by: the card as it was (`old`) and in today's periods (`card`)."""
 
     def __init__(self, tariff: Tariff, old: Card, card: Card, tap: Tap) -> None:
-        self.tariff, self.old, self.card, self.tap, self.ride = tariff, old, card, tap, tap.ride
+        self.tariff, self.old, self.card, self.tap = tariff, old, card, tap
+        ride, self.exits = tariff.located(tap.ride)
         self.today, age = tariff.day(tap.at), cards.elapsed_s(tariff, old, tap)
         self.age = float("inf") if age is None else age
         self.lapse = (0, "")
         self.checkin = tariff.checkin if card.readable else None
-        self.checks_in = self.checkin is not None and tariff.inside(self.checkin, tap.ride)
-        self.ride = replace(tap.ride, named=tap.ride.terminus) if self.checks_in else tap.ride
-        self.price = tariff.price(self.ride)
+        self.checks_in = self.checkin is not None and tariff.inside(self.checkin, ride)
+        self.ride = replace(ride, named=ride.terminus) if self.checks_in else ride
+        refuses = tariff.vehicle["unknown_place"] == "refuse" and tariff.begins_nowhere(ride)
+        if self.checks_in and tariff.price(self.ride, guess=False) is None:
+            self.ride = tariff.from_first_stop(self.ride)
+            self.price = None if refuses else tariff.price(self.ride)
+        else:
+            self.price = tariff.price(self.ride)
         self.rode = old.kind in ("ride", "check_in", "check_out")
         self.same_route = old.route == self.ride.route
         self.same_way = self.same_route and old.direction == self.ride.direction
@@ -374,13 +380,19 @@ class Bus:
         return self._write(card, "", "ok_grace", owed, {"n": left}, "grace")
 
     def _check_out(self) -> Answer:
-        """The ride by the fares and counters of its beginning, never more than was held."""
+        """Of the places where it may end, the one where it costs least."""
         self.card, _ = cards.on_day(self.tariff, self.old, self.tap, lift=False)
-        end, held = self.tap.ride.start, self.card.held
+        return min((self._leave(end) for end in self.exits), key=lambda answer: answer.charge)
+
+    def _leave(self, end: Spot) -> Answer:
+        """The ride by the fares and counters of its beginning, never more than was held; where one of its ends is not
+        known the cheapest."""
+        held = self.card.held
         if end.mark_m is not None:
             end = replace(end, mark_m=end.mark_m // 100 * 100)
         began = replace(self.ride, at=self.old.at, start=self.old.boarded, named=end)
         self.price, right = self.tariff.price(began, guess=False), self._right_before()
+        self.price = self.price or self.tariff.price(began, guess=False, least=True)
         rule, of_another = self._granted_before(), held if right == "grace" else 0
         held -= of_another
         covers = self.card.count(rule["companions"]["counter"]) if _companions(rule) else 0

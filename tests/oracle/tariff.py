@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 CARD: Final = "transport_card"
 GUARDS: Final = {"repeat_s": 2, "retap_s": 60, "passback_s": 300, "clock_skew_s": 30, "inspection_s": 7200}
+VEHICLE: Final = {"fresh_s": 60, "stale_s": 600, "unknown_place": "first_stop", "between_stops": "coming"}
 Table = Mapping[str, Any]
 
 
@@ -32,7 +33,10 @@ class Spot:
 
 @dataclass(frozen=True)
 class Ride:
-    """One ride: begun `at`, from a place, to the place the rider named, in a vehicle bound for its terminus."""
+    """One ride: begun `at`, from a place, to the place the rider named, in a vehicle bound for its terminus.
+
+    `said`: how well the place is known to whom it was `stated_by`, `age_s` ago; `first` is where the turn began.
+    """
 
     at: datetime
     mode: str
@@ -41,6 +45,12 @@ class Ride:
     start: Spot = Spot()
     named: Spot = Spot()
     terminus: Spot = Spot()
+    coming: Spot = Spot()
+    first: Spot = Spot()
+    arriving: bool = False
+    stated_by: str = "vehicle"
+    said: str = "exact"
+    age_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Tariff:
         self.data_lasts_s = 3600 * int(self.doc.get("ages", {}).get("stale_h", 168))
         self.over_at = header["valid_to"] + timedelta(days=self.doc.get("ended", {}).get("go_on_days", 0))
         self.checkin: Table | None = self.doc.get("checkin")
+        self.vehicle: Table = {**VEHICLE, **self.doc.get("vehicle", {})}
         self.grace: Table | None = self.doc.get("grace")
 
     def _by(self, table: str, key: str) -> dict[Any, Table]:
@@ -154,9 +165,34 @@ class Tariff:
         }
         return all(tests[name](wanted) for name, wanted in scope.items())
 
-    def price(self, ride: Ride, guess: bool = True) -> Price | None:
+    def located(self, ride: Ride) -> tuple[Ride, list[Spot]]:
+        """The ride from where the vehicle is believed to be, and the one or two places an exit may be at (T-61)."""
+        if ride.stated_by != "vehicle":
+            return ride, [ride.start]
+        if ride.said == "contradicted" or ride.age_s > self.vehicle["stale_s"]:
+            return replace(ride, start=Spot()), [Spot()]
+        if ride.coming == Spot():
+            return ride, [ride.start]
+        if ride.said == "estimated" or ride.age_s > self.vehicle["fresh_s"]:
+            return ride, [ride.start, ride.coming]
+        next_stop = ride.arriving and self.vehicle["between_stops"] == "coming"
+        return ride, [ride.coming if next_stop else ride.start]
+
+    def begins_nowhere(self, ride: Ride) -> bool:
+        """Whether what a checked-in ride keeps of its beginning is not known (T-07)."""
+        lacks_zone = "zone" in (self.checkin or {}) and not ride.start.zone
+        return lacks_zone or ("mark" in (self.checkin or {}) and ride.start.mark_m is None)
+
+    def from_first_stop(self, ride: Ride) -> Ride:
+        """Where the document takes a ride that begins nowhere known (T-07)."""
+        mark_m = ride.first.mark_m if ride.start.mark_m is None else ride.start.mark_m
+        moved = replace(ride, start=Spot(ride.start.zone or ride.first.zone, mark_m))
+        wanted = self.vehicle["unknown_place"] == "first_stop" and self.begins_nowhere(ride)
+        return moved if wanted and not self.begins_nowhere(moved) else ride
+
+    def price(self, ride: Ride, guess: bool = True, least: bool = False) -> Price | None:
         """The ordinary fare by card and the base tariff; None where it is not known, never nothing. `guess`: an unknown
-        place may be the dearest there is, where the document says so; a ride that is over is not guessed."""
+        place may be the dearest there is, where the document says so; a ride that is over is not, or at the `least`."""
         fares: Table = self.doc["fares"]
         for step in fares.get("steps", []):
             fares = step if step["valid_from"] <= self.day(ride.at) else fares
@@ -166,7 +202,7 @@ class Tariff:
             base = fares["base_minor"] if rule is None else rule.get("base_minor", fares["base_minor"])
             return None if by_medium is None else Price(Fraction(by_medium[CARD]), Fraction(base))
         by_kind = self._by_zones if rule["kind"] == "zone_table" else self._by_distance
-        sums = by_kind(rule, ride, guess and self.dearest)
+        sums = by_kind(rule, ride, guess and self.dearest, least)
         return None if sums is None else Price(*sums)
 
     def _falls_under(self, rule: Table, ride: Ride) -> bool:
@@ -177,24 +213,24 @@ class Tariff:
             and not ("except_when" in rule and self._in_timeframe(rule["except_when"], ride.at))
         )
 
-    def _by_zones(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
+    def _by_zones(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
         names, end = rule["zones"], ride.named.zone or (ride.terminus.zone if guess else 0)
         rows, columns = (
             [i for i, n in enumerate(names) if n == self.zones.get(z)] for z in (ride.start.zone, end)
         )
-        if not guess and not (rows and columns):
+        if not (guess or least) and not (rows and columns):
             return None
         cells = [(r, c) for r in rows or range(len(names)) for c in columns or range(len(names))]
-        return [Fraction(max(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
+        one = min if least else max
+        return [Fraction(one(rule["by_medium"][m][r][c] for r, c in cells)) for m in (CARD, rule["base"])]
 
-    def _by_distance(self, rule: Table, ride: Ride, guess: bool) -> list[Fraction] | None:
+    def _by_distance(self, rule: Table, ride: Ride, guess: bool, least: bool) -> list[Fraction] | None:
         start, end = ride.start.mark_m, ride.named.mark_m
         end = ride.terminus.mark_m if end is None and guess else end
-        if not guess and (start is None or end is None):
+        if not (guess or least) and (start is None or end is None):
             return None
-        beyond = (
-            rule["longest_m"] if start is None or end is None else min(abs(end - start), rule["longest_m"])
-        )
+        unknown = 0 if least else rule["longest_m"]
+        beyond = unknown if start is None or end is None else min(abs(end - start), rule["longest_m"])
         return [rule["first"][m] + Fraction(rule["per_km"][m] * beyond, 1000) for m in (CARD, rule["base"])]
 
     def concession_price(self, rule: Table, price: Price | None) -> Fraction:

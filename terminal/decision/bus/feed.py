@@ -6,7 +6,8 @@ The journey lies in the lowest bits of the card's counters; the region document'
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from cardproto.resident.records.event import PaidBy
 from terminal.decision.bus.cover import Cover
@@ -25,7 +26,7 @@ HOUR_S = 3600
 SOURCE = "gtfs"
 
 
-class RideEnd(NamedTuple):
+class RideEnd(Struct, frozen=True):
     """Where a checked-in ride ended: what the purse owes for its holder (None: unknown), the ordinary fare of one
     person, the counters and the journey after it. `cheapest`: an end of it is not known, and no ride costs less.
     """
@@ -70,19 +71,26 @@ def end_of_ride(tap: Tap, fares: FeedFares, held_minor: int, spot: Spot, trail: 
     """The rider leaves at `spot`, or where is not known. What is due is worked out anew from the ride and the journey
     before it.
     """
-    stop, quote = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None, None
-    ride = _read(tap, fares, held_minor).ride
-    if ride is not None:
-        quote = _quote(fare_to(fares, ride, stop, tap.local, fares.rider(), _medium(fares)))
+    stop = fares.stop_id(spot.stop) if fares.stop_known(spot.stop) else None
+    on_card, quote = _read(tap, fares, held_minor), None
+    if on_card.ride is not None and not _only_holder(tap):
+        quote = _quote(fare_to(fares, on_card.ride, stop, tap.local, fares.rider(), _medium(fares)))
     if tap.snapshot.event.paid_by is not PaidBy.PURSE:
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING), stop is None)
-    state = _state(tap, fares, held_minor)
+    own_minor = _own_held(tap, fares, on_card, held_minor)
+    state = on_card if own_minor == held_minor else _read(tap, fares, own_minor)
     taken = alight(fares, state, stop, tap.local, fares.rider(_codes(tap)), _medium(fares))
     _note(taken.steps, trail)
     if not isinstance(taken, Charged):
         return RideEnd(None, quote, *_remembered(tap, fares, NOTHING))
-    own_minor = max(_own_held(tap, fares, held_minor) + taken.charge_minor, 0)
+    own_minor = max(own_minor + taken.charge_minor, 0)
     return RideEnd(own_minor, quote, *_remembered(tap, fares, taken.state), stop is None)
+
+
+def _only_holder(tap: Tap) -> bool:
+    """Whether the purse pays for the card's holder alone: nothing then depends on what one ordinary person pays."""
+    event = tap.snapshot.event
+    return event.inside == 1 and event.paid_by is PaidBy.PURSE
 
 
 def boarded(tap: Tap, fares: FeedFares, counters: int) -> int:
@@ -125,12 +133,16 @@ def _state(tap: Tap, fares: FeedFares, held_minor: int) -> JourneyState:
     event = tap.snapshot.event
     if event.inside and event.paid_by is not PaidBy.PURSE:
         return NOTHING
-    return _read(tap, fares, _own_held(tap, fares, held_minor) if event.inside else event.amount_minor)
+    if not event.inside:
+        return _read(tap, fares, event.amount_minor)
+    on_card = _read(tap, fares, held_minor)
+    own_minor = _own_held(tap, fares, on_card, held_minor)
+    return on_card if own_minor == held_minor else _read(tap, fares, own_minor)
 
 
-def _own_held(tap: Tap, fares: FeedFares, held_minor: int) -> int:
+def _own_held(tap: Tap, fares: FeedFares, on_card: JourneyState, held_minor: int) -> int:
     """What of `held_minor` is for the card's holder; the others were held at the ordinary fare of one person."""
-    others, ride = tap.snapshot.event.inside - 1, _read(tap, fares, held_minor).ride
+    others, ride = tap.snapshot.event.inside - 1, on_card.ride
     if not others or ride is None:
         return held_minor
     return max(held_minor - others * (fare_of(fares, ride, fares.rider(), _medium(fares)) or 0), 0)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.station import journal_reader
 from terminal.journal.records import CashSale, parse_record
 from terminal.lab.live.crew import STAFF, Crew, employ
+from terminal.lab.live.lists import (
+    IssuedLists,
+    ListOffice,
+    close_canteen,
+    lists_needed,
+    report_absent,
+)
 from terminal.lab.live.plan import BUS, LaneKey, LiveTap, Routes, by_vehicle, routes_from, spot_of
 from terminal.lab.live.process import VEHICLE, LiveFailed, LiveTerminal
 from terminal.screen.console.roles import Role
@@ -47,7 +55,7 @@ class LiveResult:
 
 
 class Lane:
-    """The terminal of `key`, on which `taps` are taken in order. `lists` are files of [lists] by key."""
+    """The terminal of `key`, on which `taps` are taken in order, with the lists of `office`."""
 
     def __init__(
         self,
@@ -56,9 +64,15 @@ class Lane:
         taps: Sequence[LiveTap],
         document: str,
         region: int,
-        lists: Mapping[str, Path],
+        office: ListOffice,
     ) -> None:
-        self.terminal = LiveTerminal(folder, _tables(key, taps, document, lists))
+        self._lists = IssuedLists(lists_needed(taps, office.holders))
+        self.terminal = LiveTerminal(folder, _tables(key, taps, document, self._lists.named))
+        self._office = office
+        self._pupils = sorted({tap.scenario for tap in taps} & office.holders.keys())
+        self._roster_day: date | None = None
+        self._absent: set[int] = set()
+        self._closed: date | None = None
         self._key = key
         self._taps = taps
         self._region = region
@@ -76,6 +90,8 @@ class Lane:
             self._start(index)
         self.terminal.say("clock", set=tap.played.at.isoformat())
         self._bring_about(tap.trip)
+        if self._key.profile != BUS:
+            self._open_canteen(tap)
         if card is None:
             return self._sell(tap.trip)
         self.terminal.say("present", card=str(card))
@@ -103,6 +119,9 @@ class Lane:
         self._until = index + self._routes.taps
         folder = self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._lists = IssuedLists(self._lists.named)
+        self._until = index + sum(1 for _ in takewhile(self._lists.hold, self._taps[index : self._until]))
+        self._office.write(folder, self._lists)
         if self._key.profile == BUS:
             (folder / ROUTES_FILE).write_text(self._routes.text(tap.played.at.isoformat()), encoding="utf-8")
         if again:
@@ -168,6 +187,21 @@ class Lane:
             stop = self._routes.reference(trip) if by_vehicle(trip) else ""
             self.terminal.report(line=str(trip.route), stop_ref=stop)
 
+    def _open_canteen(self, tap: LiveTap) -> None:
+        """The roster is that of the day, who is absent is, and the day is closed where it should be."""
+        trip, at, state = tap.trip, tap.played.at, self.terminal.state
+        day = self._office.day_of(at)
+        if self._key.roster and day != self._roster_day:
+            self._office.load_roster(state, self._key, self._pupils, trip, at)
+            self._roster_day = day
+        pupil = trip.canteen.pupil
+        if pupil is not None and pupil.absent and tap.scenario not in self._absent:
+            report_absent(state, self._office.pupil_ref(tap.scenario))
+            self._absent.add(tap.scenario)
+        if trip.canteen.day_closed and self._closed != day:
+            close_canteen(state)
+            self._closed = day
+
     @property
     def _has_vehicle(self) -> bool:
         return needs_vehicle(self._taps)
@@ -175,11 +209,11 @@ class Lane:
     def _sell(self, trip: Trip) -> LiveResult:
         """A sale for cash at the console, at the price that its page shows."""
         driver = self._as(Role.DRIVER)
-        to_zone, page = trip.place.destination.zone, driver.look("/sale")
-        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(page)}
-        offer = offers.get(to_zone) or offers.get(0)
-        if offer is None:
-            raise LiveFailed(f"the console sells no ride to zone {to_zone}", "See its page for sales.")
+        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(driver.look("/sale"))}
+        wanted = trip.place.destination.zone or trip.place.terminus.zone
+        if not offers or (trip.place.destination.zone and wanted not in offers):
+            raise LiveFailed(f"the console sells no ride to zone {wanted}", "See its page for sales.")
+        offer = offers.get(wanted) or next(iter(offers.values()))  # in a city all rides cost the same
         address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
         number = int(address.rpartition("/")[2])
         with journal_reader(self.terminal.state) as reader:
@@ -195,12 +229,12 @@ def needs_vehicle(taps: Sequence[LiveTap]) -> bool:
 
 
 def _tables(
-    key: LaneKey, taps: Sequence[LiveTap], document: str, lists: Mapping[str, Path]
+    key: LaneKey, taps: Sequence[LiveTap], document: str, lists: Iterable[str]
 ) -> dict[str, dict[str, object]]:
     """The configuration of the terminal of `key`."""
     bus, first = key.profile == BUS, taps[0].trip
     shift: dict[str, object] = {"operator": STAFF[Role.DRIVER]}
-    files: dict[str, object] = {name: str(path) for name, path in lists.items()}
+    files: dict[str, object] = {name: name for name in lists}
     tables: dict[str, dict[str, object]] = {
         "terminal": {"number": key.terminal, "profile": key.profile, "state": "state", "region": document},
         "reader": {"name": "sim:"},
@@ -213,8 +247,3 @@ def _tables(
     if key.serving:
         tables["canteen"] = {"serving": key.serving}
     return tables
-
-
-def starting_moment(taps: Sequence[LiveTap]) -> datetime:
-    """When the first of these taps is taken."""
-    return min(tap.played.at for tap in taps)

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 from terminal.policy.base import Mode
 from terminal.policy.policy import Policy
+from terminal.scenario.load import card_of
 from terminal.scenario.play import Played, play
-from terminal.scenario.schema import RosterFacts, Scenario, ScenarioFile
+from terminal.scenario.schema import Scenario, ScenarioFile
 from terminal.trip.facts import NOWHERE, Place, PlaceSource, Spot, Trip
 from terminal.trip.stated import stated
 
@@ -30,8 +31,11 @@ PLAYED: Final = frozenset(
         "reader_ok",
         "inspection",
         "inspection.misuse",
+        "canteen.day_closed",
         "canteen.school",
         "canteen.serving",
+        "freshness.deny_list_age_s",
+        "freshness.grants_age_s",
         "place.source",
         *(f"place.{name}" for name in ("stop", "zone", "mark_m")),
         *(f"place.terminus.{name}" for name in ("stop", "zone", "mark_m")),
@@ -41,6 +45,8 @@ PLAYED: Final = frozenset(
 SOLD_WITH: Final = frozenset({"companions", "place.destination.zone"})
 """What the crew enters with a sale for cash."""
 OF_PUPILS: Final = "canteen.pupil"
+OF_BANK_CARDS: Final = "bank."
+"""What the pure run counts of every card, and only a bank card's decision looks at."""
 
 
 class LaneKey(NamedTuple):
@@ -61,6 +67,8 @@ class LiveTap:
     scenario: int
     played: Played
     cash: bool = False
+    denied: str = "none"
+    """What the deny list has of the card at that moment."""
 
     @property
     def trip(self) -> Trip:
@@ -100,12 +108,19 @@ def plan_of(file: ScenarioFile, policy: Policy, wanted: Sequence[int]) -> LivePl
             plan.lacking.append(Lacking(number, scenario.name, tuple(missing)))
             continue
         for one in played:
-            plan.lanes.setdefault(lane_of(scenario, one.trip), []).append(
-                LiveTap(number, one, scenario.cash is not None)
-            )
+            tap = LiveTap(number, one, scenario.cash is not None, _denied(file, scenario, one.tap))
+            plan.lanes.setdefault(lane_of(scenario, one.trip), []).append(tap)
     for taps in plan.lanes.values():
         taps.sort(key=_moment)
     return plan
+
+
+def _denied(file: ScenarioFile, scenario: Scenario, tap: int) -> str:
+    """What the deny list has of the scenario's card when this tap is taken, counted from 1."""
+    card = card_of(file, scenario)
+    visits = (step.issuing_point for step in scenario.taps[:tap])
+    said = [visit.deny_listed for visit in visits if visit is not None and visit.deny_listed is not None]
+    return said[-1] if said else "none" if card is None else card.deny_listed
 
 
 def lane_of(scenario: Scenario, trip: Trip) -> LaneKey:
@@ -129,14 +144,8 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
     reached = PLAYED if scenario.cash is None else PLAYED | SOLD_WITH
     for one in played:
         for fact in stated(one.trip):
-            if fact not in reached and not fact.startswith(OF_PUPILS):
+            if fact not in reached and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
                 yield fact
-    yield from _lacking_of_pupil(scenario.pupil)
-
-
-def _lacking_of_pupil(pupil: RosterFacts | None) -> Iterator[str]:
-    if pupil is not None and pupil.absent:
-        yield f"{OF_PUPILS}.absent"
 
 
 # the routes document of a lane

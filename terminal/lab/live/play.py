@@ -13,16 +13,14 @@ from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.cards import IssuingOffice, LiveCard
 from terminal.lab.live.lane import Lane, LiveResult
+from terminal.lab.live.lists import Holder, ListOffice
 from terminal.lab.live.plan import Lacking, LaneKey, LivePlan, LiveTap, plan_of
-from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.policy import Policy
 from terminal.scenario.card import local_time
 from terminal.scenario.compare import Difference, balance_minor
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played
 from terminal.scenario.schema import ScenarioFile
-
-DENY_LIST: str = "deny-list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +90,8 @@ class _LiveRun:
         self._cards = {
             number: card for number in self.scenarios if (card := self._issued(number)) is not None
         }
+        keys = load_file_keys(laboratory_keys(), UNLIMITED)
+        self._lists = ListOffice(policy, keys, dict(self._holders()))
 
     def take(self, lane: Lane, index: int, tap: LiveTap) -> None:
         """One tap on its lane, compared with what the pure run says."""
@@ -104,10 +104,9 @@ class _LiveRun:
     @contextmanager
     def lanes_open(self) -> Iterator[dict[LaneKey, Lane]]:
         """The lanes, none of them started; ended at the end, at once where something went wrong."""
-        lists = {"deny": self._deny_list()}
         region = self._policy.document.header.region
         lanes = {
-            key: Lane(self._folder / f"lane-{number}", key, taps, self._document, region, lists)
+            key: Lane(self._folder / f"lane-{number}", key, taps, self._document, region, self._lists)
             for number, (key, taps) in enumerate(self._plan.lanes.items(), start=1)
         }
         try:
@@ -117,6 +116,13 @@ class _LiveRun:
         finally:
             for lane in lanes.values():
                 lane.kill()
+
+    def _holders(self) -> Iterator[tuple[int, Holder]]:
+        for number, live in self._cards.items():
+            scenario = self._file.scenarios[number - 1]
+            card = card_of(self._file, scenario)
+            assert card is not None, "only resident cards were issued"
+            yield number, Holder(live, card, scenario.pupil)
 
     def _issued(self, number: int) -> LiveCard | None:
         scenario = self._file.scenarios[number - 1]
@@ -133,21 +139,6 @@ class _LiveRun:
         step = self._file.scenarios[tap.scenario - 1].taps[tap.played.tap - 1]
         if step.issuing_point is not None and card is not None and tap.played.turn == 1:
             self._office.visit(card, step.issuing_point, local_time(step.issuing_point.at, self._policy))
-
-    def _deny_list(self) -> Path:
-        """The cards and people that scenarios find on the deny list."""
-        path = self._folder / DENY_LIST
-        keys = load_file_keys(laboratory_keys(), UNLIMITED)
-        build_deny_list(path, keys.list_key("deny"), list(self._denied()))
-        return path
-
-    def _denied(self) -> Iterator[tuple[DenyKind, bytes]]:
-        for number, card in self._cards.items():
-            listed = card_of(self._file, self._file.scenarios[number - 1])
-            if listed is not None and listed.deny_listed == "card":
-                yield DenyKind.CARD, card.uid
-            if listed is not None and listed.deny_listed == "person":
-                yield DenyKind.PERSON, card.pseudonym
 
 
 def _differences(pure: Played, live: LiveResult) -> Iterator[Difference]:

@@ -13,7 +13,7 @@ journey is not read and a new one begins.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -52,6 +52,8 @@ class CardLayout:
 
     edition: int
     widths: tuple[tuple[str, int], ...]
+    places: tuple[tuple[str, int, int], ...]
+    """Of each field the bits below it and its largest value."""
     bits: int
     """How many of the event's counter bits a journey takes."""
     networks: Mapping[str, int]
@@ -69,11 +71,10 @@ class CardLayout:
         if ride is not None:
             values |= _ride_values(ride, now)
         bits = 0
-        for name, width in self.widths:
-            value, most = values.get(name, 0), (1 << width) - 1
-            bits <<= width
+        for name, below, most in self.places:
+            value = values.get(name, 0)
             if value > 0:
-                bits |= value if value < most else most
+                bits |= (value if value < most else most) << below
         if journey is None:
             return JourneyOnCard(bits, None, 0)
         age_s = min(max(now - journey.run_departed, 0), LONGEST_AGE_S)
@@ -84,13 +85,11 @@ class CardLayout:
 
         An event a little ahead of `now`, as clocks differ, counts as happening now.
         """
-        at, bits = min(int(event.at.timestamp()), int(now.timestamp())), card.bits
-        values: dict[str, int] = {}
-        for name, width in reversed(self.widths):
-            values[name] = bits & (1 << width) - 1
-            bits >>= width
-        if values["edition"] != self.edition:
+        bits = card.bits
+        if bits >> self.bits - EDITION_BITS != self.edition:
             return NOTHING
+        at = int(min(event.at, now).timestamp())
+        values = {name: bits >> below & most for name, below, most in self.places}
         return JourneyState(self._journey(values, card, at), self._ride(values, event, at))
 
     def _journey(self, values: Values, card: JourneyOnCard, at: int) -> Journey | None:
@@ -185,13 +184,23 @@ def layout_of(index: Index, destination: Destination, longest_change_s: int) -> 
             "ride_arrived": time if joins and taps_off else 0,
         }
     numbering = (index.groups, index.products, index.places.network_names, index.places.origins, widths)
+    bits = sum(widths.values())
     return CardLayout(
         edition=zlib.crc32(repr(numbering).encode()) % ((1 << EDITION_BITS) - 1) + 1,
         widths=tuple((name, width) for name, width in widths.items() if width),
-        bits=sum(widths.values()),
+        places=tuple(_places(widths, bits)),
+        bits=bits,
         networks=index.places.networks,
         last_tap_departs=not open_rides,
     )
+
+
+def _places(widths: Mapping[str, int], bits: int) -> Iterator[tuple[str, int, int]]:
+    below = bits
+    for name, width in widths.items():
+        below -= width
+        if width:
+            yield name, below, (1 << width) - 1
 
 
 def longest_limit_s(index: Index, longest_change_s: int) -> int:

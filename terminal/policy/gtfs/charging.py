@@ -18,7 +18,9 @@ where the rider stands. Where riders tap off, a leg without a tap-off is not joi
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import Index, JoinRule, Prices, Rider
@@ -30,7 +32,7 @@ from terminal.policy.gtfs.state import NOTHING, Journey, JourneyState, OpenRide
 from terminal.trail import Reason
 
 
-class Charged(NamedTuple):
+class Charged(Struct, frozen=True):
     """What is taken now (below 0: given back, only at a tap-off), what the card must remember, and why."""
 
     charge_minor: int
@@ -38,7 +40,7 @@ class Charged(NamedTuple):
     steps: tuple[Reason, ...]
 
 
-class FareUnknown(NamedTuple):
+class FareUnknown(Struct, frozen=True):
     """The feed has no fare for this ride: refuse it. The card stays as it is."""
 
     steps: tuple[Reason, ...]
@@ -108,7 +110,7 @@ def alight(
     steps = _reasons(journey, option)
     charge = max(option.due_minor, 0) - ride.charged_minor
     steps.append(Reason(FeedEffect.CORRECTED, {"reserved_minor": ride.charged_minor}))
-    ended = ended._replace(charged_minor=ride.charged_minor + charge)
+    ended = replace(ended, charged_minor=ride.charged_minor + charge)
     if not end:  # the ride is over, and no leg can join one whose end is not known
         return Charged(charge, JourneyState(_follow(journey, ended, option)), tuple(steps))
     return Charged(charge, _remember(fares, journey, ended, option), tuple(steps))
@@ -138,7 +140,7 @@ def fare_to(
 
 def _ended(ride: OpenRide, end: int, at: datetime) -> OpenRide:
     arrived = max(int(at.timestamp()), ride.seen)
-    return ride._replace(end=end, arrived=arrived, seen=arrived)
+    return replace(ride, end=end, arrived=arrived, seen=arrived)
 
 
 def close(fares: FeedFares, prices: Prices, state: JourneyState, steps: list[Reason]) -> Journey | None:
@@ -167,7 +169,7 @@ def _charged(
 ) -> Charged:
     """Boarding takes what is due beyond what this ride has cost so far; it never gives back."""
     charge = max(option.due_minor - ride.charged_minor, 0)
-    ride = ride._replace(charged_minor=ride.charged_minor + charge)
+    ride = replace(ride, charged_minor=ride.charged_minor + charge)
     if option.due_minor < ride.charged_minor:
         credit = ride.charged_minor - option.due_minor
         steps.append(
@@ -205,14 +207,15 @@ def _follow(journey: Journey | None, ride: OpenRide, option: Option) -> Journey:
     if journey is None or option.transfer is None:
         return settled
     transfer = option.transfer
-    settled = settled._replace(
+    settled = replace(
+        settled,
         paid_minor=max(journey.paid_minor + ride.charged_minor, option.total_minor),
         transfers=journey.transfers + 1,
     )
     if not transfer.rule.repeats:
         return settled
-    return settled._replace(
-        run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
+    return replace(
+        settled, run=transfer.number, run_departed=journey.run_departed, run_arrived=journey.run_arrived
     )
 
 
@@ -274,7 +277,8 @@ def joined(
         return None
     keys = index.places.network_keys
     same = keys[ride.network] == keys[following.network]
-    return ride._replace(
+    return replace(
+        ride,
         network=ride.network if same else MIXED,
         last_network=following.network,
         seen=following.departed,

@@ -57,11 +57,15 @@ class FeedFares:
 
     def route_id(self, number: int) -> str:
         """The feed's id of the route a terminal calls by `number`: the same digits unless the document says so."""
-        return self.route_ids.get(str(number), str(number))
+        text = str(number)
+        return self.route_ids.get(text, text)
 
     def stop_id(self, number: int) -> str | None:
         """The feed's id of a stop; None for 0, the unknown stop."""
-        return None if number == 0 else self.stop_ids.get(str(number), str(number))
+        if number == 0:
+            return None
+        text = str(number)
+        return self.stop_ids.get(text, text)
 
     def stop_known(self, number: int) -> bool:
         """Whether the feed has the stop a terminal calls by `number`."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from terminal.policy.gtfs.index import Index, LegRule
 from terminal.policy.gtfs.state import OpenRide
 from terminal.trail import Effect
 
 
-class Leg(NamedTuple):
+class Leg(Struct, frozen=True):
     """One ride as far as it is known: ids of the feed, aware times.
 
     `from_stop` None: unknown where the rider boards. `to_stop` None: not known yet how far.

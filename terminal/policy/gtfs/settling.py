@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from terminal.policy.gtfs.fares import FeedFares
 from terminal.policy.gtfs.index import FeedTransferRule, LegRule, Prices
 from terminal.policy.gtfs.matching import RidePaths
@@ -17,7 +19,7 @@ from terminal.policy.gtfs.state import Journey, OpenRide
 from terminal.policy.gtfs.tables import LimitType, TransferType
 
 
-class Option(NamedTuple):
+class Option(Struct, frozen=True):
     """One way to pay for a ride: by this leg rule, alone or by this transfer.
 
     `due_minor` is what the ride adds to what was paid for the journey, `total_minor` what the journey then costs.

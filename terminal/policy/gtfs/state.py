@@ -6,10 +6,10 @@ All times are whole seconds since 1970, UTC. Groups, products, networks, origins
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Journey(NamedTuple):
+class Journey(Struct, frozen=True):
     """The legs that are settled. `group` and `product` are the last one's.
 
     `total_minor` is what the specification makes them cost, `paid_minor` what was taken: more, where a later leg
@@ -30,7 +30,7 @@ class Journey(NamedTuple):
     run: int = 0
 
 
-class OpenRide(NamedTuple):
+class OpenRide(Struct, frozen=True):
     """The newest leg, or several joined to one, while a tap-off or a joining leg may change its price.
 
     `network` is what its price depends on, `last_network` that of its last leg. `end` is 0 where nothing recorded the
@@ -47,7 +47,7 @@ class OpenRide(NamedTuple):
     charged_minor: int = 0
 
 
-class JourneyState(NamedTuple):
+class JourneyState(Struct, frozen=True):
     """A journey and the ride that follows it; either may be missing."""
 
     journey: Journey | None = None

@@ -11,6 +11,7 @@ from typing import Final
 from terminal.clock import from_unix_ms
 from terminal.fault_texts import fault_text, set_kind_text
 from terminal.journal.console_records import OrderDeclared
+from terminal.policy.ends import trouble_of
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
@@ -45,6 +46,7 @@ def state_page(visit: Visit) -> View:
         "now": f"{console.clock.now().astimezone(zone):%H:%M}",
         "today": f"{console.clock.now().astimezone(zone):%Y-%m-%d}",
         "document": f"{header.id}, {header.version}",
+        "document_note": _document_note(visit),
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
@@ -87,6 +89,15 @@ def _in_force(visit: Visit, one: KindStatus) -> KindLine:
 
 def _moment(visit: Visit, at_ms: int) -> str:
     return f"{from_unix_ms(at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
+
+
+def _document_note(visit: Visit) -> str:
+    """What staff have to know of the end of the rules; empty while it is far, and while the clock is in doubt."""
+    console = visit.console
+    if console.terminal.clock_watch.state.suspect:
+        return ""
+    trouble = trouble_of(console.policy.document, console.clock.now())
+    return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
 
 
 def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from terminal.devices import ExtensionRole
 from terminal.journal import records
-from terminal.journal.operation_records import AnswerRepeated, ExtensionLoaded
+from terminal.journal.operation_records import AnswerRepeated, ExtensionLoaded, RazziaChanged
 from terminal.journal.records import SettledBy, UnreadableRecord, build_record, parse_record
 from tests.terminal.journal.samples import INTENT, REFUSED, committed
 
@@ -26,6 +26,7 @@ ANY = st.one_of(
     st.builds(records.Fault, INT, TEXT, st.dictionaries(TEXT, INT | TEXT, max_size=3)),
     st.builds(ExtensionLoaded, INT, st.sampled_from(ExtensionRole), TEXT, TEXT, TEXT, st.binary(max_size=32)),
     st.builds(AnswerRepeated, INT, INT),
+    st.builds(RazziaChanged, INT, st.booleans(), TEXT),
     st.just(INTENT),
     st.just(REFUSED),
 )
@@ -42,6 +43,7 @@ VECTORS = [
         "01 96 05 00 01 c0 c401aa a8 616e737765726564",
     ),
     (records.ShiftClosed(at_ms=2, shift=3, totals={"t": 4}), "01 95 03 02 03 81 a1 74 04 a0"),
+    (RazziaChanged(at_ms=1, razzia=True, source="gpsd"), "01 94 2f 01 c3 a4 67707364"),
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
-from terminal.codes import ClockFault, ReaderFault, SetKind, SyncFault
+from terminal.codes import ClockFault, ReaderFault, SetKind, SyncFault, VehicleFault
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -34,6 +34,7 @@ from terminal.operations.status import (
     KindInForce,
     LoadedExtension,
     TerminalStatus,
+    VehicleStatus,
     read_status,
     write_status,
 )
@@ -151,6 +152,15 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"clock_off_s": 301}, "clock", 1),
         ({"clock_off_s": 300, "clock_authenticated": True}, "clock", 0),
         ({"last_tap_at_ms": None}, "last_tap", 0),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, quality="exact")}, "vehicle", 0),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS - 601_000)}, "vehicle", 1),
+        ({"vehicle": VehicleStatus(source="gpsd")}, "vehicle", 1),
+        (
+            {"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, fault=VehicleFault.DIED)},
+            "vehicle",
+            1,
+        ),
+        ({"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, razzia=True)}, "razzia", 0),
     ],
     ids=str,
 )
@@ -227,6 +237,20 @@ def test_extensions_are_named_and_a_device_that_fails_asks_for_a_look(say: Say) 
     assert (level(failing, "device:signal:led"), failing.exit_code) == (HealthLevel.LOOK, 1)
 
 
+def test_the_vehicle_is_named_with_its_age_and_what_is_wrong_with_it(say: Say) -> None:
+    def says(**changes: Any) -> list[str]:
+        health = say(vehicle=VehicleStatus(source="vdv301", **changes))
+        return [one.says() for one in health.findings if one.name == "vehicle"]
+
+    heard = {"heard_at_ms": NOW_MS - 3000}
+    assert says(quality="exact", **heard) == ["vdv301: its place is 3 s old, exact"]
+    assert says(**heard) == ["vdv301: its place is 3 s old, not on the route"]
+    assert says(heard_at_ms=NOW_MS - 1_200_000) == ["vdv301: its place is 20 min old"]
+    assert says() == ["vdv301: nothing heard since the start"]
+    wrong = {"fault": VehicleFault.OTHER_LINE, "inputs": {"heard": "16"}}
+    assert says(**heard, **wrong) == ["Vehicle says line 16, the shift runs another"]
+
+
 def test_a_folder_without_a_terminal(run: Run, tmp_path: Path) -> None:
     finished = run("health", "--state", tmp_path / "nowhere", "--json")
     assert finished.returncode == 2
@@ -258,6 +282,7 @@ def test_a_finding_is_codes_and_has_words_in_every_language(say: Say) -> None:
         {},
         {"laboratory": ("keys", "issuers")},
         {"devices_failing": {"led": DeviceState.RAISES}},
+        {"vehicle": VehicleStatus(source="gpsd", heard_at_ms=NOW_MS, quality="estimated")},
     ):
         for one in say(**changes).findings:
             texts = [str(value) for name, value in one.inputs.items() if name not in free]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from terminal.app.config.settings import (
     CollectorTable,
     ConsoleTable,
+    ListsTable,
     StationConfig,
     TerminalTable,
     VehicleTable,
@@ -195,11 +198,18 @@ def test_what_has_no_source_at_all_is_never_known() -> None:
         console=ConsoleTable(enabled=True),
         vehicle=VehicleTable(source="gps"),
         collector=CollectorTable(url="http://127.0.0.1:1"),
+        lists=ListsTable(deny=Path("deny"), grants=Path("grants")),
     )
     known = facts_known(everything, routes_of("bus"))
     assert known == fact_names() - NO_LIVE_PRODUCER.keys()
     assert {"shift", "route", "clock.suspect", "profile"} <= facts_known(ALONE, NO_ROUTES)
-    assert "clock.authenticated" not in facts_known(WITH_CONSOLE, NO_ROUTES)
+    unknown = {
+        "clock.authenticated",
+        "freshness.deny_list_age_s",
+        "freshness.grants_age_s",
+        "place.coming.stop",
+    }
+    assert not unknown & facts_known(WITH_CONSOLE, NO_ROUTES)
 
 
 def test_a_rule_for_a_mode_the_vehicle_never_runs_in_needs_nothing() -> None:

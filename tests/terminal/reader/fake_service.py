@@ -17,7 +17,7 @@ from terminal.reader.scard import (
     NO_SERVICE,
     PLUG_EVENTS,
     RESET_CARD,
-    SHARE_EXCLUSIVE,
+    SHARE_SHARED,
     SHARING_VIOLATION,
     SUCCESS,
     TIMEOUT,
@@ -25,7 +25,8 @@ from terminal.reader.scard import (
 )
 
 EMPTY, PRESENT, CHANGED, IN_USE, MUTE = 0x10, 0x20, 0x02, 0x100, 0x200
-ATR = [0x3B, 0x81, 0x80, 0x01, 0x80, 0x80]
+ATR = bytes.fromhex("3B8180018080")
+CONTACT_ATR = bytes.fromhex("3B951100FF004D4A01")
 STRAY_MEMORY = [0xAA] * 40
 
 Card = Callable[[bytes], bytes]
@@ -43,6 +44,10 @@ class Slot:
     card: Card | None = None
     counter: int = 0
     mute: bool = False
+    atr: bytes = ATR
+    other_program: int = 0
+    """How another program holds it: SHARE_EXCLUSIVE, SHARE_SHARED, or not at all."""
+    in_transaction: bool = False
     handle: int | None = None
     context: int | None = None
     resets: int = 0
@@ -72,10 +77,11 @@ class FakeService:
 
     # what a test does to it
 
-    def insert(self, name: str, card: Card = echo, *, mute: bool = False) -> None:
+    def insert(self, name: str, card: Card = echo, *, mute: bool = False, atr: bytes = ATR) -> None:
         with self.changed:
             slot = self.slots[name]
             slot.card, slot.mute, slot.counter = card, mute, slot.counter + 1
+            slot.atr = b"" if mute else atr
             self.changed.notify_all()
 
     def take(self, name: str) -> None:
@@ -166,11 +172,33 @@ class FakeService:
             return 0x8010000C, 0, 0
         if slot.mute:
             return UNRESPONSIVE_CARD, 0, 0
-        if share != SHARE_EXCLUSIVE or slot.handle is not None:
+        kinds = {share, slot.other_program or SHARE_SHARED}
+        if slot.handle is not None or (slot.other_program and kinds != {SHARE_SHARED}):
             return SHARING_VIOLATION, 0, 0
         self._number += 1
         slot.handle, slot.context = self._number, context
         return SUCCESS, slot.handle, 2
+
+    def SCardReconnect(  # noqa: N802
+        self, handle: int, share: int, protocols: int, initialization: int
+    ) -> tuple[int, int]:
+        code = self._enter("SCardReconnect")
+        slot = self._slot_of(handle)
+        if code or slot is None:
+            return code or 0x80100003, 0
+        slot.resets += initialization == RESET_CARD
+        return SUCCESS, 2
+
+    def SCardBeginTransaction(self, handle: int) -> int:  # noqa: N802
+        code = self._enter("SCardBeginTransaction")
+        slot = self._slot_of(handle)
+        if code or slot is None:
+            return code or 0x80100003
+        slot.in_transaction = True
+        return SUCCESS
+
+    def _slot_of(self, handle: int) -> Slot | None:
+        return next((slot for slot in self.slots.values() if slot.handle == handle), None)
 
     def SCardTransmit(self, handle: int, protocol: int, command: list[int]) -> tuple[int, list[int]]:  # noqa: N802
         if not isinstance(command, list):
@@ -187,7 +215,7 @@ class FakeService:
         code = self._enter("SCardDisconnect")
         for slot in self.slots.values():
             if slot.handle == handle:
-                slot.handle = None
+                slot.handle, slot.in_transaction = None, False
                 slot.resets += disposition == RESET_CARD
                 return code
         return code or 0x80100003
@@ -213,4 +241,8 @@ class FakeService:
         if name not in self.slots:
             return name, 0x0004 | CHANGED, []
         event = self.slots[name].event()
-        return name, event | (CHANGED if event != known else 0), ATR if event & PRESENT else []
+        return (
+            name,
+            event | (CHANGED if event != known else 0),
+            list(self.slots[name].atr) if event & PRESENT else [],
+        )

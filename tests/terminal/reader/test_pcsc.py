@@ -5,17 +5,26 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from cardproto.connection import CardConnection
-from cardproto.errors import CardError, CardGone, ExchangeTimeout, ProtocolError, ReaderGone, ServiceGone
+from cardproto.errors import (
+    CardError,
+    CardGone,
+    ExchangeTimeout,
+    ProtocolError,
+    ReaderGone,
+    ReaderTaken,
+    ServiceGone,
+)
 from terminal.errors import ReaderError
 from terminal.reader import pcsc
 from terminal.reader.pcsc import PcscReader, choose, list_readers
 from terminal.reader.presence import Presence
-from terminal.reader.scard import MEANINGS, SHARING_VIOLATION, TIMEOUT
-from tests.terminal.reader.fake_service import FakeService, Slot, echo
+from terminal.reader.scard import MEANINGS, SHARE_EXCLUSIVE, SHARE_SHARED, SHARING_VIOLATION, TIMEOUT
+from tests.terminal.reader.fake_service import CONTACT_ATR, FakeService, Slot, echo
 
 NAME, OTHER = "Maker Contactless 00 00", "Maker SAM 00 01"
 COMMAND = bytes.fromhex("905A000003014B5A00")
@@ -162,7 +171,7 @@ def test_a_program_that_keeps_the_card_is_reported_and_outlived(
     service: FakeService, reader: PcscReader
 ) -> None:
     service.insert(NAME)
-    service.fail("SCardConnect", *[SHARING_VIOLATION] * 5)
+    service.fail("SCardConnect", *[SHARING_VIOLATION] * 6)
     with pytest.raises(ReaderGone, match="another program"):
         reader.wait_for_card(LONG_S)
     assert take_card(reader).transmit(COMMAND) == echo(COMMAND), "the same card, once it is free"
@@ -247,7 +256,7 @@ def test_any_code_at_any_call_is_one_of_ours_and_the_next_card_is_served(
     service: FakeService, reader: PcscReader, call: str, code: int
 ) -> None:
     service.insert(NAME)
-    service.fail(call, *[code] * (5 if call == "SCardConnect" else 1))
+    service.fail(call, *[code] * (6 if call == "SCardConnect" else 1))
     errors: list[CardError] = []
     answers: list[bytes] = []
     presence = Presence(
@@ -407,29 +416,150 @@ def test_no_or_several_readers_are_explained(wanted: str, names: list[str], said
     assert caught.value.exit_code == 30
 
 
-@pytest.mark.parametrize(("with_card", "chosen"), [([], NAME), ([OTHER], OTHER), ([NAME, OTHER], NAME)])
-def test_without_a_name_the_first_with_a_card_or_the_first(
-    service: FakeService, with_card: list[str], chosen: str
+def test_without_a_name_cards_come_from_every_contactless_reader(service: FakeService) -> None:
+    """One after the other and in turn; a card that stays on one of them is no new tap and keeps no other out."""
+    with closing(PcscReader("", service)) as reader:
+        assert reader.wait_for_card(0.0) is None
+        assert reader.name == f"{NAME}, {OTHER}"
+        service.insert(OTHER)
+        take_card(reader)
+        reader.release()
+        assert not reader.wait_for_removal(SHORT_S)
+        service.insert(NAME)
+        assert reader.wait_for_removal(LONG_S), "the next passenger is on the other reader"
+        take_card(reader)
+        reader.release()
+        assert not reader.wait_for_removal(SHORT_S)
+        assert reader.wait_for_card(SHORT_S) is None, "both lie there, both were served"
+        service.take(OTHER)
+        service.insert(OTHER)
+        assert reader.wait_for_removal(LONG_S)
+        take_card(reader)
+
+
+@pytest.mark.parametrize("mute", [False, True], ids=["answers", "mute"])
+def test_a_module_in_a_contact_slot_is_no_passenger(service: FakeService, mute: bool) -> None:
+    """Such as a security module that was there before the start."""
+    service.insert(OTHER, mute=mute, atr=CONTACT_ATR)
+    with closing(PcscReader("", service)) as reader:
+        assert reader.wait_for_card(SHORT_S) is None
+        service.insert(NAME)
+        assert take_card(reader).transmit(COMMAND) == echo(COMMAND)
+        assert service.slots[OTHER].resets == 0
+        reader.release()
+        service.take(NAME)
+        assert reader.wait_for_removal(LONG_S)
+        assert reader.wait_for_card(SHORT_S) is None
+
+
+def test_a_card_that_comes_and_does_not_wake_up_hears_of_it_once_and_keeps_nobody_out(
+    service: FakeService,
 ) -> None:
-    for name in with_card:
-        service.insert(name)
-    reader = PcscReader("", service)
-    reader.wait_for_card(0.0)
-    assert reader.name == chosen
-    reader.close()
+    with closing(PcscReader("", service)) as reader:
+        assert reader.wait_for_card(0.0) is None
+        service.insert(OTHER)
+        take_card(reader)
+        reader.release()
+        service.take(OTHER)
+        assert reader.wait_for_removal(LONG_S)
+        service.insert(OTHER, mute=True)
+        with pytest.raises(CardGone, match="does not answer to reset"):
+            take_card(reader).transmit(COMMAND)
+        reader.release()
+        service.insert(NAME)
+        assert reader.wait_for_removal(LONG_S)
+        assert take_card(reader).transmit(COMMAND) == echo(COMMAND)
 
 
-def test_the_reader_first_chosen_stays_chosen(service: FakeService) -> None:
-    reader = PcscReader("", service)
-    assert reader.wait_for_card(0.0) is None
-    service.stop()
-    with pytest.raises(ServiceGone):
-        reader.wait_for_card(0.0)
-    service.start()
-    service.insert(OTHER)
-    assert reader.wait_for_card(0.0) is None
-    assert reader.name == NAME
-    reader.close()
+def test_a_contact_card_is_taken_from_a_reader_that_was_named(
+    service: FakeService, reader: PcscReader
+) -> None:
+    service.insert(NAME, atr=CONTACT_ATR)
+    assert take_card(reader).transmit(COMMAND) == echo(COMMAND)
+
+
+def test_one_of_several_readers_that_is_pulled_out_is_no_outage(service: FakeService) -> None:
+    with closing(PcscReader("", service)) as reader:
+        assert reader.wait_for_card(0.0) is None
+        service.unplug(OTHER)
+        assert reader.wait_for_card(SHORT_S) is None
+        service.insert(NAME)
+        take_card(reader)
+        reader.release()
+        back = threading.Timer(SHORT_S, lambda: (service.plug(OTHER), service.insert(OTHER)))
+        back.start()
+        assert reader.wait_for_removal(LONG_S)
+        take_card(reader)
+        back.join()
+
+
+def test_readers_are_looked_for_again_when_the_service_comes_back(service: FakeService) -> None:
+    with closing(PcscReader("", service)) as reader:
+        assert reader.wait_for_card(0.0) is None
+        service.stop()
+        with pytest.raises(ServiceGone):
+            reader.wait_for_card(0.0)
+        service.start()
+        service.insert(OTHER)
+        take_card(reader)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "back"),
+    [(NAME, NAME.replace("00 00", "01 00")), (NAME, NAME.removesuffix(" 00 00"))],
+)
+def test_a_reader_named_whole_is_found_again_under_another_number(
+    service: FakeService, wanted: str, back: str
+) -> None:
+    with closing(PcscReader(wanted, service)) as reader:
+        assert reader.wait_for_card(0.0) is None
+        service.unplug(wanted)
+        with pytest.raises(ReaderGone):
+            reader.wait_for_card(LONG_S)
+        service.plug(back)
+        service.insert(back)
+        take_card(reader)
+        assert reader.name == back
+
+
+def test_two_readers_of_the_name_without_numbers_are_explained() -> None:
+    with pytest.raises(ReaderError, match="fits 2 readers"):
+        choose("Maker Reader 00 00", ["Maker Reader 01 00", "Maker Reader 02 00"])
+
+
+# another program on the reader
+
+
+def test_a_program_that_shares_the_reader_is_served_beside(service: FakeService, reader: PcscReader) -> None:
+    """The card is reset, so that nothing of what the other did goes on, and ours for one transaction."""
+    service.slots[NAME].other_program = SHARE_SHARED
+    service.insert(NAME)
+    connection = take_card(reader)
+    slot = service.slots[NAME]
+    assert (slot.in_transaction, slot.resets, reader.shared) == (True, 1, True)
+    assert connection.transmit(COMMAND) == echo(COMMAND)
+    reader.release()
+    assert (slot.in_transaction, slot.resets) == (False, 2)
+    slot.other_program = 0
+    service.take(NAME)
+    service.insert(NAME)
+    take_card(reader)
+    assert not reader.shared
+
+
+def test_each_card_that_another_program_keeps_out_is_turned_away_once(
+    service: FakeService, reader: PcscReader
+) -> None:
+    service.slots[NAME].other_program = SHARE_EXCLUSIVE
+    heard = []
+    for _ in range(2):
+        service.insert(NAME)
+        for _ in range(2):
+            with pytest.raises(ReaderTaken) as taken:
+                reader.wait_for_card(LONG_S)
+            heard.append(taken.value.turned_away)
+        service.take(NAME)
+    assert heard == [True, False, True, False]
 
 
 # starting

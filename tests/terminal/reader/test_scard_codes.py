@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cardproto.errors import CardGone, ReaderGone, ServiceGone
+from cardproto.errors import CardGone, ReaderGone, ReaderTaken, ServiceGone
 from terminal.reader.scard import MEANINGS, error_for
 
 ALIASES = {"SCARD_E_UNEXPECTED": "SCARD_E_UNSUPPORTED_FEATURE"}
@@ -35,7 +35,7 @@ def test_names_and_texts_are_there_once() -> None:
         (0x80100016, CardGone),
         (0x80100009, ReaderGone),
         (0x8010002E, ReaderGone),
-        (0x8010000B, ReaderGone),
+        (0x8010000B, ReaderTaken),
         (0x8010001D, ServiceGone),
         (0x8010001E, ServiceGone),
         (0x80100003, ServiceGone),

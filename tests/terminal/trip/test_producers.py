@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from terminal.app.station import journal_reader
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance
 from terminal.clock import unix_ms
@@ -19,16 +18,15 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
 from terminal.policy.routes import RouteBook
+from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.clock_watch import ClockWatch
-from terminal.trip.facts import Place, PlaceSource, Spot
+from terminal.trip.facts import AskedBy, Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
 from terminal.trip.pupil import CanteenContext
 from terminal.trip.shifts import close_shift, open_shift, start_turn
 from terminal.trip.stated import fact_names
-from tests.config_file import config_file
 from tests.terminal.canteen.school import SCHOOL, TEACHER, child, grant, open_canteen, order, ref
-from tests.terminal.cli.inside import Run, runner
 from tests.terminal.trip.test_clock_watch import TwoHands
 
 STATE = "var/terminal"
@@ -37,6 +35,7 @@ BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
     f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
 }
 BY_CLOCK = {"clock.suspect", "clock.confirmed", "clock.authenticated"}
+ASKED = {"companions", "asked_by"} | {f"place.destination.{name}" for name in ("stop", "zone", "mark_m")}
 BY_INSPECTOR = {"inspection", "inspection.misuse"}
 CONFIGURED = {"profile", "terminal", "canteen.serving"}
 
@@ -84,6 +83,15 @@ def test_the_crew_changes_shift_turn_place_and_order(journal: Journal) -> None:
     assert (seen[2].turn, seen[2].route, seen[2].place) == (2, 16, Place(1502, 2, 4000, PlaceSource.HAND))
     close_shift(journal, NOW)
     assert not trip_of(journal, "bus", 7).shift_open
+
+
+def test_crew_and_rider_change_with_whom_and_where_the_next_ride_goes(journal: Journal) -> None:
+    asked = NextRide(journal, TwoHands(NOW))
+    seen = [trip_of(journal, "bus", 7, asked=asked.ride)]
+    asked.count(2, AskedBy.CREW)
+    asked.go_to(Spot(1503, 2, 4000), AskedBy.RIDER)
+    seen.append(trip_of(journal, "bus", 7, asked=asked.ride))
+    assert changed(*seen) == ASKED
 
 
 def test_the_inspector_changes_the_inspection_and_the_vehicle_asked_for(journal: Journal) -> None:
@@ -193,23 +201,3 @@ def test_the_vehicles_place_is_on_record_with_the_tap(tmp_path: Path) -> None:
     (intent,) = [row for row in rows if isinstance(row, Intent)]
     place = {"place.stop": 7, "place.zone": 1, "place.terminus.zone": 4, "place.source": "vehicle"}
     assert intent.trip == place
-
-
-def test_a_running_canteen_writes_what_its_school_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = runner(tmp_path, monkeypatch, capfd)
-    canteen = {"serving": "breakfast"}
-    config_file(tmp_path, terminal={"profile": "canteen", "number": 7, "region": "demo"}, canteen=canteen)
-    assert run("shift", "open", "--operator", "d").returncode == 0
-    tap = tapped(run, tmp_path, "pupil_grade3")
-    assert tap.trip == {"canteen.serving": "breakfast", "canteen.pupil.listed": False}
-
-
-def tapped(run: Run, folder: Path, resident: str) -> Intent:
-    """What `terminal run` wrote of one tap of this resident."""
-    done = run("run", "--reader", f"sim:{resident}", "--taps", 1)
-    assert done.returncode == 0, done.stderr
-    with journal_reader(folder / STATE) as reader:
-        (intent,) = [row.record for row in reader.all_rows() if isinstance(row.record, Intent)]
-    return intent

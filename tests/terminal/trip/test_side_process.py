@@ -39,14 +39,14 @@ from terminal.trip.vehicle_report import *
 say = lambda message: os.write(1, frame(message))
 report = lambda **said: say(VehicleReport(heard_s=time.monotonic(), source="test", **said))
 """
-Heard: TypeAlias = VehicleReport | tuple[VehicleFault | None, str]
+HeardUp: TypeAlias = VehicleReport | tuple[VehicleFault | None, str]
 
 
 class Ears:
     """What a terminal hears of its side process."""
 
     def __init__(self) -> None:
-        self._heard: SimpleQueue[Heard] = SimpleQueue()
+        self._heard: SimpleQueue[HeardUp] = SimpleQueue()
 
     def on_report(self, report: VehicleReport) -> None:
         self._heard.put(report)
@@ -54,7 +54,7 @@ class Ears:
     def on_source(self, fault: VehicleFault | None, detail: str) -> None:
         self._heard.put((fault, detail))
 
-    def next(self) -> Heard:
+    def next(self) -> HeardUp:
         return self._heard.get(timeout=PATIENCE_S)
 
     def fault(self) -> tuple[VehicleFault | None, str]:

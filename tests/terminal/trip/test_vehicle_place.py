@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from terminal.codes import VehicleFault
 from terminal.policy.routes import NO_ROUTES, parse_routes
 from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot
-from terminal.trip.vehicle_place import CONTRADICTED, NOTHING_HEARD, Heard, place_of, run_of, way_of
+from terminal.trip.vehicle_place import CONTRADICTED, NOTHING_HEARD, PlaceHeard, place_of, run_of, way_of
 from terminal.trip.vehicle_report import VehicleReport
 
 ROUTES: Final = parse_routes(
@@ -56,7 +56,7 @@ A, B, C = Spot(1501, 1, 0), Spot(1502, 1), Spot(1503, 2, 4100)
 A_AGAIN, D = Spot(1504, 2), Spot(1505)
 
 
-def heard(route: int = 15, direction: int = 0, /, **said: object) -> Heard:
+def heard(route: int = 15, direction: int = 0, /, **said: object) -> PlaceHeard:
     report = msgspec.convert({"heard_s": 0.0, "source": "test"} | said, VehicleReport)
     return place_of(report, way_of(ROUTES, route, direction))
 
@@ -100,7 +100,7 @@ def at(
     ],
 )
 def test_what_is_on_the_way_is_a_place(said: dict[str, object], place: Place) -> None:
-    assert heard(**said) == Heard(place)
+    assert heard(**said) == PlaceHeard(place)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from cardproto.resident.records.event import Event, EventKind, build_event, parse_event
 from terminal.policy.gtfs.card import JourneyOnCard, Written
@@ -176,7 +177,7 @@ def test_an_open_ride_of_a_route_the_feed_does_not_have_is_dropped(tmp_path: Pat
     now = at("10:00")
     ride = OpenRide(0, 0, tap_off.index.places.stops[1].origin, int(now.timestamp()), int(now.timestamp()))
     card = tap_off.card.write(JourneyState(None, ride), now)
-    assert tap_off.card.read(card, Written(now, "bus", 2400), now).ride == ride._replace(charged_minor=2400)
+    assert tap_off.card.read(card, Written(now, "bus", 2400), now).ride == replace(ride, charged_minor=2400)
     assert tap_off.card.read(card, Written(now, "", 0), now) == NOTHING
 
 
