@@ -183,6 +183,8 @@ def _updates(
     SIGHUP: look at once.
     """
     active = _active(terminal)
+    if active.damaged:
+        vitals.set_damaged(active.damaged)
     activations = Activations(active, terminal, lock, vitals.activated)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())

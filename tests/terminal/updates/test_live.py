@@ -80,9 +80,7 @@ def test_what_is_no_successor_is_refused_said_once_and_stands_in_health(run: Run
     yesterday = (SystemClock().now() - timedelta(days=1)).isoformat()
     with serving(tmp_path, "adult_purse", updates={"folder": folder}) as served:
         assert served.tap()["message"] == "ok_paid"
-        assert activated(served, SetKind.REGION) == [1, 3], (
-            "the document it is set up with, then the folder's"
-        )
+        assert activated(served, SetKind.REGION) == [3], "the newest of the named file and the folder"
         for content, code in (
             (region(2), "update:older"),
             (region(4, until=yesterday), "update:ended"),
