@@ -16,7 +16,6 @@ import csv
 import hmac
 import mmap
 import struct
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,8 @@ from terminal.files import SHARED, replacing
 
 BYTE_ORDER: Final = b">"
 HASH_BYTES: Final = 8
+_HASH: Final = struct.Struct(">Q")
+EVEN_LOOKS: Final = 8
 LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
@@ -123,21 +124,30 @@ class KeyedFile:
         return self.issue.issued_at
 
     def find(self, identity: bytes) -> bytes | None:
-        """The content of the record of `identity`; None without one. About log2(n) comparisons in the mapped file."""
-        wanted = keyed_hash(self._key, identity)
-        place = bisect_left(range(self._count), wanted, key=self._hash_at)
-        if place == self._count or self._hash_at(place) != wanted:
-            return None
-        start = HEADER.size + place * self._bytes
-        return self._map[start + HASH_BYTES : start + self._bytes]
+        """The content of the record of `identity`; None without one.
+
+        Keyed hashes lie evenly, so where one would stand is known almost exactly: a handful of looks into the mapped
+        file, also among a million records. In a file whose hashes do not, each further look halves what is left.
+        """
+        wanted = int.from_bytes(keyed_hash(self._key, identity), "big")
+        first, end, below, above, looks = 0, self._count, 0, 1 << 8 * HASH_BYTES, 0
+        while first < end:
+            looks += 1
+            even = first + (wanted - below) * (end - first) // (above - below)
+            place = even if looks <= EVEN_LOOKS else (first + end) // 2
+            start = HEADER.size + place * self._bytes
+            (found,) = _HASH.unpack_from(self._map, start)
+            if found == wanted:
+                return self._map[start + HASH_BYTES : start + self._bytes]
+            if found < wanted:
+                first, below = place + 1, found
+            else:
+                end, above = place, found
+        return None
 
     def close(self) -> None:
         """Unmap the file; the list is not to be used any more."""
         self._map.close()
-
-    def _hash_at(self, index: int) -> bytes:
-        start = HEADER.size + index * self._bytes
-        return self._map[start : start + HASH_BYTES]
 
 
 def write_keyed_file(
