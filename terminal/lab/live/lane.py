@@ -116,7 +116,7 @@ class Lane:
         self.terminal.kill()
 
     def _renew(self, index: int) -> None:
-        """Give it routes and lists for this tap, and for those after it that they can hold; start it where it is not."""
+        """Give it routes and lists for this tap and for those after it that they can hold; start it where it is not."""
         tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
         self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
