@@ -39,7 +39,12 @@ KEYWORDS: Final = {**DEFAULT_KEYWORDS, "NP_": ((1, "c"), 2)}
 
 ROOMS: Final = {
     "decision": ("terminal/trail_words.py",),
-    "passenger": ("terminal/messages.py", "terminal/screen/display.py", "terminal/receipt/"),
+    "passenger": (
+        "terminal/messages.py",
+        "terminal/screen/display.py",
+        "terminal/screen/touch.py",
+        "terminal/receipt/",
+    ),
     "canteen": (
         "terminal/screen/console/canteen/",
         "terminal/screen/console/templates/canteen/",

@@ -147,8 +147,7 @@ def _serve(state: Path, taps: int, address: str) -> None:
     with ExitStack() as stack:
         terminal = stack.enter_context(open_terminal(Station(NUMBER, "bus", state, "demo"), clock))
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
-        tariff, until = terminal.policy.tariff, region.header.valid_to
-        identity = Identity(NUMBER, "bus", SOFTWARE, state, "bench", tariff, until)
+        identity = Identity(NUMBER, "bus", SOFTWARE, state, "bench")
         log = Log(NUMBER, clock, Form.JSON, Level.INFO, nowhere.write)
         vitals = Vitals(identity, terminal.journal, clock, terminal.clock_watch, log, ServiceManager())
         uplink = background_sync(

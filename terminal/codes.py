@@ -110,6 +110,41 @@ class KeyFault(StrEnum):
     """A ceiling is met: `use` ("token:transport", "authenticate:validate") opens again in `opens_in_s`."""
 
 
+class SetKind(StrEnum):
+    """What of a terminal's active set can be replaced by itself (O-01)."""
+
+    REGION = "region"
+    """The region document, with the tables of its feed."""
+    ROUTES = "routes"
+    DENY = "deny"
+    GRANTS = "grants"
+    ROSTER = "roster"
+    PRICES = "prices"
+
+
+class UpdateFault(StrEnum):
+    """Why what was published is not taken (O-01); what is in force goes on. Inputs: `kind`, and `version` where it is
+    known, with `known` for the newest that was taken."""
+
+    OLDER = "update:older"
+    CHANGED = "update:changed"
+    """Another content under a version that is known."""
+    OTHER_DOCUMENT = "update:other_document"
+    """Another id than that of what is in force: another tariff, another school."""
+    OTHER_REGION = "update:other_region"
+    ENDED = "update:ended"
+    UNREADABLE = "update:unreadable"
+    TOO_LARGE = "update:too_large"
+    UNKNOWABLE = "update:unknowable"
+    """It needs a fact that this terminal cannot know."""
+    UNSOUND = "update:unsound"
+    """It speaks of what the region document does not have."""
+    NO_ROOM = "update:no_room"
+    """The disk does not take it."""
+    DAMAGED = "update:damaged"
+    """What was in force cannot be read any more."""
+
+
 class ExtensionFault(StrEnum):
     """What happened in code of another author: `extension` is its role and name, such as "medium:gym"."""
 
@@ -164,6 +199,17 @@ class OutputFault(StrEnum):
     """It takes no more."""
 
 
+class DocumentFault(StrEnum):
+    """The end of the region document, while no successor is there: `days` are whole ones."""
+
+    ENDS = "document:ends"
+    """In `days`."""
+    GOES_ON = "document:goes_on"
+    """It has ended, and decides for `days` more."""
+    ENDED = "document:ended"
+    """`days` ago, and it decides no paid ride and no paid meal any more."""
+
+
 FaultCode: TypeAlias = (
     ReaderFault
     | ClockFault
@@ -171,7 +217,9 @@ FaultCode: TypeAlias = (
     | SyncFault
     | ConsoleFault
     | KeyFault
+    | UpdateFault
     | ExtensionFault
+    | DocumentFault
     | VehicleFault
     | OutputFault
 )

@@ -9,6 +9,7 @@ TerminalError            1
 ├── FeedError            14   GTFS feed unreadable, or not to be charged by
 ├── ConfigError          15   terminal.toml invalid, or it lacks what this command needs
 ├── ClockRefused         17   the clock is wrong beyond what an operator may accept
+├── ActiveSetError       18   the active set is damaged, and nothing that may replace it is at hand
 ├── KeyLimitReached      16   the key provider has been used as often as it may be
 ├── JournalError         20   base of everything about the journal
 │   ├── JournalLocked    21   another process writes it
@@ -226,6 +227,12 @@ class ClockRefused(TerminalError):
     """The clock cannot be accepted as it stands; the doubt goes on."""
 
     exit_code = 17
+
+
+class ActiveSetError(TerminalError):
+    """What decisions are made from cannot be used, and what lies beside it is older than what was in force."""
+
+    exit_code = 18
 
 
 class ConfigError(TerminalError):

@@ -10,12 +10,15 @@ from typing import Final
 from terminal.codes import (
     ClockFault,
     ConsoleFault,
+    DocumentFault,
     ExtensionFault,
     JournalFault,
     KeyFault,
     OutputFault,
     ReaderFault,
+    SetKind,
     SyncFault,
+    UpdateFault,
     VehicleFault,
 )
 from terminal.texts import N_, translator
@@ -45,7 +48,23 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         SyncFault.INCOMPLETE: N_("Records only partly confirmed by the collector"),
         SyncFault.CONTRADICTED: N_("Collector holds other records than this journal"),
         ConsoleFault.PIN_LOCKED: N_("PIN locked after too many attempts: {operator_ref}"),
+        DocumentFault.ENDS: N_("Region document {document} ends in {days} d, and no successor is there"),
+        DocumentFault.GOES_ON: N_("Region document {document} has ended; taps go on for {days} d, marked"),
+        DocumentFault.ENDED: N_("Region document {document} ended {days} d ago: nothing is sold"),
         KeyFault.LIMIT: N_("Key limit reached ({use}), {opens_in_s} s to wait"),
+        UpdateFault.OLDER: N_("Not taken: {kind} version {version}, version {known} was taken already"),
+        UpdateFault.CHANGED: N_("Not taken: another content of {kind} under version {version}"),
+        UpdateFault.OTHER_DOCUMENT: N_("Not taken: {kind} of another tariff or school"),
+        UpdateFault.OTHER_REGION: N_("Not taken: {kind} of another region"),
+        UpdateFault.ENDED: N_("Not taken: {kind} version {version} has ended"),
+        UpdateFault.UNREADABLE: N_("Not taken: {kind} cannot be read"),
+        UpdateFault.TOO_LARGE: N_("Not taken: {kind} is too large"),
+        UpdateFault.UNKNOWABLE: N_(
+            "Not taken: {kind} version {version} needs what this terminal cannot know"
+        ),
+        UpdateFault.UNSOUND: N_("Not taken: {kind} version {version} does not fit the region document"),
+        UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
+        UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),
         ExtensionFault.FAILED: N_("Extension failed: {extension}"),
         ExtensionFault.HANGS: N_("Extension does not respond: {extension}"),
         VehicleFault.OTHER_LINE: N_("Vehicle says line {heard}, the shift runs another"),
@@ -67,6 +86,17 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every fault and its wording as the catalogues know it."""
+SET_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        SetKind.REGION: N_("region document"),
+        SetKind.ROUTES: N_("routes"),
+        SetKind.DENY: N_("deny list"),
+        SetKind.GRANTS: N_("list of concessions"),
+        SetKind.ROSTER: N_("roster"),
+        SetKind.PRICES: N_("price list"),
+    }
+)
+"""What an active set consists of, in words."""
 UNKNOWN: Final = "—"
 """Stands for an input that a row of other software does not have."""
 ENGLISH: Final = "en"
@@ -79,5 +109,14 @@ def fault_text(code: str, inputs: Mapping[str, int | str], language: str = ENGLI
         return code
     wording = translator(language).gettext(template)
     needed = {name for _, name, _, _ in Formatter().parse(wording) if name}
-    given = {name: inputs.get(name, "") for name in needed}
+    given = {name: _shown(name, inputs.get(name, ""), language) for name in needed}
     return wording.format_map({name: UNKNOWN if value == "" else value for name, value in given.items()})
+
+
+def set_kind_text(kind: str, language: str) -> str:
+    """A `SetKind` in words; a code of newer software stands for itself."""
+    return translator(language).gettext(SET_KINDS.get(kind, kind))
+
+
+def _shown(name: str, value: int | str, language: str) -> int | str:
+    return set_kind_text(str(value), language) if name == "kind" else value

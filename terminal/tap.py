@@ -23,7 +23,7 @@ No passenger is charged twice, and no ride goes unrecorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,10 +58,13 @@ from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap_report import END_OF, TapReport, end_row, failed_row, intent_row, limit_row, unwritten_row
 from terminal.trip.ages import freshness_of
+from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, VehiclePort, trip_of
 from terminal.trip.clock_watch import ClockWatch
-from terminal.trip.facts import Trip
-from terminal.trip.pupil import NO_CANTEEN
+from terminal.trip.facts import NOTHING_ASKED, AskedBy, RideAsked, Trip
+from terminal.trip.pupil import NO_CANTEEN, CanteenContext
+from terminal.trip.stated import Fact
+from terminal.updates.active import ActiveSet
 
 READ_AGAIN: Final = Outcome(Message.READ_AGAIN, Admission.REFUSED)
 UNKNOWN_CARD: Final = Outcome(Message.UNKNOWN_CARD, Admission.REFUSED)
@@ -81,7 +84,8 @@ class Terminal:
     `service_card` is asked of the snapshot of every opened card: an outcome when it is one of staff, who is then no
     passenger, and nothing is decided or written. `inspecting`: taps are inspections (T-70) until that ends or it is
     None again; change it between taps. `vehicle` says where the vehicle is, `routes` what runs where. `clock_watch`
-    says at every tap whether `clock` can be trusted (O-05).
+    says at every tap whether `clock` can be trusted (O-05). `next_ride` is what crew or rider said of the next tap.
+    `active` is what `policy` and `routes` come from: both are replaced between two taps, so keep no copy of them.
     """
 
     number: int
@@ -98,6 +102,35 @@ class Terminal:
     inspecting: InspectionRound | None = None
     vehicle: VehiclePort | None = None
     routes: RouteBook = NO_ROUTES
+    active: ActiveSet | None = None
+    next_ride: NextRide = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.next_ride = NextRide(self.journal, self.clock)
+
+    def trip(
+        self,
+        canteen: CanteenContext = NO_CANTEEN,
+        *,
+        inspecting: InspectionRound | None = None,
+        asked: RideAsked = NOTHING_ASKED,
+        now: datetime | None = None,
+    ) -> Trip:
+        """What a tap or a sale is part of (at `now`), as far as the clock was last looked at. Any thread."""
+        clock, now = self.clock_watch.state, now or self.clock.now()
+        return trip_of(
+            self.journal,
+            self.profile,
+            self.number,
+            canteen,
+            inspecting=inspecting,
+            vehicle=self.vehicle,
+            clock=clock,
+            routes=self.routes,
+            freshness=freshness_of(self.policy, now, clock),
+            asked=asked,
+            now=now,
+        )
 
 
 def take_tap(connection: CardConnection, terminal: Terminal, *, lay_there: bool = False) -> TapReport:
@@ -127,7 +160,7 @@ class _Stages:
         self.t = terminal
         self.lay_there = lay_there
         self.channel = open_channel(connection, terminal.clock)
-        self.clock = terminal.clock_watch.look()
+        terminal.clock_watch.look()
         self.now = terminal.clock.now().replace(microsecond=0)
         inspecting = terminal.inspecting
         self.inspecting = inspecting if inspecting is not None and self.now < inspecting.ends_at else None
@@ -224,6 +257,7 @@ class _Stages:
         # Signalled before it is recorded: if the terminal dies in between, the tap is open and is signalled again. The
         # other way round it would be closed, the passenger would not know, and trying again would be a second charge.
         self.t.signal(outcome)
+        self._was_asked(intent.trip)
         self.t.journal.append(row)
         return self.report(outcome, End.RECOVERED, sequence=sequence, operator="the card had been written")
 
@@ -238,27 +272,31 @@ class _Stages:
     # 4 decide
 
     def _serve(self, medium: Medium, card: Presented) -> TapReport:
-        trip = self._trip(card)
-        decision = medium.decide(card.snapshot, self.t.policy, trip, self.now)
+        trip, decision = self._decided(medium, card, self._asked)
+        if trip.asked_by is not AskedBy.NOT_ASKED and not decision.boards:
+            trip, decision = self._decided(medium, card, NOTHING_ASKED)  # it was asked for the next who does
         if decision.write_plan is None:
             return self._write_nothing(decision.outcome, decision, trip=trip)
         return self._write(card, trip, decision, decision.write_plan)
 
-    def _trip(self, card: Presented) -> Trip:
-        t, counter = self.t, self.t.canteen
+    def _decided(self, medium: Medium, card: Presented, asked: RideAsked) -> tuple[Trip, Decision]:
+        trip = self._trip(card, asked)
+        return trip, medium.decide(card.snapshot, self.t.policy, trip, self.now)
+
+    def _trip(self, card: Presented, asked: RideAsked) -> Trip:
+        counter = self.t.canteen
         canteen = NO_CANTEEN if counter is None else counter.context(card.reference, card.person, self.now)
-        return trip_of(
-            t.journal,
-            t.profile,
-            t.number,
-            canteen,
-            inspecting=self.inspecting,
-            vehicle=t.vehicle,
-            clock=self.clock,
-            routes=t.routes,
-            freshness=freshness_of(t.policy, self.now, self.clock),
-            now=self.now,
-        )
+        return self.t.trip(canteen, inspecting=self.inspecting, asked=asked, now=self.now)
+
+    @property
+    def _asked(self) -> RideAsked:
+        return self.t.next_ride.ride if self.inspecting is None else NOTHING_ASKED
+
+    def _was_asked(self, known: Mapping[str, Fact]) -> None:
+        """The ride with the facts `known` has begun after all: what was asked of it does not count for another."""
+        asked = self.t.next_ride.ride
+        if (known.get("asked_by"), known.get("companions", 0)) == (asked.by, asked.companions):
+            self.t.next_ride.forget()
 
     # 5 intent, 6 commit, 7 signal, 8 outcome
 
@@ -279,6 +317,8 @@ class _Stages:
         else:
             outcome, written, operator = READ_AGAIN, None, str(result.cause)
         self.t.signal(outcome)
+        if written is not None and trip.asked_by is not AskedBy.NOT_ASKED:
+            self.t.next_ride.forget()
         self.t.journal.append(end_row(self.now, intent.sequence, result, how=SettledBy.ANSWERED))
         end, number = END_OF[type(result)], intent.sequence
         return self.report(outcome, end, decision, sequence=number, written=written, operator=operator)

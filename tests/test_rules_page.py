@@ -9,13 +9,32 @@ from pathlib import Path
 import pytest
 
 from terminal.trail_words import ROOMS, RULES
-from terminal.trip.producers import NO_LIVE_PRODUCER
+from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS, FactSource
+from tests.rule_facts import facts_by_rule
 from tests.test_docs import ROOT, anchors, named, tracked
 
 PAGE = ROOT / "docs" / "rules.md"
 RULE = re.compile(r"(?<![\w-])[TMOKDG]-\d\d(?!\w)")
 NAMED = {"CAP", "CREDENTIAL"}
 """Rules that have a name instead of a number."""
+SAID = {
+    FactSource.CONFIGURATION: "terminal.toml",
+    FactSource.JOURNAL: "the journal",
+    FactSource.CREW: "the crew",
+    FactSource.RIDER: "the rider",
+    FactSource.INSPECTOR: "the inspector",
+    FactSource.VEHICLE: "the vehicle",
+    FactSource.ROUTES: "the routes document",
+    FactSource.LISTS: "the lists",
+    FactSource.DOCUMENT: "the region document",
+    FactSource.CLOCK: "the clock",
+    FactSource.COLLECTOR: "the collector",
+    FactSource.CANTEEN: "the canteen's staff",
+    FactSource.ROSTER: "the roster",
+}
+"""Sources of facts as the page calls them."""
+BESIDES = {"the card", "the keys", "the reader"}
+"""What else a rule is known by."""
 RANGE = re.compile(r"\b([TMOKDG])-(\d\d) to \1-(\d\d)\b")
 SOURCES = re.compile(r"\[(S\d+(?:[ ,]+S\d+)*)\]")
 DOCUMENT = re.compile(r"[\w./-]*\w\.md\b")
@@ -92,10 +111,29 @@ def test_the_regions_that_play_a_rule_are_named() -> None:
     assert named_there == played
 
 
-def test_a_rule_that_waits_for_a_fact_says_so() -> None:
+def known_by(rule: str) -> list[str]:
+    """How a running terminal comes to know what the rule needs, as its line says; empty where none does."""
+    line = re.search(r"^- \*Known live by\* (.+)\.$", rules()[rule], re.MULTILINE)
+    assert line, f"{rule}: no line says how a running terminal comes to know"
+    return [] if line[1].startswith("nothing") else line[1].partition(";")[0].split(", ")
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_a_rule_says_how_a_running_terminal_comes_to_know(rule: str) -> None:
+    """By the sources of the facts it looks at, by what it reads besides, or in scenarios only."""
+    said, needed = known_by(rule), facts_by_rule().get(rule, frozenset())
+    assert set(said) <= {*SAID.values(), *BESIDES}
+    assert said or "cenarios only**" in rules()[rule], "either a source or scenarios only"
+    if said:
+        wanted = {SAID[source] for fact in needed for source in PRODUCERS.get(fact, ())}
+        assert wanted <= set(said), f"{rule} looks at {sorted(needed)}"
+
+
+def test_only_bank_cards_and_products_wait_for_what_runs() -> None:
     waiting = {rule for reason in NO_LIVE_PRODUCER.values() for rule in RULE.findall(reason)}
-    assert waiting
-    assert {rule for rule in waiting if "cenarios only**" not in rules()[rule]} == set()
+    until = {rule for rule, body in rules().items() if "until *Bank card*" in body}
+    only = {rule for rule, body in rules().items() if "cenarios only**" in body}
+    assert waiting <= until == only - {"T-16"} == {"T-40", "T-41", "T-42", "T-43", "D-04"}
 
 
 def test_every_source_that_is_cited_is_listed() -> None:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
 from cardcli import MADE_AT
+from terminal.app.active import foreseen_policy, policy_of, put_at_counter
 from terminal.app.station import Station, open_journal
 from terminal.canteen.asking import ask
 from terminal.canteen.counter import CanteenCounter
 from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
-from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
+from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists
 from terminal.clock import Clock, SystemClock, unix_ms
-from terminal.codes import CanteenFault
+from terminal.codes import CanteenFault, SetKind
 from terminal.errors import CanteenRefused, JournalError, JournalLocked
 from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.journal import Journal
-from terminal.keys.file import FileKeys
 from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.policy import Policy
 from terminal.trip.clock_watch import is_suspect
+from terminal.updates.active import ActiveSet
 
 PATIENCE_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.05
@@ -31,34 +32,26 @@ ELSEWHERE: Final = (
 )
 
 
-def store_of(station: Station, keys: FileKeys) -> CanteenStore:
-    """Where this terminal keeps its lists."""
-    return CanteenStore(station.state / CANTEEN_FOLDER, station.number, keys.sealer)
-
-
 def counter_over(
     station: Station,
     policy: Policy,
-    keys: FileKeys,
+    active: ActiveSet,
     journal: Journal | None,
     clock_suspect: Callable[[], bool] = lambda: False,
 ) -> CanteenCounter:
-    """A counter, started; raises `RosterError` or `KeyFileError` for lists that cannot be used, `CanteenRefused`
-    for a meal the region document does not have.
-    """
+    """A counter, started; raises `CanteenRefused` for a meal the region document does not have."""
     if station.serving not in ("", BY_SHIFT, *policy.meals.kinds):
         known = ", ".join((*policy.meals.kinds, BY_SHIFT))
         raise CanteenRefused(
             f"no meal {station.serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
         )
-    store = store_of(station, keys)
     counter = CanteenCounter(
         terminal=station.number,
         policy=policy,
         journal=journal,
-        roster=store.load_roster(policy),
+        roster=CanteenLists(active).roster(policy),
         spare=SpareLog(station.state / CANTEEN_FOLDER / SPARE_FILE),
-        price_list=store.load_price_list(),
+        price_list=CanteenLists(active).price_list(),
         serving=station.serving,
         clock_suspect=clock_suspect,
     )
@@ -74,8 +67,10 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
     another process writes is not broken and still ends in `JournalLocked`.
     """
     keys = station.load_keys()
-    policy = station.load_policy(keys, clock.now())
     with ExitStack() as stack:
+        active = stack.enter_context(closing(station.open_active(keys, clock.now())))
+        policy = foreseen_policy(active, clock.now())
+        station.require_in_force(policy, keys, clock.now())
         journal: Journal | None = None
         try:
             journal = stack.enter_context(
@@ -86,11 +81,13 @@ def open_till(station: Station, clock: Clock, *, without_journal: bool = False) 
         except JournalError:
             if not without_journal:
                 raise
-        yield OpenTill(
-            counter_over(station, policy, keys, journal, lambda: _suspect(journal, policy, clock)),
-            store_of(station, keys),
-            clock,
-        )
+        changed: tuple[SetKind, ...] = ()
+        if journal is not None:
+            changed = active.resume(journal, clock.now(), trusted=not _suspect(journal, policy, clock))
+            policy = policy_of(active)
+        counter = counter_over(station, policy, active, journal, lambda: _suspect(journal, policy, clock))
+        put_at_counter(active, counter, changed, clock.now())
+        yield OpenTill(counter, CanteenLists(active), clock)
 
 
 def _suspect(journal: Journal | None, policy: Policy, clock: Clock) -> bool:

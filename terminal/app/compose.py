@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cardcli import DISTRIBUTION, MADE_AT, VERSION
+from terminal.app.active import foreseen_policy, policy_of, put_in_place
 from terminal.app.config.settings import CANTEEN
 from terminal.app.media import media_of
 from terminal.app.station import JournalFactory, Station, open_journal
 from terminal.clock import Clock, unix_ms
+from terminal.codes import SetKind
 from terminal.decision.outcome import Outcome
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
 from terminal.keys.limits import KeyLimits
 from terminal.keys.provider import require_keys
 from terminal.media.port import PURPOSE, MediumSetup
+from terminal.policy.routes import NO_ROUTES
 from terminal.tap import Terminal
-from terminal.trip.clock_watch import ClockWatch
+from terminal.trip.clock_watch import ClockWatch, is_suspect
+from terminal.updates.parts import Requirement, nothing_required
 
 if TYPE_CHECKING:
     from terminal.app.extensions import ExtensionLoader
-    from terminal.policy.document.schema import RegionDocument
-    from terminal.policy.routes import RouteBook
 
 ANY_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When the software of a laboratory's terminal counts as made: it plays any day, also one before this software was."""
@@ -42,7 +44,7 @@ def open_terminal(
     journal: JournalFactory = Journal.open,
     extensions: ExtensionLoader | None = None,
     made_at: datetime = MADE_AT,
-    require: Callable[[RegionDocument, RouteBook], None] = lambda _document, _routes: None,
+    require: Requirement = nothing_required,
 ) -> Iterator[Terminal]:
     """A terminal ready for its first tap. Policy, keys and media are checked before the journal is touched.
 
@@ -53,29 +55,36 @@ def open_terminal(
     """
     keys = station.load_keys(limits, clock=clock, random=random)
     require_keys(keys, PURPOSE[station.profile])
-    policy = station.load_policy(keys, clock.now(), made_at)
-    routes = station.load_routes()
-    require(policy.document, routes)
-    lent = MediumSetup(station.profile, policy.document.header.region, keys, random)
-    media = media_of(station, lent, extensions)
-    versions = policy.tariff, policy.deny_list.name
-    with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
-        opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
-        watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
-        if station.profile == CANTEEN:
-            from terminal.app.canteen import counter_over
+    with closing(station.open_active(keys, clock.now(), require)) as active:
+        foreseen = foreseen_policy(active, clock.now())
+        station.require_in_force(foreseen, keys, clock.now(), made_at)
+        require(foreseen.document, active.foreseen(SetKind.ROUTES, NO_ROUTES, clock.now()))
+        lent = MediumSetup(station.profile, foreseen.document.header.region, keys, random)
+        media = media_of(station, lent, extensions)
+        versions = foreseen.tariff, foreseen.deny_list.name
+        with open_journal(station.state, station.number, keys, clock, *versions, begin=journal) as opened:
+            opened.append(Started(at_ms=unix_ms(clock.now()), software=DISTRIBUTION, version=VERSION))
+            ahead_days = foreseen.document.clock.ahead_days
+            suspect = is_suspect(opened.clock, unix_ms(clock.now()), unix_ms(made_at), ahead_days)
+            changed = active.resume(opened, clock.now(), trusted=not suspect)
+            policy = policy_of(active)
+            watch, canteen = ClockWatch(opened, clock, policy.document.clock.ahead_days, made_at), None
+            if station.profile == CANTEEN:
+                from terminal.app.canteen import counter_over
 
-            canteen = counter_over(station, policy, keys, opened, lambda: watch.state.suspect)
-        yield Terminal(
-            number=station.number,
-            profile=station.profile,
-            policy=policy,
-            keys=keys,
-            journal=opened,
-            clock=clock,
-            media=media,
-            clock_watch=watch,
-            signal=signal,
-            canteen=canteen,
-            routes=routes,
-        )
+                canteen = counter_over(station, policy, active, opened, lambda: watch.state.suspect)
+            terminal = Terminal(
+                number=station.number,
+                profile=station.profile,
+                policy=policy,
+                keys=keys,
+                journal=opened,
+                clock=clock,
+                media=media,
+                clock_watch=watch,
+                signal=signal,
+                canteen=canteen,
+                active=active,
+            )
+            put_in_place(active, terminal, changed)
+            yield terminal

@@ -45,6 +45,8 @@ class ConsoleOptions:
     receipts: Path | None = None
     offline: Callable[[], bool] = field(default=lambda: False)
     """Whether records that should leave cannot."""
+    on_change: Callable[[], None] = field(default=lambda: None)
+    """Who else shows what staff change."""
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def operator_console(
 def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: Lock) -> Console:
     """The console of `terminal`, not served yet; raises `StaffError`, and `KeyFileError` where staff have no key."""
     from terminal.receipt.folder import ReceiptFolder
-    from terminal.screen.console.console import Console, Settings
+    from terminal.screen.console.console import CHANGED, Console, Settings
     from terminal.screen.console.pins import PURPOSE
 
     require_keys(terminal.keys, PURPOSE)
@@ -100,7 +102,8 @@ def console_of(options: ConsoleOptions, terminal: Terminal, state: Path, lock: L
             f"the console's folder in {state} cannot be used ({error.strerror})",
             "Give --state a folder you may write.",
         ) from error
-    console.offline = options.offline
+    console.offline, console.on_change = options.offline, options.on_change
+    terminal.next_ride.on_change(lambda: console.feed.publish(CHANGED))
     return console
 
 
@@ -119,6 +122,20 @@ class PassengerScreen:
         """The vehicle says that an inspection is under way, or no longer."""
         if self.display is not None:
             self.display.razzia_is(razzia)
+
+    def changed(self) -> None:
+        """Staff have changed something that passengers are shown."""
+        if self.display is not None:
+            self.display.asked()
+
+    def touches(self, terminal: Terminal) -> None:
+        """The display shows what is asked of the next ride, and passengers may ask as far as the document allows."""
+        if self.display is None or terminal.profile == CANTEEN:
+            return
+        from terminal.screen.touch import PassengerTouch
+
+        self.display.touch = PassengerTouch(terminal)
+        terminal.next_ride.on_change(self.display.asked)
 
     def watched(self, cards: CardSource) -> CardSource:
         """`cards`, whose coming and going the display shows."""

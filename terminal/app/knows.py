@@ -5,14 +5,14 @@ Asked when a terminal starts, before another document or list takes effect, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.errors import RegionDocumentError
 from terminal.policy import needs
-from terminal.policy.document.schema import RegionDocument
+from terminal.policy.document.schema import PassengerAsk, RegionDocument
 from terminal.policy.needs import Need, unknown_to
 from terminal.policy.routes import RouteBook, RouteStop
 from terminal.trip.producers import PRODUCERS, FactSource
@@ -24,7 +24,10 @@ _PLACE: Final = "Name a routes document (`routes` under [lists]) and a vehicle s
 _ENDS: Final = (
     "Name a routes document (`routes` under [lists]) that lists the stops of every direction, with theirs."
 )
-_ASKED: Final = "Enable the console, where the crew asks the rider."
+_ASKED: Final = (
+    "Enable the console, where the crew asks the rider, or the display, where the document lets riders state it "
+    "(`passenger_asks` under [profiles.bus])."
+)
 ADVICE: Final[Mapping[str, str]] = MappingProxyType(
     {
         needs.MODE: "Name a routes document (`routes` under [lists]) in which every route states its mode.",
@@ -41,21 +44,34 @@ ADVICE: Final[Mapping[str, str]] = MappingProxyType(
 """How a terminal comes to know each fact that may be needed."""
 
 
-def facts_known(config: StationConfig, routes: RouteBook) -> frozenset[str]:
-    """The facts that this configuration has a source for, with these routes."""
+def facts_known(
+    config: StationConfig, routes: RouteBook, asks: Container[PassengerAsk] = ()
+) -> frozenset[str]:
+    """The facts that this configuration has a source for, with these routes. `asks`: what riders may state by touch."""
     here = _sources(config)
     known = {fact for fact, sources in PRODUCERS.items() if not here.isdisjoint(sources)}
     if config.vehicle.own_source is not None and FactSource.CREW not in here:
         known -= {needs.STOP, needs.ZONE, needs.MARK} - set(_of_stops(routes))
     named = config.lists.deny, config.lists.grants
     known -= {fact for fact, file in zip(_AGES, named, strict=True) if file is None}
+    if config.screen.enabled:
+        known |= set(_of_touch(asks))
     return frozenset(known | _WITHOUT_CONSOLE) | frozenset(_of_routes(routes))
 
 
+def _of_touch(asks: Container[PassengerAsk]) -> Iterator[str]:
+    """What riders state on the display."""
+    for fact, sources in PRODUCERS.items():
+        ask = PassengerAsk.COMPANIONS if fact == needs.COMPANIONS else PassengerAsk.DESTINATION
+        if FactSource.RIDER in sources and ask in asks:
+            yield fact
+
+
 def _sources(config: StationConfig) -> set[FactSource]:
-    """Those that this terminal has; what routes say is another matter."""
+    """Those that this terminal has; what routes and riders say is another matter."""
     optional = {
         FactSource.ROUTES: False,
+        FactSource.RIDER: False,
         FactSource.CREW: config.console.enabled,
         FactSource.INSPECTOR: config.console.enabled,
         FactSource.VEHICLE: config.vehicle.source is not None,
@@ -100,7 +116,8 @@ def unknown_here(config: StationConfig, document: RegionDocument, routes: RouteB
     """What `document` needs and this terminal cannot know on these routes."""
     if config.terminal.profile == CANTEEN:
         return []
-    return unknown_to(document, facts_known(config, routes), routes)
+    known = facts_known(config, routes, document.profiles.bus.passenger_asks)
+    return unknown_to(document, known, routes)
 
 
 def require_known(config: StationConfig, document: RegionDocument, routes: RouteBook) -> None:

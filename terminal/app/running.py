@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
+from terminal.app.active import Activations
 from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import require_known
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
-from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock, SystemClock
+from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
+from terminal.operations.ending import EndWatch
 from terminal.operations.log import Form, Level, Log
 from terminal.operations.notify import connect
 from terminal.operations.status import LoadedExtension
@@ -34,7 +38,12 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
-from terminal.trip.vehicle import VehicleLink
+from terminal.updates.active import ActiveSet
+from terminal.updates.store import HeldEdition
+from terminal.updates.watch import SourceWatch
+
+if TYPE_CHECKING:
+    from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,9 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
     Raises `ConfigError` for a configuration that lacks what a running station needs.
     """
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until there is something to look for: the start looks by itself
     station, lock = _runnable(config), Lock()
     extensions = ExtensionLoader(config.extensions)
     by_hand = cards_by_hand(clock) if config.laboratory.control is not None else None
@@ -111,7 +123,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
-        link = stack.enter_context(vehicle_link(config.vehicle, clock))
+        link = stack.enter_context(_vehicle(config, clock))
         log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
         require = partial(require_known, config)
@@ -122,13 +134,18 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             opened = partial(opened, limits=UNLIMITED, made_at=ANY_DAY)
         terminal = stack.enter_context(opened())
         terminal.vehicle = devices.vehicle if link is None else link
+        passenger.touches(terminal)
         extensions.record(terminal.journal, clock)
         vitals = _vitals(config, terminal, cards.port.name, extensions.loaded, log)
         hearing.start(vitals.device_is)
         extensions.on_state = vitals.device_is
-        looks = [hearing.look]
+        looks = [
+            hearing.look,
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
+            EndWatch(lambda: terminal.policy.document, vitals).look,
+        ]
         if link is not None:
-            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
+            looks.append(_vehicle_look(link, terminal, vitals, passenger))
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -143,7 +160,13 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
             operator=Guarded(
                 "screen:console",
                 stack.enter_context(
-                    operator_console(_console(config, vitals), terminal, station.state, lock, cards.port.name)
+                    operator_console(
+                        _console(config, vitals, passenger.changed),
+                        terminal,
+                        station.state,
+                        lock,
+                        cards.port.name,
+                    )
                 ),
                 vitals.device_is,
             ),
@@ -155,9 +178,66 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         yield around
 
 
+@contextmanager
+def _updates(
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, passenger: PassengerScreen
+) -> Iterator[Callable[[], None]]:
+    """Look for what is published, beside the taps; what comes out is called between two of them.
+
+    SIGHUP: look at once.
+    """
+    active = _active(terminal)
+    if active.damaged:
+        vitals.set_damaged(active.damaged)
+
+    def activated(held: HeldEdition) -> None:
+        vitals.activated(held)
+        if held.kind in (SetKind.REGION, SetKind.ROUTES):
+            terminal.next_ride.forget()  # a stop or zone may be another now
+        passenger.changed()
+
+    activations = Activations(active, terminal, lock, activated)
+    watch = SourceWatch(active, station.sources(active.parts), activations.now)
+    signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
+
+    def look() -> None:
+        vitals.note_refusals(active.refusals)
+        activations.look()
+
+    watch.start()
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        watch.stop()
+
+
+def _active(terminal: Terminal) -> ActiveSet:
+    assert terminal.active is not None, "a terminal that is composed has an active set"
+    return terminal.active
+
+
 def _all(looks: Iterable[Callable[[], None]]) -> None:
     for look in looks:
         look()
+
+
+def _vehicle(config: StationConfig, clock: Clock) -> AbstractContextManager[VehicleLink | None]:
+    """The link to our own source of the vehicle's place, where one is named; others pay nothing for it."""
+    if config.vehicle.own_source is None:
+        return nullcontext()
+    from terminal.app.vehicle import vehicle_link
+
+    return vehicle_link(config.vehicle, config.vehicle.own_source, clock)
+
+
+def _vehicle_look(
+    link: VehicleLink, terminal: Terminal, vitals: Vitals, screen: PassengerScreen
+) -> Callable[[], None]:
+    """What is looked after of the vehicle."""
+    from terminal.app.vehicle import VehicleWatch
+
+    return VehicleWatch(link, terminal, vitals, screen.razzia).look
 
 
 def _extension_source(config: StationConfig) -> str | None:
@@ -212,7 +292,7 @@ def _uplink(
     )
 
 
-def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
+def _console(config: StationConfig, vitals: Vitals, on_change: Callable[[], None]) -> ConsoleOptions:
     return ConsoleOptions(
         wanted=config.console.enabled,
         host=config.console.host,
@@ -223,6 +303,7 @@ def _console(config: StationConfig, vitals: Vitals) -> ConsoleOptions:
         vehicle=config.vehicle.name,
         receipts=config.receipts.folder,
         offline=lambda: vitals.sync_fault is not None,
+        on_change=on_change,
     )
 
 
@@ -257,11 +338,11 @@ def _take_requests(stack: ExitStack, around: Running, station: Station) -> None:
     terminal, events = around.terminal, around.vitals.events
     if terminal.canteen is None:
         return
-    from terminal.app.canteen import store_of
     from terminal.canteen.control import open_control
     from terminal.canteen.requests import OpenTill
+    from terminal.canteen.store import CanteenLists
 
-    till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+    till = OpenTill(terminal.canteen, CanteenLists(_active(terminal)), terminal.clock)
     stack.enter_context(
         open_control(station.state, till, around.lock, lambda what: events.error("control", what))
     )
@@ -281,16 +362,21 @@ def _vitals(
         software=SOFTWARE,
         folder=config.terminal.state,
         reader=reader,
-        tariff=terminal.policy.tariff,
-        tariff_until=terminal.policy.document.header.valid_to,
-        deny_list=config.lists.deny,
         collector=config.collector.url or "",
         real_reader=real,
         laboratory=laboratory_parts(config) if real else config.laboratory.parts,
         extensions=extensions,
     )
     log = _log(terminal.number, terminal.clock, config.log, out)
-    return Vitals(identity, terminal.journal, terminal.clock, terminal.clock_watch, log, connect())
+    return Vitals(
+        identity,
+        terminal.journal,
+        terminal.clock,
+        terminal.clock_watch,
+        log,
+        connect(),
+        _active(terminal).status,
+    )
 
 
 def _log(number: int, clock: Clock, asked: LogTable, out: DeviceWorker[bytes]) -> Log:

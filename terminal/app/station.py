@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cardcli
+from terminal.app.active import Parts, open_active, parts_of, policy_of, region_file, sources_of
 from terminal.app.config.settings import CANTEEN, StationConfig
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import Clock, SystemClock, from_unix_ms, unix_ms
+from terminal.codes import SetKind
 from terminal.errors import JournalError, RegionDocumentError
 from terminal.journal.checkpoint import Notary
 from terminal.journal.clock_ledger import ClockRows
@@ -26,12 +28,16 @@ from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, load_deny_list
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
 from terminal.policy.load import load_region, require_in_force, require_of_region
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
+from terminal.updates.active import ActiveSet
+from terminal.updates.parts import RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
 IDENTITY_FILE: Final = "terminal.key"
@@ -56,6 +62,8 @@ class Station:
     deny_list: Path | None = None
     grants: Path | None = None
     routes: Path | None = None
+    updates: Path | None = None
+    """A folder that is published to."""
     serving: str = ""
     """In a canteen: the meal taps are for, or by_shift; empty for the meal of the hour."""
     media: tuple[str, ...] = (RESIDENT,)
@@ -75,22 +83,71 @@ class Station:
         return load_file_keys(self.keys or laboratory_keys(), limits, clock=clock, random=random)
 
     def load_policy(self, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT) -> Policy:
-        """The region document in force and the lists of its region; raises `RegionDocumentError`.
+        """The region document in force and the lists of its region, for those who only look; raises
+        `RegionDocumentError`.
+        """
+        with closing(self.active_set(keys)) as active:
+            policy = policy_of(active) if active.knows(SetKind.REGION) else self._named_policy(keys)
+        self.require_in_force(policy, keys, now, made_at)
+        return policy
+
+    def region_document(self) -> RegionDocument:
+        """The document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        with closing(ActiveSet(self.state, {SetKind.REGION: RegionPart()}, to_read=True)) as active:
+            policy: Policy | None = active.value(SetKind.REGION, None)
+        return load_region(self.region) if policy is None else policy.document
+
+    def _named_policy(self, keys: FileKeys) -> Policy:
+        """What the files say that are named, while nothing is in force."""
+        document = load_region(self.region)
+        lists = self._named_deny_list(keys), self._named_grants(keys)
+        for issued in lists:
+            require_of_region(document, issued)
+        return Policy.of(document, lists[0], grants=lists[1])
+
+    def require_in_force(
+        self, policy: Policy, keys: FileKeys, now: datetime, made_at: datetime = cardcli.MADE_AT
+    ) -> None:
+        """Raise `RegionDocumentError` for a document that is not in force.
 
         A clock that is wrong for certain keeps no terminal from its work (O-05, M-37): then the document has to be in
         force at the nearest moment that may be right.
         """
-        document, canteen = load_region(self.region), self.profile == CANTEEN
+        document, canteen = policy.document, self.profile == CANTEEN
         try:
             require_in_force(document, now, canteen=canteen)
         except RegionDocumentError:
             ahead_days = document.clock.ahead_days
             nearest = nearest_ms(self._clock_rows(keys), unix_ms(now), unix_ms(made_at), ahead_days)
             require_in_force(document, from_unix_ms(nearest), canteen=canteen)
-        lists = self.load_deny_list(keys), self.load_grants(keys)
-        for issued in lists:
-            require_of_region(document, issued)
-        return Policy.of(document, lists[0], grants=lists[1])
+
+    @property
+    def named(self) -> dict[SetKind, Path | None]:
+        """The files of the active set that terminal.toml names."""
+        return {
+            SetKind.ROUTES: self.routes,
+            SetKind.REGION: region_file(self.region),
+            SetKind.DENY: self.deny_list,
+            SetKind.GRANTS: self.grants,
+        }
+
+    def parts(self, keys: FileKeys, require: Requirement = nothing_required) -> Parts:
+        """The kinds of its active set."""
+        return parts_of(keys, self.number, self.profile, require)
+
+    def sources(self, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
+        """Every file whose change is an offer."""
+        return sources_of(self.updates, self.named, parts)
+
+    def active_set(self, keys: FileKeys) -> ActiveSet:
+        """The set as it lies in the folder, for reading. Raises `ActiveSetError`."""
+        return ActiveSet(self.state, self.parts(keys), to_read=True)
+
+    def open_active(
+        self, keys: FileKeys, now: datetime, require: Requirement = nothing_required
+    ) -> ActiveSet:
+        """The set with everything offered that is published; raises `ActiveSetError` or `RegionDocumentError`."""
+        return open_active(self.state, self.parts(keys, require), self.named, self.updates, now)
 
     def _clock_rows(self, keys: FileKeys) -> ClockRows:
         """What the journal says of the clock; nothing where it cannot be read, which who opens it will say."""
@@ -101,18 +158,35 @@ class Station:
             return ClockRows()
 
     def load_deny_list(self, keys: FileKeys) -> DenyList:
-        """The deny list in force; raises `RegionDocumentError`."""
+        """The deny list in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        with closing(self.active_set(keys)) as active:
+            known = active.knows(SetKind.DENY)
+            empty: DenyList = EMPTY_DENY_LIST
+            return active.value(SetKind.DENY, empty) if known else self._named_deny_list(keys)
+
+    def load_grants(self, keys: FileKeys) -> GrantList:
+        """The terminal's own list of concessions in force, or the named one; raises `RegionDocumentError`."""
+        with closing(self.active_set(keys)) as active:
+            empty: GrantList = NO_GRANTS
+            return (
+                active.value(SetKind.GRANTS, empty)
+                if active.knows(SetKind.GRANTS)
+                else self._named_grants(keys)
+            )
+
+    def load_routes(self) -> RouteBook:
+        """The routes document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        with closing(ActiveSet(self.state, {SetKind.ROUTES: RoutesPart()}, to_read=True)) as active:
+            named = NO_ROUTES if self.routes is None else load_routes(self.routes)
+            return active.value(SetKind.ROUTES, named)
+
+    def _named_deny_list(self, keys: FileKeys) -> DenyList:
         if self.deny_list is None:
             return EMPTY_DENY_LIST
         return load_deny_list(self.deny_list, keys.list_key("deny"))
 
-    def load_grants(self, keys: FileKeys) -> GrantList:
-        """The terminal's own list of concessions; raises `RegionDocumentError`."""
+    def _named_grants(self, keys: FileKeys) -> GrantList:
         return NO_GRANTS if self.grants is None else load_grants(self.grants, keys.list_key("grants"))
-
-    def load_routes(self) -> RouteBook:
-        """The routes document; raises `RegionDocumentError`."""
-        return NO_ROUTES if self.routes is None else load_routes(self.routes)
 
 
 def station_of(config: StationConfig) -> Station:
@@ -126,6 +200,7 @@ def station_of(config: StationConfig) -> Station:
         deny_list=config.lists.deny,
         grants=config.lists.grants,
         routes=config.lists.routes,
+        updates=config.updates.folder,
         serving=config.canteen.serving,
         media=config.media.order,
         verify=VerifyCredential(config.lists.verify_credential),

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.canteen.documents import RosterDocument
 from terminal.canteen.facts import Known, masks
 from terminal.canteen.ledger import Ledger
 from terminal.canteen.lines import line_of
@@ -28,7 +29,7 @@ from terminal.decision.meal import Serving
 from terminal.decision.outcome import Message, Outcome
 from terminal.decision.tap import Trail
 from terminal.errors import JournalError, JournalFull
-from terminal.journal.canteen_records import IssueRefused, MealServed, ServedBy, owner_of
+from terminal.journal.canteen_records import IssueRefused, MealServed, RosterLoaded, ServedBy, owner_of
 from terminal.journal.journal import Journal
 from terminal.journal.records import AnyRecord
 from terminal.policy.policy import Policy
@@ -83,6 +84,17 @@ class CanteenCounter:
         return len(missing)
 
     # What it works with
+
+    def take_roster(self, document: RosterDocument) -> Roster:
+        """It is in force from the next tap on."""
+        self.roster = Roster.of(document, self.policy)
+        return self.roster
+
+    def note_roster(self, document: RosterDocument, now: datetime) -> None:
+        """The journal says which roster came into force, and how far its balances reach. Raises `JournalError`."""
+        header, pupils = document.header, len(document.pupils)
+        through = header.through.get(str(self.terminal), 0)
+        self.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, pupils))
 
     @property
     def school(self) -> str:

@@ -185,28 +185,33 @@ def require_sound(problems: Iterator[Problem], name: str) -> None:
         raise RosterError(f"{name}: {found[0].path}: {found[0].what}{more}", found[0].advice)
 
 
+def lasting_problems(header: ListHeader) -> Iterator[Problem]:
+    """What stands against a list with this header, whenever it is used."""
+    if header.valid_from >= header.valid_to:
+        yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
+
+
 def header_problems(header: ListHeader, region: int, now: datetime) -> Iterator[Problem]:
-    """What stands against using a list with this header at `now` in `region`."""
+    """What stands against loading a list with this header at `now` in `region`."""
     if header.region != region:
         yield Problem(
             "header.region",
             f"made for region {header.region}, this terminal works in {region}",
             "Load the list of this region.",
         )
-    if header.valid_from >= header.valid_to:
-        yield Problem("header.valid_to", "the list is never valid", "Put it after `valid_from`.")
-    elif now < header.valid_from:
-        yield Problem(
-            "header.valid_from", f"not valid before {header.valid_from}", "Load it then, or check the clock."
-        )
-    elif now >= header.valid_to:
+    yield from lasting_problems(header)
+    if now >= header.valid_to:
         yield Problem("header.valid_to", f"ended on {header.valid_to}", "Load its successor.")
 
 
 def _raw(content: bytes, name: str, *, toml: bool) -> dict[str, Any]:
     try:
         raw = tomllib.loads(content.decode("utf-8")) if toml else msgspec.json.decode(content)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError):
+    except (
+        ValueError,
+        RecursionError,
+        msgspec.DecodeError,
+    ):  # of UTF-8, both parsers, and tables without end
         # The parsers quote what they could not read, and that may be a name.
         shape = "TOML" if toml else "JSON"
         raise RosterError(f"{name} is not {shape} in UTF-8", "Have the list made again.") from None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 
-from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product, header_problems
+from terminal.canteen.documents import PriceListDocument, PriceListHeader, Product
 from terminal.codes import CanteenFault
 from terminal.decision.meal import BasketLine
 from terminal.errors import CanteenRefused
 from terminal.policy.base import Problem, unique
-from terminal.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,6 @@ class PriceList:
         return BasketLine(sold.id, count, sold.price_minor, frozenset((sold.id, *sold.foods)))
 
 
-def price_list_problems(document: PriceListDocument, policy: Policy, now: datetime) -> Iterator[Problem]:
-    """Everything that stands against using `document` at `now`, in reading order."""
-    yield from header_problems(document.header, policy.document.header.region, now)
+def price_list_problems(document: PriceListDocument) -> Iterator[Problem]:
+    """Everything in `document` that cannot be meant, in reading order."""
     yield from unique("products", (product.id for product in document.products), key="id")

@@ -20,15 +20,14 @@ from terminal.canteen.buffet import sell
 from terminal.canteen.closing import close_day
 from terminal.canteen.corrections import annul, correct_attendance, lend_card, mark_not_collected
 from terminal.canteen.counter import CanteenCounter
-from terminal.canteen.documents import ListFile, RosterPupil
+from terminal.canteen.documents import ListFile, PriceListDocument, RosterDocument, RosterPupil
 from terminal.canteen.issuing import How, Issued, ServingList, issue, pupils_of
 from terminal.canteen.report import DayReport
 from terminal.canteen.roster import Roster
-from terminal.canteen.store import CanteenStore
+from terminal.canteen.store import CanteenLists
 from terminal.clock import Clock, unix_ms
-from terminal.codes import CanteenFault
+from terminal.codes import CanteenFault, SetKind
 from terminal.errors import CanteenRefused, KeyLimitReached, TerminalError
-from terminal.journal.canteen_records import RosterLoaded
 from terminal.policy.policy import Policy
 from terminal.trail import TrailEntry, recorded
 
@@ -38,10 +37,10 @@ Ref = Annotated[bytes, Meta(min_length=8, max_length=8)]
 
 @dataclass(frozen=True, slots=True)
 class OpenTill:
-    """A canteen terminal's counter at work, the folder of its lists, and its clock."""
+    """A canteen terminal's counter at work, its lists, and its clock."""
 
     counter: CanteenCounter
-    store: CanteenStore
+    lists: CanteenLists
     clock: Clock
 
 
@@ -114,20 +113,25 @@ class DayIsClosed(TillAnswer, frozen=True):
 
 
 class RosterInForce(TillAnswer, frozen=True):
-    """A roster in numbers; `late_orders` came after the cut-off and were left out (M-32)."""
+    """A roster in numbers; `late_orders` came after the cut-off and were left out (M-32). `begins_at_ms`: when it comes
+    into force, 0 where it is."""
 
     school: str
     sequence: int
     pupils: int
     classes: dict[str, int]
     late_orders: int
+    begins_at_ms: int = 0
 
     @classmethod
-    def of(cls, roster: Roster) -> RosterInForce:
+    def of(cls, roster: Roster, *, waits: bool = False) -> RosterInForce:
         """The numbers of a checked roster."""
         classes = {name: len(refs) for name, refs in roster.classes.items()}
         header = roster.header
-        return cls(header.school, header.sequence, len(roster.pupils), classes, roster.late_orders)
+        begins_at_ms = unix_ms(header.valid_from) if waits else 0
+        return cls(
+            header.school, header.sequence, len(roster.pupils), classes, roster.late_orders, begins_at_ms
+        )
 
 
 class PricesInForce(TillAnswer, frozen=True):
@@ -136,6 +140,7 @@ class PricesInForce(TillAnswer, frozen=True):
     school: str
     sequence: int
     products: int
+    begins_at_ms: int = 0
 
 
 class ListedPupil(msgspec.Struct, frozen=True):
@@ -349,11 +354,13 @@ class LoadRoster(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> RosterInForce:
         """From the next tap on."""
-        counter = till.counter
-        counter.roster = roster = till.store.install_roster(self.file, counter.policy, now)
-        header, pupils = roster.header, len(roster.pupils)
-        through = header.through.get(str(counter.terminal), 0)
-        counter.append(RosterLoaded(unix_ms(now), header.school, header.sequence, through, pupils))
+        counter, document = till.counter, self.file.document(RosterDocument)
+        before = till.lists.active.digest(SetKind.ROSTER)
+        if not till.lists.put(SetKind.ROSTER, self.file, now, counter.journal):
+            return RosterInForce.of(Roster.of(document, counter.policy), waits=True)
+        roster = counter.take_roster(document)
+        if till.lists.active.digest(SetKind.ROSTER) != before:
+            counter.note_roster(document, now)
         return RosterInForce.of(roster)
 
 
@@ -365,8 +372,11 @@ class LoadPriceList(_Asked, frozen=True):
 
     def done_at(self, till: OpenTill, now: datetime) -> PricesInForce:
         """From the next sale on."""
-        till.counter.price_list = prices = till.store.install_price_list(self.file, till.counter.policy, now)
-        return PricesInForce(prices.header.school, prices.header.sequence, len(prices.products))
+        header, products = (document := self.file.document(PriceListDocument)).header, len(document.products)
+        if not till.lists.put(SetKind.PRICES, self.file, now, till.counter.journal):
+            return PricesInForce(header.school, header.sequence, products, unix_ms(header.valid_from))
+        till.counter.price_list = till.lists.price_list()
+        return PricesInForce(header.school, header.sequence, products)
 
 
 class ListPupils(_Asked, frozen=True):

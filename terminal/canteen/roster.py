@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from terminal.canteen.documents import MealOrder, RosterDocument, RosterHeader, RosterPupil, header_problems
+from terminal.canteen.documents import MealOrder, RosterDocument, RosterHeader, RosterPupil
 from terminal.decision.canteen.undo import against_order
 from terminal.policy.base import Problem, unique, unknown
 from terminal.policy.policy import Policy
@@ -65,9 +65,8 @@ class Roster:
         return Age.STALE if since > timedelta(hours=ages.fresh_h) else Age.FRESH
 
 
-def roster_problems(document: RosterDocument, policy: Policy, now: datetime) -> Iterator[Problem]:
-    """Everything that stands against using `document` at `now`, in reading order. Names no pupil."""
-    yield from header_problems(document.header, policy.document.header.region, now)
+def roster_problems(document: RosterDocument, policy: Policy) -> Iterator[Problem]:
+    """Everything in `document` that does not fit the region document, in reading order. Names no pupil."""
     yield from unique("pupils", (pupil.ref for pupil in document.pupils), key="ref")
     codes = {concession.code for concession in policy.document.concessions}
     for index, pupil in enumerate(document.pupils):

@@ -1,11 +1,17 @@
-"""Where a canteen terminal keeps its roster and price list: two files, each replaced whole or not at all."""
+"""A canteen terminal's lists as parts of its active set (`terminal.updates`): roster and price list.
+
+A list is kept as it came, with the name by which it is TOML or JSON. The roster is sealed, and opens only on the
+terminal it was loaded on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -14,106 +20,165 @@ from terminal.canteen.documents import (
     ListHeader,
     PriceListDocument,
     RosterDocument,
-    parse_document,
+    lasting_problems,
     require_sound,
 )
 from terminal.canteen.price_list import PriceList, price_list_problems
 from terminal.canteen.roster import Roster, roster_problems
+from terminal.codes import SetKind, UpdateFault
 from terminal.errors import RosterError
-from terminal.files import Sealer, replace_file
+from terminal.files import Sealer
+from terminal.journal.journal import Journal
+from terminal.policy.base import Problem
 from terminal.policy.policy import Policy
+from terminal.updates.active import ActiveSet, SetRefusal
+from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
+from terminal.updates.store import HeldEdition
 
 PURPOSE: Final = "roster"
-MAGIC: Final = b"RCROST1\n"
-ROSTER_FILE: Final = "roster.sealed"
-PRICE_LIST_FILE: Final = "price_list.json"
+MAGIC: Final = b"RCROST2\n"
+MOST_BYTES: Final = 16 << 20
+"""A roster of some thousand pupils with their orders has about nine megabytes."""
 CANTEEN_FOLDER: Final = "canteen"
-"""Where in a terminal's folder its lists, spare log and control file lie."""
+"""Where in a terminal's folder its spare log and control file lie."""
 
 
-@dataclass(frozen=True, slots=True)
-class CanteenStore:
-    """The folder of one canteen terminal's lists. A sealed roster opens on the terminal it was loaded on only."""
+@dataclass(frozen=True, repr=False)
+class RosterPart(PlainPart):
+    """The list of pupils, sealed as a whole."""
 
-    folder: Path
     terminal: int
     sealer: Sealer
 
-    def load_roster(self, policy: Policy) -> Roster | None:
-        """The roster in force, or None when none was ever loaded; an old one is still in force (M-37).
+    kind: ClassVar = SetKind.ROSTER
+    file: ClassVar = "roster.sealed"
+    most_bytes: ClassVar = MOST_BYTES
 
-        Raises `RosterError` or `KeyFileError` when there is one that cannot be used.
-        """
-        content = _read(self.folder / ROSTER_FILE)
-        if content is None:
-            return None
-        return Roster.of(self._unseal(content), policy)
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        content = msgspec.msgpack.encode(ListFile(published.name, published.content))
+        return {self.file: MAGIC + self.sealer.seal(PURPOSE, content, self._bound_to)}
 
-    def install_roster(self, source: ListFile, policy: Policy, now: datetime) -> Roster:
-        """Check the roster in `source` and put it in force. Raises `RosterError`; then nothing has changed."""
-        document = source.document(RosterDocument)
-        require_sound(roster_problems(document, policy, now), source.name)
-        held = _read(self.folder / ROSTER_FILE)
-        if held is not None:
-            _require_newer(document.header, self._unseal(held).header, source.name)
-        sealed = self.sealer.seal(PURPOSE, msgspec.json.encode(document), self._bound_to())
-        self._replace(ROSTER_FILE, MAGIC + sealed)
-        return Roster.of(document, policy)
+    def against(self, value: Any, newest: Newest) -> Objection | None:
+        policy: Policy | None = newest(SetKind.REGION, None)
+        return None if policy is None else _objection(roster_problems(value, policy))
 
-    def load_price_list(self) -> PriceList | None:
-        """The price list in force, or None when none was ever loaded. Raises `RosterError`."""
-        content = _read(self.folder / PRICE_LIST_FILE)
-        if content is None:
-            return None
-        return PriceList.of(parse_document(content, PRICE_LIST_FILE, PriceListDocument, toml=False))
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[RosterDocument]:
+        kept = _read(slot / self.file)
+        if not kept.startswith(MAGIC):
+            raise RosterError(f"{slot / self.file} is no sealed roster", "Load the roster again.")
+        plain = self.sealer.unseal(PURPOSE, kept[len(MAGIC) :], self._bound_to)
+        came = msgspec.msgpack.decode(plain, type=ListFile)
+        document = came.document(RosterDocument)
+        return _loaded(came, called, document.header, document)
 
-    def install_price_list(self, source: ListFile, policy: Policy, now: datetime) -> PriceList:
-        """Check the price list in `source` and put it in force. Raises `RosterError`."""
-        document = source.document(PriceListDocument)
-        require_sound(price_list_problems(document, policy, now), source.name)
-        held = self.load_price_list()
-        if held is not None:
-            _require_newer(document.header, held.header, source.name)
-        self._replace(PRICE_LIST_FILE, msgspec.json.encode(document))
-        return PriceList.of(document)
-
-    def _unseal(self, content: bytes) -> RosterDocument:
-        if not content.startswith(MAGIC):
-            raise RosterError(f"{self.folder / ROSTER_FILE} is no sealed roster", "Load the roster again.")
-        plain = self.sealer.unseal(PURPOSE, content[len(MAGIC) :], self._bound_to())
-        return parse_document(plain, ROSTER_FILE, RosterDocument, toml=False)
-
+    @property
     def _bound_to(self) -> bytes:
         return MAGIC + self.terminal.to_bytes(4, "big")
 
-    def _replace(self, name: str, content: bytes) -> None:
+
+class PricesPart(PlainPart):
+    """What the buffet sells."""
+
+    kind: ClassVar = SetKind.PRICES
+    file: ClassVar = "prices"
+    most_bytes: ClassVar = MOST_BYTES
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {self.file: msgspec.msgpack.encode(ListFile(published.name, published.content))}
+
+    def against(self, value: Any, newest: Newest) -> Objection | None:  # noqa: ARG002 the port's argument
+        return _objection(price_list_problems(value))
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[PriceListDocument]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self.folder / name, content)
-        except OSError as error:
-            raise RosterError(
-                f"{self.folder / name} cannot be written ({error.strerror})",
-                "Check the folder and its rights.",
-            ) from error
+            came = msgspec.msgpack.decode(_read(slot / self.file), type=ListFile)
+        except msgspec.DecodeError as error:
+            raise RosterError(f"{slot / self.file} is no price list", "Load it again.") from error
+        document = came.document(PriceListDocument)
+        return _loaded(came, called, document.header, document)
 
 
-def _require_newer(new: ListHeader, held: ListHeader, name: str) -> None:
-    """O-01: a list never goes back, and a terminal never changes its school by mistake."""
-    if new.school != held.school:
-        raise RosterError(
-            f"{name}: made for {new.school}, this terminal stands in {held.school}",
-            "Load the list of this school, or give the terminal a folder of its own.",
-        )
-    if new.sequence <= held.sequence:
-        raise RosterError(
-            f"{name}: sequence {new.sequence}, the one in force is {held.sequence}", "Load a newer list."
-        )
+@dataclass(frozen=True, slots=True)
+class CanteenLists:
+    """The two lists of a canteen in an active set."""
+
+    active: ActiveSet
+
+    def roster(self, policy: Policy) -> Roster | None:
+        """The roster in force, or None when none was ever loaded; an old one is still in force (M-37)."""
+        document: RosterDocument | None = self.active.value(SetKind.ROSTER, None)
+        return None if document is None else Roster.of(document, policy)
+
+    def price_list(self) -> PriceList | None:
+        """The price list in force, or None when none was ever loaded."""
+        document: PriceListDocument | None = self.active.value(SetKind.PRICES, None)
+        return None if document is None else PriceList.of(document)
+
+    def offer(self, kind: SetKind, came: ListFile, now: datetime | None) -> HeldEdition:
+        """Check a list and let it wait for its moment. Raises `RosterError`; then nothing has changed."""
+        offered = self.active.offer(kind, Published(came.name, came.content), now)
+        if offered.refused is not None:
+            raise refused_list(came.name, offered.refused) from None
+        assert offered.held is not None, "what is not refused is held"
+        return offered.held
+
+    def put(self, kind: SetKind, came: ListFile, now: datetime, journal: Journal | None = None) -> bool:
+        """As `offer`, and in force at once where its moment has come; whether it is. May raise `JournalError`, too."""
+        held = self.offer(kind, came, now)
+        if kind in self.active.due(now):
+            self.active.activate((kind,), now, journal)
+        return held.sha256 == self.active.digest(kind)
 
 
-def _read(path: Path) -> bytes | None:
+def refused_list(name: str, refused: SetRefusal) -> RosterError:
+    """Why the list called `name` is not taken, for the staff that load it."""
+    edition, why = refused.edition, refused.error
+    if edition is None:
+        large = RosterError(f"{name} is too large", f"A list has at most {MOST_BYTES >> 20} MB.")
+        return large if why is None else RosterError(why.what, why.advice)
+    if why is not None:
+        return RosterError(f"{name}: {why.what}", why.advice)
+    newer = f"sequence {edition.version}, the one in force is {refused.known}", "Load a newer list."
+    school = "Load the list of this school, or give the terminal a folder of its own."
+    elsewhere = f"header.region: made for region {edition.region}, this terminal works in another"
+    what, advice = {
+        UpdateFault.OLDER: newer,
+        UpdateFault.CHANGED: newer,
+        UpdateFault.OTHER_DOCUMENT: (
+            f"made for {edition.id}, this terminal stands in another school",
+            school,
+        ),
+        UpdateFault.OTHER_REGION: (elsewhere, "Load the list of this region."),
+        UpdateFault.ENDED: (f"header.valid_to: ended on {edition.valid_to}", "Load its successor."),
+    }[refused.fault]
+    return RosterError(f"{name}: {what}", advice)
+
+
+def _loaded(came: ListFile, called: str, header: ListHeader, document: Any) -> LoadedEdition[Any]:
+    require_sound(lasting_problems(header), called or came.name)
+    edition = Edition(
+        id=header.school,
+        version=header.sequence,
+        region=header.region,
+        valid_from=header.valid_from,
+        valid_to=header.valid_to,
+        issued_at=header.issued_at,
+    )
+    return LoadedEdition(edition, sha256(came.content).digest(), document)
+
+
+def _objection(problems: Iterator[Problem]) -> Objection | None:
+    found = list(problems)
+    if not found:
+        return None
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return Objection(
+        UpdateFault.UNSOUND, RosterError(f"{found[0].path}: {found[0].what}{more}", found[0].advice)
+    )
+
+
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise RosterError(f"{path} cannot be read ({error.strerror})", "Check its rights.") from error

@@ -109,6 +109,7 @@ def restore(
                 "first": done.first,
                 "unresolved": done.unresolved,
                 "shift_ended": done.shift_ended,
+                "in_force": done.in_force,
             }
         )
         return
@@ -121,6 +122,8 @@ def restore(
     print(
         f"  rows {done.held_through + 1} to {done.first - 1} are lost or were never written: see the collector's alarm"
     )
+    if done.in_force:
+        print(f"  in force as of the backup: {', '.join(done.in_force)}; publish what is newer")
     if done.unresolved:
         print(f"  {done.unresolved} unresolved taps wait for their cards")
     if done.shift_ended is not None:

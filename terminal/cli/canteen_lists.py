@@ -34,7 +34,7 @@ def check_roster(
     json: Json = False,
 ) -> None:
     """Check a roster: summary or mistakes. Read-only."""
-    from terminal.canteen.documents import ListFile, RosterDocument, require_sound
+    from terminal.canteen.documents import ListFile, RosterDocument, header_problems, require_sound
     from terminal.canteen.requests import RosterInForce
     from terminal.canteen.roster import Roster, roster_problems
     from terminal.cli.canteen_view import show_roster
@@ -43,7 +43,9 @@ def check_roster(
     now, station = SystemClock().now(), canteen_station(config, state, number, region, keys)
     policy = station.load_policy(station.load_keys(), now)
     document = ListFile.read(file).document(RosterDocument)
-    require_sound(roster_problems(document, policy, now), file.name)
+    header = document.header
+    require_sound(header_problems(header, policy.document.header.region, now), file.name)
+    require_sound(roster_problems(document, policy), file.name)
     show_roster(RosterInForce.of(Roster.of(document, policy)), "is sound", json)
 
 
@@ -61,10 +63,11 @@ def load_roster(
     from terminal.app.canteen import perform
     from terminal.canteen.documents import ListFile
     from terminal.canteen.requests import LoadRoster
-    from terminal.cli.canteen_view import show_roster
+    from terminal.cli.canteen_view import in_force_from, show_roster
 
     request = LoadRoster(ListFile.read(file))
-    show_roster(perform(canteen_station(config, state, number, region, keys), request), "is in force", json)
+    loaded = perform(canteen_station(config, state, number, region, keys), request)
+    show_roster(loaded, in_force_from(loaded.begins_at_ms), json)
 
 
 @roster_app.command("show")
@@ -99,7 +102,9 @@ def load_prices(
     from terminal.app.canteen import perform
     from terminal.canteen.documents import ListFile
     from terminal.canteen.requests import LoadPriceList
+    from terminal.cli.canteen_view import in_force_from
 
     request = LoadPriceList(ListFile.read(file))
     prices = perform(canteen_station(config, state, number, region, keys), request)
-    print(f"price list {prices.sequence} of {prices.school}: {prices.products} products")
+    when = in_force_from(prices.begins_at_ms)
+    print(f"price list {prices.sequence} of {prices.school} {when}: {prices.products} products")

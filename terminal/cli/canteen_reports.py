@@ -159,9 +159,12 @@ class _SchoolRecords:
         return kept.terminal
 
     def _roster(self, state: Path, terminal: int, known: type[Known]) -> Known | None:
-        from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
+        from terminal.canteen.store import CanteenLists, RosterPart
+        from terminal.codes import SetKind
+        from terminal.updates.active import ActiveSet
 
-        roster = CanteenStore(state / CANTEEN_FOLDER, terminal, self._keys.sealer).load_roster(self.policy)
+        parts = {SetKind.ROSTER: RosterPart(terminal, self._keys.sealer)}
+        roster = CanteenLists(ActiveSet(state, parts, to_read=True)).roster(self.policy)
         return None if roster is None else known(terminal, self.policy, roster, self.ledger)
 
     def school(self, asked: str | None) -> str:

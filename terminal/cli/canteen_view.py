@@ -12,6 +12,7 @@ from terminal.canteen.facts import Known
 from terminal.canteen.month import MonthTable, PupilMonth
 from terminal.canteen.report import DayReport, Finding
 from terminal.canteen.requests import MealsIssued, PupilsListed, RosterInForce, SaleDone
+from terminal.clock import from_unix_ms
 from terminal.codes import CanteenFault
 from terminal.errors import CanteenRefused
 from terminal.messages import meal
@@ -50,6 +51,11 @@ WORDS: Final[Mapping[str, str]] = {
 """Headings, as the catalogues know them."""
 
 
+def in_force_from(begins_at_ms: int) -> str:
+    """Whether a list is in force, or from when (0: it is)."""
+    return f"waits until {from_unix_ms(begins_at_ms):%Y-%m-%d %H:%M} UTC" if begins_at_ms else "is in force"
+
+
 def show_roster(roster: RosterInForce, state: str, json: bool) -> None:
     """What a roster holds, in numbers."""
     if json:
@@ -60,6 +66,7 @@ def show_roster(roster: RosterInForce, state: str, json: bool) -> None:
                 "pupils": roster.pupils,
                 "classes": roster.classes,
                 "late_orders": roster.late_orders,
+                "begins_at_ms": roster.begins_at_ms,
             }
         )
         return

@@ -138,14 +138,14 @@ def _policies(regions: list[str], at: StationConfig) -> dict[str, Policy]:
 
 def _replay(at: StationConfig, reader: JournalReader, policy: Policy) -> Replay:
     """The roster in force on the terminal; raises `RosterError` when there is none or rows have left already."""
-    from terminal.app.canteen import store_of
     from terminal.app.station import station_of
     from terminal.canteen.facts import Replay
+    from terminal.canteen.store import CanteenLists
     from terminal.errors import RosterError
 
     kept = reader.state()
-    station = replace(station_of(at), number=kept.terminal)
-    roster = store_of(station, station.load_keys()).load_roster(policy)
+    station = replace(station_of(at), number=kept.terminal, profile="canteen")
+    roster = CanteenLists(station.active_set(station.load_keys())).roster(policy)
     if roster is None:
         raise RosterError(f"there is no roster in {station.state}", "Leave --roster out.")
     if kept.base.sequence:

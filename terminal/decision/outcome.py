@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cardproto.resident.records.event import Event, PaidBy
+from cardproto.resident.records.event import Event, EventKind, PaidBy
 from terminal.codes import Admission
 from terminal.decision.meal import Serving
 from terminal.trail import Reason
@@ -144,6 +144,9 @@ class WritePlan(Struct, frozen=True):
         return self.event.paid_by if self.payer is None else self.payer
 
 
+BOARDINGS: Final = (EventKind.RIDE, EventKind.CHECK_IN)
+
+
 class Decision(Struct, frozen=True):
     """All that follows from (snapshot, policy, trip, now). No write plan: the card stays as it is.
 
@@ -158,3 +161,10 @@ class Decision(Struct, frozen=True):
     meal: Serving | None = None
     """The portion that was given, when the decision is about a meal."""
     lists: Mapping[str, str] = _NO_LISTS
+
+    @property
+    def boards(self) -> bool:
+        """Whether riders get on with this tap, or would if it were not refused; an exit or a repeated tap is none."""
+        if self.write_plan is None:
+            return self.outcome.admission is Admission.REFUSED
+        return self.write_plan.event.kind in BOARDINGS

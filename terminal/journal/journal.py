@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,7 @@ from terminal.journal.database import (
 )
 from terminal.journal.lock import FileLock
 from terminal.journal.open_records import LastIntent, OpenRecords
+from terminal.journal.operation_records import SetActivated
 from terminal.journal.reader import JournalReader, Row
 from terminal.journal.records import (
     AnyRecord,
@@ -266,6 +269,17 @@ class Journal:
         """What the rows say of the terminal's clock (O-05); survives restart and purge."""
         with self._lock:
             return self._open_records.clock.rows
+
+    def name_versions(self, tariff: str, deny_list: str) -> None:
+        """Checkpoints say from now on that decisions are made from these."""
+        if self.notary is not None:
+            self.notary = replace(self.notary, tariff=tariff, deny_list=deny_list)
+
+    @property
+    def activated(self) -> Mapping[str, SetActivated]:
+        """What of the active set came into force last, by its kind; survives restart and purge."""
+        with self._lock:
+            return self._open_records.activated
 
     def rows(self, after: int = 0, limit: int = 200) -> list[Row]:
         """At most `limit` durable rows with a sequence above `after`, in order."""

@@ -1,14 +1,15 @@
 """What a restart must know: intents whose outcome is unknown, the last intent whatever its outcome, the shift with its
-turn and place, whether the terminal was taken out of service, and whether its clock is in doubt. A fold over the
-records, in order."""
+turn and place, whether the terminal was taken out of service, whether its clock is in doubt, and what of its active set
+is in force. A fold over the records, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from terminal.journal.clock_ledger import ClockLedger
 from terminal.journal.console_records import OrderDeclared, PlaceSet, TurnStarted
+from terminal.journal.operation_records import SetActivated
 from terminal.journal.records import (
     AnyRecord,
     Intent,
@@ -38,6 +39,7 @@ class OpenRecords:
         self._turn: tuple[int, TurnStarted] | None = None
         self._place: tuple[int, PlaceSet] | None = None
         self._out_of_order: tuple[int, OrderDeclared] | None = None
+        self._activated: dict[str, tuple[int, SetActivated]] = {}
         self.clock = ClockLedger()
 
     def apply(self, sequence: int, record: AnyRecord) -> None:
@@ -62,6 +64,8 @@ class OpenRecords:
                 self._place = (sequence, record) if record.known else None
             case OrderDeclared():
                 self._out_of_order = None if record.in_order else (sequence, record)
+            case SetActivated():
+                self._activated[record.kind] = (sequence, record)
             case _:
                 pass
 
@@ -103,9 +107,18 @@ class OpenRecords:
     def out_of_order(self) -> OrderDeclared | None:
         return self._out_of_order[1] if self._out_of_order else None
 
+    @property
+    def activated(self) -> Mapping[str, SetActivated]:
+        """The newest row of each kind."""
+        return {kind: record for kind, (_, record) in self._activated.items()}
+
     def all(self) -> Iterable[tuple[int, AnyRecord]]:
         """Every open record with its sequence: applied in order to an empty fold they give this one."""
-        open_now: list[tuple[int, AnyRecord]] = [*self._intents.open(), *self.clock.all()]
+        open_now: list[tuple[int, AnyRecord]] = [
+            *self._intents.open(),
+            *self.clock.all(),
+            *self._activated.values(),
+        ]
         if self._last is not None and self._word is not None:
             open_now += [self._last, (self._word[0], self._word[1].word)]
         open_now += [one for one in (self._shift, self._turn, self._place, self._out_of_order) if one]

@@ -78,6 +78,20 @@ class ClockAccepted(Record, frozen=True, array_like=True, tag=45):
     code: str = ""
 
 
+class SetActivated(Record, frozen=True, array_like=True, tag=46):
+    """From this row on decisions are made with this issue of `kind`, a `terminal.codes.SetKind` (O-01).
+
+    Version `version` of `id`, by the hash of the file as it was published. `since_ms` is earlier than `at_ms` where it
+    was in force before, and this journal did not say so: on new hardware.
+    """
+
+    kind: str
+    id: str
+    version: int
+    sha256: bytes
+    since_ms: int
+
+
 class RazziaChanged(Record, frozen=True, array_like=True, tag=47):
     """The vehicle says from here on that an inspection is under way, or no longer (T-70). It stops no tap.
 
@@ -95,5 +109,6 @@ OperationRecord: TypeAlias = (
     | ClockAuthenticated
     | ClockConfirmed
     | ClockAccepted
+    | SetActivated
     | RazziaChanged
 )

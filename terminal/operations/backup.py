@@ -23,10 +23,11 @@ from terminal.journal.sealed import JournalKey
 from terminal.journal.verify import verify
 from terminal.operations.archive import BackupHeader, read_archive, write_archive
 from terminal.operations.status import STATUS_FILE
+from terminal.updates.store import ACTIVE_FILE, copy_rows
 
-LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json")
-"""The identity, and what only a running process says."""
-LEFT_BEHIND_ENDINGS: Final = (".lock", ".new", "-wal", "-shm", "-journal", ".probe")
+LEFT_BEHIND: Final = ("terminal.key", "terminal.pub", STATUS_FILE, "counter.json", ACTIVE_FILE)
+"""The identity, what only a running process says, and the active set's rows, which are copied as a whole."""
+LEFT_BEHIND_ENDINGS: Final = (".lock", ".new", "-wal", "-shm", "-journal", ".probe", ".damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ def back_up(source: Source, target: Path, now: datetime) -> BackupHeader:
             copy = Path(scratch) / source.journal.name
             _copy_journal(source.journal, copy)
             header = _header(source, copy, now)
-            files = {source.journal.name: copy, **dict(_others(source))}
+            rows = Path(scratch) / ACTIVE_FILE
+            kept = {ACTIVE_FILE: rows} if copy_rows(source.folder, rows) else {}
+            files = {source.journal.name: copy, **kept, **dict(_others(source))}
             with replacing(target) as file:
                 write_archive(file, header, files, source.sealer)
     except OSError as error:

@@ -22,14 +22,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from terminal.clock import unix_ms
+from terminal.clock import from_unix_ms, unix_ms
+from terminal.codes import SetKind
 from terminal.devices import DeviceState
 from terminal.errors import JournalDamaged, JournalError
 from terminal.fault_texts import ENGLISH, fault_text
 from terminal.journal.database import connect_reader
 from terminal.journal.operation_records import CLOCK_TOLERANCE_MS
 from terminal.journal.room import WARN_SHARE
-from terminal.operations.status import TerminalStatus, VehicleStatus, read_status
+from terminal.operations.status import KindInForce, TerminalStatus, VehicleStatus, read_status
 from terminal.texts import N_, translator
 from terminal.trip.facts import PlaceQuality
 
@@ -80,8 +81,13 @@ class HealthCode(StrEnum):
     READER_FAULT = "reader:fault"
     READER_OK = "reader:ok"
     TARIFF_ENDED = "policy:ended"
+    TARIFF_GOES_ON = "policy:goes_on"
     TARIFF = "policy:holds"
     DENY_LIST = "deny_list:age"
+    IN_FORCE = "in_force:since"
+    PENDING = "pending:from"
+    PENDING_NOW = "pending:at_once"
+    NOT_TAKEN = "update:refused"
     NO_COLLECTOR = "collector:none"
     SYNC_FAULT = "collector:fault"
     NOT_ASKED = "collector:not_asked"
@@ -127,8 +133,13 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.READER_FAULT: "{reader}: {fault}",
         HealthCode.READER_OK: "{reader}, {loop}",
         HealthCode.TARIFF_ENDED: N_("{tariff} ended {ago_ms} ago"),
+        HealthCode.TARIFF_GOES_ON: N_("{tariff} ended {ago_ms} ago and goes on for {left_ms} more"),
         HealthCode.TARIFF: N_("{tariff}, for {left_ms} more"),
         HealthCode.DENY_LIST: N_("{age_ms} old"),
+        HealthCode.IN_FORCE: N_("{edition} since {since_at_ms}"),
+        HealthCode.PENDING: N_("{edition} from {from_at_ms}"),
+        HealthCode.PENDING_NOW: N_("{edition} between two taps"),
+        HealthCode.NOT_TAKEN: "{fault}",
         HealthCode.NO_COLLECTOR: N_("none given: rows are sent with `terminal sync`"),
         HealthCode.SYNC_FAULT: "{fault}",
         HealthCode.NOT_ASKED: N_("{collector}: not asked yet"),
@@ -146,7 +157,8 @@ TEXTS: Final[Mapping[HealthCode, str]] = MappingProxyType(
         HealthCode.RAZZIA: N_("the vehicle says that an inspection is under way"),
     }
 )
-"""The one place of their words. Inputs in milliseconds are shown as durations, a code in its own words."""
+"""The one place of their words. Inputs in milliseconds are shown as durations, those that end in `_at_ms`
+as moments, a code in its own words."""
 
 VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -206,6 +218,8 @@ class HealthFinding:
         if name in VALUES:
             known, words = VALUES[name], translator(language)
             return ", ".join(words.gettext(known.get(code, code)) for code in str(value).split(":"))
+        if name.endswith("_at_ms"):
+            return f"{from_unix_ms(int(value)):%Y-%m-%d %H:%M} UTC"
         return _span(int(value), language) if name.endswith("_ms") else str(value)
 
 
@@ -278,10 +292,13 @@ def _said(status: TerminalStatus | None, *, running: bool, now_ms: int) -> Itera
     yield _last_tap(status, now_ms)
     yield _reader(status, running=running)
     yield _tariff(status, now_ms)
-    if status.deny_list_at_ms is not None:
-        age_ms = max(0, now_ms - status.deny_list_at_ms)
+    deny_list = status.of_kind(SetKind.DENY)
+    if deny_list.edition:
+        age_ms = max(0, now_ms - (deny_list.issued_at_ms or deny_list.since_ms))
         level = HealthLevel.LOOK if age_ms > DENY_LIST_WARNING_MS else HealthLevel.OK
         yield HealthFinding(HealthCode.DENY_LIST, level, {"age_ms": age_ms}, age_ms / 1000, "s")
+    for one in status.active:
+        yield from _kind(one)
     yield _collector(status, now_ms)
     yield from _extensions(status)
     if running and not status.stopped and status.vehicle is not None:
@@ -378,13 +395,37 @@ def _reader(status: TerminalStatus, *, running: bool) -> HealthFinding:
 
 
 def _tariff(status: TerminalStatus, now_ms: int) -> HealthFinding:
-    left_ms = status.tariff_until_ms - now_ms
-    inputs: dict[str, int | str] = {"tariff": status.tariff}
+    tariff = status.of_kind(SetKind.REGION)
+    left_ms = (tariff.until_ms or 0) - now_ms
+    inputs: dict[str, int | str] = {"tariff": tariff.edition}
     if left_ms <= 0:
         inputs |= {"ago_ms": -left_ms}
+        goes_on_ms = left_ms + status.tariff_goes_on_ms
+        if goes_on_ms > 0:
+            inputs |= {"left_ms": goes_on_ms}
+            return HealthFinding(HealthCode.TARIFF_GOES_ON, HealthLevel.LOOK, inputs, left_ms / 1000, "s")
         return HealthFinding(HealthCode.TARIFF_ENDED, HealthLevel.OUT_OF_ORDER, inputs, left_ms / 1000, "s")
     level = HealthLevel.LOOK if left_ms < TARIFF_WARNING_MS else HealthLevel.OK
     return HealthFinding(HealthCode.TARIFF, level, inputs | {"left_ms": left_ms}, left_ms / 1000, "s")
+
+
+def _kind(one: KindInForce) -> Iterator[HealthFinding]:
+    """What of the active set is in force, what waits, and what was published in vain."""
+    if one.edition:
+        inputs: dict[str, int | str] = {"edition": one.edition, "since_at_ms": one.since_ms}
+        yield HealthFinding(HealthCode.IN_FORCE, HealthLevel.OK, inputs, one.since_ms / 1000, "s", one.kind)
+    if one.pending:
+        code = HealthCode.PENDING if one.pending_from_ms else HealthCode.PENDING_NOW
+        inputs = {"edition": one.pending, "from_at_ms": one.pending_from_ms}
+        yield HealthFinding(code, HealthLevel.OK, inputs, one.pending_from_ms / 1000, "s", one.kind)
+    if one.refused:
+        inputs = {
+            FAULT: one.refused,
+            "kind": one.kind.value,
+            "version": one.refused_version,
+            "known": one.floor,
+        }
+        yield HealthFinding(HealthCode.NOT_TAKEN, HealthLevel.LOOK, inputs, about=one.kind)
 
 
 def _collector(status: TerminalStatus, now_ms: int) -> HealthFinding:

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from errno import EADDRINUSE
 from typing import Final
 
+from terminal.codes import SetKind
 from terminal.errors import MetricsError
 from terminal.operations.status import TerminalStatus
-from terminal.operations.text_format import CONTENT_TYPE, Family, counter, gauge, info
+from terminal.operations.text_format import CONTENT_TYPE, Family, Sample, counter, gauge, info
 from terminal.operations.vitals import Vitals
 
 PREFIX: Final = "resident_terminal_"
@@ -29,6 +30,7 @@ def terminal_metrics(vitals: Vitals) -> list[Family]:
         *_taps(vitals, status),
         *_journal(status, vitals),
         *_sync(status, vitals),
+        *_active(status),
         *_trust(status, vitals),
         *_vehicle(status),
     ]
@@ -61,7 +63,6 @@ def _identity(status: TerminalStatus) -> list[Family]:
             "What runs here.",
             software=status.software,
             profile=status.profile,
-            tariff=status.tariff,
         ),
         gauge(
             f"{PREFIX}start_time_seconds",
@@ -127,12 +128,57 @@ def _sync(status: TerminalStatus, vitals: Vitals) -> list[Family]:
     ]
 
 
+def _active(status: TerminalStatus) -> list[Family]:
+    """Labels are bounded: a kind has one version in force, one that waits, and one code."""
+    return [
+        Family(
+            f"{PREFIX}in_force_since_timestamp_seconds",
+            "gauge",
+            "Since when this version decides, Unix time.",
+            tuple(
+                Sample(one.since_ms / 1000, {"kind": one.kind.value, "version": one.version})
+                for one in status.active
+                if one.edition
+            ),
+        ),
+        Family(
+            f"{PREFIX}pending_from_timestamp_seconds",
+            "gauge",
+            "From when this version will decide, Unix time; 0 for at once.",
+            tuple(
+                Sample(
+                    one.pending_from_ms / 1000,
+                    {"kind": one.kind.value, "version": one.pending.rpartition(":")[2]},
+                )
+                for one in status.active
+                if one.pending
+            ),
+        ),
+        Family(
+            f"{PREFIX}update_refused",
+            "gauge",
+            "Why what was published is not taken.",
+            tuple(
+                Sample(1, {"kind": one.kind.value, "code": one.refused})
+                for one in status.active
+                if one.refused
+            ),
+        ),
+    ]
+
+
 def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
+    tariff, deny_list = status.of_kind(SetKind.REGION), status.of_kind(SetKind.DENY)
     families = [
         gauge(
             f"{PREFIX}tariff_end_timestamp_seconds",
-            "When the region document ends, Unix time.",
-            status.tariff_until_ms / 1000,
+            "When the region document ends, Unix time; 0 while there is none.",
+            (tariff.until_ms or 0) / 1000,
+        ),
+        gauge(
+            f"{PREFIX}tariff_goes_on_seconds",
+            "For how long it decides after its end.",
+            status.tariff_goes_on_ms / 1000,
         ),
         gauge(f"{PREFIX}clock_suspect", "Whether the clock cannot be believed.", bool(status.clock_fault)),
         counter(
@@ -141,8 +187,8 @@ def _trust(status: TerminalStatus, vitals: Vitals) -> list[Family]:
             vitals.clock_watch.jumps,
         ),
     ]
-    if status.deny_list_at_ms is not None:
-        age_s = (status.at_ms - status.deny_list_at_ms) / 1000
+    if deny_list.edition:
+        age_s = (status.at_ms - (deny_list.issued_at_ms or deny_list.since_ms)) / 1000
         families.append(gauge(f"{PREFIX}deny_list_age_seconds", "Age of the deny list in force.", age_s))
     return families
 

@@ -2,8 +2,9 @@
 
     1 ask      the collector, signed with the new identity, how far it holds this terminal's rows: up to A
     2 send     what the backup holds beyond A, so that nothing of the backup is lost
-    3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A
-    4 confirm  that row at the collector: from here on these numbers are this machine's alone
+    3 go on    with a new journal behind A + RESERVE, whose first row says so and is chained to row A; the next rows
+               say which documents and lists of the backup are in force, so that an older set comes back in plain view
+    4 confirm  these rows at the collector: from here on these numbers are this machine's alone
     5 put in   the new journal and the other files in place
 
 The old hardware may have written rows after the backup, and cards may hold their numbers. It cannot have written more
@@ -32,7 +33,7 @@ from terminal.journal.database import create_schema, new_file, transaction
 from terminal.journal.journal import Journal
 from terminal.journal.key_file import key_path, load_key, load_or_create_key
 from terminal.journal.lock import FileLock
-from terminal.journal.operation_records import Restored
+from terminal.journal.operation_records import Restored, SetActivated
 from terminal.journal.records import build_record
 from terminal.journal.room import CAPACITY_ROWS, LAST_BEGUN
 from terminal.journal.sealed import Contents, JournalKey
@@ -88,6 +89,8 @@ class Restoration:
     first: int
     unresolved: int
     shift_ended: int | None
+    in_force: tuple[str, ...] = ()
+    """What the terminal decides by from here on, as of the backup: kind and edition."""
 
 
 def restore(
@@ -143,7 +146,7 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
         sent = line.send(journal) if held.sequence < journal.head.sequence else 0
         held = line.ask(journal) if sent else held
         notes = tuple((sequence, build_record(intent)) for sequence, intent in journal.open_intents())
-        shift = journal.open_shift
+        shift, activated = journal.open_shift, tuple(journal.activated.values())
     finally:
         journal.close()
     base = Head(held.sequence + RESERVE, held.hash)
@@ -160,9 +163,16 @@ def _restore(header: BackupHeader, old: Path, new: Path, line: _CollectorLine) -
         software=machine.software,
         version=machine.version,
     )
-    _begin(new, machine, base, notes, restored, line)
+    again = tuple(msgspec.structs.replace(one, at_ms=restored.at_ms) for one in activated)
+    _begin(new, machine, base, notes, (restored, *again), line)
     return Restoration(
-        header, sent, held.sequence, base.sequence + 1, len(notes), shift.shift if shift else None
+        header,
+        sent,
+        held.sequence,
+        base.sequence + 1,
+        len(notes),
+        shift.shift if shift else None,
+        tuple(f"{one.kind} {one.id}:{one.version}" for one in activated),
     )
 
 
@@ -171,15 +181,16 @@ def _begin(
     machine: NewHardware,
     base: Head,
     notes: tuple[tuple[int, bytes], ...],
-    restored: Restored,
+    rows: tuple[Restored | SetActivated, ...],
     line: _CollectorLine,
 ) -> None:
-    """A journal that begins behind `base`, its first row confirmed by the collector."""
+    """A journal that begins behind `base`, its first rows confirmed by the collector."""
     key = load_or_create_key(path, machine.sealer)
     _create_after(path, machine.terminal, key, base, notes)
     journal = Journal.open(path, machine.terminal, key=key)
     try:
-        journal.append(restored)
+        for row in rows:
+            journal.append(row)
         line.send(journal)
     finally:
         journal.close()

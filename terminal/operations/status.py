@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from terminal.codes import SetKind
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.files import SHARED, replace_file
 
@@ -31,6 +32,30 @@ class LoadedExtension(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.role.replace('_', ' ')} {self.name} ({self.distribution} {self.version})"
+
+
+class KindInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the active set is in force of one kind, what waits, and why what was published is not taken.
+
+    `edition` is "id:version", empty for none. `until_ms` is None without an end. `refused` is a
+    `terminal.codes.UpdateFault`, empty where the newest that was published is taken or waits.
+    """
+
+    kind: SetKind
+    edition: str = ""
+    since_ms: int = 0
+    until_ms: int | None = None
+    issued_at_ms: int | None = None
+    pending: str = ""
+    pending_from_ms: int = 0
+    refused: str = ""
+    refused_version: int = 0
+    floor: int = 0
+
+    @property
+    def version(self) -> str:
+        """Without the id."""
+        return self.edition.rpartition(":")[2]
 
 
 class VehicleStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +81,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_fault` is one of `terminal.codes.FaultCode`. `stopped` is set by the last
     words of a process that ended in good order. `clock_off_s`: how far the clock is ahead of the time the collector
-    signed; before `clock_floor_ms` it cannot be (`terminal.trip.clock_watch`).
+    signed; before `clock_floor_ms` it cannot be (`terminal.trip.clock_watch`). `tariff_goes_on_ms`: for how long the
+    region document decides after its end.
     """
 
     schema: int = SCHEMA
@@ -78,9 +104,8 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     taps: int = 0
     last_tap_at_ms: int | None = None
     unresolved: int = 0
-    tariff: str = ""
-    tariff_until_ms: int = 0
-    deny_list_at_ms: int | None = None
+    active: tuple[KindInForce, ...] = ()
+    tariff_goes_on_ms: int = 0
     clock_fault: str = ""
     clock_inputs: dict[str, int | str] = msgspec.field(default_factory=dict)
     clock_confirmed: bool = False
@@ -95,6 +120,10 @@ class TerminalStatus(msgspec.Struct, frozen=True, kw_only=True):
     collector_heard_at_ms: int | None = None
     sync_fault: str = ""
     vehicle: VehicleStatus | None = None
+
+    def of_kind(self, kind: SetKind) -> KindInForce:
+        """What is known of this kind of the active set."""
+        return next((one for one in self.active if one.kind is kind), KindInForce(kind=kind))
 
 
 def write_status(folder: Path, status: TerminalStatus) -> None:

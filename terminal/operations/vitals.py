@@ -10,14 +10,22 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from terminal.clock import Clock, unix_ms
-from terminal.codes import ClockFault, ExtensionFault, OutputFault, ReaderFault, SyncFault, Trouble
+from terminal.codes import (
+    ClockFault,
+    ExtensionFault,
+    OutputFault,
+    ReaderFault,
+    SetKind,
+    SyncFault,
+    Trouble,
+    UpdateFault,
+)
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.errors import JournalError
 from terminal.fault_texts import fault_text
@@ -28,6 +36,7 @@ from terminal.operations.log import Log
 from terminal.operations.notify import ServiceManager, Watchdog
 from terminal.operations.status import (
     EVERY_S,
+    KindInForce,
     LoadedExtension,
     TerminalStatus,
     VehicleStatus,
@@ -38,10 +47,16 @@ from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
+from terminal.updates.active import KindStatus, SetRefusal
+from terminal.updates.store import HeldEdition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from terminal.policy.document.schema import RegionDocument
     from terminal.sync.client import SyncReport
 
+DAY_MS: Final = 24 * 3_600_000
 TAP_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
 
 DEVICE_FAULTS: Final = {
@@ -65,9 +80,6 @@ class Identity(NamedTuple):
     software: str
     folder: Path
     reader: str
-    tariff: str
-    tariff_until: datetime
-    deny_list: Path | None = None
     collector: str = ""
     real_reader: bool = False
     laboratory: tuple[str, ...] = ()
@@ -100,7 +112,10 @@ class Vitals:
         clock_watch: ClockWatch,
         events: Log,
         manager: ServiceManager,
+        active: Callable[[], tuple[KindStatus, ...]] = lambda: (),
     ) -> None:
+        """`active` says what is in force, whenever it is asked."""
+        self._active = active
         self.identity = identity
         self.journal = journal
         self.clock = clock
@@ -118,6 +133,8 @@ class Vitals:
         self._devices_to_note: SimpleQueue[tuple[str, DeviceState]] = SimpleQueue()
         self.vehicle: Callable[[], VehicleStatus | None] = lambda: None
         """What the vehicle says, for the status."""
+        self.document: Callable[[], RegionDocument] | None = None
+        """The region document in force; set by who watches its end."""
         self.events = events
         self._manager = manager
         self._watchdog = Watchdog(manager, clock)
@@ -137,7 +154,7 @@ class Vitals:
             "ready",
             profile=self.identity.profile,
             reader=self.identity.reader,
-            tariff=self.identity.tariff,
+            tariff=self.in_force(SetKind.REGION).edition,
             **({"laboratory": public} if public else {}),
         )
 
@@ -268,6 +285,26 @@ class Vitals:
             else:
                 self.events.warning("sync", str(problem), code=fault)
 
+    def activated(self, held: HeldEdition) -> None:
+        """An edition has come into force."""
+        self.events.notice("in_force", kind=held.kind.value, edition=held.edition)
+        self._look()
+
+    def set_damaged(self, what: str) -> None:
+        """The active set's rows could not be read and were put aside; what is published is in force anew."""
+        self.events.warning("update", f"put aside, being damaged: {what}", code=UpdateFault.DAMAGED)
+
+    def note_refusals(self, refusals: SimpleQueue[SetRefusal]) -> None:
+        """What was published and is not taken: staff hear of each once, and the journal holds it."""
+        while not refusals.empty():
+            refused = refusals.get()
+            text = fault_text(refused.fault, refused.inputs)
+            why = "" if refused.error is None else f": {refused.error}"
+            self.events.warning("update", f"{text}{why}", code=refused.fault, **refused.inputs)
+            with suppress(JournalError):  # which is full or broken: that is on show by itself
+                self.journal.append(Fault(unix_ms(self.clock.now()), refused.fault, refused.inputs))
+            self._look()
+
     def journal_fills(self, trouble: Trouble) -> None:
         """The journal has reached a level at which staff must do something."""
         text = fault_text(trouble.code, trouble.inputs)
@@ -288,12 +325,21 @@ class Vitals:
     def reader_up(self) -> bool:
         return self.reader_fault is None
 
+    def in_force(self, kind: SetKind) -> KindInForce:
+        """Which edition of this kind, since when."""
+        known = next((one for one in self._active() if one.kind is kind), KindStatus(kind))
+        return kind_in_force(known)
+
     def _oldest_unsent_at_ms(self) -> int | None:
         """When the oldest row was written that the collector has not confirmed."""
         if not self.journal.unsent:
             return None
         rows = self.journal.rows(self.journal.acknowledged_through, 1)
         return rows[0].record.at_ms if rows else None
+
+    def _goes_on_ms(self) -> int:
+        """How long the region document decides after its end."""
+        return 0 if self.document is None else self.document().ended.go_on_days * DAY_MS
 
     def status(self, *, stopped: bool = False) -> TerminalStatus:
         identity, watch = self.identity, self.clock_watch
@@ -317,9 +363,8 @@ class Vitals:
             taps=self.tally.outcomes.total(),
             last_tap_at_ms=self.last_tap_at_ms,
             unresolved=len(self.journal.open_intents()),
-            tariff=identity.tariff,
-            tariff_until_ms=unix_ms(identity.tariff_until),
-            deny_list_at_ms=deny_list_at_ms(identity.deny_list),
+            active=tuple(kind_in_force(one) for one in self._active()),
+            tariff_goes_on_ms=self._goes_on_ms(),
             clock_fault="" if doubt is None else doubt.code,
             clock_inputs={} if doubt is None else dict(doubt.inputs),
             clock_confirmed=watch.state.confirmed,
@@ -378,15 +423,24 @@ class Vitals:
             self._unwritable = False
 
 
+def kind_in_force(known: KindStatus) -> KindInForce:
+    """For the status file."""
+    held, pending, refused = known.in_force, known.pending, known.refused
+    return KindInForce(
+        kind=known.kind,
+        edition="" if held is None else held.edition,
+        since_ms=0 if held is None else held.at_ms,
+        until_ms=None if known.until is None else unix_ms(known.until),
+        issued_at_ms=None if known.issued_at is None else unix_ms(known.issued_at),
+        pending="" if pending is None else pending.edition,
+        pending_from_ms=0 if pending is None else pending.at_ms,
+        refused="" if refused is None else refused.fault.value,
+        refused_version=0 if refused is None else refused.version,
+        floor=known.floor,
+    )
+
+
 def _device_fault(at_ms: int, name: str, state: DeviceState) -> Fault:
     if name.partition(":")[0] in _EXTENSIONS:
         return Fault(at_ms, DEVICE_FAULTS[state], {"extension": name})
     return Fault(at_ms, OUTPUT_FAULTS[state], {"output": name})
-
-
-def deny_list_at_ms(path: Path | None) -> int | None:
-    """When the list in force was put there; None without one."""
-    try:
-        return None if path is None else path.stat().st_mtime_ns // 1_000_000
-    except OSError:
-        return None

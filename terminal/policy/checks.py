@@ -79,6 +79,7 @@ def _profiles(document: RegionDocument) -> Iterator[Problem]:
     for name, profile in (("bus", bus), ("canteen", canteen)):
         yield from unique(f"profiles.{name}.media", profile.media)
         yield from unique(f"profiles.{name}.rights", profile.rights)
+        yield from unique(f"profiles.{name}.passenger_asks", profile.passenger_asks)
         yield from _media(name, profile)
     if bus.rights[-1:] != (Right.PURSE,):
         yield Problem(
@@ -88,6 +89,9 @@ def _profiles(document: RegionDocument) -> Iterator[Problem]:
         )
     if canteen.rights != (Right.CONCESSION,):
         yield Problem("profiles.canteen.rights", "a canteen serves by concession", 'Use ["concession"].')
+    if canteen.passenger_asks:
+        what = "a pupil takes no companions and goes nowhere"
+        yield Problem("profiles.canteen.passenger_asks", what, "Leave it out.")
 
 
 def _feed(document: RegionDocument) -> Iterator[Problem]:

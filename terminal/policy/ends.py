@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
+from terminal.codes import DocumentFault, Trouble
 from terminal.policy.document.schema import RegionDocument
 
 WARNED_BEFORE: Final = timedelta(days=7)
@@ -33,3 +34,19 @@ def end_of(document: RegionDocument, now: datetime) -> DocumentEnd:
     if now < document.header.valid_to:
         return DocumentEnd.AHEAD
     return DocumentEnd.GOES_ON if now < goes_on_until(document) else DocumentEnd.PAST
+
+
+ADVICE: Final = "Get its successor from the operator."
+
+
+def trouble_of(document: RegionDocument, now: datetime) -> Trouble | None:
+    """What staff have to know of the document's end at `now`, with whole days; None long before it."""
+    header, end = document.header, end_of(document, now)
+    inputs: dict[str, int | str] = {"document": f"{header.id}:{header.version}"}
+    if end is DocumentEnd.PAST:
+        return Trouble(DocumentFault.ENDED, inputs | {"days": (now - header.valid_to).days})
+    if end is DocumentEnd.GOES_ON:
+        return Trouble(DocumentFault.GOES_ON, inputs | {"days": (goes_on_until(document) - now).days})
+    if header.valid_to - now > WARNED_BEFORE:
+        return None
+    return Trouble(DocumentFault.ENDS, inputs | {"days": (header.valid_to - now).days})

@@ -5,7 +5,7 @@ pseudonym, then
 
     issued on (2) | three times: code (1), parameter (1), first day (2), last day (2); code 0: an empty slot
 
-with days since 2000-01-01, as on a card: what it says of one holder, and names nobody.
+with days since 2000-01-01, as on a card: what it says of one holder, without a name.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class GrantTable:
 class GrantListFile(KeyedFile):
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        super().__init__(path, key, GRANTS_LIST)
+    def __init__(self, path: Path, key: bytes, called: str = "") -> None:
+        super().__init__(path, key, GRANTS_LIST, called)
 
     def of(self, pseudonym: bytes) -> LocalGrants | None:
         """What the list says of the holder of `pseudonym`."""
@@ -108,9 +108,9 @@ class GrantListFile(KeyedFile):
         return None if content is None else _parsed(content)
 
 
-def load_grants(path: Path, key: bytes) -> GrantListFile:
+def load_grants(path: Path, key: bytes, called: str = "") -> GrantListFile:
     """The list at `path`, made with the list key "grants"; raises `RegionDocumentError`."""
-    return GrantListFile(path, key)
+    return GrantListFile(path, key, called)
 
 
 def build_grants(

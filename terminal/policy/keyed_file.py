@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
@@ -38,7 +37,7 @@ LARGEST_VERSION: Final = 0xFFFFFFFF
 VERSION_DIGITS: Final = 16
 """How much of a list's digest stands in its name."""
 HEADER: Final = struct.Struct(">4sBc4sHIQI")
-_RECORDS_AT_ONCE: Final = 8192
+_RECORDS_AT_ONCE: Final = 2048
 
 
 class IssuedList(Protocol):
@@ -57,7 +56,7 @@ class IssuedList(Protocol):
 
     @property
     def name(self) -> str:
-        """The list as records name it: version and digest, so that two issues of one number are told apart."""
+        """The list as records name it: version and digest, so that two issues of one number can be distinguished."""
         ...
 
 
@@ -91,8 +90,9 @@ class ListFormat:
 class KeyedFile:
     """A checked, mapped list. Raises `RegionDocumentError` naming a file that cannot be trusted."""
 
-    def __init__(self, path: Path, key: bytes, form: ListFormat) -> None:
-        """Map the list at `path`, built with `key`; its order is checked once, here."""
+    def __init__(self, path: Path, key: bytes, form: ListFormat, called: str = "") -> None:
+        """Map the list at `path`, built with `key`; its order is checked once, here. `called`: its name in errors."""
+        name = f"{form.what} {called or path}"
         self.path = path
         self._key = key
         self._bytes = form.record_bytes
@@ -100,11 +100,11 @@ class KeyedFile:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:  # an empty file cannot be mapped
-            raise RegionDocumentError(f"{form.what} {path} is empty", form.advice) from error
+            raise RegionDocumentError(f"{name} is empty", form.advice) from error
         except OSError as error:
-            raise RegionDocumentError(f"{form.what} {path} cannot be read: {error}", form.advice) from error
+            raise RegionDocumentError(f"{name} cannot be read: {error}", form.advice) from error
         try:
-            self.issue, self._buckets = _checked(self._map, key, form, f"{form.what} {path}")
+            self.issue, self._buckets = _checked(self._map, key, form, name)
         except RegionDocumentError:
             self._map.close()
             raise
@@ -246,7 +246,7 @@ def _buckets(data: mmap.mmap, form: ListFormat, refuse: Callable[[str], NoReturn
     for start in range(HEADER.size, len(data), size * _RECORDS_AT_ONCE):
         piece = data[start : start + size * _RECORDS_AT_ONCE]
         hashes = _hashes(len(piece) // size, form.content_bytes).unpack(piece)
-        if hashes[0] <= last or any(later <= earlier for earlier, later in pairwise(hashes)):
+        if hashes[0] <= last or any(map(int.__ge__, hashes, hashes[1:])):
             refuse("is not sorted")
         last = hashes[-1]
         while len(starts) <= last >> below:

@@ -34,10 +34,10 @@ REGIONS: Final = Path(__file__).with_name("regions")
 DEMO_REGION: Final = REGIONS / "demo.toml"
 
 
-def load_region(source: str | Path) -> RegionDocument:
+def load_region(source: str | Path, called: str = "") -> RegionDocument:
     """Return the checked document in a TOML file, or the supplied one of that name ("demo").
 
-    Raises `RegionDocumentError` naming the file, the path inside it and what to change.
+    Raises `RegionDocumentError` naming the file (or what it is `called`), the path inside it and what to change.
     """
     path = Path(source)
     if not path.exists() and path.name == str(source) and not path.suffix:
@@ -51,14 +51,15 @@ def load_region(source: str | Path) -> RegionDocument:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RegionDocumentError(f"{path} cannot be read: {error}", "Give a TOML file in UTF-8.") from error
-    return parse_region(text, str(path))
+    return parse_region(text, called or str(path), path.parent)
 
 
-def parse_region(text: str, name: str) -> RegionDocument:
-    """Return the checked document in TOML `text`; `name` is the file in `RegionDocumentError`s."""
+def parse_region(text: str, name: str, folder: Path | None = None) -> RegionDocument:
+    """Return the checked document in TOML `text`; `name` is the file in `RegionDocumentError`s. The tables of its feed
+    lie in `folder`, beside the file where that is left out."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of the parser, and of numbers and tables without end
         raise RegionDocumentError(f"{name} is not TOML: {error}", "Correct that line.") from error
     raw = upgraded(raw, _known_schema(raw, name))
     try:
@@ -67,7 +68,7 @@ def parse_region(text: str, name: str) -> RegionDocument:
         from terminal.policy.explain import explain  # noqa: PLC0415 only needed when something is wrong
 
         raise explain(error, raw, name) from error
-    document = _with_feed(document, name)
+    document = _with_feed(document, name, Path(name).parent if folder is None else folder)
     found = list(problems(document))
     if found:
         first, others = found[0], len(found) - 1
@@ -76,12 +77,12 @@ def parse_region(text: str, name: str) -> RegionDocument:
     return document
 
 
-def _with_feed(document: RegionDocument, name: str) -> RegionDocument:
-    """`document` with the tables of its feed, which lie beside it."""
+def _with_feed(document: RegionDocument, name: str, folder: Path) -> RegionDocument:
+    """`document` with the tables of its feed, which lie in `folder`."""
     if document.gtfs is None:
         return document
     try:
-        section = section_with_tables(document.gtfs, Path(name).parent)
+        section = section_with_tables(document.gtfs, folder)
     except RegionDocumentError as error:
         raise RegionDocumentError(f"{name}: {error.what}", error.advice) from error
     return msgspec.structs.replace(document, gtfs=section)

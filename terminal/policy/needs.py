@@ -1,4 +1,4 @@
-"""What a region document has to be told of a bus ride: the facts its fares, rights and windows look at.
+"""What a region document needs to know of a bus ride: the facts its fares, rights and windows look at.
 
 A terminal that cannot know one of them would sell rides at prices the tariff does not state, so it refuses the
 document when it starts (`terminal.app.knows`). A need may be *answered*: then the document itself says what holds

@@ -147,15 +147,16 @@ class RouteBook:
 NO_ROUTES: Final = RouteBook()
 
 
-def load_routes(path: Path) -> RouteBook:
-    """The routes document at `path`; raises `RegionDocumentError` with what to change."""
+def load_routes(path: Path, called: str = "") -> RouteBook:
+    """The routes document at `path`; raises `RegionDocumentError` with what to change, naming the file or what it is
+    `called`."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RegionDocumentError(
             f"{path} cannot be read ({error.strerror})", "Check the path and its rights."
         ) from error
-    return parse_routes(content, str(path))
+    return parse_routes(content, called or str(path))
 
 
 def parse_routes(content: bytes, name: str) -> RouteBook:

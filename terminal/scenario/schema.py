@@ -27,7 +27,7 @@ from terminal.decision.outcome import Message
 from terminal.errors import TerminalError
 from terminal.policy.base import Minor, Mode, Name, Section, Weekday
 from terminal.policy.document.schema import RegionDocument
-from terminal.trip.facts import PlaceQuality, PlaceSource
+from terminal.trip.facts import AskedBy, PlaceQuality, PlaceSource
 
 SCENARIO_SCHEMA: Final = 1
 NEVER_ENDS: Final = date(2099, 12, 31)
@@ -221,6 +221,8 @@ class Where(Section, frozen=True, kw_only=True):
     """The vehicle says that an inspection is under way; no decision depends on it (T-70)."""
     position_manual: bool | None = None
     """The driver entered the place by hand (T-61)."""
+    asked_by: AskedBy | None = None
+    """Who stated companions and destination before the tap (T-34): "crew" at the console, "rider" on the display."""
     companions: Count | None = None
     """Further persons counted with this tap (T-20, T-34)."""
     inspection: bool | None = None

@@ -14,13 +14,15 @@ What is shown is the message and the values it names, nothing else of the tap: n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from cardproto.connection import CardConnection
@@ -32,6 +34,7 @@ from terminal.reader.port import ReaderPort, lay_there, shared
 from terminal.screen.feed import EventFeed
 from terminal.screen.page import Pages
 from terminal.screen.stream import event_stream
+from terminal.screen.touch import MOST_BODY_BYTES, OUT_OF_DATE, PassengerTouch, TouchRefused
 from terminal.texts import N_, translator
 
 TAP_ALLOWANCE_S: Final = 5.0
@@ -39,6 +42,11 @@ TAP_ALLOWANCE_S: Final = 5.0
 
 UNPRINTABLE: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and marks that turn the direction of what follows: a document's word must not reorder others."""
+
+NEXT_RIDE: Final = "next-ride"
+"""Where the form of a press goes."""
+FORM: Final = "application/x-www-form-urlencoded"
+DisplayPage: TypeAlias = Callable[..., Response]
 
 KEEP: Final = 1024
 """Hundreds of taps, for a browser that was busy meanwhile."""
@@ -81,6 +89,9 @@ class DisplayState(StrEnum):
     CARD = "card"
     RESULT = "result"
     FAULT = "fault"
+    ASKED = "asked"
+    """What is asked of the next ride has changed; what is shown besides stays."""
+
     RAZZIA = "razzia"
     """Only what stands above everything else has changed: whether an inspection is under way."""
 
@@ -99,6 +110,8 @@ class Display:
 
     def __init__(self, clock: Clock) -> None:
         self.feed: Final[EventFeed[Shown]] = EventFeed(KEEP)
+        self.touch: PassengerTouch | None = None
+        """What passengers may touch and are shown of the next ride; set by the composition root."""
         self._clock = clock
         self._heard_s = clock.monotonic()
         self._serving_until_s = 0.0
@@ -131,6 +144,10 @@ class Display:
         """The reader works again."""
         self._faulty = False
         self._tell(DisplayState.IDLE)
+
+    def asked(self) -> None:
+        """Something else is asked of the next ride, or nothing any more."""
+        self.feed.publish(Shown(DisplayState.ASKED, self._clock.monotonic()))
 
     def razzia_is(self, razzia: bool) -> None:
         """An inspection is under way, or no longer (T-70): shown above whatever else is shown."""
@@ -172,10 +189,27 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
         if language:
             translator(language)
 
-    async def show(request: Request) -> Response:
+    spoken = tuple(language for language in (settings.language, settings.second) if language)
+
+    def page(request: Request, status: int = 200, problem: str = "") -> Response:
+        touch = display.touch
         return pages.page(
-            request, "display.html", settings.language, second=settings.second, rest=_rest(settings)
+            request,
+            "display.html",
+            settings.language,
+            status,
+            second=settings.second,
+            rest=_rest(settings),
+            spoken=spoken,
+            touch=None if touch is None else touch.shown(spoken),
+            problem=[translator(language).gettext(problem) for language in spoken] if problem else [],
         )
+
+    async def show(request: Request) -> Response:
+        return await run_in_threadpool(page, request)
+
+    async def ask(request: Request) -> Response:
+        return await asked_of(request, display.touch, page)
 
     async def events(request: Request) -> Response:
         return event_stream(
@@ -186,7 +220,38 @@ def display_routes(display: Display, settings: DisplaySettings) -> list[BaseRout
             replay=REPLAY,
         )
 
-    return [Route("/", show), Route("/events", events), pages.static]
+    next_ride = Route(f"/{NEXT_RIDE}", ask, methods=["POST"])
+    return [Route("/", show), Route("/events", events), next_ride, pages.static]
+
+
+async def asked_of(request: Request, touch: PassengerTouch | None, page: DisplayPage) -> Response:
+    """The answer to a press: always the display's page, so that a kiosk is never left without it.
+
+    Where nothing is offered, nothing is there. A form of another site's page gets no further than its `Origin`.
+    """
+    if touch is None or not await run_in_threadpool(lambda: touch.offered):
+        return Response(status_code=404)
+    origin = request.headers.get("origin")
+    body = await _small_body(request)
+    if body is None or (origin is not None and urlsplit(origin).netloc != request.headers.get("host")):
+        return await run_in_threadpool(page, request, 403, OUT_OF_DATE)
+    try:
+        await run_in_threadpool(touch.take, body)
+    except TouchRefused as refused:
+        return await run_in_threadpool(page, request, refused.status, refused.text)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+
+
+async def _small_body(request: Request) -> bytes | None:
+    """The form sent with the request; None for anything longer than one of ours, or of another kind."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY_BYTES:
+            return None
+    return body
 
 
 IDLE_TEXT: Final = N_("Tap your card")

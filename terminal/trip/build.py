@@ -113,6 +113,7 @@ def trip_of(
         reader_ok=journal.out_of_order is None,
         mode=Mode.BUS if route is None or route.mode is None else route.mode,
         companions=asked.companions,
+        asked_by=asked.by,
         place=place,
         clock=clock,
         freshness=freshness,

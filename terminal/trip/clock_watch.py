@@ -61,7 +61,8 @@ class ClockWatch:
     def __init__(self, journal: Journal, clock: Clock, ahead_days: int, made_at: datetime) -> None:
         self._journal = journal
         self._clock = clock
-        self._ahead_days = ahead_days
+        self.ahead_days = ahead_days
+        """Changes with the region document."""
         self._made_ms = unix_ms(made_at)
         rows = journal.clock
         self._doubt = rows.doubt
@@ -212,7 +213,7 @@ class ClockWatch:
             return behind
         known_ms = vouched_ms(self._journal.clock)
         ahead_ms = 0 if known_ms is None else now.wall_ms - known_ms
-        if ahead_ms > self._ahead_days * DAY_MS:
+        if ahead_ms > self.ahead_days * DAY_MS:
             return Trouble(ClockFault.AHEAD, {"ahead_days": ahead_ms // DAY_MS})
         return None
 

@@ -121,12 +121,23 @@ class Inspection:
     misuse: bool = False
 
 
+class AskedBy(StrEnum):
+    """Who said before the tap with whom, and where, the ride goes."""
+
+    NOT_ASKED = "not_asked"
+    CREW = "crew"
+    """Driver or conductor, at the console."""
+    RIDER = "rider"
+    """The passenger, by touch on the display."""
+
+
 @dataclass(frozen=True, slots=True)
 class RideAsked:
     """What crew or rider said of the next tap before it: further persons who ride with it, and where the ride goes."""
 
     companions: int = 0
     destination: Spot = NOWHERE
+    by: AskedBy = AskedBy.NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +160,9 @@ class Trip:
 
     `sequence` is the journal number the event will carry (T-63). `shift` and `turn` are 0 while none is open; `route`
     and `direction` describe the vehicle's turn and are 0 in a canteen. `mode` is one of the region document's modes
-    ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34). `reader_ok` is
-    what the latest self-test found (T-64). `razzia`: the vehicle says that an inspection is under way.
+    ("bus", "tram", "metro", ...). `companions` are further persons counted with this tap (T-20, T-34); `asked_by` says
+    who counted them or named the destination. `reader_ok` is what the latest self-test found (T-64). `razzia`: the
+    vehicle says that an inspection is under way.
     """
 
     profile: str
@@ -162,6 +174,7 @@ class Trip:
     direction: int = 0
     mode: str = "bus"
     companions: int = 0
+    asked_by: AskedBy = AskedBy.NOT_ASKED
     reader_ok: bool = True
     place: Place = UNKNOWN_PLACE
     clock: ClockState = TRUSTED_CLOCK

@@ -25,6 +25,8 @@ class FactSource(StrEnum):
     """The terminal's own records."""
     CREW = "crew"
     """Driver or conductor, at the console or by a service card."""
+    RIDER = "rider"
+    """The passenger, by touch on the display."""
     INSPECTOR = "inspector"
     """At the console."""
     VEHICLE = "vehicle"
@@ -47,6 +49,7 @@ class FactSource(StrEnum):
 
 _CREW: Final = (FactSource.CREW,)
 _ROUTES: Final = (FactSource.ROUTES,)
+_CREW_OR_RIDER: Final = (FactSource.CREW, FactSource.RIDER)
 _CREW_OR_VEHICLE: Final = (FactSource.CREW, FactSource.VEHICLE)
 _CREW_OR_INSPECTOR: Final = (FactSource.CREW, FactSource.INSPECTOR)
 _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
@@ -66,6 +69,9 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
     "place.source": _CREW_OR_VEHICLE,
     "place.age_s": _CREW_OR_VEHICLE,
     "place.origin": _ROUTES,
+    "place.destination": _CREW_OR_RIDER,
+    "companions": _CREW_OR_RIDER,
+    "asked_by": _CREW_OR_RIDER,
     "place.terminus": _ROUTES,
     "clock.suspect": (FactSource.CLOCK,),
     "clock.confirmed": _CREW,
@@ -92,10 +98,6 @@ _SOURCES: Final[Mapping[str, tuple[FactSource, ...]]] = {
 
 NO_LIVE_PRODUCER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "companions": "T-20, T-34: no control lets a conductor count companions with a card",
-        "place.destination.stop": "T-01: a card tap names no destination",
-        "place.destination.zone": "T-01: a card tap names no destination; a cash sale does",
-        "place.destination.mark_m": "T-01: a card tap names no destination",
         "freshness.bank_list_age_s": "T-43: a running terminal takes no bank cards",
         "bank.taps_today": "T-43: a running terminal takes no bank cards",
         "bank.sum_today_minor": "T-43: a running terminal takes no bank cards",

@@ -33,7 +33,9 @@ from tests.config_file import config_file
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 from tests.terminal.screen.console.cab import PIN, csrf, everybody, ref_of
 
+DISPLAY: Final = re.compile(r"passenger display: (http://\S+)/")
 CONSOLE: Final = re.compile(r"operator console: (http://\S+)/")
+HIDDEN: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 STATE: Final = "var/terminal"
 TAPS: Final = ("Intent", "Unwritten")
 DAY: Final = date(2026, 9, 15)
@@ -69,6 +71,7 @@ class LiveTerminal:
     folder: Path
     hand: TerminalByHand
     console: httpx.Client | None = None
+    display: httpx.Client | None = None
     looked_at: list[dict[str, Any]] = field(default_factory=list)
 
     # cards and rows
@@ -115,9 +118,16 @@ class LiveTerminal:
         html = self.console.get(page).text
         found = re.search(rf'action="{path}">(.*?)</form>', html, re.S)
         assert found is not None, f"no form for {path} on {page}: {html}"
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[1]))
+        hidden = dict(HIDDEN.findall(found[1]))
         answer = self.console.post(path, data=hidden | {name: str(value) for name, value in fields.items()})
         assert answer.status_code == 303, answer.text
+
+    def press(self, **fields: str | int) -> httpx.Response:
+        """What a passenger presses on the display."""
+        assert self.display is not None
+        hidden = dict(HIDDEN.findall(self.display.get("/").text))
+        said = hidden | {name: str(value) for name, value in fields.items()}
+        return self.display.post("/next-ride", data=said)
 
     def ask(self, request: Request[Given]) -> Given:
         """What the till of a running canteen answers to another window."""
@@ -148,6 +158,8 @@ def live_terminal(folder: Path, **tables: Mapping[str, object]) -> Iterator[Live
         terminal = LiveTerminal(folder, hand)
         if found := CONSOLE.search(hand.stderr):
             terminal.console = stack.enter_context(httpx.Client(base_url=found[1], timeout=PATIENCE_S))
+        if found := DISPLAY.search(hand.stderr):
+            terminal.display = stack.enter_context(httpx.Client(base_url=found[1], timeout=PATIENCE_S))
         yield terminal
     printed = printed_rows(folder)
     assert all(row in printed for row in terminal.looked_at)

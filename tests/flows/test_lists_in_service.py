@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 
 from terminal.app.station import journal_reader
+from terminal.clock import unix_ms
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import Intent
 from terminal.policy.grants import COLUMNS
+from terminal.policy.load import DEMO_REGION
 from tests.config_file import config_file
+from tests.flows.live import TAPS, live_terminal
 from tests.terminal.cli.conftest import ENVIRONMENT, command
 
 PSEUDONYM = "5E1F0C0DE5E1F0C0"
@@ -43,11 +46,14 @@ class Depot:
     folder: Path
 
     def run(self, *arguments: object, code: int = 0) -> str:
-        done = subprocess.run(
-            command(arguments), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
+        done = self.ended(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
+
+    def ended(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(arguments), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
 
     def grants(self, *lines: str, **options: object) -> Path:
         """The list an operator makes of these lines."""
@@ -55,6 +61,22 @@ class Depot:
         path.write_text("\n".join((",".join(COLUMNS), *lines)) + "\n", "utf-8")
         self.run("policy", "grants-list", path, "--out", "grants-list", *_options(options))
         return self.folder / "grants-list"
+
+    def deny_list(self, **options: object) -> Path:
+        """A list on which nobody here stands."""
+        path = self.folder / "denied.csv"
+        path.write_text("kind,identity\ncard,04000000000001\n", "utf-8")
+        self.run("policy", "deny-list", path, "--out", "deny-list", *_options(options))
+        return self.folder / "deny-list"
+
+    def region(self, until: datetime, go_on_days: int = 0) -> Path:
+        """The demo region, which ends then."""
+        text, end = DEMO_REGION.read_text("utf-8"), "valid_to = 2036-01-01T00:00:00+03:00"
+        assert end in text
+        text = text.replace(end, f"valid_to = {until.isoformat()}")
+        path = self.folder / "region.toml"
+        path.write_text(f"{text}\n[ended]\ngo_on_days = {go_on_days}\n", "utf-8")
+        return path
 
     def tap(self, **tables: Mapping[str, object]) -> dict[str, Any]:
         """What `terminal run` says of the resident's card on its reader."""
@@ -71,12 +93,9 @@ class Depot:
             config[table] = {**config.get(table, {}), **values}
         return config_file(self.folder, **config)
 
-    def rows(self) -> list[Any]:
-        with journal_reader(self.folder / "state") as reader:
-            return [row.record for row in reader.all_rows()]
-
-    def last_intent(self) -> Intent:
-        return [row for row in self.rows() if isinstance(row, Intent)][-1]
+    def last_intent(self, state: str = "state") -> Intent:
+        with journal_reader(self.folder / state) as reader:
+            return [row.record for row in reader.all_rows() if isinstance(row.record, Intent)][-1]
 
 
 def _options(options: Mapping[str, object]) -> list[str]:
@@ -123,3 +142,81 @@ def test_a_list_of_another_region_stops_the_terminal(depot: Depot) -> None:
     listed = {"grants": depot.grants(granted(), region=31)}
     says = depot.run("run", "--config", depot.config(lists=listed), code=RegionDocumentError.exit_code)
     assert "is of region 31, region document demo of region 34" in says
+
+
+def ago(**span: int) -> str:
+    return (NOW - timedelta(**span)).isoformat(timespec="seconds")
+
+
+def test_o_03_a_running_bus_knows_how_old_its_lists_are(depot: Depot) -> None:
+    """None: nothing is judged. 30 hours: marked. 8 days: the concession of the list is not followed any more."""
+    depot.tap(terminal={"state": depot.folder / "without"})
+    denied = depot.deny_list(issued_at=ago(hours=30))
+    tap = depot.tap(lists={"deny": denied, "grants": depot.grants(granted())})
+    row = depot.last_intent()
+    assert (tap["message"], row.flags) == ("ok_benefit_unlimited", ("stale_data",))
+    known = row.trip
+    assert 0 <= known["freshness.deny_list_age_s"] - 30 * 3600 < 600
+    assert known.keys() - {"freshness.grants_age_s"} == {"freshness.deny_list_age_s"}
+    old = depot.grants(granted(), issued_at=ago(days=8))
+    tap = depot.tap(lists={"grants": old}, terminal={"state": depot.folder / "old"})
+    assert (tap["message"], tap["charge_minor"]) == ("benefit_not_checked", ORDINARY_MINOR)
+    assert depot.last_intent("old").flags == ("expired_data",)
+    row = depot.last_intent("without")
+    assert not [name for name in row.trip if name.startswith("freshness.")]
+    assert row.flags == ()
+
+
+def test_o_01_a_bus_goes_on_by_a_document_that_has_ended_as_it_says(depot: Depot) -> None:
+    """Staff hear it from the terminal and from `health`, and every row is marked and decided again from itself."""
+    region = depot.region(NOW - timedelta(days=1), go_on_days=3)
+    config = depot.config(terminal={"region": region})
+    done = depot.ended("run", "--config", config, "--json")
+    tap = json.loads(done.stdout)
+    assert (tap["message"], tap["charge_minor"]) == ("ok_paid", ORDINARY_MINOR)
+    assert depot.last_intent().flags == ("document_ended",)
+    assert "Region document demo:1 has ended; taps go on for 1 d, marked" in done.stderr
+    assert "o-01:document_goes_on" in [step.code for step in depot.last_intent().reasons]
+    health = json.loads(depot.ended("health", "--config", config, "--json").stdout)
+    policy = health["checks"]["policy"]
+    assert (policy["code"], policy["level"]) == ("policy:goes_on", "look")
+    recomputed = depot.run("journal", "recompute", "--config", config, "--json")
+    assert json.loads(recomputed.splitlines()[-1]) == {"recomputed": 1, "differ": 0, "not_possible": 0}
+
+
+def test_o_01_a_bus_does_not_start_when_that_is_over_and_a_canteen_serves_the_entitled(depot: Depot) -> None:
+    region = depot.region(NOW - timedelta(days=1))
+    config = depot.config(terminal={"region": region})
+    says = depot.run("run", "--config", config, code=RegionDocumentError.exit_code)
+    assert "ended on" in says
+    tap = depot.tap(
+        terminal={"region": region, "profile": "canteen"},
+        reader={"name": "sim:pupil_grade3"},
+        shift={"operator": "17", "route": 0},
+        canteen={"serving": "breakfast"},
+    )
+    assert (tap["message"], depot.last_intent().flags[0]) == ("meal_ok", "document_ended")
+
+
+def test_o_01_a_bus_that_runs_past_the_end_is_out_of_order(depot: Depot) -> None:
+    """No restart is needed for a document to end: the same process sells, warns, and sells no more."""
+    end = datetime.now(UTC) + timedelta(seconds=12)  # noqa: TID251 so long the process has to start
+    with live_terminal(
+        depot.folder,
+        terminal={"profile": "bus", "number": 7, "region": str(depot.region(end))},
+        reader={"name": "sim:adult_purse,month_pass,free_pensioner,student_half_price", "pace_s": 0.2},
+        shift={"operator": "17", "route": 15},
+    ) as bus:
+        assert bus.process.stdout is not None
+        told = [json.loads(bus.process.stdout.readline())]
+        while told[-1]["message"] != "out_of_order":
+            told.append(json.loads(bus.process.stdout.readline()))
+        taps = [row for row in bus.rows() if row["kind"] in TAPS]
+    first, last = taps[0], taps[len(told) - 1]
+    assert (told[0]["message"], first["kind"], first["flags"]) == ("ok_paid", "Intent", [])
+    assert (last["kind"], last["flags"]) == ("Unwritten", ["document_ended"])
+    assert taps[len(told) - 2]["flags"] == [], "the tap before"
+    assert last["at_ms"] >= unix_ms(end.replace(microsecond=0))
+    said = "".join(bus.errors)
+    assert "Region document demo:1 ends in 0 d, and no successor is there" in said
+    assert "Region document demo:1 ended 0 d ago: nothing is sold" in said

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from terminal.policy.grants import COLUMNS
@@ -16,8 +18,9 @@ from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
 from terminal.trip.producers import PRODUCERS, FactSource
 from tests.by_hand import SOCKET
-from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.live import PATIENCE_S, ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
 from tests.flows.test_live_canteen import CANTEEN
+from tests.terminal.screen.console.test_bus_console import ZONES
 
 Claims = Mapping[FactSource, frozenset[str]]
 
@@ -48,6 +51,13 @@ VEHICLE: Final[Claims] = {
 LISTS: Final[Claims] = {
     FactSource.LISTS: frozenset({"freshness.deny_list_age_s", "freshness.grants_age_s"}),
     FactSource.DOCUMENT: frozenset({"freshness.document_age_s"}),
+}
+ASKED: Final = frozenset({"companions", "asked_by"} | {f"place.destination.{name}" for name in SPOT})
+BY_CREW_AND_RIDER: Final[Claims] = {FactSource.CREW: ASKED, FactSource.RIDER: ASKED}
+NEXT_STOP: Final = {
+    "place.destination.stop": 1502,
+    "place.destination.zone": 2,
+    "place.destination.mark_m": 2000,
 }
 
 
@@ -199,9 +209,70 @@ def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
     watched.proves(AUTHENTICATED)
 
 
+def region_that_asks(passenger_asks: str, version: int = 1) -> str:
+    """The demo region with fares by zone, and what its passengers may state."""
+    asks = f"[profiles.bus]\npassenger_asks = {passenger_asks}"
+    source = DEMO_REGION.read_text("utf-8").replace("[profiles.bus]", asks)
+    return source.replace("version = 1\n", f"version = {version}\n", 1) + ZONES
+
+
+def asked_bus(folder: Path, passenger_asks: str) -> AbstractContextManager[LiveTerminal]:
+    """A bus with console and display, whose fares go by zone."""
+    (folder / "region.toml").write_text(region_that_asks(passenger_asks), "utf-8")
+    (folder / "routes.toml").write_text(ROUTES, "utf-8")
+    return live_terminal(
+        folder,
+        terminal={"profile": "bus", "number": 7, "region": "region.toml", "language": "en"},
+        shift={"operator": "driver-7", "route": 15, "direction": 0},
+        lists={"routes": "routes.toml"},
+        console=CONSOLE,
+        screen={"enabled": True, "port": 0},
+    )
+
+
+def test_with_whom_and_where_the_next_ride_goes_as_crew_and_rider_say(tmp_path: Path) -> None:
+    with asked_bus(tmp_path, '["destination", "companions"]') as bus:
+        bus.sign_in(Role.CONDUCTOR)
+        bus.act("/shift", "/shift/place", stop=1501)
+        watched = Watched(bus, bus.card("adult_purse"))
+        for _ in range(2):
+            bus.act("/shift", "/next/persons", more=1)
+        bus.act("/shift", "/next/destination", to="stop-1502")
+        crew = watched.look(FactSource.CREW)
+        plain = watched.look(FactSource.CREW)
+        assert bus.press(more=1).status_code == 303
+        assert bus.press(to="stop-1502").status_code == 303
+        assert bus.display is not None
+        assert "The card pays for 2 persons, to Площадь" in bus.display.get("/").text
+        rider = watched.look(FactSource.RIDER)
+        watched.proves(BY_CREW_AND_RIDER)
+        charged = [row["charge_minor"] for row in bus.looked_at if row["kind"] == "Intent"]
+    asked = [{name: facts[name] for name in ASKED & facts.keys()} for facts in (crew, plain, rider)]
+    assert asked == [
+        {**NEXT_STOP, "companions": 2, "asked_by": "crew"},
+        {},
+        {**NEXT_STOP, "companions": 1, "asked_by": "rider"},
+    ]
+    assert charged == [3 * 4000, 2 * 4000]
+
+
+def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(tmp_path: Path) -> None:
+    with asked_bus(tmp_path, "[]") as bus:
+        assert bus.display is not None
+        assert 'id="touch"' not in bus.display.get("/").text
+        assert bus.press(more=1).status_code == 404
+        draft = tmp_path / "draft.toml"
+        draft.write_text(region_that_asks('["companions"]', version=2), "utf-8")
+        draft.replace(tmp_path / "region.toml")
+        deadline = monotonic() + PATIENCE_S
+        while 'id="touch"' not in bus.display.get("/").text:
+            assert monotonic() < deadline, "the next document never came into force"
+        assert bus.press(more=1).status_code == 303
+
+
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:
     """The facts of bank cards alone have none."""
-    shown = [BUS, CLOCK, VEHICLE, LISTS, AUTHENTICATED, CANTEEN]
+    shown = [BUS, CLOCK, VEHICLE, BY_CREW_AND_RIDER, LISTS, AUTHENTICATED, CANTEEN]
     by_fact: dict[str, set[FactSource]] = {}
     for claims in shown:
         for source, facts in claims.items():

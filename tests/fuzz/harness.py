@@ -24,6 +24,7 @@ HARNESSES: dict[str, Harness] = {
     "journal_record": parsers.journal_record,
     "wire": parsers.wire,
     "region_document": parsers.region_document,
+    "keyed_list": parsers.keyed_list,
     "file_settings": parsers.file_settings,
     "transcript": parsers.transcript,
     "vehicle_message": parsers.vehicle_message,

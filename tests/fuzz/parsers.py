@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cardproto.apdu import CommandApdu, ResponseApdu
 from cardproto.atr import parse_atr
@@ -26,6 +28,9 @@ from sim.transcript_mask import Masker
 from sim.transcript_view import read_tap
 from terminal.errors import RegionDocumentError
 from terminal.journal.records import UnreadableRecord, build_record, parse_record
+from terminal.policy.deny_list import load_deny_list, read_denied
+from terminal.policy.grants import load_grants, read_grants
+from terminal.policy.keyed_file import HASH_BYTES, HEADER
 from terminal.policy.load import parse_region
 from terminal.sync.wire import Malformed, encode, parse_ack, parse_batch, row_hashes
 from terminal.trip.vehicle_report import NO_RUN, SourceSays, VehicleReport, frame, up_frames
@@ -35,6 +40,7 @@ from terminal.vehicle.vdv_messages import read_message
 from terminal.vehicle.vdv_state import SaidSoFar
 
 NOW = datetime(2026, 9, 15, 6, 40, tzinfo=UTC)
+LIST_KEY = b"k" * 32
 ISSUERS = lab_issuers(34)
 
 
@@ -126,6 +132,25 @@ def wire(data: bytes) -> None:
         assert parse(encode(message)) == message
         if parse is parse_batch:
             row_hashes(message)
+
+
+def keyed_list(data: bytes) -> None:
+    """Any bytes as a file of either list: refused by name, or a list in which everything listed is in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        path.write_bytes(data)
+        for load in (load_deny_list, load_grants):
+            try:
+                loaded = load(path, LIST_KEY)
+            except RegionDocumentError:
+                continue
+            assert len(data) >= HEADER.size + len(loaded) * HASH_BYTES
+            assert loaded.version
+            loaded.find(b"who")
+            loaded.close()
+        for read in (read_denied, read_grants):
+            with contextlib.suppress(RegionDocumentError):
+                list(read(path))
 
 
 def region_document(data: bytes) -> None:

@@ -207,6 +207,19 @@ class ListsTable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class UpdatesTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where new documents and lists are published while the terminal runs."""
+
+    folder: Annotated[
+        Path | None,
+        Meta(
+            description="Folder that is looked into every second, besides the files named above and under [terminal]: "
+            "region.toml, routes.toml, deny-list, grants-list, in a canteen roster.json and prices.json (or .toml).",
+            examples=["/var/lib/resident-terminal/published"],
+        ),
+    ] = None
+
+
 class CollectorTable(Struct, frozen=True, forbid_unknown_fields=True):
     """Where records go."""
 
@@ -444,6 +457,7 @@ class StationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     media: MediaTable = field(default_factory=MediaTable)
     keys: KeysTable = field(default_factory=KeysTable)
     lists: ListsTable = field(default_factory=ListsTable)
+    updates: UpdatesTable = field(default_factory=UpdatesTable)
     collector: CollectorTable = field(default_factory=CollectorTable)
     screen: ScreenTable = field(default_factory=ScreenTable)
     console: ConsoleTable = field(default_factory=ConsoleTable)

@@ -49,6 +49,7 @@ from terminal.policy.base import Right
 from terminal.policy.fares.index import TRANSPORT_CARD, Quote
 from terminal.policy.journeys.index import CheckInRule
 from terminal.policy.scopes import Ride
+from terminal.trip.facts import AskedBy, Trip
 
 
 def decide_ride(tap: Tap, trail: Trail) -> Decision:
@@ -61,6 +62,7 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
         return check_out(tap, trail)
     if owes_too_much(tap, trail):
         return trail.refuse(Message.DEBT)
+    _asked(tap.trip, trail)
     rule = checks_in(tap)
     if tap.policy.check_in is not None:
         tap, rule = _at_boarding(tap, rule, trail)
@@ -74,6 +76,21 @@ def decide_ride(tap: Tap, trail: Trail) -> Decision:
         trail.note(FareEffect.UNKNOWN, {"route": ride.route})
         return trail.refuse(Message.FARE_UNKNOWN)
     return settle(tap, ride, quote, cover, rule, trail) or unpaid(tap, ride, trail) or _no_money(trail)
+
+
+def _asked(trip: Trip, trail: Trail) -> None:
+    """What was said of this ride before the tap, and by whom."""
+    if trip.asked_by is AskedBy.NOT_ASKED:
+        return
+    to = trip.place.destination
+    inputs: dict[str, int | str] = {"persons": 1 + trip.companions}
+    inputs |= {name: number for name, number in (("to_stop", to.stop), ("to_zone", to.zone)) if number}
+    if to.mark_m is not None:
+        inputs["to_mark_m"] = to.mark_m
+    trail.note(ASKED[trip.asked_by], inputs)
+
+
+ASKED: Final = {AskedBy.CREW: FareEffect.ASKED_BY_CREW, AskedBy.RIDER: FareEffect.ASKED_BY_RIDER}
 
 
 def _at_boarding(tap: Tap, rule: CheckInRule | None, trail: Trail) -> tuple[Tap, CheckInRule | None]:

@@ -15,6 +15,8 @@ class FareEffect(Effect):
     DEAREST = "t-01:dearest_fare"
     UNKNOWN = "t-01:fare_unknown"
     COMPANIONS_UNKNOWN = "t-01:companions_unknown"
+    ASKED_BY_CREW = "t-34:asked_by_crew"
+    ASKED_BY_RIDER = "t-34:asked_by_rider"
     PAYS_FOR_OTHERS = "t-34:pays_for_others"
     NOT_ENOUGH_MONEY = "t-01:not_enough_money"
     REST_OF_CAP = "cap:rest_of_cap"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.station import journal_reader
+from terminal.files import replace_file
 from terminal.journal.records import CashSale, parse_record
 from terminal.lab.live.crew import STAFF, Crew, employ
 from terminal.lab.live.lists import (
@@ -26,7 +27,7 @@ from terminal.screen.console.roles import Role
 from terminal.trip.facts import NOWHERE, Trip
 
 ROUTES_FILE: Final = "routes.toml"
-OFFER: Final = re.compile(r'name="ride" value="(\d+)-(\d+)"')
+OFFER: Final = re.compile(r'name="ride" value="([a-z0-9-]*)-(\d+)"')
 METRES_A_KM: Final = 1000
 
 
@@ -86,14 +87,16 @@ class Lane:
     def take(self, index: int, card: Path | None) -> LiveResult:
         """The tap of this lane at `index`, with `card`, or a sale for cash."""
         tap = self._taps[index]
+        if self.terminal.starts:
+            self.terminal.say("clock", set=tap.played.at.isoformat())
         if index >= self._until:
-            self._start(index)
-        self.terminal.say("clock", set=tap.played.at.isoformat())
+            self._renew(index)
         self._bring_about(tap.trip)
         if self._key.profile != BUS:
             self._open_canteen(tap)
         if card is None:
             return self._sell(tap.trip)
+        self._ask(tap.trip)
         self.terminal.say("present", card=str(card))
         report = self.terminal.say("await")["tap"]
         self.terminal.say("remove")
@@ -112,24 +115,24 @@ class Lane:
         self._leave()
         self.terminal.kill()
 
-    def _start(self, index: int) -> None:
-        """Start it, for this tap and those after it that one routes document can hold."""
-        tap, again = self._taps[index], self.terminal.starts > 0
-        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
-        self._until = index + self._routes.taps
-        folder = self.terminal.folder
+    def _renew(self, index: int) -> None:
+        """Give it routes and lists for this tap, and for those after it that they can hold; start it where it is not."""
+        tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
         self._lists = IssuedLists(self._lists.named)
-        self._until = index + sum(1 for _ in takewhile(self._lists.hold, self._taps[index : self._until]))
+        held = takewhile(self._lists.hold, self._taps[index : index + self._routes.taps])
+        self._until = index + sum(1 for _ in held)
         self._office.write(folder, self._lists)
+        kinds = list(self._lists.named)
         if self._key.profile == BUS:
-            (folder / ROUTES_FILE).write_text(self._routes.text(tap.played.at.isoformat()), encoding="utf-8")
-        if again:
-            self._leave()
-            self.terminal.stop()
-        else:
-            employ(self.terminal.state)
-            self._run = tap.trip.route, tap.trip.direction
+            kinds.append("routes")
+            replace_file(folder / ROUTES_FILE, self._routes.text(tap.played.at.isoformat()).encode())
+        if self.terminal.starts:
+            self.terminal.publish(kinds)
+            return
+        employ(self.terminal.state)
+        self._run = tap.trip.route, tap.trip.direction
         self.terminal.start(tap.played.at)
 
     def _leave(self) -> None:
@@ -187,6 +190,13 @@ class Lane:
             stop = self._routes.reference(trip) if by_vehicle(trip) else ""
             self.terminal.report(line=str(trip.route), stop_ref=stop)
 
+    def _ask(self, trip: Trip) -> None:
+        """The rider says who else rides, and where the ride goes; the crew enters it."""
+        for _ in range(trip.companions):
+            self._as(Role.DRIVER).do("/shift", "/next/persons", more=1)
+        if trip.place.destination != NOWHERE:
+            self._as(Role.DRIVER).do("/shift", "/next/destination", to=self._routes.goal(trip))
+
     def _open_canteen(self, tap: LiveTap) -> None:
         """The roster is that of the day, who is absent is, and the day is closed where it should be."""
         trip, at, state = tap.trip, tap.played.at, self.terminal.state
@@ -209,11 +219,15 @@ class Lane:
     def _sell(self, trip: Trip) -> LiveResult:
         """A sale for cash at the console, at the price that its page shows."""
         driver = self._as(Role.DRIVER)
-        to_zone, page = trip.place.destination.zone, driver.look("/sale")
-        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(page)}
-        offer = offers.get(to_zone) or offers.get(0)
-        if offer is None:
-            raise LiveFailed(f"the console sells no ride to zone {to_zone}", "See its page for sales.")
+        offers = {goal: (goal, each) for goal, each in OFFER.findall(driver.look("/sale"))}
+        place = trip.place
+        goals = (self._routes.goal(trip), str(place.destination.zone or place.terminus.zone), "0")
+        offer = next((offers[goal] for goal in goals if goal in offers), None)
+        if offer is None and (not offers or place.destination != NOWHERE):
+            raise LiveFailed(
+                f"the console sells no ride to {goals[0] or 'anywhere'}", "See its page for sales."
+            )
+        offer = offer or next(iter(offers.values()))  # where nothing is known all rides cost the same
         address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
         number = int(address.rpartition("/")[2])
         with journal_reader(self.terminal.state) as reader:

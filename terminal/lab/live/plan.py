@@ -22,7 +22,8 @@ from terminal.trip.stated import stated
 BUS: Final = "bus"
 FIRST_STOP: Final = 0xFF0000
 LAST_STOP: Final = 0xFF0001
-MADE_STOPS: Final = 0xFE0000
+MADE_STOPS: Final = 0xFD0000
+MADE_GOALS: Final = 0xFE0000
 """Numbers of stops that scenarios leave out."""
 BANK_CARD: Final = "bank card"
 PLAYED: Final = frozenset(
@@ -31,6 +32,8 @@ PLAYED: Final = frozenset(
         "reader_ok",
         "inspection",
         "inspection.misuse",
+        "asked_by",
+        "companions",
         "canteen.day_closed",
         "canteen.school",
         "canteen.serving",
@@ -38,12 +41,14 @@ PLAYED: Final = frozenset(
         "freshness.grants_age_s",
         "place.source",
         *(f"place.{name}" for name in ("stop", "zone", "mark_m")),
-        *(f"place.terminus.{name}" for name in ("stop", "zone", "mark_m")),
+        *(
+            f"place.{end}.{name}"
+            for end in ("destination", "terminus")
+            for name in ("stop", "zone", "mark_m")
+        ),
     }
 )
 """The facts that a lane can bring about, besides those that rows hold in fields of their own and those of pupils."""
-SOLD_WITH: Final = frozenset({"companions", "place.destination.zone"})
-"""What the crew enters with a sale for cash."""
 OF_PUPILS: Final = "canteen.pupil"
 OF_BANK_CARDS: Final = "bank."
 """What the pure run counts of every card, and only a bank card's decision looks at."""
@@ -141,10 +146,9 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
     if scenario.bank_card is not None:
         yield BANK_CARD
         return
-    reached = PLAYED if scenario.cash is None else PLAYED | SOLD_WITH
     for one in played:
         for fact in stated(one.trip):
-            if fact not in reached and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
+            if fact not in PLAYED and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
                 yield fact
 
 
@@ -152,8 +156,16 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
 
 
 class _Way(NamedTuple):
+    """Stops by where they are and whether rides go there: those lie behind all at which riders board."""
+
     terminus: Spot
-    stops: dict[Spot, int]
+    boarded: dict[Spot, int]
+    goals: dict[Spot, int]
+
+    def stop(self, spot: Spot, *, goal: bool = False) -> int:
+        """The number of the stop at `spot`, which is made where there is none."""
+        made = (MADE_GOALS if goal else MADE_STOPS) + len(self.goals if goal else self.boarded)
+        return (self.goals if goal else self.boarded).setdefault(spot, spot.stop or made)
 
 
 @dataclass(slots=True)
@@ -169,18 +181,25 @@ class Routes:
     def hold(self, trip: Trip) -> bool:
         """Take in what `trip` needs; False when that contradicts what is held."""
         mode, run = Mode(trip.mode), (trip.route, trip.direction)
-        way = self.ways.setdefault(run, _Way(trip.place.terminus, {}))
+        way = self.ways.setdefault(run, _Way(trip.place.terminus, {}, {}))
         if self.modes.setdefault(trip.route, mode) is not mode or way.terminus != trip.place.terminus:
             return False
-        spot = spot_of(trip.place)
-        if spot != NOWHERE and spot not in way.stops:
-            way.stops[spot] = spot.stop or MADE_STOPS + len(way.stops)
+        for spot, goal in ((spot_of(trip.place), False), (trip.place.destination, True)):
+            if spot != NOWHERE:
+                way.stop(spot, goal=goal)
         return True
 
     def reference(self, trip: Trip) -> str:
         """What the vehicle calls the stop at which `trip` is; empty where it is nowhere."""
         spot = spot_of(trip.place)
-        return "" if spot == NOWHERE else f"s{self.ways[trip.route, trip.direction].stops[spot]}"
+        return "" if spot == NOWHERE else f"s{self.ways[trip.route, trip.direction].stop(spot)}"
+
+    def goal(self, trip: Trip) -> str:
+        """What the console calls the stop to which the ride of `trip` goes; empty where its rider names none."""
+        spot = trip.place.destination
+        if spot == NOWHERE:
+            return ""
+        return f"stop-{self.ways[trip.route, trip.direction].stop(spot, goal=True)}"
 
     def text(self, issued_at: str) -> str:
         """The document as a file."""
@@ -203,7 +222,8 @@ class Routes:
         way = self.ways.get(run)
         if way is None:
             return
-        listed = [(FIRST_STOP, NOWHERE), *((number, spot) for spot, number in way.stops.items())]
+        between = (*way.boarded.items(), *way.goals.items())
+        listed = [(FIRST_STOP, NOWHERE), *((number, spot) for spot, number in between)]
         listed.append((way.terminus.stop or LAST_STOP, way.terminus))
         yield f"stops = [{', '.join(_stop(number, spot) for number, spot in listed)}]"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ CONFIG_FILE: Final = "terminal.toml"
 PATIENCE_S: Final = 60.0
 CONSOLE: Final = "operator console: "
 READY: Final = ": ready:"
+IN_FORCE: Final = ": in_force: kind="
 KEPT_LINES: Final = 20
 
 
@@ -43,6 +45,8 @@ class LiveTerminal:
         self._process: subprocess.Popen[str] | None = None
         self._pipe = -1
         self._reports = 0
+        self._change = threading.Condition()
+        self._in_force: Counter[str] = Counter()
 
     @property
     def state(self) -> Path:
@@ -89,6 +93,18 @@ class LiveTerminal:
         os.write(self._pipe, json.dumps(stated).encode() + b"\n")
         self._reports += 1
         self.say("await", reports=self._reports, timeout_s=PATIENCE_S)
+
+    def publish(self, kinds: Iterable[str]) -> None:
+        """Let it look at the files it is given; return when new ones of these kinds are in force."""
+        assert self._process is not None, "a terminal that is started looks at its files"
+        with self._change:
+            wanted = {kind: self._in_force[kind] + 1 for kind in kinds}
+            self._process.send_signal(signal.SIGHUP)
+            if not self._change.wait_for(lambda: self._hold(wanted), PATIENCE_S):
+                raise self._failed(f"does not take {', '.join(wanted)}")
+
+    def _hold(self, wanted: Mapping[str, int]) -> bool:
+        return all(self._in_force[kind] >= count for kind, count in wanted.items())
 
     def kill_vehicle(self) -> None:
         """Kill the process of the vehicle's sources, as a defect of theirs would; the terminal starts another."""
@@ -145,7 +161,16 @@ class LiveTerminal:
                     self.console = line.removeprefix(CONSOLE).strip().rstrip("/")
                 if READY in line:
                     ready.set()
+                self._count(line)
         ready.set()
+
+    def _count(self, line: str) -> None:
+        """A line of the log that says what is in force now."""
+        _, said, words = line.partition(IN_FORCE)
+        if said:
+            with self._change:
+                self._in_force[words.split(maxsplit=1)[0]] += 1
+                self._change.notify_all()
 
     def _connect(self) -> bool:
         self._socket = socket.socket(socket.AF_UNIX)

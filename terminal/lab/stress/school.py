@@ -6,6 +6,7 @@ Listed pupils eat by their class list, the others by what their cards say; both 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,6 @@ import msgspec
 from sim.card.virtual import VirtualCard
 from sim.days import parse_day
 from sim.profile import CardProfile
-from terminal.app.canteen import store_of
 from terminal.app.station import Station
 from terminal.canteen.documents import (
     SCHEMA_VERSION,
@@ -25,6 +25,8 @@ from terminal.canteen.documents import (
     RosterHeader,
     RosterPupil,
 )
+from terminal.canteen.store import CanteenLists
+from terminal.codes import SetKind
 from terminal.keys.provider import person_token
 from terminal.lab.world import World, pseudonym_on
 
@@ -56,8 +58,9 @@ def write_roster(world: World, pupils: Sequence[Pupil], now: datetime) -> Path:
 
 
 def load_roster(world: World, station: Station, roster: Path, now: datetime) -> None:
-    """Put the roster in force at the counter of `station`, as `terminal canteen load` does."""
-    store_of(station, world.keys).install_roster(ListFile.read(roster), world.policy, now)
+    """Publish the roster to the counter of `station`, which takes it with its next start."""
+    with closing(station.open_active(world.keys, now)) as active:
+        CanteenLists(active).offer(SetKind.ROSTER, ListFile.read(roster), now)
 
 
 def _listed(world: World, pupil: Pupil, day: date) -> RosterPupil:

@@ -56,18 +56,29 @@ class UnknownFare(StrEnum):
     """The fare to the terminus; the dearest of all where that is not known either."""
 
 
+class PassengerAsk(StrEnum):
+    """What a passenger may say of the next ride by touch on the display."""
+
+    COMPANIONS = "companions"
+    """How many further persons ride (T-20, T-34)."""
+    DESTINATION = "destination"
+    """Where the ride goes (T-01)."""
+
+
 class Profile(Section, frozen=True, kw_only=True):
     """What a terminal of this kind takes, first to last (K-02).
 
     `unknown_fare`: a tap or sale that names no destination; "dearest" is the fare to the terminus, or the dearest
     there is where the terminus is not known. `deny_lists`: whether the region lists cards at all; where it does not, an
-    empty card simply fails (O-09).
+    empty card simply fails (O-09). `passenger_asks`: what passengers may state by touch on the display before the tap;
+    the crew may always.
     """
 
     media: tuple[FareMedium, ...]
     rights: tuple[Right, ...]
     unknown_fare: UnknownFare = UnknownFare.REFUSE
     deny_lists: bool = True
+    passenger_asks: tuple[PassengerAsk, ...] = ()
 
 
 NO_BUS: Final = Profile(media=(FareMedium.TRANSPORT_CARD,), rights=(Right.PURSE,))

@@ -5,9 +5,13 @@ One page is every console's: the terminal's own condition, and taking it out of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from terminal.clock import from_unix_ms
+from terminal.fault_texts import fault_text, set_kind_text
 from terminal.journal.console_records import OrderDeclared
+from terminal.policy.ends import trouble_of
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus.facts import newest_faults, unsent
 from terminal.screen.console.bus.lists import FAULTS, fault_line
@@ -19,6 +23,7 @@ from terminal.screen.console.roles import CREW, Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import span
 from terminal.texts import N_
+from terminal.updates.active import KindStatus
 
 
 def areas() -> tuple[ConsoleArea, ...]:
@@ -35,24 +40,64 @@ def state_page(visit: Visit) -> View:
     """What the terminal is, what waits for the network, what went wrong."""
     console = visit.console
     journal, header = console.terminal.journal, console.policy.document.header
-    waiting = unsent(journal, console.clock)
+    waiting, active = unsent(journal, console.clock), console.terminal.active
     zone = console.policy.zone
     values = {
         "now": f"{console.clock.now().astimezone(zone):%H:%M}",
         "today": f"{console.clock.now().astimezone(zone):%Y-%m-%d}",
         "document": f"{header.id}, {header.version}",
+        "document_note": _document_note(visit),
         "document_until": f"{header.valid_to.astimezone(zone):%Y-%m-%d}",
         "waiting": waiting,
         "waiting_age": span(waiting.age_s, visit.language),
         "rows": journal.head.sequence - journal.base.sequence,
         "room": journal.capacity_rows,
         "full": journal.full,
+        "active": [] if active is None else [_in_force(visit, one) for one in active.status()],
         "more": console.status,
         "out_of_order": journal.out_of_order,
         "faults": [fault_line(visit, fault) for fault in newest_faults(journal, FAULTS)],
         "may_declare": visit.who.role in DECLARES,
     }
     return View("console/state.html", values)
+
+
+@dataclass(frozen=True, slots=True)
+class KindLine:
+    """One kind of the active set as staff read it; empty where there is nothing to say."""
+
+    kind: str
+    edition: str
+    since: str
+    pending: str
+    begins: str
+    refused: str
+
+
+def _in_force(visit: Visit, one: KindStatus) -> KindLine:
+    language = visit.language
+    refused = "" if one.refused is None else fault_text(one.refused.fault, one.refused.inputs, language)
+    return KindLine(
+        set_kind_text(one.kind, language),
+        "" if one.in_force is None else f"{one.in_force.id}, {one.in_force.version}",
+        "" if one.in_force is None else _moment(visit, one.in_force.at_ms),
+        "" if one.pending is None else f"{one.pending.id}, {one.pending.version}",
+        "" if one.pending is None or not one.pending.at_ms else _moment(visit, one.pending.at_ms),
+        refused,
+    )
+
+
+def _moment(visit: Visit, at_ms: int) -> str:
+    return f"{from_unix_ms(at_ms).astimezone(visit.console.policy.zone):%d.%m. %H:%M}"
+
+
+def _document_note(visit: Visit) -> str:
+    """What staff have to know of the end of the rules; empty while it is far, and while the clock is in doubt."""
+    console = visit.console
+    if console.terminal.clock_watch.state.suspect:
+        return ""
+    trouble = trouble_of(console.policy.document, console.clock.now())
+    return "" if trouble is None else fault_text(trouble.code, trouble.inputs, visit.language)
 
 
 def do_declare(visit: Visit, form: FormFields, _written: Written) -> None:

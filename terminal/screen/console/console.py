@@ -42,6 +42,7 @@ CONSOLE_FOLDER: Final = "console"
 PIN_WITHIN: Final = timedelta(seconds=90)
 """How long after the service card the PIN may be typed."""
 KEEP_TAPS: Final = 50
+KEEP_DONE: Final = 500
 
 SECOND: Final = "second"
 """Another way to give a PIN besides those of `SignInWay`: as the second person (M-35)."""
@@ -101,6 +102,9 @@ class Console:
         self.actions = Actions(terminal.journal, load_secret(folder))
         self.doing = Lock()
         """Held by one action at a time, so that a double click finds what the first one did."""
+        self.done: deque[str] = deque(maxlen=KEEP_DONE)
+        """The newest actions by their ids. What an action changed without a row is gone with this process, and so is
+        this."""
         self.feed: EventFeed[str] = EventFeed()
         self.taps: deque[TapReport] = deque(maxlen=KEEP_TAPS)
         """The newest taps of this run; not to be shown as they are."""
@@ -108,6 +112,8 @@ class Console:
         """What else the composition root can tell of the terminal, by name (message ids)."""
         self.offline: Callable[[], bool] = lambda: False
         """Whether records that should leave cannot; set by the composition root."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Who else shows what staff change; set by the composition root. Returns at once."""
         self._count: ShiftCount | None = None
         self._presented: tuple[str, float] | None = None
         self._checking = Lock()
@@ -149,6 +155,7 @@ class Console:
     def changed(self) -> None:
         """Something that pages show has changed."""
         self.feed.publish(CHANGED)
+        self.on_change()
 
     def service_card(self, snapshot: object, now: datetime) -> Outcome | None:
         """For `Terminal.service_card`: whether this card is one of staff; if so its PIN may be typed for a while, and

@@ -7,11 +7,10 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.decision.effects import InspectionEffect
 from terminal.decision.outcome import Message
 from terminal.screen.console.actions import Written
-from terminal.screen.console.bus.pages import DIRECTIONS
+from terminal.screen.console.bus.pages import direction_names, run_in, runs
 from terminal.screen.console.roles import Role
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.tap_report import TapReport
@@ -36,19 +35,32 @@ def inspection_page(visit: Visit) -> View:
     """Start, or the last card and those before it. Nothing shows whose they were."""
     console = visit.console
     inspecting = console.terminal.inspecting
-    shift = console.terminal.journal.open_shift
-    now = console.clock.now()
-    if inspecting is None or now >= inspecting.ends_at:
-        start = {"routes": tuple(console.routes.by_number.values()), "directions": DIRECTIONS, "shift": shift}
-        return View("console/inspection_start.html", start)
+    if inspecting is None or console.clock.now() >= inspecting.ends_at:
+        return _start(visit)
     reports = list(reversed(console.taps))
+    route = console.routes.get(inspecting.route)
     values = {
         "inspecting": inspecting,
-        "route": console.routes.get(inspecting.route),
+        "route": route,
+        "direction": direction_names(visit, route)[inspecting.direction],
         "until": f"{inspecting.ends_at.astimezone(console.policy.zone):%H:%M}",
         "results": [_result(visit, report) for report in reports if not report.of_staff][:SHOWN],
     }
     return View("console/inspection.html", values)
+
+
+def _start(visit: Visit) -> View:
+    """The vehicle to ask for: the turn that is under way here, unless another is chosen."""
+    journal = visit.console.terminal.journal
+    turn = journal.open_turn or journal.open_shift
+    values = {
+        "runs": runs(visit),
+        "directions": direction_names(visit, None),
+        "shift": journal.open_shift,
+        "route": turn.route if turn else 0,
+        "direction": turn.direction if turn else 0,
+    }
+    return View("console/inspection_start.html", values)
 
 
 def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
@@ -67,7 +79,7 @@ def _result(visit: Visit, report: TapReport) -> dict[str, Any]:
 def do_start(visit: Visit, form: FormFields, _written: Written) -> None:
     """From now on taps are inspections."""
     console = visit.console
-    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
+    route, direction = run_in(form)
     misuse = form.number("misuse", 0, 1, 0) == 1
     before = console.terminal.inspecting
     if before is None or console.clock.now() >= before.ends_at:

@@ -149,12 +149,13 @@ class Web:
             raise Denied(409, OLD_FORM)
         with self._console.doing:
             written = actions.written(name)
-            if action.resumes or not written:
+            if action.resumes or not (written or name in self._console.done):
                 if action.first is not None:
                     action.first(visit, form)
                 with self._console.lock, acting(name):
                     action.do(visit, form, written)
                 written = actions.written(name)
+                self._console.done.append(name)
             address = action.result(visit, form, written)
         self._console.changed()
         return RedirectResponse(address, 303)

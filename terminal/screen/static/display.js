@@ -6,6 +6,7 @@ import {beep} from "./sound.js";
 
 const STAYS_MS = 10_000; // a result leaves after this even if the card lies there for ever
 const READING_MS = 6_000; // a tap that says nothing more has ended somehow
+const LIST_MS = 15_000; // a list of places that nothing is chosen from
 const AUDIBLE_MS = 1_000; // an older result is seen again after a reload, but was heard before
 
 const display = document.getElementById("display");
@@ -23,6 +24,8 @@ let timer;
 function paint() {
   const {look, lines} = silent ? {look: "fault", lines: resting.fault} : now;
   display.dataset.look = look;
+  document.body.dataset.look = look;
+  if (look !== "idle") document.querySelector("#touch details")?.removeAttribute("open");
   setSentences(line, lines[0]);
   if (second) second.textContent = lines[1];
   fit(words, display);
@@ -57,7 +60,44 @@ function idle() {
   rest("idle");
 }
 
+// What is asked of the next ride: the page's own part, fetched again when it has changed or its time is over.
+let expiring;
+function arranged() {
+  clearTimeout(expiring);
+  const left = document.getElementById("touch")?.dataset.leftS;
+  if (left) expiring = setTimeout(refreshTouch, 1000 * Number(left));
+}
+
+async function refreshTouch(answer) {
+  try {
+    const page = await (await (answer ?? fetch(document.baseURI))).text();
+    const fresh = new DOMParser().parseFromString(page, "text/html").getElementById("touch");
+    const old = document.getElementById("touch");
+    if (old?.outerHTML !== fresh?.outerHTML) {
+      old?.remove();
+      if (fresh) display.after(fresh);
+    }
+  } catch {
+    // The terminal does not answer: the page says so by itself, and asks again when it is back.
+  }
+  arranged();
+}
+
+document.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  for (const button of document.querySelectorAll("#touch button")) button.disabled = true;
+  refreshTouch(fetch(form.action, {method: "POST", body}));
+});
+
+// A list of places that was opened and left is closed: the next passenger reads what to do.
+document.addEventListener("toggle", ({target}) => {
+  if (target.open) setTimeout(() => (target.open = false), LIST_MS);
+}, true);
+
 const handlers = {
+  asked: () => refreshTouch(),
   card: ({age_ms}) => rest("card", READING_MS - age_ms),
   fault: ({sound, age_ms}) => {
     rest("fault");
@@ -93,10 +133,12 @@ live(display.dataset.events, {
   back: () => {
     silent = false;
     paint();
+    refreshTouch();
   },
   hiddenToo: window === window.parent, // sounds are heard of a page that is not visible; one among others on a desk may rest
   gap: () => {}, // only the newest counts, and it follows
 });
 
+arranged();
 new ResizeObserver(() => fit(words, display)).observe(display);
 paint();

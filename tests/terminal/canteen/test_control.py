@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +55,8 @@ from terminal.canteen.requests import (
     execute,
     parse_answer,
 )
-from terminal.canteen.store import CANTEEN_FOLDER, CanteenStore
-from terminal.codes import CanteenFault
+from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists, PricesPart, RosterPart
+from terminal.codes import CanteenFault, SetKind
 from terminal.errors import (
     CanteenRefused,
     ControlError,
@@ -67,6 +67,7 @@ from terminal.errors import (
 )
 from terminal.journal.canteen_records import Annulment, BuffetSale, MealServed
 from terminal.keys.file import load_file_keys
+from terminal.updates.active import ActiveSet
 from tests.terminal.canteen.school import CASHIER, Canteen, child, local, open_canteen, ref, roster_document
 
 BUN_MINOR = 3500
@@ -126,8 +127,10 @@ def pupils() -> tuple[Any, ...]:
 def till_at(folder: Path, clock: str = "08:40") -> Iterator[tuple[Canteen, OpenTill]]:
     folder.mkdir(parents=True)
     with open_canteen(folder, *pupils()) as canteen:
-        store = CanteenStore(folder / CANTEEN_FOLDER, 80001, load_file_keys(LAB_KEYS).sealer)
-        yield canteen, OpenTill(canteen.canteen, store, VirtualClock(local(clock)))
+        sealer = load_file_keys(LAB_KEYS).sealer
+        parts = {SetKind.ROSTER: RosterPart(80001, sealer), SetKind.PRICES: PricesPart()}
+        with closing(ActiveSet(folder, parts)) as active:
+            yield canteen, OpenTill(canteen.canteen, CanteenLists(active), VirtualClock(local(clock)))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,79 @@ import pytest
 from sim.profile import LAB_KEYS
 from terminal.canteen.documents import ListFile, RosterDocument
 from terminal.canteen.roster import Roster
-from terminal.canteen.store import PRICE_LIST_FILE, ROSTER_FILE, CanteenStore
-from terminal.errors import KeyFileError, RosterError
+from terminal.canteen.store import CanteenLists, PricesPart, RosterPart
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, KeyFileError, RosterError, TerminalError
+from terminal.files import Sealer
 from terminal.keys.file import load_file_keys
 from terminal.keys.sealing import StorageKeys
+from terminal.policy.load import DEMO_REGION
 from terminal.trip.pupil import Age
-from tests.terminal.canteen.school import POLICY, PRICES, child, grant, local, order, ref, roster_document
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import Published
+from terminal.updates.parts import RegionPart
+from tests.terminal.canteen.school import (
+    POLICY,
+    PRICES,
+    SCHOOL_TEXT,
+    child,
+    grant,
+    local,
+    order,
+    ref,
+    roster_document,
+)
 
 NOW = local("09:00")
 NAME = "Тестов Иван"
+REGION = (DEMO_REGION.read_text("utf-8") + SCHOOL_TEXT).encode()
+
+
+class Shelf:
+    """An active set with the region document in force, and its two lists."""
+
+    def __init__(self, folder: Path, terminal: int, sealer: Sealer) -> None:
+        self.folder = folder
+        self.sealer = sealer
+        parts = {
+            SetKind.REGION: RegionPart(),
+            SetKind.ROSTER: RosterPart(terminal, sealer),
+            SetKind.PRICES: PricesPart(),
+        }
+        self.active = ActiveSet(folder, parts)
+        self.active.offer(SetKind.REGION, Published("region.toml", REGION), NOW)
+        self.active.activate(self.active.due(NOW), NOW, None)
+        self.lists = CanteenLists(self.active)
+
+    def load_roster(self) -> Roster | None:
+        return self.lists.roster(POLICY)
+
+    def install_roster(self, came: ListFile, now: datetime = NOW) -> Roster:
+        assert self.lists.put(SetKind.ROSTER, came, now)
+        roster = self.lists.roster(POLICY)
+        assert roster is not None
+        return roster
+
+    def install_price_list(self, came: ListFile) -> None:
+        assert self.lists.put(SetKind.PRICES, came, NOW)
+
+    def kept(self, kind: SetKind) -> Path:
+        """The newest slot's file."""
+        slots = sorted((self.folder / "active" / kind).glob("*/*"), key=lambda path: int(path.parent.name))
+        return slots[-1]
+
+    def refused(self) -> TerminalError:
+        """Why the roster that was in force cannot be used."""
+        (found,) = (one.refused for one in self.active.status() if one.kind is SetKind.ROSTER)
+        assert found is not None
+        assert found.error is not None
+        assert found.fault is UpdateFault.DAMAGED
+        return found.error
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> CanteenStore:
-    return CanteenStore(tmp_path / "canteen", 80001, load_file_keys(LAB_KEYS).sealer)
+def store(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "state", 80001, load_file_keys(LAB_KEYS).sealer)
 
 
 def written(folder: Path, document: object, name: str = "list.json") -> ListFile:
@@ -35,17 +94,17 @@ def written(folder: Path, document: object, name: str = "list.json") -> ListFile
     return ListFile.read(path)
 
 
-def test_a_roster_comes_back_from_its_seal(store: CanteenStore, tmp_path: Path) -> None:
+def test_a_roster_comes_back_from_its_seal(store: Shelf, tmp_path: Path) -> None:
     document = roster_document(child(1, 10, name=NAME), child(2, 11, class_id="7b", grade=7))
-    assert store.load_roster(POLICY) is None
-    store.install_roster(written(tmp_path, document), POLICY, NOW)
-    roster = store.load_roster(POLICY)
+    assert store.load_roster() is None
+    store.install_roster(written(tmp_path, document))
+    roster = store.load_roster()
     assert roster is not None
     assert roster.document == document
     assert dict(roster.classes) == {"3a": (ref(1),), "7b": (ref(2),)}
 
 
-def test_toml_says_the_same_as_json(store: CanteenStore, tmp_path: Path) -> None:
+def test_toml_says_the_same_as_json(store: Shelf, tmp_path: Path) -> None:
     (tmp_path / "roster.toml").write_text(
         """
 [header]
@@ -72,23 +131,21 @@ orders = [{ day = 2026-09-15, kind = "lunch", placed_at = 2026-09-14T18:00:00 }]
 """,
         encoding="utf-8",
     )
-    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"), POLICY, NOW)
+    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"))
     pupil = roster.pupils[ref(1)]
     assert (pupil.class_id, pupil.hot_minor, len(pupil.orders)) == ("3а", -500, 1)
     assert roster.header.through == {"80001": 12}
 
 
-def test_d_02_no_name_no_ground_and_no_pupil_lies_on_the_disk_in_clear(
-    store: CanteenStore, tmp_path: Path
-) -> None:
-    store.install_roster(written(tmp_path, roster_document(child(1, 11, name=NAME))), POLICY, NOW)
-    kept = (tmp_path / "canteen" / ROSTER_FILE).read_bytes()
+def test_d_02_no_name_no_ground_and_no_pupil_lies_on_the_disk_in_clear(store: Shelf, tmp_path: Path) -> None:
+    store.install_roster(written(tmp_path, roster_document(child(1, 11, name=NAME))))
+    kept = store.kept(SetKind.ROSTER).read_bytes()
     for secret in (NAME.encode(), ref(1), ref(1).hex().encode(), b"3a", b"school_12"):
         assert secret not in kept
-    assert (tmp_path / "canteen" / ROSTER_FILE).stat().st_mode & 0o077 == 0
+    assert store.kept(SetKind.ROSTER).stat().st_mode & 0o077 == 0
 
 
-def test_d_02_names_are_in_no_error_and_no_representation(store: CanteenStore, tmp_path: Path) -> None:
+def test_d_02_names_are_in_no_error_and_no_representation(store: Shelf, tmp_path: Path) -> None:
     roster = Roster.of(roster_document(child(1, name=NAME)), POLICY)
     for shown in (repr(roster), repr(roster.document), repr(roster.pupils[ref(1)])):
         assert "Тестов" not in shown
@@ -98,50 +155,40 @@ def test_d_02_names_are_in_no_error_and_no_representation(store: CanteenStore, t
     for content in (broken, broken[:-9], broken.replace(b"\xd0", b"")):
         (tmp_path / "list.json").write_bytes(content)
         with pytest.raises(RosterError) as caught:
-            store.install_roster(ListFile.read(tmp_path / "list.json"), POLICY, NOW)
+            store.install_roster(ListFile.read(tmp_path / "list.json"))
         assert "Тестов" not in str(caught.value)
         assert caught.value.__suppress_context__, "nor in what it came from"
 
 
-def test_a_sealed_roster_opens_with_its_key_on_its_terminal_only(store: CanteenStore, tmp_path: Path) -> None:
-    store.install_roster(written(tmp_path, roster_document(child(1))), POLICY, NOW)
-    for other in (
-        CanteenStore(store.folder, 80002, store.sealer),
-        CanteenStore(store.folder, 80001, StorageKeys({"roster": bytes(32)})),
-    ):
-        with pytest.raises(KeyFileError, match="does not open with this key"):
-            other.load_roster(POLICY)
-    with pytest.raises(KeyFileError, match=r"no storage key 'roster'.*\[storage\]"):
-        CanteenStore(store.folder, 80001, StorageKeys({})).load_roster(POLICY)
-    sealed = bytearray((store.folder / ROSTER_FILE).read_bytes())
+def test_a_sealed_roster_opens_with_its_key_on_its_terminal_only(store: Shelf, tmp_path: Path) -> None:
+    store.install_roster(written(tmp_path, roster_document(child(1))))
+    for terminal, sealer in ((80002, store.sealer), (80001, StorageKeys({"roster": bytes(32)}))):
+        assert "does not open with this key" in Shelf(store.folder, terminal, sealer).refused().what
+    assert "no storage key 'roster'" in Shelf(store.folder, 80001, StorageKeys({})).refused().what
+    sealed = bytearray(store.kept(SetKind.ROSTER).read_bytes())
     sealed[-1] ^= 1
-    (store.folder / ROSTER_FILE).write_bytes(sealed)
-    with pytest.raises(KeyFileError):
-        store.load_roster(POLICY)
-    (store.folder / ROSTER_FILE).write_bytes(b"something else")
-    with pytest.raises(RosterError, match="no sealed roster"):
-        store.load_roster(POLICY)
+    store.kept(SetKind.ROSTER).write_bytes(sealed)
+    assert isinstance(Shelf(store.folder, 80001, store.sealer).refused(), KeyFileError)
+    store.kept(SetKind.ROSTER).write_bytes(b"something else")
+    assert "no sealed roster" in Shelf(store.folder, 80001, store.sealer).refused().what
 
 
 @pytest.mark.parametrize("sequence", [6, 7])
-def test_o_01_an_older_sequence_is_refused(store: CanteenStore, tmp_path: Path, sequence: int) -> None:
-    store.install_roster(written(tmp_path, roster_document(child(1, 10))), POLICY, NOW)
+def test_o_01_an_older_sequence_is_refused(store: Shelf, tmp_path: Path, sequence: int) -> None:
+    store.install_roster(written(tmp_path, roster_document(child(1, 10))))
     older = written(tmp_path, roster_document(child(2), sequence=sequence))
     with pytest.raises(RosterError, match=f"sequence {sequence}, the one in force is 7"):
-        store.install_roster(older, POLICY, NOW)
-    roster = store.load_roster(POLICY)
+        store.install_roster(older)
+    roster = store.load_roster()
     assert roster is not None
     assert set(roster.pupils) == {ref(1)}, "the one in force stays in force"
-    assert (
-        store.install_roster(written(tmp_path, roster_document(sequence=8)), POLICY, NOW).header.sequence == 8
-    )
+    assert store.install_roster(written(tmp_path, roster_document(sequence=8))).header.sequence == 8
 
 
 HEADERS: list[tuple[dict[str, Any], str]] = [
-    ({"school": "school_13", "sequence": 8}, "made for school_13, this terminal stands in school_12"),
+    ({"school": "school_13", "sequence": 8}, "made for school_13, this terminal stands in another school"),
     ({"region": 74}, "header.region: made for region 74"),
-    ({"valid_from": local("09:01"), "valid_to": local("10:00")}, "header.valid_from: not valid before"),
-    ({"valid_to": local("09:00")}, "header.valid_to: ended on"),
+    ({"sequence": 8, "valid_to": local("09:00")}, "header.valid_to: ended on"),
     ({"valid_from": local("10:00"), "valid_to": local("09:30")}, "the list is never valid"),
     ({"schema": 2}, "schema 2, this terminal knows 1"),
     ({"kind": "price_list"}, "header.kind"),
@@ -150,11 +197,11 @@ HEADERS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("header", "problem"), HEADERS)
 def test_o_01_a_roster_for_something_else_is_refused(
-    store: CanteenStore, tmp_path: Path, header: dict[str, Any], problem: str
+    store: Shelf, tmp_path: Path, header: dict[str, Any], problem: str
 ) -> None:
-    store.install_roster(written(tmp_path, roster_document()), POLICY, NOW)
+    store.install_roster(written(tmp_path, roster_document()))
     with pytest.raises(RosterError, match=problem):
-        store.install_roster(written(tmp_path, roster_document(**header)), POLICY, NOW)
+        store.install_roster(written(tmp_path, roster_document(**header)))
 
 
 PUPILS: list[tuple[Callable[[], RosterDocument], str]] = [
@@ -179,11 +226,11 @@ PUPILS: list[tuple[Callable[[], RosterDocument], str]] = [
 
 @pytest.mark.parametrize(("made", "problem"), PUPILS)
 def test_what_is_wrong_in_a_roster_is_named_with_its_place(
-    store: CanteenStore, tmp_path: Path, made: Callable[[], RosterDocument], problem: str
+    store: Shelf, tmp_path: Path, made: Callable[[], RosterDocument], problem: str
 ) -> None:
     with pytest.raises(RosterError, match=problem):
-        store.install_roster(written(tmp_path, made()), POLICY, NOW)
-    assert store.load_roster(POLICY) is None
+        store.install_roster(written(tmp_path, made()))
+    assert store.load_roster() is None
 
 
 @pytest.mark.parametrize(
@@ -206,33 +253,47 @@ def test_o_03_past_its_validity_a_roster_has_expired_and_still_lists_its_pupils(
     assert ref(1) in roster.pupils
 
 
-def test_a_price_list_is_checked_and_replaced_like_a_roster(store: CanteenStore, tmp_path: Path) -> None:
+def test_a_price_list_is_checked_and_replaced_like_a_roster(store: Shelf, tmp_path: Path) -> None:
     document: dict[str, Any] = msgspec.to_builtins(
         {"header": PRICES.header, "products": list(PRICES.products.values())}
     )
-    assert store.load_price_list() is None
-    store.install_price_list(written(tmp_path, document), POLICY, NOW)
-    assert store.load_price_list() == PRICES
-    assert (store.folder / PRICE_LIST_FILE).exists()
+    assert store.lists.price_list() is None
+    store.install_price_list(written(tmp_path, document))
+    assert store.lists.price_list() == PRICES
+    store.install_price_list(written(tmp_path, document))  # the same again is in force already
+    document["header"] = msgspec.structs.replace(PRICES.header, issued_at=NOW)
     with pytest.raises(RosterError, match="sequence 1, the one in force is 1"):
-        store.install_price_list(written(tmp_path, document), POLICY, NOW)
+        store.install_price_list(written(tmp_path, document))
+    document["header"] = msgspec.structs.replace(PRICES.header, sequence=2)
     document["products"].append(document["products"][0])
     with pytest.raises(RosterError, match=r"products\[3\]\.id"):
-        store.install_price_list(written(tmp_path, document), POLICY, NOW)
+        store.install_price_list(written(tmp_path, document))
     document["products"][0]["price_minor"] = 0
     with pytest.raises(RosterError, match=r"products\[0\]\.price_minor"):
-        store.install_price_list(written(tmp_path, document), POLICY, NOW)
+        store.install_price_list(written(tmp_path, document))
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    store = CanteenStore(tmp_path / "file" / "canteen", 80001, StorageKeys({"roster": bytes(32)}))
-    with pytest.raises(RosterError, match="cannot be"):
-        store.install_roster(written(tmp_path, roster_document()), POLICY, NOW)
+    with pytest.raises(ActiveSetError, match="cannot be written"):
+        Shelf(tmp_path / "file" / "state", 80001, StorageKeys({"roster": bytes(32)}))
 
 
-def test_the_roster_in_the_documentation_can_be_loaded(store: CanteenStore, tmp_path: Path) -> None:
+def test_a_roster_of_tomorrow_waits_for_its_day(store: Shelf, tmp_path: Path) -> None:
+    store.install_roster(written(tmp_path, roster_document(child(1))))
+    tomorrow = NOW + timedelta(days=1)
+    later = written(tmp_path, roster_document(child(2), sequence=8, valid_from=tomorrow))
+    assert not store.lists.put(SetKind.ROSTER, later, NOW)
+    assert store.active.due(tomorrow - timedelta(seconds=1)) == ()
+    assert store.active.due(None) == (), "a clock in doubt brings nothing into force"
+    store.active.activate(store.active.due(tomorrow), tomorrow, None)
+    roster = store.load_roster()
+    assert roster is not None
+    assert set(roster.pupils) == {ref(2)}
+
+
+def test_the_roster_in_the_documentation_can_be_loaded(store: Shelf, tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "canteen.md").read_text(encoding="utf-8")
     (tmp_path / "roster.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
-    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"), POLICY, NOW)
+    roster = store.install_roster(ListFile.read(tmp_path / "roster.toml"))
     assert [len(pupil.orders) for pupil in roster.pupils.values()] == [1]

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from terminal.app.canteen import store_of
 from terminal.app.compose import open_terminal
 from terminal.app.station import Station, open_journal
 from terminal.canteen.control import open_control
 from terminal.canteen.requests import OpenTill
+from terminal.canteen.store import CanteenLists
 from terminal.clock import SystemClock, unix_ms
 from terminal.codes import ClockFault
 from terminal.errors import CanteenRefused, JournalError, RosterError
@@ -160,7 +160,6 @@ def test_the_class_without_the_absent_and_the_forgotten_card(school: Run, tmp_pa
 
 
 REFUSED: list[tuple[tuple[str, ...], type[Exception], str]] = [
-    (("canteen", "roster", "load", "roster.json"), RosterError, "sequence 1, the one in force is 1"),
     (("canteen", "roster", "load", "nowhere.json"), RosterError, "cannot be read"),
     (("canteen", "issue", *AT, "--class", "9z"), CanteenRefused, "no class '9z'. It has: 3a, 7b"),
     (("canteen", "issue", *AT, "--pupil", ANNA, "--serving", "tea"), CanteenRefused, "no meal 'tea'"),
@@ -248,7 +247,8 @@ def serving(folder: Path) -> Iterator[OpenTill]:
     station = Station(1, "canteen", folder / "var/terminal", "demo")
     with open_terminal(station, SystemClock()) as terminal:
         assert terminal.canteen is not None
-        till = OpenTill(terminal.canteen, store_of(station, station.load_keys()), terminal.clock)
+        assert terminal.active is not None
+        till = OpenTill(terminal.canteen, CanteenLists(terminal.active), terminal.clock)
         with open_control(station.state, till, Lock(), pytest.fail):
             yield till
 

@@ -15,7 +15,7 @@ import pytest
 
 from terminal.app.station import JOURNAL_FILE
 from terminal.clock import from_unix_ms, unix_ms
-from terminal.codes import ClockFault, ReaderFault, SyncFault, VehicleFault
+from terminal.codes import ClockFault, ReaderFault, SetKind, SyncFault, VehicleFault
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.journal.journal import Journal
 from terminal.journal.records import Started
@@ -31,6 +31,7 @@ from terminal.operations.health import (
 )
 from terminal.operations.status import (
     STATUS_FILE,
+    KindInForce,
     LoadedExtension,
     TerminalStatus,
     VehicleStatus,
@@ -45,6 +46,22 @@ from tests.terminal.operations.service import HANGING, running, waiting_terminal
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 NOW_MS = unix_ms(NOW)
 HOUR_MS = 3_600_000
+
+
+def in_force(hours_left: float, **more: Any) -> KindInForce:
+    """A region document that holds so long."""
+    until_ms = NOW_MS + round(hours_left * HOUR_MS)
+    return KindInForce(
+        kind=SetKind.REGION, edition="demo:1", since_ms=NOW_MS - HOUR_MS, until_ms=until_ms, **more
+    )
+
+
+def denied_since(hours: int) -> KindInForce:
+    """A deny list of this age."""
+    issued_at_ms = NOW_MS - hours * HOUR_MS
+    return KindInForce(kind=SetKind.DENY, edition="deny:3", since_ms=NOW_MS, issued_at_ms=issued_at_ms)
+
+
 WELL = TerminalStatus(
     terminal=7,
     profile="bus",
@@ -57,9 +74,7 @@ WELL = TerminalStatus(
     shift_open=True,
     taps=3,
     last_tap_at_ms=NOW_MS - 60_000,
-    tariff="demo:1",
-    tariff_until_ms=NOW_MS + 30 * 24 * HOUR_MS,
-    deny_list_at_ms=NOW_MS - HOUR_MS,
+    active=(in_force(30 * 24), denied_since(1)),
     rows=5,
     capacity_rows=100,
     unsent=2,
@@ -102,7 +117,8 @@ def test_a_terminal_that_is_well(say: Say) -> None:
     assert health.exit_code == 0
     assert [one.name for one in health.findings] == [
         *("process", "file", "journal", "unsent", "clock"),
-        *("last_tap", "reader", "policy", "deny_list", "collector", "disk"),
+        *("last_tap", "reader", "policy", "deny_list"),
+        *("in_force:region", "in_force:deny", "collector", "disk"),
     ]
 
 
@@ -113,9 +129,10 @@ def test_a_terminal_that_is_well(say: Say) -> None:
         ({"process": 1}, "process", 1),
         ({"stopped": True}, "process", 1),
         ({"reader_fault": ReaderFault.GONE}, "reader", 2),
-        ({"tariff_until_ms": NOW_MS - 1}, "policy", 2),
-        ({"tariff_until_ms": NOW_MS + 6 * 24 * HOUR_MS}, "policy", 1),
-        ({"deny_list_at_ms": NOW_MS - 8 * 24 * HOUR_MS}, "deny_list", 1),
+        ({"active": (in_force(-0.001),)}, "policy", 2),
+        ({"active": (in_force(6 * 24),)}, "policy", 1),
+        ({"active": (in_force(30 * 24), denied_since(8 * 24))}, "deny_list", 1),
+        ({"active": (in_force(30 * 24, refused="update:older"),)}, "update:region", 1),
         ({"clock_fault": ClockFault.JUMPED, "clock_inputs": {"jump_s": 900}}, "clock", 1),
         ({"sync_fault": SyncFault.REFUSED, "collector_heard_at_ms": NOW_MS - 2 * HOUR_MS}, "collector", 1),
         ({"sync_fault": SyncFault.REFUSED}, "collector", 0),

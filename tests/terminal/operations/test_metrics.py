@@ -60,7 +60,7 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
         if not labels
     }
     assert plain["reader_up"] == plain["shift_open"] == 1
-    assert plain["unsent_rows"] == plain["journal_rows"] == 5
+    assert plain["unsent_rows"] == plain["journal_rows"] == 7
     assert plain["journal_capacity_rows"] == 600_000
     assert 0 < plain["oldest_unsent_row_age_seconds"] < 3600
     assert 0 <= plain["deny_list_age_seconds"] < 3600
@@ -68,8 +68,10 @@ def test_a_waiting_terminal_shows_everything_it_knows(run: Run, tmp_path: Path) 
     assert plain["tariff_end_timestamp_seconds"] > plain["start_time_seconds"]
     for zero in ("unresolved_taps", "clock_suspect", "sync_failures_total", "reader_outages_total"):
         assert plain[zero] == 0, zero
-    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"), ("tariff", "demo:1"))
+    labels = (("profile", "bus"), ("software", "resident-card-terminal 0.1.0"))
     assert found["resident_terminal_info", labels] == 1
+    tariff = (("kind", "region"), ("version", "1"))
+    assert found["resident_terminal_in_force_since_timestamp_seconds", tariff] > 1.7e9
 
 
 def test_taps_are_counted_by_what_the_passenger_was_told(tmp_path: Path) -> None:

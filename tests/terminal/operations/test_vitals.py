@@ -54,8 +54,7 @@ class Watched:
         self.vitals = self.new()
 
     def new(self) -> Vitals:
-        until = NOW + timedelta(days=30)
-        identity = Identity(7, "bus", "a program 1", self.folder, "a reader", "demo:1", until)
+        identity = Identity(7, "bus", "a program 1", self.folder, "a reader")
         log = Log(7, self.clock, Form.TEXT, Level.NOTICE, self._said.write)
         watch = ClockWatch(self.journal, self.clock, 30, NOW - timedelta(days=30))
         return Vitals(identity, self.journal, self.clock, watch, log, ServiceManager())

@@ -171,7 +171,7 @@ def test_a_list_that_cannot_be_trusted_is_refused_by_name(
 def test_disorder_far_inside_a_long_list_is_found(tmp_path: Path) -> None:
     path = built(tmp_path, *range(20_000))
     data = bytearray(path.read_bytes())
-    edge = HEADER_BYTES + 8 * 8192  # where one piece of the check ends and the next begins
+    edge = HEADER_BYTES + 8 * 2048  # where one piece of the check ends and the next begins
     data[edge - 8 : edge], data[edge : edge + 8] = data[edge : edge + 8], data[edge - 8 : edge]
     path.write_bytes(data)
     with pytest.raises(RegionDocumentError, match="not sorted"):
@@ -183,3 +183,18 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         DenyListFile(tmp_path / "nothing.bin", KEY)
     with pytest.raises(RegionDocumentError, match="cannot be written"):
         build_deny_list(tmp_path / "no" / "folder.bin", KEY, ISSUE, [])
+
+
+def test_every_entry_of_a_long_list_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    """Also where the hashes are not as evenly spread as the search expects."""
+    path = built(tmp_path, *range(3000))
+    deny = DenyListFile(path, KEY)
+    assert all(listed_in(deny, number) for number in range(3000))
+    assert not any(listed_in(deny, number) for number in range(3000, 6000))
+    data = path.read_bytes()
+    low = sorted(data[at : at + 8] for at in range(HEADER_BYTES, len(data), 8))[:40]
+    crowded = [*low, *(bytes.fromhex(f"ff{number:014x}") for number in range(2000))]
+    head = data[: HEADER_BYTES - 4] + struct.pack(">I", len(crowded))
+    path.write_bytes(head + b"".join(crowded))
+    crowd = DenyListFile(path, KEY)
+    assert sum(listed_in(crowd, number) for number in range(3000)) == 40

@@ -18,9 +18,10 @@ from terminal.journal.journal import Journal
 from terminal.journal.records import Intent, parse_record
 from terminal.lab.town import DAY, TerminalSite, open_town
 from terminal.policy.routes import RouteBook
+from terminal.trip.asked import NextRide
 from terminal.trip.build import InspectionRound, trip_of
 from terminal.trip.clock_watch import ClockWatch
-from terminal.trip.facts import Place, PlaceSource, Spot
+from terminal.trip.facts import AskedBy, Place, PlaceSource, Spot
 from terminal.trip.producers import NO_LIVE_PRODUCER, PRODUCERS
 from terminal.trip.pupil import CanteenContext
 from terminal.trip.shifts import close_shift, open_shift, start_turn
@@ -34,6 +35,7 @@ BY_CREW = {"sequence", "shift", "turn", "route", "direction", "reader_ok"} | {
     f"place.{name}" for name in ("stop", "zone", "mark_m", "source")
 }
 BY_CLOCK = {"clock.suspect", "clock.confirmed", "clock.authenticated"}
+ASKED = {"companions", "asked_by"} | {f"place.destination.{name}" for name in ("stop", "zone", "mark_m")}
 BY_INSPECTOR = {"inspection", "inspection.misuse"}
 CONFIGURED = {"profile", "terminal", "canteen.serving"}
 
@@ -81,6 +83,15 @@ def test_the_crew_changes_shift_turn_place_and_order(journal: Journal) -> None:
     assert (seen[2].turn, seen[2].route, seen[2].place) == (2, 16, Place(1502, 2, 4000, PlaceSource.HAND))
     close_shift(journal, NOW)
     assert not trip_of(journal, "bus", 7).shift_open
+
+
+def test_crew_and_rider_change_with_whom_and_where_the_next_ride_goes(journal: Journal) -> None:
+    asked = NextRide(journal, TwoHands(NOW))
+    seen = [trip_of(journal, "bus", 7, asked=asked.ride)]
+    asked.count(2, AskedBy.CREW)
+    asked.go_to(Spot(1503, 2, 4000), AskedBy.RIDER)
+    seen.append(trip_of(journal, "bus", 7, asked=asked.ride))
+    assert changed(*seen) == ASKED
 
 
 def test_the_inspector_changes_the_inspection_and_the_vehicle_asked_for(journal: Journal) -> None:

@@ -191,8 +191,10 @@ def _vfs(disk: Disk, name: str) -> apsw.VFS:
 
 
 @contextmanager
-def stormy_disks(disks: Sequence[Disk]) -> Iterator[None]:
-    """While it lasts, journals and collector databases below a disk's folder live on that disk."""
+def stormy_disks(disks: Sequence[Disk], also: Sequence[Any] = ()) -> Iterator[None]:
+    """While it lasts, journals and collector databases below a disk's folder live on that disk, and what the modules
+    `also` open there.
+    """
     from terminal.collector import store
     from terminal.journal import database
 
@@ -207,7 +209,7 @@ def stormy_disks(disks: Sequence[Disk]) -> Iterator[None]:
 
     names = {name: getattr(sqlite3, name) for name in dir(sqlite3) if not name.startswith("__")}
     ours: Any = SimpleNamespace(**{**names, "connect": connect})
-    modules: tuple[Any, ...] = (database, store)
+    modules: tuple[Any, ...] = (database, store, *also)
     before = [module.sqlite3 for module in modules]
     for module in modules:
         module.sqlite3 = ours

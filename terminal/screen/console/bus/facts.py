@@ -21,7 +21,6 @@ from terminal.journal.records import (
 )
 from terminal.journal.taps import End, JournalTap, taps
 from terminal.messages import Colour, colour
-from terminal.policy.document.fares import DistanceFares
 from terminal.policy.policy import Policy
 from terminal.trip.facts import Trip
 
@@ -117,20 +116,3 @@ def cash_price(policy: Policy, trip: Trip, now: datetime) -> CashPrice:
     """The price the crew is shown before selling."""
     decision = decide_cash(policy, trip, 1, now)
     return CashPrice(decision.sum_minor, decision.message.value)
-
-
-@dataclass(frozen=True, slots=True)
-class PlacesAsked:
-    """What of a place fares here depend on; staff are asked for nothing else."""
-
-    zones: dict[int, str]
-    distance: bool
-    stops: bool
-
-
-def places_asked(policy: Policy) -> PlacesAsked:
-    """Zones by number, whether a kilometre mark counts, whether stops do."""
-    document = policy.document
-    tables = (document.fares, *document.fares.steps)
-    distance = any(isinstance(rule, DistanceFares) for table in tables for rule in table.rules)
-    return PlacesAsked({zone.number: zone.name for zone in document.zones}, distance, policy.gtfs is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from cardproto.resident.limits import LARGEST_ROUTE
@@ -17,15 +18,14 @@ from terminal.receipt.request import Means, ReceiptSale
 from terminal.receipt.sales import cash_sale
 from terminal.screen.console.actions import Written
 from terminal.screen.console.bus import lists
-from terminal.screen.console.bus.facts import cash_price, places_asked, sale_of
+from terminal.screen.console.bus.facts import cash_price, sale_of
 from terminal.screen.console.console import ActionRefused, Console
 from terminal.screen.console.roles import CREW
 from terminal.screen.console.visit import Action, ConsoleArea, FormFields, Page, View, Visit
 from terminal.screen.console.words import short, span
 from terminal.texts import N_
-from terminal.trip.ages import freshness_of
-from terminal.trip.build import trip_of
-from terminal.trip.facts import Place, PlaceQuality, PlaceSource, Spot, Trip
+from terminal.trip.asked import MOST_COMPANIONS, Goal, goals, places_asked
+from terminal.trip.facts import NOWHERE, AskedBy, Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.shifts import close_shift, open_shift, start_turn
 
 MOST_PERSONS: Final = 99
@@ -35,6 +35,7 @@ DIRECTIONS: Final = (N_("Outbound"), N_("Return"))
 NO_SHIFT: Final = N_("No shift is open. Open one first.")
 SHIFT_OPEN: Final = N_("Shift {shift} is already open.")
 OUT_OF_SERVICE: Final = N_("The terminal is out of service. Take it back into service first.")
+NOT_AHEAD: Final = N_("The vehicle does not come there on this trip. Choose a place from the list.")
 NOT_SOLD: Final = N_("Nothing can be sold now: {reason}")
 
 
@@ -47,8 +48,7 @@ def shift_page(visit: Visit) -> View:
     shift = console.terminal.journal.open_shift
     if shift is None:
         return View(
-            "console/bus_open.html",
-            {"routes": tuple(console.routes.by_number.values()), "directions": DIRECTIONS},
+            "console/bus_open.html", {"runs": runs(visit), "directions": direction_names(visit, None)}
         )
     trip = trip_now(console)
     route = console.routes.get(trip.route)
@@ -58,8 +58,9 @@ def shift_page(visit: Visit) -> View:
         "opened": f"{opened_at:%H:%M}",
         "trip": trip,
         "route": route,
-        "routes": tuple(console.routes.by_number.values()),
+        "runs": runs(visit),
         "directions": direction_names(visit, route),
+        "next": next_shown(visit, trip),
         "place": place_named(console, trip, route),
         "vehicle": vehicle_says(visit, trip, route),
         "asked": places_asked(console.policy),
@@ -73,6 +74,33 @@ def direction_names(visit: Visit, route: LineRoute | None) -> tuple[str, str]:
     first, second = visit.text(DIRECTIONS[0]), visit.text(DIRECTIONS[1])
     named = () if route is None else tuple(direction.name for direction in route.directions)
     return (named[0] if named else first), (named[1] if len(named) > 1 else second)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRun:
+    """One direction of a route, to be chosen: `value` is "15-0" in the form."""
+
+    value: str
+    number: int
+    route: str
+    direction: str
+
+
+def runs(visit: Visit) -> list[RouteRun]:
+    """Every route in both directions, by their own names."""
+    return [
+        RouteRun(f"{route.number}-{index}", route.number, route.name, name)
+        for route in visit.console.routes.by_number.values()
+        for index, name in enumerate(direction_names(visit, route))
+    ]
+
+
+def run_in(form: FormFields) -> tuple[int, int]:
+    """The route and direction chosen in `form`, or typed where no routes are listed."""
+    route, dash, direction = form.text("run").partition("-")
+    if dash and not form.text("route"):
+        form = form.with_fields({"route": [route], "direction": [direction]})
+    return form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
 
 
 def stops_of(route: LineRoute | None, direction: int) -> tuple[RouteStop, ...]:
@@ -126,19 +154,8 @@ def vehicle_says(visit: Visit, trip: Trip, route: LineRoute | None) -> dict[str,
 
 
 def trip_now(console: Console) -> Trip:
-    """What the next tap is part of."""
-    terminal = console.terminal
-    clock = terminal.clock_watch.state
-    return trip_of(
-        terminal.journal,
-        terminal.profile,
-        terminal.number,
-        vehicle=terminal.vehicle,
-        clock=clock,
-        routes=terminal.routes,
-        freshness=freshness_of(terminal.policy, console.clock.now(), clock),
-        now=console.clock.now(),
-    )
+    """What a sale is part of, and the next tap besides what is asked of it."""
+    return console.terminal.trip()
 
 
 def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
@@ -146,15 +163,13 @@ def do_open(visit: Visit, form: FormFields, _written: Written) -> None:
     journal = visit.console.terminal.journal
     if journal.open_shift is not None:
         raise ActionRefused(SHIFT_OPEN, {"shift": journal.open_shift.shift})
-    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
-    open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", route, direction)
+    open_shift(journal, visit.console.clock.now(), visit.who.ref, "bus", *run_in(form))
 
 
 def do_turn(visit: Visit, form: FormFields, _written: Written) -> None:
     """T-62: the next turn begins, on this route and in this direction."""
     journal = _of_open_shift(visit)
-    route, direction = form.number("route", 1, LARGEST_ROUTE), form.number("direction", 0, 1)
-    start_turn(journal, visit.console.clock.now(), visit.who.ref, route, direction)
+    start_turn(journal, visit.console.clock.now(), visit.who.ref, *run_in(form))
 
 
 def do_place(visit: Visit, form: FormFields, _written: Written) -> None:
@@ -176,6 +191,66 @@ def do_close(visit: Visit, _form: FormFields, _written: Written) -> None:
     close_shift(_of_open_shift(visit), visit.console.clock.now(), visit.console.shift_count())
 
 
+# the next card
+
+
+def next_shown(visit: Visit, trip: Trip) -> dict[str, Any]:
+    """What is asked of the next card, for people, until when it counts, and where its ride may go."""
+    console = visit.console
+    asked, places = console.terminal.next_ride.ride, places_asked(console.policy)
+    left_s = console.terminal.next_ride.left_s
+    until = (console.clock.now() + timedelta(seconds=left_s)).astimezone(console.policy.zone)
+    ahead = goals(places, console.routes.stops(trip.route, trip.direction), trip)
+    return {
+        "persons": 1 + asked.companions,
+        "most": 1 + MOST_COMPANIONS,
+        "to": _named(asked.destination, ahead),
+        "km": None if asked.destination.mark_m is None else asked.destination.mark_m / 1000,
+        "by_rider": asked.by is AskedBy.RIDER,
+        "set": asked.by is not AskedBy.NOT_ASKED,
+        "left_s": left_s,
+        "until": f"{until:%H:%M:%S}",
+        "goals": ahead,
+        "typed_km": places.distance and not any(goal.spot.stop for goal in ahead),
+    }
+
+
+def _named(destination: Spot, ahead: tuple[Goal, ...]) -> str:
+    return next((goal.name for goal in ahead if goal.spot == destination), "")
+
+
+def do_count(visit: Visit, form: FormFields, _written: Written) -> None:
+    """T-20, T-34: one person more rides with the next card, or one fewer."""
+    _of_open_shift(visit)
+    more = form.number("more", -1, 1)
+    visit.console.terminal.next_ride.count(more, AskedBy.CREW)
+
+
+def do_go_to(visit: Visit, form: FormFields, _written: Written) -> None:
+    """T-01: the ride of the next card goes to a stop ahead, to a zone, or to a kilometre of the route."""
+    _of_open_shift(visit)
+    visit.console.terminal.next_ride.go_to(_destination(visit, form), AskedBy.CREW)
+
+
+def _destination(visit: Visit, form: FormFields) -> Spot:
+    console, trip, key = visit.console, trip_now(visit.console), form.text("to")
+    places = places_asked(console.policy)
+    if form.text("to_km") and places.distance:
+        return Spot(mark_m=1000 * form.number("to_km", 0, MOST_KM))
+    if not key:
+        return NOWHERE
+    ahead = goals(places, console.routes.stops(trip.route, trip.direction), trip)
+    goal = next((one for one in ahead if one.key == key), None)
+    if goal is None:
+        raise ActionRefused(NOT_AHEAD)
+    return goal.spot
+
+
+def do_forget(visit: Visit, _form: FormFields, _written: Written) -> None:
+    """What was asked of the next card is taken back."""
+    visit.console.terminal.next_ride.forget()
+
+
 def _of_open_shift(visit: Visit) -> Journal:
     journal = visit.console.terminal.journal
     if journal.open_shift is None:
@@ -195,13 +270,17 @@ def to_report(_visit: Visit, _form: FormFields, written: Written) -> str:
 
 # cash
 
+WHEREVER: Final = "0"
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A ride one may buy in cash: to a zone (0: wherever), for so much each; None: not now, by `reason`."""
+    """A ride one may buy in cash: to a stop or zone (`key` "0": wherever), for so much each; None: not now, by
+    `reason`."""
 
-    to_zone: int
+    key: str
     name: str
+    spot: Spot
     sum_minor: int | None
     reason: str
 
@@ -223,20 +302,28 @@ def sale_page(visit: Visit) -> View:
 
 
 def _offers(visit: Visit, trip: Trip) -> list[Offer]:
-    zones = places_asked(visit.console.policy).zones or {0: ""}
-    return [_offer(visit, trip, zone, name) for zone, name in zones.items()]
+    console, wherever = visit.console, (WHEREVER, "", NOWHERE)
+    places = places_asked(console.policy)
+    if places.zones:
+        offered = [(str(zone), name, Spot(zone=zone)) for zone, name in places.zones.items()]
+    elif places.distance:
+        ahead = goals(places, console.routes.stops(trip.route, trip.direction), trip)
+        offered = [wherever, *((goal.key, goal.name, goal.spot) for goal in ahead)]
+    else:
+        offered = [wherever]
+    return [_offer(visit, trip, *one) for one in offered]
 
 
-def _offer(visit: Visit, trip: Trip, to_zone: int, name: str) -> Offer:
+def _offer(visit: Visit, trip: Trip, key: str, name: str, spot: Spot) -> Offer:
     console = visit.console
-    price = cash_price(console.policy, _ride_to(trip, to_zone), console.clock.now())
-    return Offer(to_zone, name, price.sum_minor, short(price.message, visit.language))
+    price = cash_price(console.policy, _ride_to(trip, spot), console.clock.now())
+    return Offer(key, name, spot, price.sum_minor, short(price.message, visit.language))
 
 
-def _ride_to(trip: Trip, to_zone: int) -> Trip:
-    if not to_zone:
+def _ride_to(trip: Trip, spot: Spot) -> Trip:
+    if spot == NOWHERE:
         return trip
-    place = replace(trip.place, destination=Spot(zone=to_zone), source=PlaceSource.HAND)
+    place = replace(trip.place, destination=spot, source=PlaceSource.HAND)
     return replace(trip, place=place)
 
 
@@ -246,10 +333,10 @@ def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
     if console.policy.document.receipts is None or console.receipts is None:
         raise ActionRefused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
     persons = form.number("persons", 1, MOST_PERSONS)
-    to_zone, _, shown = form.text("ride").partition("-")
+    goal, _, shown = form.text("ride").rpartition("-")
     trip = trip_now(console)
-    offers = {str(offer.to_zone): offer for offer in _offers(visit, trip)}
-    offer = offers.get(to_zone)
+    offers = {offer.key: offer for offer in _offers(visit, trip)}
+    offer = offers.get(goal)
     if offer is None:
         raise ActionRefused(N_("Choose where the ride goes."))
     if offer.sum_minor is None:
@@ -258,7 +345,7 @@ def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
         raise ActionRefused(
             N_("The fare has changed since this page was opened. Look at the new one and sell again.")
         )
-    ride = _ride_to(trip, offer.to_zone)
+    ride = _ride_to(trip, offer.spot)
     sell_for_cash(
         console.terminal.journal, console.policy, ride, persons, console.clock.now(), console.settings.vehicle
     )
@@ -316,6 +403,9 @@ BUS: Final = ConsoleArea(
         Action("/shift/turn", CREW, do_turn, to_shift),
         Action("/shift/place", CREW, do_place, to_shift),
         Action("/shift/close", CREW, do_close, to_report),
+        Action("/next/persons", CREW, do_count, to_shift),
+        Action("/next/destination", CREW, do_go_to, to_shift),
+        Action("/next/forget", CREW, do_forget, to_shift),
         Action("/sale", CREW, do_sell, to_ticket),
     ),
 )

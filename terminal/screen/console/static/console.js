@@ -35,7 +35,17 @@ function show(fresh) {
     const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
     if (now && now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
   }
+  expire();
 }
+
+// What counts for a while only says for how many seconds: then the page is asked again.
+let expiring;
+function expire() {
+  clearTimeout(expiring);
+  const part = document.querySelector("[data-refresh-in]");
+  if (part) expiring = setTimeout(refresh, 1000 * Number(part.dataset.refreshIn));
+}
+expire();
 
 const silent = document.getElementById("silent");
 const events = document.body.dataset.events;

@@ -19,10 +19,12 @@ from terminal.journal.operation_records import ClockConfirmed
 from terminal.journal.records import CashSale, Intent, ShiftClosed, ShiftOpened, Unwritten
 from terminal.journal.taps import End
 from terminal.policy.deny_list import AllDenied, DenyKind
-from terminal.policy.load import DEMO_REGION, parse_region
+from terminal.policy.load import DEMO_REGION, load_region, parse_region
 from terminal.policy.policy import Policy
 from terminal.screen.console.inspector import LASTS
 from terminal.screen.console.roles import Role
+from terminal.trip.asked import MOST_COMPANIONS
+from terminal.trip.facts import Spot
 from tests.terminal.screen.console.cab import DRIVER, SERVICE_CARD, START, Cab, csrf, open_cab, ref_of
 
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
@@ -146,6 +148,168 @@ def test_without_a_list_of_routes_numbers_are_typed(tmp_path: Path) -> None:
         assert cab.journal.open_place.stop == 31
 
 
+# the next card
+
+SUBURB = {"place.destination.stop": 1503, "place.destination.zone": 2, "place.destination.mark_m": 4000}
+
+
+def asked_in(record: object) -> dict[str, object]:
+    """What of a row's facts was asked for before the tap."""
+    known = record.trip  # type: ignore[attr-defined]
+    return {
+        name: known[name]
+        for name in known
+        if name in {"companions", "asked_by"} or name.startswith("place.destination.")
+    }
+
+
+@pytest.fixture
+def zones(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A cab whose fares go by zone, on its way from the first stop."""
+    with open_cab(tmp_path, policy=zoned()) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        cab.act("/shift", "/shift/place", stop=1501)
+        yield cab
+
+
+def test_t_34_the_next_card_takes_the_persons_and_the_destination_that_were_asked_for(zones: Cab) -> None:
+    for _ in range(2):
+        assert zones.act("/shift", "/next/persons", more=1).headers["location"] == "/shift"
+    zones.act("/shift", "/next/destination", to="stop-1503")
+    until = (zones.clock.now() + timedelta(seconds=60)).astimezone(zones.console.policy.zone)
+    assert f"3 persons · to Университет · until {until:%H:%M:%S}" in text(zones.client.get("/shift"))
+    assert zones.tap("adult_purse").outcome.charge_minor == 3 * 4000
+    assert "1 person, where to is not stated" in text(zones.client.get("/shift"))
+    zones.tap("month_pass")
+    paid, passed = zones.records(Intent)
+    assert asked_in(paid) == {"companions": 2, "asked_by": "crew", **SUBURB}
+    assert ("t-34:asked_by_crew", {"persons": 3, "to_stop": 1503, "to_zone": 2, "to_mark_m": 4000}) in [
+        (step.code, dict(step.inputs))
+        for step in paid.reasons  # type: ignore[attr-defined]
+    ]
+    assert asked_in(passed) == {}
+
+
+def test_the_destination_alone_makes_the_fare_known(zones: Cab) -> None:
+    assert zones.tap("adult_purse").outcome.message is Message.FARE_UNKNOWN
+    zones.act("/shift", "/next/destination", to="stop-1502")
+    assert zones.tap("adult_purse").outcome.charge_minor == 2000
+
+
+def test_what_was_asked_for_waits_for_a_card_that_is_read_and_has_the_money(zones: Cab) -> None:
+    zones.act("/shift", "/next/persons", more=1)
+    zones.act("/shift", "/next/destination", to="stop-1503")
+    assert zones.tap("not_desfire").outcome.message is Message.UNKNOWN_CARD
+    assert zones.tap("empty_purse").outcome.message is Message.NO_FUNDS
+    assert zones.tap("student_half_price", fault=tear_before(7)).end is End.NOT_COMMITTED
+    assert zones.tap("adult_purse").outcome.charge_minor == 2 * 4000
+    assert zones.terminal.next_ride.left_s == 0
+
+
+def test_an_unknown_end_that_turns_out_as_a_ride_ends_what_was_asked_for(zones: Cab) -> None:
+    zones.act("/shift", "/next/persons", more=1)
+    zones.act("/shift", "/next/destination", to="stop-1502")
+    assert zones.tap("adult_purse", fault=tear_after(8)).end is End.UNRESOLVED
+    assert zones.tap("adult_purse").end is End.RECOVERED
+    assert zones.terminal.next_ride.left_s == 0
+
+
+def test_a_card_shown_twice_takes_nothing_that_was_asked_for_the_next(zones: Cab) -> None:
+    zones.act("/shift", "/next/destination", to="stop-1502")
+    zones.tap("adult_purse")
+    zones.act("/shift", "/next/persons", more=1)
+    zones.act("/shift", "/next/destination", to="stop-1503")
+    assert zones.tap("adult_purse", at_s=1).outcome.message is Message.ALREADY_PAID
+    again = zones.records(Unwritten)[-1]
+    assert asked_in(again) == {}
+    assert zones.tap("student_half_price").outcome.accepted
+    assert asked_in(zones.records(Intent)[-1]) == {"companions": 1, "asked_by": "crew", **SUBURB}
+
+
+@pytest.mark.parametrize("ends", ["time", "turn", "shift", "clear"])
+def test_what_was_asked_for_is_forgotten(zones: Cab, ends: str) -> None:
+    zones.act("/shift", "/next/persons", more=1)
+    if ends == "time":
+        zones.clock.advance(60)
+    elif ends == "turn":
+        zones.act("/shift", "/shift/turn")
+    elif ends == "shift":
+        zones.act("/report", "/shift/close")
+        zones.open_shift()
+    else:
+        zones.act("/shift", "/next/forget")
+    assert "1 person, where to is not stated" in text(zones.client.get("/shift"))
+    zones.tap("month_pass")
+    assert asked_in(zones.records(Intent)[-1]) == {}
+
+
+def test_a_place_behind_the_vehicle_or_on_no_list_is_refused_with_words(zones: Cab) -> None:
+    zones.act("/shift", "/shift/place", stop=1502)
+    page = zones.client.get("/shift").text
+    assert re.findall(r'<option value="(stop-[^"]+)"', page) == ["stop-1503"]
+    for place in ("stop-1502", "stop-1501", "stop-9", "zone-1", "x"):
+        answer = zones.act("/shift", "/next/destination", to=place)
+        assert answer.status_code == 409
+        assert "The vehicle does not come there on this trip." in text(answer)
+    assert zones.terminal.next_ride.left_s == 0
+
+
+def test_more_persons_than_a_card_takes_are_not_counted_and_fewer_than_one_neither(zones: Cab) -> None:
+    for _ in range(MOST_COMPANIONS + 2):
+        zones.act("/shift", "/next/persons", more=1)
+    assert zones.terminal.next_ride.ride.companions == MOST_COMPANIONS
+    for _ in range(MOST_COMPANIONS + 2):
+        zones.act("/shift", "/next/persons", more=-1)
+    assert zones.terminal.next_ride.left_s == 0
+    for wrong in ("2", "x", ""):
+        assert zones.act("/shift", "/next/persons", more=wrong).status_code == 409
+
+
+def test_a_form_that_comes_twice_counts_one_person(zones: Cab) -> None:
+    form = zones.form("/shift", "/next/persons") | {"more": "1"}
+    for _ in range(3):
+        assert zones.client.post("/next/persons", data=form).status_code == 303
+    assert zones.terminal.next_ride.ride.companions == 1
+
+
+def test_without_stops_the_zones_are_offered_and_without_fares_by_place_nothing(tmp_path: Path) -> None:
+    with open_cab(tmp_path / "zones", policy=zoned(), routes="") as cab:
+        cab.sign_in()
+        cab.open_shift()
+        assert re.findall(r'<option value="(zone-\d)">(\w+)<', cab.client.get("/shift").text) == [
+            ("zone-1", "city"),
+            ("zone-2", "suburb"),
+        ]
+        cab.act("/shift", "/shift/place", zone=1)
+        cab.act("/shift", "/next/destination", to="zone-2")
+        cab.tap("adult_purse")
+        assert asked_in(cab.records(Intent)[0]) == {"asked_by": "crew", "place.destination.zone": 2}
+    with open_cab(tmp_path / "flat") as cab:
+        cab.sign_in()
+        cab.open_shift()
+        assert "/next/destination" not in cab.client.get("/shift").text
+        assert "/next/persons" in cab.client.get("/shift").text
+
+
+def test_where_fares_go_by_distance_without_stops_kilometres_are_typed(tmp_path: Path) -> None:
+    policy = Policy.of(load_region("sakhalin"))
+    with open_cab(tmp_path, policy=policy, routes="") as cab:
+        cab.sign_in()
+        cab.open_shift(115)
+        cab.act("/shift", "/next/destination", to_km=17)
+        assert cab.terminal.next_ride.ride.destination == Spot(mark_m=17_000)
+        assert "to km 17" in text(cab.client.get("/shift"))
+        assert cab.act("/shift", "/next/destination", to_km=1001).status_code == 409
+
+
+def test_no_persons_are_counted_without_a_shift(cab: Cab) -> None:
+    cab.open_shift()
+    form = cab.form("/shift", "/next/persons") | {"more": "1"}
+    cab.act("/report", "/shift/close")
+    assert cab.client.post("/next/persons", data=form).status_code == 409
+
+
 # cash
 
 
@@ -185,27 +349,29 @@ def test_where_the_fare_depends_on_the_zone_the_page_asks_for_it(tmp_path: Path)
         assert (sale.sum_minor, sale.trip["place.destination.zone"]) == (10_000, 2)  # type: ignore[attr-defined]
 
 
-def zoned(first: str = "city") -> Policy:
-    """The demo region with fares by zone, refused where the zone is not known."""
-    source = DEMO_REGION.read_text("utf-8")
-    fares = f"""
+ZONES = """
 [[zones]]
 number = 1
-name = "{first}"
+name = "city"
 [[zones]]
 number = 2
 name = "suburb"
 [[fares.rules]]
 kind = "zone_table"
 id = "zones"
-zones = ["{first}", "suburb"]
+zones = ["city", "suburb"]
 base = "cash"
 [fares.rules.by_medium]
 transport_card = [[2000, 4000], [4000, 2000]]
 bank_card = [[2000, 4000], [4000, 2000]]
 cash = [[3000, 5000], [5000, 3000]]
 """
-    return Policy.of(parse_region(source + fares, "zoned.toml"))
+
+
+def zoned(first: str = "city") -> Policy:
+    """The demo region with fares by zone, refused where the zone is not known."""
+    source = DEMO_REGION.read_text("utf-8") + ZONES.replace("city", first)
+    return Policy.of(parse_region(source, "zoned.toml"))
 
 
 # what one looks at
@@ -359,6 +525,44 @@ def test_t_70_the_inspector_reads_whether_the_ride_is_paid_and_nothing_changes(c
     assert all(record.shift == 0 for record in cab.records(Unwritten)), "no sale of the driver's shift"  # type: ignore[attr-defined]
 
 
+def test_t_70_the_turn_that_is_under_way_is_asked_for_by_its_own_name(cab: Cab) -> None:
+    cab.open_shift(15, 0)
+    cab.act("/shift", "/shift/turn")
+    assert cab.tap("adult_purse").outcome.accepted
+    cab.client.cookies.clear()
+    cab.sign_in(ref_of(Role.INSPECTOR))
+    page = cab.client.get("/inspection").text
+    (chosen,) = re.findall(r'name="run" value="([^"]+)" required checked>', page)
+    assert chosen == "15-1"
+    assert "15 к Вокзалу Вокзал — Университет" in text(cab.client.get("/inspection"))
+    cab.act("/inspection", "/inspection/start", run=chosen)
+    assert "Route 15 к Вокзалу" in text(cab.client.get("/inspection"))
+    assert cab.tap("adult_purse").outcome.message is Message.INSPECTION_PAID
+
+
+def test_directions_have_their_own_names_wherever_one_is_chosen(cab: Cab) -> None:
+    def chosen(path: str) -> str:
+        return text(cab.client.get(path))
+
+    both = "15 к Университету Вокзал — Университет 15 к Вокзалу Вокзал — Университет"
+    assert both in chosen("/shift")
+    assert "6 Outbound Рынок — Больница 6 Return" in chosen("/shift"), "where a route names none"
+    answer = cab.act("/shift", "/shift/open", run="15-1")
+    assert answer.status_code == 303
+    assert "Route 15 к Вокзалу" in chosen("/shift")
+    assert both in chosen("/shift")
+    for wrong in ("15-2", "0-0", "x-1", "15-", "-1"):
+        assert cab.act("/shift", "/shift/turn", run=wrong).status_code == 409
+
+
+def test_what_is_asked_of_the_next_card_is_no_matter_of_an_inspection(zones: Cab) -> None:
+    zones.act("/shift", "/next/persons", more=1)
+    inspecting(zones)
+    zones.tap("adult_purse")
+    assert asked_in(zones.records(Unwritten)[-1]) == {}
+    assert zones.terminal.next_ride.ride.companions == 1
+
+
 def test_t_71_a_concession_card_in_the_wrong_hands_is_reported(cab: Cab) -> None:
     cab.open_shift()
     cab.tap("free_pensioner")
@@ -437,12 +641,13 @@ number = 15
 name = '{SCRIPT}'
 directions = [{{ name = '{SCRIPT}', stops = [{stops}] }}, {{ name = '"><img src=x>' }}]
 """
-    with open_cab(tmp_path, routes=routes, language=language) as cab:
+    with open_cab(tmp_path, policy=zoned(), routes=routes, language=language) as cab:
         cab.sign_in()
         pages = [cab.client.get("/shift").text]
         cab.open_shift()
         cab.act("/shift", "/shift/place", stop=1501)
-        ticket = cab.act("/sale", "/sale", persons=1).headers["location"]
+        cab.act("/shift", "/next/destination", to="stop-1502")
+        ticket = cab.act("/sale", "/sale", persons=1, ride="1-3000").headers["location"]
         pages += [
             cab.client.get(path).text for path in ("/shift", "/sale", "/taps", "/report", "/state", ticket)
         ]

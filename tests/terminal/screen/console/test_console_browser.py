@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from sim.air import DeskClock
 from terminal.journal.console_records import SignedIn, TurnStarted
 from terminal.journal.key_file import load_key
 from terminal.journal.reader import JournalReader
@@ -28,11 +29,13 @@ from tests.terminal.screen.console.cab import (
     PIN,
     ROUTES,
     SERVICE_CARD,
+    START,
     Cab,
     everybody,
     open_cab,
     ref_of,
 )
+from tests.terminal.screen.console.test_bus_console import zoned
 
 SIZES = [(480, 272), (1024, 600), (600, 1024), (1920, 1080)]
 LEAST_PX = 44
@@ -62,8 +65,7 @@ def type_and_enter(page: Page, ref: str) -> None:
 
 
 def open_shift(page: Page) -> None:
-    page.locator("input[name=route]").first.check()
-    page.locator("input[name=direction]").first.check()
+    page.locator("input[name=run]").first.check()
     page.get_by_role("button", name="Open shift").click()
     expect(page.get_by_role("heading", name="Route 15")).to_be_visible()
 
@@ -136,21 +138,23 @@ def test_every_flow_of_a_driver_by_keyboard_alone(new_page: NewPage, cab: Cab, s
     page.keyboard.press("Enter")
     type_and_enter(page, DRIVER)
     expect(page.get_by_role("heading", name="Open shift")).to_be_visible()
-    to("route")
-    page.keyboard.press("Space")
-    to("direction")
+    to("run")
     page.keyboard.press("Space")
     to("Open shift")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Route 15")).to_be_visible()
+    expect(page.get_by_role("heading", name="Route 15 к Университету")).to_be_visible()
+    to("one person more")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("2 persons")
     to("Next turn")
     page.keyboard.press("Enter")
-    expect(page.locator("dd", has_text="к Вокзалу")).to_be_visible()
+    expect(page.get_by_role("heading", name="Route 15 к Вокзалу")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("1 person")
     to("stop")
     page.keyboard.press("ArrowDown")
     to("Set place")
     page.keyboard.press("Enter")
-    expect(page.locator("dd", has_text="Университет")).to_be_visible()
+    expect(page.locator("dd", has_text="Университет, zone 2")).to_be_visible()
     to("Cash")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Cash")).to_be_visible()
@@ -215,6 +219,49 @@ def test_every_page_is_accessible_fits_and_has_targets_for_gloves(
     look("/inspection")
 
 
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_what_a_driver_presses_most_is_on_the_smallest_screen_without_scrolling(
+    new_page: NewPage, tmp_path: Path, language: str
+) -> None:
+    with open_cab(tmp_path, policy=zoned(), language=language) as cab:
+        cab.sign_in()
+        cab.open_shift()
+        page = new_page(width=480, height=272)
+        page.context.add_cookies(_cookies(cab))
+        page.goto(cab.server.url + "/shift")
+        for button in page.locator(".cab button").all():
+            box = button.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= 272, button.inner_text()
+        page.locator("button[value='1']").click()
+        page.select_option("select[name=to]", "stop-1503")
+        page.locator("form[action='/next/destination'] button").click()
+        expect(page.locator("#next + [role=status]")).to_contain_text("Университет")
+        assert_accessible(page)
+        assert targets(page) == []
+
+
+def test_what_is_asked_of_the_next_card_leaves_the_page_with_its_tap_and_with_its_time(
+    page: Page, tmp_path: Path
+) -> None:
+    with open_cab(tmp_path, clock=DeskClock(START)) as cab:
+        sign_in(page, cab)
+        open_shift(page)
+        more = page.get_by_role("button", name="one person more")
+        for persons in ("2 persons", "3 persons"):
+            more.click()
+            expect(page.get_by_role("status")).to_contain_text(persons)
+        cab.tap("adult_purse")
+        expect(page.get_by_role("status")).to_have_text("1 person")
+        expect(page.locator("[data-live=persons]")).to_have_text("1")
+        more.click()
+        expect(page.get_by_role("status")).to_contain_text("2 persons")
+        page.evaluate("document.querySelector('[data-refresh-in]').dataset.refreshIn = 0.2")
+        cab.clock.advance(60)
+        cab.console.changed()
+        expect(page.get_by_role("status")).to_have_text("1 person")
+
+
 def _cookies(cab: Cab) -> list[dict[str, str]]:
     name = f"console_{cab.terminal.number}"
     return [{"name": name, "value": cab.client.cookies[name], "url": cab.server.url}]
@@ -255,8 +302,7 @@ def test_the_inspectors_page_follows_the_cards(page: Page, cab: Cab) -> None:
     cab.open_shift()
     cab.tap("adult_purse")
     sign_in(page, cab, ref_of(Role.INSPECTOR))
-    page.locator("input[name=route]").first.check()
-    page.locator("input[name=direction]").first.check()
+    page.locator("input[name=run]").first.check()
     page.get_by_role("button", name="Start inspection").click()
     cab.tap("adult_purse")
     expect(page.locator(".verdict")).to_contain_text("Paid")

@@ -1,0 +1,204 @@
+"""The active set of a station: which kinds it has, where they are published, and what changes when one is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from terminal.app.config.settings import CANTEEN
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, JournalError, RegionDocumentError
+from terminal.fault_texts import fault_text
+from terminal.keys.file import FileKeys
+from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList
+from terminal.policy.grants import NO_GRANTS, GrantList
+from terminal.policy.load import REGIONS
+from terminal.policy.policy import Policy
+from terminal.policy.routes import NO_ROUTES, RouteBook
+from terminal.tap import Terminal
+from terminal.updates.active import ActiveSet, SetRefusal
+from terminal.updates.edition import SetPart
+from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
+from terminal.updates.store import HeldEdition
+from terminal.updates.watch import SourceFile, offer_source
+
+if TYPE_CHECKING:
+    from terminal.canteen.counter import CanteenCounter
+    from terminal.canteen.documents import RosterDocument
+
+FILE_NAMES: Final = {
+    SetKind.ROUTES: ("routes.toml",),
+    SetKind.REGION: ("region.toml",),
+    SetKind.DENY: ("deny-list",),
+    SetKind.GRANTS: ("grants-list",),
+    SetKind.ROSTER: ("roster.json", "roster.toml"),
+    SetKind.PRICES: ("prices.json", "prices.toml"),
+}
+"""How a file of each kind is called in the folder that is published to."""
+
+AGAIN_S: Final = 60.0
+"""Between two tries to record what comes into force."""
+
+Parts = dict[SetKind, SetPart[Any]]
+
+
+def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = nothing_required) -> Parts:
+    """The kinds of a terminal with these keys; `require` says what documents it cannot work by."""
+    parts: Parts = {
+        SetKind.ROUTES: RoutesPart(require),
+        SetKind.REGION: RegionPart(require),
+        SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
+        SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
+    }
+    if profile == CANTEEN:
+        from terminal.canteen.store import PricesPart, RosterPart
+
+        parts |= {SetKind.ROSTER: RosterPart(number, keys.sealer), SetKind.PRICES: PricesPart()}
+    return parts
+
+
+def region_file(region: str) -> Path:
+    """Where the document lies that terminal.toml names: a file, or a supplied one by its name."""
+    path = Path(region)
+    supplied = not path.suffix and path.name == region and not path.exists()
+    return REGIONS / f"{region}.toml" if supplied else path
+
+
+def sources_of(
+    folder: Path | None, named: Mapping[SetKind, Path | None], parts: Iterable[SetKind]
+) -> tuple[SourceFile, ...]:
+    """Where editions are published: the files that are named, and those of these kinds in `folder`."""
+    files = [SourceFile(kind, path) for kind, path in named.items() if path is not None]
+    if folder is not None:
+        files += [SourceFile(kind, folder / name) for kind in parts for name in FILE_NAMES[kind]]
+    return tuple(files)
+
+
+def open_active(
+    state: Path, parts: Parts, named: Mapping[SetKind, Path | None], folder: Path | None, now: datetime
+) -> ActiveSet:
+    """The set in a terminal's folder `state`, with everything that is published offered to it.
+
+    What is named and cannot be used is refused and what is in force goes on; where nothing is, it is raised. A named
+    file that is older than what is in force is passed over: it was there before its successors.
+    """
+    active = ActiveSet(state, parts)
+    for source in sources_of(None, named, ()):
+        refused = offer_source(active, source, None)
+        if refused is None or refused.fault is UpdateFault.OLDER:
+            continue
+        if not active.knows(source.kind):
+            active.close()
+            raise refused.error or _without_words(refused)
+        active.refuse(refused)
+    for source in sources_of(folder, {}, parts):
+        if source.path.exists():
+            refused = offer_source(active, source, now)
+            if refused is not None and refused.fault is not UpdateFault.OLDER:
+                active.refuse(refused)
+    try:
+        active.require_all()
+    except ActiveSetError:
+        active.close()
+        raise
+    return active
+
+
+def _without_words(refused: SetRefusal) -> ActiveSetError:
+    return ActiveSetError(
+        fault_text(refused.fault, refused.inputs), "Publish another file where terminal.toml says."
+    )
+
+
+def foreseen_policy(active: ActiveSet, now: datetime) -> Policy:
+    """As `policy_of` after the start at `now`."""
+    policy: Policy | None = active.foreseen(SetKind.REGION, None, now)
+    deny_list: DenyList = active.foreseen(SetKind.DENY, EMPTY_DENY_LIST, now)
+    return _with_lists(policy, deny_list, active.foreseen(SetKind.GRANTS, NO_GRANTS, now))
+
+
+def policy_of(active: ActiveSet) -> Policy:
+    """What decisions are made from. Raises `RegionDocumentError` where there is no region document."""
+    policy: Policy | None = active.value(SetKind.REGION, None)
+    deny_list: DenyList = active.value(SetKind.DENY, EMPTY_DENY_LIST)
+    return _with_lists(policy, deny_list, active.value(SetKind.GRANTS, NO_GRANTS))
+
+
+def _with_lists(policy: Policy | None, deny_list: DenyList, grants: GrantList) -> Policy:
+    if policy is None:
+        raise RegionDocumentError("there is no region document", "Name one as region under [terminal].")
+    return replace(policy, deny_list=deny_list, grants=grants)
+
+
+def routes_of(active: ActiveSet) -> RouteBook:
+    return active.value(SetKind.ROUTES, NO_ROUTES)
+
+
+class Activations:
+    """Puts what waits in force between two taps; `look` is called on the thread that serves cards."""
+
+    def __init__(
+        self,
+        active: ActiveSet,
+        terminal: Terminal,
+        lock: AbstractContextManager[object],
+        changed: Callable[[HeldEdition], None],
+    ) -> None:
+        """`lock` as taps and actions of staff hold it; `changed` hears what came into force."""
+        self._active = active
+        self._terminal = terminal
+        self._lock = lock
+        self._changed = changed
+        self._not_before_s = 0.0
+
+    def now(self) -> datetime | None:
+        """None while the clock is in doubt. Any thread."""
+        return None if self._terminal.clock_watch.state.suspect else self._terminal.clock.now()
+
+    def look(self) -> None:
+        """Cheap where nothing waits. What cannot be recorded waits on; staff hear of it once."""
+        due = self._active.due(self.now())
+        if not due or self._terminal.clock.monotonic() < self._not_before_s:
+            return
+        for kind in due:
+            try:
+                self._put(kind)
+            except (JournalError, ActiveSetError) as error:
+                self._not_before_s = self._terminal.clock.monotonic() + AGAIN_S
+                self._active.refuse(SetRefusal(kind, UpdateFault.NO_ROOM, error=error))
+
+    def _put(self, kind: SetKind) -> None:
+        with self._lock:
+            (held,) = self._active.activate((kind,), self._terminal.clock.now(), self._terminal.journal)
+            put_in_place(self._active, self._terminal, (kind,))
+        self._changed(held)
+
+
+def put_in_place(active: ActiveSet, terminal: Terminal, changed: Container[SetKind]) -> None:
+    """Let the next tap be decided by what is in force, and the next checkpoint say so; these kinds have changed."""
+    terminal.policy, terminal.routes = policy_of(active), routes_of(active)
+    terminal.clock_watch.ahead_days = terminal.policy.document.clock.ahead_days
+    terminal.journal.name_versions(terminal.policy.tariff, terminal.policy.deny_list.name)
+    if terminal.canteen is not None:
+        terminal.canteen.policy = terminal.policy
+        put_at_counter(active, terminal.canteen, changed, terminal.clock.now())
+
+
+def put_at_counter(
+    active: ActiveSet, counter: CanteenCounter, changed: Container[SetKind], now: datetime
+) -> None:
+    """Let the next pupil be served by the lists in force."""
+    from terminal.canteen.store import CanteenLists
+
+    counter.price_list = CanteenLists(active).price_list()
+    document: RosterDocument | None = active.value(SetKind.ROSTER, None)
+    if document is None:
+        return
+    counter.take_roster(document)
+    if SetKind.ROSTER in changed:
+        counter.note_roster(document, now)

@@ -1,0 +1,436 @@
+"""The active set of one terminal: what decisions are made from, and the one way to replace it.
+
+    offer      any thread: read, check, put into a slot; from here on it waits for its moment
+    activate   the thread that serves cards, between two taps: a journal row, then the set's own row, then it counts
+
+What is refused stays out and what is in force goes on; a refusal is a value with a code, kept for staff until something
+better comes. Times are aware; `now` is None while the clock is in doubt: then no end and no moment is judged, and
+nothing that waits comes into force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from errno import EDQUOT, ENOSPC
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+from terminal.clock import unix_ms
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, TerminalError
+from terminal.journal.journal import Journal
+from terminal.journal.operation_records import SetActivated
+from terminal.policy.policy import Policy
+from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart
+from terminal.updates.store import (
+    NO_FLOOR,
+    NO_ROWS,
+    DamagedSet,
+    HeldEdition,
+    SetFloor,
+    SetRows,
+    SetStore,
+)
+
+T = TypeVar("T")
+NO_SPACE: Final = (ENOSPC, EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class SetRefusal:
+    """Why what is published is not taken. `edition` is None where it could not be read; `known` is the newest version
+    that was taken; `error` says it in words, where there are more than the fault's.
+    """
+
+    kind: SetKind
+    fault: UpdateFault
+    edition: Edition | None = None
+    known: int = 0
+    error: TerminalError | None = None
+
+    @property
+    def version(self) -> int:
+        """0 where it could not be read."""
+        return 0 if self.edition is None else self.edition.version
+
+    @property
+    def inputs(self) -> dict[str, int | str]:
+        """As a fault's row and text have them."""
+        return {"kind": self.kind.value, "version": self.version, "known": self.known}
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
+
+    held: HeldEdition | None = None
+    refused: SetRefusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindStatus:
+    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
+
+    kind: SetKind
+    in_force: HeldEdition | None = None
+    until: datetime | None = None
+    issued_at: datetime | None = None
+    pending: HeldEdition | None = None
+    refused: SetRefusal | None = None
+    floor: int = 0
+
+
+class ActiveSet:
+    """One per process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        parts: Mapping[SetKind, SetPart[Any]],
+        *,
+        to_read: bool = False,
+    ) -> None:
+        """Open the set in `folder`, a terminal's own. A database that cannot be read is put aside and `damaged` says
+        so; `to_read`: nothing in the folder is changed. Raises `ActiveSetError`.
+        """
+        self.parts: Final = parts
+        self.damaged: str = ""
+        """What was found to be damaged when it was opened; empty for nothing."""
+        try:
+            self._store = SetStore(folder, to_read=to_read)
+            rows = self._store.rows()
+        except DamagedSet as damage:
+            self.damaged = f"{damage.kept} ({damage})"
+            self._store, rows = SetStore(folder), NO_ROWS
+        self._rows = rows
+        self._loaded: dict[SetKind, LoadedEdition[Any]] = {}
+        self._ready: dict[SetKind, LoadedEdition[Any]] = {}
+        self._refused: dict[SetKind, SetRefusal] = {}
+        self._said: set[tuple[SetKind, bytes, UpdateFault]] = set()
+        self.refusals: SimpleQueue[SetRefusal] = SimpleQueue()
+        """Each once, for the log and the journal."""
+        self._untidy = True
+        self._offering = Lock()
+        self._changing = Lock()
+        for kind in tuple(rows.in_force):
+            self._load(kind)
+
+    # What is known
+
+    def value(self, kind: SetKind, otherwise: T) -> T:
+        """What is in force, ready for use; `otherwise`, whose type it has, where nothing is."""
+        loaded = self._loaded.get(kind)
+        if loaded is None:
+            return otherwise
+        value: T = loaded.value
+        return value
+
+    def newest(self, kind: SetKind, otherwise: T) -> T:
+        """What waits, else what is in force, else `otherwise`."""
+        loaded = self._ready.get(kind) or self._loaded.get(kind)
+        if loaded is None:
+            return otherwise
+        value: T = loaded.value
+        return value
+
+    def digest(self, kind: SetKind) -> bytes:
+        """The hash of what is in force; empty for nothing."""
+        held = self._rows.in_force.get(kind)
+        return b"" if held is None else held.sha256
+
+    def knows(self, kind: SetKind) -> bool:
+        """Whether something of the kind is in force, or waits and can be used."""
+        return kind in self._loaded or kind in self._ready
+
+    def foreseen(self, kind: SetKind, otherwise: T, now: datetime) -> T:
+        """As `value` will be after `resume` at `now`, if the clock is right."""
+        if kind in self._ready and (kind not in self._loaded or kind in self.due(now)):
+            value: T = self._ready[kind].value
+            return value
+        return self.value(kind, otherwise)
+
+    def status(self) -> tuple[KindStatus, ...]:
+        """Of every kind of which something is known, in the order of `SetKind`. Any thread."""
+        rows, refused = self._rows, self._refused
+        known = (kind for kind in SetKind if kind in rows.in_force or kind in rows.pending or kind in refused)
+        return tuple(self._status(kind) for kind in known)
+
+    def _status(self, kind: SetKind) -> KindStatus:
+        rows, loaded = self._rows, self._loaded.get(kind)
+        return KindStatus(
+            kind,
+            rows.in_force.get(kind),
+            None if loaded is None else loaded.edition.valid_to,
+            None if loaded is None else loaded.edition.issued_at,
+            rows.pending.get(kind),
+            self._refused.get(kind),
+            rows.floors.get(kind, NO_FLOOR).version,
+        )
+
+    # Offering
+
+    def offer(self, kind: SetKind, published: Published, now: datetime | None) -> Offered:
+        """Check `published` and let it wait for its moment; what is known already is no offer.
+
+        Any thread, one at a time. A refusal is kept and said only when `refuse` is called with it.
+        """
+        with self._offering:
+            digest = sha256(published.content).digest()
+            for held in (self._rows.in_force.get(kind), self._rows.pending.get(kind)):
+                if held is not None and held.sha256 == digest:
+                    self._better(kind)
+                    return Offered(held)
+            taken = self._taken(kind, published, now)
+            if isinstance(taken, SetRefusal):
+                return Offered(refused=taken)
+            self._better(kind)
+            return Offered(taken)
+
+    def refuse(self, refused: SetRefusal, digest: bytes = b"") -> None:
+        """Keep why something is not taken, and let staff hear of it once."""
+        self._refused = {**self._refused, refused.kind: refused}
+        said = refused.kind, digest, refused.fault
+        if said not in self._said:
+            self._said.add(said)
+            self.refusals.put(refused)
+
+    def _better(self, kind: SetKind) -> None:
+        self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
+
+    def _taken(self, kind: SetKind, published: Published, now: datetime | None) -> HeldEdition | SetRefusal:
+        part = self.parts[kind]
+        if len(published.content) > part.most_bytes:
+            return SetRefusal(kind, UpdateFault.TOO_LARGE)
+        try:
+            slot = self._store.write_slot(kind, part.slot_files(published))
+        except OSError as error:
+            return SetRefusal(kind, UpdateFault.NO_ROOM, error=_no_slot(error))
+        except TerminalError as error:
+            return SetRefusal(kind, UpdateFault.UNREADABLE, error=error)
+        taken = self._from_slot(kind, slot, published.name, now)
+        if isinstance(taken, SetRefusal):
+            self._store.drop_slot(kind, slot)
+        return taken
+
+    def _from_slot(
+        self, kind: SetKind, slot: int, name: str, now: datetime | None
+    ) -> HeldEdition | SetRefusal:
+        try:
+            loaded = self.parts[kind].load(self._store.slot(kind, slot), name)
+            refused = self._against(kind, loaded, now)
+            if refused is not None:
+                return refused
+            edition = loaded.edition
+            from_ms = 0 if edition.valid_from is None else unix_ms(edition.valid_from)
+            held = HeldEdition(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
+            with self._changing:
+                self._store.put_pending(held)
+                self._untidy = True
+                self._ready = {**self._ready, kind: loaded}
+                self._rows = self._rows._replace(pending={**self._rows.pending, kind: held})
+        except ActiveSetError as error:
+            return SetRefusal(kind, UpdateFault.NO_ROOM, error=error)
+        except TerminalError as error:
+            return SetRefusal(kind, UpdateFault.UNREADABLE, error=error)
+        return held
+
+    def _against(self, kind: SetKind, loaded: LoadedEdition[Any], now: datetime | None) -> SetRefusal | None:
+        """O-01: why a sound edition does not replace the present one."""
+        edition, present = loaded.edition, self._rows.in_force.get(kind)
+        floor, waiting = self._rows.floors.get(kind, NO_FLOOR), self._rows.pending.get(kind)
+        known = max(floor.version, 0 if waiting is None else waiting.version)
+        lost = present is None and loaded.sha256 == floor.sha256
+        fault: UpdateFault | None = None
+        error: TerminalError | None = None
+        if self._elsewhere(edition):
+            fault = UpdateFault.OTHER_REGION
+        elif present is not None and present.id != edition.id:
+            fault = UpdateFault.OTHER_DOCUMENT
+        elif edition.version < known:
+            fault = UpdateFault.OLDER
+        elif edition.version == known and known and not lost:
+            fault = UpdateFault.CHANGED
+        elif now is not None and edition.valid_to is not None and edition.valid_to <= now:
+            fault = UpdateFault.ENDED
+        else:
+            fault, error = self.parts[kind].against(loaded.value, self.newest) or (None, None)
+        return None if fault is None else SetRefusal(kind, fault, edition, known, error)
+
+    def _elsewhere(self, edition: Edition) -> bool:
+        """Whether it is for another region than the document in force."""
+        region: Policy | None = self.newest(SetKind.REGION, None)
+        return bool(region and edition.region and edition.region != region.document.header.region)
+
+    # Activating
+
+    def due(self, now: datetime | None) -> tuple[SetKind, ...]:
+        """What waits, is loaded, and whose moment has come. Costs next to nothing where nothing waits."""
+        if not self._ready or now is None:
+            return ()
+        return tuple(kind for kind, held in self._rows.pending.items() if self._is_due(kind, held, now))
+
+    def _is_due(self, kind: SetKind, held: HeldEdition, now: datetime) -> bool:
+        loaded = self._ready.get(kind)
+        if loaded is None or held.at_ms > unix_ms(now):
+            return False
+        until = loaded.edition.valid_to
+        return until is None or now < until
+
+    def drop_ended(self, now: datetime | None) -> None:
+        """What has ended before it came into force waits no longer."""
+        for kind, loaded in tuple(self._ready.items()):
+            until = loaded.edition.valid_to
+            if now is not None and until is not None and until <= now:
+                with self._offering, self._changing:
+                    self._drop(kind)
+                self.refuse(SetRefusal(kind, UpdateFault.ENDED, loaded.edition), loaded.sha256)
+
+    def _drop(self, kind: SetKind) -> None:
+        self._store.drop_pending(kind)
+        self._untidy = True
+        self._ready = {one: loaded for one, loaded in self._ready.items() if one is not kind}
+        others = {one: held for one, held in self._rows.pending.items() if one is not kind}
+        self._rows = self._rows._replace(pending=others)
+
+    def activate(
+        self, kinds: tuple[SetKind, ...], now: datetime, journal: Journal | None
+    ) -> tuple[HeldEdition, ...]:
+        """Put what waits of these kinds in force. The journal says so first; raises `JournalError`, and then what is
+        not in force yet still waits.
+        """
+        return tuple(self._activate(kind, now, journal) for kind in kinds)
+
+    def _activate(self, kind: SetKind, now: datetime, journal: Journal | None) -> HeldEdition:
+        with self._changing:
+            waiting, loaded = self._rows.pending[kind], self._ready[kind]
+            held = waiting._replace(at_ms=unix_ms(now))
+            if journal is not None and not _is_in(journal, held):
+                journal.append(_row(held, unix_ms(now)))
+            self._store.activate(held)
+            self._untidy = True
+            self._loaded = {**self._loaded, kind: loaded}
+            self._ready = {one: other for one, other in self._ready.items() if one is not kind}
+            self._rows = SetRows(
+                {**self._rows.in_force, kind: held},
+                {one: other for one, other in self._rows.pending.items() if one is not kind},
+                {**self._rows.floors, kind: SetFloor(held.version, held.sha256)},
+            )
+        return held
+
+    # Starting
+
+    def resume(self, journal: Journal, now: datetime, *, trusted: bool) -> tuple[SetKind, ...]:
+        """The journal is open: finish what a power cut left half done, let what is due come into force, and hold all
+        against what the journal says was in force. Returns what has come into force.
+
+        Where nothing is in force, what was offered comes into force whatever its moment. Raises `ActiveSetError` where
+        what is left is older than what was in force, or `JournalError`.
+        """
+        said = journal.activated
+        again = tuple(
+            kind
+            for kind, held in self._rows.pending.items()
+            if kind in self._ready
+            and (kind not in self._rows.in_force or (kind in said and said[kind].sha256 == held.sha256))
+        )
+        self.activate(again, now, journal)
+        due = self.due(now) if trusted else ()
+        self.activate(due, now, journal)
+        for kind in self.parts:
+            if kind in said:
+                self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
+        for held in self._rows.in_force.values():
+            if not _is_in(journal, held):
+                journal.append(_row(held, unix_ms(now)))
+        return (*again, *due)
+
+    def require_all(self) -> None:
+        """Raise `ActiveSetError` where what was in force is damaged, and nothing that was offered replaces it."""
+        for kind, floor in self._rows.floors.items():
+            if kind in self.parts and not self.knows(kind):
+                self._require(kind, floor)
+
+    def _require(self, kind: SetKind, floor: SetFloor) -> None:
+        held = self._rows.in_force.get(kind)
+        if held is not None and held.version >= floor.version:
+            return
+        refused = self._refused.get(kind)
+        found = "there is none" if held is None else f"what there is has version {held.version}"
+        why = "" if refused is None or refused.error is None else f" ({refused.error.what})"
+        raise ActiveSetError(
+            f"{kind.value}: version {floor.version} was in force, and {found}{why}",
+            "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
+        )
+
+    def load_pending(self) -> None:
+        """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused."""
+        for kind, held in tuple(self._rows.pending.items()):
+            if kind in self._ready or kind not in self.parts:
+                continue
+            with self._offering:
+                loaded = self._checked(kind, held)
+                if isinstance(loaded, SetRefusal):
+                    self._drop(kind)
+                    self.refuse(loaded, held.sha256)
+                else:
+                    self._ready = {**self._ready, kind: loaded}
+
+    def sweep(self) -> None:
+        """Remove slots which no row names, since the last time or since it was opened."""
+        if self._untidy:
+            with self._offering, self._changing:
+                self._store.sweep()
+                self._untidy = False
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _load(self, kind: SetKind) -> None:
+        """What is in force, from its slot; where that is damaged nothing is in force, and the floor stays."""
+        if kind not in self.parts:
+            return
+        held = self._rows.in_force[kind]
+        loaded = self._checked(kind, held)
+        if isinstance(loaded, SetRefusal):
+            others = {one: other for one, other in self._rows.in_force.items() if one is not kind}
+            self._rows = self._rows._replace(in_force=others)
+            self.refuse(loaded, held.sha256)
+        else:
+            self._loaded[kind] = loaded
+
+    def _checked(self, kind: SetKind, held: HeldEdition) -> LoadedEdition[Any] | SetRefusal:
+        try:
+            loaded = self.parts[kind].load(self._store.slot(kind, held.slot))
+        except TerminalError as error:
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, error)
+        except OSError as error:
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version, _no_slot(error))
+        if loaded.sha256 != held.sha256:
+            return SetRefusal(kind, UpdateFault.DAMAGED, _named(held), held.version)
+        return loaded
+
+
+def _is_in(journal: Journal, held: HeldEdition) -> bool:
+    """Whether the journal's newest row of this kind says that `held` is in force."""
+    said = journal.activated.get(held.kind)
+    return said is not None and said.sha256 == held.sha256
+
+
+def _named(held: HeldEdition) -> Edition:
+    return Edition(held.id, held.version, 0)
+
+
+def _row(held: HeldEdition, now_ms: int) -> SetActivated:
+    return SetActivated(now_ms, held.kind.value, held.id, held.version, held.sha256, held.at_ms)
+
+
+def _no_slot(error: OSError) -> ActiveSetError:
+    return ActiveSetError(
+        f"its slot cannot be used ({error.strerror})",
+        "Check the folder, its rights, and the room on its disk.",
+    )

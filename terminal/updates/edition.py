@@ -1,0 +1,107 @@
+"""What a published file says of itself, and the port through which a kind of file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
+
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import TerminalError
+
+CONTENT: Final = "content"
+"""A slot's own file, where the kind gives it no other name."""
+MOST_BESIDE_BYTES: Final = 64 << 20
+"""Of a file that another one needs. The tables of the largest feeds at hand take a tenth of it."""
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Edition(NamedTuple):
+    """Which issue of what a file is, for which region, from when (None: at once) until when (None: always)."""
+
+    id: str
+    version: int
+    region: int
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    issued_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEdition(Generic[T_co]):
+    """A checked file, ready for use: what it says of itself, the hash of what was published, and what it means."""
+
+    edition: Edition
+    sha256: bytes
+    value: T_co
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Published:
+    """A file as it lies at its source, with the files it needs beside it. May hold personal data: it has no text.
+
+    `name` is what errors call it; its ending may say how it is written.
+    """
+
+    name: str
+    content: bytes
+    beside: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Objection(NamedTuple):
+    """Why a file is not taken, as a code and in words."""
+
+    fault: UpdateFault
+    error: TerminalError
+
+
+class Newest(Protocol):
+    """What waits of a kind, else what is in force, else `otherwise`."""
+
+    def __call__(self, kind: SetKind, otherwise: Any, /) -> Any: ...
+
+
+class PlainPart:
+    """What most kinds have in common: one file by itself, kept as it is."""
+
+    file: ClassVar[str] = CONTENT
+
+    def beside(self, content: bytes) -> tuple[str, ...]:  # noqa: ARG002 the port's argument
+        return ()
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {self.file: published.content}
+
+    def against(self, value: Any, newest: Newest) -> Objection | None:  # noqa: ARG002 the port's arguments
+        return None
+
+
+class SetPart(Protocol[T_co]):
+    """One kind of file. All methods may raise `TerminalError` for what they are given."""
+
+    @property
+    def kind(self) -> SetKind: ...
+
+    @property
+    def most_bytes(self) -> int:
+        """A longer file is refused unread."""
+        ...
+
+    def beside(self, content: bytes) -> tuple[str, ...]:
+        """The names of further files which `content` needs, in its own folder."""
+        ...
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        """What a slot holds of it, by name: sealed, where it is personal."""
+        ...
+
+    def against(self, value: Any, newest: Newest) -> Objection | None:
+        """Why a sound file does not fit to the `newest` of the other kinds, or to this terminal; None where it does."""
+        ...
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[T_co]:
+        """What lies in `slot`, checked as a whole. Errors name the slot's file, or what its source was `called`."""
+        ...

@@ -1,0 +1,151 @@
+"""The kinds of files that every terminal's active set may hold: region document, routes document, deny list."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, Final, TypeVar
+
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import RegionDocumentError
+from terminal.policy.deny_list import DenyList, load_deny_list
+from terminal.policy.document.schema import RegionDocument
+from terminal.policy.grants import GrantList, load_grants
+from terminal.policy.keyed_file import KeyedFile
+from terminal.policy.load import load_region
+from terminal.policy.policy import Policy
+from terminal.policy.routes import MOST_BYTES, NO_ROUTES, RouteBook, load_routes
+from terminal.updates.edition import Edition, LoadedEdition, Newest, Objection, PlainPart, Published
+
+MOST_REGION_BYTES: Final = 4 << 20
+MOST_LIST_BYTES: Final = 64 << 20
+"""Eight million entries."""
+REGION_FILE: Final = "region.toml"
+ROUTES_FILE: Final = "routes.toml"
+
+
+KeyedList = TypeVar("KeyedList", bound=KeyedFile)
+
+Requirement = Callable[[RegionDocument, RouteBook], None]
+"""Raises `RegionDocumentError` where a document needs what a terminal on these routes cannot know."""
+
+
+def nothing_required(_document: RegionDocument, _routes: RouteBook) -> None:
+    """Of a terminal that is composed by hand: who does that answers for the facts."""
+
+
+@dataclass(frozen=True)
+class RegionPart(PlainPart):
+    """A region document with the tables of its feed; ready as a `Policy` without lists."""
+
+    require: Requirement = nothing_required
+
+    kind: ClassVar = SetKind.REGION
+    file: ClassVar = REGION_FILE
+    most_bytes: ClassVar = MOST_REGION_BYTES
+
+    def beside(self, content: bytes) -> tuple[str, ...]:
+        """The file of the feed's tables, which has to be a name and no way to another folder."""
+        file = _table(_toml(content), "gtfs").get("file")
+        if file is None:
+            return ()
+        if not isinstance(file, str) or PurePath(file).name != file or file in ("..", REGION_FILE):
+            raise RegionDocumentError(
+                "gtfs.file is no name of a file beside the document",
+                "Put the tables beside it and name them plainly.",
+            )
+        return (file,)
+
+    def slot_files(self, published: Published) -> Mapping[str, bytes]:
+        return {self.file: published.content, **published.beside}
+
+    def against(self, value: Policy, newest: Newest) -> Objection | None:
+        return _unknowable(self.require, value.document, newest(SetKind.ROUTES, NO_ROUTES))
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:
+        path = slot / self.file
+        document = load_region(path, called)
+        header = document.header
+        edition = Edition(header.id, header.version, header.region, header.valid_from, header.valid_to)
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), Policy.of(document))
+
+
+@dataclass(frozen=True)
+class RoutesPart(PlainPart):
+    """A routes document."""
+
+    require: Requirement = nothing_required
+
+    kind: ClassVar = SetKind.ROUTES
+    file: ClassVar = ROUTES_FILE
+    most_bytes: ClassVar = MOST_BYTES
+
+    def against(self, value: RouteBook, newest: Newest) -> Objection | None:
+        policy: Policy | None = newest(SetKind.REGION, None)
+        return None if policy is None else _unknowable(self.require, policy.document, value)
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[RouteBook]:
+        path = slot / self.file
+        book = load_routes(path, called)
+        assert book.document is not None, "what was loaded from a file is a document"
+        header = book.document.header
+        edition = Edition(
+            header.id, header.version, header.region, header.valid_from, issued_at=header.issued_at
+        )
+        return LoadedEdition(edition, sha256(path.read_bytes()).digest(), book)
+
+
+@dataclass(frozen=True, repr=False)
+class DenyPart(PlainPart):
+    """A deny list, mapped where it lies. `key` gives the one that it was made with."""
+
+    key: Callable[[], bytes]
+
+    kind: ClassVar = SetKind.DENY
+    most_bytes: ClassVar = MOST_LIST_BYTES
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:
+        return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), called), slot / self.file)
+
+
+@dataclass(frozen=True, repr=False)
+class GrantsPart(PlainPart):
+    """The terminal's own list of concessions (O-02), mapped where it lies."""
+
+    key: Callable[[], bytes]
+
+    kind: ClassVar = SetKind.GRANTS
+    most_bytes: ClassVar = MOST_LIST_BYTES
+
+    def load(self, slot: Path, called: str = "") -> LoadedEdition[GrantList]:
+        return _keyed(self.kind, load_grants(slot / self.file, self.key(), called), slot / self.file)
+
+
+def _keyed(kind: SetKind, listed: KeyedList, path: Path) -> LoadedEdition[KeyedList]:
+    edition = Edition(kind.value, listed.version, listed.region, issued_at=listed.issued_at)
+    return LoadedEdition(edition, sha256(path.read_bytes()).digest(), listed)
+
+
+def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:
+    try:
+        require(document, routes)
+    except RegionDocumentError as error:
+        return Objection(UpdateFault.UNKNOWABLE, error)
+    return None
+
+
+def _toml(content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RegionDocumentError(
+            f"it is not TOML in UTF-8: {error}", "Publish the document again."
+        ) from error
+
+
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}

@@ -1,0 +1,281 @@
+"""Slots and rows: what of the active set lies on the disk, and how it changes all at once.
+
+    active.db               edition   kind, state (in_force or pending), id, version, sha256, slot, at_ms
+                            floor     kind, version, sha256: nothing older comes into force again
+    active/KIND/SLOT/       the files of one edition, never changed once a row names them
+
+A slot is on the disk, with its names, before a row names it. A row changes in one transaction that is flushed, so a
+power cut leaves the old row with its slot or the new one with its own. A slot that no row names is rubbish. The slot
+that was in force before the present one stays until the next change: those who read it without a lock may finish.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from terminal.codes import SetKind
+from terminal.errors import ActiveSetError
+from terminal.files import create_file, sync_path
+from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
+
+ACTIVE_FILE: Final = "active.db"
+SLOTS_FOLDER: Final = "active"
+APPLICATION_ID: Final = 0x52414354  # "RACT"
+SCHEMA_VERSION: Final = 1
+IN_FORCE: Final = "in_force"
+PENDING: Final = "pending"
+BEFORE: Final = "before"
+"""What was in force before; its slot is kept."""
+
+_SCHEMA: Final = (
+    "CREATE TABLE edition (kind TEXT NOT NULL, state TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, "
+    "sha256 BLOB NOT NULL, slot INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (kind, state))",
+    "CREATE TABLE floor (kind TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL)",
+    f"PRAGMA application_id={APPLICATION_ID}",
+    f"PRAGMA user_version={SCHEMA_VERSION}",
+)
+
+
+class HeldEdition(NamedTuple):
+    """A row: the edition in `slot`, in force since `at_ms`, or waiting for that moment (0: none)."""
+
+    kind: SetKind
+    id: str
+    version: int
+    sha256: bytes
+    slot: int
+    at_ms: int
+
+    @property
+    def edition(self) -> str:
+        """As records name it: "demo:3"."""
+        return f"{self.id}:{self.version}"
+
+
+class SetFloor(NamedTuple):
+    """The newest version that was ever in force, and its hash."""
+
+    version: int = 0
+    sha256: bytes = b""
+
+
+NO_FLOOR: Final = SetFloor()
+
+
+class SetRows(NamedTuple):
+    """Everything the database says, by kind."""
+
+    in_force: Mapping[SetKind, HeldEdition]
+    pending: Mapping[SetKind, HeldEdition]
+    floors: Mapping[SetKind, SetFloor]
+
+
+NO_ROWS: Final = SetRows({}, {}, {})
+
+
+class DamagedSet(Exception):
+    """The database cannot be read for what it holds; it was put aside as `kept`."""
+
+    def __init__(self, what: str, kept: Path) -> None:
+        super().__init__(what)
+        self.kept = kept
+
+
+class SetStore:
+    """The active set's place in a terminal's folder. One writer: who holds the terminal's journal."""
+
+    def __init__(self, folder: Path, *, to_read: bool = False) -> None:
+        """Open or make the database in `folder`; `to_read`: nothing is made or changed, also beside a writer.
+
+        Raises `DamagedSet`, or `ActiveSetError` for a disk that fails and for damage where nothing may be changed.
+        """
+        self._folder = folder
+        self._slots = folder / SLOTS_FOLDER
+        self._path = folder / ACTIVE_FILE
+        self._to_read = to_read
+        try:
+            if not to_read:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._connection = _opened(self._path, to_read=to_read)
+        except OSError as error:
+            raise _disk_failed(self._path, error) from error
+
+    def rows(self) -> SetRows:
+        """Raises `DamagedSet` for rows that no terminal writes."""
+        with _reported(self._path):
+            editions = self._connection.execute(
+                "SELECT state, kind, id, version, sha256, slot, at_ms FROM edition"
+            ).fetchall()
+            floors = self._connection.execute("SELECT kind, version, sha256 FROM floor").fetchall()
+        try:
+            by_state: dict[str, dict[SetKind, HeldEdition]] = {IN_FORCE: {}, PENDING: {}, BEFORE: {}}
+            for state, *values in editions:
+                held = _held(values)
+                by_state[state][held.kind] = held
+            lowest = {
+                SetKind(kind): SetFloor(int(version), bytes(digest)) for kind, version, digest in floors
+            }
+            return SetRows(by_state[IN_FORCE], by_state[PENDING], lowest)
+        except (KeyError, TypeError, ValueError) as error:
+            self._connection.close()
+            raise _damaged(self._path, f"a row says {error}", to_read=self._to_read) from error
+
+    def write_slot(self, kind: SetKind, files: Mapping[str, bytes]) -> int:
+        """A new slot that holds `files`, durable. Raises OSError; then there is none."""
+        folder = self._slots / kind.value
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        slot = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0)
+        made = self.slot(kind, slot)
+        made.mkdir(mode=0o700)
+        try:
+            for name, content in files.items():
+                create_file(made / name, content)
+            for path in (folder, self._slots, self._folder):
+                sync_path(path)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        return slot
+
+    def slot(self, kind: SetKind, number: int) -> Path:
+        return self._slots / kind.value / str(number)
+
+    def drop_slot(self, kind: SetKind, number: int) -> None:
+        """Which no row names."""
+        shutil.rmtree(self.slot(kind, number), ignore_errors=True)
+
+    def put_pending(self, held: HeldEdition) -> None:
+        """`held` waits for its moment, in place of what waited before."""
+        with _reported(self._path), transaction(self._connection):
+            self._put(PENDING, held)
+
+    def drop_pending(self, kind: SetKind) -> None:
+        with _reported(self._path), transaction(self._connection):
+            self._connection.execute("DELETE FROM edition WHERE kind=? AND state=?", (kind.value, PENDING))
+
+    def activate(self, held: HeldEdition) -> None:
+        """`held` is in force, what waited is no longer waiting, and nothing older than `held` comes back."""
+        with _reported(self._path), transaction(self._connection):
+            execute = self._connection.execute
+            execute("DELETE FROM edition WHERE kind=? AND state=?", (held.kind.value, BEFORE))
+            execute(
+                "UPDATE edition SET state=? WHERE kind=? AND state=?", (BEFORE, held.kind.value, IN_FORCE)
+            )
+            execute("DELETE FROM edition WHERE kind=? AND state=?", (held.kind.value, PENDING))
+            self._put(IN_FORCE, held)
+            execute(
+                "INSERT OR REPLACE INTO floor VALUES (?, ?, ?)", (held.kind.value, held.version, held.sha256)
+            )
+
+    def sweep(self) -> None:
+        """Remove slots that no row names. Rubbish that cannot be removed stays."""
+        with _reported(self._path):
+            named = {
+                (kind, str(slot)) for kind, slot in self._connection.execute("SELECT kind, slot FROM edition")
+            }
+        for path in self._slots.glob("*/*"):
+            if (path.parent.name, path.name) not in named:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _put(self, state: str, held: HeldEdition) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO edition VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (held.kind.value, state, held.id, held.version, held.sha256, held.slot, held.at_ms),
+        )
+
+
+def copy_rows(folder: Path, target: Path) -> bool:
+    """The database of the set in `folder` as it is at one moment, whatever is being written; False where there is none.
+
+    Slots that it names stay at least until the second change after it. Raises `ActiveSetError`.
+    """
+    path = folder / ACTIVE_FILE
+    if not path.exists():
+        return False
+    source = _connected(path, to_read=True)
+    try:
+        with _reported(path), closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+    finally:
+        source.close()
+    return True
+
+
+def _opened(path: Path, *, to_read: bool) -> sqlite3.Connection:
+    connection = _connected(path, to_read=to_read)
+    try:
+        connection.execute(
+            "PRAGMA synchronous=EXTRA"
+        )  # as FULL, and the name of the rollback file is flushed, too
+        if connection.execute("PRAGMA application_id").fetchone() == (0,) and not _tables(connection):
+            with transaction(connection):
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+        known = connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        version = connection.execute("PRAGMA user_version").fetchone()
+        sound = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except SQLITE_FAULTS as error:
+        connection.close()
+        if means_damage(error):
+            raise _damaged(path, said_of(error), to_read=to_read) from error
+        raise _disk_failed(path, error) from error
+    if known and version == (SCHEMA_VERSION,) and sound:
+        return connection
+    connection.close()
+    raise _damaged(path, "it is no active set of this software", to_read=to_read)
+
+
+def _connected(path: Path, *, to_read: bool) -> sqlite3.Connection:
+    """To the file; to an empty set in memory where one that may not be made is not there."""
+    name, uri = str(path), False
+    if to_read:
+        name, uri = (f"{path.absolute().as_uri()}?mode=ro", True) if path.exists() else (":memory:", False)
+    try:
+        return sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False, timeout=5)
+    except sqlite3.Error as error:
+        raise _disk_failed(path, error) from error
+
+
+def _tables(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return int(count)
+
+
+def _damaged(path: Path, what: str, *, to_read: bool) -> DamagedSet | ActiveSetError:
+    if to_read:
+        return ActiveSetError(f"{path} is damaged ({what})", "Start the terminal: it puts the file aside.")
+    kept = path.with_name(f"{path.name}.damaged")
+    path.replace(kept)
+    sync_path(path.parent)
+    return DamagedSet(what, kept)
+
+
+def _held(values: list[object]) -> HeldEdition:
+    kind, name, version, digest, slot, at_ms = values
+    if not (isinstance(name, str) and isinstance(digest, bytes)):
+        raise TypeError("a value of another type")
+    if not (isinstance(version, int) and isinstance(slot, int) and isinstance(at_ms, int)):
+        raise TypeError("a value of another type")
+    return HeldEdition(SetKind(str(kind)), name, version, digest, slot, at_ms)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SQLITE_FAULTS as error:
+        raise _disk_failed(path, error) from error
+
+
+def _disk_failed(path: Path, error: Exception) -> ActiveSetError:
+    return ActiveSetError(
+        f"{path} cannot be written ({error})", "Check the folder, its rights, and the room on its disk."
+    )

@@ -1,0 +1,186 @@
+"""Files whose change is an offer to the active set: those of a folder, and those that terminal.toml names.
+
+One thread looks every second, by size, time and inode; only a file that has changed is read. What is refused is looked
+at once more before staff hear of it, because a file that is being written is not whole yet: publish by renaming.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final, NamedTuple
+
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, TerminalError
+from terminal.updates.active import ActiveSet, SetRefusal
+from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart
+
+EVERY_S: Final = 1.0
+PATIENCE_S: Final = 5.0
+AGAIN: Final = frozenset({UpdateFault.NO_ROOM})
+"""Refusals that may pass without a change of the file."""
+UNTIL_ANOTHER: Final = frozenset({UpdateFault.UNKNOWABLE, UpdateFault.UNSOUND})
+"""Refusals that may pass when another file is taken: a tariff that needs the routes published with it."""
+AGAIN_AFTER: Final = 60
+"""Looks between two tries of such a file."""
+
+
+class SourceFile(NamedTuple):
+    """Where editions of a kind are published."""
+
+    kind: SetKind
+    path: Path
+
+
+class FileMark(NamedTuple):
+    """By what a changed file is known."""
+
+    changed_ns: int
+    size: int
+    inode: int
+
+
+def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
+    """The file at `path` with those beside it. Raises OSError, or `TerminalError` for one that cannot be read."""
+    content = _bounded(path, part.most_bytes)
+    if content is None:
+        return UpdateFault.TOO_LARGE
+    beside = {}
+    for name in part.beside(content):
+        further = _bounded(path.with_name(name), MOST_BESIDE_BYTES)
+        if further is None:
+            return UpdateFault.TOO_LARGE
+        beside[name] = further
+    return Published(str(path), content, beside)
+
+
+def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
+    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet."""
+    try:
+        published = read_source(source.path, active.parts[source.kind])
+    except OSError as error:
+        what = f"{source.path} cannot be read ({error.strerror})"
+        unread = ActiveSetError(what, "Check the path and its rights.")
+        return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+    except TerminalError as error:
+        return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=error)
+    if not isinstance(published, Published):
+        return SetRefusal(source.kind, published)
+    return active.offer(source.kind, published, now).refused
+
+
+def _bounded(path: Path, most_bytes: int) -> bytes | None:
+    """All of a plain file, None where it is longer; no pipe or device is waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ActiveSetError(f"{path} is no plain file", "Publish a file.")
+        content = file.read(most_bytes + 1)
+    return None if len(content) > most_bytes else content
+
+
+class SourceWatch:
+    """Looks at the sources on a thread of its own from `start` to `stop`."""
+
+    def __init__(
+        self,
+        active: ActiveSet,
+        sources: tuple[SourceFile, ...],
+        now: Callable[[], datetime | None],
+        every_s: float = EVERY_S,
+    ) -> None:
+        """`now` as `ActiveSet.offer` wants it."""
+        self._active = active
+        self._sources = sources
+        self._now = now
+        self._every_s = every_s
+        self._taken: dict[SourceFile, FileMark | None] = {}
+        self._refused: dict[SourceFile, int] = {}
+        """After how many looks to try again; others not before they change."""
+        self._for_another: set[SourceFile] = set()
+        self._looks: SimpleQueue[bool] = SimpleQueue()  # its put may be called from a signal handler
+        self._thread = Thread(target=self._run, name="updates", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look_now(self) -> None:
+        """Look at once, and try again what was refused. Any thread and any signal handler."""
+        self._looks.put(True)
+
+    def stop(self) -> None:
+        self._looks.put(False)
+        self._thread.join(PATIENCE_S)
+
+    def look(self, *, afresh: bool = False) -> None:
+        """Offer what has changed since the last look; `afresh`: also what was refused before."""
+        if afresh:
+            self._refused.clear()
+            self._taken.clear()
+        for source in self._sources:
+            mark = _mark(source.path)
+            if mark is None or not self._is_new(source, mark):
+                continue
+            settled = self._taken.get(source) == mark
+            self._taken[source] = mark
+            if self._offer(source, mark, settled=settled or afresh):
+                self._refused |= dict.fromkeys(self._for_another, 0)
+                self._for_another.clear()
+
+    def _is_new(self, source: SourceFile, mark: FileMark) -> bool:
+        waits = self._refused.get(source)
+        if self._taken.get(source) != mark:
+            self._refused.pop(source, None)
+            return True
+        if waits is None:
+            return False
+        self._refused[source] = waits - 1
+        return waits == 0
+
+    def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> bool:
+        """Whether it was taken."""
+        try:
+            refused = offer_source(self._active, source, self._now())
+        except Exception as error:  # noqa: BLE001 a defect over a published file ends no watch; it is said as a refusal
+            what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
+            unread = ActiveSetError(what, "Report it, and publish another file.")
+            refused = SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+        self._refused.pop(source, None)
+        if refused is None:
+            return True
+        if not settled:
+            self._refused[source] = 0
+            return False
+        self._active.refuse(refused, repr(mark).encode())
+        if refused.fault in AGAIN:
+            self._refused[source] = AGAIN_AFTER
+        if refused.fault in UNTIL_ANOTHER:
+            self._for_another.add(source)
+        return False
+
+    def _run(self) -> None:
+        self._active.load_pending()
+        while True:
+            self.look()
+            self._active.drop_ended(self._now())
+            self._active.sweep()
+            try:
+                if not self._looks.get(timeout=self._every_s):
+                    return
+                self.look(afresh=True)
+            except Empty:
+                continue
+
+
+def _mark(path: Path) -> FileMark | None:
+    """None where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return FileMark(found.st_mtime_ns, found.st_size, found.st_ino)

@@ -1,0 +1,247 @@
+"""The active set by itself: what is taken, what is refused and goes on, and when what waits comes into force (O-01)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from terminal.clock import unix_ms
+from terminal.codes import SetKind, UpdateFault
+from terminal.errors import ActiveSetError, RegionDocumentError
+from terminal.journal.journal import Journal
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import parse_record
+from terminal.policy.routes import NO_ROUTES, RouteBook
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import Published
+from terminal.updates.parts import RegionPart, RoutesPart
+from terminal.updates.store import ACTIVE_FILE
+from tests.terminal.updates.published import offered, opened, region, routes
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal.open(tmp_path / "journal.db", 7)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def active(tmp_path: Path, journal: Journal) -> Iterator[ActiveSet]:
+    """Region 3 and routes 3 in force."""
+    made = opened(tmp_path / "state")
+    assert offered(made, SetKind.REGION, region(3), NOW) == ""
+    assert offered(made, SetKind.ROUTES, routes(3), NOW) == ""
+    made.activate(made.due(NOW), NOW, journal)
+    yield made
+    made.close()
+
+
+def versions(active: ActiveSet) -> dict[str, int]:
+    return {one.kind.value: one.in_force.version for one in active.status() if one.in_force is not None}
+
+
+def rows(journal: Journal) -> list[tuple[str, int]]:
+    records = (parse_record(row.body) for row in journal.rows())
+    return [(one.kind, one.version) for one in records if isinstance(one, SetActivated)]
+
+
+def test_a_newer_version_waits_for_the_next_activation_and_a_row_says_so_first(
+    active: ActiveSet, journal: Journal
+) -> None:
+    assert offered(active, SetKind.ROUTES, routes(4, mode="metro"), NOW) == ""
+    assert versions(active) == {"region": 3, "routes": 3}, (
+        "only the thread that serves cards puts it in force"
+    )
+    (held,) = active.activate(active.due(NOW), NOW, journal)
+    assert (held.kind, held.version) == (SetKind.ROUTES, 4)
+    book = active.value(SetKind.ROUTES, NO_ROUTES)
+    assert book.by_number[15].mode == "metro"
+    assert rows(journal) == [("region", 3), ("routes", 3), ("routes", 4)]
+    assert active.due(NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "fault"),
+    [
+        (SetKind.REGION, region(2), UpdateFault.OLDER),
+        (SetKind.REGION, region(3, until="2035-01-01T00:00:00+03:00"), UpdateFault.CHANGED),
+        (SetKind.REGION, region(4, name="other"), UpdateFault.OTHER_DOCUMENT),
+        (SetKind.REGION, region(4, number=35), UpdateFault.OTHER_REGION),
+        (SetKind.REGION, region(4, until="2026-11-30T12:00:00+00:00"), UpdateFault.ENDED),
+        (SetKind.REGION, region(4)[:-40], UpdateFault.UNREADABLE),
+        (SetKind.REGION, b"\xff\xfe", UpdateFault.UNREADABLE),
+        (SetKind.REGION, b"a = " + b"[" * 5000, UpdateFault.UNREADABLE),
+        (SetKind.REGION, b"#" * (5 << 20), UpdateFault.TOO_LARGE),
+        (SetKind.ROUTES, routes(2), UpdateFault.OLDER),
+        (SetKind.ROUTES, routes(3, mode="bus"), UpdateFault.CHANGED),
+        (SetKind.ROUTES, routes(4, name="other"), UpdateFault.OTHER_DOCUMENT),
+        (SetKind.ROUTES, routes(4, region=35), UpdateFault.OTHER_REGION),
+        (SetKind.ROUTES, b"", UpdateFault.UNREADABLE),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_o_01_what_is_not_its_successor_is_refused_and_the_present_one_goes_on(
+    active: ActiveSet, tmp_path: Path, kind: SetKind, content: bytes, fault: UpdateFault
+) -> None:
+    assert offered(active, kind, content, NOW) == fault
+    assert versions(active) == {"region": 3, "routes": 3}
+    assert active.due(LATER) == ()
+    slots = [path for path in (tmp_path / "state/active").glob("*/*") if path.is_dir()]
+    assert len(slots) == 2, "nothing is left of what was refused"
+
+
+def test_the_same_again_is_no_offer(active: ActiveSet) -> None:
+    assert offered(active, SetKind.REGION, region(3), NOW) == ""
+    assert active.due(NOW) == ()
+
+
+def test_a_tariff_of_tomorrow_waits_for_its_moment(active: ActiveSet, journal: Journal) -> None:
+    assert offered(active, SetKind.REGION, region(4, since="2026-11-30T13:00:00+00:00"), NOW) == ""
+    assert active.due(LATER - timedelta(milliseconds=1)) == ()
+    assert active.due(None) == (), "a clock in doubt brings nothing into force"
+    assert offered(active, SetKind.REGION, region(3), NOW) == "", "the present one is known still"
+    active.activate(active.due(LATER), LATER, journal)
+    assert versions(active)["region"] == 4
+    (known,) = (one for one in active.status() if one.kind is SetKind.REGION)
+    assert known.in_force is not None
+    assert (known.in_force.at_ms, known.floor, known.pending) == (unix_ms(LATER), 4, None)
+
+
+def test_what_waits_survives_a_restart_and_what_has_ended_by_then_is_dropped(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    first, last = "2026-11-30T13:00:00+00:00", "2026-11-30T14:00:00+00:00"
+    assert offered(active, SetKind.REGION, region(4, since=first, until=last), NOW) == ""
+    active.close()
+    with closing(opened(tmp_path / "state")) as again:
+        assert again.due(LATER) == (), "not read yet"
+        again.load_pending()
+        assert again.due(LATER) == (SetKind.REGION,)
+        assert again.due(LATER + timedelta(hours=2)) == ()
+        again.drop_ended(LATER + timedelta(hours=2))
+        (known,) = (one for one in again.status() if one.kind is SetKind.REGION)
+        assert known.pending is None
+        assert known.refused is not None
+        assert known.refused.fault is UpdateFault.ENDED
+        again.resume(journal, LATER, trusted=True)
+        assert versions(again)["region"] == 3
+
+
+def test_a_document_that_needs_what_the_terminal_cannot_know_is_refused_until_the_routes_say_it(
+    tmp_path: Path,
+) -> None:
+    def require(document: Any, book: RouteBook) -> None:
+        if document.header.version > 1 and not book.by_number:
+            raise RegionDocumentError("it needs modes", "Publish routes.")
+
+    parts = {SetKind.ROUTES: RoutesPart(require), SetKind.REGION: RegionPart(require)}
+    with closing(ActiveSet(tmp_path, parts)) as active:
+        assert offered(active, SetKind.REGION, region(2), NOW) == UpdateFault.UNKNOWABLE
+        assert offered(active, SetKind.ROUTES, routes(1), NOW) == ""
+        assert offered(active, SetKind.REGION, region(2), NOW) == ""
+
+
+@pytest.mark.parametrize("name", ["../tables.json", "/etc/hostname", "a/b", "..", "region.toml"])
+def test_tables_lie_beside_the_document_and_nowhere_else(name: str) -> None:
+    with pytest.raises(RegionDocumentError, match="no name of a file beside"):
+        RegionPart().beside(f'[gtfs]\nfile = "{name}"\n'.encode())
+    assert RegionPart().beside(b'[gtfs]\nfile = "tables.json"\n') == ("tables.json",)
+
+
+def test_no_room_for_a_slot_leaves_everything_as_it_was(
+    active: ActiveSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "link", full)
+        assert offered(active, SetKind.ROUTES, routes(4), NOW) == UpdateFault.NO_ROOM
+    assert versions(active) == {"region": 3, "routes": 3}
+    assert offered(active, SetKind.ROUTES, routes(4), NOW) == ""
+
+
+def test_a_refusal_is_said_once_and_is_over_when_something_better_comes(active: ActiveSet) -> None:
+    refused = active.offer(SetKind.ROUTES, Published("routes.toml", routes(2)), NOW).refused
+    assert refused is not None
+    active.refuse(refused, b"a file")
+    active.refuse(refused, b"a file")
+    assert (active.refusals.qsize(), refused.inputs) == (1, {"kind": "routes", "version": 2, "known": 3})
+    assert [one.refused for one in active.status()] == [None, refused]
+    offered(active, SetKind.ROUTES, routes(4), NOW)
+    assert [one.refused for one in active.status()] == [None, None]
+
+
+# what lies on the disk is damaged, or older than the journal
+
+
+def test_a_damaged_slot_is_replaced_by_the_same_version_and_by_no_older_one(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    active.close()
+    for slot in (tmp_path / "state/active/routes").iterdir():
+        (slot / "routes.toml").write_bytes(routes(3, mode="bus"))
+    with closing(opened(tmp_path / "state")) as again:
+        assert versions(again) == {"region": 3}
+        assert [one.refused and one.refused.fault for one in again.status()] == [None, UpdateFault.DAMAGED]
+        with pytest.raises(ActiveSetError, match="routes: version 3 was in force, and there is none"):
+            again.resume(journal, NOW, trusted=True)
+        assert offered(again, SetKind.ROUTES, routes(2), NOW) == UpdateFault.OLDER
+        assert offered(again, SetKind.ROUTES, routes(3), NOW) == "", "what was in force, whole"
+        again.resume(journal, NOW, trusted=True)
+        assert versions(again) == {"region": 3, "routes": 3}
+
+
+def test_a_damaged_database_is_put_aside_and_the_journal_is_the_floor(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    active.close()
+    database = tmp_path / "state" / ACTIVE_FILE
+    database.write_bytes(b"SQLite format 3\0" + bytes(4000))
+    with closing(opened(tmp_path / "state")) as again:
+        assert again.damaged
+        assert database.with_name("active.db.damaged").exists()
+        assert (
+            offered(again, SetKind.REGION, region(2), NOW),
+            offered(again, SetKind.ROUTES, routes(3), NOW),
+        ) == ("", "")
+        with pytest.raises(
+            ActiveSetError, match="region: version 3 was in force, and what there is has version 2"
+        ):
+            again.resume(journal, NOW, trusted=True)
+    assert rows(journal)[:2] == [("region", 3), ("routes", 3)]
+
+
+def test_an_older_copy_of_the_database_is_no_way_back(
+    tmp_path: Path, active: ActiveSet, journal: Journal
+) -> None:
+    database = tmp_path / "state" / ACTIVE_FILE
+    before = database.read_bytes()
+    offered(active, SetKind.ROUTES, routes(4), NOW)
+    active.activate(active.due(NOW), NOW, journal)
+    active.close()
+    database.write_bytes(before)
+    with (
+        closing(opened(tmp_path / "state")) as again,
+        pytest.raises(
+            ActiveSetError, match="routes: version 4 was in force, and what there is has version 3"
+        ),
+    ):
+        again.resume(journal, NOW, trusted=True)
+
+
+def test_reading_makes_and_changes_nothing(tmp_path: Path) -> None:
+    with closing(ActiveSet(tmp_path, {SetKind.ROUTES: RoutesPart()}, to_read=True)) as active:
+        assert active.status() == ()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,161 @@
+"""What is published while a terminal runs: `terminal run --config` started, a file replaced, the row read back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from terminal.app.simulated import laboratory_keys
+from terminal.clock import SystemClock, unix_ms
+from terminal.codes import SetKind
+from terminal.journal.operation_records import SetActivated
+from terminal.journal.records import Fault, Intent, Unwritten
+from terminal.keys.file import load_file_keys
+from terminal.lab.world import DENIED_PROFILE, laboratory_deny_list
+from terminal.policy.deny_list import DenyKind, build_deny_list
+from terminal.policy.keyed_file import ListIssue
+from tests.terminal.cli.conftest import Run
+from tests.terminal.updates.published import REGION, region, routes
+from tests.terminal.updates.served import Served, serving
+
+KEYS = load_file_keys(laboratory_keys())
+MANY = ",".join(["adult_purse"] * 60)
+"""Cards that have not paid yet, one after the other."""
+BY_MODE = """
+[[fares.rules]]
+id = "metro"
+kind = "flat"
+modes = ["metro"]
+by_medium = { transport_card = 5000, bank_card = 5000, cash = 5000 }
+"""
+
+
+def publish(path: Path, content: bytes) -> None:
+    """As an operator should: whole, by one rename."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_bytes(content)
+    os.replace(draft, path)
+
+
+def deny_list(folder: Path, version: int, denied: Iterable[tuple[DenyKind, bytes]] = ()) -> bytes:
+    path = folder / f"deny-{version}"
+    issue = ListIssue(version, REGION, SystemClock().now().replace(microsecond=0))
+    build_deny_list(path, KEYS.list_key("deny"), issue, denied)
+    return path.read_bytes()
+
+
+def denied_resident(folder: Path) -> bytes:
+    """The deny list with version 1, on which the resident of these tests stands."""
+    return laboratory_deny_list(folder / "later", KEYS, REGION).read_bytes()
+
+
+def activated(served: Served, kind: SetKind) -> list[int]:
+    return [row.version for row in served.rows() if isinstance(row, SetActivated) and row.kind == kind]
+
+
+def charges(served: Served) -> list[int]:
+    return [row.charge_minor for row in served.rows() if isinstance(row, Intent)]
+
+
+def test_a_replaced_deny_list_refuses_the_next_card_and_lets_it_in_again(tmp_path: Path) -> None:
+    listed = tmp_path / "deny-list"
+    listed.write_bytes(denied_resident(tmp_path))
+    with serving(tmp_path, DENIED_PROFILE, lists={"deny": listed}) as served:
+        assert served.tap()["message"] == "deny_list"
+        publish(listed, deny_list(tmp_path, 2))
+        served.said("in_force", kind="deny", edition="deny:2")
+        assert served.tap(lambda tap: tap["admission"] == "let_in")["message"] != "deny_list"
+        assert activated(served, SetKind.DENY) == [1, 2]
+        refused = [row for row in served.rows() if isinstance(row, Unwritten) and row.message == "deny_list"]
+        assert all(name.startswith("1:") for row in refused for name in row.lists.values())
+
+
+def test_what_is_no_successor_is_refused_said_once_and_stands_in_health(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "region.toml").write_bytes(region(3))
+    yesterday = (SystemClock().now() - timedelta(days=1)).isoformat()
+    with serving(tmp_path, "adult_purse", updates={"folder": folder}) as served:
+        assert served.tap()["message"] == "ok_paid"
+        assert activated(served, SetKind.REGION) == [3], "the newest of the named file and the folder"
+        for content, code in (
+            (region(2), "update:older"),
+            (region(4, until=yesterday), "update:ended"),
+            (region(4, number=35), "update:other_region"),
+            (region(4, name="other"), "update:other_document"),
+            (region(4)[:-30], "update:unreadable"),
+        ):
+            publish(folder / "region.toml", content)
+            served.hang_up()
+            served.said("update", code=code)
+        checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+        assert checks["in_force:region"]["inputs"]["edition"] == "demo:3"
+        assert checks["update:region"]["code"] == "update:refused"
+        assert checks["update:region"]["inputs"]["fault"] == "update:unreadable"
+        publish(folder / "region.toml", region(4))
+        served.said("in_force", kind="region", edition="demo:4")
+        faults = [row.code for row in served.rows() if isinstance(row, Fault)]
+        assert [code for code in faults if code.startswith("update:")] == [
+            *("update:older", "update:ended", "update:other_region"),
+            *("update:other_document", "update:unreadable"),
+        ]
+        served.tap(lambda tap: tap["admission"] == "let_in")
+        assert served.process.poll() is None
+
+
+def test_a_tariff_comes_into_force_at_its_own_moment(tmp_path: Path) -> None:
+    """Published some seconds ahead; which tap is the first by it is read from the rows, not from a clock."""
+    document = tmp_path / "region.toml"
+    document.write_bytes(region(1))
+    with serving(tmp_path, "adult_purse", terminal={"region": document}) as served:
+        served.tap()
+        moment = SystemClock().now() + timedelta(seconds=6)
+        publish(document, region(2, since=moment.isoformat(), fare_minor=3100))
+        served.said("in_force", kind="region", edition="demo:2")
+        (row,) = (one for one in served.rows() if isinstance(one, SetActivated) and one.version == 2)
+        assert unix_ms(moment) <= row.at_ms < unix_ms(moment) + 10_000
+        assert row.since_ms == row.at_ms
+
+
+def test_routes_replaced_change_mode_and_fare(tmp_path: Path) -> None:
+    document, listed = tmp_path / "region.toml", tmp_path / "routes.toml"
+    text = region(1).decode()
+    document.write_bytes(text.replace("[[transfers]]", f"{BY_MODE}\n[[transfers]]", 1).encode())
+    listed.write_bytes(routes(1, mode="bus"))
+    with serving(tmp_path, MANY, terminal={"region": document}, lists={"routes": listed}) as served:
+        served.tap()
+        publish(listed, routes(2, mode="metro"))
+        served.said("in_force", kind="routes", edition="city_routes:2")
+        served.tap(lambda tap: tap["charge_minor"] > 2400)
+        modes = [row.trip.get("mode", "bus") for row in served.rows() if isinstance(row, Intent)]
+        assert (modes[0], modes[-1]) == ("bus", "metro")
+
+
+def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Path) -> None:
+    document = tmp_path / "region.toml"
+    document.write_bytes(region(2))
+    tables = {"terminal": {"region": document}}
+    with serving(tmp_path, "adult_purse", **tables) as served:
+        served.tap()
+    document.write_bytes(region(1))
+    with serving(tmp_path, "adult_purse", **tables) as served:
+        assert served.said("ready")["tariff"] == "demo:2"
+    document.write_bytes(b"damaged")
+    with serving(tmp_path, "adult_purse", **tables) as served:
+        assert served.said("ready")["tariff"] == "demo:2"
+        served.said("update", code="update:unreadable")
+    (slot,) = (served.state / "active/region").iterdir()
+    (slot / "region.toml").write_bytes(b"damaged")
+    file = tmp_path / "terminal.toml"
+    finished = run("run", "--config", file)
+    assert finished.returncode == 10
+    document.write_bytes(region(1))
+    finished = run("run", "--config", file)
+    assert finished.returncode == 18, finished.stderr
+    assert "region: version 2 was in force" in finished.stderr
+    document.write_bytes(region(2))
+    with serving(tmp_path, "adult_purse", **tables) as served:
+        assert served.said("ready")["tariff"] == "demo:2"
