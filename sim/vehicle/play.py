@@ -23,7 +23,7 @@ from sim.vehicle.trip import PlannedTrip, TripMoment, VehicleSimFault
 if TYPE_CHECKING:
     from sim.vehicle.announcement import Announcement
 
-FLOOD_MESSAGES: Final = 1000
+FLOOD_MESSAGES: Final = 300
 JUMP_M: Final = 10_000.0
 STRANGER: Final = "127.0.0.2"
 LATE_S: Final = 30.0

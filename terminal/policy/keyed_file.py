@@ -54,7 +54,7 @@ class IssuedList(Protocol):
 
     @property
     def name(self) -> str:
-        """The list as records name it: version and digest, so that two issues of one number are told apart."""
+        """The list as records name it: version and digest, so that two issues of one number can be distinguished."""
         ...
 
 

@@ -213,8 +213,8 @@ class UpdatesTable(Struct, frozen=True, forbid_unknown_fields=True):
     folder: Annotated[
         Path | None,
         Meta(
-            description="Folder that is looked into every second, besides the files named elsewhere: region.toml, "
-            "routes.toml, deny-list.",
+            description="Folder that is looked into every second, besides the files named above and under [terminal]: "
+            "region.toml, routes.toml, deny-list, grants-list, in a canteen roster.json and prices.json (or .toml).",
             examples=["/var/lib/resident-terminal/published"],
         ),
     ] = None
