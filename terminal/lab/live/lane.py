@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,8 @@ from terminal.trip.facts import NOWHERE, Trip
 
 ROUTES_FILE: Final = "routes.toml"
 OFFER: Final = re.compile(r'name="ride" value="([a-z0-9-]*)-(\d+)"')
+EVERY: Final = 20
+"""Taps of a lane between two failures of each kind."""
 METRES_A_KM: Final = 1000
 
 
@@ -66,7 +68,11 @@ class Lane:
         document: str,
         region: int,
         office: ListOffice,
+        *,
+        restarts: bool,
     ) -> None:
+        """`restarts`: now and then power fails, and the processes of the vehicle's sources die."""
+        self._restarts = restarts
         self._lists = IssuedLists(lists_needed(taps, office.holders))
         self.terminal = LiveTerminal(folder, _tables(key, taps, document, self._lists.named))
         self._office = office
@@ -87,11 +93,14 @@ class Lane:
     def take(self, index: int, card: Path | None) -> LiveResult:
         """The tap of this lane at `index`, with `card`, or a sale for cash."""
         tap = self._taps[index]
+        if self._restarts and self.terminal.starts:
+            self._disturb(index)
         if self.terminal.starts:
-            self.terminal.say("clock", set=tap.played.at.isoformat())
+            self.terminal.say("clock", set=_placed_at(tap).isoformat())
         if index >= self._until:
             self._renew(index)
         self._bring_about(tap.trip)
+        self.terminal.say("clock", set=tap.played.at.isoformat())
         if self._key.profile != BUS:
             self._open_canteen(tap)
         if card is None:
@@ -100,6 +109,8 @@ class Lane:
         self.terminal.say("present", card=str(card))
         report = self.terminal.say("await")["tap"]
         self.terminal.say("remove")
+        if tap.trip.companions or tap.trip.place.destination != NOWHERE:
+            self._as(Role.DRIVER).do("/shift", "/next/forget")  # a card that was refused leaves it
         if tap.trip.inspection is not None:
             self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
         return LiveResult.of(report)
@@ -115,8 +126,17 @@ class Lane:
         self._leave()
         self.terminal.kill()
 
+    def _disturb(self, index: int) -> None:
+        """Between two taps a source of the vehicle dies, or everything does, and begins again."""
+        if self._has_vehicle and index % EVERY == 1:
+            self.terminal.kill_vehicle()
+        elif index % EVERY == EVERY // 2 or (not self._has_vehicle and index == 1):
+            self._leave()
+            self.terminal.crash()
+            self.terminal.start(_placed_at(self._taps[index]))
+
     def _renew(self, index: int) -> None:
-        """Give it routes and lists for this tap, and for those after it that they can hold; start it where it is not."""
+        """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
         tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
         self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
@@ -127,13 +147,13 @@ class Lane:
         kinds = list(self._lists.named)
         if self._key.profile == BUS:
             kinds.append("routes")
-            replace_file(folder / ROUTES_FILE, self._routes.text(tap.played.at.isoformat()).encode())
+            replace_file(folder / ROUTES_FILE, self._routes.text(_placed_at(tap).isoformat()).encode())
         if self.terminal.starts:
             self.terminal.publish(kinds)
             return
         employ(self.terminal.state)
         self._run = tap.trip.route, tap.trip.direction
-        self.terminal.start(tap.played.at)
+        self.terminal.start(_placed_at(tap))
 
     def _leave(self) -> None:
         for crew in self._crew.values():
@@ -187,8 +207,7 @@ class Lane:
             self._as(Role.DRIVER).do("/shift", "/shift/place", stop=wanted.stop, zone=wanted.zone, km=km)
             self._by_hand = wanted
         if self._has_vehicle:
-            stop = self._routes.reference(trip) if by_vehicle(trip) else ""
-            self.terminal.report(line=str(trip.route), stop_ref=stop)
+            self.terminal.report(**self._routes.report(trip))
 
     def _ask(self, trip: Trip) -> None:
         """The rider says who else rides, and where the ride goes; the crew enters it."""
@@ -237,9 +256,14 @@ class Lane:
         return LiveResult("ok_paid", "let_in", sale.sum_minor, None, "", number)
 
 
+def _placed_at(tap: LiveTap) -> datetime:
+    """When the place of the tap is heard, which is as old as the tap finds it."""
+    return tap.played.at - timedelta(seconds=tap.trip.place.age_s)
+
+
 def needs_vehicle(taps: Sequence[LiveTap]) -> bool:
     """Whether any of these taps is where only the vehicle says so."""
-    return any(by_vehicle(tap.trip) for tap in taps)
+    return any(by_vehicle(tap.trip) or tap.trip.razzia for tap in taps)
 
 
 def _tables(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from terminal.errors import TerminalError
 
@@ -45,6 +45,8 @@ class LiveTerminal:
         self._process: subprocess.Popen[str] | None = None
         self._pipe = -1
         self._reports = 0
+        self._socket: socket.socket | None = None
+        self._lines: BinaryIO | None = None
         self._change = threading.Condition()
         self._in_force: Counter[str] = Counter()
 
@@ -75,6 +77,8 @@ class LiveTerminal:
 
     def say(self, do: str, **more: object) -> dict[str, Any]:
         """One command and its answer; raises `LiveFailed` where it was refused."""
+        if self._lines is None:
+            raise self._failed("is not running")
         try:
             self._lines.write(json.dumps({"do": do, **more}).encode() + b"\n")
             self._lines.flush()
@@ -113,28 +117,38 @@ class LiveTerminal:
             with suppress(ProcessLookupError):  # it has ended by itself
                 os.kill(found, 9)
 
+    def crash(self) -> None:
+        """End the process as a power cut does; `start` begins again where its folder leaves off."""
+        process = self._process
+        if process is not None:
+            self._process = None
+            self._hang_up()
+            process.kill()
+            process.wait()
+
     def stop(self) -> None:
         """End the process in good order."""
         process = self._process
         if process is None:
             return
         self._process = None
-        self._lines.close()
-        self._socket.close()
+        self._hang_up()
         process.terminate()
         if process.wait(PATIENCE_S) != 0:
             raise self._failed(f"ended with code {process.returncode}")
 
     def kill(self) -> None:
-        """End the process as a power cut does."""
-        process = self._process
-        if process is not None:
-            self._process = None
-            process.kill()
-            process.wait()
+        """End the process at once, and for good."""
+        self.crash()
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+    def _hang_up(self) -> None:
+        for end in (self._lines, self._socket):
+            if end is not None:
+                end.close()
+        self._lines = self._socket = None
 
     def _write_config(self, starts_at: datetime) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -178,9 +192,8 @@ class LiveTerminal:
         try:
             self._socket.connect(str(self.folder / SOCKET))
         except OSError:
-            self._socket.close()
             return False
-        self._lines = self._socket.makefile("rwb")
+        self._lines = cast(BinaryIO, self._socket.makefile("rwb"))
         return True
 
     def _failed(self, what: str) -> LiveFailed:
