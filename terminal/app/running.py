@@ -187,6 +187,8 @@ def _updates(
     SIGHUP: look at once.
     """
     active = _active(terminal)
+    if active.damaged:
+        vitals.set_damaged(active.damaged)
 
     def activated(held: HeldEdition) -> None:
         vitals.activated(held)
