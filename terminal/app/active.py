@@ -101,6 +101,11 @@ def open_active(
             refused = offer_source(active, source, now)
             if refused is not None and refused.fault is not UpdateFault.OLDER:
                 active.refuse(refused)
+    try:
+        active.require_all()
+    except ActiveSetError:
+        active.close()
+        raise
     return active
 
 

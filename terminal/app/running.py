@@ -24,6 +24,7 @@ from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
 from terminal.clock import Clock, SystemClock
+from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
@@ -38,6 +39,7 @@ from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
 from terminal.updates.active import ActiveSet
+from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         extensions.on_state = vitals.device_is
         looks = [
             hearing.look,
-            stack.enter_context(_updates(station, terminal, lock, vitals)),
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
         if link is not None:
@@ -178,14 +180,23 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
 @contextmanager
 def _updates(
-    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, passenger: PassengerScreen
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
     SIGHUP: look at once.
     """
     active = _active(terminal)
-    activations = Activations(active, terminal, lock, vitals.activated)
+    if active.damaged:
+        vitals.set_damaged(active.damaged)
+
+    def activated(held: HeldEdition) -> None:
+        vitals.activated(held)
+        if held.kind in (SetKind.REGION, SetKind.ROUTES):
+            terminal.next_ride.forget()  # a stop or zone may be another now
+        passenger.changed()
+
+    activations = Activations(active, terminal, lock, activated)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
 

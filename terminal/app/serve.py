@@ -55,9 +55,8 @@ def reader_for(table: ReaderTable, station: Station, clock: Clock, extensions: E
 
         return CardSource(PcscReader.open(name.removeprefix(PCSC).removeprefix(":")), taps)
     from terminal.app.simulated import empty_reader, reader_of_residents
-    from terminal.policy.load import load_region
 
-    region, names = load_region(station.region), name.removeprefix(SIM)
+    region, names = station.region_document(), name.removeprefix(SIM)
     if not names:
         return CardSource(empty_reader(clock), taps)
     return CardSource(*reader_of_residents(names.split(","), region, station.keys, clock, taps, table.pace_s))

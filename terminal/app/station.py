@@ -28,6 +28,7 @@ from terminal.keys.limits import KeyLimits
 from terminal.media.resident import RESIDENT
 from terminal.media.resident.credential import VerifyCredential
 from terminal.policy.deny_list import EMPTY_DENY_LIST, DenyList, load_deny_list
+from terminal.policy.document.schema import RegionDocument
 from terminal.policy.grants import NO_GRANTS, GrantList, load_grants
 from terminal.policy.load import load_region, require_in_force, require_of_region
 from terminal.policy.policy import Policy
@@ -35,7 +36,7 @@ from terminal.policy.routes import NO_ROUTES, RouteBook, load_routes
 from terminal.sync import identity
 from terminal.trip.clock_watch import nearest_ms
 from terminal.updates.active import ActiveSet
-from terminal.updates.parts import Requirement, RoutesPart, nothing_required
+from terminal.updates.parts import RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.watch import SourceFile
 
 JOURNAL_FILE: Final = "journal.db"
@@ -89,6 +90,12 @@ class Station:
             policy = policy_of(active) if active.knows(SetKind.REGION) else self._named_policy(keys)
         self.require_in_force(policy, keys, now, made_at)
         return policy
+
+    def region_document(self) -> RegionDocument:
+        """The document in force, or the one that is named while there is none; raises `RegionDocumentError`."""
+        with closing(ActiveSet(self.state, {SetKind.REGION: RegionPart()}, to_read=True)) as active:
+            policy: Policy | None = active.value(SetKind.REGION, None)
+        return load_region(self.region) if policy is None else policy.document
 
     def _named_policy(self, keys: FileKeys) -> Policy:
         """What the files say that are named, while nothing is in force."""

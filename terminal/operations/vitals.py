@@ -24,6 +24,7 @@ from terminal.codes import (
     SetKind,
     SyncFault,
     Trouble,
+    UpdateFault,
 )
 from terminal.devices import DeviceState, ExtensionRole
 from terminal.errors import JournalError
@@ -288,6 +289,10 @@ class Vitals:
         """An edition has come into force."""
         self.events.notice("in_force", kind=held.kind.value, edition=held.edition)
         self._look()
+
+    def set_damaged(self, what: str) -> None:
+        """The active set's rows could not be read and were put aside; what is published is in force anew."""
+        self.events.warning("update", f"put aside, being damaged: {what}", code=UpdateFault.DAMAGED)
 
     def note_refusals(self, refusals: SimpleQueue[SetRefusal]) -> None:
         """What was published and is not taken: staff hear of each once, and the journal holds it."""

@@ -113,7 +113,7 @@ class ActiveSet:
         self._refused: dict[SetKind, SetRefusal] = {}
         self._said: set[tuple[SetKind, bytes, UpdateFault]] = set()
         self.refusals: SimpleQueue[SetRefusal] = SimpleQueue()
-        """Each once, for who tells staff."""
+        """Each once, for the log and the journal."""
         self._untidy = True
         self._offering = Lock()
         self._changing = Lock()
@@ -348,6 +348,12 @@ class ActiveSet:
             if not _is_in(journal, held):
                 journal.append(_row(held, unix_ms(now)))
         return (*again, *due)
+
+    def require_all(self) -> None:
+        """Raise `ActiveSetError` where what was in force is damaged, and nothing that was offered replaces it."""
+        for kind, floor in self._rows.floors.items():
+            if kind in self.parts and not self.knows(kind):
+                self._require(kind, floor)
 
     def _require(self, kind: SetKind, floor: SetFloor) -> None:
         held = self._rows.in_force.get(kind)

@@ -7,15 +7,17 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from terminal.codes import SetKind, UpdateFault
 from terminal.errors import BackupError, CollectorError, JournalDamaged, KeyFileError, RestoreRefused
 from terminal.journal.chain import Head, link
 from terminal.journal.key_file import load_key
-from terminal.journal.operation_records import Restored
+from terminal.journal.operation_records import Restored, SetActivated
 from terminal.journal.records import SettledBy, build_record
 from terminal.journal.room import CAPACITY_ROWS
 from terminal.journal.verify import verify
@@ -29,6 +31,7 @@ from terminal.trip.shifts import open_shift
 from tests.terminal.journal.samples import committed, intent
 from tests.terminal.operations.machines import KEYS, NUMBER, Back, Machine
 from tests.terminal.sync.station import no_answer
+from tests.terminal.updates.published import offered, opened, routes
 
 Hardware = Callable[[str], Machine]
 
@@ -462,3 +465,31 @@ def test_a_link_that_fails_is_no_answer(tmp_path: Path, old: Machine, hardware: 
     with pytest.raises(RestoreRefused, match="cannot be reached"):
         new.restore(tmp_path / "backup")
     assert not (new.folder / "restoring").exists()
+
+
+def test_the_active_set_comes_back_in_plain_view_and_is_the_floor(
+    tmp_path: Path, back: Back, old: Machine, hardware: Hardware
+) -> None:
+    """What is in force after a restore is as old as the backup: rows say so before the first tap."""
+    assert old.journal is not None
+    at = back.clock.now()
+    with closing(opened(old.folder)) as active:
+        for version in (2, 3):
+            assert offered(active, SetKind.ROUTES, routes(version), at) == ""
+            active.activate(active.due(at), at, old.journal)
+        old.back_up(tmp_path / "backup")
+        assert offered(active, SetKind.ROUTES, routes(4), at) == ""
+        active.activate(active.due(at), at, old.journal)
+    old.sync()
+    old.stop()
+    new = hardware("new")
+    new.enrol()
+    done = new.restore(tmp_path / "backup")
+    assert done.in_force == ("routes city_routes:3",)
+    said = back.held()[done.first + 1]
+    assert isinstance(said, SetActivated)
+    assert (said.version, said.since_ms < said.at_ms) == (3, True)
+    with closing(opened(new.folder)) as active:
+        active.resume(new.start(), back.clock.now(), trusted=True)
+        assert [one.in_force and one.in_force.version for one in active.status()] == [3]
+        assert offered(active, SetKind.ROUTES, routes(2), at) == UpdateFault.OLDER

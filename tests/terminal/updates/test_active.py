@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from terminal.clock import unix_ms
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError
 from terminal.journal.journal import Journal
@@ -114,7 +115,7 @@ def test_a_tariff_of_tomorrow_waits_for_its_moment(active: ActiveSet, journal: J
     assert versions(active)["region"] == 4
     (known,) = (one for one in active.status() if one.kind is SetKind.REGION)
     assert known.in_force is not None
-    assert (known.in_force.at_ms, known.floor, known.pending) == (round(LATER.timestamp() * 1000), 4, None)
+    assert (known.in_force.at_ms, known.floor, known.pending) == (unix_ms(LATER), 4, None)
 
 
 def test_what_waits_survives_a_restart_and_what_has_ended_by_then_is_dropped(
