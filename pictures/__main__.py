@@ -17,6 +17,7 @@ from pictures.studio import PICTURES, NoChromium, Shot, open_studio
 
 SHOTS: Final[Mapping[str, Shot]] = {
     "display": of_bus.display,
+    "display-touch": of_bus.touch,
     "console-driver": of_bus.shift,
     "console-canteen": of_canteen.serving,
     "desk": of_desk.desk,

@@ -20,6 +20,8 @@ from terminal.codes import Admission
 from terminal.decision.outcome import Message, Outcome
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.lab.world import pseudonym_on
+from terminal.policy.load import DEMO_REGION, parse_region
+from terminal.policy.policy import Policy
 from terminal.policy.routes import parse_routes
 from terminal.screen.console.areas import areas
 from terminal.screen.console.console import Console
@@ -29,6 +31,8 @@ from terminal.screen.console.staff import Member, card_reference
 from terminal.screen.console.web import console_app
 from terminal.screen.display import Display, DisplaySettings, display_routes
 from terminal.screen.server import ScreenServer
+from terminal.screen.touch import PassengerTouch
+from terminal.trip.facts import AskedBy, Spot
 from terminal.trip.shifts import close_shift, open_shift
 
 CAB: Final = TerminalSite(70001, "bus", "bus 15", route=15)
@@ -66,6 +70,24 @@ number = 6
 name = "Рынок — Больница"
 directions = [{ name = "к Больнице" }, { name = "к Рынку" }]
 """
+
+
+ASKS: Final = """[profiles.bus]
+passenger_asks = ["companions", "destination"]"""
+ASKING_REGION: Final = (
+    DEMO_REGION.read_text("utf-8").replace("[profiles.bus]", ASKS)
+    + """
+[[zones]]
+number = 1
+name = "city"
+[[fares.rules]]
+kind = "zone_table"
+id = "zones"
+zones = ["city"]
+base = "cash"
+by_medium = { transport_card = [[2400]], bank_card = [[3000]], cash = [[3200]] }
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +150,7 @@ def _underway(studio: Studio, name: str, language: str, path: str) -> None:
     with cab(studio, name, language) as bus:
         for resident in RIDERS:
             bus.tap(resident)
+        bus.console.terminal.next_ride.count(2, AskedBy.CREW)
         bus.sign_in()
         studio.keep(bus.open(path), name)
 
@@ -164,6 +187,22 @@ def pin(studio: Studio) -> None:
     with cab(studio, "ru-vhod", "ru", shift=False) as bus:
         bus.tap(SERVICE_CARD)
         studio.keep(bus.open("/sign-in"), "ru-vhod")
+
+
+def touch(studio: Studio) -> None:
+    """What passengers press before the tap, in a region that lets them: two ride, to a stop ahead."""
+    with cab(studio, "display-touch", "ru") as bus:
+        terminal = bus.console.terminal
+        terminal.policy = Policy.of(parse_region(ASKING_REGION, "asking.toml"))
+        board = Display(terminal.clock)
+        board.touch = PassengerTouch(terminal)
+        terminal.next_ride.count(1, AskedBy.RIDER)
+        terminal.next_ride.go_to(Spot(1503, 1), AskedBy.RIDER)
+        app = Starlette(routes=display_routes(board, DisplaySettings("ru", "en")))
+        with ScreenServer(app) as server, studio.page(800, 480) as page:
+            page.goto(server.url)
+            page.locator("#touch .charged").wait_for()
+            studio.keep(page, "display-touch")
 
 
 RIDES: Final = (

@@ -28,7 +28,14 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK_FILES = (setup_env.CORE, setup_env.DEVELOPMENT, setup_env.READERS)
 
 PRODUCT = ("cardproto", "terminal", "sim", "cardcli")
-EXTRAS = {"apsw": "stress", "nats": "fleet", "psycopg": "fleet", "pytest": "pytest", "smartcard": "pcsc"}
+EXTRAS = {
+    "zeroconf": "vehicle",
+    "apsw": "stress",
+    "nats": "fleet",
+    "psycopg": "fleet",
+    "pytest": "pytest",
+    "smartcard": "pcsc",
+}
 """What only a part of the product imports, and the extra that brings it."""
 DISTRIBUTIONS = {"smartcard": "pyscard", "nats": "nats-py"}
 """Where a module's name says nothing, or where it may not be installed."""

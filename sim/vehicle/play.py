@@ -23,7 +23,7 @@ from sim.vehicle.trip import PlannedTrip, TripMoment, VehicleSimFault
 if TYPE_CHECKING:
     from sim.vehicle.announcement import Announcement
 
-FLOOD_MESSAGES: Final = 1000
+FLOOD_MESSAGES: Final = 300
 JUMP_M: Final = 10_000.0
 STRANGER: Final = "127.0.0.2"
 LATE_S: Final = 30.0
@@ -79,7 +79,7 @@ class Events:
 class AsComputer:
     """A publisher of VDV 301."""
 
-    faults = frozenset(set(SimFault) - {SimFault.JUMP, SimFault.LATE})
+    faults = frozenset(set(SimFault) - {SimFault.JUMP})
 
     def __init__(
         self,
@@ -93,11 +93,21 @@ class AsComputer:
     ) -> None:
         first = next(trip.moments())
         self._computer = OnBoardComputer(host, port, dialect, heartbeat_s, VehicleNow(trip, first), events)
+        self._late = False
+        self._held: TripMoment | None = None
+        """What is said when the next thing happens."""
         self._announcement = _announced(instance, host, self._computer.port) if instance else None
         events({"ready": f"{host}:{self._computer.port}", "as": "vdv301"})
 
     def arrive(self, moment: TripMoment) -> None:
+        if self._late:
+            self._held, moment = moment, self._held or self._computer.now.moment
         self._computer.say(replace(self._computer.now, moment=moment))
+
+    @property
+    def says(self) -> VehicleNow:
+        """What it says now."""
+        return self._computer.now
 
     def razzia(self, *, on: bool) -> None:
         self._computer.say(replace(self._computer.now, razzia=on))
@@ -107,6 +117,8 @@ class AsComputer:
         match fault:
             case SimFault.SILENT:
                 computer.silent = True
+            case SimFault.LATE:
+                self._late = True
             case SimFault.RESTART:
                 self._restart()
             case SimFault.FLOOD:
@@ -133,7 +145,8 @@ class AsComputer:
 
     def mend(self) -> None:
         now = self._computer.now
-        self._computer.silent = False
+        self._computer.silent = self._late = False
+        now, self._held = replace(now, moment=self._held or now.moment), None
         trip = replace(now.trip, suffix="")
         mended = replace(now, trip=trip, zone=None, line=None, shuffled=False, off_route=False)
         self._computer.say(mended)

@@ -117,6 +117,18 @@ class TripMoment:
 def planned_trip(document: Path, route: int, direction: int, seed: int) -> PlannedTrip:
     """The trip of a route's direction; raises `VehicleSimFault`."""
     content = _toml(document)
+    try:
+        return _planned(document, content, route, direction, seed)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise VehicleSimFault(
+            f"{document} is no routes document ({type(error).__name__}: {error})",
+            "Correct it: `terminal config check` names the place.",
+        ) from error
+
+
+def _planned(
+    document: Path, content: Mapping[str, Any], route: int, direction: int, seed: int
+) -> PlannedTrip:
     listed = next((one for one in content.get("routes", ()) if one.get("number") == route), None)
     if listed is None:
         raise VehicleSimFault(f"{document} has no route {route}", "Name one of its routes.")

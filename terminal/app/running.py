@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from cardproto.connection import CardConnection
 from terminal.app import serve
@@ -16,14 +17,14 @@ from terminal.app.audience import Audience, Hearing, log_lines, log_worker
 from terminal.app.compose import ANY_DAY, open_terminal
 from terminal.app.config.rules import ALL_PARTS, laboratory_parts, require_hands_off, require_own
 from terminal.app.config.settings import LogTable, ShiftTable, StationConfig
-from terminal.app.console import ConsoleOptions, operator_console, passenger_display
+from terminal.app.console import ConsoleOptions, PassengerScreen, operator_console, passenger_display
 from terminal.app.extensions import ExtensionLoader, device_board
 from terminal.app.knows import require_known
 from terminal.app.simulated import CardsByHand, cards_by_hand, recording
 from terminal.app.station import SOFTWARE, Station, station_of
 from terminal.app.uplink import background_sync, tls_of
-from terminal.app.vehicle import VehicleWatch, vehicle_link
 from terminal.clock import Clock, SystemClock
+from terminal.codes import SetKind
 from terminal.errors import ConfigError
 from terminal.journal.room import FillWatch
 from terminal.keys.limits import UNLIMITED
@@ -37,9 +38,12 @@ from terminal.sync.background import BackgroundSync
 from terminal.tap import Terminal
 from terminal.tap_report import TapReport
 from terminal.trip.shifts import open_shift, require_shift_of
-from terminal.trip.vehicle import VehicleLink
 from terminal.updates.active import ActiveSet
+from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceWatch
+
+if TYPE_CHECKING:
+    from terminal.trip.vehicle import VehicleLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         devices = stack.enter_context(
             device_board(config.signals.names, _extension_source(config), extensions, SystemClock())
         )
-        link = stack.enter_context(vehicle_link(config.vehicle, clock))
+        link = stack.enter_context(_vehicle(config, clock))
         log = stack.enter_context(log_worker(SystemClock()))
         hearing = Hearing.of(passenger.outcome, devices, audience, log)
         require = partial(require_known, config)
@@ -137,11 +141,11 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
         extensions.on_state = vitals.device_is
         looks = [
             hearing.look,
-            stack.enter_context(_updates(station, terminal, lock, vitals)),
+            stack.enter_context(_updates(station, terminal, lock, vitals, passenger)),
             EndWatch(lambda: terminal.policy.document, vitals).look,
         ]
         if link is not None:
-            looks.append(VehicleWatch(link, terminal, vitals, passenger.razzia).look)
+            looks.append(_vehicle_look(link, terminal, vitals, passenger))
         around = Running(
             terminal=terminal,
             cards=passenger.watched(cards),
@@ -176,7 +180,7 @@ def running_station(config: StationConfig, clock: Clock, audience: Audience) -> 
 
 @contextmanager
 def _updates(
-    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals
+    station: Station, terminal: Terminal, lock: Lock, vitals: Vitals, passenger: PassengerScreen
 ) -> Iterator[Callable[[], None]]:
     """Look for what is published, beside the taps; what comes out is called between two of them.
 
@@ -185,7 +189,14 @@ def _updates(
     active = _active(terminal)
     if active.damaged:
         vitals.set_damaged(active.damaged)
-    activations = Activations(active, terminal, lock, vitals.activated)
+
+    def activated(held: HeldEdition) -> None:
+        vitals.activated(held)
+        if held.kind in (SetKind.REGION, SetKind.ROUTES):
+            terminal.next_ride.forget()  # a stop or zone may be another now
+        passenger.changed()
+
+    activations = Activations(active, terminal, lock, activated)
     watch = SourceWatch(active, station.sources(active.parts), activations.now)
     signal.signal(signal.SIGHUP, lambda *_: watch.look_now())
 
@@ -209,6 +220,24 @@ def _active(terminal: Terminal) -> ActiveSet:
 def _all(looks: Iterable[Callable[[], None]]) -> None:
     for look in looks:
         look()
+
+
+def _vehicle(config: StationConfig, clock: Clock) -> AbstractContextManager[VehicleLink | None]:
+    """The link to our own source of the vehicle's place, where one is named; others pay nothing for it."""
+    if config.vehicle.own_source is None:
+        return nullcontext()
+    from terminal.app.vehicle import vehicle_link
+
+    return vehicle_link(config.vehicle, config.vehicle.own_source, clock)
+
+
+def _vehicle_look(
+    link: VehicleLink, terminal: Terminal, vitals: Vitals, screen: PassengerScreen
+) -> Callable[[], None]:
+    """What is looked after of the vehicle."""
+    from terminal.app.vehicle import VehicleWatch
+
+    return VehicleWatch(link, terminal, vitals, screen.razzia).look
 
 
 def _extension_source(config: StationConfig) -> str | None:

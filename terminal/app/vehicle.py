@@ -36,12 +36,9 @@ fill the journal."""
 
 
 @contextmanager
-def vehicle_link(table: VehicleTable, clock: Clock) -> Iterator[VehicleLink | None]:
-    """The link to the side process of our own sources, not started yet, closed at the end; None for other sources."""
-    if table.own_source is None:
-        yield None
-        return
-    link = VehicleLink(_settings(table, table.own_source), clock)
+def vehicle_link(table: VehicleTable, source: str, clock: Clock) -> Iterator[VehicleLink]:
+    """The link to the side process of that source, not started yet, closed at the end."""
+    link = VehicleLink(_settings(table, source), clock)
     try:
         yield link
     finally:

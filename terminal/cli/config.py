@@ -72,7 +72,7 @@ def check(config: Config = None, json: Json = False) -> None:
     if found is None:
         raise ConfigError("there is no terminal.toml", "Make one with `terminal config init`.")
     path, text = found
-    mistakes = mistakes_in(text, path.parent)
+    mistakes = mistakes_in(text, path.parent) or _unknown_facts(path, text)
     if json:
         print_json({"file": str(path), "mistakes": [_as_json(mistake) for mistake in mistakes]})
     else:
@@ -85,6 +85,23 @@ def check(config: Config = None, json: Json = False) -> None:
         )
     if not json:
         print(f"{path} is sound")
+
+
+def _unknown_facts(path: Path, text: str) -> list[Mistake]:
+    """What the region document of a sound file needs and this terminal cannot know."""
+    from terminal.app.config.mistakes import NO_LINE, Mistake
+    from terminal.app.config.read import parse
+    from terminal.app.knows import require_known
+    from terminal.app.station import station_of
+    from terminal.errors import RegionDocumentError
+    from terminal.policy.load import load_region
+
+    _, config = parse(path, text)
+    try:
+        require_known(config, load_region(config.terminal.region_or_demo), station_of(config).load_routes())
+    except RegionDocumentError as error:
+        return [Mistake(NO_LINE, "terminal.region", error.what, error.advice)]
+    return []
 
 
 def _as_json(mistake: Mistake) -> dict[str, str | int]:

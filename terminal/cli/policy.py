@@ -90,13 +90,17 @@ def run(
     keep: Annotated[
         Path | None, typer.Option(help="With --live: new folder for terminals and cards, kept.")
     ] = None,
+    restarts: Annotated[
+        bool,
+        typer.Option("--restarts", help="With --live: power and the vehicle's sources fail between taps."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run scenarios against a region document. Exit code 12: a result differs from the expectation."""
     if live:
         from terminal.cli.policy_live import play_all as play_all_live
 
-        play_all_live(doc, _policy(doc), scenarios, keep, json)
+        play_all_live(doc, _policy(doc), scenarios, keep=keep, restarts=restarts, json=json)
         return
     from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all

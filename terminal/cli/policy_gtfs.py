@@ -143,6 +143,9 @@ def gtfs_routes(
             "--numbers", help="Region document whose gtfs.route_ids and gtfs.stop_ids give the numbers."
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Id of a route to take; default: all. May be repeated.")
+    ] = None,
     issued_at: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z"], help="Time of issue, with its zone; default: now."),
@@ -152,15 +155,19 @@ def gtfs_routes(
     """Make a routes document of a GTFS feed: modes, names, and the most frequent way of each direction."""
     from terminal.app.output import print_json
     from terminal.clock import SystemClock
+    from terminal.errors import FeedError
     from terminal.policy.gtfs.columns import open_feed
     from terminal.policy.gtfs.patterns import NEEDED, routes_of_feed
     from terminal.policy.gtfs.routes_toml import as_toml
-    from terminal.policy.routes import DocumentIssue, parse_routes
+    from terminal.policy.routes import MOST_BYTES, DocumentIssue, parse_routes
 
     at = issued_at or SystemClock().now().replace(microsecond=0)
     header = DocumentIssue(id=id, version=version, region=region, issued_at=at)
-    made = routes_of_feed(open_feed(feed, NEEDED), header, _numbers(numbers))
+    made = routes_of_feed(open_feed(feed, NEEDED), header, _numbers(numbers), tuple(only or ()))
     content = as_toml(made.document).encode()
+    if len(content) > MOST_BYTES:
+        what = f"the routes document would have {len(content) >> 20} MB, terminals read {MOST_BYTES >> 20}"
+        raise FeedError(what, "Take the routes of one depot: --only ID, again for each.")
     parse_routes(content, "the routes document of this feed")
     if out is not None:
         _write_file(out, content)

@@ -64,7 +64,13 @@ class LiveSummary:
 
 
 def play_all(
-    doc: str, policy: Policy, references: Sequence[Path] | None, keep: Path | None, json: bool
+    doc: str,
+    policy: Policy,
+    references: Sequence[Path] | None,
+    *,
+    keep: Path | None,
+    restarts: bool,
+    json: bool,
 ) -> None:
     """Play what `references` name (FILE, FILE#3, or a folder) live; raises `ScenariosDiffer`."""
     tally = LiveSummary(json)
@@ -79,7 +85,7 @@ def play_all(
                     f"{path}: no scenario #{numbers[-1]}", f"The file holds {len(file.scenarios)}."
                 )
             try:
-                played = play_live(file, policy, document, folder / str(number), numbers)
+                played = play_live(file, policy, document, folder / str(number), numbers, restarts=restarts)
             except ScenarioFileError as error:
                 raise ScenarioFileError(f"{path}: {error.what}", error.advice) from error
             tally.take(path, played, 0 if wanted else len(file.sales), policy)

@@ -5,7 +5,7 @@ pseudonym, then
 
     issued on (2) | three times: code (1), parameter (1), first day (2), last day (2); code 0: an empty slot
 
-with days since 2000-01-01, as on a card: what it says of one holder, and names nobody.
+with days since 2000-01-01, as on a card: what it says of one holder, without a name.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
     headers.py   the security policy every answer carries
     page.py      HTML pages from templates, in the reader's language, and their files
     display.py   the passenger display
+    touch.py     what passengers may press on it
 
 A screen knows the tap's events; the tap knows no screen. Nothing here is imported unless a screen was asked for.
 """

@@ -23,6 +23,9 @@ LONGEST_LINE_BYTES: Final = 64 * 1024
 CHUNK_BYTES: Final = 16 * 1024
 CONNECT_S: Final = 3.0
 LOOK_S: Final = 0.5
+MOST_LINES: Final = 20
+PAUSE_S: Final = 0.05
+"""Between two readings: a receiver speaks ten times a second at most, a flood is read in part."""
 SILENT_S: Final = 30.0
 """gpsd sends something every second while a receiver is plugged in."""
 RETRY_S: Final = 2.0
@@ -131,12 +134,14 @@ class Gpsd:
             if len(held) > LONGEST_LINE_BYTES:
                 raise ConnectionAbortedError("a line without end")
             self._take(lines, link)
+            if link.wait(PAUSE_S):
+                return
 
     def _take(self, lines: list[bytes], link: SourceLink) -> None:
-        """The newest position of several decides; the others are read because the way leads through them."""
+        """The newest position decides; some before it are read because the way leads through them."""
         now_s, report = monotonic(), None
         self._follow(link.run)
-        for line in lines:
+        for line in lines[-MOST_LINES:]:
             fix = read_fix(line, now_s)
             if fix is not None:
                 report = self._match(fix, now_s) or report

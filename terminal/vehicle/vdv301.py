@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
 from time import monotonic
 from typing import Final
 from xml.sax.saxutils import escape
@@ -55,23 +56,21 @@ class Publisher:
     host: str
     port: int
 
-    def addresses(self) -> frozenset[str]:
-        """Its addresses now; none while the name cannot be resolved."""
-        try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        except OSError:
-            return frozenset()
-        return frozenset(str(address[0]) for *_, address in found)
-
 
 def publisher_of(text: str) -> Publisher:
-    """HOST:PORT, an IPv6 address in brackets; raises `SourceBroken`."""
+    """ADDRESS:PORT, an IPv6 address in brackets; raises `SourceBroken`. No names: asking for one could take longer than
+    this process may be silent.
+    """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:
+    try:
+        address = str(ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        address = ""
+    if not address or not (port.isascii() and port.isdecimal()) or not 0 < int(port[:6]) <= 0xFFFF:
         raise SourceBroken(
-            f"publisher {text!r} is neither HOST:PORT nor {DNS_SD}INSTANCE[@ADDRESS]: correct it under [vehicle]"
+            f"publisher {text!r} is neither ADDRESS:PORT nor {DNS_SD}INSTANCE[@ADDRESS]: correct it under [vehicle]"
         )
-    return Publisher(host.removeprefix("[").removesuffix("]"), int(port))
+    return Publisher(address, int(port))
 
 
 def where_of(named: str, interface: str) -> _Fixed | _Announced:
@@ -96,7 +95,7 @@ class _Announced:
             from terminal.vehicle.discovery import Discovery  # noqa: PLC0415 an optional package
         except ImportError as error:
             raise SourceBroken(
-                f"{DNS_SD} needs the package zeroconf: install resident-card-terminal[vehicle], or write HOST:PORT"
+                f"{DNS_SD} needs the package zeroconf: install resident-card-terminal[vehicle], or write ADDRESS:PORT"
             ) from error
         instance, _, address = named.partition("@")
         self._discovery = Discovery(instance, address, interface)
@@ -167,7 +166,7 @@ class Vdv301:
             run = link.run
             while not link.wait(LOOK_S):
                 self._find(server)
-                self._keep_subscribed(server)
+                self._keep_subscribed()
                 self._ask_for_trip()
                 if link.run is not run:
                     run = link.run
@@ -204,20 +203,18 @@ class Vdv301:
                 self._link.says(SourceState.UNREACHABLE, "the on-board computer has not announced itself")
             return
         self._publisher = now
-        server.senders = frozenset() if now is None else now.addresses()
+        server.senders = frozenset() if now is None else frozenset({now.host})
         for subscription in self._subscriptions.values():
             subscription.moved()
 
-    def _keep_subscribed(self, server: ReplyServer) -> None:
-        publisher = self._publisher
-        if publisher is None:
+    def _keep_subscribed(self) -> None:
+        if self._publisher is None:
             return
         if any(one.lost() for one in self._subscriptions.values()):
             self._gone("it has been silent for more than two heartbeats")
         for subscription in self._subscriptions.values():
             if subscription.active or monotonic() < subscription.due_s:
                 continue
-            server.senders = publisher.addresses()
             if not self._subscribe(subscription) or self._link.wait(0):
                 return
 

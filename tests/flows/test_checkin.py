@@ -20,7 +20,7 @@ from terminal.journal.taps import End
 from terminal.lab.town import DAY, TerminalSite, Town, open_town
 from terminal.policy.routes import RouteBook
 from terminal.tap_report import TapReport
-from terminal.trip.facts import Place, PlaceSource, Spot
+from terminal.trip.facts import AskedBy, Place, PlaceSource, Spot
 from tests.flows.test_torn_taps import Ledger
 
 FRONT = TerminalSite(70001, "bus", "front door", route=101)
@@ -137,6 +137,22 @@ def test_in_and_out_at_two_doors(tmp_path: Path, case: Case) -> None:
         assert before_minor - journey.town.purses_minor() == case.charge_minor
         again = journey.card().event
         assert (again.kind, again.inside, again.terminal) == (EventKind.CHECK_OUT, 0, REAR.number)
+
+
+def test_persons_asked_for_board_with_the_next_card_and_an_exit_takes_nothing_of_it(tmp_path: Path) -> None:
+    with a_journey(tmp_path / "town", "adult_purse") as journey:
+        terminal = journey.town.terminals[FRONT.number]
+        terminal.next_ride.count(1, AskedBy.CREW)
+        assert journey.tap(FRONT).outcome.values["held_minor"] == 2 * TO_TERMINUS_MINOR
+        journey.rides_on(25, VILLAGE)
+        terminal.next_ride.count(3, AskedBy.CREW)
+        terminal.next_ride.go_to(Spot(zone=TERMINUS), AskedBy.CREW)
+        went_out = journey.tap(FRONT)
+        assert (went_out.outcome.message, went_out.outcome.charge_minor) == ("ok_checkout", 2 * RIDE_MINOR)
+        assert terminal.next_ride.ride.companions == 3
+        boarded, left = [tap.trip for tap in Ledger.of(journey.town).intents.values()]
+        assert (boarded["companions"], boarded["asked_by"]) == (1, "crew")
+        assert not {"companions", "asked_by", "place.destination.zone"} & left.keys()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.resident)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from terminal.policy.grants import COLUMNS
@@ -17,7 +18,7 @@ from terminal.policy.load import DEMO_REGION
 from terminal.screen.console.roles import Role
 from terminal.trip.producers import PRODUCERS, FactSource
 from tests.by_hand import SOCKET
-from tests.flows.live import ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
+from tests.flows.live import PATIENCE_S, ROUTES, LiveTerminal, collector, facts_of, live_terminal, run
 from tests.flows.test_live_canteen import CANTEEN
 from tests.terminal.screen.console.test_bus_console import ZONES
 
@@ -208,11 +209,16 @@ def test_a_clock_that_the_collector_signs_for(tmp_path: Path) -> None:
     watched.proves(AUTHENTICATED)
 
 
+def region_that_asks(passenger_asks: str, version: int = 1) -> str:
+    """The demo region with fares by zone, and what its passengers may state."""
+    asks = f"[profiles.bus]\npassenger_asks = {passenger_asks}"
+    source = DEMO_REGION.read_text("utf-8").replace("[profiles.bus]", asks)
+    return source.replace("version = 1\n", f"version = {version}\n", 1) + ZONES
+
+
 def asked_bus(folder: Path, passenger_asks: str) -> AbstractContextManager[LiveTerminal]:
     """A bus with console and display, whose fares go by zone."""
-    source = DEMO_REGION.read_text("utf-8") + ZONES
-    asks = f"[profiles.bus]\npassenger_asks = {passenger_asks}"
-    (folder / "region.toml").write_text(source.replace("[profiles.bus]", asks), "utf-8")
+    (folder / "region.toml").write_text(region_that_asks(passenger_asks), "utf-8")
     (folder / "routes.toml").write_text(ROUTES, "utf-8")
     return live_terminal(
         folder,
@@ -255,6 +261,13 @@ def test_a_display_has_no_address_for_what_the_document_does_not_let_riders_say(
         assert bus.display is not None
         assert 'id="touch"' not in bus.display.get("/").text
         assert bus.press(more=1).status_code == 404
+        draft = tmp_path / "draft.toml"
+        draft.write_text(region_that_asks('["companions"]', version=2), "utf-8")
+        draft.replace(tmp_path / "region.toml")
+        deadline = monotonic() + PATIENCE_S
+        while 'id="touch"' not in bus.display.get("/").text:
+            assert monotonic() < deadline, "the next document never came into force"
+        assert bus.press(more=1).status_code == 303
 
 
 def test_every_fact_is_shown_of_each_of_its_sources() -> None:

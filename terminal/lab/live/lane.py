@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 from terminal.app.station import journal_reader
+from terminal.files import replace_file
 from terminal.journal.records import CashSale, parse_record
 from terminal.lab.live.crew import STAFF, Crew, employ
 from terminal.lab.live.lists import (
@@ -26,7 +27,9 @@ from terminal.screen.console.roles import Role
 from terminal.trip.facts import NOWHERE, Trip
 
 ROUTES_FILE: Final = "routes.toml"
-OFFER: Final = re.compile(r'name="ride" value="(\d+)-(\d+)"')
+OFFER: Final = re.compile(r'name="ride" value="([a-z0-9-]*)-(\d+)"')
+EVERY: Final = 20
+"""Taps of a lane between two failures of each kind."""
 METRES_A_KM: Final = 1000
 
 
@@ -65,7 +68,11 @@ class Lane:
         document: str,
         region: int,
         office: ListOffice,
+        *,
+        restarts: bool,
     ) -> None:
+        """`restarts`: now and then power fails, and the processes of the vehicle's sources die."""
+        self._restarts = restarts
         self._lists = IssuedLists(lists_needed(taps, office.holders))
         self.terminal = LiveTerminal(folder, _tables(key, taps, document, self._lists.named))
         self._office = office
@@ -86,17 +93,24 @@ class Lane:
     def take(self, index: int, card: Path | None) -> LiveResult:
         """The tap of this lane at `index`, with `card`, or a sale for cash."""
         tap = self._taps[index]
+        if self._restarts and self.terminal.starts:
+            self._disturb(index)
+        if self.terminal.starts:
+            self.terminal.say("clock", set=_placed_at(tap).isoformat())
         if index >= self._until:
-            self._start(index)
-        self.terminal.say("clock", set=tap.played.at.isoformat())
+            self._renew(index)
         self._bring_about(tap.trip)
+        self.terminal.say("clock", set=tap.played.at.isoformat())
         if self._key.profile != BUS:
             self._open_canteen(tap)
         if card is None:
             return self._sell(tap.trip)
+        self._ask(tap.trip)
         self.terminal.say("present", card=str(card))
         report = self.terminal.say("await")["tap"]
         self.terminal.say("remove")
+        if tap.trip.companions or tap.trip.place.destination != NOWHERE:
+            self._as(Role.DRIVER).do("/shift", "/next/forget")  # a card that was refused leaves it
         if tap.trip.inspection is not None:
             self._as(Role.INSPECTOR).do("/inspection", "/inspection/stop")
         return LiveResult.of(report)
@@ -112,25 +126,34 @@ class Lane:
         self._leave()
         self.terminal.kill()
 
-    def _start(self, index: int) -> None:
-        """Start it, for this tap and those after it that one routes document can hold."""
-        tap, again = self._taps[index], self.terminal.starts > 0
-        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
-        self._until = index + self._routes.taps
-        folder = self.terminal.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lists = IssuedLists(self._lists.named)
-        self._until = index + sum(1 for _ in takewhile(self._lists.hold, self._taps[index : self._until]))
-        self._office.write(folder, self._lists)
-        if self._key.profile == BUS:
-            (folder / ROUTES_FILE).write_text(self._routes.text(tap.played.at.isoformat()), encoding="utf-8")
-        if again:
+    def _disturb(self, index: int) -> None:
+        """Between two taps a source of the vehicle dies, or everything does, and begins again."""
+        if self._has_vehicle and index % EVERY == 1:
+            self.terminal.kill_vehicle()
+        elif index % EVERY == EVERY // 2 or (not self._has_vehicle and index == 1):
             self._leave()
-            self.terminal.stop()
-        else:
-            employ(self.terminal.state)
-            self._run = tap.trip.route, tap.trip.direction
-        self.terminal.start(tap.played.at)
+            self.terminal.crash()
+            self.terminal.start(_placed_at(self._taps[index]))
+
+    def _renew(self, index: int) -> None:
+        """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
+        tap, folder = self._taps[index], self.terminal.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
+        self._lists = IssuedLists(self._lists.named)
+        held = takewhile(self._lists.hold, self._taps[index : index + self._routes.taps])
+        self._until = index + sum(1 for _ in held)
+        self._office.write(folder, self._lists)
+        kinds = list(self._lists.named)
+        if self._key.profile == BUS:
+            kinds.append("routes")
+            replace_file(folder / ROUTES_FILE, self._routes.text(_placed_at(tap).isoformat()).encode())
+        if self.terminal.starts:
+            self.terminal.publish(kinds)
+            return
+        employ(self.terminal.state)
+        self._run = tap.trip.route, tap.trip.direction
+        self.terminal.start(_placed_at(tap))
 
     def _leave(self) -> None:
         for crew in self._crew.values():
@@ -184,8 +207,14 @@ class Lane:
             self._as(Role.DRIVER).do("/shift", "/shift/place", stop=wanted.stop, zone=wanted.zone, km=km)
             self._by_hand = wanted
         if self._has_vehicle:
-            stop = self._routes.reference(trip) if by_vehicle(trip) else ""
-            self.terminal.report(line=str(trip.route), stop_ref=stop)
+            self.terminal.report(**self._routes.report(trip))
+
+    def _ask(self, trip: Trip) -> None:
+        """The rider says who else rides, and where the ride goes; the crew enters it."""
+        for _ in range(trip.companions):
+            self._as(Role.DRIVER).do("/shift", "/next/persons", more=1)
+        if trip.place.destination != NOWHERE:
+            self._as(Role.DRIVER).do("/shift", "/next/destination", to=self._routes.goal(trip))
 
     def _open_canteen(self, tap: LiveTap) -> None:
         """The roster is that of the day, who is absent is, and the day is closed where it should be."""
@@ -209,11 +238,15 @@ class Lane:
     def _sell(self, trip: Trip) -> LiveResult:
         """A sale for cash at the console, at the price that its page shows."""
         driver = self._as(Role.DRIVER)
-        offers = {int(zone): (zone, each) for zone, each in OFFER.findall(driver.look("/sale"))}
-        wanted = trip.place.destination.zone or trip.place.terminus.zone
-        if not offers or (trip.place.destination.zone and wanted not in offers):
-            raise LiveFailed(f"the console sells no ride to zone {wanted}", "See its page for sales.")
-        offer = offers.get(wanted) or next(iter(offers.values()))  # in a city all rides cost the same
+        offers = {goal: (goal, each) for goal, each in OFFER.findall(driver.look("/sale"))}
+        place = trip.place
+        goals = (self._routes.goal(trip), str(place.destination.zone or place.terminus.zone), "0")
+        offer = next((offers[goal] for goal in goals if goal in offers), None)
+        if offer is None and (not offers or place.destination != NOWHERE):
+            raise LiveFailed(
+                f"the console sells no ride to {goals[0] or 'anywhere'}", "See its page for sales."
+            )
+        offer = offer or next(iter(offers.values()))  # where nothing is known all rides cost the same
         address = driver.do("/sale", "/sale", ride="-".join(offer), persons=1 + trip.companions)
         number = int(address.rpartition("/")[2])
         with journal_reader(self.terminal.state) as reader:
@@ -223,9 +256,14 @@ class Lane:
         return LiveResult("ok_paid", "let_in", sale.sum_minor, None, "", number)
 
 
+def _placed_at(tap: LiveTap) -> datetime:
+    """When the place of the tap is heard, which is as old as the tap finds it."""
+    return tap.played.at - timedelta(seconds=tap.trip.place.age_s)
+
+
 def needs_vehicle(taps: Sequence[LiveTap]) -> bool:
     """Whether any of these taps is where only the vehicle says so."""
-    return any(by_vehicle(tap.trip) for tap in taps)
+    return any(by_vehicle(tap.trip) or tap.trip.razzia for tap in taps)
 
 
 def _tables(

@@ -16,21 +16,27 @@ from terminal.policy.policy import Policy
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played, play
 from terminal.scenario.schema import Scenario, ScenarioFile
-from terminal.trip.facts import NOWHERE, Place, PlaceSource, Spot, Trip
+from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot, Trip
 from terminal.trip.stated import stated
 
 BUS: Final = "bus"
 FIRST_STOP: Final = 0xFF0000
 LAST_STOP: Final = 0xFF0001
-MADE_STOPS: Final = 0xFE0000
+UNKNOWN_STOP: Final = "elsewhere"
+SILENT_STOPS: Final = 0xFC0000
+MADE_STOPS: Final = 0xFD0000
+MADE_GOALS: Final = 0xFE0000
 """Numbers of stops that scenarios leave out."""
 BANK_CARD: Final = "bank card"
+STATED_SPOTS: Final = ("coming", "destination", "origin", "terminus")
 PLAYED: Final = frozenset(
     {
         "mode",
         "reader_ok",
         "inspection",
         "inspection.misuse",
+        "asked_by",
+        "companions",
         "canteen.day_closed",
         "canteen.school",
         "canteen.serving",
@@ -38,12 +44,14 @@ PLAYED: Final = frozenset(
         "freshness.grants_age_s",
         "place.source",
         *(f"place.{name}" for name in ("stop", "zone", "mark_m")),
-        *(f"place.terminus.{name}" for name in ("stop", "zone", "mark_m")),
+        "place.age_s",
+        "place.arriving",
+        "place.quality",
+        "razzia",
+        *(f"place.{at}.{name}" for at in STATED_SPOTS for name in ("stop", "zone", "mark_m")),
     }
 )
 """The facts that a lane can bring about, besides those that rows hold in fields of their own and those of pupils."""
-SOLD_WITH: Final = frozenset({"companions", "place.destination.zone"})
-"""What the crew enters with a sale for cash."""
 OF_PUPILS: Final = "canteen.pupil"
 OF_BANK_CARDS: Final = "bank."
 """What the pure run counts of every card, and only a bank card's decision looks at."""
@@ -58,6 +66,8 @@ class LaneKey(NamedTuple):
     school: str = ""
     roster: str = ""
     """The age of its roster, empty for none."""
+    alone: int = 0
+    """The scenario that has it to itself, because old places need time before their taps; 0: all the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +117,10 @@ def plan_of(file: ScenarioFile, policy: Policy, wanted: Sequence[int]) -> LivePl
         if missing:
             plan.lacking.append(Lacking(number, scenario.name, tuple(missing)))
             continue
+        alone = number if any(one.trip.place.age_s for one in played) else 0
         for one in played:
             tap = LiveTap(number, one, scenario.cash is not None, _denied(file, scenario, one.tap))
-            plan.lanes.setdefault(lane_of(scenario, one.trip), []).append(tap)
+            plan.lanes.setdefault(lane_of(scenario, one.trip, alone), []).append(tap)
     for taps in plan.lanes.values():
         taps.sort(key=_moment)
     return plan
@@ -123,10 +134,10 @@ def _denied(file: ScenarioFile, scenario: Scenario, tap: int) -> str:
     return said[-1] if said else "none" if card is None else card.deny_listed
 
 
-def lane_of(scenario: Scenario, trip: Trip) -> LaneKey:
-    """The terminal on which a tap of `scenario` is taken."""
+def lane_of(scenario: Scenario, trip: Trip, alone: int = 0) -> LaneKey:
+    """The terminal on which a tap of `scenario` is taken; one of its own where that is number `alone`."""
     if trip.profile == BUS:
-        return LaneKey(BUS, trip.terminal)
+        return LaneKey(BUS, trip.terminal, alone=alone)
     pupil, at = scenario.pupil, trip.canteen
     school = at.school or ("" if pupil is None else pupil.school)
     age = pupil.age if pupil is not None else "fresh" if school else ""
@@ -141,10 +152,9 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
     if scenario.bank_card is not None:
         yield BANK_CARD
         return
-    reached = PLAYED if scenario.cash is None else PLAYED | SOLD_WITH
     for one in played:
         for fact in stated(one.trip):
-            if fact not in reached and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
+            if fact not in PLAYED and not fact.startswith((OF_PUPILS, OF_BANK_CARDS)):
                 yield fact
 
 
@@ -152,8 +162,17 @@ def _lacking(scenario: Scenario, played: Iterable[Played]) -> Iterator[str]:
 
 
 class _Way(NamedTuple):
+    """Stops by where they are and whether vehicle or rider go there: those lie behind all at which riders board."""
+
+    origin: Spot
     terminus: Spot
-    stops: dict[Spot, int]
+    boarded: dict[Spot, int]
+    goals: dict[Spot, int]
+
+    def stop(self, spot: Spot, *, goal: bool = False) -> int:
+        """The number of the stop at `spot`, which is made where there is none."""
+        made = (MADE_GOALS if goal else MADE_STOPS) + len(self.goals if goal else self.boarded)
+        return (self.goals if goal else self.boarded).setdefault(spot, spot.stop or made)
 
 
 @dataclass(slots=True)
@@ -169,18 +188,43 @@ class Routes:
     def hold(self, trip: Trip) -> bool:
         """Take in what `trip` needs; False when that contradicts what is held."""
         mode, run = Mode(trip.mode), (trip.route, trip.direction)
-        way = self.ways.setdefault(run, _Way(trip.place.terminus, {}))
-        if self.modes.setdefault(trip.route, mode) is not mode or way.terminus != trip.place.terminus:
+        place = trip.place
+        way = self.ways.setdefault(run, _Way(place.origin, place.terminus, {}, {}))
+        if self.modes.setdefault(trip.route, mode) is not mode:
             return False
-        spot = spot_of(trip.place)
-        if spot != NOWHERE and spot not in way.stops:
-            way.stops[spot] = spot.stop or MADE_STOPS + len(way.stops)
+        if (way.origin, way.terminus) != (place.origin, place.terminus):
+            return False
+        for spot, goal in ((spot_of(place), False), (place.destination, True), (place.coming, True)):
+            if spot != NOWHERE:
+                way.stop(spot, goal=goal)
         return True
 
     def reference(self, trip: Trip) -> str:
         """What the vehicle calls the stop at which `trip` is; empty where it is nowhere."""
         spot = spot_of(trip.place)
-        return "" if spot == NOWHERE else f"s{self.ways[trip.route, trip.direction].stops[spot]}"
+        return "" if spot == NOWHERE else f"s{self.ways[trip.route, trip.direction].stop(spot)}"
+
+    def report(self, trip: Trip) -> dict[str, object]:
+        """What the vehicle says before that tap."""
+        place, said = trip.place, {"line": str(trip.route), "razzia": trip.razzia}
+        if place.quality is PlaceQuality.CONTRADICTED:
+            return {**said, "stop_ref": UNKNOWN_STOP}
+        way, stop = self.ways[trip.route, trip.direction], self.reference(trip) if by_vehicle(trip) else ""
+        coming = "" if place.coming == NOWHERE else f"s{way.stop(place.coming, goal=True)}"
+        return {
+            **said,
+            "stop_ref": stop,
+            "coming_ref": coming,
+            "arriving": place.arriving,
+            "estimated": place.quality is PlaceQuality.ESTIMATED,
+        }
+
+    def goal(self, trip: Trip) -> str:
+        """What the console calls the stop to which the ride of `trip` goes; empty where its rider names none."""
+        spot = trip.place.destination
+        if spot == NOWHERE:
+            return ""
+        return f"stop-{self.ways[trip.route, trip.direction].stop(spot, goal=True)}"
 
     def text(self, issued_at: str) -> str:
         """The document as a file."""
@@ -199,11 +243,15 @@ class Routes:
         return "\n".join(lines) + "\n"
 
     def _stops(self, run: tuple[int, int]) -> Iterator[str]:
-        """Between two ends, of which the first is nowhere and the last the terminus, where that is known."""
+        """Between the two ends, as far as they are known, each stop of the vehicle is followed by one that says
+        nothing: what comes next is only what a scenario states."""
         way = self.ways.get(run)
         if way is None:
             return
-        listed = [(FIRST_STOP, NOWHERE), *((number, spot) for spot, number in way.stops.items())]
+        listed = [(way.origin.stop or FIRST_STOP, way.origin)]
+        for index, (spot, number) in enumerate(way.boarded.items()):
+            listed += [(number, spot), (SILENT_STOPS + index, NOWHERE)]
+        listed += [(number, spot) for spot, number in way.goals.items()]
         listed.append((way.terminus.stop or LAST_STOP, way.terminus))
         yield f"stops = [{', '.join(_stop(number, spot) for number, spot in listed)}]"
 
@@ -225,7 +273,9 @@ def spot_of(place: Place) -> Spot:
 
 def by_vehicle(trip: Trip) -> bool:
     """Whether the vehicle has to say where it is."""
-    return spot_of(trip.place) != NOWHERE and trip.place.source is not PlaceSource.HAND
+    place = trip.place
+    said = spot_of(place) != NOWHERE or place.coming != NOWHERE or place.quality is not PlaceQuality.EXACT
+    return said and place.source is not PlaceSource.HAND
 
 
 def _stop(number: int, spot: Spot) -> str:

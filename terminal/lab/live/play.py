@@ -56,15 +56,22 @@ class LiveFile:
 
 
 def play_live(
-    file: ScenarioFile, policy: Policy, document: str, folder: Path, wanted: Sequence[int]
+    file: ScenarioFile,
+    policy: Policy,
+    document: str,
+    folder: Path,
+    wanted: Sequence[int],
+    *,
+    restarts: bool = False,
 ) -> LiveFile:
-    """Play these scenarios of `file` through terminals that are started for `document`, in `folder`.
+    """Play these scenarios of `file` through terminals that are started for `document`, in `folder`; with `restarts`,
+    power and the vehicle's sources fail between taps.
 
     Raises `ScenarioFileError` for what no card can hold, and `LiveFailed` when a terminal does not do what is asked.
     """
     plan = plan_of(file, policy, wanted)
     run = _LiveRun(file, policy, document, folder, plan)
-    with run.lanes_open() as lanes:
+    with run.lanes_open(restarts=restarts) as lanes:
         for key, index, tap in plan.in_order():
             run.take(lanes[key], index, tap)
         starts = sum(lane.terminal.starts for lane in lanes.values())
@@ -102,11 +109,19 @@ class _LiveRun:
         self.scenarios[tap.scenario].taps.append(PlayedLive(tap.played, live, found))
 
     @contextmanager
-    def lanes_open(self) -> Iterator[dict[LaneKey, Lane]]:
+    def lanes_open(self, *, restarts: bool) -> Iterator[dict[LaneKey, Lane]]:
         """The lanes, none of them started; ended at the end, at once where something went wrong."""
         region = self._policy.document.header.region
         lanes = {
-            key: Lane(self._folder / f"lane-{number}", key, taps, self._document, region, self._lists)
+            key: Lane(
+                self._folder / f"lane-{number}",
+                key,
+                taps,
+                self._document,
+                region,
+                self._lists,
+                restarts=restarts,
+            )
             for number, (key, taps) in enumerate(self._plan.lanes.items(), start=1)
         }
         try:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from terminal.errors import TerminalError
 
@@ -23,6 +24,7 @@ CONFIG_FILE: Final = "terminal.toml"
 PATIENCE_S: Final = 60.0
 CONSOLE: Final = "operator console: "
 READY: Final = ": ready:"
+IN_FORCE: Final = ": in_force: kind="
 KEPT_LINES: Final = 20
 
 
@@ -43,6 +45,10 @@ class LiveTerminal:
         self._process: subprocess.Popen[str] | None = None
         self._pipe = -1
         self._reports = 0
+        self._socket: socket.socket | None = None
+        self._lines: BinaryIO | None = None
+        self._change = threading.Condition()
+        self._in_force: Counter[str] = Counter()
 
     @property
     def state(self) -> Path:
@@ -71,6 +77,8 @@ class LiveTerminal:
 
     def say(self, do: str, **more: object) -> dict[str, Any]:
         """One command and its answer; raises `LiveFailed` where it was refused."""
+        if self._lines is None:
+            raise self._failed("is not running")
         try:
             self._lines.write(json.dumps({"do": do, **more}).encode() + b"\n")
             self._lines.flush()
@@ -90,6 +98,18 @@ class LiveTerminal:
         self._reports += 1
         self.say("await", reports=self._reports, timeout_s=PATIENCE_S)
 
+    def publish(self, kinds: Iterable[str]) -> None:
+        """Let it look at the files it is given; return when new ones of these kinds are in force."""
+        assert self._process is not None, "a terminal that is started looks at its files"
+        with self._change:
+            wanted = {kind: self._in_force[kind] + 1 for kind in kinds}
+            self._process.send_signal(signal.SIGHUP)
+            if not self._change.wait_for(lambda: self._hold(wanted), PATIENCE_S):
+                raise self._failed(f"does not take {', '.join(wanted)}")
+
+    def _hold(self, wanted: Mapping[str, int]) -> bool:
+        return all(self._in_force[kind] >= count for kind, count in wanted.items())
+
     def kill_vehicle(self) -> None:
         """Kill the process of the vehicle's sources, as a defect of theirs would; the terminal starts another."""
         found = self.say("status")["vehicle_process"]
@@ -97,28 +117,38 @@ class LiveTerminal:
             with suppress(ProcessLookupError):  # it has ended by itself
                 os.kill(found, 9)
 
+    def crash(self) -> None:
+        """End the process as a power cut does; `start` begins again where its folder leaves off."""
+        process = self._process
+        if process is not None:
+            self._process = None
+            self._hang_up()
+            process.kill()
+            process.wait()
+
     def stop(self) -> None:
         """End the process in good order."""
         process = self._process
         if process is None:
             return
         self._process = None
-        self._lines.close()
-        self._socket.close()
+        self._hang_up()
         process.terminate()
         if process.wait(PATIENCE_S) != 0:
             raise self._failed(f"ended with code {process.returncode}")
 
     def kill(self) -> None:
-        """End the process as a power cut does."""
-        process = self._process
-        if process is not None:
-            self._process = None
-            process.kill()
-            process.wait()
+        """End the process at once, and for good."""
+        self.crash()
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+    def _hang_up(self) -> None:
+        for end in (self._lines, self._socket):
+            if end is not None:
+                end.close()
+        self._lines = self._socket = None
 
     def _write_config(self, starts_at: datetime) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +175,16 @@ class LiveTerminal:
                     self.console = line.removeprefix(CONSOLE).strip().rstrip("/")
                 if READY in line:
                     ready.set()
+                self._count(line)
         ready.set()
+
+    def _count(self, line: str) -> None:
+        """A line of the log that says what is in force now."""
+        _, said, words = line.partition(IN_FORCE)
+        if said:
+            with self._change:
+                self._in_force[words.split(maxsplit=1)[0]] += 1
+                self._change.notify_all()
 
     def _connect(self) -> bool:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -153,9 +192,8 @@ class LiveTerminal:
         try:
             self._socket.connect(str(self.folder / SOCKET))
         except OSError:
-            self._socket.close()
             return False
-        self._lines = self._socket.makefile("rwb")
+        self._lines = cast(BinaryIO, self._socket.makefile("rwb"))
         return True
 
     def _failed(self, what: str) -> LiveFailed:

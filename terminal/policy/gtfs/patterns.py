@@ -97,13 +97,22 @@ class _FeedTrip(NamedTuple):
     shape: str
 
 
-def routes_of_feed(feed: Feed, header: DocumentIssue, numbers: FeedNumbers) -> FeedRoutes:
-    """The routes document of `feed`, of which `NEEDED` were read; raises `FeedError` naming file and line."""
+def routes_of_feed(
+    feed: Feed, header: DocumentIssue, numbers: FeedNumbers, only: Sequence[str] = ()
+) -> FeedRoutes:
+    """The routes document of `feed`, of which `NEEDED` were read, with all its routes or those of the ids `only`.
+    Raises `FeedError` naming file and line.
+    """
     for name in (ROUTES, STOPS, TRIPS, STOP_TIMES):
         if name not in feed:
             raise FeedError(f"{feed.name}: {name} is not in the feed", "Add it: routes are made from trips.")
-    stops, routes = _stops(feed), _routes(feed)
-    patterns = _patterns(feed, _trips(feed, routes), {stop.id: at for at, stop in enumerate(stops)})
+    stops, every = _stops(feed), _routes(feed)
+    unknown = [id for id in only if id not in every]
+    if unknown:
+        raise FeedError(f"{feed.name}: {ROUTES} has no route {unknown[0]!r}", "Name a route_id of the feed.")
+    routes = {id: route for id, route in every.items() if not only or id in only}
+    found = _patterns(feed, _trips(feed, every), {stop.id: at for at, stop in enumerate(stops)})
+    patterns = {key: pattern for key, pattern in found.items() if key[0] in routes}
     used = {at for pattern in patterns.values() for at in pattern.stops}
     served = {route for route, _direction in patterns}
     stop_numbers = _numbered([stops[at].id for at in sorted(used)], numbers.stops, LARGEST_STOP, STOPS)

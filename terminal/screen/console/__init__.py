@@ -15,7 +15,7 @@ extends `console/layout.html` with blocks `title` and `main` (the heading is an 
 `Page("/path", roles, show, menu=N_("Name"))` in your `ConsoleArea`; paths may have parameters,
 "/ticket/{sequence:int}", which `visit.query` gives like what stands behind the question mark. Parts marked
 `data-live="id"` follow the terminal by themselves (taps, actions); they hold no forms, and change only by what
-`show` would show now.
+`show` would show now. One that holds something for so many seconds says `data-refresh-in="seconds"`.
 
 To add an action: write `do(visit, form, written)`, which appends to the journal whatever is to be remembered, and
 `result(visit, form, written) -> address` of the page that shows the result, made from the rows the action wrote
@@ -26,7 +26,8 @@ To add an action: write `do(visit, form, written)`, which appends to the journal
 `hidden` makes the fields against forged and repeated forms. Reload, double click, back button and kill -9 need nothing
 more: every row appended in `do` carries the action's id when its record type has a field `action`, and `do` is not
 called again once there is such a row. With several rows (one for each pupil of a class) say `resumes=True`: `do` is
-then called every time with what is already written, and does the rest.
+then called every time with what is already written, and does the rest. An action without rows changes what is in
+memory alone; its id is remembered there as long.
 
 `do` runs under the lock between taps (`Console.lock`): no PIN, file or network in there. To refuse, raise
 `ActionRefused(N_("Text with {name}"), {"name": …})`; `FormFields.number` and the like do so themselves. Nothing is

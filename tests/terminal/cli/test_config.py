@@ -468,3 +468,41 @@ def test_an_extension_s_options_are_shown_and_kept_for_used_ones_only(run: Run, 
     done = run("config", "show")
     assert done.returncode == 15
     assert "terminal.toml:1: extensions.acme: this extension is not named anywhere" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tables", "keys"),
+    [
+        ('[vehicle]\nsource = "replay"', ["vehicle.replay", "vehicle.source"]),
+        ('[vehicle]\nsource = "vdv301"', ["vehicle.publisher", "vehicle.reply_host", "vehicle.source"]),
+        (
+            '[vehicle]\nsource = "vdv301"\nreply_port = 70000',
+            ["vehicle.publisher", "vehicle.reply_host", "vehicle.reply_port", "vehicle.source"],
+        ),
+        ('[vehicle]\nsource = "replay"\nreplay = "no.jsonl"\n[lists]\nroutes = "r.toml"', ["vehicle.replay"]),
+        (
+            '[vehicle]\nsource = "replay"\nreplay = "r.toml"\nreplay_speed = 0\n',
+            ["vehicle.replay_speed", "vehicle.source"],
+        ),
+        ('[vehicle]\nsource = "gpsd"\n[lists]\nroutes = "r.toml"', []),
+        ('[vehicle]\nsource = "gpsd"', ["vehicle.source"]),
+        ('[vehicle]\nsource = "replay"\nreplay = "r.toml"\n[lists]\nroutes = "r.toml"', []),
+    ],
+)
+def test_a_vehicle_source_has_what_it_needs(run: Run, tmp_path: Path, tables: str, keys: list[str]) -> None:
+    (tmp_path / "r.toml").write_text(
+        '[header]\nid = "r"\nversion = 1\nregion = 34\nissued_at = 2026-01-01T00:00:00+03:00\n'
+    )
+    bus = '[terminal]\nprofile = "bus"\nregion = "demo"\n[reader]\nname = "sim:adult_purse"\n'
+    (tmp_path / "bus.toml").write_text(f"{bus}{tables}\n")
+    mistakes = json.loads(run("config", "check", "--config", tmp_path / "bus.toml", "--json").stdout)[
+        "mistakes"
+    ]
+    assert sorted(one["key"] for one in mistakes) == sorted(keys)
+
+
+def test_a_canteen_has_no_vehicle(run: Run, tmp_path: Path) -> None:
+    canteen = '[terminal]\nprofile = "canteen"\nregion = "demo"\n[reader]\nname = "sim:adult_purse"\n'
+    (tmp_path / "canteen.toml").write_text(f'{canteen}[vehicle]\nsource = "gpsd"\n')
+    done = run("config", "check", "--config", tmp_path / "canteen.toml")
+    assert "vehicle.source: a canteen does not drive. Remove it." in done.stdout

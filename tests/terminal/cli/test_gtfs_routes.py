@@ -157,6 +157,15 @@ def test_a_mistake_is_named_with_its_place_and_nothing_is_written(
     assert not (tmp_path / "routes.toml").exists()
 
 
+def test_some_routes_alone(tmp_path: Path, run: Run) -> None:
+    write_feed(tmp_path / "feed", **FILES)
+    made = json.loads(run("policy", "gtfs-routes", "feed", *HEADER, "--only", "n", "--json").stdout)
+    assert (made["routes"], made["stops"], made["route_ids"], made["left_out"]) == (1, 2, {"1": "n"}, [])
+    refused = run("policy", "gtfs-routes", "feed", *HEADER, "--only", "16")
+    assert refused.returncode == 14
+    assert "routes.txt has no route '16'" in refused.stderr
+
+
 def test_a_simulated_vehicle_runs_the_trip_of_the_feed(tmp_path: Path, run: Run) -> None:
     write_feed(tmp_path / "feed", **FILES)
     run("policy", "gtfs-routes", "feed", *HEADER, "--out", "routes.toml")

@@ -79,6 +79,16 @@ def test_check_names_everything_a_terminal_cannot_know(run: Run, tmp_path: Path)
     assert run("policy", "check", "st_petersburg", "--terminal", bus(tmp_path, METRO)).returncode == 0
 
 
+def test_the_check_of_a_configuration_says_the_same(run: Run, tmp_path: Path) -> None:
+    for routes, code in (("", 15), (METRO, 0)):
+        file = bus(tmp_path, routes)
+        text = file.read_text("utf-8").replace("[terminal]", '[terminal]\nregion = "st_petersburg"\n')
+        file.write_text(text + '[reader]\nname = "sim:"\n', "utf-8")
+        checked = run("config", "check", "--config", file)
+        assert checked.returncode == code, checked.stdout + checked.stderr
+        assert ("the mode of the vehicle (T-01)" in checked.stdout) == (code != 0)
+
+
 def test_what_the_document_answers_itself_is_a_warning(run: Run, tmp_path: Path) -> None:
     file = bus(tmp_path)
     checked = run("policy", "check", "belgorod", "--terminal", file)

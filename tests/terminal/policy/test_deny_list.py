@@ -57,6 +57,22 @@ def test_exactly_the_listed_are_found(
     deny.close()
 
 
+@pytest.mark.parametrize("uneven", [False, True])
+def test_a_long_list_is_searched_from_end_to_end(
+    tmp_path: Path, uneven: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose hashes lie close together, which no key makes."""
+    if uneven:
+        monkeypatch.setattr("terminal.policy.keyed_file.keyed_hash", lambda _key, identity: identity[-8:])
+    numbers = [*range(0, 20_000, 2), 0x0A0A0A0A0A0A0A0A, (1 << 64) - 1]
+    deny = DenyListFile(built(tmp_path, *numbers), KEY)
+    assert len(deny) == len(numbers)
+    assert all(listed_in(deny, number) for number in numbers)
+    others = [*range(1, 20_000, 198), 0x0A0A0A0A0A0A0A0B, 0x0100_0000_0000_0000, 1 << 40, (1 << 64) - 2]
+    assert not any(listed_in(deny, number) for number in others)
+    deny.close()
+
+
 def test_the_file_holds_keyed_hashes_in_the_documented_form(tmp_path: Path) -> None:
     """Built here by hand from the description: magic, format, order, key id, issue, count, entries ascending."""
     uid, resident, token = bytes.fromhex("04A1B2C3D4E5F6"), bytes(range(8)), bytes(range(16))

@@ -10,12 +10,14 @@ from terminal.app.config.settings import (
     CollectorTable,
     ConsoleTable,
     ListsTable,
+    ScreenTable,
     StationConfig,
     TerminalTable,
     VehicleTable,
 )
 from terminal.app.knows import ADVICE, facts_known, require_known, unknown_here
 from terminal.errors import RegionDocumentError
+from terminal.policy.document.schema import PassengerAsk
 from terminal.policy.load import REGIONS, load_region, parse_region
 from terminal.policy.needs import NAMED, needs, unknown_to
 from terminal.policy.routes import NO_ROUTES, RouteBook, parse_routes
@@ -190,6 +192,19 @@ def test_the_place_is_known_by_the_console_or_the_vehicle() -> None:
     assert not place & facts_known(ours, NO_ROUTES)
     assert place & facts_known(ours, routes_of("bus", stop="")) == {"place.stop"}
     assert place <= facts_known(ours, routes_of("bus"))
+
+
+def test_what_riders_ask_for_is_known_by_the_console_or_the_display_as_far_as_the_document_lets_them() -> (
+    None
+):
+    destination = {f"place.destination.{name}" for name in ("stop", "zone", "mark_m")}
+    screen = StationConfig(terminal=BUS, screen=ScreenTable(enabled=True))
+    assert {"companions", "asked_by"} | destination <= facts_known(WITH_CONSOLE, NO_ROUTES)
+    assert not ({"companions"} | destination) & facts_known(screen, NO_ROUTES)
+    by_touch = facts_known(screen, NO_ROUTES, (PassengerAsk.DESTINATION,))
+    assert ({"companions"} | destination) & by_touch == destination
+    assert "companions" in facts_known(screen, NO_ROUTES, (PassengerAsk.COMPANIONS,))
+    assert not destination & facts_known(ALONE, NO_ROUTES, (PassengerAsk.DESTINATION,)), "no display"
 
 
 def test_what_has_no_source_at_all_is_never_known() -> None:

@@ -270,13 +270,17 @@ def to_report(_visit: Visit, _form: FormFields, written: Written) -> str:
 
 # cash
 
+WHEREVER: Final = "0"
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A ride one may buy in cash: to a zone (0: wherever), for so much each; None: not now, by `reason`."""
+    """A ride one may buy in cash: to a stop or zone (`key` "0": wherever), for so much each; None: not now, by
+    `reason`."""
 
-    to_zone: int
+    key: str
     name: str
+    spot: Spot
     sum_minor: int | None
     reason: str
 
@@ -298,20 +302,28 @@ def sale_page(visit: Visit) -> View:
 
 
 def _offers(visit: Visit, trip: Trip) -> list[Offer]:
-    zones = places_asked(visit.console.policy).zones or {0: ""}
-    return [_offer(visit, trip, zone, name) for zone, name in zones.items()]
+    console, wherever = visit.console, (WHEREVER, "", NOWHERE)
+    places = places_asked(console.policy)
+    if places.zones:
+        offered = [(str(zone), name, Spot(zone=zone)) for zone, name in places.zones.items()]
+    elif places.distance:
+        ahead = goals(places, console.routes.stops(trip.route, trip.direction), trip)
+        offered = [wherever, *((goal.key, goal.name, goal.spot) for goal in ahead)]
+    else:
+        offered = [wherever]
+    return [_offer(visit, trip, *one) for one in offered]
 
 
-def _offer(visit: Visit, trip: Trip, to_zone: int, name: str) -> Offer:
+def _offer(visit: Visit, trip: Trip, key: str, name: str, spot: Spot) -> Offer:
     console = visit.console
-    price = cash_price(console.policy, _ride_to(trip, to_zone), console.clock.now())
-    return Offer(to_zone, name, price.sum_minor, short(price.message, visit.language))
+    price = cash_price(console.policy, _ride_to(trip, spot), console.clock.now())
+    return Offer(key, name, spot, price.sum_minor, short(price.message, visit.language))
 
 
-def _ride_to(trip: Trip, to_zone: int) -> Trip:
-    if not to_zone:
+def _ride_to(trip: Trip, spot: Spot) -> Trip:
+    if spot == NOWHERE:
         return trip
-    place = replace(trip.place, destination=Spot(zone=to_zone), source=PlaceSource.HAND)
+    place = replace(trip.place, destination=spot, source=PlaceSource.HAND)
     return replace(trip, place=place)
 
 
@@ -321,10 +333,10 @@ def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
     if console.policy.document.receipts is None or console.receipts is None:
         raise ActionRefused(N_("This terminal gives no tickets, so nothing is sold for cash here."))
     persons = form.number("persons", 1, MOST_PERSONS)
-    to_zone, _, shown = form.text("ride").partition("-")
+    goal, _, shown = form.text("ride").rpartition("-")
     trip = trip_now(console)
-    offers = {str(offer.to_zone): offer for offer in _offers(visit, trip)}
-    offer = offers.get(to_zone)
+    offers = {offer.key: offer for offer in _offers(visit, trip)}
+    offer = offers.get(goal)
     if offer is None:
         raise ActionRefused(N_("Choose where the ride goes."))
     if offer.sum_minor is None:
@@ -333,7 +345,7 @@ def do_sell(visit: Visit, form: FormFields, _written: Written) -> None:
         raise ActionRefused(
             N_("The fare has changed since this page was opened. Look at the new one and sell again.")
         )
-    ride = _ride_to(trip, offer.to_zone)
+    ride = _ride_to(trip, offer.spot)
     sell_for_cash(
         console.terminal.journal, console.policy, ride, persons, console.clock.now(), console.settings.vehicle
     )
