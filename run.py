@@ -51,6 +51,7 @@ CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache",
 SEED = "--hypothesis-seed="
 CARD_LAYOUT = ROOT / "docs" / "card-layout.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+REGIONS = ROOT / "terminal" / "policy" / "regions"
 TARIFF_AUTHOR = ROOT / "docs" / "tariff-author.md"
 
 
@@ -76,6 +77,26 @@ def test(*arguments: str) -> None:
     """All tests, on up to four cores; `-n 0` runs them in one process, for a debugger."""
     prepare(development=True)
     become("pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadscope", *arguments)
+
+
+def live(*arguments: str) -> None:
+    """All supplied scenarios on terminals that run, and again while power and sources fail; some minutes."""
+    prepare(development=False)
+    regions = arguments or tuple(sorted(path.stem for path in REGIONS.glob("*.toml")))
+    failed = [
+        f"{region}{' with restarts' if how else ''}"
+        for how in ((), ("--restarts",))
+        for region in regions
+        if not played(region, *how)
+    ]
+    if failed:
+        stop("live: otherwise on a running terminal: " + ", ".join(failed))
+
+
+def played(region: str, *how: str) -> bool:
+    print(f"live: {region} {' '.join(how)}".rstrip(), flush=True)
+    program = VENV / "bin" / "terminal"
+    return subprocess.run([program, "policy", "run", region, "--live", *how], check=False).returncode == 0
 
 
 def explore(*arguments: str) -> None:
@@ -168,7 +189,21 @@ def setup(*arguments: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__: command
-    for command in (demo, desk, test, explore, check, bench, docs, texts, screenshots, lock, clean, setup)
+    for command in (
+        demo,
+        desk,
+        test,
+        live,
+        explore,
+        check,
+        bench,
+        docs,
+        texts,
+        screenshots,
+        lock,
+        clean,
+        setup,
+    )
 }
 
 

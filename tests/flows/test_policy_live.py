@@ -1,0 +1,69 @@
+"""What `terminal policy run` promises is what terminals started by `terminal run` do: `policy run REGION --live`.
+
+Nothing here imports the product: commands are started, and what they print is compared. This is a seeded slice of the
+supplied scenarios; `make live` plays them all, and again with failures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = ROOT / "terminal" / "policy" / "scenarios"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
+SEED = 13
+SLICE = 3
+"""Scenarios of a region besides those named."""
+NAMED: dict[str, tuple[int, ...]] = {"belgorod": (9,), "sakhalin": (11,), "bashkortostan": (9,)}
+"""An old place and one that is contradicted, a distance, a roster."""
+WITH_RESTARTS = "sakhalin"
+BANK_CARD = ["bank card"]
+COMPARED = ("message", "admission", "charge_minor", "balance_minor")
+
+
+def run(*arguments: object) -> list[dict[str, Any]]:
+    """The JSON lines of `terminal policy run`, which must find no difference."""
+    command = [sys.executable, "-m", "terminal.cli.app", "policy", "run", *map(str, arguments), "--json"]
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def taps_of(region: str) -> dict[int, list[dict[str, Any]]]:
+    """The taps of each scenario as the pure run has them."""
+    return {line["scenario"]: line["taps"] for line in run(region) if "scenario" in line}
+
+
+def chosen(region: str, pure: dict[int, list[dict[str, Any]]]) -> list[int]:
+    """The same slice in every run: short scenarios, and those that are named."""
+    short = [number for number, taps in sorted(pure.items()) if len(taps) <= 10]
+    drawn = random.Random(f"{SEED} {region}").sample(short, min(SLICE, len(short)))
+    return sorted({*drawn, *NAMED[region]})
+
+
+@pytest.mark.parametrize("region", sorted(NAMED))
+def test_a_running_terminal_decides_what_the_pure_run_does(region: str) -> None:
+    pure = taps_of(region)
+    file = SCENARIOS / f"{region}.toml"
+    numbers = chosen(region, pure)
+    restarts = ("--restarts",) if region == WITH_RESTARTS else ()
+    *lines, totals = run(region, *(f"{file}#{number}" for number in numbers), "--live", *restarts)
+    played = {line["scenario"]: line for line in lines if "taps" in line}
+    left_out = {line["scenario"]: line["not_played"] for line in lines if "not_played" in line}
+    assert sorted(played | left_out) == numbers
+    assert all(facts == BANK_CARD for facts in left_out.values()), left_out
+    for number, scenario in played.items():
+        live = [[tap[name] for name in COMPARED] for tap in scenario["taps"]]
+        assert live == [[tap[name] for name in COMPARED] for tap in pure[number]], (number, scenario["name"])
+    assert totals["totals"]["scenarios"] == len(played)
+    assert totals["totals"]["starts"] > 0
