@@ -88,6 +88,7 @@ def open_active(
     file that is older than what is in force is passed over: it was there before its successors.
     """
     active = ActiveSet(state, parts)
+    active.load_pending(by=now)  # also of a start that came no further
     for source in sources_of(None, named, ()):
         refused = offer_source(active, source, None)
         if refused is None or refused.fault is UpdateFault.OLDER:

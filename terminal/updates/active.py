@@ -367,10 +367,15 @@ class ActiveSet:
             "Publish that version or a newer one where terminal.toml says ([updates], [lists], terminal.region).",
         )
 
-    def load_pending(self) -> None:
-        """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused."""
+    def load_pending(self, by: datetime | None = None) -> None:
+        """Make ready what waited when the set was opened; what cannot be read waits no longer and is refused.
+
+        `by`: only what comes into force by then, or is the first of its kind; the rest may take its time.
+        """
         for kind, held in tuple(self._rows.pending.items()):
             if kind in self._ready or kind not in self.parts:
+                continue
+            if by is not None and held.at_ms > unix_ms(by) and kind in self._loaded:
                 continue
             with self._offering:
                 loaded = self._checked(kind, held)

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Final, NamedTuple
 
 from terminal.codes import SetKind, UpdateFault
-from terminal.errors import ActiveSetError, TerminalError
+from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.updates.active import ActiveSet, SetRefusal
 from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart
 
@@ -65,7 +65,7 @@ def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) ->
         published = read_source(source.path, active.parts[source.kind])
     except OSError as error:
         what = f"{source.path} cannot be read ({error.strerror})"
-        unread = ActiveSetError(what, "Check the path and its rights.")
+        unread = RegionDocumentError(what, "Check the path and its rights.")
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
     except TerminalError as error:
         return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=error)

@@ -138,6 +138,20 @@ def test_what_waits_survives_a_restart_and_what_has_ended_by_then_is_dropped(
         assert versions(again)["region"] == 3
 
 
+def test_a_start_that_came_no_further_than_the_offer_is_taken_up_again(
+    tmp_path: Path, journal: Journal
+) -> None:
+    for _ in range(2):
+        with closing(opened(tmp_path / "state")) as active:
+            active.load_pending(by=NOW)
+            assert offered(active, SetKind.REGION, region(1), None) == ""
+            assert active.foreseen(SetKind.REGION, None, NOW) is not None
+    with closing(opened(tmp_path / "state")) as active:
+        active.load_pending(by=NOW)
+        active.resume(journal, NOW, trusted=True)
+        assert versions(active) == {"region": 1}
+
+
 def test_a_document_that_needs_what_the_terminal_cannot_know_is_refused_until_the_routes_say_it(
     tmp_path: Path,
 ) -> None:
