@@ -41,6 +41,7 @@ class SimFault(StrEnum):
     RESTART = "restart"
     FLOOD = "flood"
     FOREIGN = "foreign"
+    HOSTILE = "hostile"
     OFF_ROUTE = "off-route"
     JUMP = "jump"
 
@@ -123,6 +124,8 @@ class AsComputer:
                 self._restart()
             case SimFault.FLOOD:
                 computer.flood(FLOOD_MESSAGES)
+            case SimFault.HOSTILE:
+                computer.hostile()
             case SimFault.FOREIGN:
                 last = replace(now.moment, stop=len(now.trip.stops) - 1)
                 computer.foreign(STRANGER, replace(now, moment=last))

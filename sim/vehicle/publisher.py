@@ -28,6 +28,17 @@ from sim.vehicle.trip import VehicleSimFault
 
 MOST_REQUEST_BYTES: Final = 64 * 1024
 PUSH_S: Final = 5.0
+_LAUGHS: Final = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+HOSTILE: Final = (
+    f'<!DOCTYPE x [<!ENTITY l0 "ha">{_LAUGHS}]><x>&l9;</x>'.encode(),
+    b'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><x>&f;</x>',
+    b"<a>" * 100_000,
+    b"<x>" + b"<a/>" * 200_000 + b"</x>",
+    b"<x>" + b" " * 2_000_000 + b"</x>",
+    b"<TicketValidationService.GetCurrentTariffStopResponse><CurrentTariffStopData>",
+    b"\x00\xff" * 1000,
+    b"",
+)
 Happened = Callable[[dict[str, object]], None]
 
 
@@ -83,6 +94,12 @@ class OnBoardComputer:
         body = telegram("CurrentTariffStop", now, self.dialect)
         for subscriber in self._subscribed("CurrentTariffStop"):
             self._post(subscriber, body, source=address)
+
+    def hostile(self) -> None:
+        """Send what is no message of any standard, and meant to cost the reader time, memory or files."""
+        for subscriber in self._subscribed("CurrentTariffStop"):
+            for body in HOSTILE:
+                self._post(subscriber, body)
 
     def restart(self, port: int) -> None:
         """End, forget all subscribers, and come back on `port`."""

@@ -51,7 +51,7 @@ def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = n
     """The kinds of a terminal with these keys; `require` says what documents it cannot work by."""
     parts: Parts = {
         SetKind.ROUTES: RoutesPart(require),
-        SetKind.REGION: RegionPart(require),
+        SetKind.REGION: RegionPart(require, profile == CANTEEN),
         SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
         SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
     }

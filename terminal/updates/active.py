@@ -165,7 +165,7 @@ class ActiveSet:
         return KindStatus(
             kind,
             rows.in_force.get(kind),
-            None if loaded is None else loaded.edition.valid_to,
+            None if loaded is None else loaded.edition.stated_end or loaded.edition.valid_to,
             None if loaded is None else loaded.edition.issued_at,
             rows.pending.get(kind),
             self._refused.get(kind),

@@ -20,7 +20,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Edition(NamedTuple):
-    """Which issue of what a file is, for which region, from when (None: at once) until when (None: always)."""
+    """Which issue of what a file is, for which region, from when (None: at once) until when (None: always).
+
+    `stated_end`: the end it states, where that is not yet the end of its use.
+    """
 
     id: str
     version: int
@@ -28,6 +31,7 @@ class Edition(NamedTuple):
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     issued_at: datetime | None = None
+    stated_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import RegionDocumentError
 from terminal.policy.deny_list import DenyList, load_deny_list
 from terminal.policy.document.schema import RegionDocument
+from terminal.policy.ends import goes_on_until
 from terminal.policy.grants import GrantList, load_grants
 from terminal.policy.keyed_file import KeyedFile
 from terminal.policy.load import load_region
@@ -42,6 +43,8 @@ class RegionPart(PlainPart):
     """A region document with the tables of its feed; ready as a `Policy` without lists."""
 
     require: Requirement = nothing_required
+    canteen: bool = False
+    """Whose entitled meals wait for no successor (O-01)."""
 
     kind: ClassVar = SetKind.REGION
     file: ClassVar = REGION_FILE
@@ -69,7 +72,16 @@ class RegionPart(PlainPart):
         path = slot / self.file
         document = load_region(path, called)
         header = document.header
-        edition = Edition(header.id, header.version, header.region, header.valid_from, header.valid_to)
+        until = None if self.canteen else goes_on_until(document)
+        edition = Edition(
+            header.id,
+            header.version,
+            header.region,
+            header.valid_from,
+            until,
+            header.issued,
+            stated_end=header.valid_to,
+        )
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), Policy.of(document))
 
 

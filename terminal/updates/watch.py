@@ -99,6 +99,7 @@ class SourceWatch:
         self._sources = sources
         self._now = now
         self._every_s = every_s
+        self._at_start = {source: _mark(source.path) for source in sources}
         self._taken: dict[SourceFile, FileMark | None] = {}
         self._refused: dict[SourceFile, int] = {}
         """After how many looks to try again; others not before they change."""
@@ -153,6 +154,8 @@ class SourceWatch:
         self._refused.pop(source, None)
         if refused is None:
             return True
+        if refused.fault is UpdateFault.OLDER and mark == self._at_start[source]:
+            return False  # it was there before its successors
         if not settled:
             self._refused[source] = 0
             return False

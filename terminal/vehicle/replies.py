@@ -27,6 +27,8 @@ MESSAGE_S: Final = 0.02
 BURST: Final = 50
 SHARE: Final = 10
 """Reading takes at most one part of so many of the time."""
+LONGEST_DELAY_S: Final = 1.0
+"""A publisher that waits longer for an answer may take us for gone."""
 LOOK_S: Final = 0.2
 CHUNK_LINE_BYTES: Final = 64
 MOST_CHUNKS: Final = 4096
@@ -111,8 +113,9 @@ class _Throttle:
         with self._lock:
             now_s = monotonic()
             begins_s = max(self._free_s, now_s - BURST * MESSAGE_S)
-            self._free_s = begins_s + max(MESSAGE_S, cost_s * SHARE)
-            wait_s = min(self._free_s - now_s, LONGEST_S)
+            due_s = begins_s + max(MESSAGE_S, cost_s * SHARE)
+            self._free_s = min(due_s, now_s + LONGEST_DELAY_S)
+            wait_s = self._free_s - now_s
         if wait_s > 0:
             threading.Event().wait(wait_s)
 

@@ -39,6 +39,7 @@ HEARTBEAT_S: Final = 60.0
 """Where a publisher states none."""
 LONGEST_HEARTBEAT_S: Final = 300.0
 SILENT_BEATS: Final = 2.5
+LEAST_SILENT_S: Final = 3.0
 ANSWER_S: Final = 3.0
 UNSUBSCRIBE_S: Final = 0.2
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0)
@@ -137,7 +138,8 @@ class _Subscription:
         self.active, self.due_s = False, 0.0
 
     def lost(self) -> bool:
-        return self.active and monotonic() - self.heard_s > SILENT_BEATS * self.heartbeat_s
+        silent_s = max(SILENT_BEATS * self.heartbeat_s, LEAST_SILENT_S)
+        return self.active and monotonic() - self.heard_s > silent_s
 
 
 class Vdv301:

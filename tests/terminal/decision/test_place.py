@@ -15,6 +15,7 @@ from terminal.decision.decide import decide
 from terminal.decision.outcome import Decision
 from terminal.policy.policy import Policy
 from terminal.trip.facts import NOWHERE, Place, PlaceQuality, PlaceSource, Spot, Trip
+from terminal.trip.stated import restore, stated
 from tests.terminal.decision.region import small
 from tests.terminal.decision.rider import LAST, Rider, local, trip_at
 from tests.terminal.decision.rider import MONTH_PASS as MONTH
@@ -308,3 +309,14 @@ def test_t_61_the_vehicle_s_zone_0_is_never_a_fare(place: Place) -> None:
     """Every charge of a zone fare is one of the table, whatever of the place is missing."""
     decision = decide_cash(POLICIES["dearest"], tram(replace(place, zone=0, coming=NOWHERE)), 1, NOW)
     assert decision.sum_minor in (2000, 2500, 3000)
+
+
+@given(place=PLACES, boarding=st.sampled_from(BOARDINGS), inside=st.booleans())
+def test_what_a_row_states_of_a_place_leads_to_the_same_decision(
+    place: Place, boarding: str, inside: bool
+) -> None:
+    policy = POLICIES[boarding]
+    rider, trip = (aboard(policy) if inside else Rider(policy=policy)), tram(place)
+    again = restore(trip_at(route=5, turn=1), stated(trip))
+    assert again == trip
+    assert decide(rider.snapshot, policy, again, LEFT) == decide(rider.snapshot, policy, trip, LEFT)

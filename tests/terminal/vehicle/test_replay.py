@@ -33,9 +33,9 @@ def test_a_line_is_a_report_at_its_time() -> None:
         (b'{"direction": 2}', "$.direction"),
         (b'{"zones": "A"}', "$.zones"),
         (b'{"line": "' + b"x" * 101 + b'"}', "$.line"),
-        (b"[" * 5000, ""),
-        (b'{"line": ' + b"[" * 5000, ""),
-        (b"\xff", ""),
+        (b"[" * 5000, "Expected `object`"),
+        (b'{"line": ' + b"[" * 5000, "is nested too deep"),
+        (b"\xff", "malformed"),
     ],
     ids=range(12),
 )
