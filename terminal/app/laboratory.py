@@ -46,7 +46,7 @@ LONGEST_WAIT_S: Final = 120
 Seconds = Annotated[float, Meta(ge=-LONGEST_STEP_S, le=LONGEST_STEP_S)]
 
 
-class SteppedClock:
+class HandClock:
     """A terminal's clock that stands still between two moves; any thread may read and move it."""
 
     def __init__(self, starts_at: datetime) -> None:
@@ -74,9 +74,9 @@ class SteppedClock:
             self._monotonic_s += step_s
 
 
-def stepped_clock(starts_at: str | None) -> SteppedClock:
+def stepped_clock(starts_at: str | None) -> HandClock:
     """The clock of `[laboratory]`, at `starts_at` or at the machine's own time."""
-    return SteppedClock(SystemClock().now() if starts_at is None else datetime.fromisoformat(starts_at))
+    return HandClock(SystemClock().now() if starts_at is None else datetime.fromisoformat(starts_at))
 
 
 class PresentCard(Struct, frozen=True, tag_field="do", tag="present", forbid_unknown_fields=True):
@@ -171,7 +171,7 @@ class Laboratory:
 
     def _move(self, asked: MoveClock) -> None:
         clock = self._clock
-        if not isinstance(clock, SteppedClock):
+        if not isinstance(clock, HandClock):
             raise ControlError(
                 "this terminal runs by the machine's clock", "Set clock = true under [laboratory]."
             )

@@ -36,7 +36,7 @@ ROSTER_FILE: Final = "roster.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class ListedHolder:
     """One scenario's card: as it lies on the reader, and as its author wrote it."""
 
     live: LiveCard
@@ -72,7 +72,7 @@ class IssuedLists:
         return same_age and self.denied.setdefault(tap.scenario, tap.denied) == tap.denied
 
 
-def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, Holder]) -> tuple[str, ...]:
+def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, ListedHolder]) -> tuple[str, ...]:
     """The keys of [lists] that a lane with these taps needs."""
     deny = any(tap.denied != "none" or tap.trip.freshness.deny_list_age_s for tap in taps)
     listed = (holders[tap.scenario].card.listed for tap in taps if tap.scenario in holders)
@@ -83,7 +83,7 @@ def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, Holder]) -> tupl
 class ListOffice:
     """Writes lists about the holders of one file's cards."""
 
-    def __init__(self, policy: Policy, keys: FileKeys, holders: Mapping[int, Holder]) -> None:
+    def __init__(self, policy: Policy, keys: FileKeys, holders: Mapping[int, ListedHolder]) -> None:
         self.holders = holders
         self._policy = policy
         self._keys = keys

@@ -13,7 +13,7 @@ from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.cards import IssuingOffice, LiveCard
 from terminal.lab.live.lane import Lane, LiveResult
-from terminal.lab.live.lists import Holder, ListOffice
+from terminal.lab.live.lists import ListedHolder, ListOffice
 from terminal.lab.live.plan import Lacking, LaneKey, LivePlan, LiveTap, plan_of
 from terminal.policy.policy import Policy
 from terminal.scenario.card import local_time
@@ -132,12 +132,12 @@ class _LiveRun:
             for lane in lanes.values():
                 lane.kill()
 
-    def _holders(self) -> Iterator[tuple[int, Holder]]:
+    def _holders(self) -> Iterator[tuple[int, ListedHolder]]:
         for number, live in self._cards.items():
             scenario = self._file.scenarios[number - 1]
             card = card_of(self._file, scenario)
             assert card is not None, "only resident cards were issued"
-            yield number, Holder(live, card, scenario.pupil)
+            yield number, ListedHolder(live, card, scenario.pupil)
 
     def _issued(self, number: int) -> LiveCard | None:
         scenario = self._file.scenarios[number - 1]
