@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -97,6 +98,19 @@ def test_what_cannot_be_done_is_said_and_the_terminal_goes_on(
     assert "this is no command" in refused(terminal, "clock", steps=5)
     assert "this is no command" in refused(terminal, "clock", step_s=1e300)
     assert "time cannot go back" in refused(terminal, "clock", set="2026-09-14T08:00:00+03:00")
+    terminal.say("clock", step_s=3600)
+    assert terminal.tap(passenger)["end"] == "committed"
+
+
+def test_what_has_no_end_is_no_card(terminal: TerminalByHand, passenger: Path, tmp_path: Path) -> None:
+    """A device, a pipe and a large file: nothing of them is waited for, and the next card is served."""
+    os.mkfifo(tmp_path / "pipe.json")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(8 << 30)
+    for name in ("/dev/zero", tmp_path / "pipe.json", tmp_path):
+        assert "is no plain file" in refused(terminal, "present", card=str(name))
+    assert "is larger than any card" in refused(terminal, "present", card=str(tmp_path / "large.json"))
+    assert "cannot be read" in refused(terminal, "present", card="a\0b")
     terminal.say("clock", step_s=3600)
     assert terminal.tap(passenger)["end"] == "committed"
 
