@@ -139,6 +139,26 @@ def test_a_file_in_place_of_the_socket_is_not_replaced(run: Run, tmp_path: Path)
     assert (tmp_path / SOCKET).read_text() == "mine"
 
 
+def test_a_second_terminal_does_not_take_the_socket_of_one_that_runs(
+    terminal: TerminalByHand, run: Run, tmp_path: Path
+) -> None:
+    bus(tmp_path, control=str(terminal.socket_path))
+    done = run("run", "--config", tmp_path / "terminal.toml")
+    assert (done.returncode, "moves another terminal" in done.stderr) == (15, True)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(terminal.socket_path))
+
+
+def test_the_socket_of_one_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    config = bus(tmp_path)
+    with started(tmp_path, config) as killed:
+        killed.process.kill()
+        killed.process.wait()
+    assert (tmp_path / SOCKET).is_socket()
+    with started(tmp_path, config) as again:
+        assert again.say("status")["ready"]
+
+
 @pytest.mark.parametrize(
     ("reader", "laboratory", "says"),
     [
