@@ -50,6 +50,7 @@ WORDS: Final = {
     "place_contradicted": N_("contradicts the route: not known to fares"),
     "place_by_hand": N_("entered by hand"),
     "companions": N_("Companions of the next card"),
+    "companions_short": N_("Companions"),
     "fewer": N_("One companion fewer"),
     "more": N_("One companion more"),
     "goal": N_("Goes to"),
