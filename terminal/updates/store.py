@@ -23,6 +23,7 @@ from terminal.codes import SetKind
 from terminal.errors import ActiveSetError
 from terminal.files import create_file, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
+from terminal.journal.operation_records import SetActivated
 from terminal.updates.edition import LoadedEdition
 
 ACTIVE_FILE: Final = "active.db"
@@ -64,6 +65,10 @@ class HeldEdition(NamedTuple):
     def edition(self) -> str:
         """As records name it: "demo:3"."""
         return f"{self.id}:{self.version}"
+
+    def row(self, now_ms: int) -> SetActivated:
+        """What the journal says of it."""
+        return SetActivated(now_ms, self.kind.value, self.id, self.version, self.sha256, self.at_ms)
 
 
 class SetFloor(NamedTuple):
