@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from terminal.app.simulated import laboratory_keys
 from terminal.clock import SystemClock, unix_ms
 from terminal.codes import SetKind
@@ -17,6 +19,7 @@ from terminal.keys.file import load_file_keys
 from terminal.lab.world import DENIED_PROFILE, laboratory_deny_list
 from terminal.policy.deny_list import DenyKind, build_deny_list
 from terminal.policy.keyed_file import ListIssue
+from tests.config_file import config_file
 from tests.terminal.cli.conftest import Run
 from tests.terminal.updates.published import REGION, region, routes
 from tests.terminal.updates.served import Served, serving
@@ -132,6 +135,25 @@ def test_routes_replaced_change_mode_and_fare(tmp_path: Path) -> None:
         served.tap(lambda tap: tap["charge_minor"] > 2400)
         modes = [row.trip.get("mode", "bus") for row in served.rows() if isinstance(row, Intent)]
         assert (modes[0], modes[-1]) == ("bus", "metro")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (region(2, until="9999-12-31T00:00:00+03:00"), "the year 9999 is out of reach"),
+        (region(2, since="0001-01-01T00:00:00+14:00"), "the year 1 is out of reach"),
+        (region(2**63), "header.version"),
+    ],
+)
+def test_a_header_beyond_all_numbers_is_refused_in_words(
+    run: Run, tmp_path: Path, content: bytes, what: str
+) -> None:
+    document = tmp_path / "region.toml"
+    document.write_bytes(content + b"\n[ended]\ngo_on_days = 30\n")
+    file = config_file(tmp_path, terminal={"region": document, "profile": "bus", "number": 70001})
+    checked = run("policy", "check", document, "--terminal", file)
+    assert (checked.returncode, "Traceback" in checked.stderr) == (10, False), checked.stderr
+    assert what in checked.stderr
 
 
 def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Path) -> None:
