@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -33,6 +32,8 @@ from terminal.updates.store import (
     NO_ROWS,
     DamagedSet,
     HeldEdition,
+    KindStatus,
+    Offered,
     SetFloor,
     SetRows,
     SetStore,
@@ -41,27 +42,6 @@ from terminal.updates.store import (
 
 T = TypeVar("T")
 NO_SPACE: Final = (ENOSPC, EDQUOT)
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
-
-    held: HeldEdition | None = None
-    refused: SetRefusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KindStatus:
-    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
-
-    kind: SetKind
-    in_force: HeldEdition | None = None
-    until: datetime | None = None
-    issued_at: datetime | None = None
-    pending: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    floor: int = 0
 
 
 class ActiveSet:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,3 +200,32 @@ def test_a_terminal_is_set_up_while_the_tariff_of_tomorrow_is_published_already(
     assert len(waits) == 2, "the slot in force, and the one that waits"
     checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
     assert checks["in_force:region"]["inputs"]["edition"] == "demo:1"
+
+
+def test_a_successor_that_waits_ends_the_warning_of_the_end(run: Run, tmp_path: Path) -> None:
+    """Staff are warned; the successor lies there, and neither log nor health asks for it any more."""
+    document = tmp_path / "region.toml"
+    ends = (SystemClock().now() + timedelta(days=3)).isoformat()
+    document.write_bytes(region(1, until=ends))
+    tables = {"terminal": {"region": document}}
+    with serving(tmp_path, MANY, **tables) as served:
+        served.said("document", code="document:ends")
+        publish(document, region(2, since=ends))
+        assert health(run, served, lambda checks: "pending:region" in checks)["policy"]["level"] == "ok"
+    with serving(tmp_path, MANY, **tables) as served:
+        served.tap()
+        assert health(run, served)["policy"]["level"] == "ok"
+    assert not [line for line in served.raw if '"event":"document"' in line]
+
+
+def health(
+    run: Run, served: Served, until: Callable[[dict[str, Any]], object] = lambda _checks: True
+) -> dict[str, Any]:
+    """What `terminal health` finds, once it says what is waited for."""
+    until_s = time.monotonic() + 30
+    while True:
+        checks = dict(json.loads(run("health", "--state", served.state, "--json").stdout)["checks"])
+        if until(checks):
+            return checks
+        assert time.monotonic() < until_s, checks
+        served.tap()
