@@ -89,9 +89,9 @@ def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    content = _bounded(path)
+    text = _bounded(path)
     try:
-        document = json.loads(content.decode("utf-8"))
+        document = json.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ImageFault(f"{path} cannot be read ({error})", "Check the file and its rights.") from error
     except (ValueError, RecursionError) as error:  # also a number or a nesting that no card has
