@@ -101,6 +101,8 @@ def run(
 
         play_all_live(doc, _policy(doc), scenarios, keep=keep, restarts=restarts, json=json)
         return
+    if keep is not None or restarts:
+        raise typer.BadParameter("--keep and --restarts are for --live: give it too, or leave them out")
     from terminal.cli.policy_view import RunSummary
     from terminal.scenario.result import run as play_all
     from terminal.scenario.result import run_sales

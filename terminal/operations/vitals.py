@@ -47,7 +47,8 @@ from terminal.reader.presence import PresenceState
 from terminal.tap_report import TapReport
 from terminal.trip.clock_watch import ClockWatch
 from terminal.trip.facts import TRUSTED_CLOCK, ClockState
-from terminal.updates.active import KindStatus, SetRefusal
+from terminal.updates.active import KindStatus
+from terminal.updates.edition import SetRefusal
 from terminal.updates.store import HeldEdition
 
 if TYPE_CHECKING:

@@ -18,10 +18,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from terminal.clock import unix_ms
 from terminal.codes import SetKind
 from terminal.errors import ActiveSetError
 from terminal.files import create_file, sync_path
 from terminal.journal.database import SQLITE_FAULTS, means_damage, said_of, transaction
+from terminal.updates.edition import LoadedEdition
 
 ACTIVE_FILE: Final = "active.db"
 SLOTS_FOLDER: Final = "active"
@@ -50,6 +52,13 @@ class HeldEdition(NamedTuple):
     sha256: bytes
     slot: int
     at_ms: int
+
+    @classmethod
+    def of(cls, kind: SetKind, loaded: LoadedEdition[object], slot: int = 0) -> HeldEdition:
+        """What was read from `slot`, waiting for its own moment."""
+        edition = loaded.edition
+        from_ms = 0 if edition.valid_from is None else unix_ms(edition.valid_from)
+        return cls(kind, edition.id, edition.version, loaded.sha256, slot, from_ms)
 
     @property
     def edition(self) -> str:
@@ -278,4 +287,12 @@ def _reported(path: Path) -> Iterator[None]:
 def _disk_failed(path: Path, error: Exception) -> ActiveSetError:
     return ActiveSetError(
         f"{path} cannot be written ({error})", "Check the folder, its rights, and the room on its disk."
+    )
+
+
+def slot_failed(error: OSError) -> ActiveSetError:
+    """Its files cannot be written or read."""
+    return ActiveSetError(
+        f"its slot cannot be used ({error.strerror})",
+        "Check the folder, its rights, and the room on its disk.",
     )

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
-from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import MOST_BESIDE_BYTES, Published, SetPart, SetRefusal
 
 EVERY_S: Final = 1.0
 PATIENCE_S: Final = 5.0
@@ -60,7 +60,19 @@ def read_source(path: Path, part: SetPart[object]) -> Published | UpdateFault:
 
 
 def offer_source(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
-    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet."""
+    """Offer the file at `source` as it is; why it is not taken, which staff have not heard yet.
+
+    A defect of the terminal's own over one file is a refusal, too: what is in force goes on, and the other files.
+    """
+    try:
+        return _offered(active, source, now)
+    except Exception as error:  # noqa: BLE001 as it says
+        what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
+        unread = ActiveSetError(what, "Report it, and publish another file.")
+        return SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+
+
+def _offered(active: ActiveSet, source: SourceFile, now: datetime | None) -> SetRefusal | None:
     try:
         published = read_source(source.path, active.parts[source.kind])
     except OSError as error:
@@ -145,12 +157,7 @@ class SourceWatch:
 
     def _offer(self, source: SourceFile, mark: FileMark, *, settled: bool) -> bool:
         """Whether it was taken."""
-        try:
-            refused = offer_source(self._active, source, self._now())
-        except Exception as error:  # noqa: BLE001 a defect over a published file ends no watch; it is said as a refusal
-            what = f"reading {source.path} failed by a mistake of the terminal's own ({type(error).__name__})"
-            unread = ActiveSetError(what, "Report it, and publish another file.")
-            refused = SetRefusal(source.kind, UpdateFault.UNREADABLE, error=unread)
+        refused = offer_source(self._active, source, self._now())
         self._refused.pop(source, None)
         if refused is None:
             return True

@@ -175,3 +175,20 @@ def test_a_start_takes_the_newest_and_never_an_older_one(run: Run, tmp_path: Pat
     document.write_bytes(region(2))
     with serving(tmp_path, "adult_purse", **tables) as served:
         assert served.said("ready")["tariff"] == "demo:2"
+
+
+def test_a_terminal_is_set_up_while_the_tariff_of_tomorrow_is_published_already(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    tomorrow = (SystemClock().now() + timedelta(days=1)).isoformat()
+    (folder / "region.toml").write_bytes(region(2, since=tomorrow, fare_minor=3100))
+    with serving(tmp_path, "adult_purse", updates={"folder": folder}) as served:
+        assert served.said("ready")["tariff"] == "demo:1"
+        assert served.tap()["message"] == "ok_paid"
+        waits = [path.name for path in (served.state / "active/region").iterdir()]
+    assert charges(served)[0] == 2400
+    assert len(waits) == 2, "the slot in force, and the one that waits"
+    checks = json.loads(run("health", "--state", served.state, "--json").stdout)["checks"]
+    assert checks["in_force:region"]["inputs"]["edition"] == "demo:1"
