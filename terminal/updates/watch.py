@@ -99,7 +99,7 @@ class SourceWatch:
         self._sources = sources
         self._now = now
         self._every_s = every_s
-        self._at_start = {source: _mark(source.path) for source in sources}
+        self._at_start = {source: mark_of(source.path) for source in sources}
         self._taken: dict[SourceFile, FileMark | None] = {}
         self._refused: dict[SourceFile, int] = {}
         """After how many looks to try again; others not before they change."""
@@ -124,7 +124,7 @@ class SourceWatch:
             self._refused.clear()
             self._taken.clear()
         for source in self._sources:
-            mark = _mark(source.path)
+            mark = mark_of(source.path)
             if mark is None or not self._is_new(source, mark):
                 continue
             settled = self._taken.get(source) == mark
@@ -180,8 +180,8 @@ class SourceWatch:
                 continue
 
 
-def _mark(path: Path) -> FileMark | None:
-    """None where there is no such file."""
+def mark_of(path: Path) -> FileMark | None:
+    """By what a change of the file is seen; None where there is no such file."""
     try:
         found = path.stat()
     except OSError:
