@@ -25,7 +25,6 @@ from terminal.codes import SetKind, UpdateFault
 from terminal.errors import ActiveSetError, RegionDocumentError, TerminalError
 from terminal.journal.journal import Journal
 from terminal.journal.operation_records import SetActivated
-from terminal.policy.policy import Policy
 from terminal.updates.edition import Edition, LoadedEdition, Published, SetPart
 from terminal.updates.store import (
     NO_FLOOR,

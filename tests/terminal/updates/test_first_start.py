@@ -41,11 +41,9 @@ def start(run: Run, tmp_path: Path) -> Start:
         (tmp_path / "region.toml").write_bytes(text)
         file = config_file(
             tmp_path,
-            **{
-                "terminal": {"profile": "bus", "state": "state", "region": "region.toml"},
-                "reader": {"name": "sim:adult_purse", "taps": 1},
-                **tables,
-            },
+            terminal={"profile": "bus", "state": "state", "region": "region.toml"},
+            reader={"name": "sim:adult_purse", "taps": 1},
+            **tables,
         )
         done = run("run", "--config", file)
         return done.returncode, done.stdout + done.stderr
