@@ -21,8 +21,8 @@ from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
-from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import SetPart
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import SetPart, SetRefusal
 from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, mark_of, offer_source

@@ -157,6 +157,23 @@ def test_an_inspection_is_two_rows_and_stops_no_tap(tmp_path: Path) -> None:
         assert {row["message"] for row in bus.terminal.rows() if "message" in row} == {"ok_paid"}
 
 
+def test_a_source_that_dies_ends_no_inspection_for_ten_minutes(tmp_path: Path) -> None:
+    with driven_bus(tmp_path) as bus:
+        bus.vehicle_says(line="K15", stop_ref="a", razzia=True)
+        assert bus.tap()["razzia"] is True
+        first = bus.process
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        bus.tap_until(lambda: bus.process not in (None, first))
+        bus.vehicle_says(line="K15", stop_ref="a")
+        bus.terminal.hand.say("clock", step_s=500)
+        assert bus.tap()["razzia"] is True
+        bus.terminal.hand.say("clock", step_s=100)
+        assert "razzia" not in bus.tap()
+        rows = [row["razzia"] for row in bus.terminal.rows() if row["kind"] == "RazziaChanged"]
+        assert rows == [True, False]
+
+
 def test_a_contradiction_states_no_zone_and_is_said_once(tmp_path: Path) -> None:
     with driven_bus(tmp_path) as bus:
         for _ in range(3):
