@@ -125,7 +125,7 @@ class DenyPart(PlainPart):
 
 @dataclass(frozen=True, repr=False)
 class GrantsPart(PlainPart):
-    """The terminal's own list of concessions (O-02), mapped where it lies."""
+    """The list of grants (O-02), mapped where it lies."""
 
     key: Callable[[], bytes]
 
