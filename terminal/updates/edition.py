@@ -70,7 +70,7 @@ class Newest(Protocol):
 
 
 class PlainPart(ABC, Generic[T_co]):
-    """What most kinds have in common: one file by itself, kept as it is and checked as a whole whenever it is loaded."""
+    """What most kinds have in common: one file by itself, kept as it is, and checked whenever it is loaded."""
 
     file: ClassVar[str] = CONTENT
 
