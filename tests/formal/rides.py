@@ -18,10 +18,11 @@ from cardproto.resident.records.rights import Concession, Rights
 from cardproto.resident.snapshot import CardSnapshot
 from terminal.codes import Admission
 from terminal.decision.decide import decide
+from terminal.decision.flags import TapFlag
 from terminal.decision.outcome import Decision, Message
 from terminal.policy.deny_list import DenyKind
 from terminal.policy.policy import Policy
-from terminal.trip.facts import ClockState, Place, Spot, Trip
+from terminal.trip.facts import ClockState, Place, PlaceQuality, PlaceSource, Spot, Trip
 from tests.terminal.decision.region import small
 
 MORNING: Final = datetime(2026, 10, 31, 3, tzinfo=UTC)
@@ -105,6 +106,43 @@ CLOCKS: Final = {
 """A signed time is right and never suspect; everything else may be said of any clock."""
 
 
+class Sighting(NamedTuple):
+    """What is known of the vehicle's place during one presentation. `behind_m`: it was heard at that distance before
+    where the vehicle is, which is where it comes to next."""
+
+    source: PlaceSource = PlaceSource.VEHICLE
+    quality: PlaceQuality = PlaceQuality.EXACT
+    age_s: int = 0
+    behind_m: int = 0
+    arriving: bool = False
+    silent: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says at all where the vehicle is."""
+        return not self.silent and self.age_s <= STALE_S
+
+    @property
+    def estimates(self) -> bool:
+        return self.counts and (self.age_s > FRESH_S or self.quality is PlaceQuality.ESTIMATED)
+
+
+FRESH_S: Final = 60
+STALE_S: Final = 600
+SIGHTINGS: Final = {
+    "exact": Sighting(PlaceSource.UNKNOWN),
+    "fresh": Sighting(age_s=FRESH_S),
+    "arriving": Sighting(behind_m=STOP_M, arriving=True),
+    "estimated": Sighting(quality=PlaceQuality.ESTIMATED, behind_m=STOP_M),
+    "stale": Sighting(age_s=FRESH_S + 1, behind_m=STOP_M),
+    "at its oldest": Sighting(age_s=STALE_S, behind_m=STOP_M),
+    "too old": Sighting(age_s=STALE_S + 1, behind_m=STOP_M),
+    "contradicted": Sighting(quality=PlaceQuality.CONTRADICTED, silent=True),
+    "missing": Sighting(PlaceSource.UNKNOWN, silent=True),
+}
+"""A place that a source calls exact, and each way in which one is less than that."""
+
+
 class Rules(NamedTuple):
     """What the terminal keeps to; the tests turn one round at a time to see that the walk notices."""
 
@@ -119,6 +157,9 @@ class Rules(NamedTuple):
     suspect_clock_lifts_nothing: bool = True
     only_signed_time_lowers: bool = True
     lowering_keeps_counters: bool = True
+    estimates_never_upward: bool = True
+    old_places_are_none: bool = True
+    every_exit_closes: bool = True
 
 
 class Asked(NamedTuple):
@@ -138,6 +179,21 @@ class Asked(NamedTuple):
     companions: int
     check_in: bool
     recovered: bool
+    sighting: Sighting = SIGHTINGS["exact"]
+
+    @property
+    def known_m(self) -> int:
+        """Where it was heard."""
+        return max(self.mark_m - self.sighting.behind_m, 0)
+
+    @property
+    def exits(self) -> tuple[int, ...]:
+        """Where a rider may be who leaves now; none where that is not known."""
+        seen = self.sighting
+        if not seen.counts:
+            return ()
+        coming_m = self.known_m + STOP_M
+        return (self.known_m, coming_m) if seen.estimates else (coming_m if seen.arriving else self.known_m,)
 
 
 class Decided(NamedTuple):
@@ -146,10 +202,11 @@ class Decided(NamedTuple):
     message: Message
     let_in: bool
     written: Event | None
+    flags: tuple[str, ...] = ()
 
 
 class Inside(NamedTuple):
-    """Who is checked in with a card, as the model saw them board."""
+    """Who is checked in with a card, as the model saw them board, and from where that counts."""
 
     mark_m: int
     trip: int
@@ -231,7 +288,7 @@ def policy_of(asked: Asked, rules: Rules) -> Policy:
 
 
 def trip_of(asked: Asked, rules: Rules) -> Trip:
-    place = Place(mark_m=asked.mark_m, terminus=Spot(mark_m=TERMINUS_M))
+    place = _place_of(asked, rules)
     clock = asked.clock.state
     if not rules.suspect_clock_lifts_nothing:
         clock = ClockState()
@@ -252,13 +309,32 @@ def trip_of(asked: Asked, rules: Rules) -> Trip:
     )
 
 
+def _place_of(asked: Asked, rules: Rules) -> Place:
+    """As the vehicle states it, or as a broken terminal takes it."""
+    seen, origin, terminus = asked.sighting, Spot(mark_m=0), Spot(mark_m=TERMINUS_M)
+    if seen.silent:
+        return Place(source=seen.source, quality=seen.quality, origin=origin, terminus=terminus)
+    if seen == SIGHTINGS["exact"]:
+        return Place(mark_m=asked.mark_m, terminus=terminus)
+    coming = Spot(mark_m=asked.known_m + STOP_M)
+    place = Place(
+        mark_m=asked.known_m, source=seen.source, quality=seen.quality, age_s=seen.age_s, coming=coming,
+        arriving=seen.arriving, origin=origin, terminus=terminus,
+    )  # fmt: skip
+    if seen.estimates and not rules.estimates_never_upward:
+        return replace(place, mark_m=coming.mark_m, quality=PlaceQuality.EXACT, age_s=0)
+    return place if rules.old_places_are_none else replace(place, age_s=min(seen.age_s, FRESH_S))
+
+
 def decided(asked: Asked, rules: Rules) -> Decided:
     """The product's own decision."""
     snapshot = snapshot_of(asked.card, _event_asked(asked, rules))
     now = MORNING + timedelta(seconds=asked.at_s)
     decision = decide(snapshot, policy_of(asked, rules), trip_of(asked, rules), now)
     let_in = decision.outcome.admission is Admission.LET_IN
-    return Decided(decision.outcome.message, let_in, _written(asked, decision, rules))
+    if asked.event.inside and not asked.sighting.counts and not rules.every_exit_closes:
+        return Decided(Message.FARE_UNKNOWN, let_in=False, written=None)
+    return Decided(decision.outcome.message, let_in, _written(asked, decision, rules), decision.flags)
 
 
 def _event_asked(asked: Asked, rules: Rules) -> Event:
@@ -338,17 +414,22 @@ def at_the_end(event: Event) -> bool:
 def check_ride(before: Inside | None, after: Event, asked: Asked, trip: int) -> Inside | None:
     """Each ride is paid once, by the card it was begun with; returns who is inside now."""
     if after.kind is EventKind.CHECK_IN:
-        if before is not None and _rides_on(before, asked, trip):
+        if before is not None and rides_on(before, asked, trip):
             raise Broken("the tap at the exit boarded anew")
-        _check_sum(after, 0 if before is None else _to_pay(before, TERMINUS_M))
+        _check_sum(after, 0 if before is None else _held(before))
         persons = 1 + asked.companions
         if after.inside != persons:
             raise Broken(f"{after.inside} persons are inside, {persons} boarded")
-        return Inside(asked.mark_m, trip, asked.at_s, persons, free=uses(after))
+        boarded_m = asked.known_m if asked.sighting.counts else 0
+        return Inside(boarded_m, trip, asked.at_s, persons, free=uses(after))
     if after.kind is EventKind.CHECK_OUT:
         if before is None or before.trip != trip:
             raise Broken("a ride ended that was not begun with this card")
-        _check_sum(after, _to_pay(before, asked.mark_m))
+        if after.amount_minor > _held(before):
+            raise Broken(f"{after.amount_minor} kopecks were taken, {_held(before)} were held: {after}")
+        if after.amount_minor > _to_pay(before, asked.mark_m):
+            raise Broken(f"a place that is not known for certain made the ride dearer: {after}")
+        _check_sum(after, min((_to_pay(before, exit_m) for exit_m in asked.exits), default=_least(before)))
         if after.inside:
             raise Broken("the card is still inside after the exit")
         return None
@@ -357,12 +438,44 @@ def check_ride(before: Inside | None, after: Event, asked: Asked, trip: int) -> 
     return None
 
 
-def _rides_on(before: Inside, asked: Asked, trip: int) -> bool:
+def check_exit(before: Inside | None, found: Decided, asked: Asked, trip: int) -> None:
+    """A tap on the ride that is open writes its end, wherever the vehicle may be; a second one at once writes nothing."""
+    if before is None or not rides_on(before, asked, trip) or found.written is not None or asked.denied:
+        return
+    if found.message is not Message.ALREADY_PAID:
+        raise Broken(f"the tap at the exit left the ride open: {found.message}")
+
+
+def check_marks(found: Decided, asked: Asked) -> None:
+    """A ride that was priced by less than an exact place says so."""
+    written = found.written
+    if written is None or written.kind not in (EventKind.CHECK_IN, EventKind.CHECK_OUT):
+        return
+    seen, boards = asked.sighting, written.kind is EventKind.CHECK_IN
+    estimated = seen.estimates or (boards and not seen.counts)
+    unknown = not seen.counts and not (boards and seen.source is PlaceSource.UNKNOWN)
+    expected = {TapFlag.PLACE_ESTIMATED: estimated, TapFlag.PLACE_UNKNOWN: unknown}
+    for flag, due in expected.items():
+        if (flag in found.flags) != due:
+            raise Broken(f"{flag} is {'not ' if due else ''}said of a place: {found}")
+
+
+def rides_on(before: Inside, asked: Asked, trip: int) -> bool:
+    """Whether the ride that `before` began is still under way on that trip."""
     return before.trip == trip and 0 <= asked.at_s - before.at_s <= 7200
 
 
 def _to_pay(ride: Inside, mark_m: int) -> int:
-    return (ride.persons - ride.free) * distance_fare_minor(mark_m - ride.mark_m)
+    return (ride.persons - ride.free) * distance_fare_minor(abs(mark_m - ride.mark_m))
+
+
+def _held(ride: Inside) -> int:
+    return _to_pay(ride, TERMINUS_M)
+
+
+def _least(ride: Inside) -> int:
+    """What it costs wherever it may have ended."""
+    return _to_pay(ride, ride.mark_m)
 
 
 def _check_sum(after: Event, due_minor: int) -> None:
