@@ -11,6 +11,7 @@ from cardproto.resident.records.event import Event, EventKind
 from terminal.decision.outcome import Message
 from terminal.media.resident.machine import SAID, Course, WriteState, WriteStep
 from terminal.media.resident.settle import settle, tap_of
+from tests.formal.claims import begins, check_exit, check_marks, check_period, check_ride
 from tests.formal.rides import (
     CLOCKS,
     DAY_S,
@@ -21,11 +22,6 @@ from tests.formal.rides import (
     Broken,
     Decided,
     Rules,
-    begins,
-    check_exit,
-    check_marks,
-    check_period,
-    check_ride,
     decided,
     month,
     second_of,
