@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -33,6 +32,8 @@ from terminal.updates.store import (
     NO_ROWS,
     DamagedSet,
     HeldEdition,
+    KindStatus,
+    Offered,
     SetFloor,
     SetRows,
     SetStore,
@@ -41,27 +42,6 @@ from terminal.updates.store import (
 
 T = TypeVar("T")
 NO_SPACE: Final = (ENOSPC, EDQUOT)
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What came of an offer: `held` waits for its moment or is in force; or it was refused."""
-
-    held: HeldEdition | None = None
-    refused: SetRefusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KindStatus:
-    """What is known of one kind. `until` (None: without end) and `issued_at` are those of what is in force."""
-
-    kind: SetKind
-    in_force: HeldEdition | None = None
-    until: datetime | None = None
-    issued_at: datetime | None = None
-    pending: HeldEdition | None = None
-    refused: SetRefusal | None = None
-    floor: int = 0
 
 
 class ActiveSet:
@@ -163,7 +143,6 @@ class ActiveSet:
             digest = sha256(published.content).digest()
             for held in (self._rows.in_force.get(kind), self._rows.pending.get(kind)):
                 if held is not None and held.sha256 == digest:
-                    self._better(kind)
                     return Offered(held)
             taken = self._taken(kind, published, now)
             if isinstance(taken, SetRefusal):
@@ -178,6 +157,11 @@ class ActiveSet:
         if said not in self._said:
             self._said.add(said)
             self.refusals.put(refused)
+
+    def withdraw(self, refused: SetRefusal) -> None:
+        """What was `refused` is not published any more."""
+        if self._refused.get(refused.kind) is refused:
+            self._better(refused.kind)
 
     def _better(self, kind: SetKind) -> None:
         self._refused = {one: refused for one, refused in self._refused.items() if one is not kind}
@@ -302,7 +286,7 @@ class ActiveSet:
             waiting, loaded = self._rows.pending[kind], self._ready[kind]
             held = waiting._replace(at_ms=unix_ms(now))
             if journal is not None and not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
             self._store.activate(held)
             self._untidy = True
             self._loaded = {**self._loaded, kind: loaded}
@@ -342,7 +326,7 @@ class ActiveSet:
                 self._require(kind, SetFloor(said[kind].version, said[kind].sha256))
         for held in self._rows.in_force.values():
             if not _is_in(journal, held):
-                journal.append(_row(held, unix_ms(now)))
+                journal.append(held.row(unix_ms(now)))
         return (*again, *due)
 
     def _drop_older(self, said: Mapping[str, SetActivated]) -> None:
@@ -443,7 +427,3 @@ def _is_in(journal: Journal, held: HeldEdition) -> bool:
 
 def _named(held: HeldEdition) -> Edition:
     return Edition(held.id, held.version, 0)
-
-
-def _row(held: HeldEdition, now_ms: int) -> SetActivated:
-    return SetActivated(now_ms, held.kind.value, held.id, held.version, held.sha256, held.at_ms)
