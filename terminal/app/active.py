@@ -21,8 +21,8 @@ from terminal.policy.load import REGIONS
 from terminal.policy.policy import Policy
 from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.tap import Terminal
-from terminal.updates.active import ActiveSet, SetRefusal
-from terminal.updates.edition import SetPart
+from terminal.updates.active import ActiveSet
+from terminal.updates.edition import SetPart, SetRefusal
 from terminal.updates.parts import DenyPart, GrantsPart, RegionPart, Requirement, RoutesPart, nothing_required
 from terminal.updates.store import HeldEdition
 from terminal.updates.watch import SourceFile, offer_source
@@ -88,6 +88,7 @@ def open_active(
     file that is older than what is in force is passed over: it was there before its successors.
     """
     active = ActiveSet(state, parts)
+    active.load_pending(by=now)  # also of a start that came no further
     for source in sources_of(None, named, ()):
         refused = offer_source(active, source, None)
         if refused is None or refused.fault is UpdateFault.OLDER:

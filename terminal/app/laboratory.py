@@ -19,6 +19,7 @@ reader. `await` without a card waits until the terminal serves cards: one laid t
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import stat
 import threading
@@ -46,7 +47,7 @@ LONGEST_WAIT_S: Final = 120
 Seconds = Annotated[float, Meta(ge=-LONGEST_STEP_S, le=LONGEST_STEP_S)]
 
 
-class SteppedClock:
+class HandClock:
     """A terminal's clock that stands still between two moves; any thread may read and move it."""
 
     def __init__(self, starts_at: datetime) -> None:
@@ -74,9 +75,9 @@ class SteppedClock:
             self._monotonic_s += step_s
 
 
-def stepped_clock(starts_at: str | None) -> SteppedClock:
+def stepped_clock(starts_at: str | None) -> HandClock:
     """The clock of `[laboratory]`, at `starts_at` or at the machine's own time."""
-    return SteppedClock(SystemClock().now() if starts_at is None else datetime.fromisoformat(starts_at))
+    return HandClock(SystemClock().now() if starts_at is None else datetime.fromisoformat(starts_at))
 
 
 class PresentCard(Struct, frozen=True, tag_field="do", tag="present", forbid_unknown_fields=True):
@@ -171,7 +172,7 @@ class Laboratory:
 
     def _move(self, asked: MoveClock) -> None:
         clock = self._clock
-        if not isinstance(clock, SteppedClock):
+        if not isinstance(clock, HandClock):
             raise ControlError(
                 "this terminal runs by the machine's clock", "Set clock = true under [laboratory]."
             )
@@ -208,6 +209,8 @@ def hand_socket(path: Path, laboratory: Laboratory) -> Iterator[None]:
     try:
         if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
             raise ConfigError(f"{path} is a file already", "Name another as control under [laboratory].")
+        if _answers(path):
+            raise ConfigError(f"{path} moves another terminal", "Name another as control under [laboratory].")
         path.unlink(missing_ok=True)
         server = _HandServer(path, laboratory.do)
     except OSError as error:
@@ -220,6 +223,17 @@ def hand_socket(path: Path, laboratory: Laboratory) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    """Whether a process listens on the socket at `path`."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        try:
+            asking.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 class _HandServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -41,7 +41,7 @@ from msgspec import Meta, field
 
 from cardproto.resident.limits import LARGEST_ROUTE
 from terminal.errors import RegionDocumentError
-from terminal.policy.base import Mode, Name, Problem, Section, unique
+from terminal.policy.base import Mode, Name, Problem, Section, Version, moment_problems, unique
 
 LARGEST_STOP: Final = 0xFFFFFF
 LARGEST_ZONE: Final = 255
@@ -59,7 +59,7 @@ class DocumentIssue(Section, frozen=True, kw_only=True):
     """
 
     id: Name
-    version: Annotated[int, Meta(ge=1)]
+    version: Version
     region: Annotated[int, Meta(ge=1, le=0xFFFF)]
     issued_at: Annotated[datetime, Meta(tz=True)]
     valid_from: Annotated[datetime, Meta(tz=True)] | None = None
@@ -176,6 +176,8 @@ def parse_routes(content: bytes, name: str) -> RouteBook:
 
 
 def _problems(document: RoutesDocument) -> Iterator[Problem]:
+    header = document.header
+    yield from moment_problems({"header.issued_at": header.issued_at, "header.valid_from": header.valid_from})
     yield from unique("routes", (route.number for route in document.routes), "number")
     for index, route in enumerate(document.routes):
         for direction in (0, 1):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cardproto.resident.records.rights import Concession
+from cardproto.resident.records.rights import CONCESSION_SLOTS, Concession
 from terminal.canteen.asking import ask
 from terminal.canteen.documents import ListFile
 from terminal.canteen.requests import CloseDay, CorrectAttendance, LoadRoster
@@ -21,7 +21,7 @@ from terminal.lab.live.crew import STAFF
 from terminal.lab.live.plan import LaneKey, LiveTap
 from terminal.media.port import PURPOSE
 from terminal.policy.deny_list import DenyKind, build_deny_list
-from terminal.policy.grants import LocalGrants, build_grants
+from terminal.policy.grants import NO_SLOTS, LocalGrants, build_grants
 from terminal.policy.keyed_file import ListIssue
 from terminal.policy.policy import Policy
 from terminal.scenario.schema import Card, Grant, RosterFacts
@@ -36,7 +36,7 @@ ROSTER_FILE: Final = "roster.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class ListedHolder:
     """One scenario's card: as it lies on the reader, and as its author wrote it."""
 
     live: LiveCard
@@ -72,7 +72,7 @@ class IssuedLists:
         return same_age and self.denied.setdefault(tap.scenario, tap.denied) == tap.denied
 
 
-def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, Holder]) -> tuple[str, ...]:
+def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, ListedHolder]) -> tuple[str, ...]:
     """The keys of [lists] that a lane with these taps needs."""
     deny = any(tap.denied != "none" or tap.trip.freshness.deny_list_age_s for tap in taps)
     listed = (holders[tap.scenario].card.listed for tap in taps if tap.scenario in holders)
@@ -83,7 +83,7 @@ def lists_needed(taps: Sequence[LiveTap], holders: Mapping[int, Holder]) -> tupl
 class ListOffice:
     """Writes lists about the holders of one file's cards."""
 
-    def __init__(self, policy: Policy, keys: FileKeys, holders: Mapping[int, Holder]) -> None:
+    def __init__(self, policy: Policy, keys: FileKeys, holders: Mapping[int, ListedHolder]) -> None:
         self.holders = holders
         self._policy = policy
         self._keys = keys
@@ -112,9 +112,10 @@ class ListOffice:
 
     def _listed(self) -> Iterator[tuple[bytes, LocalGrants]]:
         for holder in self.holders.values():
-            if holder.card.listed is not None:
-                concessions = tuple(map(_concession, holder.card.listed.concessions))
-                yield holder.live.pseudonym, LocalGrants(holder.card.listed.issued_on, concessions)
+            listed = holder.card.listed
+            if listed is not None:
+                slots = (*map(_concession, listed.concessions), *NO_SLOTS)[:CONCESSION_SLOTS]
+                yield holder.live.pseudonym, LocalGrants(listed.issued_on, slots)
 
     # the canteen's
 

@@ -13,14 +13,14 @@ from terminal.keys.file import load_file_keys
 from terminal.keys.limits import UNLIMITED
 from terminal.lab.live.cards import IssuingOffice, LiveCard
 from terminal.lab.live.lane import Lane, LiveResult
-from terminal.lab.live.lists import Holder, ListOffice
+from terminal.lab.live.lists import ListedHolder, ListOffice
 from terminal.lab.live.plan import Lacking, LaneKey, LivePlan, LiveTap, plan_of
 from terminal.policy.policy import Policy
 from terminal.scenario.card import local_time
 from terminal.scenario.compare import Difference, balance_minor
 from terminal.scenario.load import card_of
 from terminal.scenario.play import Played
-from terminal.scenario.schema import ScenarioFile
+from terminal.scenario.schema import Card, ScenarioFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class _LiveRun:
         self._cards = {
             number: card for number in self.scenarios if (card := self._issued(number)) is not None
         }
+        self._service_card = self._office.issue("service card", Card())
         keys = load_file_keys(laboratory_keys(), UNLIMITED)
         self._lists = ListOffice(policy, keys, dict(self._holders()))
 
@@ -111,15 +112,15 @@ class _LiveRun:
     @contextmanager
     def lanes_open(self, *, restarts: bool) -> Iterator[dict[LaneKey, Lane]]:
         """The lanes, none of them started; ended at the end, at once where something went wrong."""
-        region = self._policy.document.header.region
         lanes = {
             key: Lane(
                 self._folder / f"lane-{number}",
                 key,
                 taps,
                 self._document,
-                region,
+                self._policy,
                 self._lists,
+                self._service_card,
                 restarts=restarts,
             )
             for number, (key, taps) in enumerate(self._plan.lanes.items(), start=1)
@@ -132,12 +133,12 @@ class _LiveRun:
             for lane in lanes.values():
                 lane.kill()
 
-    def _holders(self) -> Iterator[tuple[int, Holder]]:
+    def _holders(self) -> Iterator[tuple[int, ListedHolder]]:
         for number, live in self._cards.items():
             scenario = self._file.scenarios[number - 1]
             card = card_of(self._file, scenario)
             assert card is not None, "only resident cards were issued"
-            yield number, Holder(live, card, scenario.pupil)
+            yield number, ListedHolder(live, card, scenario.pupil)
 
     def _issued(self, number: int) -> LiveCard | None:
         scenario = self._file.scenarios[number - 1]
@@ -158,12 +159,14 @@ class _LiveRun:
 
 def _differences(pure: Played, live: LiveResult) -> Iterator[Difference]:
     outcome = pure.decision.outcome
-    pairs = (
+    pairs: list[tuple[str, object, object]] = [
         ("message", str(outcome.message), live.message),
         ("admission", outcome.admission.value, live.admission),
         ("charge_minor", outcome.charge_minor, live.charge_minor),
         ("balance_minor", balance_minor(pure), live.balance_minor),
-    )
+    ]
+    if live.reasons is not None:
+        pairs.append(("reasons", [reason.code for reason in pure.decision.facts], list(live.reasons)))
     for what, expected, got in pairs:
         if expected != got:
             yield Difference(what, expected, got)

@@ -229,7 +229,7 @@ def test_a_running_terminal_says_that_its_shift_goes_on(tmp_path: Path, told: Ru
     config_file(tmp_path, shift={"operator": "17", "route": 8})
     again = told(*serve)
     assert again.returncode == 0
-    assert "shift 2 is still open (route 7, direction 0) and goes on" in again.stderr
+    assert "shift 3 is still open (route 7, direction 0) and goes on" in again.stderr
 
 
 @pytest.mark.parametrize(
