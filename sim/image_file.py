@@ -89,9 +89,9 @@ def load_card(path: Path, rng: Callable[[int], bytes]) -> VirtualCard:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    content = _bounded(path)
+    text = _bounded(path)
     try:
-        document = json.loads(content.decode("utf-8"))
+        document = json.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ImageFault(f"{path} cannot be read ({error})", "Check the file and its rights.") from error
     except (ValueError, RecursionError) as error:  # also a number or a nesting that no card has
@@ -106,10 +106,10 @@ def _content(path: Path) -> dict[str, Any]:
         raise ImageFault(
             f"{path} is not marked as a laboratory card", "Only laboratory cards are kept in files."
         )
-    content = document.get("card")
-    if not isinstance(content, dict) or not _is_whole(content, document.get("check")):
+    card = document.get("card")
+    if not isinstance(card, dict) or not _is_whole(card, document.get("check")):
         raise ImageFault(f"{path} is damaged: its content does not match its check", NEW_ONE)
-    return content
+    return card
 
 
 def _bounded(path: Path) -> bytes:
