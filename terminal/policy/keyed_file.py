@@ -108,7 +108,9 @@ class KeyedFile:
         except RegionDocumentError:
             self._map.close()
             raise
-        self.name: Final = f"{self.issue.version}:{sha256(self._map).hexdigest()[:VERSION_DIGITS]}"
+        digest = sha256(self._map)
+        self.sha256: Final = digest.digest()
+        self.name: Final = f"{self.issue.version}:{digest.hexdigest()[:VERSION_DIGITS]}"
 
     def __len__(self) -> int:
         return (self._buckets[-1] - self._buckets[0]) // self._bytes

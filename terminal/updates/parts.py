@@ -120,7 +120,7 @@ class DenyPart(PlainPart):
     most_bytes: ClassVar = MOST_LIST_BYTES
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[DenyList]:
-        return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), called), slot / self.file)
+        return _keyed(self.kind, load_deny_list(slot / self.file, self.key(), called))
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,12 +133,12 @@ class GrantsPart(PlainPart):
     most_bytes: ClassVar = MOST_LIST_BYTES
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[GrantList]:
-        return _keyed(self.kind, load_grants(slot / self.file, self.key(), called), slot / self.file)
+        return _keyed(self.kind, load_grants(slot / self.file, self.key(), called))
 
 
-def _keyed(kind: SetKind, listed: KeyedList, path: Path) -> LoadedEdition[KeyedList]:
+def _keyed(kind: SetKind, listed: KeyedList) -> LoadedEdition[KeyedList]:
     edition = Edition(kind.value, listed.version, listed.region, issued_at=listed.issued_at)
-    return LoadedEdition(edition, sha256(path.read_bytes()).digest(), listed)
+    return LoadedEdition(edition, listed.sha256, listed)
 
 
 def _unknowable(require: Requirement, document: RegionDocument, routes: RouteBook) -> Objection | None:
