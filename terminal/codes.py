@@ -139,6 +139,8 @@ class UpdateFault(StrEnum):
     """It needs a fact that this terminal cannot know."""
     UNSOUND = "update:unsound"
     """It speaks of what the region document does not have."""
+    NO_MEAL = "update:no_meal"
+    """A region document lacks the meal that this till is set to."""
     NO_ROOM = "update:no_room"
     """The disk does not take it."""
     DAMAGED = "update:damaged"

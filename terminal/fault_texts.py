@@ -62,6 +62,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         UpdateFault.UNKNOWABLE: N_(
             "Not taken: {kind} version {version} needs what this terminal cannot know"
         ),
+        UpdateFault.NO_MEAL: N_("Not taken: {kind} version {version} lacks the meal that this till serves"),
         UpdateFault.UNSOUND: N_("Not taken: {kind} version {version} does not fit the region document"),
         UpdateFault.NO_ROOM: N_("Not taken: no room on the disk for {kind}"),
         UpdateFault.DAMAGED: N_("Damaged on the disk: {kind} version {version}"),

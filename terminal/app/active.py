@@ -49,11 +49,15 @@ AGAIN_S: Final = 60.0
 Parts = dict[SetKind, SetPart[Any]]
 
 
-def parts_of(keys: FileKeys, number: int, profile: str, require: Requirement = nothing_required) -> Parts:
-    """The kinds of a terminal with these keys; `require` says what documents it cannot work by."""
+def parts_of(
+    keys: FileKeys, number: int, profile: str, require: Requirement = nothing_required, serving: str = ""
+) -> Parts:
+    """The kinds of a terminal with these keys; `require` says what documents it cannot work by, and `serving` which
+    meal a canteen's must have.
+    """
     parts: Parts = {
         SetKind.ROUTES: RoutesPart(require),
-        SetKind.REGION: RegionPart(require, profile == CANTEEN),
+        SetKind.REGION: RegionPart(require, profile == CANTEEN, serving if profile == CANTEEN else ""),
         SetKind.DENY: DenyPart(partial(keys.list_key, "deny")),
         SetKind.GRANTS: GrantsPart(partial(keys.list_key, "grants")),
     }

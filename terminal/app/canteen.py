@@ -16,14 +16,14 @@ from terminal.canteen.requests import Given, OpenTill, Request, execute
 from terminal.canteen.spare_log import SPARE_FILE, SpareLog
 from terminal.canteen.store import CANTEEN_FOLDER, CanteenLists
 from terminal.clock import Clock, SystemClock, unix_ms
-from terminal.codes import CanteenFault, SetKind
-from terminal.errors import CanteenRefused, JournalError, JournalLocked
+from terminal.codes import SetKind
+from terminal.errors import JournalError, JournalLocked
 from terminal.journal.clock_ledger import ClockRows
 from terminal.journal.journal import Journal
-from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.policy import Policy
 from terminal.trip.clock_watch import is_suspect
 from terminal.updates.active import ActiveSet
+from terminal.updates.parts import require_meal
 
 PATIENCE_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.05
@@ -40,11 +40,7 @@ def counter_over(
     clock_suspect: Callable[[], bool] = lambda: False,
 ) -> CanteenCounter:
     """A counter, started; raises `CanteenRefused` for a meal the region document does not have."""
-    if station.serving not in ("", BY_SHIFT, *policy.meals.kinds):
-        known = ", ".join((*policy.meals.kinds, BY_SHIFT))
-        raise CanteenRefused(
-            f"no meal {station.serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
-        )
+    require_meal(station.serving, policy)
     counter = CanteenCounter(
         terminal=station.number,
         policy=policy,

@@ -135,7 +135,7 @@ class Station:
 
     def parts(self, keys: FileKeys, require: Requirement = nothing_required) -> Parts:
         """The kinds of its active set."""
-        return parts_of(keys, self.number, self.profile, require)
+        return parts_of(keys, self.number, self.profile, require, self.serving)
 
     def sources(self, parts: Iterable[SetKind]) -> tuple[SourceFile, ...]:
         """Every file whose change is an offer."""

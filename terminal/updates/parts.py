@@ -9,9 +9,10 @@ from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Final, TypeVar
 
-from terminal.codes import SetKind, UpdateFault
-from terminal.errors import RegionDocumentError
+from terminal.codes import CanteenFault, SetKind, UpdateFault
+from terminal.errors import CanteenRefused, RegionDocumentError
 from terminal.policy.deny_list import DenyList, load_deny_list
+from terminal.policy.document.meals import BY_SHIFT
 from terminal.policy.document.schema import Header, RegionDocument
 from terminal.policy.ends import goes_on_until
 from terminal.policy.grants import GrantList, load_grants
@@ -52,6 +53,15 @@ class HeaderPart(PlainPart[Header]):
         return LoadedEdition(edition, sha256(path.read_bytes()).digest(), header)
 
 
+def require_meal(serving: str, policy: Policy) -> None:
+    """Raise `CanteenRefused` where a till is set to a meal that the region document does not have."""
+    if serving not in ("", BY_SHIFT, *policy.meals.kinds):
+        known = ", ".join((*policy.meals.kinds, BY_SHIFT))
+        raise CanteenRefused(
+            f"no meal {serving!r} in the region document", f"It has: {known}.", CanteenFault.NO_MEAL
+        )
+
+
 @dataclass(frozen=True)
 class RegionPart(PlainPart[Policy]):
     """A region document with the tables of its feed; ready as a `Policy` without lists."""
@@ -59,6 +69,8 @@ class RegionPart(PlainPart[Policy]):
     require: Requirement = nothing_required
     canteen: bool = False
     """Whose entitled meals wait for no successor (O-01)."""
+    serving: str = ""
+    """The meal its till is set to; empty for none in particular."""
 
     kind: ClassVar = SetKind.REGION
     file: ClassVar = REGION_FILE
@@ -80,6 +92,10 @@ class RegionPart(PlainPart[Policy]):
         return {self.file: published.content, **published.beside}
 
     def against(self, value: Policy, newest: Newest) -> Objection | None:
+        try:
+            require_meal(self.serving, value)
+        except CanteenRefused as error:
+            return Objection(UpdateFault.NO_MEAL, error)
         return _unknowable(self.require, value.document, newest(SetKind.ROUTES, NO_ROUTES))
 
     def load(self, slot: Path, called: str = "") -> LoadedEdition[Policy]:

@@ -11,12 +11,14 @@ that was in force before the present one stays until the next change: those who 
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,6 +38,9 @@ IN_FORCE: Final = "in_force"
 PENDING: Final = "pending"
 BEFORE: Final = "before"
 """What was in force before; its slot is kept."""
+
+LEFT_BYTES: Final = 4 << 20
+"""Of the disk, beside every slot."""
 
 _SCHEMA: Final = (
     "CREATE TABLE edition (kind TEXT NOT NULL, state TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, "
@@ -173,7 +178,13 @@ class SetStore:
             raise _damaged(self._path, f"a row says {error}", to_read=self._to_read) from error
 
     def write_slot(self, kind: SetKind, files: Mapping[str, bytes]) -> int:
-        """A new slot that holds `files`, durable. Raises OSError; then there is none."""
+        """A new slot that holds `files`, durable. Raises OSError; then there is none.
+
+        The room that the journal needs is left alone: no list may take the disk from a tap, not even while it fails.
+        """
+        size = sum(map(len, files.values()))
+        if shutil.disk_usage(self._folder).free < size + LEFT_BYTES:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(self._slots))
         folder = self._slots / kind.value
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         slot = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from terminal.policy.routes import NO_ROUTES, RouteBook
 from terminal.updates.active import ActiveSet
 from terminal.updates.edition import Edition, Published, SetRefusal
 from terminal.updates.parts import RegionPart, RoutesPart
-from terminal.updates.store import ACTIVE_FILE
+from terminal.updates.store import ACTIVE_FILE, LEFT_BYTES
 from tests.terminal.updates.published import offered, opened, region, routes
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -222,6 +224,15 @@ def test_a_disk_that_fails_is_over_when_what_waited_has_come_into_force(
     active.refuse(unreadable)
     active.activate(active.due(NOW), NOW, journal)
     assert [one.refused for one in active.status()] == [None, unreadable], "which is of another file"
+
+
+@pytest.mark.parametrize(("free", "code"), [(LEFT_BYTES + 5_000, UpdateFault.NO_ROOM), (1 << 30, "")])
+def test_a_slot_leaves_the_journal_its_room(
+    active: ActiveSet, monkeypatch: pytest.MonkeyPatch, free: int, code: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    content = routes(4) + b"#" * 10_000
+    assert offered(active, SetKind.ROUTES, content, NOW) == code
 
 
 def test_no_room_for_a_slot_leaves_everything_as_it_was(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -245,3 +246,25 @@ def health(
             return checks
         assert time.monotonic() < until_s, checks
         served.tap()
+
+
+def test_a_document_without_the_meal_that_the_till_serves_is_no_successor(tmp_path: Path) -> None:
+    """It came into force, and the next start ended with it: no child was served."""
+    document = tmp_path / "region.toml"
+    document.write_bytes(region(1))
+    tables: dict[str, dict[str, object]] = {
+        "terminal": {"region": document, "profile": "canteen"},
+        "shift": {"operator": "17", "route": 0},
+        "canteen": {"serving": "breakfast"},
+    }
+    with serving(tmp_path, "pupil_grade3", **tables) as served:
+        assert served.tap()["message"] == "meal_ok"
+        publish(document, without_meals(region(2)))
+        served.said("update", code="update:no_meal")
+    with serving(tmp_path, "pupil_grade3", **tables) as served:
+        assert served.said("ready")["tariff"] == "demo:1"
+
+
+def without_meals(document: bytes) -> bytes:
+    tables = re.split(r"(?m)^(?=\[)", document.decode())
+    return "".join(table for table in tables if not table.lstrip("[").startswith("meals")).encode()
