@@ -195,7 +195,9 @@ class Lane:
         """Give it routes and lists for this tap and for those after it that they can hold; start it if need be."""
         tap, folder = self._taps[index], self.terminal.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._routes = routes_from(self._taps[index:], self._region, self._routes.version + 1)
+        before = self._routes
+        self._routes = routes_from(self._taps[index:], self._region, before.version + 1)
+        self._routes.keep(before, self._run[0])
         self._lists = IssuedLists(self._lists.named)
         held = takewhile(self._lists.hold, self._taps[index : index + self._routes.taps])
         self._until = index + sum(1 for _ in held)
